@@ -1,0 +1,79 @@
+# The front door. Building is CMake's work; this file only says in which order, and sees that the tools are there.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check asan lint bench install aarch64 clean
+
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+PREFIX ?= /usr/local
+export CMAKE_GENERATOR ?= $(if $(shell command -v ninja 2>/dev/null),Ninja,Unix Makefiles)
+
+configure = cmake --preset $(1) $(2) --log-level=STATUS
+build = cmake --build build/$(1) --parallel $(JOBS)
+# Demo and benchmarks take build/dev as it is: with the tests where they were configured before.
+configure_once = test -f build/dev/CMakeCache.txt || \
+  { echo "mfq: configuring build/dev"; $(call configure,dev,-DMFQ_BUILD_TESTS=OFF); }
+ctest = ctest --test-dir build/$(1) --parallel $(JOBS) --output-on-failure --no-label-summary
+# The presets asan and aarch64 choose their tests (MFQ_TESTS); these leave out the slow ones.
+quick = -LE '^slow$$'
+
+help: ## this list
+	@echo "mfq: minifloat and groupwise quantization"
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+
+demo: ## quantize real data and show what it costs and gains
+	@sh cmake/setup.sh demo
+	@$(configure_once)
+	@echo "mfq: building library, command and examples"
+	@$(call build,dev) --target demo
+	@sh examples/demo.sh build/dev
+
+check: ## build and run all tests, without the sanitizers
+	@sh cmake/setup.sh test
+	@echo "mfq: configuring and building build/dev ($(JOBS) jobs)"
+	@$(call configure,dev,-DMFQ_BUILD_TESTS=ON)
+	@$(call build,dev)
+	@echo "mfq: running all tests"
+	@$(call ctest,dev)
+
+asan: ## the memory-handling tests under the address and undefined-behaviour sanitizers
+	@sh cmake/setup.sh test
+	@echo "mfq: configuring and building build/asan ($(JOBS) jobs)"
+	@$(call configure,asan)
+	@$(call build,asan)
+	@echo "mfq: running tests under the sanitizers"
+	@$(call ctest,asan) $(quick)
+
+# In this order, one after the other, whatever -j says.
+test: ## everything that needs no GPU: check, then asan (what CI runs)
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory asan
+	@if command -v aarch64-linux-gnu-g++ >/dev/null && command -v qemu-aarch64 >/dev/null; then \
+	  $(MAKE) --no-print-directory aarch64; \
+	else echo "mfq: aarch64 not checked: no cross compiler and qemu-user here (see \`make aarch64\`)"; fi
+
+lint: ## the rules of the tree: includes, budgets, names, exports, headers alone
+	@sh cmake/setup.sh test
+	@$(call configure,dev,-DMFQ_BUILD_TESTS=ON) >build/lint.log || { cat build/lint.log; exit 1; }
+	@$(call build,dev) --target mfq mfq_io
+	@$(call ctest,dev) -L '^(lint|headers)$$'
+
+bench: ## measure quantize and dequantize on this machine
+	@sh cmake/setup.sh bench
+	@$(configure_once)
+	@echo "mfq: building the benchmarks"
+	@$(call build,dev) --target bench
+	@sh bench/run.sh build/dev
+
+install: ## install below PREFIX (/usr/local); DESTDIR is respected
+	@sh cmake/setup.sh install
+	@$(call configure,release) -DCMAKE_INSTALL_PREFIX="$(PREFIX)"
+	@$(call build,release)
+	@cmake --install build/release --prefix "$(PREFIX)"
+	@echo "mfq: installed below $(DESTDIR)$(PREFIX); if programs do not find libmfq.so there, run ldconfig"
+
+aarch64: ## cross build, number tests under qemu-user (gcc- and g++-aarch64-linux-gnu, qemu-user)
+	@$(call configure,aarch64)
+	@$(call build,aarch64)
+	@$(call ctest,aarch64) $(quick)
+
+clean: ## remove build/
+	rm -rf build

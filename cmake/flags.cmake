@@ -1,0 +1,52 @@
+# Compiler flags by purpose. Nothing here changes a result: no flag of the -ffast-math family is ever added.
+include(CheckCCompilerFlag)
+
+if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+endif()
+if(PROJECT_IS_TOP_LEVEL)
+  set(CMAKE_C_FLAGS_RELEASE "-O2 -g0")
+  set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g0")
+endif()
+
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_VISIBILITY_PRESET hidden)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+# Every target that computes, library or test, links this: a * b + c is two roundings unless the source says otherwise.
+add_library(mfq_numerics INTERFACE)
+target_compile_options(mfq_numerics INTERFACE -ffp-contract=off)
+
+add_library(mfq_warnings INTERFACE)
+# C++ is tests only, and GoogleTest's macros hide names of their own (`info`) behind what one writes inside them.
+target_compile_options(mfq_warnings INTERFACE -Wall -Wextra -Wpedantic $<$<COMPILE_LANGUAGE:C>:-Wshadow>
+                       $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<BOOL:${MFQ_WERROR}>:-Werror>)
+
+add_library(mfq_openmp INTERFACE)
+set(MFQ_OPENMP_LIBRARIES "")
+if(MFQ_OPENMP)
+  find_package(OpenMP QUIET COMPONENTS C)
+endif()
+if(OpenMP_C_FOUND)
+  target_link_libraries(mfq_openmp INTERFACE OpenMP::OpenMP_C)
+  set(MFQ_OPENMP_LIBRARIES ${OpenMP_C_LIB_NAMES})
+  message(STATUS "mfq: OpenMP ${OpenMP_C_VERSION}: parallel loops")
+else()
+  target_compile_options(mfq_openmp INTERFACE -Wno-unknown-pragmas)
+  message(STATUS "mfq: no OpenMP (MFQ_OPENMP=${MFQ_OPENMP}): loops run on one thread")
+endif()
+
+if(MFQ_SANITIZE)
+  add_compile_options(-fsanitize=${MFQ_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${MFQ_SANITIZE})
+  message(STATUS "mfq: sanitizers: ${MFQ_SANITIZE}")
+endif()
+
+# Reports a part that is left out, or stops where everything is required.
+function(mfq_leave_out what why)
+  if(MFQ_REQUIRE_ALL)
+    message(FATAL_ERROR "mfq: cannot build ${what}: ${why}")
+  endif()
+  message(STATUS "mfq: leaving out ${what}: ${why}")
+endfunction()

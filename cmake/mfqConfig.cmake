@@ -1,0 +1,10 @@
+# find_package(mfq) gives mfq::mfq, mfq::mfq_static and, where they were built, mfq::mfq_io and mfq::mfq_io_static.
+include("${CMAKE_CURRENT_LIST_DIR}/mfqTargets.cmake")
+foreach(component IN LISTS mfq_FIND_COMPONENTS)
+  if(TARGET mfq::mfq_${component})
+    set(mfq_${component}_FOUND TRUE)
+  elseif(mfq_FIND_REQUIRED_${component})
+    set(mfq_FOUND FALSE)
+    set(mfq_NOT_FOUND_MESSAGE "mfq was installed without mfq_${component}")
+  endif()
+endforeach()

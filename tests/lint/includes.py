@@ -1,0 +1,140 @@
+"""Who may include whom: a file's zone follows from its path, and ALLOWED says what each zone may see."""
+
+import posixpath
+import re
+
+from source_tree import Finding, read, run, source_files, strip_comments
+
+# First match decides. A zone may always include files of its own folder where "own" is allowed.
+ZONES = (
+    ("num", r"include/mfq/num/"),
+    ("public", r"include/mfq/"),
+    ("lower", r"host/core/lower\.[ch]$"),
+    ("core", r"host/core/"),
+    ("api", r"host/api/"),
+    ("cpu", r"host/cpu/"),
+    ("io", r"host/io/"),
+    ("tools", r"tools/"),
+    ("prim", r"cuda/prim/"),
+    ("cuda", r"cuda/"),
+    ("test_num", r"tests/num/"),
+    ("test_simt", r"tests/simt/"),
+    ("test_support", r"tests/support/"),
+    ("test", r"tests/"),
+    ("bench", r"bench/"),
+    ("examples", r"examples/"),
+)
+
+ALLOWED = {
+    "num": {"num"},
+    "public": {"public"},
+    "lower": {"num", "public", "core", "lower"},
+    "core": {"public", "core", "lower"},
+    "api": {"public", "core", "lower"},
+    "cpu": {"num", "public", "core", "lower", "own"},
+    "io": {"public", "own", "jansson"},
+    "tools": {"public", "own", "jansson", "popt"},
+    "prim": {"num", "own", "toolkit"},
+    "cuda": {"num", "public", "core", "lower", "prim", "own", "toolkit"},
+    "test_num": {"num", "lower", "public", "own", "test_support", "gtest", "toolkit"},
+    "test_simt": {"public", "own", "test_support", "gtest", "prim", "cuda"},
+    "test_support": {"public", "own", "gtest", "toolkit"},
+    "test": {"public", "own", "test_support", "gtest", "toolkit", "jansson"},
+    "bench": {"public", "own", "toolkit", "jansson", "popt"},
+    "examples": {"public", "own", "toolkit", "jansson", "popt"},
+}
+
+# Headers from outside, by name; every other <...> is taken for the C or C++ library or the system.
+FOREIGN = (
+    ("toolkit", r"cuda|cublas|cudnn|cutlass|cub/|thrust/|nv[a-z]*/|nvrtc|nvtx|mma\.h|cooperative_groups"),
+    ("jansson", r"jansson"),
+    ("popt", r"popt"),
+    ("gtest", r"g(test|mock)/"),
+)
+PURE_HEADERS = {"stdint.h", "stddef.h", "stdbool.h", "string.h", "limits.h", "float.h"}
+
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
+
+
+def zone_of(path):
+    return next((zone for zone, pattern in ZONES if re.match(pattern, path)), None)
+
+
+def resolve(files, path, quote, name):
+    """Returns the included file's path in the tree, or None for a header from outside."""
+    bases = ["include"] if quote == "<" else [posixpath.dirname(path), "", "include", "tests", "cuda"]
+    for base in bases:
+        candidate = posixpath.normpath(posixpath.join(base, name))
+        if candidate in files:
+            return candidate
+    return None
+
+
+def may_include(path, target):
+    source, dest = zone_of(path), zone_of(target)
+    if source == dest == "cuda":  # its own folder, what lies at the top of cuda/, and conv sees gemm
+        here, there = posixpath.dirname(path), posixpath.dirname(target)
+        return here in (there, "cuda") or there == "cuda" or (here, there) == ("cuda/conv", "cuda/gemm")
+    return dest in ALLOWED[source] or (source == dest and "own" in ALLOWED[source])
+
+
+def check_foreign(path, line, name):
+    zone = zone_of(path)
+    kind = next((kind for kind, pattern in FOREIGN if re.match(pattern, name)), None)
+    if kind and kind not in ALLOWED[zone]:
+        return [Finding("include", path, line, f"{zone} must not include <{name}> ({kind})")]
+    if zone == "num" and name not in PURE_HEADERS:
+        return [Finding("include", path, line, f"num is pure: <{name}> is not among {', '.join(sorted(PURE_HEADERS))}")]
+    return []
+
+
+def find_cycle(graph):
+    """Returns a list of headers that include each other in a circle, or an empty list."""
+    state = {}
+
+    def visit(node, trail):
+        state[node] = "open"
+        for target in graph.get(node, ()):
+            if state.get(target) == "open":
+                return trail[trail.index(target):]
+            if target not in state:
+                cycle = visit(target, trail + [target])
+                if cycle:
+                    return cycle
+        state[node] = "done"
+        return []
+
+    for start in sorted(graph):
+        if start not in state:
+            cycle = visit(start, [start])
+            if cycle:
+                return cycle
+    return []
+
+
+def check(options):
+    files = set(source_files(options.root))
+    findings = []
+    graph = {}
+    for path in sorted(files):
+        for match in INCLUDE.finditer(strip_comments(read(options.root, path))):
+            quote, name = match.groups()
+            line = read(options.root, path).count("\n", 0, match.start()) + 1
+            target = resolve(files, path, quote, name)
+            if target:
+                if may_include(path, target):
+                    graph.setdefault(path, []).append(target)
+                else:
+                    findings.append(Finding("include", path, line, f"{zone_of(path)} must not include {target}"))
+            elif quote == '"' or name.startswith("mfq/"):
+                findings.append(Finding("include-missing", path, line, f"{name} is not in the tree"))
+            else:
+                findings += check_foreign(path, line, name)
+    cycle = find_cycle(graph)
+    if cycle:
+        findings.append(Finding("include-cycle", cycle[0], 1, " -> ".join(cycle + cycle[:1])))
+    return findings
+
+
+if __name__ == "__main__":
+    run({"include", "include-missing", "include-cycle"}, check)

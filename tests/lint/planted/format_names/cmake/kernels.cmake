@@ -1,0 +1,2 @@
+# A comment may say e2m1.
+set(formats e4m3fn)

@@ -1,0 +1,1 @@
+int nvfp4_scale(int x);

@@ -1,0 +1,1 @@
+int decode_e5m2(int code);

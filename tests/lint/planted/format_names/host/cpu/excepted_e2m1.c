@@ -1,0 +1,1 @@
+int excepted_e2m1(void);

@@ -1,0 +1,1 @@
+const char *tests_may = "e4m3fn";

@@ -1,0 +1,1 @@
+typedef struct no_guard { int x; } no_guard;

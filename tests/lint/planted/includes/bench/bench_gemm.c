@@ -1,0 +1,1 @@
+#include "../host/cpu/gemm_cpu.h"

@@ -1,0 +1,1 @@
+#include "../conv/conv_kernel.cuh"

@@ -1,0 +1,1 @@
+#include "../prim/warp.cuh"

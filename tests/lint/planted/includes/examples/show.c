@@ -1,0 +1,1 @@
+#include "../tests/op/gemm_test.cc"

@@ -1,0 +1,2 @@
+#include "../core/error.h"
+#include "../cpu/gemm_cpu.h"

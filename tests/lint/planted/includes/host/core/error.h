@@ -1,0 +1,1 @@
+#include <mfq/num/bits.h>

@@ -1,0 +1,2 @@
+#include <omp.h>
+#include <stdlib.h>

@@ -1,0 +1,1 @@
+#include "../../cuda/prim/warp.cuh"

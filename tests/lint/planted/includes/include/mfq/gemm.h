@@ -1,0 +1,1 @@
+#include <mfq/types.h>

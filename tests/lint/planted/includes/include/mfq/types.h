@@ -1,0 +1,2 @@
+#include <mfq/num/bits.h>
+#include <mfq/gemm.h>

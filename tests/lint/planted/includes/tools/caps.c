@@ -1,0 +1,2 @@
+#include <popt.h>
+#include "../host/core/error.h"

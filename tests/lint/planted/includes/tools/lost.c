@@ -1,0 +1,2 @@
+#include "nowhere.h"
+/* #include "not_this_one.h" */
