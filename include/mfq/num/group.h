@@ -1,0 +1,220 @@
+/* num/group.h: the elements that share a scale: statistic, scale, zero point, and each element's code and value.
+ *
+ * One definition for every granularity: a "group" is whatever shares one scale. */
+#ifndef MFQ_NUM_GROUP_H
+#define MFQ_NUM_GROUP_H
+
+#include "brevitas.h"
+#include "integer.h"
+
+/* A scheme made ready for the loops (host/core/lower.h makes it). */
+typedef struct mfqn_scheme {
+  int32_t is_integer;
+  int32_t bits;
+  mfqn_minifloat minifloat;
+  mfqn_integer integer;
+  mfqn_brevitas brevitas;
+  int32_t scale, rule, rounding; /* the values of mfq_scale_format, mfq_scale_rule, mfq_rounding */
+  int32_t minmax;                /* the statistic is a range */
+  int32_t has_zero_point;
+  int32_t is_brevitas;
+  float threshold;               /* ABSMAX: the statistic is divided by it */
+  uint32_t statistic_min;        /* float32 bits */
+  mfqn_range range;              /* power-of-two rules */
+} mfqn_scheme;
+
+/* What is known of a group's elements. Start from mfqn_statistic_none. */
+typedef struct mfqn_statistic {
+  uint32_t absmax; /* bits of the largest magnitude; NaN is above infinity */
+  float lo, hi;
+} mfqn_statistic;
+
+typedef struct mfqn_group {
+  uint32_t stored;    /* the scale in its own format */
+  uint32_t usable;    /* 0: the scale is NaN, infinite or 0, and every code is 0 */
+  int32_t by_exponent; /* elements are encoded by exp2, not by division */
+  int32_t exp2;
+  float divisor;      /* elements are divided by it */
+  float scale, tensor_scale; /* value = (v * scale) * tensor_scale */
+  int32_t zero_point; /* as an integer, not a code */
+} mfqn_group;
+
+MFQ_HD mfqn_statistic mfqn_statistic_none(void) {
+  mfqn_statistic s;
+  s.absmax = 0;
+  s.lo = mfqn_float_of(MFQN_INF);
+  s.hi = mfqn_float_of(MFQN_INF | 0x80000000u);
+  return s;
+}
+
+MFQ_HD void mfqn_statistic_add(mfqn_statistic *s, uint32_t u) {
+  const float x = mfqn_float_of(u);
+  s->absmax = mfqn_umax(s->absmax, u & MFQN_ABS);
+  s->lo = x < s->lo ? x : s->lo;
+  s->hi = x > s->hi ? x : s->hi;
+}
+
+MFQ_HD void mfqn_statistic_merge(mfqn_statistic *s, const mfqn_statistic *other) {
+  s->absmax = mfqn_umax(s->absmax, other->absmax);
+  s->lo = other->lo < s->lo ? other->lo : s->lo;
+  s->hi = other->hi > s->hi ? other->hi : s->hi;
+}
+
+/* The statistic as float32 bits, >= 0 or NaN. */
+MFQ_HD uint32_t mfqn_statistic_value(const mfqn_statistic *s, const mfqn_scheme *scheme) {
+  if (!scheme->minmax || s->absmax >= MFQN_INF || s->lo > s->hi) return s->absmax;
+  const float lo = s->lo < 0.0f ? s->lo : 0.0f;
+  const float hi = scheme->has_zero_point && !scheme->is_brevitas && s->hi < 0.0f ? 0.0f : s->hi;
+  const uint32_t width = mfqn_bits(mfqn_sub(hi, lo)) & MFQN_ABS;
+  return scheme->is_brevitas ? width : mfqn_umin(width, MFQN_MAX_FINITE);
+}
+
+/* Completes a group whose `stored` scale is known. */
+MFQ_HD mfqn_group mfqn_group_load(const mfqn_scheme *s, uint32_t stored, float tensor_scale) {
+  mfqn_group g;
+  uint32_t bits = MFQN_NAN;
+  switch (s->scale) {
+    case MFQN_SCALE_NONE: bits = mfqn_pow2(0); break;
+    case MFQN_SCALE_F32: bits = stored; break;
+    case MFQN_SCALE_BF16: bits = mfqn_f32_from_bf16(stored); break;
+    case MFQN_SCALE_F16: bits = mfqn_f32_from_f16(stored); break;
+    case MFQN_SCALE_UE8M0:
+      bits = stored == 255u ? MFQN_NAN : stored == 0 ? 0x00400000u : stored << 23; /* 2^-127 is subnormal */
+      break;
+    default: {
+      const mfqn_minifloat ue4m3 = mfqn_minifloat_make(0, 4, 3, 7, MFQN_SPECIALS_FN, 1);
+      bits = mfqn_minifloat_decode(stored & 0x7fu, &ue4m3, 0);
+    }
+  }
+  g.stored = stored;
+  g.scale = mfqn_float_of(bits);
+  g.tensor_scale = tensor_scale;
+  g.divisor = s->scale == MFQN_SCALE_UE4M3 ? mfqn_mul(g.scale, tensor_scale) : g.scale;
+  const uint32_t magnitude = mfqn_bits(g.divisor) & MFQN_ABS;
+  g.usable = magnitude != 0 && magnitude < MFQN_INF;
+  const int po2_rule = s->rule >= MFQN_RULE_FLOOR && s->rule <= MFQN_RULE_EVEN;
+  g.by_exponent = !s->is_brevitas && !s->has_zero_point &&
+                  (s->scale == MFQN_SCALE_NONE || s->scale == MFQN_SCALE_UE8M0 || po2_rule);
+  g.exp2 = (int32_t)(magnitude >> 23) - 127; /* of powers of two; 2^-127, the one subnormal among them, fits too */
+  g.zero_point = 0;
+  return g;
+}
+
+/* A power of two in a scale format, limited to what it holds. */
+MFQ_HD uint32_t mfqn_store_exp2(int32_t exp2, int32_t scale) {
+  switch (scale) {
+    case MFQN_SCALE_UE8M0: return (uint32_t)(mfqn_clamp(exp2, -127, 127) + 127);
+    case MFQN_SCALE_BF16: return mfqn_pow2(mfqn_clamp(exp2, -126, 127)) >> 16;
+    case MFQN_SCALE_F16: return mfqn_f16_from_f32(mfqn_pow2(mfqn_clamp(exp2, -24, 15)));
+    default: return mfqn_pow2(mfqn_clamp(exp2, -126, 127));
+  }
+}
+
+/* A float32 quotient in a scale format, limited to positive finite values; UE4M3 keeps 0 for a zero statistic. */
+MFQ_HD uint32_t mfqn_store_quotient(uint32_t q, int32_t scale, int zero) {
+  switch (scale) {
+    case MFQN_SCALE_BF16: return mfqn_umin(mfqn_umax(mfqn_bf16_from_f32(q), 0x0080u), 0x7f7fu);
+    case MFQN_SCALE_F16: return mfqn_umin(mfqn_umax(mfqn_f16_from_f32(q), 0x0001u), 0x7bffu);
+    case MFQN_SCALE_UE4M3: {
+      const mfqn_minifloat ue4m3 = mfqn_minifloat_make(0, 4, 3, 7, MFQN_SPECIALS_FN, 1);
+      return zero ? 0u : mfqn_umax(mfqn_minifloat_encode(q, &ue4m3, 0, MFQN_ROUND_EVEN, 0), 1u);
+    }
+    default: return mfqn_umin(mfqn_umax(q, MFQN_MIN_NORMAL), MFQN_MAX_FINITE);
+  }
+}
+
+MFQ_HD uint32_t mfqn_store_nan(int32_t scale) {
+  return scale == MFQN_SCALE_UE8M0 ? 255u : scale == MFQN_SCALE_UE4M3 ? 0x7fu : scale == MFQN_SCALE_BF16 ? 0x7fc0u
+         : scale == MFQN_SCALE_F16 ? 0x7e00u : MFQN_NAN;
+}
+
+/* The tensor scale of UE4M3 from the largest finite group statistic: absmax / (largest element * 448), 1 for a zero tensor. */
+MFQ_HD float mfqn_tensor_scale(uint32_t absmax, float threshold) {
+  if (absmax == 0) return 1.0f;
+  const float g = mfqn_div(mfqn_float_of(absmax), mfqn_mul(threshold, 448.0f));
+  return mfqn_float_of(mfqn_umax(mfqn_bits(g), MFQN_MIN_NORMAL));
+}
+
+/* The scale of a group in its stored form. */
+MFQ_HD uint32_t mfqn_group_scale(const mfqn_scheme *s, const mfqn_statistic *statistic, float tensor_scale) {
+  const uint32_t measured = mfqn_statistic_value(statistic, s);
+  if (s->scale == MFQN_SCALE_NONE) return 0;
+  if (s->is_brevitas) return mfqn_brevitas_scale(measured, s->statistic_min, s->rule, s->threshold, &s->brevitas);
+  if (measured >= MFQN_INF) return mfqn_store_nan(s->scale);
+  const uint32_t value = mfqn_umax(measured, s->statistic_min);
+  if (s->rule != MFQN_RULE_ABSMAX)
+    return mfqn_store_exp2(value == 0 ? -1000 : mfqn_scale_exp2(value, s->rule, &s->range), s->scale);
+  float q = mfqn_div(mfqn_float_of(value), s->threshold);
+  if (s->scale == MFQN_SCALE_UE4M3) q = mfqn_div(q, tensor_scale);
+  return mfqn_store_quotient(mfqn_bits(q), s->scale, value == 0);
+}
+
+/* The zero point that puts min(lo, 0) at the lowest code. */
+MFQ_HD int32_t mfqn_group_zero_point(const mfqn_scheme *s, const mfqn_statistic *statistic, const mfqn_group *g) {
+  const float depth = statistic->lo < 0.0f ? -statistic->lo : 0.0f;
+  const float z = mfqn_add(mfqn_div(depth, g->divisor), (float)s->integer.lowest);
+  const int32_t r = mfqn_integer_round(mfqn_bits(z), &s->integer, s->integer.frac_bits, MFQN_ROUND_EVEN, 0);
+  return g->usable ? r : s->integer.lowest;
+}
+
+/* From the statistic to everything an element needs. */
+MFQ_HD mfqn_group mfqn_group_make(const mfqn_scheme *s, const mfqn_statistic *statistic, float tensor_scale) {
+  mfqn_group g = mfqn_group_load(s, mfqn_group_scale(s, statistic, tensor_scale), tensor_scale);
+  if (s->has_zero_point) g.zero_point = mfqn_group_zero_point(s, statistic, &g);
+  return g;
+}
+
+/* The value that Brevitas gives an element; needs a usable group. */
+MFQ_HD float mfqn_brevitas_element(const mfqn_scheme *s, const mfqn_group *g, uint32_t u) {
+  const float t = mfqn_div(mfqn_float_of(u), g->divisor);
+  if (!s->is_integer) return mfqn_brevitas_value(t, &s->brevitas, s->rounding);
+  return mfqn_brevitas_integer(t, (float)g->zero_point, (float)s->integer.lowest, (float)s->integer.highest,
+                               s->rounding);
+}
+
+/* The code of the element with float32 bits `u`. */
+MFQ_HD uint32_t mfqn_encode(const mfqn_scheme *s, const mfqn_group *g, uint32_t u, uint32_t random) {
+  if (!g->usable) return 0;
+  uint32_t v = u;
+  int32_t exp2 = g->exp2;
+  int rounding = s->rounding;
+  if (s->is_brevitas) {
+    v = mfqn_bits(mfqn_brevitas_element(s, g, u)); /* on the grid already: encoding is exact */
+    rounding = MFQN_ROUND_EVEN;
+    exp2 = 0;
+  } else if (!g->by_exponent) {
+    const float t = mfqn_div(mfqn_float_of(u), g->divisor);
+    v = mfqn_bits(s->has_zero_point ? mfqn_add(t, (float)g->zero_point) : t);
+    exp2 = 0;
+  }
+  return s->is_integer ? mfqn_integer_encode(v, &s->integer, exp2, rounding, random)
+                       : mfqn_minifloat_encode(v, &s->minifloat, exp2, rounding, random);
+}
+
+/* Hardware disagrees about the NaN that arithmetic makes; ours is one. */
+MFQ_HD uint32_t mfqn_one_nan(float y) {
+  const uint32_t bits = mfqn_bits(y);
+  return (bits & MFQN_ABS) > MFQN_INF ? MFQN_NAN : bits;
+}
+
+/* The value of a code as float32 bits. */
+MFQ_HD uint32_t mfqn_decode(const mfqn_scheme *s, const mfqn_group *g, uint32_t code) {
+  const int exact = s->scale == MFQN_SCALE_NONE || (s->scale == MFQN_SCALE_UE8M0 && g->usable);
+  const int32_t exp2 = exact ? g->exp2 : 0;
+  const uint32_t v = s->is_integer ? mfqn_integer_scaled(mfqn_integer_value(code, &s->integer) - g->zero_point,
+                                                         &s->integer, exp2)
+                                   : mfqn_minifloat_decode(code, &s->minifloat, exp2);
+  if (exact) return v;
+  const float y = mfqn_mul(mfqn_float_of(v), g->scale);
+  return mfqn_one_nan(s->scale == MFQN_SCALE_UE4M3 ? mfqn_mul(y, g->tensor_scale) : y);
+}
+
+/* The value that an element becomes: decode(encode(u)), or Brevitas' own value. */
+MFQ_HD uint32_t mfqn_fake(const mfqn_scheme *s, const mfqn_group *g, uint32_t u, uint32_t random) {
+  if (!s->is_brevitas) return mfqn_decode(s, g, mfqn_encode(s, g, u, random));
+  if (!g->usable) return MFQN_NAN;
+  const float v = mfqn_brevitas_element(s, g, u);
+  return mfqn_one_nan(mfqn_mul(s->is_integer ? mfqn_sub(v, (float)g->zero_point) : v, g->scale));
+}
+
+#endif

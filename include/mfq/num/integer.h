@@ -1,0 +1,63 @@
+/* num/integer.h: encode and decode of small integers and fixed-point numbers: value = code * 2^-frac_bits. */
+#ifndef MFQ_NUM_INTEGER_H
+#define MFQ_NUM_INTEGER_H
+
+#include "round.h"
+
+typedef struct mfqn_integer {
+  int32_t bits;
+  int32_t lowest; /* as integers, not codes */
+  int32_t highest;
+  int32_t frac_bits;
+  uint32_t mask; /* of a code's bits */
+} mfqn_integer;
+
+MFQ_HD mfqn_integer mfqn_integer_make(int32_t is_signed, int32_t bits, int32_t frac_bits, int32_t narrow) {
+  mfqn_integer f;
+  f.bits = bits;
+  f.mask = (1u << bits) - 1u;
+  f.frac_bits = frac_bits;
+  f.lowest = is_signed ? -(1 << (bits - 1)) + narrow : 0;
+  f.highest = is_signed ? (1 << (bits - 1)) - 1 : (1 << bits) - 1 - narrow;
+  return f;
+}
+
+/* Rounds the float32 with bits `u`, times 2^(frac_bits - exp2), to an integer in lowest ... highest. Infinity saturates, NaN
+ * becomes `highest`. */
+MFQ_HD int32_t mfqn_integer_round(uint32_t u, const mfqn_integer *f, int32_t exp2, int rounding, uint32_t random) {
+  const uint32_t a = u & MFQN_ABS, negative = u >> 31;
+  const int32_t field = (int32_t)(a >> 23);
+  const uint32_t man = (a & 0x7fffffu) | (field != 0 ? 0x800000u : 0u);
+  /* Below a shift of 1 the magnitude is beyond every range here, or 0: a shift of 1 gives the same after the clamp, and
+   * stands for infinity too, whatever exp2 is. */
+  const int32_t longest = rounding == MFQN_ROUND_STOCHASTIC ? 63 : 25;
+  const int32_t finite_shift = mfqn_clamp(150 - mfqn_max(field, 1) - f->frac_bits + exp2, 1, longest);
+  const int32_t shift = a == MFQN_INF ? 1 : finite_shift;
+  const uint32_t rounded = mfqn_round_shift(man, shift, 0, negative, rounding, random);
+  const int32_t value = negative ? -(int32_t)rounded : (int32_t)rounded;
+  return a > MFQN_INF ? f->highest : mfqn_clamp(value, f->lowest, f->highest);
+}
+
+MFQ_HD uint32_t mfqn_integer_code(int32_t value, const mfqn_integer *f) { return (uint32_t)value & f->mask; }
+
+MFQ_HD uint32_t mfqn_integer_encode(uint32_t u, const mfqn_integer *f, int32_t exp2, int rounding, uint32_t random) {
+  return mfqn_integer_code(mfqn_integer_round(u, f, exp2, rounding, random), f);
+}
+
+/* The integer that a code stands for, sign-extended. */
+MFQ_HD int32_t mfqn_integer_value(uint32_t code, const mfqn_integer *f) {
+  const uint32_t top = f->lowest < 0 ? 1u << (f->bits - 1) : 0u;
+  return (int32_t)((code & f->mask) ^ top) - (int32_t)top;
+}
+
+/* The float32 bits of value * 2^(exp2 - frac_bits). */
+MFQ_HD uint32_t mfqn_integer_scaled(int32_t value, const mfqn_integer *f, int32_t exp2) {
+  const uint32_t magnitude = (uint32_t)(value < 0 ? -value : value);
+  return mfqn_ldexp(magnitude, exp2 - f->frac_bits) | (value < 0 ? 0x80000000u : 0u);
+}
+
+MFQ_HD uint32_t mfqn_integer_decode(uint32_t code, const mfqn_integer *f, int32_t exp2) {
+  return mfqn_integer_scaled(mfqn_integer_value(code, f), f, exp2);
+}
+
+#endif

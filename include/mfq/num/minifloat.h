@@ -1,0 +1,93 @@
+/* num/minifloat.h: encode and decode of any minifloat, by integer arithmetic.
+ *
+ * A value is (2^M + man) * 2^(field - bias - M), or man * 2^(1 - bias - M) when the exponent field is 0. Encoding x * 2^-S is
+ * encoding x with bias - S: a power-of-two scale costs no rounding (docs/numerics.md). */
+#ifndef MFQ_NUM_MINIFLOAT_H
+#define MFQ_NUM_MINIFLOAT_H
+
+#include "round.h"
+
+/* A minifloat made ready for the loops below. Codes are magnitudes, without the sign bit, unless said otherwise. */
+typedef struct mfqn_minifloat {
+  int32_t man_bits;
+  int32_t bias;
+  uint32_t sign_bit;      /* 1 << (exp_bits + man_bits), or 0 when unsigned */
+  uint32_t signed_mask;   /* all ones, or 0 when unsigned: negative values become 0 */
+  uint32_t neg_zero_mask; /* all ones when the format has -0, else 0 */
+  uint32_t max_code;      /* largest finite magnitude */
+  uint32_t overflow_code; /* what overflow and infinity become */
+  uint32_t nan_code;      /* what NaN becomes, whole code */
+  uint32_t inf_code;      /* magnitude, or 0xffffffff when there is none */
+  uint32_t nan_from;      /* magnitudes from here on are NaN, 0xffffffff when there are none */
+  uint32_t lone_nan;      /* the whole code that is NaN beside those (FNUZ: the sign bit alone), or 0xffffffff */
+} mfqn_minifloat;
+
+/* The values of mfq_specials. */
+enum { MFQN_SPECIALS_NONE = 0, MFQN_SPECIALS_FN = 1, MFQN_SPECIALS_FNUZ = 2, MFQN_SPECIALS_IEEE = 3 };
+
+MFQ_HD mfqn_minifloat mfqn_minifloat_make(int32_t is_signed, int32_t exp_bits, int32_t man_bits, int32_t bias,
+                                          int32_t specials, int32_t saturate) {
+  const uint32_t all = (1u << (exp_bits + man_bits)) - 1u, none = 0xffffffffu;
+  const uint32_t inf = all & ~((1u << man_bits) - 1u);
+  mfqn_minifloat f;
+  f.man_bits = man_bits;
+  f.bias = bias;
+  f.sign_bit = is_signed ? all + 1u : 0u;
+  f.lone_nan = specials == MFQN_SPECIALS_FNUZ ? f.sign_bit : none;
+  f.signed_mask = is_signed ? none : 0u;
+  f.neg_zero_mask = specials == MFQN_SPECIALS_FNUZ ? 0u : f.signed_mask;
+  f.max_code = specials == MFQN_SPECIALS_FN ? all - 1u : specials == MFQN_SPECIALS_IEEE ? inf - 1u : all;
+  f.inf_code = specials == MFQN_SPECIALS_IEEE ? inf : none;
+  f.nan_from = specials == MFQN_SPECIALS_FN ? all : specials == MFQN_SPECIALS_IEEE ? inf + 1u : none;
+  f.nan_code = specials == MFQN_SPECIALS_NONE ? f.max_code : specials == MFQN_SPECIALS_FNUZ ? f.sign_bit : all;
+  f.overflow_code = saturate                            ? f.max_code
+                    : specials == MFQN_SPECIALS_IEEE    ? inf
+                    : specials == MFQN_SPECIALS_NONE    ? f.max_code
+                                                        : f.nan_code;
+  return f;
+}
+
+/* Encodes the float32 with bits `u`, times 2^-exp2, into a code.
+ * With `wide` 0 the caller promises that 2^-126 * 2^-exp2 is below the format's smallest normal value (bias - exp2 < 127),
+ * so that subnormal inputs need no normalisation; the loops of the CPU and the GPU rely on it. */
+MFQ_HD uint32_t mfqn_minifloat_encode_as(uint32_t u, const mfqn_minifloat *f, int32_t exp2, int rounding,
+                                         uint32_t random, int wide) {
+  const uint32_t a = u & MFQN_ABS, negative = u >> 31;
+  const int32_t field = (int32_t)(a >> 23);
+  uint32_t man = (a & 0x7fffffu) | (field != 0 ? 0x800000u : 0u);
+  int32_t e = mfqn_max(field, 1);
+  if (wide && man != 0) {
+    const int32_t up = 23 - mfqn_msb(man);
+    man <<= up;
+    e -= up;
+  }
+  const int32_t te = mfqn_min(e - 127 + f->bias - exp2, 300);
+  const int32_t longest = rounding == MFQN_ROUND_STOCHASTIC ? 63 : 25;
+  const int32_t shift = mfqn_min(23 - f->man_bits + mfqn_max(1 - te, 0), longest);
+  const uint32_t base = (uint32_t)(mfqn_max(te, 1) - 1) << f->man_bits;
+  const uint32_t rounded = base + mfqn_round_shift(man, shift, base, negative, rounding, random);
+  uint32_t code = rounded > f->max_code || a == MFQN_INF ? f->overflow_code : rounded;
+  if (wide) code = a == 0 ? 0u : code; /* otherwise zero lies in the binade of the subnormals and is 0 already */
+  code |= (negative * f->sign_bit) & (code == 0 ? f->neg_zero_mask : 0xffffffffu);
+  code &= (negative - 1u) | f->signed_mask;
+  return a > MFQN_INF ? f->nan_code : code;
+}
+
+MFQ_HD uint32_t mfqn_minifloat_encode(uint32_t u, const mfqn_minifloat *f, int32_t exp2, int rounding,
+                                      uint32_t random) {
+  return mfqn_minifloat_encode_as(u, f, exp2, rounding, random, 1);
+}
+
+/* Decodes a code, times 2^exp2, to float32 bits; one rounding to nearest even where the product leaves float32's grid. */
+MFQ_HD uint32_t mfqn_minifloat_decode(uint32_t code, const mfqn_minifloat *f, int32_t exp2) {
+  const uint32_t magnitude = f->sign_bit ? code & (f->sign_bit - 1u) : code;
+  const uint32_t sign = (f->sign_bit & code) != 0 ? 0x80000000u : 0u;
+  if (magnitude >= f->nan_from || code == f->lone_nan) return MFQN_NAN;
+  if (magnitude == f->inf_code) return sign | MFQN_INF;
+  const uint32_t field = magnitude >> f->man_bits, fraction = magnitude & ((1u << f->man_bits) - 1u);
+  const uint32_t man = field != 0 ? fraction | (1u << f->man_bits) : fraction;
+  const int32_t e = field != 0 ? (int32_t)field : 1;
+  return sign | mfqn_ldexp(man, e - f->bias - f->man_bits + exp2);
+}
+
+#endif
