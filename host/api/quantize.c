@@ -1,0 +1,185 @@
+#include <mfq/quantize.h>
+
+#include "../core/arguments.h"
+#include "../core/context_state.h"
+#include "../core/error.h"
+#include "../core/scheme.h"
+
+static mfq_status require_shape(mfq_where where, const mfq_qview *view, const char *other, const mfq_tensor *tensor) {
+  if (mfq_shape_is(tensor, view->q.rank, view->q.shape)) {
+    return MFQ_OK;
+  }
+  return mfq_fail(MFQ_ERROR_SHAPE, where.function, "%s: shape is %s, but %s has %s; they must be equal",
+                  where.argument, mfq_shape_write(view->q.rank, view->q.shape).text, other,
+                  mfq_shape_write(tensor->rank, tensor->shape).text);
+}
+
+/* Checks one direction of a quantization. NULL is a direction that is not asked for. */
+static mfq_status check_direction(mfq_where where, const mfq_qtensor *q, const mfq_tensor *src, mfq_parts *parts,
+                                  mfq_qview *view) {
+  if (q == NULL) {
+    return MFQ_OK;
+  }
+  mfq_status status = mfq_qview_init(where, q, view);
+  if (status == MFQ_OK) {
+    status = require_shape(where, view, "src", src);
+  }
+  if (status == MFQ_OK) {
+    int written = q->scheme.rule == MFQ_RULE_GIVEN ? MFQ_PART_CODES : MFQ_PART_ALL;
+    status = mfq_argument_parts(where, view, (mfq_use){MFQ_PART_ALL, written}, parts);
+  }
+  return status;
+}
+
+mfq_status mfq_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qtensor *row, const mfq_qtensor *col) {
+  static const char function[] = "mfq_quantize";
+  mfq_parts parts = {.count = 0};
+  mfq_tensor source;
+  mfq_qview row_view, col_view;
+  mfq_status status = mfq_argument_present((mfq_where){function, "context"}, context);
+  if (status == MFQ_OK && row == NULL && col == NULL) {
+    status = mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "row and col are both NULL; give at least one");
+  }
+  if (status == MFQ_OK) {
+    status = mfq_argument_tensor((mfq_where){function, "src"}, src, 0, &parts, &source);
+  }
+  if (status == MFQ_OK) {
+    status = check_direction((mfq_where){function, "row"}, row, &source, &parts, &row_view);
+  }
+  if (status == MFQ_OK) {
+    status = check_direction((mfq_where){function, "col"}, col, &source, &parts, &col_view);
+  }
+  if (status == MFQ_OK) {
+    status = mfq_parts_check(&parts);
+  }
+  if (status != MFQ_OK) {
+    return status;
+  }
+  return context->backend->quantize(context, &source, row != NULL ? &row_view : NULL, col != NULL ? &col_view : NULL);
+}
+
+/* Checks the arguments of a function that reads parts of `q` and writes `dst`. */
+static mfq_status check_read(const char *function, mfq_context *context, const mfq_qtensor *q, int used,
+                             mfq_qview *view, mfq_parts *parts) {
+  mfq_where where = {function, "q"};
+  mfq_status status = mfq_argument_present((mfq_where){function, "context"}, context);
+  if (status == MFQ_OK) {
+    status = mfq_qview_init(where, q, view);
+  }
+  if (status == MFQ_OK) {
+    status = mfq_argument_parts(where, view, (mfq_use){used, 0}, parts);
+  }
+  return status;
+}
+
+mfq_status mfq_dequantize(mfq_context *context, const mfq_qtensor *q, const mfq_tensor *dst) {
+  static const char function[] = "mfq_dequantize";
+  mfq_parts parts = {.count = 0};
+  mfq_qview view;
+  mfq_tensor target;
+  mfq_status status = check_read(function, context, q, MFQ_PART_ALL, &view, &parts);
+  if (status == MFQ_OK) {
+    status = mfq_argument_tensor((mfq_where){function, "dst"}, dst, 1, &parts, &target);
+  }
+  if (status == MFQ_OK && !mfq_shape_is(&target, view.q.rank, view.q.shape) &&
+      !mfq_shape_is(&target, view.q.rank, view.sizes.padded_shape)) {
+    status = mfq_fail(MFQ_ERROR_SHAPE, function,
+                      "dst: shape is %s; allowed are the shape of q, %s, and its padded shape, %s",
+                      mfq_shape_write(target.rank, target.shape).text,
+                      mfq_shape_write(view.q.rank, view.q.shape).text,
+                      mfq_shape_write(view.q.rank, view.sizes.padded_shape).text);
+  }
+  if (status == MFQ_OK) {
+    status = mfq_parts_check(&parts);
+  }
+  return status == MFQ_OK ? context->backend->dequantize(context, &view, &target) : status;
+}
+
+/* 1 when two views have equal schemes, however their axes are written. */
+static int schemes_agree(const mfq_qview *a, const mfq_qview *b) {
+  mfq_scheme first = a->q.scheme, second = b->q.scheme;
+  first.axis = a->sizes.axis;
+  second.axis = b->sizes.axis;
+  return mfq_scheme_equal(&first, &second);
+}
+
+static mfq_status check_repack(const char *function, const mfq_qview *src, const mfq_qview *dst) {
+  mfq_tensor shape = {.rank = src->q.rank};
+  for (int32_t i = 0; i < src->q.rank; i++) {
+    shape.shape[i] = src->q.shape[i];
+  }
+  mfq_status status = require_shape((mfq_where){function, "dst"}, dst, "src", &shape);
+  if (status == MFQ_OK && !schemes_agree(src, dst)) {
+    char names[2][MFQ_SCHEME_TEXT_MAX] = {"", ""};
+    if (mfq_scheme_print(&src->q.scheme, names[0], sizeof names[0]) == MFQ_OK &&
+        mfq_scheme_print(&dst->q.scheme, names[1], sizeof names[1]) == MFQ_OK) {
+      status = mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
+                        "dst: the scheme is %s, but src has %s; they must be equal, only layouts may differ", names[1],
+                        names[0]);
+    } else {
+      status = mfq_fail(MFQ_ERROR_INTERNAL, function, "a checked scheme cannot be printed");
+    }
+  }
+  return status;
+}
+
+mfq_status mfq_repack(mfq_context *context, const mfq_qtensor *src, const mfq_qtensor *dst) {
+  static const char function[] = "mfq_repack";
+  const mfq_where from = {function, "src"}, to = {function, "dst"};
+  mfq_parts parts = {.count = 0};
+  mfq_qview source, target;
+  mfq_status status = mfq_argument_present((mfq_where){function, "context"}, context);
+  if (status == MFQ_OK) {
+    status = mfq_qview_init(from, src, &source);
+  }
+  if (status == MFQ_OK) {
+    status = mfq_qview_init(to, dst, &target);
+  }
+  if (status == MFQ_OK) {
+    status = check_repack(function, &source, &target);
+  }
+  if (status == MFQ_OK) {
+    status = mfq_argument_parts(from, &source, (mfq_use){MFQ_PART_ALL, 0}, &parts);
+  }
+  if (status == MFQ_OK) {
+    status = mfq_argument_parts(to, &target, (mfq_use){MFQ_PART_ALL, MFQ_PART_ALL}, &parts);
+  }
+  if (status == MFQ_OK) {
+    status = mfq_parts_check(&parts);
+  }
+  return status == MFQ_OK ? context->backend->repack(context, &source, &target) : status;
+}
+
+static mfq_status expand(const char *function, mfq_context *context, const mfq_qtensor *q, mfq_expand_part part,
+                         const mfq_tensor *dst) {
+  mfq_parts parts = {.count = 0};
+  mfq_qview view;
+  mfq_tensor target;
+  int used = part == MFQ_EXPAND_SCALES ? MFQ_PART_SCALES | MFQ_PART_TENSOR_SCALE : MFQ_PART_ZERO_POINTS;
+  mfq_status status = check_read(function, context, q, used, &view, &parts);
+  if (status == MFQ_OK) {
+    status = mfq_argument_tensor((mfq_where){function, "dst"}, dst, 1, &parts, &target);
+  }
+  if (status == MFQ_OK && !mfq_shape_is(&target, view.sizes.scale_rank, view.sizes.scale_shape) &&
+      !mfq_shape_is(&target, view.q.rank, view.q.shape) &&
+      !mfq_shape_is(&target, view.q.rank, view.sizes.padded_shape)) {
+    status = mfq_fail(MFQ_ERROR_SHAPE, function,
+                      "dst: shape is %s; allowed are the scale shape of q, %s, its shape, %s, and its padded shape, %s",
+                      mfq_shape_write(target.rank, target.shape).text,
+                      mfq_shape_write(view.sizes.scale_rank, view.sizes.scale_shape).text,
+                      mfq_shape_write(view.q.rank, view.q.shape).text,
+                      mfq_shape_write(view.q.rank, view.sizes.padded_shape).text);
+  }
+  if (status == MFQ_OK) {
+    status = mfq_parts_check(&parts);
+  }
+  return status == MFQ_OK ? context->backend->expand(context, &view, part, &target) : status;
+}
+
+mfq_status mfq_expand_scales(mfq_context *context, const mfq_qtensor *q, const mfq_tensor *dst) {
+  return expand("mfq_expand_scales", context, q, MFQ_EXPAND_SCALES, dst);
+}
+
+mfq_status mfq_expand_zero_points(mfq_context *context, const mfq_qtensor *q, const mfq_tensor *dst) {
+  return expand("mfq_expand_zero_points", context, q, MFQ_EXPAND_ZERO_POINTS, dst);
+}

@@ -1,0 +1,43 @@
+/* host/core/backend.h: the table that a device fills. The API checks every argument first; a backend only computes. */
+#ifndef MFQ_HOST_CORE_BACKEND_H
+#define MFQ_HOST_CORE_BACKEND_H
+
+#include <mfq/mfq.h>
+
+/* One direction of a quantization, or the source or target of another operation, with its sizes worked out. */
+typedef struct mfq_qview {
+  mfq_qtensor q;
+  mfq_qtensor_sizes sizes;
+} mfq_qview;
+
+/* What mfq_expand_* asks for. */
+typedef enum mfq_expand_part { MFQ_EXPAND_SCALES, MFQ_EXPAND_ZERO_POINTS } mfq_expand_part;
+
+typedef struct mfq_backend {
+  const char *name; /* "cpu" */
+  /* Device state of a context, and a line that describes it. `options` is checked already but for device and cpu_isa. */
+  mfq_status (*open)(mfq_context *context, const mfq_context_options *options);
+  void (*close)(mfq_context *context);
+
+  /* Arguments are valid and do not overlap. `row` or `col` may be NULL. Tensors of rank 0 arrive with rank 1. */
+  mfq_status (*quantize)(mfq_context *context, const mfq_tensor *src, const mfq_qview *row, const mfq_qview *col);
+  mfq_status (*dequantize)(mfq_context *context, const mfq_qview *q, const mfq_tensor *dst);
+  mfq_status (*repack)(mfq_context *context, const mfq_qview *src, const mfq_qview *dst);
+  mfq_status (*expand)(mfq_context *context, const mfq_qview *q, mfq_expand_part part, const mfq_tensor *dst);
+  /* `shape` carries the scheme, the shape and NULL pointers; `scales` may be NULL. */
+  mfq_status (*fake_quantize)(mfq_context *context, const mfq_tensor *src, const mfq_qview *shape,
+                              const mfq_tensor *dst, const mfq_tensor *scales);
+  mfq_support (*supported)(const mfq_context *context, mfq_op op, const mfq_scheme *scheme, char *reason,
+                           size_t capacity);
+
+  void *(*buffer_alloc)(mfq_context *context, size_t bytes); /* aligned to 256; NULL on failure */
+  void (*buffer_free)(mfq_context *context, void *memory);
+  mfq_status (*buffer_fill)(mfq_context *context, void *memory, uint8_t value, size_t bytes);
+  mfq_status (*buffer_write)(mfq_context *context, void *memory, const void *host, size_t bytes);
+  mfq_status (*buffer_read)(mfq_context *context, void *host, const void *memory, size_t bytes);
+} mfq_backend;
+
+/* The CPU backend, always there (host/cpu/backend_cpu.c). */
+const mfq_backend *mfq_cpu_backend(void);
+
+#endif

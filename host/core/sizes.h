@@ -1,0 +1,35 @@
+/* host/core/sizes.h: checked arithmetic on sizes, and the checks of tensors and quantized tensors that rest on it. */
+#ifndef MFQ_HOST_CORE_SIZES_H
+#define MFQ_HOST_CORE_SIZES_H
+
+#include "backend.h"
+
+/* Whom a failing check speaks of. */
+typedef struct mfq_where {
+  const char *function, *argument;
+} mfq_where;
+
+/* Return 1 and the result, or 0 when it does not fit. Operands are >= 0. */
+int mfq_checked_mul(int64_t a, int64_t b, int64_t *product);
+int mfq_checked_add(int64_t a, int64_t b, int64_t *sum);
+/* Rounds up to a multiple of `unit` >= 1. */
+int mfq_checked_round_up(int64_t value, int64_t unit, int64_t *rounded);
+int64_t mfq_ceil_div(int64_t value, int64_t unit);
+
+/* Checks a rank and its sizes: 0 ... MFQ_MAX_RANK, sizes >= 0, and so many bytes that they can be addressed (sizes of 0
+ * count as 1 there, so that every partial product fits as well). */
+mfq_status mfq_shape_check(mfq_where where, int32_t rank, const int64_t *shape, int64_t element_bytes);
+
+/* Product of `rank` sizes of a checked shape. */
+int64_t mfq_shape_count(int32_t rank, const int64_t *shape);
+
+/* Checks every field of `q` but the pointers and works out its sizes. A view of rank 0 receives rank 1, shape [1]. */
+mfq_status mfq_qview_init(mfq_where where, const mfq_qtensor *q, mfq_qview *view);
+
+/* Writes "[2, 3]" for sentences. */
+typedef struct mfq_shape_text {
+  char text[MFQ_MAX_RANK * 22 + 3];
+} mfq_shape_text;
+mfq_shape_text mfq_shape_write(int32_t rank, const int64_t *shape);
+
+#endif

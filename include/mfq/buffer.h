@@ -1,0 +1,35 @@
+/* mfq/buffer.h: memory on a context's device. */
+#ifndef MFQ_BUFFER_H
+#define MFQ_BUFFER_H
+
+#include <mfq/context.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mfq_buffer mfq_buffer;
+
+/* Creates a buffer of `bytes` bytes (0 is allowed), aligned to 256, contents unspecified.
+ * Memory: from the context's allocator; the context must outlive the buffer. Errors: OUT_OF_MEMORY. */
+MFQ_API mfq_status mfq_buffer_create(mfq_context *context, size_t bytes, mfq_buffer **buffer);
+/* Frees a buffer. NULL is allowed. */
+MFQ_EXPORT void mfq_buffer_destroy(mfq_buffer *buffer);
+
+/* Returns the address on the device; on "cpu" the host may use it directly. NULL for NULL. */
+MFQ_EXPORT void *mfq_buffer_data(const mfq_buffer *buffer);
+/* Returns the size in bytes; 0 for NULL. */
+MFQ_EXPORT size_t mfq_buffer_bytes(const mfq_buffer *buffer);
+
+/* Sets every byte of [offset, offset + bytes) to `value`. Errors: SHAPE when the range leaves the buffer. */
+MFQ_API mfq_status mfq_buffer_fill(mfq_buffer *buffer, size_t offset, size_t bytes, uint8_t value);
+/* Copies `bytes` bytes from host memory into the buffer at `offset`. Errors: SHAPE when the range leaves the buffer. */
+MFQ_API mfq_status mfq_buffer_write(mfq_buffer *buffer, size_t offset, const void *host, size_t bytes);
+/* Copies `bytes` bytes of the buffer from `offset` to host memory. Errors: SHAPE when the range leaves the buffer. */
+MFQ_API mfq_status mfq_buffer_read(const mfq_buffer *buffer, size_t offset, void *host, size_t bytes);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,19 @@
+/* mfq.h: minifloat and groupwise quantization. The headers below in reading order; docs/ has the long form.
+ *
+ *   mfq_context *ctx;        mfq_context_create(&options, &ctx)          where to run
+ *   mfq_scheme scheme;       mfq_scheme_parse("mxfp8_e4m3", &scheme)     what to do
+ *   mfq_qtensor q;           mfq_qtensor_init(...), mfq_qtensor_sizes_get(...), then your memory into q.codes, q.scales
+ *   mfq_quantize(ctx, &tensor, &q, NULL);   mfq_dequantize(ctx, &q, &restored);
+ *
+ * Every function that can fail returns mfq_status; mfq_last_error() has the sentence. */
+#ifndef MFQ_MFQ_H
+#define MFQ_MFQ_H
+
+#include <mfq/base.h>
+#include <mfq/types.h>
+#include <mfq/context.h>
+#include <mfq/buffer.h>
+#include <mfq/quantize.h>
+#include <mfq/fakequant.h>
+
+#endif

@@ -1,0 +1,117 @@
+// Bad arguments of fake_quantize; and arguments at the edge that no operation may refuse.
+#include <mfq/mfq.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "support/misuse.h"
+
+namespace {
+
+using namespace misuse;
+
+TEST_F(Misuse, FakeQuantize) {
+  std::vector<float> in(4 * 64 + 8, 0.5f), out(4 * 64 + 8, -7.0f), scale_data(8 + 2, -7.0f);
+  const std::vector<float> before = out;
+  const mfq_tensor src = dense(in.data(), MFQ_DTYPE_F32, {4, 64}), dst = dense(out.data(), MFQ_DTYPE_F32, {4, 64});
+  const mfq_tensor scales = dense(scale_data.data(), MFQ_DTYPE_F32, {4, 2});
+  mfq_scheme s;
+  ASSERT_EQ(mfq_scheme_parse(scheme_text, &s), MFQ_OK);
+  const auto run = [&](const mfq_scheme *a, const mfq_tensor *b, const mfq_tensor *c, const mfq_tensor *d) {
+    return mfq_fake_quantize(context, a, b, c, d);
+  };
+  EXPECT_TRUE(fails(mfq_fake_quantize(nullptr, &s, &src, &dst, nullptr), invalid, {"context is NULL"}));
+  EXPECT_TRUE(fails(run(nullptr, &src, &dst, nullptr), invalid, {"mfq_fake_quantize: scheme is NULL"}));
+  EXPECT_TRUE(fails(run(&s, nullptr, &dst, nullptr), invalid, {"mfq_fake_quantize: src is NULL"}));
+  EXPECT_TRUE(fails(run(&s, &src, nullptr, nullptr), invalid, {"mfq_fake_quantize: dst is NULL"}));
+  for (const bool is_output : {false, true})
+    for (const BadTensor &bad : bad_tensors(is_output)) {
+      mfq_tensor t = is_output ? dst : src;
+      bad.spoil(&t);
+      EXPECT_TRUE(fails(is_output ? run(&s, &src, &t, &scales) : run(&s, &t, &dst, &scales), bad.status,
+                        {"mfq_fake_quantize: ", bad.says}));
+    }
+  mfq_scheme bad = s;
+  bad.group_size = -1;
+  EXPECT_TRUE(fails(run(&bad, &src, &dst, nullptr), invalid, {"scheme: group_size is -1"}));
+  bad = s;
+  bad.axis = 2;
+  EXPECT_TRUE(fails(run(&bad, &src, &dst, nullptr), bad_shape, {"axis is 2"}));
+  bad = s;
+  bad.rule = MFQ_RULE_GIVEN;
+  EXPECT_TRUE(fails(run(&bad, &src, &dst, nullptr), MFQ_ERROR_UNSUPPORTED, {"rule given", "use mfq_quantize"}));
+  mfq_tensor t = scales;
+  t.dtype = MFQ_DTYPE_F16;
+  EXPECT_TRUE(fails(run(&s, &src, &dst, &t), invalid, {"scales: dtype is f16; allowed is f32"}));
+  t = scales;
+  t.shape[1] = 1;
+  EXPECT_TRUE(
+      fails(run(&s, &src, &dst, &t), bad_shape, {"scales: shape is [4, 1]; allowed is the scale shape, [4, 2]"}));
+  t = scales;
+  t.strides[0] = 1;
+  EXPECT_TRUE(fails(run(&s, &src, &dst, &t), invalid, {"scales: strides [1, 1]"}));
+  EXPECT_EQ(out, before);
+  ASSERT_EQ(run(&s, &src, &dst, &scales), MFQ_OK) << mfq_last_error();
+  ASSERT_EQ(run(&s, &src, &dst, nullptr), MFQ_OK) << mfq_last_error();
+}
+
+TEST_F(Misuse, FakeQuantizeOverlap) {
+  std::vector<float> data(4 * 64 + 8, 0.5f), out(4 * 64);
+  mfq_scheme s;
+  ASSERT_EQ(mfq_scheme_parse(scheme_text, &s), MFQ_OK);
+  const mfq_tensor src = dense(data.data(), MFQ_DTYPE_F32, {4, 64}), dst = dense(out.data(), MFQ_DTYPE_F32, {4, 64});
+  EXPECT_EQ(mfq_fake_quantize(context, &s, &src, &src, nullptr), MFQ_OK) << mfq_last_error();
+  mfq_tensor t = src;
+  t.data = &data[1];
+  EXPECT_TRUE(fails(mfq_fake_quantize(context, &s, &src, &t, nullptr), invalid, {"src.data and dst.data overlap"}));
+  t = src;
+  t.strides[0] = 1;
+  t.strides[1] = 4;
+  EXPECT_TRUE(fails(mfq_fake_quantize(context, &s, &src, &t, nullptr), invalid, {"src.data and dst.data overlap"}));
+  t = src;
+  t.dtype = MFQ_DTYPE_BF16;
+  EXPECT_TRUE(fails(mfq_fake_quantize(context, &s, &src, &t, nullptr), invalid, {"src.data and dst.data overlap"}));
+  t = dense(&out[248], MFQ_DTYPE_F32, {4, 2});
+  EXPECT_TRUE(fails(mfq_fake_quantize(context, &s, &src, &dst, &t), invalid, {"dst.data and scales.data overlap"}));
+  t = dense(&data[248], MFQ_DTYPE_F32, {4, 2});
+  EXPECT_TRUE(fails(mfq_fake_quantize(context, &s, &src, &dst, &t), invalid, {"src.data and scales.data overlap"}));
+  EXPECT_TRUE(fails(mfq_fake_quantize(context, &s, &src, &src, &t), invalid, {"dst.data and scales.data overlap"}));
+}
+
+// Nothing is refused for being empty, of rank 0, or strided.
+TEST_F(Misuse, LegalExtremes) {
+  for (const std::vector<int64_t> &shape :
+       {std::vector<int64_t>{}, {0}, {1}, {0, 64}, {64, 0}, {1, 1, 1, 1, 1, 1, 1, 3}}) {
+    Owned own(scheme_text, shape);
+    std::vector<float> in(8, 0.5f), out(8);
+    int64_t count = 1;
+    for (int64_t size : shape)
+      count *= size;
+    const mfq_tensor src = dense(count > 0 ? in.data() : nullptr, MFQ_DTYPE_F32, shape);
+    const mfq_tensor dst = dense(count > 0 ? out.data() : nullptr, MFQ_DTYPE_F32, shape);
+    SCOPED_TRACE("rank " + std::to_string(shape.size()) + ", " + std::to_string(count) + " elements");
+    ASSERT_EQ(mfq_quantize(context, &src, &own.q, nullptr), MFQ_OK) << mfq_last_error();
+    ASSERT_EQ(mfq_dequantize(context, &own.q, &dst), MFQ_OK) << mfq_last_error();
+    ASSERT_EQ(mfq_fake_quantize(context, &own.q.scheme, &src, &dst, nullptr), MFQ_OK) << mfq_last_error();
+    ASSERT_EQ(mfq_expand_scales(context, &own.q, &dst), MFQ_OK) << mfq_last_error();
+  }
+  std::vector<float> data(4 * 64, 0.5f);
+  Owned own(scheme_text, {4, 64});
+  mfq_tensor t = dense(data.data(), MFQ_DTYPE_F32, {4, 64});
+  ASSERT_EQ(mfq_quantize(context, &t, &own.q, nullptr), MFQ_OK) << mfq_last_error();
+  t.strides[0] = 1;
+  t.strides[1] = 4;
+  EXPECT_EQ(mfq_dequantize(context, &own.q, &t), MFQ_OK) << mfq_last_error();
+  t.data = &data[3];
+  t.strides[0] = -1;
+  EXPECT_EQ(mfq_dequantize(context, &own.q, &t), MFQ_OK) << mfq_last_error();
+  t = dense(data.data(), MFQ_DTYPE_F32, {1, 64});
+  t.strides[0] = 0; // of an axis with one index the stride does not matter
+  Owned flat(scheme_text, {1, 64});
+  ASSERT_EQ(mfq_quantize(context, &t, &flat.q, nullptr), MFQ_OK) << mfq_last_error();
+  EXPECT_EQ(mfq_dequantize(context, &flat.q, &t), MFQ_OK) << mfq_last_error();
+}
+
+} // namespace
