@@ -1,0 +1,28 @@
+/* host/cpu/cpu_state.h: what the CPU backend keeps in a context. */
+#ifndef MFQ_HOST_CPU_CPU_STATE_H
+#define MFQ_HOST_CPU_CPU_STATE_H
+
+#include "../core/context_state.h"
+#include "kernels.h"
+
+typedef struct mfq_cpu_state {
+  const mfq_kernels *kernels; /* NULL: the reference path only */
+} mfq_cpu_state;
+
+static inline const mfq_kernels *mfq_cpu_kernels(const mfq_context *context) {
+  return ((const mfq_cpu_state *)context->backend_state)->kernels;
+}
+
+/* The operations of the backend table. */
+mfq_status mfq_cpu_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *row, const mfq_qview *col);
+mfq_status mfq_cpu_dequantize(mfq_context *context, const mfq_qview *q, const mfq_tensor *dst);
+mfq_status mfq_cpu_repack(mfq_context *context, const mfq_qview *src, const mfq_qview *dst);
+mfq_status mfq_cpu_expand(mfq_context *context, const mfq_qview *q, mfq_expand_part part, const mfq_tensor *dst);
+mfq_status mfq_cpu_fake_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *shape,
+                                 const mfq_tensor *dst, const mfq_tensor *scales);
+
+/* The obvious path: any scheme, any strides, one element at a time. */
+mfq_status mfq_quantize_ref(mfq_context *context, const mfq_tensor *src, const mfq_qview *view);
+void mfq_dequantize_ref(const mfq_qview *view, const mfq_tensor *dst);
+
+#endif

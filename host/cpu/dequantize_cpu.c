@@ -1,0 +1,63 @@
+/* host/cpu/dequantize_cpu.c: codes and scales to values. */
+#include "../core/error.h"
+#include "panels.h"
+#include "scale_slots.h"
+#include "stream_copy.h"
+#include "walk.h"
+
+static void decode_panels(const mfq_panels *p, void *memory) {
+#pragma omp parallel num_threads(p->threads)
+  {
+    mfq_panel_scratch *scratch = mfq_panels_scratch_at(p, memory, mfq_thread_number());
+#pragma omp for schedule(dynamic, 8)
+    for (int64_t k = 0; k < p->count; ++k) {
+      const mfq_panel a = mfq_panel_at(p, k);
+      mfq_panel_load_scales(p, &a, scratch);
+      mfq_panel_decode(p, &a, scratch);
+    }
+    mfq_stream_fence();
+  }
+}
+
+/* Gives every element of a padded target the value of padding: the code that stands for 0, times its scale. */
+static void fill_padded(const mfq_qview *view, const mfq_tensor *dst) {
+  mfqn_scheme s;
+  mfq_walk walk;
+  mfq_qview padded = *view;
+  memcpy(padded.q.shape, dst->shape, sizeof padded.q.shape);
+  mfq_lower(&view->q.scheme, &s);
+  mfq_walk_init(&padded, dst->strides, &walk);
+  const int32_t last = walk.rank - 1;
+  for (int64_t r = 0; r < walk.rows; ++r) {
+    const mfq_walk_row at = mfq_walk_at(&walk, r);
+    for (int64_t j = 0; j < walk.length; ++j) {
+      const int64_t scale = at.scale + j / walk.scale_run[last] * walk.scale_stride[last];
+      const mfqn_group g = mfq_group_stored(view, &s, scale);
+      const uint32_t code = s.has_zero_point ? mfqn_integer_code(g.zero_point, &s.integer) : 0u;
+      mfq_element_store(dst->data, dst->dtype, at.offset + j * walk.offset_stride[last], mfqn_decode(&s, &g, code));
+    }
+  }
+}
+
+mfq_status mfq_cpu_dequantize(mfq_context *context, const mfq_qview *view, const mfq_tensor *dst) {
+  mfq_tensor logical = *dst;
+  int is_padded = 0;
+  for (int32_t d = 0; d < dst->rank; ++d) {
+    is_padded |= dst->shape[d] != view->q.shape[d];
+    logical.shape[d] = view->q.shape[d];
+  }
+  if (is_padded) fill_padded(view, dst);
+  mfq_panels panels;
+  if (!mfq_panels_plan(context, &logical, view, 0, 0, &panels)) {
+    mfq_dequantize_ref(view, &logical);
+    return MFQ_OK;
+  }
+  const size_t bytes = mfq_panels_scratch_bytes(&panels) * (size_t)panels.threads;
+  void *memory = mfq_context_scratch(context, bytes);
+  if (!memory)
+    return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_dequantize",
+                    "no memory for %zu bytes of scratch; free some or use fewer threads", bytes);
+  panels.tensor_scale = mfq_tensor_scale_get(view);
+  decode_panels(&panels, memory);
+  return MFQ_OK;
+}

@@ -1,0 +1,57 @@
+/* host/cpu/expand_cpu.c: scales and zero points as plain tensors, compressed or one an element. */
+#include <string.h>
+
+#include "cpu_state.h"
+#include "scale_slots.h"
+#include "walk.h"
+
+static uint32_t part_at(const mfq_qview *view, const mfqn_scheme *s, mfq_expand_part part, int64_t index) {
+  const mfqn_group g = mfq_group_stored(view, s, index);
+  if (part == MFQ_EXPAND_ZERO_POINTS) return mfqn_bits((float)g.zero_point);
+  return mfqn_one_nan(g.divisor); /* the tensor scale included */
+}
+
+static int is_compressed(const mfq_qview *view, const mfq_tensor *dst) {
+  if (dst->rank != view->sizes.scale_rank) return view->sizes.scale_rank == 0 && dst->rank == 1 && dst->shape[0] == 1;
+  return memcmp(dst->shape, view->sizes.scale_shape, (size_t)dst->rank * sizeof dst->shape[0]) == 0;
+}
+
+static void expand_compressed(const mfq_qview *view, const mfqn_scheme *s, mfq_expand_part part,
+                              const mfq_tensor *dst) {
+  for (int64_t i = 0; i < view->sizes.scale_count; ++i) {
+    int64_t rest = i, offset = 0;
+    for (int32_t d = dst->rank - 1; d >= 0; --d) {
+      offset += rest % dst->shape[d] * dst->strides[d];
+      rest /= dst->shape[d];
+    }
+    mfq_element_store(dst->data, dst->dtype, offset, part_at(view, s, part, i));
+  }
+}
+
+/* The target has the logical or the padded shape: the scale of an index follows from either in the same way. */
+static void expand_elements(const mfq_qview *view, const mfqn_scheme *s, mfq_expand_part part, const mfq_tensor *dst) {
+  mfq_walk walk;
+  mfq_qview shaped = *view;
+  memcpy(shaped.q.shape, dst->shape, sizeof shaped.q.shape);
+  mfq_walk_init(&shaped, dst->strides, &walk);
+  const int32_t last = walk.rank - 1;
+  for (int64_t r = 0; r < walk.rows; ++r) {
+    const mfq_walk_row at = mfq_walk_at(&walk, r);
+    for (int64_t j = 0; j < walk.length; ++j) {
+      const int64_t index = at.scale + j / walk.scale_run[last] * walk.scale_stride[last];
+      mfq_element_store(dst->data, dst->dtype, at.offset + j * walk.offset_stride[last],
+                        part_at(view, s, part, index));
+    }
+  }
+}
+
+mfq_status mfq_cpu_expand(mfq_context *context, const mfq_qview *view, mfq_expand_part part, const mfq_tensor *dst) {
+  (void)context;
+  mfqn_scheme s;
+  mfq_lower(&view->q.scheme, &s);
+  if (is_compressed(view, dst))
+    expand_compressed(view, &s, part, dst);
+  else
+    expand_elements(view, &s, part, dst);
+  return MFQ_OK;
+}

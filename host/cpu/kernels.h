@@ -1,0 +1,86 @@
+/* host/cpu/kernels.h: the inner loops, compiled once for each instruction set (kernels/cast_kernels.c).
+ *
+ * They are the functions of num/ in loops without branches, on plain arrays that fit the first-level cache; strides, layouts,
+ * threads and rare groups are the callers' business. "runs": every `run` elements share a lane. "elems": each has its own. */
+#ifndef MFQ_HOST_CPU_KERNELS_H
+#define MFQ_HOST_CPU_KERNELS_H
+
+#include <mfq/num/group.h>
+#include <mfq/num/pack.h>
+#include <mfq/types.h>
+
+/* Elements that callers pass at once at most; buffers of codes and floats are this long. */
+#define MFQ_CHUNK 2048
+
+/* What encoding and decoding need of each group; arrays of MFQ_CHUNK. */
+typedef struct mfq_lanes {
+  int32_t exp2[MFQ_CHUNK];
+  float divisor[MFQ_CHUNK];
+  float scale[MFQ_CHUNK];
+  float zero_point[MFQ_CHUNK];
+  uint32_t stored[MFQ_CHUNK];
+  uint8_t rare[MFQ_CHUNK]; /* 1: the loops do not hold for this group, encode it by mfqn_encode */
+} mfq_lanes;
+
+/* Magnitudes as bits, and ordered keys of the smallest and largest element when the scheme wants a range. */
+typedef struct mfq_stats {
+  uint32_t absmax[MFQ_CHUNK];
+  int32_t lo[MFQ_CHUNK];
+  int32_t hi[MFQ_CHUNK];
+} mfq_stats;
+
+typedef struct mfq_kernels {
+  const char *isa;
+  /* Widens `n` contiguous elements to float32 bits. */
+  void (*load)(uint32_t *x, const void *src, mfq_dtype dtype, int64_t n);
+  /* Narrows float32 bits to `n` contiguous elements. */
+  void (*store)(void *dst, mfq_dtype dtype, const uint32_t *x, int64_t n);
+
+  /* Folds the elements into stats[first + i / run]; `minmax` asks for lo and hi too. */
+  void (*measure_runs)(const uint32_t *x, int64_t n, int64_t run, int minmax, mfq_stats *stats, int64_t first);
+  /* Folds element i into stats[i]. */
+  void (*measure_elems)(const uint32_t *x, int64_t n, int minmax, mfq_stats *stats);
+  /* From statistics to lanes->stored, lanes->rare marking the groups whose scale needs mfqn_group_scale. */
+  void (*scales)(const mfqn_scheme *s, const mfq_stats *stats, int64_t n, float tensor_scale, mfq_lanes *lanes);
+  /* From lanes->stored to the other lanes; zero points become 0. */
+  void (*lanes)(const mfqn_scheme *s, int64_t n, float tensor_scale, mfq_lanes *lanes);
+  void (*zero_points)(const mfqn_scheme *s, const mfq_stats *stats, int64_t n, mfq_lanes *lanes);
+
+  void (*encode_runs)(const mfqn_scheme *s, const uint32_t *x, int64_t n, int64_t run, const mfq_lanes *lanes,
+                      int64_t first, uint8_t *codes);
+  void (*encode_elems)(const mfqn_scheme *s, const uint32_t *x, int64_t n, const mfq_lanes *lanes, uint8_t *codes);
+  void (*decode_runs)(const mfqn_scheme *s, const uint8_t *codes, int64_t n, int64_t run, const mfq_lanes *lanes,
+                      int64_t first, uint32_t *x);
+  void (*decode_elems)(const mfqn_scheme *s, const uint8_t *codes, int64_t n, const mfq_lanes *lanes, uint32_t *x);
+
+  /* `n` codes, one a byte, to ceil(n * bits / 8) bytes, and back. `codes` has room for n rounded up to 8. */
+  void (*pack)(uint8_t *dst, const uint8_t *codes, int64_t n, int32_t bits);
+  void (*unpack)(uint8_t *codes, const uint8_t *src, int64_t n, int32_t bits);
+  /* dst[c * dst_ld + r] = src[r * src_ld + c]. */
+  void (*transpose)(uint8_t *dst, int64_t dst_ld, const uint8_t *src, int64_t src_ld, int64_t rows, int64_t cols);
+} mfq_kernels;
+
+extern const mfq_kernels mfq_kernels_baseline;
+#ifdef MFQ_HAVE_ISA_AVX2
+extern const mfq_kernels mfq_kernels_avx2;
+#endif
+#ifdef MFQ_HAVE_ISA_AVX512
+extern const mfq_kernels mfq_kernels_avx512;
+#endif
+
+/* Signed integers in the order of the floats they stand for (NaN aside), and back. */
+MFQ_HD int32_t mfq_order_key(uint32_t u) { return (int32_t)(u ^ ((uint32_t)((int32_t)u >> 31) & MFQN_ABS)); }
+MFQ_HD uint32_t mfq_order_bits(int32_t key) { return (uint32_t)key ^ ((uint32_t)(key >> 31) & MFQN_ABS); }
+
+/* The statistic in lane `i`. */
+MFQ_HD mfqn_statistic mfq_stats_at(const mfq_stats *stats, int64_t i, int minmax) {
+  mfqn_statistic s = mfqn_statistic_none();
+  s.absmax = stats->absmax[i];
+  if (minmax) { /* NaN where nothing was measured: comparisons with it change nothing */
+    s.lo = mfqn_float_of(mfq_order_bits(stats->lo[i]));
+    s.hi = mfqn_float_of(mfq_order_bits(stats->hi[i]));
+  }
+  return s;
+}
+
+#endif

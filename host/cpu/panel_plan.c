@@ -1,0 +1,238 @@
+/* host/cpu/panel_plan.c: from a tensor and a scheme to a grid and its panels. */
+#include <stddef.h>
+#include <string.h>
+
+#include "panels.h"
+#include "scale_slots.h"
+#include "walk.h"
+
+enum { BLOCK_BYTES = 1 << 16, CHANNEL_ROWS = 64, STREAM_BYTES = 8 << 20, SHARE_ELEMENTS = 1 << 16 };
+
+static int64_t gcd(int64_t a, int64_t b) { return b == 0 ? a : gcd(b, a % b); }
+static int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
+
+/* Merges axes [first, end) of the tensor into at most `room` dimensions; returns how many it took, or -1. */
+static int collapse(const mfq_tensor *t, int32_t first, int32_t end, int room, int64_t *size, int64_t *stride) {
+  int n = 0;
+  for (int32_t d = first; d < end; ++d) {
+    if (t->shape[d] == 1) continue;
+    if (n > 0 && stride[n - 1] == t->shape[d] * t->strides[d]) {
+      size[n - 1] *= t->shape[d];
+      stride[n - 1] = t->strides[d];
+    } else {
+      if (n == room) return -1;
+      size[n] = t->shape[d];
+      stride[n++] = t->strides[d];
+    }
+  }
+  return n;
+}
+
+/* Places `n` dimensions at the end of `room` slots, filling with 1. */
+static void place(int n, int room, int64_t *size, int64_t *stride) {
+  for (int k = 0; k < n; ++k) {
+    size[room - 1 - k] = size[n - 1 - k];
+    stride[room - 1 - k] = stride[n - 1 - k];
+  }
+  for (int k = 0; k < room - n; ++k) {
+    size[k] = 1;
+    stride[k] = 0;
+  }
+}
+
+/* Collapses axes [first, end) into exactly `room` slots. */
+static int collapse_to(const mfq_tensor *t, int32_t first, int32_t end, int room, int64_t *size, int64_t *stride) {
+  int64_t sizes[MFQ_MAX_RANK], strides[MFQ_MAX_RANK];
+  const int n = collapse(t, first, end, room, sizes, strides);
+  if (n < 0) return 0;
+  memcpy(size, sizes, (size_t)n * sizeof *size);
+  memcpy(stride, strides, (size_t)n * sizeof *stride);
+  place(n, room, size, stride);
+  return 1;
+}
+
+static void axis_alone(const mfq_tensor *t, int32_t d, int64_t *size, int64_t *stride) {
+  *size = t->shape[d];
+  *stride = t->strides[d];
+}
+
+/* Rows along the last axis: the other axes collapse into outer and middle. */
+static int grid_of_rows(mfq_panels *p, int32_t rank) {
+  axis_alone(p->tensor, rank - 1, &p->size[2], &p->stride[2]);
+  return collapse_to(p->tensor, 0, rank - 1, 2, p->size, p->stride);
+}
+
+static int grid_around(mfq_panels *p, int32_t axis, int32_t rank, int whole_axes) {
+  if (whole_axes && axis + 1 < rank - 1) return 0;
+  axis_alone(p->tensor, axis, &p->size[1], &p->stride[1]);
+  return collapse_to(p->tensor, 0, axis, 1, &p->size[0], &p->stride[0]) &&
+         collapse_to(p->tensor, axis + 1, rank, 1, &p->size[2], &p->stride[2]);
+}
+
+static int make_grid(mfq_panels *p, int by_rows) {
+  const mfq_qview *v = p->view;
+  const int32_t rank = v->q.rank, axis = v->sizes.axis;
+  const int whole_axes = v->q.layout.row_align > 0; /* rows of codes are padded: they cannot be merged */
+  switch (v->q.scheme.granularity) {
+    case MFQ_GRANULARITY_TENSOR:
+      return whole_axes || by_rows ? grid_of_rows(p, rank) : collapse_to(p->tensor, 0, rank, 3, p->size, p->stride);
+    case MFQ_GRANULARITY_BLOCK:
+      if (rank < 2) return grid_of_rows(p, rank);
+      axis_alone(p->tensor, rank - 1, &p->size[2], &p->stride[2]);
+      axis_alone(p->tensor, rank - 2, &p->size[1], &p->stride[1]);
+      return collapse_to(p->tensor, 0, rank - 2, 1, p->size, p->stride);
+    default:
+      return axis == rank - 1 ? grid_of_rows(p, rank) : grid_around(p, axis, rank, whole_axes);
+  }
+}
+
+/* Whole groups and a dense tensor make one long row of groups. */
+static void merge_rows(mfq_panels *p) {
+  const int64_t length = p->size[2], step = p->stride[2];
+  if (length % p->view->q.scheme.group_size != 0 || p->view->q.layout.row_align != 0) return;
+  if (p->size[1] != 1 && p->stride[1] != length * step) return;
+  if (p->size[0] != 1 && p->stride[0] != p->size[1] * length * step) return;
+  p->size[2] *= p->size[0] * p->size[1];
+  p->size[0] = p->size[1] = 1;
+}
+
+/* Columns of a panel: whole runs that start at byte limits, or one long run; 0 when there is no such number. */
+static int64_t whole_runs(int64_t run, int32_t bits) {
+  const int64_t step = bits == 8 ? run : run / gcd(run, 8) * 8;
+  if (step <= MFQ_CHUNK) return MFQ_CHUNK / step * step;
+  return step == run ? run : 0;
+}
+
+static int shape_panels(mfq_panels *p) {
+  const mfq_scheme *s = &p->view->q.scheme;
+  const int last = p->view->sizes.axis == p->view->q.rank - 1;
+  p->rows = 1;
+  p->cols = MFQ_CHUNK;
+  p->run = INT64_MAX; /* one scale */
+  switch (s->granularity) {
+    case MFQ_GRANULARITY_TENSOR: p->shared = s->scale != MFQ_SCALE_NONE; break;
+    case MFQ_GRANULARITY_CHANNEL:
+      p->shared = 1;
+      if (last) {
+        p->rows = CHANNEL_ROWS;
+        p->run = 0;
+      }
+      break;
+    case MFQ_GRANULARITY_BLOCK:
+      p->rows = p->view->q.rank < 2 ? 1 : s->block_rows;
+      p->run = s->block_cols;
+      p->cols = whole_runs(p->run, p->code_bits);
+      break;
+    default:
+      if (last) {
+        p->run = s->group_size;
+        p->cols = whole_runs(p->run, p->code_bits);
+      } else {
+        p->rows = s->group_size;
+        p->run = 0;
+      }
+  }
+  if (p->rows > p->size[1]) p->rows = p->size[1];
+  return p->cols > 0;
+}
+
+/* Where rows of codes do not start at bytes, panels must be whole rows, and start and end at bytes together. */
+static int place_codes(mfq_panels *p) {
+  const int64_t bits = p->code_bits, row_bits = (int64_t)p->view->sizes.row_bits;
+  p->transposed = p->view->q.layout.codes == MFQ_CODES_GROUP_LAST && p->view->sizes.axis != p->view->q.rank - 1;
+  const int padded = p->view->q.layout.row_align > 0;
+  if (p->transposed) {
+    p->row_bits = padded ? row_bits : p->size[1] * bits;
+    if (p->row_bits % 8 != 0 && p->size[0] * p->size[2] > 1) return 0;
+    if (p->rows < p->size[1] && p->rows * bits % 8 != 0) return 0;
+    p->cols = BLOCK_BYTES / p->rows / 8 * 8;
+    if (p->cols > MFQ_CHUNK) p->cols = MFQ_CHUNK;
+    return p->cols > 0;
+  }
+  p->row_bits = padded ? row_bits : p->size[2] * bits;
+  if (p->row_bits % 8 == 0 || p->size[0] * p->size[1] == 1) return 1;
+  p->whole_rows = 1;
+  const int starts_at_byte = p->rows * p->row_bits % 8 == 0 && (p->size[0] == 1 || p->size[1] * p->row_bits % 8 == 0);
+  return starts_at_byte && p->size[2] <= p->cols && p->rows * p->size[2] <= BLOCK_BYTES;
+}
+
+int mfq_panels_accept(const mfq_scheme *scheme, int encode) {
+  const mfq_format *e = &scheme->element;
+  const int is_integer = e->kind == MFQ_KIND_INTEGER;
+  /* The loops hold for formats whose values are normal float32 numbers. */
+  const int in_float32 = is_integer || (e->bias + e->man_bits <= 120 && (1 << e->exp_bits) - 1 - e->bias <= 120);
+  if (!in_float32) return 0;
+  if (!encode) return 1;
+  if (scheme->rounding == MFQ_ROUND_STOCHASTIC) return 0;
+  if (scheme->arith != MFQ_ARITH_BREVITAS) return 1;
+  /* For ties to even Brevitas' steps give the codes that ours give, where nothing overflows on the way. */
+  return scheme->rounding == MFQ_ROUND_EVEN && scheme->scale != MFQ_SCALE_NONE && scheme->rule != MFQ_RULE_GIVEN &&
+         !scheme->no_saturate &&
+         (is_integer || e->man_bits >= 1);
+}
+
+int mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const mfq_qview *view, int encode, int by_rows,
+                    mfq_panels *p) {
+  memset(p, 0, sizeof *p);
+  p->kernels = mfq_cpu_kernels(context);
+  p->view = view;
+  p->tensor = tensor;
+  p->code_bits = mfq_code_bits(&view->q);
+  p->tensor_scale = 1.0f;
+  if (!p->kernels || !mfq_panels_accept(&view->q.scheme, encode) || view->sizes.codes_bytes == 0) return 0;
+  mfq_lower(&view->q.scheme, &p->scheme);
+  if (!make_grid(p, by_rows)) return 0;
+  const int rows_of_groups = view->q.scheme.granularity == MFQ_GRANULARITY_GROUP &&
+                             view->sizes.axis == view->q.rank - 1;
+  if (rows_of_groups && !by_rows) merge_rows(p);
+  if (!shape_panels(p) || !place_codes(p)) return 0;
+  p->row_blocks = (p->size[1] + p->rows - 1) / p->rows;
+  p->col_blocks = (p->size[2] + p->cols - 1) / p->cols;
+  p->count = p->size[0] * p->row_blocks * p->col_blocks;
+  const int64_t elements = p->size[0] * p->size[1] * p->size[2];
+  p->threads = elements < SHARE_ELEMENTS ? 1 : (int)context->threads;
+  p->stream = !encode && elements * (int64_t)mfq_dtype_bytes(tensor->dtype) > STREAM_BYTES;
+  return 1;
+}
+
+static size_t block_bytes(const mfq_panels *p) {
+  const int64_t cols = p->whole_rows ? p->size[2] : p->cols;
+  return p->transposed || p->whole_rows ? (size_t)round_up(2 * p->rows * cols + 64, 64) : 0;
+}
+
+size_t mfq_panels_scratch_bytes(const mfq_panels *p) {
+  return (size_t)round_up((int64_t)sizeof(mfq_panel_scratch), 64) + block_bytes(p);
+}
+
+mfq_panel_scratch *mfq_panels_scratch_at(const mfq_panels *p, void *memory, int thread) {
+  uint8_t *at = (uint8_t *)memory + (size_t)thread * mfq_panels_scratch_bytes(p);
+  mfq_panel_scratch *scratch = (mfq_panel_scratch *)(void *)at;
+  scratch->block = at + round_up((int64_t)sizeof *scratch, 64);
+  return scratch;
+}
+
+mfq_panel mfq_panel_at(const mfq_panels *p, int64_t index) {
+  const mfq_granularity granularity = p->view->q.scheme.granularity;
+  const int64_t col_block = index % p->col_blocks, row_block = index / p->col_blocks % p->row_blocks;
+  mfq_panel a;
+  a.outer = index / p->col_blocks / p->row_blocks;
+  a.row0 = row_block * p->rows;
+  a.rows = p->size[1] - a.row0 < p->rows ? p->size[1] - a.row0 : p->rows;
+  a.col0 = col_block * p->cols;
+  a.cols = p->size[2] - a.col0 < p->cols ? p->size[2] - a.col0 : p->cols;
+  a.lanes = p->run == 0 ? a.cols : (a.cols - 1) / p->run + 1;
+  a.scale_step = 1;
+  if (granularity == MFQ_GRANULARITY_TENSOR) {
+    a.scale0 = 0;
+  } else if (granularity == MFQ_GRANULARITY_CHANNEL) {
+    a.scale0 = p->run == 0 ? a.col0 : a.row0;
+  } else if (p->transposed) {
+    a.scale0 = (a.outer * p->size[2] + a.col0) * p->row_blocks + row_block;
+    a.scale_step = p->row_blocks;
+  } else if (p->run == 0) {
+    a.scale0 = (a.outer * p->row_blocks + row_block) * p->size[2] + a.col0;
+  } else {
+    a.scale0 = (a.outer * p->row_blocks + row_block) * ((p->size[2] + p->run - 1) / p->run) + a.col0 / p->run;
+  }
+  return a;
+}

@@ -1,0 +1,234 @@
+/* host/cpu/panel_run.c: one panel: measure, scale, encode, decode. */
+#include "panels.h"
+#include "scale_slots.h"
+#include "stream_copy.h"
+#include "walk.h"
+
+static int64_t element_at(const mfq_panels *p, const mfq_panel *a, int64_t row, int64_t col) {
+  return a->outer * p->stride[0] + (a->row0 + row) * p->stride[1] + (a->col0 + col) * p->stride[2];
+}
+
+static int is_contiguous(const mfq_panels *p) { return p->stride[2] == 1 || p->size[2] == 1; }
+
+/* `n` elements of a row as float32 bits, in place when they are that already. */
+static const uint32_t *load_row(const mfq_panels *p, int64_t offset, int64_t n, uint32_t *x) {
+  const mfq_tensor *t = p->tensor;
+  const uint8_t *at = (const uint8_t *)t->data + offset * (int64_t)mfq_dtype_bytes(t->dtype);
+  if (is_contiguous(p) && t->dtype == MFQ_DTYPE_F32) return (const uint32_t *)(const void *)at;
+  if (is_contiguous(p))
+    p->kernels->load(x, at, t->dtype, n);
+  else
+    for (int64_t i = 0; i < n; ++i) x[i] = mfq_element_load(t->data, t->dtype, offset + i * p->stride[2]);
+  return x;
+}
+
+static void store_row(const mfq_panels *p, int64_t offset, int64_t n, const uint32_t *x, uint32_t *narrow) {
+  const mfq_tensor *t = p->tensor;
+  const size_t bytes = mfq_dtype_bytes(t->dtype);
+  uint8_t *at = (uint8_t *)t->data + offset * (int64_t)bytes;
+  if (!is_contiguous(p)) {
+    for (int64_t i = 0; i < n; ++i) mfq_element_store(t->data, t->dtype, offset + i * p->stride[2], x[i]);
+  } else if (!p->stream) {
+    p->kernels->store(at, t->dtype, x, n);
+  } else if (t->dtype == MFQ_DTYPE_F32) {
+    mfq_stream_copy(at, x, (size_t)n * bytes);
+  } else {
+    p->kernels->store(narrow, t->dtype, x, n);
+    mfq_stream_copy(at, narrow, (size_t)n * bytes);
+  }
+}
+
+/* ---- Scales ----------------------------------------------------------------------------------------------------- */
+
+static void reset_stats(mfq_stats *stats, int64_t lanes, int minmax) {
+  memset(stats->absmax, 0, (size_t)lanes * sizeof stats->absmax[0]);
+  for (int64_t i = 0; minmax && i < lanes; ++i) { /* keys beyond every number */
+    stats->lo[i] = INT32_MAX;
+    stats->hi[i] = INT32_MIN;
+  }
+}
+
+void mfq_panel_measure(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
+  const int minmax = p->scheme.minmax;
+  reset_stats(&scratch->stats, a->lanes, minmax);
+  for (int64_t r = 0; r < a->rows; ++r)
+    for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
+      const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
+      const uint32_t *x = load_row(p, element_at(p, a, r, c), n, scratch->x);
+      if (p->run == 0)
+        p->kernels->measure_elems(x, n, minmax, &scratch->stats);
+      else
+        p->kernels->measure_runs(x, n, p->run < n ? p->run : n, minmax, &scratch->stats, 0);
+    }
+}
+
+/* The zeros that pad a short group count in Brevitas' ranges. */
+static void count_padding(const mfq_panels *p, const mfq_panel *a, mfq_stats *stats) {
+  for (int64_t i = 0; i < a->lanes; ++i) {
+    if (!mfq_scale_is_short(p->view, a->scale0 + i * a->scale_step)) continue;
+    stats->lo[i] = mfqn_min(stats->lo[i], 0);
+    stats->hi[i] = mfqn_max(stats->hi[i], 0);
+  }
+}
+
+void mfq_panel_make_scales(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
+  const mfqn_scheme *s = &p->scheme;
+  mfq_lanes *lanes = &scratch->lanes;
+  if (s->is_brevitas && s->minmax) count_padding(p, a, &scratch->stats);
+  p->kernels->scales(s, &scratch->stats, a->lanes, p->tensor_scale, lanes);
+  for (int64_t i = 0; i < a->lanes; ++i) {
+    if (!lanes->rare[i]) continue;
+    const mfqn_statistic statistic = mfq_stats_at(&scratch->stats, i, s->minmax);
+    lanes->stored[i] = mfqn_group_scale(s, &statistic, p->tensor_scale);
+  }
+  p->kernels->lanes(s, a->lanes, p->tensor_scale, lanes);
+  mfq_scales_put(p->view, a->scale0, a->scale_step, lanes->stored, a->lanes);
+  if (!s->has_zero_point) return;
+  p->kernels->zero_points(s, &scratch->stats, a->lanes, lanes);
+  for (int64_t i = 0; i < a->lanes; ++i)
+    mfq_zero_point_put(p->view, s, a->scale0 + i * a->scale_step, (int32_t)lanes->zero_point[i]);
+}
+
+void mfq_panel_load_scales(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
+  mfq_lanes *lanes = &scratch->lanes;
+  mfq_scales_get(p->view, a->scale0, a->scale_step, lanes->stored, a->lanes);
+  p->kernels->lanes(&p->scheme, a->lanes, p->tensor_scale, lanes);
+  for (int64_t i = 0; p->scheme.has_zero_point && i < a->lanes; ++i)
+    lanes->zero_point[i] = (float)mfq_zero_point_get(p->view, &p->scheme, a->scale0 + i * a->scale_step);
+}
+
+/* ---- Codes ------------------------------------------------------------------------------------------------------ */
+
+static mfqn_group group_of_lane(const mfq_panels *p, const mfq_lanes *lanes, int64_t i) {
+  mfqn_group g = mfqn_group_load(&p->scheme, lanes->stored[i], p->tensor_scale);
+  g.zero_point = (int32_t)lanes->zero_point[i];
+  return g;
+}
+
+/* Encodes `n` elements that start at column `c` of the panel; rare groups once more by the general function. */
+static void encode_row(const mfq_panels *p, const mfq_lanes *lanes, const uint32_t *x, int64_t c, int64_t n,
+                       uint8_t *codes) {
+  const int64_t run = p->run < n ? p->run : n, first = p->run == 0 ? c : c / p->run;
+  if (p->run == 0)
+    p->kernels->encode_elems(&p->scheme, x, n, lanes, codes);
+  else
+    p->kernels->encode_runs(&p->scheme, x, n, run, lanes, first, codes);
+  const int64_t width = p->run == 0 ? 1 : run, count = (n + width - 1) / width;
+  for (int64_t i = 0; i < count; ++i) {
+    if (!lanes->rare[first + i]) continue;
+    const mfqn_group g = group_of_lane(p, lanes, first + i);
+    for (int64_t j = i * width; j < (i + 1) * width && j < n; ++j) codes[j] = (uint8_t)mfqn_encode(&p->scheme, &g, x[j], 0);
+  }
+}
+
+static uint8_t *code_at(const mfq_panels *p, int64_t row, int64_t col) {
+  return (uint8_t *)p->view->q.codes + (row * p->row_bits + col * p->code_bits) / 8;
+}
+
+/* Packs `n` codes to where column `col` of a row of codes stands, and clears the row's padding after its last code. */
+static void put_codes(const mfq_panels *p, int64_t row, int64_t col, int64_t length, const uint8_t *codes, int64_t n) {
+  uint8_t *to = code_at(p, row, col);
+  p->kernels->pack(to, codes, n, p->code_bits);
+  if (col + n < length) return;
+  const int64_t used = (n * p->code_bits + 7) / 8, end = p->row_bits / 8 - col * p->code_bits / 8;
+  if (end > used) memset(to + used, 0, (size_t)(end - used));
+}
+
+/* Copies the codes of one group; the sizes of common groups become single moves. */
+static void copy_group(uint8_t *dst, const uint8_t *src, int64_t bytes) {
+  switch (bytes) {
+    case 8: memcpy(dst, src, 8); break;
+    case 16: memcpy(dst, src, 16); break;
+    case 24: memcpy(dst, src, 24); break;
+    case 32: memcpy(dst, src, 32); break;
+    default: memcpy(dst, src, (size_t)bytes);
+  }
+}
+
+static void encode_transposed(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
+  uint8_t *codes = scratch->block, *turned = scratch->block + a->rows * a->cols;
+  for (int64_t r = 0; r < a->rows; ++r)
+    encode_row(p, &scratch->lanes, load_row(p, element_at(p, a, r, 0), a->cols, scratch->x), 0, a->cols,
+               codes + r * a->cols);
+  p->kernels->transpose(turned, a->rows, codes, a->cols, a->rows, a->cols);
+  const int64_t row = a->outer * p->size[2] + a->col0, bits = a->rows * p->code_bits;
+  if (bits % 8 != 0 || a->row0 + a->rows == p->size[1]) {
+    for (int64_t c = 0; c < a->cols; ++c)
+      put_codes(p, row + c, a->row0, p->size[1], turned + c * a->rows, a->rows);
+    return;
+  }
+  p->kernels->pack(codes, turned, a->rows * a->cols, p->code_bits);
+  for (int64_t c = 0; c < a->cols; ++c) copy_group(code_at(p, row + c, a->row0), codes + c * bits / 8, bits / 8);
+}
+
+static void encode_whole_rows(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
+  for (int64_t r = 0; r < a->rows; ++r)
+    encode_row(p, &scratch->lanes, load_row(p, element_at(p, a, r, 0), a->cols, scratch->x), 0, a->cols,
+               scratch->block + r * a->cols);
+  p->kernels->pack(code_at(p, a->outer * p->size[1] + a->row0, 0), scratch->block, a->rows * a->cols, p->code_bits);
+}
+
+void mfq_panel_encode(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
+  if (p->transposed) {
+    encode_transposed(p, a, scratch);
+    return;
+  }
+  if (p->whole_rows) {
+    encode_whole_rows(p, a, scratch);
+    return;
+  }
+  for (int64_t r = 0; r < a->rows; ++r)
+    for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
+      const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
+      const uint32_t *x = load_row(p, element_at(p, a, r, c), n, scratch->x);
+      encode_row(p, &scratch->lanes, x, c, n, scratch->codes);
+      put_codes(p, a->outer * p->size[1] + a->row0 + r, a->col0 + c, p->size[2], scratch->codes, n);
+    }
+}
+
+/* ---- Values ----------------------------------------------------------------------------------------------------- */
+
+static void decode_row(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch, const uint8_t *codes,
+                       int64_t r, int64_t c, int64_t n) {
+  uint32_t *x = scratch->x;
+  if (p->run == 0)
+    p->kernels->decode_elems(&p->scheme, codes, n, &scratch->lanes, x);
+  else
+    p->kernels->decode_runs(&p->scheme, codes, n, p->run < n ? p->run : n, &scratch->lanes, c / p->run, x);
+  if (p->scheme.scale == MFQN_SCALE_UE4M3)
+    for (int64_t i = 0; i < n; ++i) x[i] = mfqn_one_nan(mfqn_mul(mfqn_float_of(x[i]), p->tensor_scale));
+  store_row(p, element_at(p, a, r, c), n, x, scratch->stats.absmax);
+}
+
+static void decode_transposed(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
+  uint8_t *codes = scratch->block, *turned = scratch->block + a->rows * a->cols;
+  const int64_t row = a->outer * p->size[2] + a->col0, bits = a->rows * p->code_bits;
+  if (bits % 8 != 0) {
+    for (int64_t c = 0; c < a->cols; ++c)
+      p->kernels->unpack(turned + c * a->rows, code_at(p, row + c, a->row0), a->rows, p->code_bits);
+  } else {
+    for (int64_t c = 0; c < a->cols; ++c) copy_group(codes + c * bits / 8, code_at(p, row + c, a->row0), bits / 8);
+    p->kernels->unpack(turned, codes, a->rows * a->cols, p->code_bits);
+  }
+  p->kernels->transpose(codes, a->cols, turned, a->rows, a->cols, a->rows);
+  for (int64_t r = 0; r < a->rows; ++r) decode_row(p, a, scratch, codes + r * a->cols, r, 0, a->cols);
+}
+
+void mfq_panel_decode(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
+  if (p->transposed) {
+    decode_transposed(p, a, scratch);
+    return;
+  }
+  const int64_t first_row = a->outer * p->size[1] + a->row0;
+  if (p->whole_rows) {
+    p->kernels->unpack(scratch->block, code_at(p, first_row, 0), a->rows * a->cols, p->code_bits);
+    for (int64_t r = 0; r < a->rows; ++r) decode_row(p, a, scratch, scratch->block + r * a->cols, r, 0, a->cols);
+    return;
+  }
+  for (int64_t r = 0; r < a->rows; ++r)
+    for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
+      const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
+      p->kernels->unpack(scratch->codes, code_at(p, first_row + r, a->col0 + c), n, p->code_bits);
+      decode_row(p, a, scratch, scratch->codes, r, c, n);
+    }
+}

@@ -1,0 +1,83 @@
+/* host/cpu/panels.h: a cast cut into panels: rectangles of at most a chunk of columns whose scales need no other panel's.
+ *
+ * A tensor collapses to a grid of outer x middle x inner elements around the scheme's axis; neighbouring axes with fitting
+ * strides become one. Panels of a grid are independent, so threads take them in any order and write the same bytes. */
+#ifndef MFQ_HOST_CPU_PANELS_H
+#define MFQ_HOST_CPU_PANELS_H
+
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+#include "cpu_state.h"
+
+/* The calling thread's number in its team. */
+static inline int mfq_thread_number(void) {
+#if defined(_OPENMP)
+  return omp_get_thread_num();
+#else
+  return 0;
+#endif
+}
+
+typedef struct mfq_panels {
+  const mfq_kernels *kernels;
+  const mfq_qview *view;
+  const mfq_tensor *tensor;
+  mfqn_scheme scheme;
+  int64_t size[3];   /* outer, middle, inner */
+  int64_t stride[3]; /* of the tensor, in elements */
+  int64_t rows;      /* middle indices in a panel */
+  int64_t cols;      /* inner indices in a panel */
+  int64_t run;       /* inner indices that share a scale; 0: every column has its own */
+  int64_t row_blocks, col_blocks, count;
+  int32_t code_bits;
+  int64_t row_bits;  /* from one row of codes of the grid to the next */
+  int shared;        /* scales belong to several panels: measure all of them first */
+  int transposed;    /* codes are stored with the grid's middle axis last */
+  int whole_rows;    /* rows of codes may start inside a byte: a panel is packed as one run of whole rows */
+  int stream;        /* results are too large for the caches: write past them */
+  int threads;       /* 1 for tensors too small to share */
+  float tensor_scale;
+} mfq_panels;
+
+/* One panel, with its place. */
+typedef struct mfq_panel {
+  int64_t outer, row0, rows, col0, cols;
+  int64_t lanes;               /* scales it touches */
+  int64_t scale0, scale_step;  /* their indices */
+} mfq_panel;
+
+/* Memory of one thread. */
+typedef struct mfq_panel_scratch {
+  uint32_t x[MFQ_CHUNK];
+  mfq_stats stats;
+  mfq_lanes lanes;
+  uint8_t codes[MFQ_CHUNK + 8];
+  uint8_t packed[MFQ_CHUNK + 8];
+  uint8_t *block; /* rows x cols codes, for transposed and whole_rows panels */
+} mfq_panel_scratch;
+
+/* Plans the panels of a quantization (`encode` 1) or dequantization. Returns 0 when this cast needs the reference path. With
+ * `by_rows` 1 no panel crosses a row of the tensor's last axis. */
+int mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const mfq_qview *view, int encode, int by_rows,
+                    mfq_panels *panels);
+
+/* Whether a scheme ever takes the fast path, whatever the shape. */
+int mfq_panels_accept(const mfq_scheme *scheme, int encode);
+
+size_t mfq_panels_scratch_bytes(const mfq_panels *panels); /* for one thread */
+mfq_panel_scratch *mfq_panels_scratch_at(const mfq_panels *panels, void *memory, int thread);
+
+mfq_panel mfq_panel_at(const mfq_panels *panels, int64_t index);
+/* Folds the panel's elements into scratch->stats, lanes 0 ... lanes-1, which are reset first. */
+void mfq_panel_measure(const mfq_panels *panels, const mfq_panel *panel, mfq_panel_scratch *scratch);
+/* From scratch->stats to scratch->lanes, and the scales to the quantized tensor. */
+void mfq_panel_make_scales(const mfq_panels *panels, const mfq_panel *panel, mfq_panel_scratch *scratch);
+/* From the quantized tensor's scales to scratch->lanes. */
+void mfq_panel_load_scales(const mfq_panels *panels, const mfq_panel *panel, mfq_panel_scratch *scratch);
+/* Codes and values, with the scales of scratch->lanes. */
+void mfq_panel_encode(const mfq_panels *panels, const mfq_panel *panel, mfq_panel_scratch *scratch);
+void mfq_panel_decode(const mfq_panels *panels, const mfq_panel *panel, mfq_panel_scratch *scratch);
+
+#endif

@@ -1,0 +1,152 @@
+/* host/cpu/quantize_cpu.c: chooses the path of a quantization and runs its panels on the context's threads. */
+#include <string.h>
+
+#include "../core/error.h"
+#include "panels.h"
+#include "scale_slots.h"
+
+static mfq_status no_memory(size_t bytes) {
+  return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_quantize",
+                  "no memory for %zu bytes of scratch; free some or use fewer threads", bytes);
+}
+
+/* The largest finite statistic of all groups, for the tensor scale above UE4M3. */
+static float measure_tensor_scale(const mfq_panels *p, void *memory) {
+  uint32_t largest = 0;
+#pragma omp parallel num_threads(p->threads) reduction(max : largest)
+  {
+    mfq_panel_scratch *scratch = mfq_panels_scratch_at(p, memory, mfq_thread_number());
+#pragma omp for schedule(dynamic, 8)
+    for (int64_t k = 0; k < p->count; ++k) {
+      const mfq_panel a = mfq_panel_at(p, k);
+      mfq_panel_measure(p, &a, scratch);
+      for (int64_t i = 0; i < a.lanes; ++i) {
+        const mfqn_statistic statistic = mfq_stats_at(&scratch->stats, i, p->scheme.minmax);
+        const uint32_t value = mfqn_statistic_value(&statistic, &p->scheme);
+        if (value < MFQN_INF && value > largest) largest = value;
+      }
+    }
+  }
+  return mfqn_tensor_scale(largest, p->scheme.threshold);
+}
+
+/* Statistics of scales that many panels share: each thread its own, merged at the end (the order does not matter). */
+static void measure_shared(const mfq_panels *p, void *memory, mfqn_statistic *statistics) {
+  const int64_t count = p->view->sizes.scale_count;
+  for (int64_t i = 0; i < count * p->threads; ++i) statistics[i] = mfqn_statistic_none();
+#pragma omp parallel num_threads(p->threads)
+  {
+    mfq_panel_scratch *scratch = mfq_panels_scratch_at(p, memory, mfq_thread_number());
+    mfqn_statistic *mine = statistics + count * mfq_thread_number();
+#pragma omp for schedule(dynamic, 8)
+    for (int64_t k = 0; k < p->count; ++k) {
+      const mfq_panel a = mfq_panel_at(p, k);
+      mfq_panel_measure(p, &a, scratch);
+      for (int64_t i = 0; i < a.lanes; ++i) {
+        const mfqn_statistic statistic = mfq_stats_at(&scratch->stats, i, p->scheme.minmax);
+        mfqn_statistic_merge(&mine[a.scale0 + i * a.scale_step], &statistic);
+      }
+    }
+  }
+  for (int32_t t = 1; t < p->threads; ++t)
+    for (int64_t i = 0; i < count; ++i) mfqn_statistic_merge(&statistics[i], &statistics[count * t + i]);
+}
+
+static void store_shared(const mfq_panels *p, const mfqn_statistic *statistics) {
+  for (int64_t i = 0; i < p->view->sizes.scale_count; ++i) {
+    const mfqn_group g = mfqn_group_make(&p->scheme, &statistics[i], 1.0f);
+    mfq_scale_put(p->view, i, g.stored);
+    mfq_zero_point_put(p->view, &p->scheme, i, g.zero_point);
+  }
+}
+
+/* A panel whose scales are its own, or known already. */
+static void run_panel(const mfq_panels *p, int64_t index, mfq_panel_scratch *scratch) {
+  const mfq_panel a = mfq_panel_at(p, index);
+  if (p->shared || p->scheme.scale == MFQN_SCALE_NONE || p->scheme.rule == MFQN_RULE_GIVEN) {
+    mfq_panel_load_scales(p, &a, scratch);
+  } else {
+    mfq_panel_measure(p, &a, scratch);
+    mfq_panel_make_scales(p, &a, scratch);
+  }
+  mfq_panel_encode(p, &a, scratch);
+}
+
+static void run_panels(const mfq_panels *p, void *memory) {
+#pragma omp parallel num_threads(p->threads)
+  {
+    mfq_panel_scratch *scratch = mfq_panels_scratch_at(p, memory, mfq_thread_number());
+#pragma omp for schedule(dynamic, 8)
+    for (int64_t k = 0; k < p->count; ++k) run_panel(p, k, scratch);
+  }
+}
+
+static mfq_status quantize_fast(mfq_context *context, mfq_panels *p) {
+  const size_t threads = (size_t)p->threads, scratch_bytes = mfq_panels_scratch_bytes(p) * threads;
+  const int measures = p->scheme.rule != MFQN_RULE_GIVEN && p->scheme.scale != MFQN_SCALE_NONE;
+  const size_t shared_bytes =
+      p->shared && measures ? threads * (size_t)p->view->sizes.scale_count * sizeof(mfqn_statistic) : 0;
+  uint8_t *memory = mfq_context_scratch(context, scratch_bytes + shared_bytes);
+  if (!memory) return no_memory(scratch_bytes + shared_bytes);
+  if (measures) mfq_scales_clear_padding(p->view);
+  if (measures && p->scheme.scale == MFQN_SCALE_UE4M3) {
+    const float tensor_scale = measure_tensor_scale(p, memory);
+    memcpy(p->view->q.tensor_scale, &tensor_scale, sizeof tensor_scale);
+  }
+  p->tensor_scale = mfq_tensor_scale_get(p->view);
+  if (shared_bytes) {
+    mfqn_statistic *statistics = (mfqn_statistic *)(void *)(memory + scratch_bytes);
+    measure_shared(p, memory, statistics);
+    store_shared(p, statistics);
+  }
+  run_panels(p, memory);
+  return MFQ_OK;
+}
+
+/* ---- Both directions from one read ------------------------------------------------------------------------------ */
+
+static int is_local(const mfq_panels *p) { return !p->shared && p->scheme.scale != MFQN_SCALE_UE4M3; }
+
+/* Whether the rows of a panel of `col` are whole panels of `row` of the same grid. */
+static int can_pair(const mfq_panels *row, const mfq_panels *col) {
+  return is_local(row) && is_local(col) && row->rows == 1 && col->rows > 1 && row->size[0] == 1 && col->size[0] == 1 &&
+         row->size[1] == col->size[1] && row->size[2] == col->size[2];
+}
+
+static mfq_status quantize_pair(mfq_context *context, mfq_panels *row, mfq_panels *col) {
+  const size_t row_bytes = mfq_panels_scratch_bytes(row) * (size_t)row->threads;
+  const size_t bytes = row_bytes + mfq_panels_scratch_bytes(col) * (size_t)row->threads;
+  uint8_t *memory = mfq_context_scratch(context, bytes);
+  if (!memory) return no_memory(bytes);
+  mfq_scales_clear_padding(row->view);
+  mfq_scales_clear_padding(col->view);
+#pragma omp parallel num_threads(row->threads)
+  {
+    mfq_panel_scratch *row_scratch = mfq_panels_scratch_at(row, memory, mfq_thread_number());
+    mfq_panel_scratch *col_scratch = mfq_panels_scratch_at(col, memory + row_bytes, mfq_thread_number());
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t b = 0; b < col->row_blocks; ++b) {
+      const int64_t first = b * col->rows, left = col->size[1] - first, rows = left < col->rows ? left : col->rows;
+      for (int64_t k = first * row->col_blocks; k < (first + rows) * row->col_blocks; ++k)
+        run_panel(row, k, row_scratch);
+      for (int64_t k = b * col->col_blocks; k < (b + 1) * col->col_blocks; ++k) run_panel(col, k, col_scratch);
+    }
+  }
+  return MFQ_OK;
+}
+
+static mfq_status quantize_one(mfq_context *context, const mfq_tensor *src, const mfq_qview *view) {
+  mfq_panels panels;
+  if (mfq_panels_plan(context, src, view, 1, 0, &panels)) return quantize_fast(context, &panels);
+  return mfq_quantize_ref(context, src, view);
+}
+
+mfq_status mfq_cpu_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *row, const mfq_qview *col) {
+  mfq_panels row_panels, col_panels;
+  if (row && col && mfq_panels_plan(context, src, row, 1, 1, &row_panels) &&
+      mfq_panels_plan(context, src, col, 1, 1, &col_panels) && can_pair(&row_panels, &col_panels))
+    return quantize_pair(context, &row_panels, &col_panels);
+  mfq_status status = row ? quantize_one(context, src, row) : MFQ_OK;
+  if (status == MFQ_OK && col) status = quantize_one(context, src, col);
+  return status;
+}

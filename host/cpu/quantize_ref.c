@@ -1,0 +1,107 @@
+/* host/cpu/quantize_ref.c: quantize and dequantize one element at a time: the oracle of the fast paths and their fallback.
+ *
+ * Two passes: the statistic of every scale over all elements, then every code. Nothing here depends on granularity, order or
+ * strides; mfq_walk knows them. */
+#include <string.h>
+
+#include <mfq/num/random.h>
+
+#include "../core/error.h"
+#include "cpu_state.h"
+#include "scale_slots.h"
+#include "walk.h"
+
+static void measure(const mfq_tensor *src, const mfq_walk *walk, mfqn_statistic *statistics) {
+  const int32_t last = walk->rank - 1;
+  for (int64_t r = 0; r < walk->rows; ++r) {
+    const mfq_walk_row at = mfq_walk_at(walk, r);
+    for (int64_t j = 0; j < walk->length; ++j)
+      mfqn_statistic_add(&statistics[at.scale + j / walk->scale_run[last] * walk->scale_stride[last]],
+                         mfq_element_load(src->data, src->dtype, at.offset + j * walk->offset_stride[last]));
+  }
+}
+
+static float tensor_scale_of(const mfqn_scheme *s, const mfqn_statistic *statistics, int64_t count) {
+  uint32_t absmax = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const uint32_t value = mfqn_statistic_value(&statistics[i], s);
+    if (value < MFQN_INF) absmax = mfqn_umax(absmax, value); /* others poison their own group only */
+  }
+  return mfqn_tensor_scale(absmax, s->threshold);
+}
+
+static void make_scales(const mfq_qview *view, const mfqn_scheme *s, mfqn_statistic *statistics) {
+  const int64_t count = view->sizes.scale_count;
+  float tensor_scale = 1.0f;
+  if (s->scale == MFQN_SCALE_UE4M3) {
+    tensor_scale = tensor_scale_of(s, statistics, count);
+    memcpy(view->q.tensor_scale, &tensor_scale, sizeof tensor_scale);
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    if (s->is_brevitas && mfq_scale_is_short(view, i)) mfqn_statistic_add(&statistics[i], 0); /* its zero padding */
+    const mfqn_group g = mfqn_group_make(s, &statistics[i], tensor_scale);
+    mfq_scale_put(view, i, g.stored);
+    mfq_zero_point_put(view, s, i, g.zero_point);
+  }
+}
+
+static void make_codes(const mfq_context *context, const mfq_tensor *src, const mfq_qview *view,
+                       const mfqn_scheme *s, const mfq_walk *walk) {
+  const int32_t last = walk->rank - 1;
+  const int64_t run = walk->scale_run[last], scale_step = walk->scale_stride[last];
+  memset(view->q.codes, 0, view->sizes.codes_bytes);
+  for (int64_t r = 0; r < walk->rows; ++r) {
+    const mfq_walk_row at = mfq_walk_at(walk, r);
+    mfqn_group g = {0};
+    int64_t held = -1;
+    for (int64_t j = 0; j < walk->length; ++j) {
+      const int64_t scale = at.scale + j / run * scale_step;
+      if (scale != held) g = mfq_group_stored(view, s, held = scale);
+      const uint32_t u = mfq_element_load(src->data, src->dtype, at.offset + j * walk->offset_stride[last]);
+      const uint64_t index = (uint64_t)(at.logical + j * walk->logical_stride[last]);
+      const uint32_t random =
+          s->rounding == MFQN_ROUND_STOCHASTIC ? mfqn_random(context->seed, context->offset, index) : 0;
+      mfq_code_put(view, r, j, mfqn_encode(s, &g, u, random));
+    }
+  }
+}
+
+mfq_status mfq_quantize_ref(mfq_context *context, const mfq_tensor *src, const mfq_qview *view) {
+  mfqn_scheme s;
+  mfq_walk walk;
+  mfq_lower(&view->q.scheme, &s);
+  mfq_walk_init(view, src->strides, &walk);
+  if (s.scale != MFQN_SCALE_NONE && s.rule != MFQN_RULE_GIVEN) {
+    const int64_t count = view->sizes.scale_count;
+    mfqn_statistic *statistics = mfq_context_scratch(context, (size_t)count * sizeof *statistics);
+    if (!statistics)
+      return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_quantize",
+                      "no memory for the statistics of %lld scales (%zu bytes); free some or use larger groups",
+                      (long long)count, (size_t)count * sizeof *statistics);
+    for (int64_t i = 0; i < count; ++i) statistics[i] = mfqn_statistic_none();
+    measure(src, &walk, statistics);
+    mfq_scales_clear_padding(view);
+    make_scales(view, &s, statistics);
+  }
+  if (view->sizes.codes_bytes) make_codes(context, src, view, &s, &walk);
+  return MFQ_OK;
+}
+
+void mfq_dequantize_ref(const mfq_qview *view, const mfq_tensor *dst) {
+  mfqn_scheme s;
+  mfq_walk walk;
+  mfq_lower(&view->q.scheme, &s);
+  mfq_walk_init(view, dst->strides, &walk);
+  const int32_t last = walk.rank - 1;
+  for (int64_t r = 0; r < walk.rows; ++r) {
+    const mfq_walk_row at = mfq_walk_at(&walk, r);
+    mfqn_group g = {0};
+    int64_t held = -1;
+    for (int64_t j = 0; j < walk.length; ++j) {
+      const int64_t scale = at.scale + j / walk.scale_run[last] * walk.scale_stride[last];
+      if (scale != held) g = mfq_group_stored(view, &s, held = scale);
+      mfq_element_store(dst->data, dst->dtype, at.offset + j * walk.offset_stride[last],
+                        mfqn_decode(&s, &g, mfq_code_get(view, r, j)));
+    }
+  }
+}

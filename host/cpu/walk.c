@@ -1,0 +1,127 @@
+#include "walk.h"
+
+#include <string.h>
+
+#include <mfq/num/pack.h>
+
+#include "../core/lower.h"
+
+static int64_t run_along(const mfq_qview *view, int32_t axis) {
+  const mfq_scheme *s = &view->q.scheme;
+  const int32_t rank = view->q.rank;
+  if (s->granularity == MFQ_GRANULARITY_GROUP && axis == view->sizes.axis) return s->group_size;
+  if (s->granularity == MFQ_GRANULARITY_BLOCK && axis == rank - 1) return s->block_cols;
+  if (s->granularity == MFQ_GRANULARITY_BLOCK && axis == rank - 2) return s->block_rows;
+  return 1;
+}
+
+static int has_scale_axis(const mfq_qview *view, int32_t axis) {
+  switch (view->q.scheme.granularity) {
+    case MFQ_GRANULARITY_TENSOR: return 0;
+    case MFQ_GRANULARITY_CHANNEL: return axis == view->sizes.axis;
+    default: return 1;
+  }
+}
+
+void mfq_walk_init(const mfq_qview *view, const int64_t *strides, mfq_walk *walk) {
+  const int32_t rank = view->q.rank;
+  memset(walk, 0, sizeof *walk);
+  walk->rank = rank;
+  int32_t order[MFQ_MAX_RANK], n = 0;
+  const int group_last = view->q.layout.codes == MFQ_CODES_GROUP_LAST;
+  for (int32_t d = 0; d < rank; ++d)
+    if (!group_last || d != view->sizes.axis) order[n++] = d;
+  if (group_last) order[n] = view->sizes.axis;
+
+  int64_t logical[MFQ_MAX_RANK], step = 1, scale_step = 1;
+  for (int32_t d = rank - 1; d >= 0; --d) {
+    logical[d] = step;
+    step *= view->q.shape[d];
+  }
+  walk->rows = 1;
+  for (int32_t k = rank - 1; k >= 0; --k) {
+    const int32_t d = order[k];
+    walk->shape[k] = view->q.shape[d];
+    walk->offset_stride[k] = strides ? strides[d] : 0;
+    walk->logical_stride[k] = logical[d];
+    walk->scale_run[k] = run_along(view, d);
+    walk->scale_stride[k] = has_scale_axis(view, d) ? scale_step : 0;
+    if (has_scale_axis(view, d)) scale_step *= (walk->shape[k] + walk->scale_run[k] - 1) / walk->scale_run[k];
+    if (k < rank - 1) walk->rows *= walk->shape[k];
+  }
+  walk->length = walk->shape[rank - 1];
+}
+
+mfq_walk_row mfq_walk_at(const mfq_walk *walk, int64_t row) {
+  mfq_walk_row at = {0, 0, 0};
+  for (int32_t k = walk->rank - 2; k >= 0; --k) {
+    const int64_t i = row % walk->shape[k];
+    row /= walk->shape[k];
+    at.offset += i * walk->offset_stride[k];
+    at.logical += i * walk->logical_stride[k];
+    at.scale += i / walk->scale_run[k] * walk->scale_stride[k];
+  }
+  return at;
+}
+
+int mfq_scale_is_short(const mfq_qview *view, int64_t index) {
+  const mfq_scheme *s = &view->q.scheme;
+  if (s->granularity != MFQ_GRANULARITY_GROUP) return 0;
+  const int64_t length = view->q.shape[view->sizes.axis], groups = (length + s->group_size - 1) / s->group_size;
+  if (length % s->group_size == 0) return 0;
+  int64_t inner = 1;
+  if (view->q.layout.codes == MFQ_CODES_LOGICAL)
+    for (int32_t d = view->sizes.axis + 1; d < view->q.rank; ++d) inner *= view->q.shape[d];
+  return index / inner % groups == groups - 1;
+}
+
+uint32_t mfq_element_load(const void *data, mfq_dtype dtype, int64_t offset) {
+  if (dtype == MFQ_DTYPE_F32) {
+    uint32_t bits;
+    memcpy(&bits, (const uint8_t *)data + offset * 4, 4);
+    return bits;
+  }
+  uint16_t half;
+  memcpy(&half, (const uint8_t *)data + offset * 2, 2);
+  return dtype == MFQ_DTYPE_BF16 ? mfqn_f32_from_bf16(half) : mfqn_f32_from_f16(half);
+}
+
+void mfq_element_store(void *data, mfq_dtype dtype, int64_t offset, uint32_t bits) {
+  if (dtype == MFQ_DTYPE_F32) {
+    memcpy((uint8_t *)data + offset * 4, &bits, 4);
+    return;
+  }
+  const uint16_t half = (uint16_t)(dtype == MFQ_DTYPE_BF16 ? mfqn_bf16_from_f32(bits) : mfqn_f16_from_f32(bits));
+  memcpy((uint8_t *)data + offset * 2, &half, 2);
+}
+
+int32_t mfq_code_bits(const mfq_qtensor *q) {
+  const mfq_format *e = &q->scheme.element;
+  return q->layout.packing == MFQ_PACK_BYTE ? 8 : e->is_signed + e->exp_bits + e->man_bits;
+}
+
+/* The byte where a code starts, and its bit there. */
+static uint8_t *code_place(const mfq_qview *view, int64_t row, int64_t j, int32_t bits, int32_t *shift) {
+  const int64_t bit = row * (int64_t)view->sizes.row_bits + j * bits;
+  *shift = (int32_t)(bit & 7);
+  return (uint8_t *)view->q.codes + (bit >> 3);
+}
+
+uint32_t mfq_code_get(const mfq_qview *view, int64_t row, int64_t j) {
+  int32_t shift;
+  const int32_t bits = mfq_code_bits(&view->q);
+  const uint8_t *at = code_place(view, row, j, bits, &shift);
+  uint32_t wide = at[0];
+  if (shift + bits > 8) wide |= (uint32_t)at[1] << 8;
+  const mfq_format *e = &view->q.scheme.element;
+  return (wide >> shift) & ((1u << (e->is_signed + e->exp_bits + e->man_bits)) - 1u);
+}
+
+void mfq_code_put(const mfq_qview *view, int64_t row, int64_t j, uint32_t code) {
+  int32_t shift;
+  const int32_t bits = mfq_code_bits(&view->q);
+  uint8_t *at = code_place(view, row, j, bits, &shift);
+  const uint32_t wide = code << shift;
+  at[0] = (uint8_t)(at[0] | wide);
+  if (shift + bits > 8) at[1] = (uint8_t)(at[1] | wide >> 8);
+}

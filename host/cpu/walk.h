@@ -1,0 +1,41 @@
+/* host/cpu/walk.h: the codes of a quantized tensor row by row, beside a strided tensor of the same shape. */
+#ifndef MFQ_HOST_CPU_WALK_H
+#define MFQ_HOST_CPU_WALK_H
+
+#include "../core/backend.h"
+
+/* A row is a run along the last axis in code order; element j of it is at `offset + j * offset_step` in the tensor, has the
+ * row-major index `logical + j * logical_step`, and the scale `scale + j / run * scale_step`. */
+typedef struct mfq_walk {
+  int32_t rank;
+  int64_t rows, length;
+  int64_t shape[MFQ_MAX_RANK]; /* in code order, like all arrays here */
+  int64_t offset_stride[MFQ_MAX_RANK];
+  int64_t logical_stride[MFQ_MAX_RANK];
+  int64_t scale_stride[MFQ_MAX_RANK];
+  int64_t scale_run[MFQ_MAX_RANK]; /* indices that share a scale along the axis */
+} mfq_walk;
+
+typedef struct mfq_walk_row {
+  int64_t offset, logical, scale;
+} mfq_walk_row;
+
+/* `strides` are those of the tensor, by logical axis; NULL: zeros. */
+void mfq_walk_init(const mfq_qview *view, const int64_t *strides, mfq_walk *walk);
+mfq_walk_row mfq_walk_at(const mfq_walk *walk, int64_t row);
+
+/* Whether the group that a scale belongs to is cut short by the end of its axis. */
+int mfq_scale_is_short(const mfq_qview *view, int64_t index);
+
+/* Elements of plain tensors as float32 bits. */
+uint32_t mfq_element_load(const void *data, mfq_dtype dtype, int64_t offset);
+void mfq_element_store(void *data, mfq_dtype dtype, int64_t offset, uint32_t bits);
+
+/* Code j of a row. The bits of a code that is put must be 0 before. */
+uint32_t mfq_code_get(const mfq_qview *view, int64_t row, int64_t j);
+void mfq_code_put(const mfq_qview *view, int64_t row, int64_t j, uint32_t code);
+
+/* Bits that one stored code takes: the format's, or 8. */
+int32_t mfq_code_bits(const mfq_qtensor *q);
+
+#endif
