@@ -23,6 +23,7 @@ mfq_status mfq_cpu_fake_quantize(mfq_context *context, const mfq_tensor *src, co
 
 /* The obvious path: any scheme, any strides, one element at a time. */
 mfq_status mfq_quantize_ref(mfq_context *context, const mfq_tensor *src, const mfq_qview *view);
+size_t mfq_quantize_ref_scratch(const mfq_qview *view); /* bytes that it takes of the context's scratch memory */
 void mfq_dequantize_ref(const mfq_qview *view, const mfq_tensor *dst);
 
 #endif

@@ -46,18 +46,19 @@ mfq_status mfq_cpu_dequantize(mfq_context *context, const mfq_qview *view, const
     is_padded |= dst->shape[d] != view->q.shape[d];
     logical.shape[d] = view->q.shape[d];
   }
-  if (is_padded) fill_padded(view, dst);
   mfq_panels panels;
-  if (!mfq_panels_plan(context, &logical, view, 0, 0, &panels)) {
-    mfq_dequantize_ref(view, &logical);
-    return MFQ_OK;
-  }
-  const size_t bytes = mfq_panels_scratch_bytes(&panels) * (size_t)panels.threads;
-  void *memory = mfq_context_scratch(context, bytes);
-  if (!memory)
+  const int is_fast = mfq_panels_plan(context, &logical, view, 0, 0, &panels);
+  const size_t bytes = is_fast ? mfq_panels_scratch_bytes(&panels) * (size_t)panels.threads : 0;
+  void *memory = is_fast ? mfq_context_scratch(context, bytes) : NULL;
+  if (is_fast && !memory)
     return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_dequantize",
                     "no memory for %zu bytes of scratch; free some or use fewer threads", bytes);
-  panels.tensor_scale = mfq_tensor_scale_get(view);
-  decode_panels(&panels, memory);
+  if (is_padded) fill_padded(view, dst);
+  if (is_fast) {
+    panels.tensor_scale = mfq_tensor_scale_get(view);
+    decode_panels(&panels, memory);
+  } else {
+    mfq_dequantize_ref(view, &logical);
+  }
   return MFQ_OK;
 }

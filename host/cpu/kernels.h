@@ -1,7 +1,7 @@
 /* host/cpu/kernels.h: the inner loops, compiled once for each instruction set (kernels/cast_kernels.c).
  *
  * They are the functions of num/ in loops without branches, on plain arrays that fit the first-level cache; strides, layouts,
- * threads and rare groups are the callers' business. "runs": every `run` elements share a lane. "elems": each has its own. */
+ * threads and rare groups are the callers' business. */
 #ifndef MFQ_HOST_CPU_KERNELS_H
 #define MFQ_HOST_CPU_KERNELS_H
 
@@ -20,6 +20,8 @@ typedef struct mfq_lanes {
   float zero_point[MFQ_CHUNK];
   uint32_t stored[MFQ_CHUNK];
   uint8_t rare[MFQ_CHUNK]; /* 1: the loops do not hold for this group, encode it by mfqn_encode */
+  uint32_t any_rare;
+  float tensor_scale;
 } mfq_lanes;
 
 /* Magnitudes as bits, and ordered keys of the smallest and largest element when the scheme wants a range. */
@@ -29,6 +31,11 @@ typedef struct mfq_stats {
   int32_t hi[MFQ_CHUNK];
 } mfq_stats;
 
+/* `n` elements, at most MFQ_CHUNK: element i belongs to lane first + i / run, or to lane i when run is 0. */
+typedef struct mfq_span {
+  int64_t n, run, first;
+} mfq_span;
+
 typedef struct mfq_kernels {
   const char *isa;
   /* Widens `n` contiguous elements to float32 bits. */
@@ -36,28 +43,22 @@ typedef struct mfq_kernels {
   /* Narrows float32 bits to `n` contiguous elements. */
   void (*store)(void *dst, mfq_dtype dtype, const uint32_t *x, int64_t n);
 
-  /* Folds the elements into stats[first + i / run]; `minmax` asks for lo and hi too. */
-  void (*measure_runs)(const uint32_t *x, int64_t n, int64_t run, int minmax, mfq_stats *stats, int64_t first);
-  /* Folds element i into stats[i]. */
-  void (*measure_elems)(const uint32_t *x, int64_t n, int minmax, mfq_stats *stats);
+  /* Folds the elements into the lanes of the statistics; `minmax` asks for lo and hi too. */
+  void (*measure)(const uint32_t *x, mfq_span span, int minmax, mfq_stats *stats);
   /* From statistics to lanes->stored, lanes->rare marking the groups whose scale needs mfqn_group_scale. */
   void (*scales)(const mfqn_scheme *s, const mfq_stats *stats, int64_t n, float tensor_scale, mfq_lanes *lanes);
   /* From lanes->stored to the other lanes; zero points become 0. */
   void (*lanes)(const mfqn_scheme *s, int64_t n, float tensor_scale, mfq_lanes *lanes);
   void (*zero_points)(const mfqn_scheme *s, const mfq_stats *stats, int64_t n, mfq_lanes *lanes);
 
-  void (*encode_runs)(const mfqn_scheme *s, const uint32_t *x, int64_t n, int64_t run, const mfq_lanes *lanes,
-                      int64_t first, uint8_t *codes);
-  void (*encode_elems)(const mfqn_scheme *s, const uint32_t *x, int64_t n, const mfq_lanes *lanes, uint8_t *codes);
-  void (*decode_runs)(const mfqn_scheme *s, const uint8_t *codes, int64_t n, int64_t run, const mfq_lanes *lanes,
-                      int64_t first, uint32_t *x);
-  void (*decode_elems)(const mfqn_scheme *s, const uint8_t *codes, int64_t n, const mfq_lanes *lanes, uint32_t *x);
+  void (*encode)(const mfqn_scheme *s, const uint32_t *x, mfq_span span, const mfq_lanes *lanes, uint8_t *codes);
+  void (*decode)(const mfqn_scheme *s, const uint8_t *codes, mfq_span span, const mfq_lanes *lanes, uint32_t *x);
 
   /* `n` codes, one a byte, to ceil(n * bits / 8) bytes, and back. `codes` has room for n rounded up to 8. */
   void (*pack)(uint8_t *dst, const uint8_t *codes, int64_t n, int32_t bits);
   void (*unpack)(uint8_t *codes, const uint8_t *src, int64_t n, int32_t bits);
-  /* dst[c * dst_ld + r] = src[r * src_ld + c]. */
-  void (*transpose)(uint8_t *dst, int64_t dst_ld, const uint8_t *src, int64_t src_ld, int64_t rows, int64_t cols);
+  /* dst[c * rows + r] = src[r * cols + c]. */
+  void (*transpose)(uint8_t *dst, const uint8_t *src, int64_t rows, int64_t cols);
 } mfq_kernels;
 
 extern const mfq_kernels mfq_kernels_baseline;

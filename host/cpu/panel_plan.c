@@ -6,7 +6,7 @@
 #include "scale_slots.h"
 #include "walk.h"
 
-enum { BLOCK_BYTES = 1 << 16, CHANNEL_ROWS = 64, STREAM_BYTES = 8 << 20, SHARE_ELEMENTS = 1 << 16 };
+enum { BLOCK_BYTES = 1 << 16, TURN_BYTES = 1 << 14, CHANNEL_ROWS = 64, STREAM_BYTES = 8 << 20, SHARE_ELEMENTS = 1 << 16 };
 
 static int64_t gcd(int64_t a, int64_t b) { return b == 0 ? a : gcd(b, a % b); }
 static int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
@@ -145,7 +145,8 @@ static int place_codes(mfq_panels *p) {
     p->row_bits = padded ? row_bits : p->size[1] * bits;
     if (p->row_bits % 8 != 0 && p->size[0] * p->size[2] > 1) return 0;
     if (p->rows < p->size[1] && p->rows * bits % 8 != 0) return 0;
-    p->cols = BLOCK_BYTES / p->rows / 8 * 8;
+    p->cols = TURN_BYTES / p->rows / 64 * 64;
+    if (p->cols == 0) p->cols = BLOCK_BYTES / p->rows / 8 * 8;
     if (p->cols > MFQ_CHUNK) p->cols = MFQ_CHUNK;
     return p->cols > 0;
   }

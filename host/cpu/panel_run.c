@@ -38,6 +38,12 @@ static void store_row(const mfq_panels *p, int64_t offset, int64_t n, const uint
   }
 }
 
+/* `n` elements from column `c` of a panel. Panels longer than a chunk have one lane. */
+static mfq_span span_of(const mfq_panels *p, int64_t c, int64_t n) {
+  if (p->run == 0) return (mfq_span){n, 0, 0};
+  return (mfq_span){n, p->run < n ? p->run : n, c / p->run};
+}
+
 /* ---- Scales ----------------------------------------------------------------------------------------------------- */
 
 static void reset_stats(mfq_stats *stats, int64_t lanes, int minmax) {
@@ -55,10 +61,7 @@ void mfq_panel_measure(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratc
     for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
       const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
       const uint32_t *x = load_row(p, element_at(p, a, r, c), n, scratch->x);
-      if (p->run == 0)
-        p->kernels->measure_elems(x, n, minmax, &scratch->stats);
-      else
-        p->kernels->measure_runs(x, n, p->run < n ? p->run : n, minmax, &scratch->stats, 0);
+      p->kernels->measure(x, span_of(p, c, n), minmax, &scratch->stats);
     }
 }
 
@@ -108,15 +111,13 @@ static mfqn_group group_of_lane(const mfq_panels *p, const mfq_lanes *lanes, int
 /* Encodes `n` elements that start at column `c` of the panel; rare groups once more by the general function. */
 static void encode_row(const mfq_panels *p, const mfq_lanes *lanes, const uint32_t *x, int64_t c, int64_t n,
                        uint8_t *codes) {
-  const int64_t run = p->run < n ? p->run : n, first = p->run == 0 ? c : c / p->run;
-  if (p->run == 0)
-    p->kernels->encode_elems(&p->scheme, x, n, lanes, codes);
-  else
-    p->kernels->encode_runs(&p->scheme, x, n, run, lanes, first, codes);
-  const int64_t width = p->run == 0 ? 1 : run, count = (n + width - 1) / width;
+  const mfq_span span = span_of(p, c, n);
+  p->kernels->encode(&p->scheme, x, span, lanes, codes);
+  if (!lanes->any_rare) return;
+  const int64_t width = span.run == 0 ? 1 : span.run, count = (n + width - 1) / width;
   for (int64_t i = 0; i < count; ++i) {
-    if (!lanes->rare[first + i]) continue;
-    const mfqn_group g = group_of_lane(p, lanes, first + i);
+    if (!lanes->rare[span.first + i]) continue;
+    const mfqn_group g = group_of_lane(p, lanes, span.first + i);
     for (int64_t j = i * width; j < (i + 1) * width && j < n; ++j) codes[j] = (uint8_t)mfqn_encode(&p->scheme, &g, x[j], 0);
   }
 }
@@ -150,7 +151,7 @@ static void encode_transposed(const mfq_panels *p, const mfq_panel *a, mfq_panel
   for (int64_t r = 0; r < a->rows; ++r)
     encode_row(p, &scratch->lanes, load_row(p, element_at(p, a, r, 0), a->cols, scratch->x), 0, a->cols,
                codes + r * a->cols);
-  p->kernels->transpose(turned, a->rows, codes, a->cols, a->rows, a->cols);
+  p->kernels->transpose(turned, codes, a->rows, a->cols);
   const int64_t row = a->outer * p->size[2] + a->col0, bits = a->rows * p->code_bits;
   if (bits % 8 != 0 || a->row0 + a->rows == p->size[1]) {
     for (int64_t c = 0; c < a->cols; ++c)
@@ -188,16 +189,12 @@ void mfq_panel_encode(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch
 
 /* ---- Values ----------------------------------------------------------------------------------------------------- */
 
-static void decode_row(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch, const uint8_t *codes,
-                       int64_t r, int64_t c, int64_t n) {
+/* Decodes `n` codes that belong at `offset` in the tensor and at column `c` of their panel. */
+static void decode_row(const mfq_panels *p, mfq_panel_scratch *scratch, const uint8_t *codes, int64_t offset, int64_t c,
+                       int64_t n) {
   uint32_t *x = scratch->x;
-  if (p->run == 0)
-    p->kernels->decode_elems(&p->scheme, codes, n, &scratch->lanes, x);
-  else
-    p->kernels->decode_runs(&p->scheme, codes, n, p->run < n ? p->run : n, &scratch->lanes, c / p->run, x);
-  if (p->scheme.scale == MFQN_SCALE_UE4M3)
-    for (int64_t i = 0; i < n; ++i) x[i] = mfqn_one_nan(mfqn_mul(mfqn_float_of(x[i]), p->tensor_scale));
-  store_row(p, element_at(p, a, r, c), n, x, scratch->stats.absmax);
+  p->kernels->decode(&p->scheme, codes, span_of(p, c, n), &scratch->lanes, x);
+  store_row(p, offset, n, x, scratch->stats.absmax);
 }
 
 static void decode_transposed(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
@@ -210,8 +207,8 @@ static void decode_transposed(const mfq_panels *p, const mfq_panel *a, mfq_panel
     for (int64_t c = 0; c < a->cols; ++c) copy_group(codes + c * bits / 8, code_at(p, row + c, a->row0), bits / 8);
     p->kernels->unpack(turned, codes, a->rows * a->cols, p->code_bits);
   }
-  p->kernels->transpose(codes, a->cols, turned, a->rows, a->cols, a->rows);
-  for (int64_t r = 0; r < a->rows; ++r) decode_row(p, a, scratch, codes + r * a->cols, r, 0, a->cols);
+  p->kernels->transpose(codes, turned, a->cols, a->rows);
+  for (int64_t r = 0; r < a->rows; ++r) decode_row(p, scratch, codes + r * a->cols, element_at(p, a, r, 0), 0, a->cols);
 }
 
 void mfq_panel_decode(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
@@ -222,13 +219,13 @@ void mfq_panel_decode(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch
   const int64_t first_row = a->outer * p->size[1] + a->row0;
   if (p->whole_rows) {
     p->kernels->unpack(scratch->block, code_at(p, first_row, 0), a->rows * a->cols, p->code_bits);
-    for (int64_t r = 0; r < a->rows; ++r) decode_row(p, a, scratch, scratch->block + r * a->cols, r, 0, a->cols);
+    for (int64_t r = 0; r < a->rows; ++r) decode_row(p, scratch, scratch->block + r * a->cols, element_at(p, a, r, 0), 0, a->cols);
     return;
   }
   for (int64_t r = 0; r < a->rows; ++r)
     for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
       const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
       p->kernels->unpack(scratch->codes, code_at(p, first_row + r, a->col0 + c), n, p->code_bits);
-      decode_row(p, a, scratch, scratch->codes, r, c, n);
+      decode_row(p, scratch, scratch->codes, element_at(p, a, r, c), c, n);
     }
 }

@@ -81,11 +81,21 @@ static void run_panels(const mfq_panels *p, void *memory) {
   }
 }
 
+static int measures_scales(const mfq_panels *p) {
+  return p->scheme.rule != MFQN_RULE_GIVEN && p->scheme.scale != MFQN_SCALE_NONE;
+}
+
+static size_t panel_scratch(const mfq_panels *p) { return mfq_panels_scratch_bytes(p) * (size_t)p->threads; }
+
+/* For the statistics of scales that panels share. */
+static size_t shared_scratch(const mfq_panels *p) {
+  if (!p->shared || !measures_scales(p)) return 0;
+  return (size_t)p->threads * (size_t)p->view->sizes.scale_count * sizeof(mfqn_statistic);
+}
+
 static mfq_status quantize_fast(mfq_context *context, mfq_panels *p) {
-  const size_t threads = (size_t)p->threads, scratch_bytes = mfq_panels_scratch_bytes(p) * threads;
-  const int measures = p->scheme.rule != MFQN_RULE_GIVEN && p->scheme.scale != MFQN_SCALE_NONE;
-  const size_t shared_bytes =
-      p->shared && measures ? threads * (size_t)p->view->sizes.scale_count * sizeof(mfqn_statistic) : 0;
+  const size_t scratch_bytes = panel_scratch(p), shared_bytes = shared_scratch(p);
+  const int measures = measures_scales(p);
   uint8_t *memory = mfq_context_scratch(context, scratch_bytes + shared_bytes);
   if (!memory) return no_memory(scratch_bytes + shared_bytes);
   if (measures) mfq_scales_clear_padding(p->view);
@@ -114,7 +124,7 @@ static int can_pair(const mfq_panels *row, const mfq_panels *col) {
 }
 
 static mfq_status quantize_pair(mfq_context *context, mfq_panels *row, mfq_panels *col) {
-  const size_t row_bytes = mfq_panels_scratch_bytes(row) * (size_t)row->threads;
+  const size_t row_bytes = panel_scratch(row);
   const size_t bytes = row_bytes + mfq_panels_scratch_bytes(col) * (size_t)row->threads;
   uint8_t *memory = mfq_context_scratch(context, bytes);
   if (!memory) return no_memory(bytes);
@@ -141,12 +151,27 @@ static mfq_status quantize_one(mfq_context *context, const mfq_tensor *src, cons
   return mfq_quantize_ref(context, src, view);
 }
 
+static size_t scratch_of(const mfq_context *context, const mfq_tensor *src, const mfq_qview *view) {
+  mfq_panels panels;
+  if (mfq_panels_plan(context, src, view, 1, 0, &panels)) return panel_scratch(&panels) + shared_scratch(&panels);
+  return mfq_quantize_ref_scratch(view);
+}
+
+/* Takes the memory of both directions before either is written. */
+static mfq_status reserve_both(mfq_context *context, const mfq_tensor *src, const mfq_qview *row,
+                               const mfq_qview *col) {
+  const size_t for_row = scratch_of(context, src, row), for_col = scratch_of(context, src, col);
+  const size_t bytes = for_row > for_col ? for_row : for_col;
+  return bytes == 0 || mfq_context_scratch(context, bytes) ? MFQ_OK : no_memory(bytes);
+}
+
 mfq_status mfq_cpu_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *row, const mfq_qview *col) {
   mfq_panels row_panels, col_panels;
   if (row && col && mfq_panels_plan(context, src, row, 1, 1, &row_panels) &&
       mfq_panels_plan(context, src, col, 1, 1, &col_panels) && can_pair(&row_panels, &col_panels))
     return quantize_pair(context, &row_panels, &col_panels);
-  mfq_status status = row ? quantize_one(context, src, row) : MFQ_OK;
+  mfq_status status = row && col ? reserve_both(context, src, row, col) : MFQ_OK;
+  if (status == MFQ_OK && row) status = quantize_one(context, src, row);
   if (status == MFQ_OK && col) status = quantize_one(context, src, col);
   return status;
 }

@@ -66,18 +66,27 @@ static void make_codes(const mfq_context *context, const mfq_tensor *src, const 
   }
 }
 
+static int measures_scales(const mfq_qview *view) {
+  return view->q.scheme.scale != MFQ_SCALE_NONE && view->q.scheme.rule != MFQ_RULE_GIVEN;
+}
+
+size_t mfq_quantize_ref_scratch(const mfq_qview *view) {
+  return measures_scales(view) ? (size_t)view->sizes.scale_count * sizeof(mfqn_statistic) : 0;
+}
+
 mfq_status mfq_quantize_ref(mfq_context *context, const mfq_tensor *src, const mfq_qview *view) {
   mfqn_scheme s;
   mfq_walk walk;
   mfq_lower(&view->q.scheme, &s);
   mfq_walk_init(view, src->strides, &walk);
-  if (s.scale != MFQN_SCALE_NONE && s.rule != MFQN_RULE_GIVEN) {
+  if (measures_scales(view)) {
     const int64_t count = view->sizes.scale_count;
-    mfqn_statistic *statistics = mfq_context_scratch(context, (size_t)count * sizeof *statistics);
+    const size_t bytes = mfq_quantize_ref_scratch(view);
+    mfqn_statistic *statistics = mfq_context_scratch(context, bytes);
     if (!statistics)
       return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_quantize",
                       "no memory for the statistics of %lld scales (%zu bytes); free some or use larger groups",
-                      (long long)count, (size_t)count * sizeof *statistics);
+                      (long long)count, bytes);
     for (int64_t i = 0; i < count; ++i) statistics[i] = mfqn_statistic_none();
     measure(src, &walk, statistics);
     mfq_scales_clear_padding(view);

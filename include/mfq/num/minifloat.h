@@ -61,7 +61,7 @@ MFQ_HD uint32_t mfqn_minifloat_encode_as(uint32_t u, const mfqn_minifloat *f, in
     man <<= up;
     e -= up;
   }
-  const int32_t te = mfqn_min(e - 127 + f->bias - exp2, 300);
+  const int32_t te = e - 127 + f->bias - exp2;
   const int32_t longest = rounding == MFQN_ROUND_STOCHASTIC ? 63 : 25;
   const int32_t shift = mfqn_min(23 - f->man_bits + mfqn_max(1 - te, 0), longest);
   const uint32_t base = (uint32_t)(mfqn_max(te, 1) - 1) << f->man_bits;
@@ -76,6 +76,29 @@ MFQ_HD uint32_t mfqn_minifloat_encode_as(uint32_t u, const mfqn_minifloat *f, in
 MFQ_HD uint32_t mfqn_minifloat_encode(uint32_t u, const mfqn_minifloat *f, int32_t exp2, int rounding,
                                       uint32_t random) {
   return mfqn_minifloat_encode_as(u, f, exp2, rounding, random, 1);
+}
+
+/* Whether mfqn_minifloat_encode_central holds: the smallest step is at least 2^-125, and 2^23 steps are a float32 number. */
+MFQ_HD int mfqn_minifloat_is_central(const mfqn_minifloat *f, int32_t exp2) {
+  return exp2 >= f->bias + f->man_bits - 126 && exp2 <= f->bias + f->man_bits + 103;
+}
+
+/* mfqn_minifloat_encode with ties to even, in fewer steps, for signed formats and scales in the middle of float32's range.
+ * Normal results round by an integer addition; subnormal ones by a float addition to 2^23 steps. With `finite` 1 the caller
+ * promises finite inputs; otherwise exp2 is at most 0 and the format's largest value below 2^121. */
+MFQ_HD uint32_t mfqn_minifloat_encode_central(uint32_t u, const mfqn_minifloat *f, int32_t exp2, int finite) {
+  const uint32_t a = u & MFQN_ABS;
+  const int32_t shift = 23 - f->man_bits;
+  const uint32_t rebias = (uint32_t)(127 - f->bias + exp2), offset = rebias << f->man_bits;
+  const uint32_t odd = ((a >> shift) - offset) & 1u;
+  const uint32_t normal = ((a + (1u << (shift - 1)) - 1u + odd) >> shift) - offset;
+  const uint32_t steps = (rebias + 1u + (uint32_t)shift) << 23; /* 2^23 smallest steps */
+  const uint32_t subnormal = mfqn_bits(mfqn_add(mfqn_float_of(a), mfqn_float_of(steps))) - steps;
+  const uint32_t rounded = a < (rebias + 1u) << 23 ? subnormal : normal;
+  uint32_t code = rounded > f->max_code ? f->overflow_code : rounded;
+  const uint32_t sign = u & 0x80000000u ? f->sign_bit : 0u;
+  code |= sign & (code == 0 ? f->neg_zero_mask : 0xffffffffu);
+  return !finite && a > MFQN_INF ? f->nan_code : code;
 }
 
 /* Decodes a code, times 2^exp2, to float32 bits; one rounding to nearest even where the product leaves float32's grid. */

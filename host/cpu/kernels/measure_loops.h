@@ -1,0 +1,57 @@
+/* host/cpu/kernels/measure_loops.h: the largest magnitude and the range of groups. */
+#ifndef MFQ_HOST_CPU_KERNELS_MEASURE_LOOPS_H
+#define MFQ_HOST_CPU_KERNELS_MEASURE_LOOPS_H
+
+#include "loops.h"
+
+INLINE uint32_t absmax_run(const uint32_t *x, int64_t run) {
+  uint32_t m = 0;
+  for (int64_t j = 0; j < run; ++j) m = mfqn_umax(m, x[j] & MFQN_ABS);
+  return m;
+}
+
+INLINE void absmax_runs(const uint32_t *restrict x, int64_t runs, int64_t run, uint32_t *restrict m) {
+  for (int64_t i = 0; i < runs; ++i) m[i] = mfqn_umax(m[i], absmax_run(x + i * run, run));
+}
+
+static void range_run(const uint32_t *restrict x, int64_t run, int32_t *restrict lo, int32_t *restrict hi) {
+  int32_t low = *lo, high = *hi;
+  for (int64_t j = 0; j < run; ++j) {
+    const int32_t key = mfq_order_key(x[j]);
+    low = mfqn_min(low, key);
+    high = mfqn_max(high, key);
+  }
+  *lo = low;
+  *hi = high;
+}
+
+static void measure_runs(const uint32_t *x, mfq_span span, int minmax, mfq_stats *stats) {
+  const int64_t n = span.n, run = span.run, whole = n / run, rest = n - whole * run;
+  uint32_t *m = stats->absmax;
+  if (run == 16)
+    absmax_runs(x, whole, 16, m);
+  else if (run == 32)
+    absmax_runs(x, whole, 32, m);
+  else
+    absmax_runs(x, whole, run, m);
+  if (rest) m[whole] = mfqn_umax(m[whole], absmax_run(x + whole * run, rest));
+  if (!minmax) return;
+  for (int64_t i = 0; i * run < n; ++i)
+    range_run(x + i * run, i < whole ? run : rest, stats->lo + i, stats->hi + i);
+}
+
+static void measure_elems(const uint32_t *restrict x, int64_t n, int minmax, mfq_stats *restrict stats) {
+  for (int64_t i = 0; i < n; ++i) stats->absmax[i] = mfqn_umax(stats->absmax[i], x[i] & MFQN_ABS);
+  if (!minmax) return;
+  for (int64_t i = 0; i < n; ++i) stats->lo[i] = mfqn_min(stats->lo[i], mfq_order_key(x[i]));
+  for (int64_t i = 0; i < n; ++i) stats->hi[i] = mfqn_max(stats->hi[i], mfq_order_key(x[i]));
+}
+
+static void measure(const uint32_t *x, mfq_span span, int minmax, mfq_stats *stats) {
+  if (span.run == 0)
+    measure_elems(x, span.n, minmax, stats);
+  else
+    measure_runs(x, span, minmax, stats);
+}
+
+#endif

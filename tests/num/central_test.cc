@@ -1,0 +1,67 @@
+// The shorter encoding of the vector loops against the general one, wherever it claims to hold.
+#include <gtest/gtest.h>
+
+#include "num/num_formats.h"
+#include "support/f32_inputs.h"
+#include "support/oracle.h"
+
+namespace {
+
+const std::vector<int> &exponents() {
+  static const std::vector<int> all = {-150, -127, -126, -125, -120, -119, -65, -8, -1, 0, 1, 7, 34, 64, 100, 105, 112, 127};
+  return all;
+}
+
+/* Infinities and NaN may come in where the exponent is at most 0 and the format well within float32. */
+bool holds_for_all(const mfq_format &format, int exp2) {
+  return exp2 <= 0 && (1 << format.exp_bits) - 1 - format.bias <= 120;
+}
+
+/* Compares over `inputs`; returns how many exponents the short form held for. */
+int compare(const mfq_format &format, const std::vector<uint32_t> &inputs) {
+  int held = 0;
+  for (const bool saturate : {true, false}) {
+    const mfqn_minifloat f = num_minifloat(format, saturate);
+    for (const int exp2 : exponents()) {
+      if (!mfqn_minifloat_is_central(&f, exp2)) continue;
+      held++;
+      const bool any = holds_for_all(format, exp2);
+      for (const uint32_t u : inputs) {
+        const bool finite = (u & 0x7fffffffu) < 0x7f800000u;
+        if (!finite && !any) continue;
+        const uint32_t expected = mfqn_minifloat_encode(u, &f, exp2, MFQN_ROUND_EVEN, 0);
+        EXPECT_EQ(mfqn_minifloat_encode_central(u, &f, exp2, finite), expected)
+            << oracle::describe(format) << " of " << std::hex << u << " * 2^-" << std::dec << exp2;
+        if (testing::Test::HasFailure()) return held;
+      }
+    }
+  }
+  return held;
+}
+
+TEST(EncodeCentral, EveryHalfInputOfEveryRow) {
+  std::vector<uint32_t> inputs;
+  for (uint32_t h = 0; h < 65536; ++h) {
+    inputs.push_back(mfqn_f32_from_bf16(h));
+    inputs.push_back(mfqn_f32_from_f16(h));
+  }
+  for (const auto &row : oracle::named_formats()) {
+    if (row.format.kind != MFQ_KIND_MINIFLOAT || !row.format.is_signed) continue;
+    EXPECT_GT(compare(row.format, inputs), 8) << row.name;
+  }
+}
+
+TEST(EncodeCentral, GenericFormatsAtTheirBoundaries) {
+  int formats = 0;
+  for (const mfq_format &format : oracle::generic_formats({-64, -7, 0, 1, 7, 15, 100, 160})) {
+    if (!format.is_signed) continue;
+    std::vector<uint32_t> inputs = inputs::random(17, 3000);
+    for (uint32_t field = 0; field < 255; ++field)
+      for (const uint32_t man : {0u, 1u, 0x3fffffu, 0x400000u, 0x400001u, 0x7fffffu})
+        for (const uint32_t sign : {0u, 0x80000000u}) inputs.push_back(sign | field << 23 | man);
+    formats += compare(format, inputs) > 0;
+  }
+  EXPECT_GT(formats, 500);
+}
+
+}  // namespace
