@@ -1,7 +1,7 @@
 /* tests/support/model.h: what quantization of finite values must give, from the public description alone.
  *
- * Scales by exact arithmetic in double, codes by the oracle's search, places by index arithmetic on the logical shape. Knows
- * all granularities, unscaled, UE8M0 with rule floor or rceil, and F32 with rule absmax with and without zero points. */
+ * Scales by exact arithmetic in double, codes by the oracle's search, places by index arithmetic on the logical shape.
+ * Knows all granularities, unscaled, UE8M0 with rule floor or rceil, and F32 with rule absmax, also with zero points. */
 #ifndef MFQ_TESTS_SUPPORT_MODEL_H
 #define MFQ_TESTS_SUPPORT_MODEL_H
 
@@ -18,24 +18,27 @@ namespace mfq_test {
 /* Places along the axes of a shape, by row-major index. */
 inline Shape indices_of(int64_t index, const Shape &shape) {
   Shape at(shape.size());
-  for (size_t d = shape.size(); d-- > 0; index /= shape[d]) at[d] = index % shape[d];
+  for (size_t d = shape.size(); d-- > 0; index /= shape[d])
+    at[d] = index % shape[d];
   return at;
 }
 inline int64_t index_of(const Shape &at, const Shape &shape) {
   int64_t index = 0;
-  for (size_t d = 0; d < shape.size(); d++) index = index * shape[d] + at[d];
+  for (size_t d = 0; d < shape.size(); d++)
+    index = index * shape[d] + at[d];
   return index;
 }
 
 class Model {
- public:
+public:
   /* `x` is row-major; `words` are the random words of stochastic rounding, if any. */
   Model(const mfq_scheme &scheme, const Shape &tensor_shape, const std::vector<float> &x,
         const std::vector<uint32_t> &words = {})
       : scheme_(scheme), grid_(scheme.element), shape(tensor_shape.empty() ? Shape{1} : tensor_shape) {
     find_scale_shape();
     make_scales(x);
-    for (size_t i = 0; i < count_of(shape); i++) add_element(x[i], scale_of((int64_t)i), words.empty() ? 0 : words[i]);
+    for (size_t i = 0; i < count_of(shape); i++)
+      add_element(x[i], scale_of((int64_t)i), words.empty() ? 0 : words[i]);
   }
 
   /* The whole memory of the parts of `t`, padding 0 and the byte behind them 0xab. */
@@ -46,7 +49,8 @@ class Model {
     const size_t step = t.q.layout.packing == MFQ_PACK_BYTE ? 8 : (size_t)grid_.bits();
     for (size_t i = 0; i < codes.size(); i++) {
       const int64_t place = index_of(permuted(indices_of((int64_t)i, shape), order), in_order);
-      const size_t bit = (size_t)(place / in_order.back()) * t.sizes.row_bits + (size_t)(place % in_order.back()) * step;
+      const size_t bit =
+          (size_t)(place / in_order.back()) * t.sizes.row_bits + (size_t)(place % in_order.back()) * step;
       for (size_t b = 0; b < (size_t)grid_.bits(); b++)
         bytes[(bit + b) / 8] = (uint8_t)(bytes[(bit + b) / 8] | (codes[i] >> b & 1) << (bit + b) % 8);
     }
@@ -83,24 +87,27 @@ class Model {
     const std::vector<uint8_t> want = code_bytes(t);
     for (size_t i = 0; i < want.size(); i++)
       if (t.codes[i] != want[i])
-        return testing::AssertionFailure() << "byte " << i << " of the codes is " << (int)t.codes[i] << ", expected "
-                                           << (int)want[i];
+        return testing::AssertionFailure()
+               << "byte " << i << " of the codes is " << (int)t.codes[i] << ", expected " << (int)want[i];
     return testing::AssertionSuccess();
   }
 
   /* Index of the scale of an element, row-major in the scale shape in logical order. */
-  int64_t scale_of(int64_t element) const { return scale_of_place(indices_of(element, shape)); }
+  int64_t scale_of(int64_t element) const {
+    return scale_of_place(indices_of(element, shape));
+  }
   int64_t scale_of_place(Shape at) const {
-    for (size_t d = 0; d < at.size(); d++) at[d] /= unit_[d];
+    for (size_t d = 0; d < at.size(); d++)
+      at[d] /= unit_[d];
     return index_of(at, scale_shape);
   }
 
- private:
+private:
   mfq_scheme scheme_;
   oracle::Grid grid_;
   Shape unit_; /* elements that share a scale along each axis */
 
- public:
+public:
   Shape shape, scale_shape; /* in logical order, one entry an axis */
   size_t axis = 0;
   std::vector<float> scales;
@@ -108,7 +115,7 @@ class Model {
   std::vector<uint32_t> codes;
   std::vector<float> values;
 
- private:
+private:
   void find_scale_shape() {
     const size_t rank = shape.size();
     const bool group = scheme_.granularity == MFQ_GRANULARITY_GROUP;
@@ -145,9 +152,13 @@ class Model {
     }
   }
 
-  int lowest() const { return scheme_.element.is_signed ? (int)grid_.decode(grid_.sign_bit()) : 0; }
+  int lowest() const {
+    return scheme_.element.is_signed ? (int)grid_.decode(grid_.sign_bit()) : 0;
+  }
 
-  float at_least_normal(double q) const { return std::max((float)q, std::numeric_limits<float>::min()); }
+  float at_least_normal(double q) const {
+    return std::max((float)q, std::numeric_limits<float>::min());
+  }
   float range_scale(float lo, float hi) const {
     return at_least_normal((double)(float)((double)hi - lo) / ((int)grid_.max_code() - lowest()));
   }
@@ -161,7 +172,8 @@ class Model {
     int exp2 = -1000;
     if (absmax > 0 && scheme_.rule == MFQ_RULE_FLOOR) exp2 = std::ilogb(absmax) - std::ilogb(grid_.max_value());
     if (absmax > 0 && scheme_.rule == MFQ_RULE_RCEIL)
-      for (exp2 = -200; std::ldexp((double)absmax, -exp2) > grid_.max_value();) exp2++;
+      for (exp2 = -200; std::ldexp((double)absmax, -exp2) > grid_.max_value();)
+        exp2++;
     return std::ldexp(1.0f, std::max(std::min(exp2, 127), -127));
   }
 
@@ -186,11 +198,12 @@ class Model {
   }
   static Shape permuted(const Shape &of, const std::vector<size_t> &order) {
     Shape out;
-    for (const size_t d : order) out.push_back(of[d]);
+    for (const size_t d : order)
+      out.push_back(of[d]);
     return out;
   }
 
-  /* Where a scale stands: row-major in code order, or in tiles of 128 rows by 4 groups, the rows being all other axes. */
+  /* Where a scale stands: row-major in code order, or in tiles of 128 rows by 4 groups. */
   int64_t scale_slot(int64_t scale, const mfq_layout &layout) const {
     const std::vector<size_t> order = code_order(layout);
     const Shape at = indices_of(scale, scale_shape);
@@ -203,6 +216,6 @@ class Model {
   }
 };
 
-}  // namespace mfq_test
+} // namespace mfq_test
 
 #endif

@@ -1,0 +1,17 @@
+# Planted faults must turn tests/num red: one test each, and one that everything is green without them.
+if(CMAKE_CROSSCOMPILING OR MFQ_SANITIZE)
+  return()
+endif()
+set(mutation_dir "${CMAKE_CURRENT_LIST_DIR}")
+find_program(MFQ_BASH bash REQUIRED)
+execute_process(COMMAND "${MFQ_BASH}" "${mutation_dir}/mutate.sh" --list OUTPUT_VARIABLE mutation_faults
+                OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+string(REPLACE "\n" ";" mutation_faults "${mutation_faults}")
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${mutation_dir}/faults.txt")
+
+foreach(fault IN LISTS mutation_faults)
+  add_test(NAME mutation/${fault} COMMAND "${MFQ_BASH}" "${mutation_dir}/mutate.sh" ${fault}
+                                          "${CMAKE_CURRENT_BINARY_DIR}/mutation")
+  set_tests_properties(mutation/${fault} PROPERTIES LABELS mutation TIMEOUT 300
+                       ENVIRONMENT "CC=${CMAKE_C_COMPILER};CXX=${CMAKE_CXX_COMPILER}")
+endforeach()
