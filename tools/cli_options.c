@@ -1,0 +1,50 @@
+/* tools/cli_options.c: command lines by popt, with help that is longer than its own. */
+#include <string.h>
+
+#include "cli.h"
+
+static void print_help(const cli_help *help, poptContext context) {
+  printf("%s\n\n", help->purpose);
+  fflush(stdout);
+  poptPrintHelp(context, stdout, 0);
+  printf("\n%s", help->details);
+}
+
+static int check_count(const cli_help *help, const char *title, int count) {
+  if (count >= help->min_arguments && count <= help->max_arguments) return CLI_PROCEED;
+  return cli_error(CLI_USAGE, "%s files or names: %d given; usage: %s %s",
+                   count < help->min_arguments ? "missing" : "too many", count, title, help->arguments);
+}
+
+int cli_parse(const cli_help *help, const struct poptOption *options, int argc, const char **argv,
+              cli_arguments *arguments) {
+  *arguments = (cli_arguments){.context = poptGetContext(argv[0], argc, argv, options, 0)};
+  if (arguments->context == NULL) return cli_error(CLI_FAILED, "no memory for the options");
+  poptSetOtherOptionHelp(arguments->context, help->arguments);
+  int found;
+  while ((found = poptGetNextOpt(arguments->context)) > 0) {
+    if (found == CLI_OPTION_HELP) {
+      print_help(help, arguments->context);
+      return CLI_OK;
+    }
+  }
+  if (found < -1) {
+    return cli_error(CLI_USAGE, "%s: %s; see %s --help", poptBadOption(arguments->context, POPT_BADOPTION_NOALIAS),
+                     poptStrerror(found), argv[0]);
+  }
+  const char **rest = poptGetArgs(arguments->context);
+  int count = 0;
+  while (rest != NULL && rest[count] != NULL)
+    count++;
+  int code = check_count(help, argv[0], count);
+  if (code != CLI_PROCEED) return code;
+  arguments->count = count;
+  for (int i = 0; i < count; i++)
+    arguments->items[i] = rest[i];
+  return CLI_PROCEED;
+}
+
+void cli_arguments_free(cli_arguments *arguments) {
+  poptFreeContext(arguments->context);
+  arguments->context = NULL;
+}

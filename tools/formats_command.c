@@ -1,0 +1,124 @@
+/* tools/formats_command.c: `mfq formats`: the table of element formats, or every code of one. */
+#include <math.h>
+#include <string.h>
+
+#include "cli.h"
+
+static const cli_help help = {
+    "[FORMAT] [--json]", "mfq formats: list the named element formats, or every code of one",
+    "FORMAT is a name of the list or any format in text form, such as e3m2b5, e4m3fnuz, int5 or uint8.\n"
+    "Numbers are exact where they have few digits, and correct to 9 otherwise; --json has them exactly.\n"
+    "\n"
+    "Examples:\n"
+    "  mfq formats\n"
+    "  mfq formats e2m1\n",
+    0, 1};
+
+static const char *const specials_words[] = {"none", "fn", "fnuz", "ieee"};
+
+typedef struct format_row {
+  const char *name, *about;
+  mfq_format format;
+  mfq_format_info info;
+} format_row;
+
+static int read_format(const char *text, format_row *row) {
+  mfq_status status = mfq_format_parse(text, &row->format);
+  if (status == MFQ_OK) status = mfq_format_info_get(&row->format, &row->info);
+  row->name = text;
+  return status == MFQ_OK ? CLI_OK : cli_error(CLI_USAGE, "%s; see mfq formats", cli_sentence(mfq_last_error()));
+}
+
+static json_t *row_json(const format_row *row) {
+  return json_pack(
+      "{s:s, s:s?, s:i, s:s, s:b, s:i, s:i, s:i, s:s, s:f, s:f, s:f, s:f}", "name", row->name, "about", row->about,
+      "bits", row->info.bits, "kind", row->format.kind == MFQ_KIND_INTEGER ? "integer" : "minifloat", "signed",
+      row->format.is_signed, "exponent_bits", row->format.exp_bits, "mantissa_bits", row->format.man_bits, "bias",
+      row->format.bias, "specials", specials_words[row->format.specials], "max", row->info.max_finite, "min",
+      row->info.min_finite, "min_normal", row->info.min_normal, "min_positive", row->info.min_positive);
+}
+
+static int list_formats(int json) {
+  json_t *rows = json ? json_array() : NULL;
+  if (!json)
+    printf("%-12s %4s %12s %14s %14s %-8s %s\n", "name", "bits", "max", "min normal", "min positive", "specials",
+           "about");
+  for (int32_t i = 0;; i++) {
+    format_row row;
+    const char *about;
+    const char *name = mfq_format_name(i, &about);
+    if (name == NULL) break;
+    int code = read_format(name, &row);
+    if (code != CLI_OK) {
+      json_decref(rows);
+      return code;
+    }
+    row.about = about;
+    if (json) {
+      (void)json_array_append_new(rows, row_json(&row));
+    } else {
+      printf("%-12s %4d %12.9g %14.9g %14.9g %-8s %s\n", name, (int)row.info.bits, row.info.max_finite,
+             row.info.min_normal, row.info.min_positive, specials_words[row.format.specials], about);
+    }
+  }
+  return json ? cli_print_json(json_pack("{s:i, s:o}", "version", CLI_JSON_VERSION, "formats", rows)) : CLI_OK;
+}
+
+/* Writes a code's bits in fields: sign, exponent, mantissa. */
+static void write_bits(const format_row *row, uint32_t code, char *text) {
+  const int32_t fields[3] = {row->format.is_signed, row->format.exp_bits, row->format.man_bits};
+  int32_t bit = row->info.bits;
+  for (int f = 0; f < 3; f++) {
+    if (fields[f] > 0 && bit != row->info.bits) *text++ = ' ';
+    for (int32_t i = 0; i < fields[f]; i++)
+      *text++ = (code >> --bit & 1u) != 0 ? '1' : '0';
+  }
+  *text = '\0';
+}
+
+static const char *class_of(const format_row *row, double value) {
+  if (isnan(value)) return "nan";
+  if (isinf(value)) return "inf";
+  if (value == 0.0) return "zero";
+  if (value > row->info.max_finite || value < row->info.min_finite) return "unused";
+  if (row->format.kind == MFQ_KIND_INTEGER) return "integer";
+  return fabs(value) < row->info.min_normal ? "subnormal" : "normal";
+}
+
+static int list_codes(const char *text, int json) {
+  format_row row = {0};
+  int code = read_format(text, &row);
+  if (code != CLI_OK) return code;
+  json_t *codes = json ? json_array() : NULL;
+  if (!json) printf("%4s  %-11s %16s  %s\n", "code", "bits", "value", "class");
+  for (int32_t i = 0; i < row.info.codes; i++) {
+    double value;
+    char bits[16];
+    if (mfq_format_decode(&row.format, (uint32_t)i, &value) != MFQ_OK) {
+      json_decref(codes);
+      return cli_error(CLI_FAILED, "%s", cli_sentence(mfq_last_error()));
+    }
+    write_bits(&row, (uint32_t)i, bits);
+    const char *kind = class_of(&row, value);
+    if (json) {
+      json_t *number = isfinite(value) ? json_real(value) : json_null();
+      (void)json_array_append_new(codes, json_pack("{s:i, s:s, s:o, s:b, s:s}", "code", (int)i, "bits", bits, "value",
+                                                   number, "negative", signbit(value) != 0, "class", kind));
+    } else {
+      printf("0x%02x  %-11s %16.9g  %s\n", (unsigned)i, bits, value, kind);
+    }
+  }
+  if (!json) return CLI_OK;
+  return cli_print_json(
+      json_pack("{s:i, s:o, s:o}", "version", CLI_JSON_VERSION, "format", row_json(&row), "codes", codes));
+}
+
+int formats_command(int argc, const char **argv) {
+  int json = 0;
+  const struct poptOption table[] = {CLI_HELP_ROW, CLI_JSON_ROW(&json), POPT_TABLEEND};
+  cli_arguments arguments;
+  int code = cli_parse(&help, table, argc, argv, &arguments);
+  if (code == CLI_PROCEED) code = arguments.count == 0 ? list_formats(json) : list_codes(arguments.items[0], json);
+  cli_arguments_free(&arguments);
+  return code;
+}

@@ -1,0 +1,172 @@
+/* tools/quantize_command.c: `mfq quantize`: one tensor at a time from file to file. */
+#include "quantize_plan.h"
+#include "stream.h"
+
+typedef struct quantize_options {
+  const char *output, *scheme, *device;
+  const char **rules;
+  int threads, is_dry_run, force, json, verbose, quiet;
+  long long seed;
+} quantize_options;
+
+static const cli_help help = {
+    "IN -o OUT [options]", "mfq quantize: quantize the tensors of a safetensors file",
+    "Without a rule that matches, --scheme applies to F32, BF16 and F16 tensors of at least two axes; all others are\n"
+    "copied. The first rule whose regular expression (POSIX extended) is found in a tensor's name decides; a rule "
+    "that\n"
+    "decides no tensor is an error. A scheme without a written axis groups along axis 1, the input channels of a "
+    "weight\n"
+    "[out, in, ...] (axis 0 of a vector); channels are axis 0. The scheme of each tensor is written into the output, "
+    "so\n"
+    "that mfq dequantize needs no options. An output that exists is kept unless --force is given, and appears complete "
+    "or\n"
+    "not at all.\n"
+    "\n"
+    "Memory: one tensor at a time; at most 2.5 times the largest quantized tensor (the larger of before and after), 32 "
+    "MiB,\n"
+    "and 16 bytes for each byte of the two headers.\n"
+    "\n"
+    "Examples:\n"
+    "  mfq quantize model.safetensors -o small.safetensors --scheme mxfp8_e4m3\n"
+    "  mfq quantize model.safetensors -o small.safetensors --scheme int4/group:32/f32/zp --rule 'lm_head|embed=keep'\n"
+    "  mfq quantize model.safetensors --scheme nvfp4 --dry-run\n",
+    1, 1};
+
+static int check_options(const quantize_options *o) {
+  if (o->output == NULL && !o->is_dry_run) return cli_error(CLI_USAGE, "no output: give -o FILE, or --dry-run");
+  if (o->scheme == NULL && o->rules == NULL) {
+    return cli_error(CLI_USAGE, "nothing to do: give --scheme SCHEME or --rule REGEX=SCHEME; see mfq schemes");
+  }
+  if (o->threads < 0) return cli_error(CLI_USAGE, "-j: %d threads; give 1 or more, or 0 for all", o->threads);
+  return CLI_OK;
+}
+
+/* Memory of one tensor at a time. */
+typedef struct quantize_memory {
+  stream_slot source;
+  stream_parts parts;
+} quantize_memory;
+
+static int quantize_tensor(stream *s, const mfq_catalog *catalog, int64_t index, const plan_item *item,
+                           quantize_memory *m) {
+  const mfq_catalog_entry *e = item->entry;
+  mfq_qtensor q = item->q;
+  int code = stream_reserve(s, &m->source, (size_t)e->part_bytes[0]);
+  if (code == CLI_OK) code = stream_reserve_parts(s, &m->parts, &item->sizes, &q);
+  if (code == CLI_OK) code = stream_load(s, catalog, index, MFQ_PART_CODES, &m->source);
+  if (code != CLI_OK) return code;
+  stream_shrink_empty(&q.scheme, q.rank, q.shape);
+  mfq_tensor source;
+  mfq_status status = mfq_tensor_init(mfq_buffer_data(m->source.buffer), mfq_dtype_from_file_dtype(e->dtype), q.rank,
+                                      q.shape, &source);
+  if (status == MFQ_OK) status = mfq_quantize(s->context, &source, &q, NULL);
+  if (status == MFQ_OK) return CLI_OK;
+  return cli_error(status == MFQ_ERROR_UNSUPPORTED ? CLI_UNSUPPORTED : CLI_FAILED, "tensor '%s': %s", e->name,
+                   cli_sentence(mfq_last_error()));
+}
+
+static int write_tensor(stream *s, const mfq_catalog *catalog, int64_t index, const plan_item *item, mfq_writer *writer,
+                        quantize_memory *m) {
+  if (!item->is_quantized) return stream_copy(s, catalog, index, writer, item->parts[0]);
+  int code = quantize_tensor(s, catalog, index, item, m);
+  const uint64_t bytes[MFQ_PART_COUNT] = {[MFQ_PART_CODES] = item->sizes.codes_bytes,
+                                          [MFQ_PART_SCALES] = item->sizes.scales_bytes,
+                                          [MFQ_PART_TENSOR_SCALE] = item->sizes.tensor_scale_bytes,
+                                          [MFQ_PART_ZERO_POINTS] = item->sizes.zero_points_bytes};
+  for (int part = 0; code == CLI_OK && part < MFQ_PART_COUNT; part++) {
+    if (item->parts[part] >= 0) code = stream_store(s, &m->parts.slots[part], bytes[part], writer, item->parts[part]);
+  }
+  return code;
+}
+
+static int write_file(const quantize_options *o, const plan *p, const mfq_catalog *catalog, mfq_writer *writer,
+                      mfq_context *context) {
+  stream s;
+  quantize_memory memory = {.source = {0}};
+  int code = stream_init(&s, context);
+  if (code != CLI_OK) return code;
+  mfq_status status = mfq_writer_begin(writer);
+  if (status != MFQ_OK) code = cli_io_error(status);
+  progress_start(&s.progress, o->quiet || o->verbose, p->count, p->bytes_in);
+  for (int64_t i = 0; code == CLI_OK && i < p->count; i++) {
+    const plan_item *item = &p->items[i];
+    progress_tensor(&s.progress);
+    /* The index keys the random numbers too, so that tensors of equal shape do not draw equal ones. */
+    status = mfq_context_set_seed(context, (uint64_t)o->seed, (uint64_t)i);
+    if (status != MFQ_OK) code = cli_error(CLI_FAILED, "--seed: %s", cli_sentence(mfq_last_error()));
+    if (code == CLI_OK) code = write_tensor(&s, catalog, i, item, writer, &memory);
+    if (code == CLI_OK && o->verbose) {
+      fprintf(stderr, "%s: %s\n", item->entry->name, item->is_quantized ? "quantized" : "copied");
+    }
+  }
+  if (code == CLI_OK && cli_interrupted()) code = CLI_INTERRUPTED;
+  if (code == CLI_OK && (status = mfq_writer_finish(writer)) != MFQ_OK) code = cli_io_error(status);
+  stream_slot_free(&memory.source);
+  stream_parts_free(&memory.parts);
+  stream_free(&s);
+  return code;
+}
+
+/* Everything between an open input and the report. */
+static int make_file(const quantize_options *o, const mfq_reader *reader, const mfq_catalog *catalog, plan *p) {
+  mfq_writer_options options;
+  mfq_writer_options_init(&options);
+  options.replace = o->force || o->output == NULL;
+  options.inputs = &reader;
+  options.input_count =
+      o->output == NULL ? 0 : 1; /* a dry run may go without an output: the input's name stands for it */
+  mfq_writer *writer = NULL;
+  mfq_context *context = NULL;
+  mfq_status status = mfq_writer_create(o->output == NULL ? p->path : o->output, &options, &writer);
+  int code = status == MFQ_OK ? plan_declare(p, reader, writer) : cli_io_error(status);
+  if (code == CLI_OK) code = cli_context_create(o->device, o->threads, &context);
+  if (code == CLI_OK && !o->is_dry_run) code = write_file(o, p, catalog, writer, context);
+  mfq_writer_destroy(writer);
+  mfq_context_destroy(context);
+  return code;
+}
+
+static int quantize(const quantize_options *o, const char *path) {
+  rules r;
+  plan p = {0};
+  mfq_reader *reader = NULL;
+  mfq_catalog *catalog = NULL;
+  int code = rules_compile(o->rules, o->scheme, &r);
+  if (code == CLI_OK) code = cli_open(path, &reader, &catalog);
+  if (code == CLI_OK) code = plan_make(path, catalog, &r, &p);
+  if (code == CLI_OK) code = make_file(o, reader, catalog, &p);
+  if (code == CLI_OK && o->json)
+    code = plan_print_json(&p, o->output, o->is_dry_run);
+  else if (code == CLI_OK && !o->quiet)
+    code = plan_print_table(&p, o->is_dry_run);
+  plan_free(&p);
+  rules_free(&r);
+  mfq_catalog_destroy(catalog);
+  mfq_reader_close(reader);
+  return code;
+}
+
+int quantize_command(int argc, const char **argv) {
+  static quantize_options o; /* popt's strings live as long as the process */
+  const struct poptOption table[] = {
+      CLI_HELP_ROW,
+      {"output", 'o', POPT_ARG_STRING, &o.output, 0, "the file to write", "OUT"},
+      {"scheme", 's', POPT_ARG_STRING, &o.scheme, 0, "scheme of tensors without a rule", "SCHEME"},
+      {"rule", 'r', POPT_ARG_ARGV, &o.rules, 0, "scheme, or 'keep', of tensors whose name matches; may be repeated",
+       "REGEX=SCHEME"},
+      {"device", 0, POPT_ARG_STRING, &o.device, 0, "where to compute (default: cpu)", "NAME"},
+      {"jobs", 'j', POPT_ARG_INT, &o.threads, 0, "threads (default: 0, all that this process may use)", "N"},
+      {"seed", 0, POPT_ARG_LONGLONG, &o.seed, 0, "key of stochastic rounding (default: 0)", "N"},
+      {"dry-run", 'n', POPT_ARG_NONE, &o.is_dry_run, 0,
+       "say what would be done, its exact size and memory; write nothing", NULL},
+      {"force", 'f', POPT_ARG_NONE, &o.force, 0, "replace an output that exists", NULL},
+      CLI_JSON_ROW(&o.json),
+      {"verbose", 'v', POPT_ARG_NONE, &o.verbose, 0, "a line for each tensor on standard error", NULL},
+      {"quiet", 'q', POPT_ARG_NONE, &o.quiet, 0, "no table and no progress", NULL},
+      POPT_TABLEEND};
+  cli_arguments arguments;
+  int code = cli_parse(&help, table, argc, argv, &arguments);
+  if (code == CLI_PROCEED && (code = check_options(&o)) == CLI_OK) code = quantize(&o, arguments.items[0]);
+  cli_arguments_free(&arguments);
+  return code;
+}

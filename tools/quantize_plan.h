@@ -1,0 +1,48 @@
+/* tools/quantize_plan.h: what `mfq quantize` will do to each tensor, and what that costs, before it does it. */
+#ifndef MFQ_TOOLS_QUANTIZE_PLAN_H
+#define MFQ_TOOLS_QUANTIZE_PLAN_H
+
+#include "cli.h"
+#include "rules.h"
+
+typedef struct plan_item {
+  const mfq_catalog_entry *entry;
+  const char *rule; /* text of the rule that decided, or NULL */
+  int is_quantized;
+  mfq_qtensor q;
+  mfq_qtensor_sizes sizes;
+  int64_t parts[MFQ_PART_COUNT]; /* tensors of the output; copied: the first */
+  uint64_t bytes_out;
+} plan_item;
+
+typedef struct plan {
+  const char *path; /* of the input */
+  plan_item *items;
+  int64_t count, quantized;
+  uint64_t bytes_in, bytes_out; /* of data */
+  uint64_t file_bytes_out;
+  uint64_t peak_memory;
+  double weights, weight_bits; /* of quantized tensors */
+} plan;
+
+/* Decides for each tensor of the catalog. Returns an exit code; free the plan in any case. */
+int plan_make(const char *path, const mfq_catalog *catalog, rules *r, plan *p);
+void plan_free(plan *p);
+
+/* Describes the output to a writer: tensors, and the metadata of the input. Fills parts and sizes of the output. */
+int plan_declare(plan *p, const mfq_reader *reader, mfq_writer *writer);
+
+/* Returns bits per weight of a quantized item. */
+double plan_item_bits(const plan_item *item);
+
+/* Prints the plan as a table or a JSON object. Returns an exit code. */
+int plan_print_table(const plan *p, int is_dry_run);
+int plan_print_json(const plan *p, const char *output, int is_dry_run);
+
+/* Copies the metadata of a file, but for what mfq wrote itself. Returns an exit code. */
+int plan_copy_metadata(const mfq_reader *reader, mfq_writer *writer);
+
+/* The stated bound: 2.5 times the largest tensor, 32 MiB, and 16 bytes for each byte of the headers. */
+uint64_t plan_peak_memory(uint64_t largest_tensor, uint64_t header_bytes);
+
+#endif

@@ -1,0 +1,87 @@
+/* tools/rules.c: rules by POSIX extended regular expressions; the first that matches decides. */
+#define _GNU_SOURCE 1
+#include "rules.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Parses a scheme of the command line. Returns an exit code. */
+static int parse_scheme(const char *option, const char *text, mfq_scheme *scheme) {
+  if (mfq_scheme_parse(text, scheme) != MFQ_OK) {
+    return cli_error(CLI_USAGE, "%s: %s; see mfq schemes", option, cli_sentence(mfq_last_error()));
+  }
+  if (scheme->scale != MFQ_SCALE_NONE && scheme->rule == MFQ_RULE_GIVEN) {
+    return cli_error(CLI_USAGE,
+                     "%s: '%s' takes scales from its caller, and a command has none to give; choose another rule",
+                     option, text);
+  }
+  return CLI_OK;
+}
+
+static int compile(const char *text, rule *item) {
+  item->text = text;
+  const char *equal = strrchr(text, '='); /* schemes have none, regular expressions may */
+  if (equal == NULL || equal == text || equal[1] == '\0') {
+    return cli_error(CLI_USAGE, "--rule: '%s' is not of the form REGEX=SCHEME or REGEX=keep", text);
+  }
+  item->keeps = strcmp(equal + 1, "keep") == 0;
+  int code = item->keeps ? CLI_OK : parse_scheme("--rule", equal + 1, &item->scheme);
+  if (code != CLI_OK) return code;
+  char *pattern = strndup(text, (size_t)(equal - text));
+  if (pattern == NULL) return cli_error(CLI_FAILED, "no memory for a rule");
+  int failed = regcomp(&item->regex, pattern, REG_EXTENDED | REG_NOSUB);
+  free(pattern);
+  if (failed != 0) {
+    char why[128];
+    regerror(failed, &item->regex, why, sizeof why);
+    return cli_error(CLI_USAGE, "--rule: '%s': not an extended regular expression: %s", text, why);
+  }
+  item->is_compiled = 1;
+  return CLI_OK;
+}
+
+int rules_compile(const char **given, const char *default_scheme, rules *r) {
+  *r = (rules){0};
+  int count = 0;
+  while (given != NULL && given[count] != NULL)
+    count++;
+  r->items = calloc((size_t)count + 1, sizeof *r->items);
+  if (r->items == NULL) return cli_error(CLI_FAILED, "no memory for the rules");
+  for (r->count = 0; r->count < count; r->count++) {
+    int code = compile(given[r->count], &r->items[r->count]);
+    if (code != CLI_OK) return code;
+  }
+  if (default_scheme == NULL) return CLI_OK;
+  r->has_default = 1;
+  return parse_scheme("--scheme", default_scheme, &r->default_scheme);
+}
+
+void rules_free(rules *r) {
+  for (int i = 0; i < r->count; i++) {
+    if (r->items[i].is_compiled) regfree(&r->items[i].regex);
+  }
+  free(r->items);
+  *r = (rules){0};
+}
+
+rule *rules_find(rules *r, const char *name) {
+  for (int i = 0; i < r->count; i++) {
+    if (regexec(&r->items[i].regex, name, 0, NULL, 0) == 0) {
+      r->items[i].used++;
+      return &r->items[i];
+    }
+  }
+  return NULL;
+}
+
+int rules_check_used(const rules *r, const char *path) {
+  for (int i = 0; i < r->count; i++) {
+    if (r->items[i].used == 0) {
+      return cli_error(CLI_USAGE,
+                       "%s: rule '%s' decides no tensor: no name matches, or earlier rules match them all; correct "
+                       "or remove it",
+                       path, r->items[i].text);
+    }
+  }
+  return CLI_OK;
+}
