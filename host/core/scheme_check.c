@@ -189,6 +189,14 @@ static int arith_valid(const mfq_scheme *s, mfq_sentence *why) {
                      word_of(&mfq_scale_words, (int)s->scale));
     return 0;
   }
+  if (s->rule == MFQ_RULE_RCEIL || s->rule == MFQ_RULE_EVEN) {
+    mfq_sentence_set(why, "arith brevitas has rules absmax, floor, ceil and given, not %s",
+                     word_of(&mfq_rule_words, (int)s->rule));
+    return 0;
+  }
+  if (s->element.kind == MFQ_KIND_INTEGER && s->element.frac_bits != 0) {
+    return refuse(why, "arith brevitas has integers without fraction bits only; its MXInt8 is int8 with scale f32:floor");
+  }
   if (s->rounding == MFQ_ROUND_STOCHASTIC) {
     return refuse(why, "arith brevitas has no stochastic rounding that others can reproduce; use arith exact");
   }

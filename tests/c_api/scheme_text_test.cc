@@ -235,6 +235,8 @@ const struct {
     {"uint8/f32/zp/stat:absmax", "column 14:", "a zero point needs statistic minmax"},
     {"uint8/stat:minmax", "column 7:", "statistic minmax needs scale"},
     {"e4m3fn/ue8m0/arith:brevitas", "column 14:", "arith brevitas has scales none and f32 only, not ue8m0"},
+    {"e4m3fn/tensor/f32:even/arith:brevitas", "column 24:", "arith brevitas has rules absmax, floor, ceil and given"},
+    {"int8f6/tensor/f32/arith:brevitas", "column 19:", "integers without fraction bits only"},
     {"e4m3fn/arith:brevitas/round:stochastic", "column 8:", "arith brevitas has no stochastic rounding"},
     {"e8m0/f32", "column 1:", "the width in bits is 9"},
     {"ue8m0/f32", "column 7:", "is not a normal float32"},
