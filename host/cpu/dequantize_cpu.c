@@ -10,11 +10,7 @@ static void decode_panels(const mfq_panels *p, void *memory) {
   {
     mfq_panel_scratch *scratch = mfq_panels_scratch_at(p, memory, mfq_thread_number());
 #pragma omp for schedule(dynamic, 8)
-    for (int64_t k = 0; k < p->count; ++k) {
-      const mfq_panel a = mfq_panel_at(p, k);
-      mfq_panel_load_scales(p, &a, scratch);
-      mfq_panel_decode(p, &a, scratch);
-    }
+    for (int64_t k = 0; k < p->count; ++k) mfq_panel_dequantize(p, k, scratch);
     mfq_stream_fence();
   }
 }

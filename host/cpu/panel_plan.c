@@ -152,6 +152,11 @@ static int place_codes(mfq_panels *p) {
   }
   p->row_bits = padded ? row_bits : p->size[2] * bits;
   if (p->row_bits % 8 == 0 || p->size[0] * p->size[1] == 1) return 1;
+  if (p->rows == 1 && p->run != 0) {
+    p->bundle = 8; /* 8 rows are whole bytes, whatever their length */
+    if (p->run < MFQ_CHUNK) p->cols = MFQ_CHUNK / p->run * p->run;
+    return p->size[2] <= BLOCK_BYTES / p->bundle;
+  }
   p->whole_rows = 1;
   const int starts_at_byte = p->rows * p->row_bits % 8 == 0 && (p->size[0] == 1 || p->size[1] * p->row_bits % 8 == 0);
   return starts_at_byte && p->size[2] <= p->cols && p->rows * p->size[2] <= BLOCK_BYTES;
@@ -189,7 +194,8 @@ int mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const 
   if (!shape_panels(p) || !place_codes(p)) return 0;
   p->row_blocks = (p->size[1] + p->rows - 1) / p->rows;
   p->col_blocks = (p->size[2] + p->cols - 1) / p->cols;
-  p->count = p->size[0] * p->row_blocks * p->col_blocks;
+  p->count = p->bundle ? (p->size[0] * p->size[1] + p->bundle - 1) / p->bundle
+                       : p->size[0] * p->row_blocks * p->col_blocks;
   const int64_t elements = p->size[0] * p->size[1] * p->size[2];
   p->threads = elements < SHARE_ELEMENTS ? 1 : (int)context->threads;
   p->stream = !encode && elements * (int64_t)mfq_dtype_bytes(tensor->dtype) > STREAM_BYTES;
@@ -198,6 +204,7 @@ int mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const 
 
 static size_t block_bytes(const mfq_panels *p) {
   const int64_t cols = p->whole_rows ? p->size[2] : p->cols;
+  if (p->bundle) return (size_t)round_up(p->bundle * p->size[2] + 64, 64);
   return p->transposed || p->whole_rows ? (size_t)round_up(2 * p->rows * cols + 64, 64) : 0;
 }
 
@@ -212,28 +219,37 @@ mfq_panel_scratch *mfq_panels_scratch_at(const mfq_panels *p, void *memory, int 
   return scratch;
 }
 
-mfq_panel mfq_panel_at(const mfq_panels *p, int64_t index) {
-  const mfq_granularity granularity = p->view->q.scheme.granularity;
-  const int64_t col_block = index % p->col_blocks, row_block = index / p->col_blocks % p->row_blocks;
+/* The first scale of a panel at these blocks. */
+static int64_t first_scale(const mfq_panels *p, const mfq_panel *a, int64_t row_block) {
+  switch (p->view->q.scheme.granularity) {
+    case MFQ_GRANULARITY_TENSOR: return 0;
+    case MFQ_GRANULARITY_CHANNEL: return p->run == 0 ? a->col0 : a->row0;
+    default: break;
+  }
+  if (p->transposed) return (a->outer * p->size[2] + a->col0) * p->row_blocks + row_block;
+  if (p->run == 0) return (a->outer * p->row_blocks + row_block) * p->size[2] + a->col0;
+  const int64_t runs = (p->size[2] - 1) / p->run + 1;
+  return (a->outer * p->row_blocks + row_block) * runs + a->col0 / p->run;
+}
+
+static mfq_panel panel_of(const mfq_panels *p, int64_t outer, int64_t row_block, int64_t col) {
   mfq_panel a;
-  a.outer = index / p->col_blocks / p->row_blocks;
+  a.outer = outer;
   a.row0 = row_block * p->rows;
   a.rows = p->size[1] - a.row0 < p->rows ? p->size[1] - a.row0 : p->rows;
-  a.col0 = col_block * p->cols;
-  a.cols = p->size[2] - a.col0 < p->cols ? p->size[2] - a.col0 : p->cols;
+  a.col0 = col;
+  a.cols = p->size[2] - col < p->cols ? p->size[2] - col : p->cols;
   a.lanes = p->run == 0 ? a.cols : (a.cols - 1) / p->run + 1;
-  a.scale_step = 1;
-  if (granularity == MFQ_GRANULARITY_TENSOR) {
-    a.scale0 = 0;
-  } else if (granularity == MFQ_GRANULARITY_CHANNEL) {
-    a.scale0 = p->run == 0 ? a.col0 : a.row0;
-  } else if (p->transposed) {
-    a.scale0 = (a.outer * p->size[2] + a.col0) * p->row_blocks + row_block;
-    a.scale_step = p->row_blocks;
-  } else if (p->run == 0) {
-    a.scale0 = (a.outer * p->row_blocks + row_block) * p->size[2] + a.col0;
-  } else {
-    a.scale0 = (a.outer * p->row_blocks + row_block) * ((p->size[2] + p->run - 1) / p->run) + a.col0 / p->run;
-  }
+  a.scale_step = p->transposed ? p->row_blocks : 1;
+  a.scale0 = first_scale(p, &a, row_block);
   return a;
+}
+
+mfq_panel mfq_panel_at(const mfq_panels *p, int64_t index) {
+  const int64_t row = index / p->col_blocks;
+  return panel_of(p, row / p->row_blocks, row % p->row_blocks, index % p->col_blocks * p->cols);
+}
+
+mfq_panel mfq_panel_piece(const mfq_panels *p, int64_t row, int64_t col) {
+  return panel_of(p, row / p->size[1], row % p->size[1], col);
 }

@@ -146,11 +146,20 @@ static void copy_group(uint8_t *dst, const uint8_t *src, int64_t bytes) {
   }
 }
 
+/* Codes of a panel as bytes, row r at codes + r * ld. */
+static void encode_bytes(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch, uint8_t *codes,
+                         int64_t ld) {
+  for (int64_t r = 0; r < a->rows; ++r)
+    for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
+      const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
+      const uint32_t *x = load_row(p, element_at(p, a, r, c), n, scratch->x);
+      encode_row(p, &scratch->lanes, x, c, n, codes + r * ld + c);
+    }
+}
+
 static void encode_transposed(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
   uint8_t *codes = scratch->block, *turned = scratch->block + a->rows * a->cols;
-  for (int64_t r = 0; r < a->rows; ++r)
-    encode_row(p, &scratch->lanes, load_row(p, element_at(p, a, r, 0), a->cols, scratch->x), 0, a->cols,
-               codes + r * a->cols);
+  encode_bytes(p, a, scratch, codes, a->cols);
   p->kernels->transpose(turned, codes, a->rows, a->cols);
   const int64_t row = a->outer * p->size[2] + a->col0, bits = a->rows * p->code_bits;
   if (bits % 8 != 0 || a->row0 + a->rows == p->size[1]) {
@@ -162,20 +171,15 @@ static void encode_transposed(const mfq_panels *p, const mfq_panel *a, mfq_panel
   for (int64_t c = 0; c < a->cols; ++c) copy_group(code_at(p, row + c, a->row0), codes + c * bits / 8, bits / 8);
 }
 
-static void encode_whole_rows(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
-  for (int64_t r = 0; r < a->rows; ++r)
-    encode_row(p, &scratch->lanes, load_row(p, element_at(p, a, r, 0), a->cols, scratch->x), 0, a->cols,
-               scratch->block + r * a->cols);
-  p->kernels->pack(code_at(p, a->outer * p->size[1] + a->row0, 0), scratch->block, a->rows * a->cols, p->code_bits);
-}
-
 void mfq_panel_encode(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
+  const int64_t first_row = a->outer * p->size[1] + a->row0;
   if (p->transposed) {
     encode_transposed(p, a, scratch);
     return;
   }
   if (p->whole_rows) {
-    encode_whole_rows(p, a, scratch);
+    encode_bytes(p, a, scratch, scratch->block, a->cols);
+    p->kernels->pack(code_at(p, first_row, 0), scratch->block, a->rows * a->cols, p->code_bits);
     return;
   }
   for (int64_t r = 0; r < a->rows; ++r)
@@ -183,8 +187,40 @@ void mfq_panel_encode(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch
       const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
       const uint32_t *x = load_row(p, element_at(p, a, r, c), n, scratch->x);
       encode_row(p, &scratch->lanes, x, c, n, scratch->codes);
-      put_codes(p, a->outer * p->size[1] + a->row0 + r, a->col0 + c, p->size[2], scratch->codes, n);
+      put_codes(p, first_row + r, a->col0 + c, p->size[2], scratch->codes, n);
     }
+}
+
+static void make_or_load_scales(const mfq_panels *p, const mfq_panel *a, int scales_known, mfq_panel_scratch *scratch) {
+  if (scales_known) {
+    mfq_panel_load_scales(p, a, scratch);
+    return;
+  }
+  mfq_panel_measure(p, a, scratch);
+  mfq_panel_make_scales(p, a, scratch);
+}
+
+/* Rows of a bundle: how many there are from `first` on. */
+static int64_t bundle_rows(const mfq_panels *p, int64_t first) {
+  const int64_t left = p->size[0] * p->size[1] - first;
+  return left < p->bundle ? left : p->bundle;
+}
+
+void mfq_panel_quantize(const mfq_panels *p, int64_t index, int scales_known, mfq_panel_scratch *scratch) {
+  if (!p->bundle) {
+    const mfq_panel a = mfq_panel_at(p, index);
+    make_or_load_scales(p, &a, scales_known, scratch);
+    mfq_panel_encode(p, &a, scratch);
+    return;
+  }
+  const int64_t first = index * p->bundle, rows = bundle_rows(p, first), length = p->size[2];
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < length; c += p->cols) {
+      const mfq_panel a = mfq_panel_piece(p, first + r, c);
+      make_or_load_scales(p, &a, scales_known, scratch);
+      encode_bytes(p, &a, scratch, scratch->block + r * length + c, length);
+    }
+  p->kernels->pack(code_at(p, first, 0), scratch->block, rows * length, p->code_bits);
 }
 
 /* ---- Values ----------------------------------------------------------------------------------------------------- */
@@ -195,6 +231,16 @@ static void decode_row(const mfq_panels *p, mfq_panel_scratch *scratch, const ui
   uint32_t *x = scratch->x;
   p->kernels->decode(&p->scheme, codes, span_of(p, c, n), &scratch->lanes, x);
   store_row(p, offset, n, x, scratch->stats.absmax);
+}
+
+/* Values of a panel from codes as bytes, row r at codes + r * ld. */
+static void decode_bytes(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch, const uint8_t *codes,
+                         int64_t ld) {
+  for (int64_t r = 0; r < a->rows; ++r)
+    for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
+      const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
+      decode_row(p, scratch, codes + r * ld + c, element_at(p, a, r, c), c, n);
+    }
 }
 
 static void decode_transposed(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
@@ -208,18 +254,18 @@ static void decode_transposed(const mfq_panels *p, const mfq_panel *a, mfq_panel
     p->kernels->unpack(turned, codes, a->rows * a->cols, p->code_bits);
   }
   p->kernels->transpose(codes, turned, a->cols, a->rows);
-  for (int64_t r = 0; r < a->rows; ++r) decode_row(p, scratch, codes + r * a->cols, element_at(p, a, r, 0), 0, a->cols);
+  decode_bytes(p, a, scratch, codes, a->cols);
 }
 
 void mfq_panel_decode(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
+  const int64_t first_row = a->outer * p->size[1] + a->row0;
   if (p->transposed) {
     decode_transposed(p, a, scratch);
     return;
   }
-  const int64_t first_row = a->outer * p->size[1] + a->row0;
   if (p->whole_rows) {
     p->kernels->unpack(scratch->block, code_at(p, first_row, 0), a->rows * a->cols, p->code_bits);
-    for (int64_t r = 0; r < a->rows; ++r) decode_row(p, scratch, scratch->block + r * a->cols, element_at(p, a, r, 0), 0, a->cols);
+    decode_bytes(p, a, scratch, scratch->block, a->cols);
     return;
   }
   for (int64_t r = 0; r < a->rows; ++r)
@@ -227,5 +273,22 @@ void mfq_panel_decode(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch
       const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
       p->kernels->unpack(scratch->codes, code_at(p, first_row + r, a->col0 + c), n, p->code_bits);
       decode_row(p, scratch, scratch->codes, element_at(p, a, r, c), c, n);
+    }
+}
+
+void mfq_panel_dequantize(const mfq_panels *p, int64_t index, mfq_panel_scratch *scratch) {
+  if (!p->bundle) {
+    const mfq_panel a = mfq_panel_at(p, index);
+    mfq_panel_load_scales(p, &a, scratch);
+    mfq_panel_decode(p, &a, scratch);
+    return;
+  }
+  const int64_t first = index * p->bundle, rows = bundle_rows(p, first), length = p->size[2];
+  p->kernels->unpack(scratch->block, code_at(p, first, 0), rows * length, p->code_bits);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < length; c += p->cols) {
+      const mfq_panel a = mfq_panel_piece(p, first + r, c);
+      mfq_panel_load_scales(p, &a, scratch);
+      decode_bytes(p, &a, scratch, scratch->block + r * length + c, length);
     }
 }

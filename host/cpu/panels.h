@@ -36,12 +36,13 @@ typedef struct mfq_panels {
   int shared;        /* scales belong to several panels: measure all of them first */
   int transposed;    /* codes are stored with the grid's middle axis last */
   int whole_rows;    /* rows of codes may start inside a byte: a panel is packed as one run of whole rows */
+  int bundle;        /* likewise, for panels of one row: 8 rows are packed together; 0: no */
   int stream;        /* results are too large for the caches: write past them */
   int threads;       /* 1 for tensors too small to share */
   float tensor_scale;
 } mfq_panels;
 
-/* One panel, with its place. */
+/* One panel, with its place. In a bundle, a piece of a row. */
 typedef struct mfq_panel {
   int64_t outer, row0, rows, col0, cols;
   int64_t lanes;               /* scales it touches */
@@ -55,7 +56,7 @@ typedef struct mfq_panel_scratch {
   mfq_lanes lanes;
   uint8_t codes[MFQ_CHUNK + 8];
   uint8_t packed[MFQ_CHUNK + 8];
-  uint8_t *block; /* rows x cols codes, for transposed and whole_rows panels */
+  uint8_t *block; /* codes as bytes, for panels that are not packed row by row */
 } mfq_panel_scratch;
 
 /* Plans the panels of a quantization (`encode` 1) or dequantization. Returns 0 when this cast needs the reference path. With
@@ -69,15 +70,23 @@ int mfq_panels_accept(const mfq_scheme *scheme, int encode);
 size_t mfq_panels_scratch_bytes(const mfq_panels *panels); /* for one thread */
 mfq_panel_scratch *mfq_panels_scratch_at(const mfq_panels *panels, void *memory, int thread);
 
+/* Panels of a measuring pass, which does not care where codes start: bundles count piece by piece. */
+static inline int64_t mfq_panels_pieces(const mfq_panels *p) { return p->size[0] * p->row_blocks * p->col_blocks; }
 mfq_panel mfq_panel_at(const mfq_panels *panels, int64_t index);
+/* The piece of a bundled row, counted over outer and middle, that starts at column `col`. */
+mfq_panel mfq_panel_piece(const mfq_panels *panels, int64_t row, int64_t col);
 /* Folds the panel's elements into scratch->stats, lanes 0 ... lanes-1, which are reset first. */
 void mfq_panel_measure(const mfq_panels *panels, const mfq_panel *panel, mfq_panel_scratch *scratch);
 /* From scratch->stats to scratch->lanes, and the scales to the quantized tensor. */
 void mfq_panel_make_scales(const mfq_panels *panels, const mfq_panel *panel, mfq_panel_scratch *scratch);
 /* From the quantized tensor's scales to scratch->lanes. */
 void mfq_panel_load_scales(const mfq_panels *panels, const mfq_panel *panel, mfq_panel_scratch *scratch);
-/* Codes and values, with the scales of scratch->lanes. */
+/* Codes and values of a panel, with the scales of scratch->lanes. */
 void mfq_panel_encode(const mfq_panels *panels, const mfq_panel *panel, mfq_panel_scratch *scratch);
 void mfq_panel_decode(const mfq_panels *panels, const mfq_panel *panel, mfq_panel_scratch *scratch);
+
+/* The same for panel `index` as a whole, its scales included: they are measured unless `scales_known`. */
+void mfq_panel_quantize(const mfq_panels *panels, int64_t index, int scales_known, mfq_panel_scratch *scratch);
+void mfq_panel_dequantize(const mfq_panels *panels, int64_t index, mfq_panel_scratch *scratch);
 
 #endif

@@ -17,7 +17,7 @@ static float measure_tensor_scale(const mfq_panels *p, void *memory) {
   {
     mfq_panel_scratch *scratch = mfq_panels_scratch_at(p, memory, mfq_thread_number());
 #pragma omp for schedule(dynamic, 8)
-    for (int64_t k = 0; k < p->count; ++k) {
+    for (int64_t k = 0; k < mfq_panels_pieces(p); ++k) {
       const mfq_panel a = mfq_panel_at(p, k);
       mfq_panel_measure(p, &a, scratch);
       for (int64_t i = 0; i < a.lanes; ++i) {
@@ -39,7 +39,7 @@ static void measure_shared(const mfq_panels *p, void *memory, mfqn_statistic *st
     mfq_panel_scratch *scratch = mfq_panels_scratch_at(p, memory, mfq_thread_number());
     mfqn_statistic *mine = statistics + count * mfq_thread_number();
 #pragma omp for schedule(dynamic, 8)
-    for (int64_t k = 0; k < p->count; ++k) {
+    for (int64_t k = 0; k < mfq_panels_pieces(p); ++k) {
       const mfq_panel a = mfq_panel_at(p, k);
       mfq_panel_measure(p, &a, scratch);
       for (int64_t i = 0; i < a.lanes; ++i) {
@@ -60,16 +60,8 @@ static void store_shared(const mfq_panels *p, const mfqn_statistic *statistics) 
   }
 }
 
-/* A panel whose scales are its own, or known already. */
-static void run_panel(const mfq_panels *p, int64_t index, mfq_panel_scratch *scratch) {
-  const mfq_panel a = mfq_panel_at(p, index);
-  if (p->shared || p->scheme.scale == MFQN_SCALE_NONE || p->scheme.rule == MFQN_RULE_GIVEN) {
-    mfq_panel_load_scales(p, &a, scratch);
-  } else {
-    mfq_panel_measure(p, &a, scratch);
-    mfq_panel_make_scales(p, &a, scratch);
-  }
-  mfq_panel_encode(p, &a, scratch);
+static int scales_known(const mfq_panels *p) {
+  return p->shared || p->scheme.scale == MFQN_SCALE_NONE || p->scheme.rule == MFQN_RULE_GIVEN;
 }
 
 static void run_panels(const mfq_panels *p, void *memory) {
@@ -77,7 +69,7 @@ static void run_panels(const mfq_panels *p, void *memory) {
   {
     mfq_panel_scratch *scratch = mfq_panels_scratch_at(p, memory, mfq_thread_number());
 #pragma omp for schedule(dynamic, 8)
-    for (int64_t k = 0; k < p->count; ++k) run_panel(p, k, scratch);
+    for (int64_t k = 0; k < p->count; ++k) mfq_panel_quantize(p, k, scales_known(p), scratch);
   }
 }
 
@@ -119,7 +111,7 @@ static int is_local(const mfq_panels *p) { return !p->shared && p->scheme.scale 
 
 /* Whether the rows of a panel of `col` are whole panels of `row` of the same grid. */
 static int can_pair(const mfq_panels *row, const mfq_panels *col) {
-  return is_local(row) && is_local(col) && row->rows == 1 && col->rows > 1 && row->size[0] == 1 && col->size[0] == 1 &&
+  return is_local(row) && is_local(col) && !row->bundle && row->rows == 1 && col->rows > 1 && row->size[0] == 1 && col->size[0] == 1 &&
          row->size[1] == col->size[1] && row->size[2] == col->size[2];
 }
 
@@ -138,8 +130,9 @@ static mfq_status quantize_pair(mfq_context *context, mfq_panels *row, mfq_panel
     for (int64_t b = 0; b < col->row_blocks; ++b) {
       const int64_t first = b * col->rows, left = col->size[1] - first, rows = left < col->rows ? left : col->rows;
       for (int64_t k = first * row->col_blocks; k < (first + rows) * row->col_blocks; ++k)
-        run_panel(row, k, row_scratch);
-      for (int64_t k = b * col->col_blocks; k < (b + 1) * col->col_blocks; ++k) run_panel(col, k, col_scratch);
+        mfq_panel_quantize(row, k, scales_known(row), row_scratch);
+      for (int64_t k = b * col->col_blocks; k < (b + 1) * col->col_blocks; ++k)
+        mfq_panel_quantize(col, k, scales_known(col), col_scratch);
     }
   }
   return MFQ_OK;

@@ -50,6 +50,7 @@ void mfq_walk_init(const mfq_qview *view, const int64_t *strides, mfq_walk *walk
     if (k < rank - 1) walk->rows *= walk->shape[k];
   }
   walk->length = walk->shape[rank - 1];
+  if (walk->length == 0) walk->rows = 0; /* there may be very many rows of nothing */
 }
 
 mfq_walk_row mfq_walk_at(const mfq_walk *walk, int64_t row) {

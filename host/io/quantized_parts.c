@@ -25,14 +25,14 @@ static const scale_row scale_rows[] = {{MFQ_SCALE_F32, MFQ_FILE_F32},
 
 void mfq_file_layout_init(mfq_layout *layout) {
   *layout =
-      (mfq_layout){.codes = MFQ_CODES_LOGICAL, .packing = MFQ_PACK_TIGHT, .scales = MFQ_SCALES_LOGICAL, .row_align = 1};
+      (mfq_layout){.codes = MFQ_CODES_LOGICAL, .packing = MFQ_PACK_TIGHT, .scales = MFQ_SCALES_LOGICAL, .row_align = 0};
 }
 
 static int is_signed_byte(const mfq_format *format) {
   return format->kind == MFQ_KIND_INTEGER && format->is_signed && format->man_bits == 7;
 }
 
-/* Returns the dtype of codes that are one byte each in the logical shape; 0 when they are rows of U8. */
+/* Returns the dtype of codes that are one byte each in the logical shape; 0 when they are packed into U8. */
 static mfq_status logical_dtype(const mfq_format *format, mfq_file_dtype *dtype) {
   char text[MFQ_FORMAT_TEXT_MAX];
   mfq_format_info info;
@@ -52,8 +52,12 @@ static mfq_status describe_codes(const mfq_qtensor *q, const mfq_qtensor_sizes *
   memcpy(spec->shape, q->shape, sizeof spec->shape);
   if (status != MFQ_OK || spec->dtype != 0) return status;
   spec->dtype = MFQ_FILE_U8;
-  if (spec->rank == 0) spec->rank = 1;
-  spec->shape[spec->rank - 1] = (int64_t)(sizes->row_bits / 8);
+  if (sizes->row_bits % 8 == 0 && spec->rank > 0) {
+    spec->shape[spec->rank - 1] = (int64_t)(sizes->row_bits / 8);
+  } else { /* rows begin inside bytes: one stream */
+    spec->rank = 1;
+    spec->shape[0] = (int64_t)sizes->codes_bytes;
+  }
   return MFQ_OK;
 }
 

@@ -2,8 +2,8 @@
  *
  * A quantized tensor NAME is stored in up to four tensors (mfq_part):
  *   NAME             codes, in the layout of mfq_file_layout_init. In the logical shape: F8_E4M3, F8_E5M2,
- *                    F8_E4M3FNUZ, F8_E5M2FNUZ, and I8 and U8 for 8-bit integers. Every other format: U8, the last size
- *                    replaced by the bytes of a row
+ *                    F8_E4M3FNUZ, F8_E5M2FNUZ, and I8 and U8 for 8-bit integers. Other formats: U8, one bit stream,
+ *                    the last size replaced by the bytes of a row; one size, all bytes, where rows are not whole bytes
  *   NAME_scale       F32, BF16 or F16; U8 for UE8M0; F8_E4M3 for UE4M3; multiplies codes; the scale shape
  *   NAME_scale_2     F32, no axes: the tensor scale of UE4M3, which multiplies as well
  *   NAME_zero_point  I8 for signed 8-bit integers, otherwise U8; the scale shape
