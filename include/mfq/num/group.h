@@ -81,10 +81,7 @@ MFQ_HD mfqn_group mfqn_group_load(const mfqn_scheme *s, uint32_t stored, float t
     case MFQN_SCALE_UE8M0:
       bits = stored == 255u ? MFQN_NAN : stored == 0 ? 0x00400000u : stored << 23; /* 2^-127 is subnormal */
       break;
-    default: {
-      const mfqn_minifloat ue4m3 = mfqn_minifloat_make(0, 4, 3, 7, MFQN_SPECIALS_FN, 1);
-      bits = mfqn_minifloat_decode(stored & 0x7fu, &ue4m3, 0);
-    }
+    default: bits = mfqn_ue4m3_value(stored);
   }
   g.stored = stored;
   g.scale = mfqn_float_of(bits);
@@ -117,7 +114,8 @@ MFQ_HD uint32_t mfqn_store_quotient(uint32_t q, int32_t scale, int zero) {
     case MFQN_SCALE_F16: return mfqn_umin(mfqn_umax(mfqn_f16_from_f32(q), 0x0001u), 0x7bffu);
     case MFQN_SCALE_UE4M3: {
       const mfqn_minifloat ue4m3 = mfqn_minifloat_make(0, 4, 3, 7, MFQN_SPECIALS_FN, 1);
-      return zero ? 0u : mfqn_umax(mfqn_minifloat_encode(q, &ue4m3, 0, MFQN_ROUND_EVEN, 0), 1u);
+      const uint32_t code = mfqn_minifloat_encode_as(q, &ue4m3, 0, MFQN_ROUND_EVEN, 0, 0);
+      return zero ? 0u : mfqn_umax(code, 1u);
     }
     default: return mfqn_umin(mfqn_umax(q, MFQN_MIN_NORMAL), MFQN_MAX_FINITE);
   }

@@ -1,0 +1,28 @@
+# The examples and benchmarks are run, not only built. Left out where programs are (sanitizers, cross builds).
+function(mfq_add_program_test name)
+  add_test(NAME ${name} COMMAND ${ARGN} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+  string(REGEX REPLACE "/.*" "" label "${name}")
+  set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT 120 ENVIRONMENT "OMP_WAIT_POLICY=passive")
+endfunction()
+
+if(TARGET example_round_trip)
+  mfq_add_program_test(examples/round_trip example_round_trip)
+  # By hand: 64 codes of 4 bits and 2 scales; 5 lies between 4 and 6, and ties go to the even code.
+  set_tests_properties(examples/round_trip PROPERTIES PASS_REGULAR_EXPRESSION
+                       "^256 bytes became 34, largest error 1\n$")
+endif()
+
+if(TARGET example_sweep AND TARGET mfq_command)
+  set(model examples/data/digits_cnn.safetensors)
+  set(sh sh "${CMAKE_CURRENT_LIST_DIR}")
+  mfq_add_program_test(examples/sweep ${sh}/sweep.sh $<TARGET_FILE:example_sweep> $<TARGET_FILE:mfq_command> ${model})
+  mfq_add_program_test(examples/sweep_bad_scheme example_sweep ${model} --scheme mxfp9)
+  set_tests_properties(examples/sweep_bad_scheme PROPERTIES PASS_REGULAR_EXPRESSION "^sweep: mxfp9: mfq_scheme_parse: ")
+  mfq_add_program_test(examples/labels ${sh}/labels.sh)
+endif()
+
+if(TARGET bench_cast)
+  # Full size for nothing: only the comparison of both paths is wanted here.
+  mfq_add_program_test(bench/cast bench_cast --verify --filter "f32|dequantize|both")
+  mfq_add_program_test(bench/cast_gate sh "${CMAKE_CURRENT_LIST_DIR}/gate.sh" $<TARGET_FILE:bench_cast>)
+endif()
