@@ -50,8 +50,7 @@ static int sweep(const sweep_options *o, const char *path) {
   mfq_context_options_init(&options);
   options.threads = o->threads;
   int count = 0, done = 0;
-  while (schemes[count] != NULL)
-    count++;
+  while (schemes[count] != NULL) count++;
   sweep_result *results = calloc((size_t)count, sizeof *results);
   if (results == NULL) return sweep_error(SWEEP_FAILED, "no memory");
   int code = sweep_model_load(path, &model);
@@ -65,8 +64,7 @@ static int sweep(const sweep_options *o, const char *path) {
     sweep_print(&report);
     code = write_outputs(o, &report);
   }
-  for (int i = 0; i < done; i++)
-    sweep_result_free(&model, &results[i]);
+  for (int i = 0; i < done; i++) sweep_result_free(&model, &results[i]);
   free(results);
   mfq_context_destroy(context);
   sweep_model_free(&model);

@@ -49,9 +49,8 @@ static int list(const mfq_context *context, json_t *rows) {
     int code = ask(context, name, answers);
     if (code != CLI_OK) return code;
     if (rows != NULL) (void)json_array_append_new(rows, answers_json(name, answers));
-    for (int op = 0; rows == NULL && op < OP_COUNT; op++) {
+    for (int op = 0; rows == NULL && op < OP_COUNT; op++)
       printf("%-50s  %-13s  %-7s  %s\n", name, op_words[op], support_words[answers[op].support], answers[op].reason);
-    }
   }
 }
 

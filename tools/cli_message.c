@@ -15,9 +15,8 @@ int cli_error(int code, const char *format, ...) {
   (void)vsnprintf(text, sizeof text, format, args);
   va_end(args);
   /* Paths and options come from outside: a message stays one line without control characters. */
-  for (char *p = text; *p != '\0'; p++) {
+  for (char *p = text; *p != '\0'; p++)
     if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = '?';
-  }
   fflush(stdout);
   fprintf(stderr, "mfq: %s\n", text);
   return code;
@@ -36,17 +35,15 @@ int cli_io_error(mfq_status status) {
 
 const char *cli_shape_text(int32_t rank, const int64_t *shape, char *text) {
   int used = snprintf(text, CLI_SHAPE_BYTES, "[");
-  for (int32_t i = 0; i < rank; i++) {
+  for (int32_t i = 0; i < rank; i++)
     used += snprintf(text + used, CLI_SHAPE_BYTES - (size_t)used, "%s%" PRId64, i == 0 ? "" : ", ", shape[i]);
-  }
   (void)snprintf(text + used, CLI_SHAPE_BYTES - (size_t)used, "]");
   return text;
 }
 
 double cli_shape_count(int32_t rank, const int64_t *shape) {
   double count = 1.0;
-  for (int32_t i = 0; i < rank; i++)
-    count *= (double)shape[i];
+  for (int32_t i = 0; i < rank; i++) count *= (double)shape[i];
   return count;
 }
 

@@ -34,13 +34,11 @@ int cli_parse(const cli_help *help, const struct poptOption *options, int argc, 
   }
   const char **rest = poptGetArgs(arguments->context);
   int count = 0;
-  while (rest != NULL && rest[count] != NULL)
-    count++;
+  while (rest != NULL && rest[count] != NULL) count++;
   int code = check_count(help, argv[0], count);
   if (code != CLI_PROCEED) return code;
   arguments->count = count;
-  for (int i = 0; i < count; i++)
-    arguments->items[i] = rest[i];
+  for (int i = 0; i < count; i++) arguments->items[i] = rest[i];
   return CLI_PROCEED;
 }
 

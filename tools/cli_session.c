@@ -24,9 +24,7 @@ void cli_catch_signals(void) {
   sigaction(SIGXFSZ, &action, NULL);
 }
 
-int cli_interrupted(void) {
-  return interrupted != 0;
-}
+int cli_interrupted(void) { return interrupted != 0; }
 
 int cli_context_create(const char *device, int threads, mfq_context **context) {
   mfq_context_options options;

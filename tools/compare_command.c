@@ -52,8 +52,7 @@ static int compare_data(comparison *c, int64_t a, int64_t b, result *r) {
   size_t a_bytes = numbers ? (size_t)mfq_file_dtype_bits(x->dtype) / 8 : 1;
   size_t b_bytes = numbers ? (size_t)mfq_file_dtype_bits(y->dtype) / 8 : 1;
   uint64_t count = 1;
-  for (int32_t i = 0; i < x->rank; i++)
-    count *= (uint64_t)x->shape[i];
+  for (int32_t i = 0; i < x->rank; i++) count *= (uint64_t)x->shape[i];
   if (!numbers) count = x->part_bytes[0];
   const uint64_t piece = STREAM_CHUNK_BYTES / sizeof(double);
   for (uint64_t at = 0; at < count; at += piece) {
@@ -63,8 +62,7 @@ static int compare_data(comparison *c, int64_t a, int64_t b, result *r) {
     if (code == CLI_OK) code = side_fetch(&c->b, b, at * b_bytes, n * b_bytes, c->chunk_b);
     if (code != CLI_OK) return code;
     if (numbers) error_add(&r->sums, x->dtype, c->stream.chunk, y->dtype, c->chunk_b, n);
-    for (size_t i = 0; !numbers && i < n; i++)
-      r->bytes_differing += c->stream.chunk[i] != c->chunk_b[i];
+    for (size_t i = 0; !numbers && i < n; i++) r->bytes_differing += c->stream.chunk[i] != c->chunk_b[i];
     progress_bytes(&c->stream.progress, n * a_bytes);
   }
   return CLI_OK;

@@ -22,9 +22,7 @@ static double from_f16_bits(uint32_t half) {
   return from_f32_bits(sign | rebiased << 23 | mantissa << 13);
 }
 
-static void decode_f64(const unsigned char *in, size_t count, double *out) {
-  memcpy(out, in, count * sizeof *out);
-}
+static void decode_f64(const unsigned char *in, size_t count, double *out) { memcpy(out, in, count * sizeof *out); }
 
 static void decode_f32(const unsigned char *in, size_t count, double *out) {
   for (size_t i = 0; i < count; i++) {
@@ -62,15 +60,12 @@ static const decoder_row decoders[] = {{MFQ_FILE_F64, 8, decode_f64},
                                        {MFQ_FILE_F16, 2, decode_f16}};
 
 static const decoder_row *find_decoder(mfq_file_dtype dtype) {
-  for (size_t i = 0; i < sizeof decoders / sizeof decoders[0]; i++) {
+  for (size_t i = 0; i < sizeof decoders / sizeof decoders[0]; i++)
     if (decoders[i].dtype == dtype) return &decoders[i];
-  }
   return NULL;
 }
 
-int error_is_float(mfq_file_dtype dtype) {
-  return find_decoder(dtype) != NULL;
-}
+int error_is_float(mfq_file_dtype dtype) { return find_decoder(dtype) != NULL; }
 
 static void add_pair(error_sums *sums, double a, double b) {
   if (!isfinite(a) || !isfinite(b)) {
@@ -93,8 +88,7 @@ void error_add(error_sums *sums, mfq_file_dtype a_dtype, const void *a, mfq_file
     size_t n = count - at < BLOCK ? count - at : BLOCK;
     a_decoder->decode(a_bytes + at * a_decoder->bytes, n, x);
     b_decoder->decode(b_bytes + at * b_decoder->bytes, n, y);
-    for (size_t i = 0; i < n; i++)
-      add_pair(sums, x[i], y[i]);
+    for (size_t i = 0; i < n; i++) add_pair(sums, x[i], y[i]);
   }
 }
 

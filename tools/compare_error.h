@@ -20,7 +20,7 @@ void error_add(error_sums *sums, mfq_file_dtype a_dtype, const void *a, mfq_file
 /* Adds the sums of one tensor to those of all. */
 void error_merge(error_sums *all, const error_sums *one);
 /* Returns 10 log10(signal / noise): +infinity when nothing differs, -infinity when there are mismatches or no
- * signal. */
+ *   signal. */
 double error_sqnr(const error_sums *sums);
 
 #endif

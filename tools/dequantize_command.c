@@ -30,9 +30,8 @@ static int parse_dtype(const char *text, mfq_dtype *dtype) {
   static const mfq_dtype allowed[] = {MFQ_DTYPE_F32, MFQ_DTYPE_BF16, MFQ_DTYPE_F16};
   *dtype = (mfq_dtype)0;
   if (text == NULL) return CLI_OK;
-  for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++) {
+  for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++)
     if (strcmp(text, mfq_dtype_name(allowed[i])) == 0) *dtype = allowed[i];
-  }
   return *dtype != 0 ? CLI_OK : cli_error(CLI_USAGE, "--dtype: '%s' is not f32, bf16 or f16", text);
 }
 
@@ -74,8 +73,7 @@ static int restore_tensor(stream *s, const job *j, int64_t entry, stream_parts *
   mfq_qtensor q;
   mfq_dtype dtype = target_dtype(j, e);
   size_t bytes = mfq_dtype_bytes(dtype);
-  for (int32_t i = 0; i < e->rank; i++)
-    bytes *= (size_t)e->shape[i]; /* the writer has checked this product */
+  for (int32_t i = 0; i < e->rank; i++) bytes *= (size_t)e->shape[i]; /* the writer has checked this product */
   int code = stream_load_parts(s, j->catalog, entry, parts, &q);
   if (code == CLI_OK) code = stream_reserve(s, slot, bytes);
   if (code != CLI_OK) return code;

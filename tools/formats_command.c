@@ -70,8 +70,7 @@ static void write_bits(const format_row *row, uint32_t code, char *text) {
   int32_t bit = row->info.bits;
   for (int f = 0; f < 3; f++) {
     if (fields[f] > 0 && bit != row->info.bits) *text++ = ' ';
-    for (int32_t i = 0; i < fields[f]; i++)
-      *text++ = (code >> --bit & 1u) != 0 ? '1' : '0';
+    for (int32_t i = 0; i < fields[f]; i++) *text++ = (code >> --bit & 1u) != 0 ? '1' : '0';
   }
   *text = '\0';
 }

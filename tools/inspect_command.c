@@ -39,9 +39,8 @@ static void write_role(const listing *l, int64_t index, char *text) {
     if (mfq_scheme_print(&e->q.scheme, text, ROLE_BYTES) != MFQ_OK) (void)snprintf(text, ROLE_BYTES, "?");
     return;
   }
-  for (int part = 1; part < MFQ_PART_COUNT; part++) {
+  for (int part = 1; part < MFQ_PART_COUNT; part++)
     if (e->parts[part] == index) (void)snprintf(text, ROLE_BYTES, "%s of %s", part_words[part], e->name);
-  }
 }
 
 static void count_tensor(listing *l, const mfq_file_tensor *t) {

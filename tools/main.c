@@ -24,8 +24,7 @@ enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
 static void print_usage(FILE *stream) {
   fprintf(stream, "Usage: mfq COMMAND [options] [files]\n\nCommands:\n");
-  for (int i = 0; i < COMMAND_COUNT; i++)
-    fprintf(stream, "  %-11s %s\n", commands[i].name, commands[i].purpose);
+  for (int i = 0; i < COMMAND_COUNT; i++) fprintf(stream, "  %-11s %s\n", commands[i].name, commands[i].purpose);
   fprintf(stream, "\n'mfq COMMAND --help' explains a command; 'mfq --version' prints the version.\n");
 }
 

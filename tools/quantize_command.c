@@ -34,9 +34,8 @@ static const cli_help help = {
 
 static int check_options(const quantize_options *o) {
   if (o->output == NULL && !o->is_dry_run) return cli_error(CLI_USAGE, "no output: give -o FILE, or --dry-run");
-  if (o->scheme == NULL && o->rules == NULL) {
+  if (o->scheme == NULL && o->rules == NULL)
     return cli_error(CLI_USAGE, "nothing to do: give --scheme SCHEME or --rule REGEX=SCHEME; see mfq schemes");
-  }
   if (o->threads < 0) return cli_error(CLI_USAGE, "-j: %d threads; give 1 or more, or 0 for all", o->threads);
   return CLI_OK;
 }
@@ -57,8 +56,8 @@ static int quantize_tensor(stream *s, const mfq_catalog *catalog, int64_t index,
   if (code != CLI_OK) return code;
   stream_shrink_empty(&q.scheme, q.rank, q.shape);
   mfq_tensor source;
-  mfq_status status = mfq_tensor_init(mfq_buffer_data(m->source.buffer), mfq_dtype_from_file_dtype(e->dtype), q.rank,
-                                      q.shape, &source);
+  mfq_status status =
+      mfq_tensor_init(mfq_buffer_data(m->source.buffer), mfq_dtype_from_file_dtype(e->dtype), q.rank, q.shape, &source);
   if (status == MFQ_OK) status = mfq_quantize(s->context, &source, &q, NULL);
   if (status == MFQ_OK) return CLI_OK;
   return cli_error(status == MFQ_ERROR_UNSUPPORTED ? CLI_UNSUPPORTED : CLI_FAILED, "tensor '%s': %s", e->name,
@@ -73,9 +72,8 @@ static int write_tensor(stream *s, const mfq_catalog *catalog, int64_t index, co
                                           [MFQ_PART_SCALES] = item->sizes.scales_bytes,
                                           [MFQ_PART_TENSOR_SCALE] = item->sizes.tensor_scale_bytes,
                                           [MFQ_PART_ZERO_POINTS] = item->sizes.zero_points_bytes};
-  for (int part = 0; code == CLI_OK && part < MFQ_PART_COUNT; part++) {
+  for (int part = 0; code == CLI_OK && part < MFQ_PART_COUNT; part++)
     if (item->parts[part] >= 0) code = stream_store(s, &m->parts.slots[part], bytes[part], writer, item->parts[part]);
-  }
   return code;
 }
 
@@ -95,9 +93,8 @@ static int write_file(const quantize_options *o, const plan *p, const mfq_catalo
     status = mfq_context_set_seed(context, (uint64_t)o->seed, (uint64_t)i);
     if (status != MFQ_OK) code = cli_error(CLI_FAILED, "--seed: %s", cli_sentence(mfq_last_error()));
     if (code == CLI_OK) code = write_tensor(&s, catalog, i, item, writer, &memory);
-    if (code == CLI_OK && o->verbose) {
+    if (code == CLI_OK && o->verbose)
       fprintf(stderr, "%s: %s\n", item->entry->name, item->is_quantized ? "quantized" : "copied");
-    }
   }
   if (code == CLI_OK && cli_interrupted()) code = CLI_INTERRUPTED;
   if (code == CLI_OK && (status = mfq_writer_finish(writer)) != MFQ_OK) code = cli_io_error(status);

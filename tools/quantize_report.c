@@ -39,9 +39,8 @@ int plan_print_table(const plan *p, int is_dry_run) {
          p->weights > 0 ? p->weight_bits / p->weights : 0.0);
   printf("data %" PRIu64 " -> %" PRIu64 " bytes; output file %s %" PRIu64 " bytes\n", p->bytes_in, p->bytes_out,
          is_dry_run ? "would have" : "has", p->file_bytes_out);
-  if (is_dry_run) {
+  if (is_dry_run)
     printf("peak memory at most %" PRIu64 " bytes (%.1f MiB)\n", p->peak_memory, (double)p->peak_memory / (1 << 20));
-  }
   return CLI_OK;
 }
 
@@ -58,8 +57,7 @@ static json_t *item_json(const plan_item *item) {
 
 int plan_print_json(const plan *p, const char *output, int is_dry_run) {
   json_t *tensors = json_array();
-  for (int64_t i = 0; i < p->count; i++)
-    (void)json_array_append_new(tensors, item_json(&p->items[i]));
+  for (int64_t i = 0; i < p->count; i++) (void)json_array_append_new(tensors, item_json(&p->items[i]));
   json_t *object =
       json_pack("{s:i, s:s, s:s?, s:b, s:I, s:I, s:I, s:I, s:I, s:f, s:o}", "version", CLI_JSON_VERSION, "input",
                 p->path, "output", output, "dry_run", is_dry_run, "quantized_tensors", (json_int_t)p->quantized,

@@ -7,9 +7,8 @@
 
 /* Parses a scheme of the command line. Returns an exit code. */
 static int parse_scheme(const char *option, const char *text, mfq_scheme *scheme) {
-  if (mfq_scheme_parse(text, scheme) != MFQ_OK) {
+  if (mfq_scheme_parse(text, scheme) != MFQ_OK)
     return cli_error(CLI_USAGE, "%s: %s; see mfq schemes", option, cli_sentence(mfq_last_error()));
-  }
   if (scheme->scale != MFQ_SCALE_NONE && scheme->rule == MFQ_RULE_GIVEN) {
     return cli_error(CLI_USAGE,
                      "%s: '%s' takes scales from its caller, and a command has none to give; choose another rule",
@@ -21,9 +20,8 @@ static int parse_scheme(const char *option, const char *text, mfq_scheme *scheme
 static int compile(const char *text, rule *item) {
   item->text = text;
   const char *equal = strrchr(text, '='); /* schemes have none, regular expressions may */
-  if (equal == NULL || equal == text || equal[1] == '\0') {
+  if (equal == NULL || equal == text || equal[1] == '\0')
     return cli_error(CLI_USAGE, "--rule: '%s' is not of the form REGEX=SCHEME or REGEX=keep", text);
-  }
   item->keeps = strcmp(equal + 1, "keep") == 0;
   int code = item->keeps ? CLI_OK : parse_scheme("--rule", equal + 1, &item->scheme);
   if (code != CLI_OK) return code;
@@ -43,8 +41,7 @@ static int compile(const char *text, rule *item) {
 int rules_compile(const char **given, const char *default_scheme, rules *r) {
   *r = (rules){0};
   int count = 0;
-  while (given != NULL && given[count] != NULL)
-    count++;
+  while (given != NULL && given[count] != NULL) count++;
   r->items = calloc((size_t)count + 1, sizeof *r->items);
   if (r->items == NULL) return cli_error(CLI_FAILED, "no memory for the rules");
   for (r->count = 0; r->count < count; r->count++) {
@@ -57,9 +54,8 @@ int rules_compile(const char **given, const char *default_scheme, rules *r) {
 }
 
 void rules_free(rules *r) {
-  for (int i = 0; i < r->count; i++) {
+  for (int i = 0; i < r->count; i++)
     if (r->items[i].is_compiled) regfree(&r->items[i].regex);
-  }
   free(r->items);
   *r = (rules){0};
 }

@@ -102,9 +102,8 @@ static int count_bits(scheme_row *row) {
 
 static int read_scheme(const char *text, scheme_row *row) {
   row->name = text;
-  if (mfq_scheme_parse(text, &row->scheme) != MFQ_OK) {
+  if (mfq_scheme_parse(text, &row->scheme) != MFQ_OK)
     return cli_error(CLI_USAGE, "%s; see mfq schemes", cli_sentence(mfq_last_error()));
-  }
   if (write_settings(row) == 0 && count_bits(row) == 0) return CLI_OK;
   return cli_error(CLI_FAILED, "%s: %s", text, cli_sentence(mfq_last_error()));
 }
@@ -141,9 +140,8 @@ static int show_scheme(const char *text, int json) {
   char printed[MFQ_SCHEME_TEXT_MAX];
   int code = read_scheme(text, &row);
   if (code != CLI_OK) return code;
-  if (mfq_scheme_print(&row.scheme, printed, sizeof printed) != MFQ_OK) {
+  if (mfq_scheme_print(&row.scheme, printed, sizeof printed) != MFQ_OK)
     return cli_error(CLI_FAILED, "%s: %s", text, cli_sentence(mfq_last_error()));
-  }
   if (json) {
     json_t *object = row_json(&row);
     (void)json_object_set_new(object, "shortest", json_string(printed));

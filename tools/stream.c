@@ -24,8 +24,7 @@ void stream_slot_free(stream_slot *slot) {
 }
 
 void stream_parts_free(stream_parts *parts) {
-  for (int part = 0; part < MFQ_PART_COUNT; part++)
-    stream_slot_free(&parts->slots[part]);
+  for (int part = 0; part < MFQ_PART_COUNT; part++) stream_slot_free(&parts->slots[part]);
 }
 
 int stream_reserve(stream *s, stream_slot *slot, size_t bytes) {
@@ -54,23 +53,19 @@ int stream_reserve_parts(stream *s, stream_parts *parts, const mfq_qtensor_sizes
 }
 
 int stream_is_empty(int32_t rank, const int64_t *shape) {
-  for (int32_t i = 0; i < rank; i++) {
+  for (int32_t i = 0; i < rank; i++)
     if (shape[i] == 0) return 1;
-  }
   return 0;
 }
 
 void stream_shrink_empty(const mfq_scheme *scheme, int32_t rank, int64_t *shape) {
   if (!stream_is_empty(rank, shape)) return;
-  for (int32_t i = 0; i < rank; i++) {
+  for (int32_t i = 0; i < rank; i++)
     if (scheme->granularity != MFQ_GRANULARITY_CHANNEL || i != scheme->axis) shape[i] = 0;
-  }
 }
 
 /* Returns the bytes of the next chunk of what is left. */
-static size_t next_chunk(uint64_t left) {
-  return left < STREAM_CHUNK_BYTES ? (size_t)left : STREAM_CHUNK_BYTES;
-}
+static size_t next_chunk(uint64_t left) { return left < STREAM_CHUNK_BYTES ? (size_t)left : STREAM_CHUNK_BYTES; }
 
 int stream_load(stream *s, const mfq_catalog *catalog, int64_t entry, mfq_part part, const stream_slot *slot) {
   uint64_t total = mfq_catalog_get(catalog, entry)->part_bytes[part];
@@ -90,9 +85,8 @@ int stream_load_parts(stream *s, const mfq_catalog *catalog, int64_t entry, stre
   const mfq_catalog_entry *e = mfq_catalog_get(catalog, entry);
   *q = e->q;
   int code = stream_reserve_parts(s, parts, &e->sizes, q);
-  for (int part = 0; code == CLI_OK && part < MFQ_PART_COUNT; part++) {
+  for (int part = 0; code == CLI_OK && part < MFQ_PART_COUNT; part++)
     if (e->parts[part] >= 0) code = stream_load(s, catalog, entry, (mfq_part)part, &parts->slots[part]);
-  }
   return code;
 }
 

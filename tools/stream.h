@@ -37,8 +37,8 @@ int stream_reserve_parts(stream *s, stream_parts *parts, const mfq_qtensor_sizes
 
 /* Returns 1 for a shape without elements. */
 int stream_is_empty(int32_t rank, const int64_t *shape);
-/* Sets the sizes of an empty shape to 0, but for that of channels, whose scales are written even so: a file may claim 2^50
- * rows of nothing, and nobody wants to wait for a loop over them. */
+/* Sets the sizes of an empty shape to 0, but for that of channels, whose scales are written even so: a file may
+ * claim 2^50 rows of nothing, and nobody wants to wait for a loop over them. */
 void stream_shrink_empty(const mfq_scheme *scheme, int32_t rank, int64_t *shape);
 
 /* Copies a part of a catalog's entry from its file to the device. */

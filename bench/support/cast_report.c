@@ -6,9 +6,7 @@
 
 #include "cast_run.h"
 
-static double elements(const cast_row *row) {
-  return (double)row->rows * (double)row->cols;
-}
+static double elements(const cast_row *row) { return (double)row->rows * (double)row->cols; }
 
 /* No character of a row's name means anything else in a regular expression. */
 static void reproduce(const cast_settings *s, const cast_row *row, char *text, size_t capacity) {
@@ -25,16 +23,17 @@ static void print_heading(const cast_settings *s, const mfq_context *context) {
   printf("%s; %s\n%" PRId64 " x %" PRId64 ", normal random input, seed %" PRId64 ", median of %d runs, %d thread%s\n",
          model, mfq_context_describe(context), s->rows, s->cols, s->seed, s->repetitions, s->threads,
          s->threads == 1 ? "" : "s");
-  printf("GB/s: bytes that must be read and written at least (scales of the whole tensor or of channels need two reads).\n"
-         "copy: share of the bandwidth of memcpy, measured between the rows. One row again:\n"
-         "  bench_cast --filter '^OPERATION TYPE SCHEME$'\n");
+  printf(
+      "GB/s: bytes that must be read and written at least (scales of the whole tensor or of channels need two reads).\n"
+      "copy: share of the bandwidth of memcpy, measured between the rows. One row again:\n"
+      "  bench_cast --filter '^OPERATION TYPE SCHEME$'\n");
 }
 
 static void print_row(const cast_row *row) {
-  printf("  %-40.40s  %6.2f  %5.1f%%  %3d%s  %6.3f  %8.3f  %8.3f  %8.3f%s\n", row->text,
-         1e-9 * cast_row_bandwidth(row), cast_row_share(row), row->target, cast_row_misses(row) ? "<" : " ",
-         1e-9 * elements(row) / row->seconds.median, 1e3 * row->seconds.median, 1e3 * row->seconds.p10,
-         1e3 * row->seconds.p90, row->support == MFQ_SUPPORT_FAST ? "" : "  general path, fewer rows");
+  printf("  %-40.40s  %6.2f  %5.1f%%  %3d%s  %6.3f  %8.3f  %8.3f  %8.3f%s\n", row->text, 1e-9 * cast_row_bandwidth(row),
+         cast_row_share(row), row->target, cast_row_misses(row) ? "<" : " ", 1e-9 * elements(row) / row->seconds.median,
+         1e3 * row->seconds.median, 1e3 * row->seconds.p10, 1e3 * row->seconds.p90,
+         row->support == MFQ_SUPPORT_FAST ? "" : "  general path, fewer rows");
 }
 
 void cast_print(const cast_settings *s, const mfq_context *context, const cast_rows *rows) {
@@ -76,7 +75,8 @@ int cast_write_csv(const cast_rows *rows, const char *path) {
     fprintf(file, "%s,%s,%s,%" PRId64 ",%" PRId64 ",%s,%.0f,%.0f,%.9f,%.9f,%.9f,%.6g,%.6g,%.9f,%.0f,%.2f,%d\n",
             cast_operation_name(r->operation), mfq_dtype_name(r->dtype), r->text, r->rows, r->cols,
             r->support == MFQ_SUPPORT_FAST ? "fast" : "general", r->read, r->written, r->seconds.median, r->seconds.p10,
-            r->seconds.p90, cast_row_bandwidth(r), cast_row_copy(r), r->copy_seconds.p10, r->copied, cast_row_share(r), r->target);
+            r->seconds.p90, cast_row_bandwidth(r), cast_row_copy(r), r->copy_seconds.p10, r->copied, cast_row_share(r),
+            r->target);
   }
   return close_file(file, path, 1);
 }
@@ -89,13 +89,13 @@ static json_t *row_json(const cast_settings *s, const cast_row *r) {
                           "equal_schemes", r->aliases, "rows", (json_int_t)r->rows, "cols", (json_int_t)r->cols, "path",
                           r->support == MFQ_SUPPORT_FAST ? "fast" : "general", "bytes_read", r->read, "bytes_written",
                           r->written);
-  json_t *times = json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:b, s:s}", "median_seconds", r->seconds.median,
-                            "p10_seconds", r->seconds.p10, "p90_seconds", r->seconds.p90, "gb_per_second",
-                            1e-9 * cast_row_bandwidth(r), "copy_median_seconds",
-                            r->copy_seconds.median, "copy_p10_seconds", r->copy_seconds.p10, "copy_p90_seconds",
-                            r->copy_seconds.p90, "copied_bytes", r->copied, "copy_gb_per_second", 1e-9 * cast_row_copy(r), "share_percent",
-                            cast_row_share(r), "gelements_per_second", 1e-9 * elements(r) / r->seconds.median,
-                            "goal_percent", r->target, "is_below_goal", cast_row_misses(r), "reproduce", line);
+  json_t *times = json_pack(
+      "{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:b, s:s}", "median_seconds", r->seconds.median,
+      "p10_seconds", r->seconds.p10, "p90_seconds", r->seconds.p90, "gb_per_second", 1e-9 * cast_row_bandwidth(r),
+      "copy_median_seconds", r->copy_seconds.median, "copy_p10_seconds", r->copy_seconds.p10, "copy_p90_seconds",
+      r->copy_seconds.p90, "copied_bytes", r->copied, "copy_gb_per_second", 1e-9 * cast_row_copy(r), "share_percent",
+      cast_row_share(r), "gelements_per_second", 1e-9 * elements(r) / r->seconds.median, "goal_percent", r->target,
+      "is_below_goal", cast_row_misses(r), "reproduce", line);
   if (row == NULL || times == NULL || json_object_update(row, times) != 0) {
     json_decref(row);
     row = NULL;
@@ -106,8 +106,7 @@ static json_t *row_json(const cast_settings *s, const cast_row *r) {
 
 int cast_write_json(const cast_settings *s, json_t *machine, const cast_rows *rows, const char *path) {
   json_t *list = json_array();
-  for (int i = 0; i < rows->count; i++)
-    (void)json_array_append_new(list, row_json(s, &rows->items[i]));
+  for (int i = 0; i < rows->count; i++) (void)json_array_append_new(list, row_json(s, &rows->items[i]));
   json_t *root = json_pack("{s:i, s:s, s:O, s:{s:I, s:I, s:i, s:i, s:I, s:s?, s:s?, s:s}, s:o}", "version", 1,
                            "benchmark", "cast", "machine", machine, "parameters", "rows", (json_int_t)s->rows, "cols",
                            (json_int_t)s->cols, "threads", s->threads, "repetitions", s->repetitions, "seed",

@@ -24,21 +24,13 @@ const char *cast_operation_name(cast_operation operation) {
   return names[operation];
 }
 
-double cast_row_bandwidth(const cast_row *row) {
-  return (row->read + row->written) / row->seconds.median;
-}
+double cast_row_bandwidth(const cast_row *row) { return (row->read + row->written) / row->seconds.median; }
 
-double cast_row_copy(const cast_row *row) {
-  return row->copied / row->copy_seconds.median;
-}
+double cast_row_copy(const cast_row *row) { return row->copied / row->copy_seconds.median; }
 
-double cast_row_share(const cast_row *row) {
-  return 100.0 * cast_row_bandwidth(row) / cast_row_copy(row);
-}
+double cast_row_share(const cast_row *row) { return 100.0 * cast_row_bandwidth(row) / cast_row_copy(row); }
 
-int cast_row_misses(const cast_row *row) {
-  return cast_row_share(row) < (double)row->target;
-}
+int cast_row_misses(const cast_row *row) { return cast_row_share(row) < (double)row->target; }
 
 /* ---- Schemes ---------------------------------------------------------------------------------------------------- */
 
@@ -55,8 +47,7 @@ static int list_candidates(candidates *all) {
   *all = (candidates){calloc(MAX_SCHEMES + 1, sizeof *all->items), 0};
   if (all->items == NULL) return bench_error(BENCH_FAILED, "no memory for the schemes");
   const char *name;
-  for (int32_t i = 0; (name = mfq_scheme_name(i, NULL)) != NULL; i++)
-    add_candidate(all, name, 1);
+  for (int32_t i = 0; (name = mfq_scheme_name(i, NULL)) != NULL; i++) add_candidate(all, name, 1);
   for (int32_t i = 0; (name = mfq_format_name(i, NULL)) != NULL; i++) {
     char text[MFQ_SCHEME_TEXT_MAX];
     (void)snprintf(text, sizeof text, "%s/group:32/ue8m0", name);
@@ -65,9 +56,7 @@ static int list_candidates(candidates *all) {
   return BENCH_OK;
 }
 
-static int is_mx(const mfq_scheme *s) {
-  return s->granularity == MFQ_GRANULARITY_GROUP && s->scale == MFQ_SCALE_UE8M0;
-}
+static int is_mx(const mfq_scheme *s) { return s->granularity == MFQ_GRANULARITY_GROUP && s->scale == MFQ_SCALE_UE8M0; }
 
 /* The tensors of this benchmark are matrices: groups and channels written for weights fit them too. */
 static mfq_scheme along(mfq_scheme scheme, int32_t axis) {

@@ -5,10 +5,10 @@
 #include "bench.h"
 
 typedef enum cast_operation {
-  CAST_QUANTIZE,        /* groups along the last axis */
-  CAST_STRIDED,         /* groups along axis 0, codes in logical order */
-  CAST_STRIDED_TURNED,  /* groups along axis 0, codes with the group last */
-  CAST_BOTH,            /* both directions from one read, the second one turned */
+  CAST_QUANTIZE,       /* groups along the last axis */
+  CAST_STRIDED,        /* groups along axis 0, codes in logical order */
+  CAST_STRIDED_TURNED, /* groups along axis 0, codes with the group last */
+  CAST_BOTH,           /* both directions from one read, the second one turned */
   CAST_DEQUANTIZE,
   CAST_OPERATIONS
 } cast_operation;
@@ -24,7 +24,7 @@ typedef struct cast_row {
   char name[CAST_NAME];       /* "quantize f32 mxfp8_e4m3": what --filter sees */
   char aliases[CAST_ALIASES]; /* names with equal schemes (dequantize: equal codes and scales), measured once */
   mfq_support support;
-  int32_t target;      /* percent of the copy bandwidth */
+  int32_t target; /* percent of the copy bandwidth */
   int64_t rows, cols;
   double read, written; /* bytes that must move at least */
   size_t slot_bytes;    /* quantized parts */
@@ -51,7 +51,7 @@ void cast_rows_destroy(cast_rows *rows);
 
 double cast_row_bandwidth(const cast_row *row); /* bytes a second, of the median */
 double cast_row_copy(const cast_row *row);
-double cast_row_share(const cast_row *row);     /* percent of the copy bandwidth */
+double cast_row_share(const cast_row *row); /* percent of the copy bandwidth */
 int cast_row_misses(const cast_row *row);
 
 /* The quantized tensors of a row over `memory`: one, or two for CAST_BOTH. */

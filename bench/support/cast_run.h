@@ -13,7 +13,8 @@ typedef struct cast_settings {
   int64_t seed;
 } cast_settings;
 
-/* Compares every row, on a small matrix with short groups at its ends, with the reference path. Returns an exit code. */
+/* Compares every row, on a small matrix with short groups at its ends, with the reference path. Returns an exit code.
+ * */
 int cast_verify(const cast_settings *settings, mfq_context *context, const cast_rows *rows);
 /* Fills in `seconds` and `copy` of every row. Returns an exit code. */
 int cast_time(const cast_settings *settings, mfq_context *context, cast_rows *rows);

@@ -43,14 +43,12 @@ static int create(timing *t, const cast_rows *rows) {
     code = bench_arena_create(plain > 2 * COPY_BYTES ? plain : 2 * (size_t)COPY_BYTES, SLOTS, &t->target);
   t->copy = calloc((size_t)s->repetitions * (BATCH + 1), sizeof *t->copy);
   if (t->copy == NULL) return bench_error(BENCH_FAILED, "no memory for the times");
-  for (int b = 0; b < BATCH; b++)
-    t->times[b] = t->copy + (b + 1) * s->repetitions;
+  for (int b = 0; b < BATCH; b++) t->times[b] = t->copy + (b + 1) * s->repetitions;
   return code;
 }
 
 static void destroy(timing *t) {
-  for (int i = 0; i < 4; i++)
-    bench_arena_destroy(&t->source[i]);
+  for (int i = 0; i < 4; i++) bench_arena_destroy(&t->source[i]);
   bench_arena_destroy(&t->parts);
   bench_arena_destroy(&t->target);
   free(t->copy);
@@ -84,8 +82,7 @@ static mfq_status warm_up(timing *t, const cast_row *rows, int count) {
   double unused;
   for (int b = 0; b < count; b++) {
     const int is_dequantize = rows[b].operation == CAST_DEQUANTIZE;
-    for (int r = 0; status == MFQ_OK && is_dequantize && r < SLOTS; r++)
-      status = run(t, &rows[b], b, r, 0, &unused);
+    for (int r = 0; status == MFQ_OK && is_dequantize && r < SLOTS; r++) status = run(t, &rows[b], b, r, 0, &unused);
     if (status == MFQ_OK) status = run(t, &rows[b], b, 0, is_dequantize, &unused);
   }
   return status;

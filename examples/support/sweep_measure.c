@@ -12,18 +12,14 @@ double sweep_seconds(void) {
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-double sweep_db(double signal, double noise) {
-  return noise > 0 ? 10.0 * log10(signal / noise) : INFINITY;
-}
+double sweep_db(double signal, double noise) { return noise > 0 ? 10.0 * log10(signal / noise) : INFINITY; }
 
 static double layer_bytes(const sweep_layer *l) {
   return (double)(l->sizes.codes_bytes + l->sizes.scales_bytes + l->sizes.tensor_scale_bytes +
                   l->sizes.zero_points_bytes);
 }
 
-double sweep_bits(const sweep_layer *layer, int64_t count) {
-  return 8.0 * layer_bytes(layer) / (double)count;
-}
+double sweep_bits(const sweep_layer *layer, int64_t count) { return 8.0 * layer_bytes(layer) / (double)count; }
 
 static int compare_doubles(const void *a, const void *b) {
   const double x = *(const double *)a, y = *(const double *)b;
@@ -72,7 +68,8 @@ static mfq_status run_once(mfq_context *context, const sweep_model *model, sweep
     mfq_status status = mfq_tensor_init(restored, MFQ_DTYPE_F32, t->file.rank, t->file.shape, &target);
     if (status != MFQ_OK) return status;
     const double start = sweep_seconds();
-    status = restored == NULL ? mfq_quantize(context, &t->source, &l->q, NULL) : mfq_dequantize(context, &l->q, &target);
+    status =
+        restored == NULL ? mfq_quantize(context, &t->source, &l->q, NULL) : mfq_dequantize(context, &l->q, &target);
     *seconds += sweep_seconds() - start;
     if (status != MFQ_OK) return status;
     l->signal = l->noise = 0;
@@ -88,8 +85,7 @@ static mfq_status run_once(mfq_context *context, const sweep_model *model, sweep
 static mfq_status run_all(mfq_context *context, const sweep_model *model, int repetitions, sweep_result *result,
                           double *times, float *restored) {
   mfq_status status = MFQ_OK;
-  for (int r = 0; status == MFQ_OK && r < repetitions; r++)
-    status = run_once(context, model, result, NULL, &times[r]);
+  for (int r = 0; status == MFQ_OK && r < repetitions; r++) status = run_once(context, model, result, NULL, &times[r]);
   if (status != MFQ_OK) return status;
   result->quantize_seconds = median(times, repetitions);
   for (int r = 0; status == MFQ_OK && r < repetitions; r++)

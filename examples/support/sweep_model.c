@@ -37,21 +37,19 @@ static float bf16_value(uint16_t bits) {
 static float f16_value(uint16_t bits) {
   const int exponent = bits >> 10 & 31, fraction = bits & 1023;
   float value = exponent == 0 ? (float)fraction : (float)(1024 + fraction); /* times 2^-24 times 2^(exponent - 1) */
-  for (int i = exponent == 0 ? 1 : exponent; i > 1; i--)
-    value *= 2.0f;
+  for (int i = exponent == 0 ? 1 : exponent; i > 1; i--) value *= 2.0f;
   value *= 0x1p-24f;
   return bits & 0x8000 ? -value : value;
 }
 
 static void widen(const sweep_tensor *t, float *values) {
-  for (int64_t i = 0; i < t->count; i++) {
+  for (int64_t i = 0; i < t->count; i++)
     if (t->source.dtype == MFQ_DTYPE_F32)
       values[i] = ((const float *)t->data)[i];
     else if (t->source.dtype == MFQ_DTYPE_BF16)
       values[i] = bf16_value(((const uint16_t *)t->data)[i]);
     else
       values[i] = f16_value(((const uint16_t *)t->data)[i]);
-  }
 }
 
 static int load_tensor(sweep_model *model, int64_t index) {
@@ -82,8 +80,7 @@ int sweep_model_load(const char *path, sweep_model *model) {
   model->count = mfq_reader_tensor_count(model->reader);
   model->tensors = calloc((size_t)model->count + 1, sizeof *model->tensors);
   if (model->tensors == NULL) return sweep_error(SWEEP_FAILED, "%s: no memory", path);
-  for (int64_t i = 0; code == SWEEP_OK && i < model->count; i++)
-    code = load_tensor(model, i);
+  for (int64_t i = 0; code == SWEEP_OK && i < model->count; i++) code = load_tensor(model, i);
   if (code == SWEEP_OK && model->weights == 0)
     return sweep_error(SWEEP_FAILED, "%s: no F32, BF16 or F16 tensor with two or more axes", path);
   return code;
@@ -110,9 +107,9 @@ static mfq_status declare(const sweep_model *model, const sweep_result *result, 
   for (int64_t i = 0; status == MFQ_OK && i < model->count; i++) {
     const sweep_tensor *t = &model->tensors[i];
     int64_t parts[MFQ_PART_COUNT];
-    status = t->is_weight ? mfq_writer_add_quantized(writer, t->file.name, t->source.dtype, &result->layers[i].q, parts)
-                          : mfq_writer_add_tensor(writer, t->file.name, t->file.dtype, t->file.rank, t->file.shape,
-                                                  NULL);
+    status = t->is_weight
+                 ? mfq_writer_add_quantized(writer, t->file.name, t->source.dtype, &result->layers[i].q, parts)
+                 : mfq_writer_add_tensor(writer, t->file.name, t->file.dtype, t->file.rank, t->file.shape, NULL);
   }
   return status;
 }

@@ -25,21 +25,14 @@ static const char *const log_words[] = {"off", "warn", "info", "debug"};
 /* Level of MFQ_LOG; -1 when it says something else. */
 static int environment_log_level(void) {
   const char *word = getenv("MFQ_LOG");
-  if (word == NULL || word[0] == '\0') {
-    return MFQ_LOG_OFF;
-  }
-  for (int i = 0; i < (int)(sizeof log_words / sizeof log_words[0]); i++) {
-    if (strcmp(word, log_words[i]) == 0) {
-      return i;
-    }
-  }
+  if (word == NULL || word[0] == '\0') return MFQ_LOG_OFF;
+  for (int i = 0; i < (int)(sizeof log_words / sizeof log_words[0]); i++)
+    if (strcmp(word, log_words[i]) == 0) return i;
   return -1;
 }
 
 void mfq_context_options_init(mfq_context_options *options) {
-  if (options == NULL) {
-    return;
-  }
+  if (options == NULL) return;
   int level = environment_log_level();
   memset(options, 0, sizeof *options);
   options->struct_size = sizeof *options;
@@ -49,9 +42,7 @@ void mfq_context_options_init(mfq_context_options *options) {
 
 static void *default_alloc(void *user, size_t bytes) {
   (void)user;
-  if (bytes > SIZE_MAX - (ALLOC_ALIGN - 1)) {
-    return NULL;
-  }
+  if (bytes > SIZE_MAX - (ALLOC_ALIGN - 1)) return NULL;
   size_t rounded = (bytes + ALLOC_ALIGN - 1) / ALLOC_ALIGN * ALLOC_ALIGN;
   return aligned_alloc(ALLOC_ALIGN, rounded > 0 ? rounded : ALLOC_ALIGN);
 }
@@ -66,9 +57,7 @@ static int32_t processors(void) {
   cpu_set_t set;
   CPU_ZERO(&set);
   int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
-  if (count < 1) {
-    count = (int)sysconf(_SC_NPROCESSORS_ONLN); /* more processors than the set holds */
-  }
+  if (count < 1) count = (int)sysconf(_SC_NPROCESSORS_ONLN); /* more processors than the set holds */
   return count < 1 ? 1 : count > THREADS_MAX ? THREADS_MAX : count;
 }
 
@@ -92,9 +81,7 @@ static mfq_status check_struct_size(const char *function, const mfq_context_opti
 
 static mfq_status check_options(const char *function, const mfq_context_options *options) {
   mfq_status status = check_struct_size(function, options);
-  if (status != MFQ_OK) {
-    return status;
-  }
+  if (status != MFQ_OK) return status;
   const struct {
     const char *name;
     int64_t value, high;
@@ -117,24 +104,17 @@ static mfq_status check_options(const char *function, const mfq_context_options 
 
 static int names_device(const char *text, const struct device_row *row) {
   size_t length = strlen(row->name);
-  if (strncmp(text, row->name, length) != 0) {
-    return 0;
-  }
+  if (strncmp(text, row->name, length) != 0) return 0;
   const char *rest = text + length;
-  if (*rest == '\0') {
-    return 1;
-  }
+  if (*rest == '\0') return 1;
   return row->has_index && rest[0] == ':' && rest[1] != '\0' && rest[1 + strspn(rest + 1, "0123456789")] == '\0';
 }
 
 static mfq_status find_backend(const char *function, const char *device, const mfq_backend **backend) {
-  if (device == NULL) {
+  if (device == NULL)
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "options->device is NULL; allowed is \"cpu\"");
-  }
   for (size_t i = 0; i < sizeof device_rows / sizeof device_rows[0]; i++) {
-    if (!names_device(device, &device_rows[i])) {
-      continue;
-    }
+    if (!names_device(device, &device_rows[i])) continue;
     if (device_rows[i].backend == NULL) {
       return mfq_fail(MFQ_ERROR_UNSUPPORTED, function,
                       "options->device is \"%.40s\", but this build has only the CPU backend; use \"cpu\"", device);
@@ -159,50 +139,36 @@ static void fill_context(mfq_context *context, const mfq_context_options *option
 
 mfq_status mfq_context_create(const mfq_context_options *options, mfq_context **context) {
   static const char function[] = "mfq_context_create";
-  if (options == NULL || context == NULL) {
+  if (options == NULL || context == NULL)
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s is NULL", options == NULL ? "options" : "context");
-  }
   const mfq_backend *backend = NULL;
   mfq_status status = check_options(function, options);
-  if (status == MFQ_OK) {
-    status = find_backend(function, options->device, &backend);
-  }
-  if (status != MFQ_OK) {
-    return status;
-  }
+  if (status == MFQ_OK) status = find_backend(function, options->device, &backend);
+  if (status != MFQ_OK) return status;
   mfq_context *made = malloc(sizeof *made);
-  if (made == NULL) {
-    return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, function, "no memory for a context");
-  }
+  if (made == NULL) return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, function, "no memory for a context");
   fill_context(made, options, backend);
   status = backend->open(made, options);
   if (status != MFQ_OK) {
     free(made);
     return status;
   }
-  if (environment_log_level() < 0) {
+  if (environment_log_level() < 0)
     mfq_context_log(made, MFQ_LOG_WARN, "MFQ_LOG is not one of off, warn, info, debug; taken as warn");
-  }
   mfq_context_log(made, MFQ_LOG_INFO, "context: %s", made->description);
   *context = made;
   return MFQ_OK;
 }
 
 void mfq_context_destroy(mfq_context *context) {
-  if (context == NULL) {
-    return;
-  }
+  if (context == NULL) return;
   context->backend->close(context);
-  if (context->scratch != NULL) {
-    context->free(context->alloc_user, context->scratch);
-  }
+  if (context->scratch != NULL) context->free(context->alloc_user, context->scratch);
   free(context);
 }
 
 mfq_status mfq_context_set_seed(mfq_context *context, uint64_t seed, uint64_t offset) {
-  if (context == NULL) {
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, "mfq_context_set_seed", "context is NULL");
-  }
+  if (context == NULL) return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, "mfq_context_set_seed", "context is NULL");
   context->seed = seed;
   context->offset = offset;
   return MFQ_OK;
@@ -215,17 +181,14 @@ const char *mfq_context_describe(const mfq_context *context) {
 mfq_status mfq_supported(const mfq_context *context, mfq_op op, const mfq_scheme *scheme, mfq_support *support,
                          char *reason, size_t capacity) {
   static const char function[] = "mfq_supported";
-  if (context == NULL || support == NULL) {
+  if (context == NULL || support == NULL)
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s is NULL", context == NULL ? "context" : "support");
-  }
   if ((int)op < MFQ_OP_QUANTIZE || (int)op > MFQ_OP_FAKE_QUANTIZE) {
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "op is %d; allowed is %d ... %d", (int)op, MFQ_OP_QUANTIZE,
                     MFQ_OP_FAKE_QUANTIZE);
   }
   mfq_status status = mfq_scheme_verify(scheme, function, "scheme");
-  if (status != MFQ_OK) {
-    return status;
-  }
+  if (status != MFQ_OK) return status;
   char unused[1];
   int is_wanted = reason != NULL && capacity > 0;
   *support = context->backend->supported(context, op, scheme, is_wanted ? reason : unused,

@@ -9,23 +9,16 @@
 
 /* 1 when `dst` is `src` itself: each element is read before its own place is written. */
 static int is_in_place(const mfq_tensor *src, const mfq_tensor *dst) {
-  if (src->data != dst->data || src->dtype != dst->dtype) {
-    return 0;
-  }
-  for (int32_t i = 0; i < src->rank; i++) {
-    if (src->shape[i] > 1 && src->strides[i] != dst->strides[i]) {
-      return 0;
-    }
-  }
+  if (src->data != dst->data || src->dtype != dst->dtype) return 0;
+  for (int32_t i = 0; i < src->rank; i++)
+    if (src->shape[i] > 1 && src->strides[i] != dst->strides[i]) return 0;
   return 1;
 }
 
 static mfq_status check_scales(mfq_where where, const mfq_tensor *scales, const mfq_qview *shape, mfq_parts *parts,
                                mfq_tensor *view) {
   mfq_status status = mfq_argument_tensor(where, scales, 1, parts, view);
-  if (status != MFQ_OK) {
-    return status;
-  }
+  if (status != MFQ_OK) return status;
   if (scales->dtype != MFQ_DTYPE_F32) {
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function, "%s: dtype is %s; allowed is f32", where.argument,
                     mfq_dtype_name(scales->dtype));
@@ -41,9 +34,7 @@ static mfq_status check_scales(mfq_where where, const mfq_tensor *scales, const 
 /* Works out the sizes of a scheme on a checked tensor's shape. */
 static mfq_status shape_view(mfq_where where, const mfq_scheme *scheme, const mfq_tensor *tensor, mfq_qview *view) {
   mfq_status status = mfq_scheme_verify(scheme, where.function, "scheme");
-  if (status != MFQ_OK) {
-    return status;
-  }
+  if (status != MFQ_OK) return status;
   if (scheme->rule == MFQ_RULE_GIVEN) {
     return mfq_fail(MFQ_ERROR_UNSUPPORTED, where.function,
                     "scheme: rule given reads scales, for which this function has no argument; use mfq_quantize and "
@@ -55,9 +46,7 @@ static mfq_status shape_view(mfq_where where, const mfq_scheme *scheme, const mf
 }
 
 static mfq_status check_same_shape(const char *function, const mfq_tensor *src, const mfq_tensor *dst) {
-  if (mfq_shape_is(dst, src->rank, src->shape)) {
-    return MFQ_OK;
-  }
+  if (mfq_shape_is(dst, src->rank, src->shape)) return MFQ_OK;
   return mfq_fail(MFQ_ERROR_SHAPE, function, "dst: shape is %s, but src has %s; they must be equal",
                   mfq_shape_write(dst->rank, dst->shape).text, mfq_shape_write(src->rank, src->shape).text);
 }
@@ -69,30 +58,17 @@ mfq_status mfq_fake_quantize(mfq_context *context, const mfq_scheme *scheme, con
   mfq_tensor source, target, scale_view;
   mfq_qview shape;
   mfq_status status = mfq_argument_present((mfq_where){function, "context"}, context);
-  if (status == MFQ_OK) {
-    status = mfq_argument_tensor((mfq_where){function, "src"}, src, 0, &parts, &source);
-  }
-  if (status == MFQ_OK) {
-    status = mfq_argument_tensor((mfq_where){function, "dst"}, dst, 1, &parts, &target);
-  }
-  if (status == MFQ_OK) {
-    status = check_same_shape(function, &source, &target);
-  }
-  if (status == MFQ_OK) {
-    status = shape_view((mfq_where){function, "src"}, scheme, &source, &shape);
-  }
+  if (status == MFQ_OK) status = mfq_argument_tensor((mfq_where){function, "src"}, src, 0, &parts, &source);
+  if (status == MFQ_OK) status = mfq_argument_tensor((mfq_where){function, "dst"}, dst, 1, &parts, &target);
+  if (status == MFQ_OK) status = check_same_shape(function, &source, &target);
+  if (status == MFQ_OK) status = shape_view((mfq_where){function, "src"}, scheme, &source, &shape);
   if (status == MFQ_OK && is_in_place(&source, &target)) {
     parts.items[0] = parts.items[1]; /* one and the same memory */
     parts.count = 1;
   }
-  if (status == MFQ_OK && scales != NULL) {
+  if (status == MFQ_OK && scales != NULL)
     status = check_scales((mfq_where){function, "scales"}, scales, &shape, &parts, &scale_view);
-  }
-  if (status == MFQ_OK) {
-    status = mfq_parts_check(&parts);
-  }
-  if (status != MFQ_OK) {
-    return status;
-  }
+  if (status == MFQ_OK) status = mfq_parts_check(&parts);
+  if (status != MFQ_OK) return status;
   return context->backend->fake_quantize(context, &source, &shape, &target, scales != NULL ? &scale_view : NULL);
 }

@@ -6,24 +6,18 @@
 #include "../core/scheme.h"
 
 static mfq_status require_shape(mfq_where where, const mfq_qview *view, const char *other, const mfq_tensor *tensor) {
-  if (mfq_shape_is(tensor, view->q.rank, view->q.shape)) {
-    return MFQ_OK;
-  }
-  return mfq_fail(MFQ_ERROR_SHAPE, where.function, "%s: shape is %s, but %s has %s; they must be equal",
-                  where.argument, mfq_shape_write(view->q.rank, view->q.shape).text, other,
+  if (mfq_shape_is(tensor, view->q.rank, view->q.shape)) return MFQ_OK;
+  return mfq_fail(MFQ_ERROR_SHAPE, where.function, "%s: shape is %s, but %s has %s; they must be equal", where.argument,
+                  mfq_shape_write(view->q.rank, view->q.shape).text, other,
                   mfq_shape_write(tensor->rank, tensor->shape).text);
 }
 
 /* Checks one direction of a quantization. NULL is a direction that is not asked for. */
 static mfq_status check_direction(mfq_where where, const mfq_qtensor *q, const mfq_tensor *src, mfq_parts *parts,
                                   mfq_qview *view) {
-  if (q == NULL) {
-    return MFQ_OK;
-  }
+  if (q == NULL) return MFQ_OK;
   mfq_status status = mfq_qview_init(where, q, view);
-  if (status == MFQ_OK) {
-    status = require_shape(where, view, "src", src);
-  }
+  if (status == MFQ_OK) status = require_shape(where, view, "src", src);
   if (status == MFQ_OK) {
     int written = q->scheme.rule == MFQ_RULE_GIVEN ? MFQ_PART_CODES : MFQ_PART_ALL;
     status = mfq_argument_parts(where, view, (mfq_use){MFQ_PART_ALL, written}, parts);
@@ -37,24 +31,13 @@ mfq_status mfq_quantize(mfq_context *context, const mfq_tensor *src, const mfq_q
   mfq_tensor source;
   mfq_qview row_view, col_view;
   mfq_status status = mfq_argument_present((mfq_where){function, "context"}, context);
-  if (status == MFQ_OK && row == NULL && col == NULL) {
+  if (status == MFQ_OK && row == NULL && col == NULL)
     status = mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "row and col are both NULL; give at least one");
-  }
-  if (status == MFQ_OK) {
-    status = mfq_argument_tensor((mfq_where){function, "src"}, src, 0, &parts, &source);
-  }
-  if (status == MFQ_OK) {
-    status = check_direction((mfq_where){function, "row"}, row, &source, &parts, &row_view);
-  }
-  if (status == MFQ_OK) {
-    status = check_direction((mfq_where){function, "col"}, col, &source, &parts, &col_view);
-  }
-  if (status == MFQ_OK) {
-    status = mfq_parts_check(&parts);
-  }
-  if (status != MFQ_OK) {
-    return status;
-  }
+  if (status == MFQ_OK) status = mfq_argument_tensor((mfq_where){function, "src"}, src, 0, &parts, &source);
+  if (status == MFQ_OK) status = check_direction((mfq_where){function, "row"}, row, &source, &parts, &row_view);
+  if (status == MFQ_OK) status = check_direction((mfq_where){function, "col"}, col, &source, &parts, &col_view);
+  if (status == MFQ_OK) status = mfq_parts_check(&parts);
+  if (status != MFQ_OK) return status;
   return context->backend->quantize(context, &source, row != NULL ? &row_view : NULL, col != NULL ? &col_view : NULL);
 }
 
@@ -63,12 +46,8 @@ static mfq_status check_read(const char *function, mfq_context *context, const m
                              mfq_qview *view, mfq_parts *parts) {
   mfq_where where = {function, "q"};
   mfq_status status = mfq_argument_present((mfq_where){function, "context"}, context);
-  if (status == MFQ_OK) {
-    status = mfq_qview_init(where, q, view);
-  }
-  if (status == MFQ_OK) {
-    status = mfq_argument_parts(where, view, (mfq_use){used, 0}, parts);
-  }
+  if (status == MFQ_OK) status = mfq_qview_init(where, q, view);
+  if (status == MFQ_OK) status = mfq_argument_parts(where, view, (mfq_use){used, 0}, parts);
   return status;
 }
 
@@ -78,20 +57,15 @@ mfq_status mfq_dequantize(mfq_context *context, const mfq_qtensor *q, const mfq_
   mfq_qview view;
   mfq_tensor target;
   mfq_status status = check_read(function, context, q, MFQ_PART_ALL, &view, &parts);
-  if (status == MFQ_OK) {
-    status = mfq_argument_tensor((mfq_where){function, "dst"}, dst, 1, &parts, &target);
-  }
+  if (status == MFQ_OK) status = mfq_argument_tensor((mfq_where){function, "dst"}, dst, 1, &parts, &target);
   if (status == MFQ_OK && !mfq_shape_is(&target, view.q.rank, view.q.shape) &&
       !mfq_shape_is(&target, view.q.rank, view.sizes.padded_shape)) {
     status = mfq_fail(MFQ_ERROR_SHAPE, function,
                       "dst: shape is %s; allowed are the shape of q, %s, and its padded shape, %s",
-                      mfq_shape_write(target.rank, target.shape).text,
-                      mfq_shape_write(view.q.rank, view.q.shape).text,
+                      mfq_shape_write(target.rank, target.shape).text, mfq_shape_write(view.q.rank, view.q.shape).text,
                       mfq_shape_write(view.q.rank, view.sizes.padded_shape).text);
   }
-  if (status == MFQ_OK) {
-    status = mfq_parts_check(&parts);
-  }
+  if (status == MFQ_OK) status = mfq_parts_check(&parts);
   return status == MFQ_OK ? context->backend->dequantize(context, &view, &target) : status;
 }
 
@@ -105,9 +79,7 @@ static int schemes_agree(const mfq_qview *a, const mfq_qview *b) {
 
 static mfq_status check_repack(const char *function, const mfq_qview *src, const mfq_qview *dst) {
   mfq_tensor shape = {.rank = src->q.rank};
-  for (int32_t i = 0; i < src->q.rank; i++) {
-    shape.shape[i] = src->q.shape[i];
-  }
+  for (int32_t i = 0; i < src->q.rank; i++) shape.shape[i] = src->q.shape[i];
   mfq_status status = require_shape((mfq_where){function, "dst"}, dst, "src", &shape);
   if (status == MFQ_OK && !schemes_agree(src, dst)) {
     char names[2][MFQ_SCHEME_TEXT_MAX] = {"", ""};
@@ -129,24 +101,12 @@ mfq_status mfq_repack(mfq_context *context, const mfq_qtensor *src, const mfq_qt
   mfq_parts parts = {.count = 0};
   mfq_qview source, target;
   mfq_status status = mfq_argument_present((mfq_where){function, "context"}, context);
-  if (status == MFQ_OK) {
-    status = mfq_qview_init(from, src, &source);
-  }
-  if (status == MFQ_OK) {
-    status = mfq_qview_init(to, dst, &target);
-  }
-  if (status == MFQ_OK) {
-    status = check_repack(function, &source, &target);
-  }
-  if (status == MFQ_OK) {
-    status = mfq_argument_parts(from, &source, (mfq_use){MFQ_PART_ALL, 0}, &parts);
-  }
-  if (status == MFQ_OK) {
-    status = mfq_argument_parts(to, &target, (mfq_use){MFQ_PART_ALL, MFQ_PART_ALL}, &parts);
-  }
-  if (status == MFQ_OK) {
-    status = mfq_parts_check(&parts);
-  }
+  if (status == MFQ_OK) status = mfq_qview_init(from, src, &source);
+  if (status == MFQ_OK) status = mfq_qview_init(to, dst, &target);
+  if (status == MFQ_OK) status = check_repack(function, &source, &target);
+  if (status == MFQ_OK) status = mfq_argument_parts(from, &source, (mfq_use){MFQ_PART_ALL, 0}, &parts);
+  if (status == MFQ_OK) status = mfq_argument_parts(to, &target, (mfq_use){MFQ_PART_ALL, MFQ_PART_ALL}, &parts);
+  if (status == MFQ_OK) status = mfq_parts_check(&parts);
   return status == MFQ_OK ? context->backend->repack(context, &source, &target) : status;
 }
 
@@ -157,9 +117,7 @@ static mfq_status expand(const char *function, mfq_context *context, const mfq_q
   mfq_tensor target;
   int used = part == MFQ_EXPAND_SCALES ? MFQ_PART_SCALES | MFQ_PART_TENSOR_SCALE : MFQ_PART_ZERO_POINTS;
   mfq_status status = check_read(function, context, q, used, &view, &parts);
-  if (status == MFQ_OK) {
-    status = mfq_argument_tensor((mfq_where){function, "dst"}, dst, 1, &parts, &target);
-  }
+  if (status == MFQ_OK) status = mfq_argument_tensor((mfq_where){function, "dst"}, dst, 1, &parts, &target);
   if (status == MFQ_OK && !mfq_shape_is(&target, view.sizes.scale_rank, view.sizes.scale_shape) &&
       !mfq_shape_is(&target, view.q.rank, view.q.shape) &&
       !mfq_shape_is(&target, view.q.rank, view.sizes.padded_shape)) {
@@ -170,9 +128,7 @@ static mfq_status expand(const char *function, mfq_context *context, const mfq_q
                       mfq_shape_write(view.q.rank, view.q.shape).text,
                       mfq_shape_write(view.q.rank, view.sizes.padded_shape).text);
   }
-  if (status == MFQ_OK) {
-    status = mfq_parts_check(&parts);
-  }
+  if (status == MFQ_OK) status = mfq_parts_check(&parts);
   return status == MFQ_OK ? context->backend->expand(context, &view, part, &target) : status;
 }
 

@@ -3,16 +3,13 @@
 #include "error.h"
 
 mfq_status mfq_argument_present(mfq_where where, const void *pointer) {
-  if (pointer == NULL) {
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function, "%s is NULL", where.argument);
-  }
+  if (pointer == NULL) return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function, "%s is NULL", where.argument);
   return MFQ_OK;
 }
 
 static mfq_status add_part(mfq_parts *parts, mfq_part part) {
-  if (parts->count == (int)(sizeof parts->items / sizeof parts->items[0])) {
+  if (parts->count == (int)(sizeof parts->items / sizeof parts->items[0]))
     return mfq_fail(MFQ_ERROR_INTERNAL, part.where.function, "more parts than the table of them holds");
-  }
   parts->items[parts->count++] = part;
   return MFQ_OK;
 }
@@ -28,9 +25,7 @@ static mfq_status pointer_check(mfq_where where, const char *name, const void *p
 
 static mfq_status tensor_fields_check(mfq_where where, const mfq_tensor *tensor) {
   mfq_status status = mfq_argument_present(where, tensor);
-  if (status != MFQ_OK) {
-    return status;
-  }
+  if (status != MFQ_OK) return status;
   size_t size = mfq_dtype_bytes(tensor->dtype);
   if (size == 0) {
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function,
@@ -38,9 +33,7 @@ static mfq_status tensor_fields_check(mfq_where where, const mfq_tensor *tensor)
                     where.argument, (int)tensor->dtype);
   }
   status = mfq_shape_check(where, tensor->rank, tensor->shape, (int64_t)size);
-  if (status != MFQ_OK) {
-    return status;
-  }
+  if (status != MFQ_OK) return status;
   int64_t count = mfq_shape_count(tensor->rank, tensor->shape);
   if (count > 0 && tensor->data == NULL) {
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function, "%s: data is NULL, but shape %s has %lld elements",
@@ -52,9 +45,7 @@ static mfq_status tensor_fields_check(mfq_where where, const mfq_tensor *tensor)
 mfq_status mfq_argument_tensor(mfq_where where, const mfq_tensor *tensor, int is_written, mfq_parts *parts,
                                mfq_tensor *view) {
   mfq_status status = tensor_fields_check(where, tensor);
-  if (status != MFQ_OK) {
-    return status;
-  }
+  if (status != MFQ_OK) return status;
   mfq_part part = {where, "data", {0, 0}, is_written};
   if (!mfq_tensor_bytes(tensor, &part.bytes)) {
     return mfq_fail(MFQ_ERROR_SHAPE, where.function, "%s: strides %s over shape %s leave the address space",
@@ -91,9 +82,7 @@ mfq_status mfq_argument_parts(mfq_where where, const mfq_qview *view, mfq_use us
               {MFQ_PART_ZERO_POINTS, "zero_points", q->zero_points, view->sizes.zero_points_bytes, 1},
               {MFQ_PART_TENSOR_SCALE, "tensor_scale", q->tensor_scale, view->sizes.tensor_scale_bytes, sizeof(float)}};
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-    if ((use.used & rows[i].part) == 0 || rows[i].bytes == 0) {
-      continue;
-    }
+    if ((use.used & rows[i].part) == 0 || rows[i].bytes == 0) continue;
     if (rows[i].memory == NULL) {
       return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function,
                       "%s: %s is NULL, but needs %zu bytes (mfq_qtensor_sizes_get)", where.argument, rows[i].name,
@@ -103,15 +92,11 @@ mfq_status mfq_argument_parts(mfq_where where, const mfq_qview *view, mfq_use us
                      (use.written & rows[i].part) != 0};
     mfq_status status = pointer_check(where, rows[i].name, rows[i].memory, rows[i].align);
     if (status == MFQ_OK && part.bytes.high < part.bytes.low) {
-      status = mfq_fail(MFQ_ERROR_SHAPE, where.function, "%s: %s of %zu bytes leaves the address space",
-                        where.argument, rows[i].name, rows[i].bytes);
+      status = mfq_fail(MFQ_ERROR_SHAPE, where.function, "%s: %s of %zu bytes leaves the address space", where.argument,
+                        rows[i].name, rows[i].bytes);
     }
-    if (status == MFQ_OK) {
-      status = add_part(parts, part);
-    }
-    if (status != MFQ_OK) {
-      return status;
-    }
+    if (status == MFQ_OK) status = add_part(parts, part);
+    if (status != MFQ_OK) return status;
   }
   return MFQ_OK;
 }
@@ -122,8 +107,8 @@ mfq_status mfq_parts_check(const mfq_parts *parts) {
       const mfq_part *a = &parts->items[j], *b = &parts->items[i];
       if ((a->is_written || b->is_written) && mfq_bytes_overlap(a->bytes, b->bytes)) {
         return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, a->where.function,
-                        "%s.%s and %s.%s overlap in memory; what is written needs memory of its own",
-                        a->where.argument, a->name, b->where.argument, b->name);
+                        "%s.%s and %s.%s overlap in memory; what is written needs memory of its own", a->where.argument,
+                        a->name, b->where.argument, b->name);
       }
     }
   }
@@ -137,8 +122,6 @@ int mfq_shape_is(const mfq_tensor *view, int32_t rank, const int64_t *shape) {
     shape = one;
   }
   int is_equal = view->rank == rank;
-  for (int32_t i = 0; is_equal && i < rank; i++) {
-    is_equal = view->shape[i] == shape[i];
-  }
+  for (int32_t i = 0; is_equal && i < rank; i++) is_equal = view->shape[i] == shape[i];
   return is_equal;
 }

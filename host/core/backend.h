@@ -15,7 +15,8 @@ typedef enum mfq_expand_part { MFQ_EXPAND_SCALES, MFQ_EXPAND_ZERO_POINTS } mfq_e
 
 typedef struct mfq_backend {
   const char *name; /* "cpu" */
-  /* Device state of a context, and a line that describes it. `options` is checked already but for device and cpu_isa. */
+  /* Device state of a context, and a line that describes it. `options` is checked already but for device and
+   * cpu_isa. */
   mfq_status (*open)(mfq_context *context, const mfq_context_options *options);
   void (*close)(mfq_context *context);
 

@@ -21,7 +21,8 @@ struct mfq_context {
   char description[160];
 };
 
-/* Returns scratch memory of at least `bytes` bytes aligned to 64, valid until the next call; NULL when out of memory. */
+/* Returns scratch memory of at least `bytes` bytes aligned to 64, valid until the next call; NULL when out of
+ * memory. */
 void *mfq_context_scratch(mfq_context *context, size_t bytes);
 
 /* Calls the log callback when `level` is enabled. */

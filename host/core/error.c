@@ -9,27 +9,19 @@ enum { ERROR_TEXT_MAX = 1024 };
 static _Thread_local char last_error[ERROR_TEXT_MAX];
 
 /* Replaces the end of a cut text so that a reader sees that it was cut. */
-static void mark_cut(char *text, size_t capacity) {
-  memcpy(text + capacity - 4, "...", 4);
-}
+static void mark_cut(char *text, size_t capacity) { memcpy(text + capacity - 4, "...", 4); }
 
 mfq_status mfq_fail(mfq_status status, const char *function, const char *format, ...) {
   char text[ERROR_TEXT_MAX]; /* not last_error itself: an argument may be mfq_last_error() */
   int used = snprintf(text, sizeof text, "%s: ", function);
-  if (used < 0 || (size_t)used >= sizeof text) {
-    used = 0;
-  }
+  if (used < 0 || (size_t)used >= sizeof text) used = 0;
   va_list arguments;
   va_start(arguments, format);
   int wanted = vsnprintf(text + used, sizeof text - (size_t)used, format, arguments);
   va_end(arguments);
-  if (wanted >= 0 && (size_t)wanted >= sizeof text - (size_t)used) {
-    mark_cut(text, sizeof text);
-  }
+  if (wanted >= 0 && (size_t)wanted >= sizeof text - (size_t)used) mark_cut(text, sizeof text);
   memcpy(last_error, text, sizeof text);
   return status;
 }
 
-const char *mfq_last_error(void) {
-  return last_error;
-}
+const char *mfq_last_error(void) { return last_error; }

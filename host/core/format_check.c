@@ -29,9 +29,7 @@ static int minifloat_valid(const mfq_format *f, mfq_sentence *why) {
                                 {"frac_bits of a minifloat", f->frac_bits, 0, 0},
                                 {"narrow of a minifloat", f->narrow, 0, 0},
                                 {"the width in bits", (int64_t)f->is_signed + f->exp_bits + f->man_bits, 2, 8}};
-  if (!ranges_hold(fields, (int)(sizeof fields / sizeof fields[0]), why)) {
-    return 0;
-  }
+  if (!ranges_hold(fields, (int)(sizeof fields / sizeof fields[0]), why)) return 0;
   if (f->specials == MFQ_SPECIALS_FNUZ && !f->is_signed) {
     mfq_sentence_set(why, "fnuz needs a sign: its NaN is the code of -0, which an unsigned format has not; "
                           "use fn or none");
@@ -62,23 +60,18 @@ static int integer_valid(const mfq_format *f, mfq_sentence *why) {
 
 int mfq_format_valid(const mfq_format *format, mfq_sentence *why) {
   switch (format->kind) {
-    case MFQ_KIND_MINIFLOAT:
-      return minifloat_valid(format, why);
-    case MFQ_KIND_INTEGER:
-      return integer_valid(format, why);
+    case MFQ_KIND_MINIFLOAT: return minifloat_valid(format, why);
+    case MFQ_KIND_INTEGER: return integer_valid(format, why);
   }
   mfq_sentence_set(why, "kind is %d; allowed are MFQ_KIND_MINIFLOAT (0) and MFQ_KIND_INTEGER (1)", (int)format->kind);
   return 0;
 }
 
 mfq_status mfq_format_check(const mfq_format *format, const char *function, const char *argument) {
-  if (format == NULL) {
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s is NULL", argument);
-  }
+  if (format == NULL) return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s is NULL", argument);
   mfq_sentence why;
-  if (!mfq_format_valid(format, &why)) {
+  if (!mfq_format_valid(format, &why))
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s: %s", argument, why.text);
-  }
   return MFQ_OK;
 }
 
@@ -88,13 +81,9 @@ int mfq_format_equal(const mfq_format *a, const mfq_format *b) {
          a->frac_bits == b->frac_bits && a->narrow == b->narrow;
 }
 
-int32_t mfq_format_magnitude_bits(const mfq_format *format) {
-  return format->exp_bits + format->man_bits;
-}
+int32_t mfq_format_magnitude_bits(const mfq_format *format) { return format->exp_bits + format->man_bits; }
 
-int32_t mfq_format_bits(const mfq_format *format) {
-  return format->is_signed + mfq_format_magnitude_bits(format);
-}
+int32_t mfq_format_bits(const mfq_format *format) { return format->is_signed + mfq_format_magnitude_bits(format); }
 
 int32_t mfq_integer_min_code(const mfq_format *format) {
   return format->is_signed ? -(1 << format->man_bits) + format->narrow : 0;
@@ -105,25 +94,17 @@ int32_t mfq_integer_max_code(const mfq_format *format) {
 }
 
 int32_t mfq_format_max_code(const mfq_format *format) {
-  if (format->kind == MFQ_KIND_INTEGER) {
-    return mfq_integer_max_code(format);
-  }
+  if (format->kind == MFQ_KIND_INTEGER) return mfq_integer_max_code(format);
   int32_t codes = 1 << mfq_format_magnitude_bits(format);
-  if (format->specials == MFQ_SPECIALS_FN) {
-    return codes - 2;
-  }
-  if (format->specials == MFQ_SPECIALS_IEEE) {
-    return codes - (1 << format->man_bits) - 1;
-  }
+  if (format->specials == MFQ_SPECIALS_FN) return codes - 2;
+  if (format->specials == MFQ_SPECIALS_IEEE) return codes - (1 << format->man_bits) - 1;
   return codes - 1;
 }
 
 double mfq_minifloat_value(const mfq_format *format, int32_t magnitude) {
   int32_t exponent = magnitude >> format->man_bits;
   int32_t mantissa = magnitude & ((1 << format->man_bits) - 1);
-  if (exponent == 0) {
-    return ldexp(mantissa, 1 - format->bias - format->man_bits);
-  }
+  if (exponent == 0) return ldexp(mantissa, 1 - format->bias - format->man_bits);
   return ldexp((1 << format->man_bits) + mantissa, exponent - format->bias - format->man_bits);
 }
 

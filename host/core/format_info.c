@@ -7,12 +7,9 @@ static int32_t nan_code(const mfq_format *f) {
   int32_t magnitude_codes = 1 << mfq_format_magnitude_bits(f);
   switch (f->specials) {
     case MFQ_SPECIALS_FN:
-    case MFQ_SPECIALS_IEEE:
-      return magnitude_codes - 1;
-    case MFQ_SPECIALS_FNUZ:
-      return magnitude_codes;
-    case MFQ_SPECIALS_NONE:
-      break;
+    case MFQ_SPECIALS_IEEE: return magnitude_codes - 1;
+    case MFQ_SPECIALS_FNUZ: return magnitude_codes;
+    case MFQ_SPECIALS_NONE: break;
   }
   return -1;
 }
@@ -38,19 +35,14 @@ static void integer_info(const mfq_format *f, mfq_format_info *info) {
 mfq_status mfq_format_info_get(const mfq_format *format, mfq_format_info *info) {
   static const char function[] = "mfq_format_info_get";
   mfq_status status = mfq_format_check(format, function, "format");
-  if (status != MFQ_OK) {
-    return status;
-  }
-  if (info == NULL) {
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "info is NULL");
-  }
+  if (status != MFQ_OK) return status;
+  if (info == NULL) return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "info is NULL");
   mfq_format_info found = {.bits = mfq_format_bits(format)};
   found.codes = 1 << found.bits;
-  if (format->kind == MFQ_KIND_INTEGER) {
+  if (format->kind == MFQ_KIND_INTEGER)
     integer_info(format, &found);
-  } else {
+  else
     minifloat_info(format, &found);
-  }
   found.emax = ilogb(found.max_finite);
   *info = found;
   return MFQ_OK;
@@ -67,9 +59,7 @@ static double decode_minifloat(const mfq_format *f, int32_t code) {
   int32_t magnitude = code & (sign_bit - 1);
   int negative = f->is_signed && (code & sign_bit) != 0;
   if (f->specials == MFQ_SPECIALS_FNUZ) {
-    if (code == sign_bit) {
-      return (double)NAN;
-    }
+    if (code == sign_bit) return (double)NAN;
   } else if (magnitude > mfq_format_max_code(f)) {
     int is_infinity = f->specials == MFQ_SPECIALS_IEEE && magnitude == mfq_format_max_code(f) + 1;
     double special = is_infinity ? (double)INFINITY : (double)NAN;
@@ -82,12 +72,8 @@ static double decode_minifloat(const mfq_format *f, int32_t code) {
 mfq_status mfq_format_decode(const mfq_format *format, uint32_t code, double *value) {
   static const char function[] = "mfq_format_decode";
   mfq_status status = mfq_format_check(format, function, "format");
-  if (status != MFQ_OK) {
-    return status;
-  }
-  if (value == NULL) {
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "value is NULL");
-  }
+  if (status != MFQ_OK) return status;
+  if (value == NULL) return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "value is NULL");
   int32_t bits = mfq_format_bits(format);
   if (code >> bits != 0) {
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "code is %u; codes of this format have %d bits, 0 ... %d",

@@ -19,9 +19,7 @@ typedef struct cursor {
 } cursor;
 
 static int take(cursor *c, const char *word) {
-  if (!mfq_span_starts(mfq_span_from(c->text, c->at), word)) {
-    return 0;
-  }
+  if (!mfq_span_starts(mfq_span_from(c->text, c->at), word)) return 0;
   c->at += strlen(word);
   return 1;
 }
@@ -38,21 +36,15 @@ static int take_number(cursor *c, const char *what, int is_signed, int32_t *valu
 
 static int read_minifloat(cursor *c, mfq_format *f, mfq_sentence *why) {
   int has_bias = 0;
-  if (!take_number(c, "the exponent bits, 1 ... 8", 0, &f->exp_bits, why)) {
-    return 0;
-  }
+  if (!take_number(c, "the exponent bits, 1 ... 8", 0, &f->exp_bits, why)) return 0;
   if (!take(c, "m")) {
     mfq_sentence_set(why, "'m' and the mantissa bits are needed here");
     return 0;
   }
-  if (!take_number(c, "the mantissa bits, 0 ... 7", 0, &f->man_bits, why)) {
-    return 0;
-  }
+  if (!take_number(c, "the mantissa bits, 0 ... 7", 0, &f->man_bits, why)) return 0;
   if (take(c, "b")) {
     has_bias = 1;
-    if (!take_number(c, "the bias, -64 ... 160", 1, &f->bias, why)) {
-      return 0;
-    }
+    if (!take_number(c, "the bias, -64 ... 160", 1, &f->bias, why)) return 0;
   }
   mfq_span rest = mfq_span_from(c->text, c->at);
   int found = rest.length == 0;
@@ -67,23 +59,17 @@ static int read_minifloat(cursor *c, mfq_format *f, mfq_sentence *why) {
     return 0;
   }
   c->at = c->text.length;
-  if (!has_bias) {
-    f->bias = default_bias(f->exp_bits, f->specials);
-  }
+  if (!has_bias) f->bias = default_bias(f->exp_bits, f->specials);
   return 1;
 }
 
 static int read_integer(cursor *c, mfq_format *f, mfq_sentence *why) {
   int32_t bits = 0;
   f->kind = MFQ_KIND_INTEGER;
-  if (!take_number(c, "the bits, 2 ... 8", 0, &bits, why)) {
-    return 0;
-  }
+  if (!take_number(c, "the bits, 2 ... 8", 0, &bits, why)) return 0;
   f->man_bits = bits - f->is_signed;
   f->narrow = take(c, "n");
-  if (take(c, "f") && !take_number(c, "the fraction bits, -16 ... 16", 1, &f->frac_bits, why)) {
-    return 0;
-  }
+  if (take(c, "f") && !take_number(c, "the fraction bits, -16 ... 16", 1, &f->frac_bits, why)) return 0;
   if (c->at != c->text.length) {
     mfq_sentence_set(why, "after the bits come n (narrow) and f<fraction bits>, in this order");
     return 0;
@@ -94,9 +80,7 @@ static int read_integer(cursor *c, mfq_format *f, mfq_sentence *why) {
 int mfq_format_looks_like(mfq_span text) {
   size_t start = mfq_span_starts(text, "u") ? 1 : 0;
   mfq_span rest = mfq_span_from(text, start);
-  if (mfq_format_row_named(text) != NULL) {
-    return 1;
-  }
+  if (mfq_format_row_named(text) != NULL) return 1;
   size_t digit = mfq_span_starts(rest, "int") ? 3 : mfq_span_starts(rest, "e") ? 1 : rest.length;
   return digit < rest.length && rest.text[digit] >= '0' && rest.text[digit] <= '9';
 }
@@ -125,28 +109,22 @@ int mfq_format_read(mfq_span text, mfq_format *format, size_t *at, mfq_sentence 
     return 0;
   }
   *at = 0;
-  if (!mfq_format_valid(&f, why)) {
-    return 0;
-  }
+  if (!mfq_format_valid(&f, why)) return 0;
   *format = f;
   return 1;
 }
 
 static void write_minifloat(const mfq_format *f, char text[MFQ_FORMAT_TEXT_MAX]) {
   char bias[16] = "";
-  if (f->bias != default_bias(f->exp_bits, f->specials)) {
-    (void)snprintf(bias, sizeof bias, "b%d", (int)f->bias);
-  }
+  if (f->bias != default_bias(f->exp_bits, f->specials)) (void)snprintf(bias, sizeof bias, "b%d", (int)f->bias);
   const char *suffix = f->specials == MFQ_SPECIALS_NONE ? "" : specials_words[f->specials];
-  (void)snprintf(text, MFQ_FORMAT_TEXT_MAX, "%se%dm%d%s%s", f->is_signed ? "" : "u", (int)f->exp_bits,
-                 (int)f->man_bits, bias, suffix);
+  (void)snprintf(text, MFQ_FORMAT_TEXT_MAX, "%se%dm%d%s%s", f->is_signed ? "" : "u", (int)f->exp_bits, (int)f->man_bits,
+                 bias, suffix);
 }
 
 static void write_integer(const mfq_format *f, char text[MFQ_FORMAT_TEXT_MAX]) {
   char fraction[16] = "";
-  if (f->frac_bits != 0) {
-    (void)snprintf(fraction, sizeof fraction, "f%d", (int)f->frac_bits);
-  }
+  if (f->frac_bits != 0) (void)snprintf(fraction, sizeof fraction, "f%d", (int)f->frac_bits);
   (void)snprintf(text, MFQ_FORMAT_TEXT_MAX, "%sint%d%s%s", f->is_signed ? "" : "u", (int)mfq_format_bits(f),
                  f->narrow ? "n" : "", fraction);
 }
@@ -158,42 +136,34 @@ void mfq_format_write_generic(const mfq_format *format, char text[MFQ_FORMAT_TEX
   }
   write_minifloat(format, text);
   const mfq_format_row *row = mfq_format_row_named(mfq_span_of(text));
-  if (row != NULL && !mfq_format_equal(&row->format, format)) {
+  if (row != NULL && !mfq_format_equal(&row->format, format))
     strcat(text, "none"); /* a name of formats.def would be read instead */
-  }
 }
 
 void mfq_format_write(const mfq_format *format, char text[MFQ_FORMAT_TEXT_MAX]) {
   const mfq_format_row *row = mfq_format_row_of(format);
-  if (row != NULL) {
+  if (row != NULL)
     (void)snprintf(text, MFQ_FORMAT_TEXT_MAX, "%s", row->name);
-  } else {
+  else
     mfq_format_write_generic(format, text);
-  }
 }
 
 mfq_status mfq_format_parse(const char *text, mfq_format *format) {
   static const char function[] = "mfq_format_parse";
-  if (text == NULL || format == NULL) {
+  if (text == NULL || format == NULL)
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s is NULL", text == NULL ? "text" : "format");
-  }
   mfq_sentence why;
   size_t at = 0;
-  if (!mfq_format_read(mfq_span_of(text), format, &at, &why)) {
+  if (!mfq_format_read(mfq_span_of(text), format, &at, &why))
     return mfq_fail(MFQ_ERROR_PARSE, function, "\"%.80s\", column %zu: %s", text, at + 1, why.text);
-  }
   return MFQ_OK;
 }
 
 mfq_status mfq_format_print(const mfq_format *format, char *text, size_t capacity) {
   static const char function[] = "mfq_format_print";
   mfq_status status = mfq_format_check(format, function, "format");
-  if (status != MFQ_OK) {
-    return status;
-  }
-  if (text == NULL) {
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "text is NULL");
-  }
+  if (status != MFQ_OK) return status;
+  if (text == NULL) return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "text is NULL");
   char written[MFQ_FORMAT_TEXT_MAX];
   mfq_format_write(format, written);
   size_t needed = strlen(written) + 1;

@@ -23,8 +23,8 @@ _Static_assert((int)MFQN_SPECIALS_NONE == (int)MFQ_SPECIALS_NONE && (int)MFQN_SP
 
 static void lower_minifloat(const mfq_scheme *scheme, mfqn_scheme *out) {
   const mfq_format *e = &scheme->element;
-  out->minifloat = mfqn_minifloat_make(e->is_signed, e->exp_bits, e->man_bits, e->bias, (int32_t)e->specials,
-                                       !scheme->no_saturate);
+  out->minifloat =
+      mfqn_minifloat_make(e->is_signed, e->exp_bits, e->man_bits, e->bias, (int32_t)e->specials, !scheme->no_saturate);
   const uint32_t code = out->minifloat.max_code, field = code >> e->man_bits;
   const uint32_t fraction = code & ((1u << e->man_bits) - 1u);
   const uint32_t man = field != 0 ? fraction | (1u << e->man_bits) : fraction;
@@ -38,13 +38,12 @@ static void lower_minifloat(const mfq_scheme *scheme, mfqn_scheme *out) {
   out->brevitas.highest = mfqn_float_of(highest);
   out->brevitas.lowest = e->is_signed ? -out->brevitas.highest : 0.0f;
   out->brevitas.beyond = !scheme->no_saturate || e->specials == MFQ_SPECIALS_NONE ? 0u
-                         : e->specials == MFQ_SPECIALS_IEEE                         ? MFQN_INF
-                                                                                    : MFQN_NAN;
+                         : e->specials == MFQ_SPECIALS_IEEE                       ? MFQN_INF
+                                                                                  : MFQN_NAN;
   if (highest == 0) /* beyond float32: log2 is minus infinity, and 2^-150 is 0 too */
     out->brevitas.threshold_exp2 = -150;
   else
-    out->brevitas.threshold_exp2 =
-        scheme->rule == MFQ_RULE_CEIL ? mfqn_log2_ceil(highest) : mfqn_log2_floor(highest);
+    out->brevitas.threshold_exp2 = scheme->rule == MFQ_RULE_CEIL ? mfqn_log2_ceil(highest) : mfqn_log2_floor(highest);
 }
 
 static void lower_integer(const mfq_scheme *scheme, mfqn_scheme *out) {
@@ -55,8 +54,8 @@ static void lower_integer(const mfq_scheme *scheme, mfqn_scheme *out) {
   out->range = mfqn_range_make((uint32_t)levels, -e->frac_bits);
   out->threshold = mfqn_float_of(mfqn_ldexp((uint32_t)levels, -e->frac_bits));
   if (scheme->arith != MFQ_ARITH_BREVITAS) return;
-  /* Brevitas divides by 2^(bits-1), by one less when narrow, or by the highest unsigned code; power-of-two scales by the
-   * power of two above it in every case. */
+  /* Brevitas divides by 2^(bits-1), by one less when narrow, or by the highest unsigned code; power-of-two scales by
+   * the power of two above it in every case. */
   const int32_t whole = 1 << (e->is_signed ? bits - 1 : bits);
   out->threshold = (float)(e->is_signed ? whole - e->narrow : out->integer.highest);
   out->brevitas.threshold_exp2 = e->man_bits;

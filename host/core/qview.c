@@ -41,9 +41,7 @@ static mfq_status layout_check(mfq_where where, const mfq_scheme *scheme, const 
 
 static mfq_status resolve_axis(mfq_where where, const mfq_scheme *scheme, int32_t rank, int32_t *axis) {
   *axis = -1;
-  if (scheme->granularity != MFQ_GRANULARITY_CHANNEL && scheme->granularity != MFQ_GRANULARITY_GROUP) {
-    return MFQ_OK;
-  }
+  if (scheme->granularity != MFQ_GRANULARITY_CHANNEL && scheme->granularity != MFQ_GRANULARITY_GROUP) return MFQ_OK;
   if (scheme->axis == MFQ_AXIS_AUTO) {
     *axis = scheme->granularity == MFQ_GRANULARITY_GROUP ? rank - 1 : 0;
     return MFQ_OK;
@@ -61,21 +59,17 @@ static mfq_status resolve_axis(mfq_where where, const mfq_scheme *scheme, int32_
 /* Size of the group along a logical axis; 1 where the axis is not grouped. */
 static int64_t unit_of_axis(const mfq_qtensor *q, int32_t scheme_axis, int32_t axis) {
   switch (q->scheme.granularity) {
-    case MFQ_GRANULARITY_GROUP:
-      return axis == scheme_axis ? q->scheme.group_size : 1;
+    case MFQ_GRANULARITY_GROUP: return axis == scheme_axis ? q->scheme.group_size : 1;
     case MFQ_GRANULARITY_BLOCK:
       return axis == q->rank - 1 ? q->scheme.block_cols : axis == q->rank - 2 ? q->scheme.block_rows : 1;
-    default:
-      return 1;
+    default: return 1;
   }
 }
 
 /* Logical axis at place `i` of the codes. */
 static int32_t code_axis(const mfq_qview *view, int32_t i) {
   int32_t axis = view->sizes.axis;
-  if (view->q.layout.codes == MFQ_CODES_LOGICAL || i < axis) {
-    return i;
-  }
+  if (view->q.layout.codes == MFQ_CODES_LOGICAL || i < axis) return i;
   return i == view->q.rank - 1 ? axis : i + 1;
 }
 
@@ -85,11 +79,10 @@ static void fill_scale_shape(mfq_qview *view) {
   sizes->scale_rank = q->scheme.granularity == MFQ_GRANULARITY_TENSOR ? 0 : q->rank;
   for (int32_t i = 0; i < sizes->scale_rank; i++) {
     int32_t axis = code_axis(view, i);
-    if (q->scheme.granularity == MFQ_GRANULARITY_CHANNEL) {
+    if (q->scheme.granularity == MFQ_GRANULARITY_CHANNEL)
       sizes->scale_shape[i] = axis == sizes->axis ? q->shape[axis] : 1;
-    } else {
+    else
       sizes->scale_shape[i] = mfq_ceil_div(q->shape[axis], unit_of_axis(q, sizes->axis, axis));
-    }
   }
   sizes->scale_count = mfq_shape_count(sizes->scale_rank, sizes->scale_shape);
 }
@@ -101,9 +94,8 @@ static int fill_padded_shape(mfq_qview *view) {
   for (int32_t i = 0; i < q->rank; i++) {
     int64_t *padded = &view->sizes.padded_shape[i];
     if (!mfq_checked_round_up(q->shape[i], unit_of_axis(q, view->sizes.axis, i), padded) ||
-        !mfq_checked_mul(bytes, *padded > 0 ? *padded : 1, &bytes)) {
+        !mfq_checked_mul(bytes, *padded > 0 ? *padded : 1, &bytes))
       return 0;
-    }
   }
   return 1;
 }
@@ -113,16 +105,13 @@ static int fill_code_bytes(mfq_qview *view) {
   const mfq_qtensor *q = &view->q;
   int64_t row_codes = q->shape[code_axis(view, q->rank - 1)];
   int64_t rows = 1;
-  for (int32_t i = 0; i + 1 < q->rank; i++) {
-    rows *= q->shape[code_axis(view, i)];
-  }
+  for (int32_t i = 0; i + 1 < q->rank; i++) rows *= q->shape[code_axis(view, i)];
   int64_t bits = q->layout.packing == MFQ_PACK_BYTE ? 8 : mfq_format_bits(&q->scheme.element);
   int64_t unit = q->layout.row_align > 0 ? (int64_t)q->layout.row_align * 8 : 1;
   int64_t row_bits = 0, all_bits = 0;
   if (!mfq_checked_mul(row_codes, bits, &row_bits) || !mfq_checked_round_up(row_bits, unit, &row_bits) ||
-      !mfq_checked_mul(row_bits, rows, &all_bits)) {
+      !mfq_checked_mul(row_bits, rows, &all_bits))
     return 0;
-  }
   view->sizes.row_bits = (size_t)row_bits;
   view->sizes.codes_bytes = (size_t)mfq_ceil_div(all_bits, 8);
   return 1;
@@ -142,9 +131,8 @@ static int fill_scale_bytes(mfq_qview *view) {
     int64_t groups = mfq_ceil_div(q->shape[sizes->axis], q->scheme.group_size);
     int64_t rows = 0, cols = 0;
     if (!mfq_checked_round_up(sizes->scale_count / groups, TILE_ROWS, &rows) ||
-        !mfq_checked_round_up(groups, TILE_COLS, &cols) || !mfq_checked_mul(rows, cols, &bytes)) {
+        !mfq_checked_round_up(groups, TILE_COLS, &cols) || !mfq_checked_mul(rows, cols, &bytes))
       return 0;
-    }
   }
   sizes->scales_bytes = (size_t)bytes;
   sizes->zero_points_bytes = q->scheme.zero_point ? (size_t)sizes->scale_count : 0;
@@ -153,28 +141,18 @@ static int fill_scale_bytes(mfq_qview *view) {
 }
 
 mfq_status mfq_qview_init(mfq_where where, const mfq_qtensor *q, mfq_qview *view) {
-  if (q == NULL) {
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function, "%s is NULL", where.argument);
-  }
+  if (q == NULL) return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function, "%s is NULL", where.argument);
   mfq_status status = mfq_scheme_verify(&q->scheme, where.function, where.argument);
-  if (status == MFQ_OK) {
-    status = layout_check(where, &q->scheme, &q->layout);
-  }
-  if (status == MFQ_OK) {
-    status = mfq_shape_check(where, q->rank, q->shape, (int64_t)sizeof(float));
-  }
-  if (status != MFQ_OK) {
-    return status;
-  }
+  if (status == MFQ_OK) status = layout_check(where, &q->scheme, &q->layout);
+  if (status == MFQ_OK) status = mfq_shape_check(where, q->rank, q->shape, (int64_t)sizeof(float));
+  if (status != MFQ_OK) return status;
   mfq_qview made = {.q = *q};
   if (q->rank == 0) {
     made.q.rank = 1;
     made.q.shape[0] = 1;
   }
   status = resolve_axis(where, &q->scheme, made.q.rank, &made.sizes.axis);
-  if (status != MFQ_OK) {
-    return status;
-  }
+  if (status != MFQ_OK) return status;
   fill_scale_shape(&made);
   if (!fill_padded_shape(&made) || !fill_code_bytes(&made) || !fill_scale_bytes(&made)) {
     return mfq_fail(MFQ_ERROR_SHAPE, where.function,

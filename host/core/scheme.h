@@ -27,8 +27,8 @@ typedef struct mfq_words {
   int count;
 } mfq_words;
 
-extern const mfq_words mfq_granularity_words, mfq_scale_words, mfq_rule_words, mfq_statistic_words,
-    mfq_rounding_words, mfq_arith_words;
+extern const mfq_words mfq_granularity_words, mfq_scale_words, mfq_rule_words, mfq_statistic_words, mfq_rounding_words,
+    mfq_arith_words;
 
 /* Enumerator of a word, or -1. */
 int mfq_words_find(const mfq_words *words, mfq_span word);

@@ -12,27 +12,18 @@ static const scheme_row scheme_rows[] = {
 
 enum { SCHEME_ROWS = sizeof scheme_rows / sizeof scheme_rows[0] };
 
-int32_t mfq_scheme_row_count(void) {
-  return SCHEME_ROWS;
-}
+int32_t mfq_scheme_row_count(void) { return SCHEME_ROWS; }
 
 int32_t mfq_scheme_row_named(mfq_span name, int32_t limit) {
-  for (int32_t i = 0; i < limit; i++) {
-    if (mfq_span_equal(name, scheme_rows[i].name)) {
-      return i;
-    }
-  }
+  for (int32_t i = 0; i < limit; i++)
+    if (mfq_span_equal(name, scheme_rows[i].name)) return i;
   return -1;
 }
 
-const char *mfq_scheme_row_text(int32_t index) {
-  return scheme_rows[index].text;
-}
+const char *mfq_scheme_row_text(int32_t index) { return scheme_rows[index].text; }
 
 const char *mfq_scheme_name(int32_t index, const char **about) {
   int is_row = index >= 0 && index < SCHEME_ROWS;
-  if (about != NULL) {
-    *about = is_row ? scheme_rows[index].about : NULL;
-  }
+  if (about != NULL) *about = is_row ? scheme_rows[index].about : NULL;
   return is_row ? scheme_rows[index].name : NULL;
 }

@@ -15,11 +15,11 @@ typedef int read_setting(mfq_scheme *scheme, int value, segment *part, mfq_sente
 typedef struct setting_word {
   const char *word;
   mfq_setting setting;
-  int value;              /* for `read` */
+  int value; /* for `read` */
   read_setting *read;
   int may_have_axis;
   int may_have_argument;
-  const char *needs;      /* the argument that must be there, described; NULL when it need not */
+  const char *needs; /* the argument that must be there, described; NULL when it need not */
 } setting_word;
 
 static int bad_at(segment *part, mfq_span place) {
@@ -28,15 +28,11 @@ static int bad_at(segment *part, mfq_span place) {
 }
 
 /* How many characters of a span a sentence quotes. */
-static int quoted(mfq_span span) {
-  return span.length < 40 ? (int)span.length : 40;
-}
+static int quoted(mfq_span span) { return span.length < 40 ? (int)span.length : 40; }
 
 static int read_axis(segment *part, int32_t *axis, mfq_sentence *why) {
   *axis = MFQ_AXIS_AUTO;
-  if (!part->has_axis) {
-    return 1;
-  }
+  if (!part->has_axis) return 1;
   int32_t value = 0;
   size_t used = mfq_span_integer(part->axis, 1, &value);
   if (used == 0 || used != part->axis.length || value < -MFQ_MAX_RANK || value >= MFQ_MAX_RANK) {
@@ -60,12 +56,8 @@ static int read_granularity(mfq_scheme *scheme, int value, segment *part, mfq_se
   mfq_scheme s = *scheme;
   s.granularity = (mfq_granularity)value;
   s.group_size = s.block_rows = s.block_cols = 0;
-  if (!read_axis(part, &s.axis, why)) {
-    return 0;
-  }
-  if (s.granularity == MFQ_GRANULARITY_GROUP && !read_size(part, part->argument, &s.group_size, why)) {
-    return 0;
-  }
+  if (!read_axis(part, &s.axis, why)) return 0;
+  if (s.granularity == MFQ_GRANULARITY_GROUP && !read_size(part, part->argument, &s.group_size, why)) return 0;
   if (s.granularity == MFQ_GRANULARITY_BLOCK) {
     size_t cross = mfq_span_find(part->argument, 'x');
     if (cross == part->argument.length) {
@@ -74,9 +66,8 @@ static int read_granularity(mfq_scheme *scheme, int value, segment *part, mfq_se
     }
     mfq_span rows = {part->argument.text, cross};
     if (!read_size(part, rows, &s.block_rows, why) ||
-        !read_size(part, mfq_span_from(part->argument, cross + 1), &s.block_cols, why)) {
+        !read_size(part, mfq_span_from(part->argument, cross + 1), &s.block_cols, why))
       return 0;
-    }
   }
   *scheme = s;
   return 1;
@@ -85,15 +76,10 @@ static int read_granularity(mfq_scheme *scheme, int value, segment *part, mfq_se
 /* Reads the argument as a word of an enumeration; -1 when it is not one. */
 static int read_word(const mfq_words *words, segment *part, mfq_sentence *why) {
   int value = mfq_words_find(words, part->argument);
-  if (value >= 0) {
-    return value;
-  }
+  if (value >= 0) return value;
   mfq_nearest nearest = mfq_nearest_start(part->argument);
-  for (int i = 0; i < words->count; i++) {
-    mfq_nearest_offer(&nearest, words->words[i]);
-  }
-  mfq_sentence_set(why, "\"%.*s\" is not a %s; allowed are ", quoted(part->argument), part->argument.text,
-                   words->what);
+  for (int i = 0; i < words->count; i++) mfq_nearest_offer(&nearest, words->words[i]);
+  mfq_sentence_set(why, "\"%.*s\" is not a %s; allowed are ", quoted(part->argument), part->argument.text, words->what);
   mfq_words_list(words, why);
   mfq_nearest_add(&nearest, why);
   bad_at(part, part->argument);
@@ -104,9 +90,7 @@ static int read_scale(mfq_scheme *scheme, int value, segment *part, mfq_sentence
   int rule = (int)mfq_scale_default_rule((mfq_scale_format)value);
   if (part->has_argument) {
     rule = read_word(&mfq_rule_words, part, why);
-    if (rule < 0) {
-      return 0;
-    }
+    if (rule < 0) return 0;
   }
   scheme->scale = (mfq_scale_format)value;
   scheme->rule = (mfq_scale_rule)rule;
@@ -146,9 +130,7 @@ static int read_zero_point(mfq_scheme *scheme, int value, segment *part, mfq_sen
 
 static int read_min(mfq_scheme *scheme, int value, segment *part, mfq_sentence *why) {
   (void)value;
-  if (mfq_span_float(part->argument, &scheme->statistic_min)) {
-    return 1;
-  }
+  if (mfq_span_float(part->argument, &scheme->statistic_min)) return 1;
   mfq_sentence_set(why, "a decimal number is needed here, such as min:1e-10");
   return bad_at(part, part->argument);
 }
@@ -212,15 +194,12 @@ static int read_setting_word(const setting_word *row, mfq_scheme *scheme, segmen
 
 static void explain_unknown(mfq_span word, mfq_sentence *why) {
   mfq_nearest nearest = mfq_nearest_start(word);
-  for (int i = 0; i < SETTING_WORDS; i++) {
-    mfq_nearest_offer(&nearest, setting_words[i].word);
-  }
-  for (int32_t i = 0; mfq_format_row_at(i) != NULL; i++) {
-    mfq_nearest_offer(&nearest, mfq_format_row_at(i)->name);
-  }
-  mfq_sentence_set(why, "\"%.*s\" is not a setting; allowed are an element format, tensor, channel[@axis], "
-                        "group:size[@axis], block:rows x cols, none, f32, bf16, f16, ue8m0, ue4m3 (each with :rule), "
-                        "round:, sat, nosat, zp, nozp, stat:, min:, arith:",
+  for (int i = 0; i < SETTING_WORDS; i++) mfq_nearest_offer(&nearest, setting_words[i].word);
+  for (int32_t i = 0; mfq_format_row_at(i) != NULL; i++) mfq_nearest_offer(&nearest, mfq_format_row_at(i)->name);
+  mfq_sentence_set(why,
+                   "\"%.*s\" is not a setting; allowed are an element format, tensor, channel[@axis], "
+                   "group:size[@axis], block:rows x cols, none, f32, bf16, f16, ue8m0, ue4m3 (each with :rule), "
+                   "round:, sat, nosat, zp, nozp, stat:, min:, arith:",
                    quoted(word), word.text);
   mfq_nearest_add(&nearest, why);
 }
@@ -234,9 +213,7 @@ static int read_segment(segment *part, mfq_scheme *scheme, mfq_setting *setting,
     }
   }
   *setting = MFQ_SETTING_ELEMENT;
-  if (mfq_format_looks_like(part->all)) {
-    return mfq_format_read(part->all, &scheme->element, &part->bad, why);
-  }
+  if (mfq_format_looks_like(part->all)) return mfq_format_read(part->all, &scheme->element, &part->bad, why);
   if (mfq_scheme_row_named(part->all, mfq_scheme_row_count()) >= 0) {
     mfq_sentence_set(why, "the name of a scheme goes first, before all settings");
     return 0;
@@ -259,17 +236,14 @@ static int read_first(mfq_span word, int32_t rows, mfq_scheme *scheme, size_t *a
       return 1;
     }
   } else {
-    mfq_sentence_set(why, "\"%.*s\" is neither a scheme's name nor an element format such as int8; "
-                          "one of the two goes first",
+    mfq_sentence_set(why,
+                     "\"%.*s\" is neither a scheme's name nor an element format such as int8; "
+                     "one of the two goes first",
                      quoted(word), word.text);
   }
   mfq_nearest nearest = mfq_nearest_start(word);
-  for (int32_t i = 0; i < rows; i++) {
-    mfq_nearest_offer(&nearest, mfq_scheme_name(i, NULL));
-  }
-  for (int32_t i = 0; mfq_format_row_at(i) != NULL; i++) {
-    mfq_nearest_offer(&nearest, mfq_format_row_at(i)->name);
-  }
+  for (int32_t i = 0; i < rows; i++) mfq_nearest_offer(&nearest, mfq_scheme_name(i, NULL));
+  for (int32_t i = 0; mfq_format_row_at(i) != NULL; i++) mfq_nearest_offer(&nearest, mfq_format_row_at(i)->name);
   mfq_nearest_add(&nearest, why);
   return 0;
 }
@@ -279,9 +253,7 @@ int mfq_scheme_read(mfq_span text, int32_t rows, mfq_scheme *scheme, size_t *at,
   mfq_scheme s = {0};
   size_t start = mfq_span_find(text, '/');
   *at = 0;
-  if (!read_first((mfq_span){text.text, start}, rows, &s, at, why)) {
-    return 0;
-  }
+  if (!read_first((mfq_span){text.text, start}, rows, &s, at, why)) return 0;
   while (start < text.length) {
     start++;
     mfq_span rest = mfq_span_from(text, start);
@@ -312,13 +284,11 @@ int mfq_scheme_read_row(int32_t index, mfq_scheme *scheme) {
 
 mfq_status mfq_scheme_parse(const char *text, mfq_scheme *scheme) {
   static const char function[] = "mfq_scheme_parse";
-  if (text == NULL || scheme == NULL) {
+  if (text == NULL || scheme == NULL)
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s is NULL", text == NULL ? "text" : "scheme");
-  }
   size_t at = 0;
   mfq_sentence why;
-  if (!mfq_scheme_read(mfq_span_of(text), mfq_scheme_row_count(), scheme, &at, &why)) {
+  if (!mfq_scheme_read(mfq_span_of(text), mfq_scheme_row_count(), scheme, &at, &why))
     return mfq_fail(MFQ_ERROR_PARSE, function, "\"%.160s\", column %zu: %s", text, at + 1, why.text);
-  }
   return MFQ_OK;
 }

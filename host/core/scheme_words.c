@@ -17,18 +17,13 @@ const mfq_words mfq_rounding_words = {"rounding", roundings, WORD_COUNT(rounding
 const mfq_words mfq_arith_words = {"arithmetic", ariths, WORD_COUNT(ariths)};
 
 int mfq_words_find(const mfq_words *words, mfq_span word) {
-  for (int i = 0; i < words->count; i++) {
-    if (mfq_span_equal(word, words->words[i])) {
-      return i;
-    }
-  }
+  for (int i = 0; i < words->count; i++)
+    if (mfq_span_equal(word, words->words[i])) return i;
   return -1;
 }
 
 void mfq_words_list(const mfq_words *words, mfq_sentence *sentence) {
-  for (int i = 0; i < words->count; i++) {
-    mfq_sentence_add(sentence, "%s%s", i == 0 ? "" : ", ", words->words[i]);
-  }
+  for (int i = 0; i < words->count; i++) mfq_sentence_add(sentence, "%s%s", i == 0 ? "" : ", ", words->words[i]);
 }
 
 mfq_nearest mfq_nearest_start(mfq_span word) {
@@ -45,7 +40,5 @@ void mfq_nearest_offer(mfq_nearest *nearest, const char *candidate) {
 }
 
 void mfq_nearest_add(const mfq_nearest *nearest, mfq_sentence *sentence) {
-  if (nearest->found != NULL) {
-    mfq_sentence_add(sentence, "; did you mean \"%s\"?", nearest->found);
-  }
+  if (nearest->found != NULL) mfq_sentence_add(sentence, "; did you mean \"%s\"?", nearest->found);
 }

@@ -5,17 +5,11 @@
 
 #include "error.h"
 
-int mfq_checked_mul(int64_t a, int64_t b, int64_t *product) {
-  return !__builtin_mul_overflow(a, b, product);
-}
+int mfq_checked_mul(int64_t a, int64_t b, int64_t *product) { return !__builtin_mul_overflow(a, b, product); }
 
-int mfq_checked_add(int64_t a, int64_t b, int64_t *sum) {
-  return !__builtin_add_overflow(a, b, sum);
-}
+int mfq_checked_add(int64_t a, int64_t b, int64_t *sum) { return !__builtin_add_overflow(a, b, sum); }
 
-int64_t mfq_ceil_div(int64_t value, int64_t unit) {
-  return value / unit + (value % unit != 0);
-}
+int64_t mfq_ceil_div(int64_t value, int64_t unit) { return value / unit + (value % unit != 0); }
 
 int mfq_checked_round_up(int64_t value, int64_t unit, int64_t *rounded) {
   return mfq_checked_mul(mfq_ceil_div(value, unit), unit, rounded);
@@ -23,9 +17,7 @@ int mfq_checked_round_up(int64_t value, int64_t unit, int64_t *rounded) {
 
 int64_t mfq_shape_count(int32_t rank, const int64_t *shape) {
   int64_t count = 1;
-  for (int32_t i = 0; i < rank; i++) {
-    count *= shape[i];
-  }
+  for (int32_t i = 0; i < rank; i++) count *= shape[i];
   return count;
 }
 
@@ -34,8 +26,8 @@ mfq_shape_text mfq_shape_write(int32_t rank, const int64_t *shape) {
   size_t used = 0;
   text.text[used++] = '[';
   for (int32_t i = 0; i < rank && i < MFQ_MAX_RANK; i++) {
-    used += (size_t)snprintf(text.text + used, sizeof text.text - used, "%s%lld", i == 0 ? "" : ", ",
-                             (long long)shape[i]);
+    used +=
+        (size_t)snprintf(text.text + used, sizeof text.text - used, "%s%lld", i == 0 ? "" : ", ", (long long)shape[i]);
   }
   (void)snprintf(text.text + used, sizeof text.text - used, "]");
   return text;

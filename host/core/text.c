@@ -10,13 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-mfq_span mfq_span_of(const char *text) {
-  return (mfq_span){text, strlen(text)};
-}
+mfq_span mfq_span_of(const char *text) { return (mfq_span){text, strlen(text)}; }
 
-mfq_span mfq_span_from(mfq_span span, size_t start) {
-  return (mfq_span){span.text + start, span.length - start};
-}
+mfq_span mfq_span_from(mfq_span span, size_t start) { return (mfq_span){span.text + start, span.length - start}; }
 
 int mfq_span_equal(mfq_span span, const char *word) {
   return strlen(word) == span.length && memcmp(span.text, word, span.length) == 0;
@@ -29,9 +25,7 @@ int mfq_span_starts(mfq_span span, const char *prefix) {
 
 size_t mfq_span_find(mfq_span span, char wanted) {
   size_t i = 0;
-  while (i < span.length && span.text[i] != wanted) {
-    i++;
-  }
+  while (i < span.length && span.text[i] != wanted) i++;
   return i;
 }
 
@@ -46,13 +40,9 @@ size_t mfq_span_integer(mfq_span span, int is_signed, int32_t *value) {
   int64_t sum = 0;
   for (; i < span.length && span.text[i] >= '0' && span.text[i] <= '9'; i++) {
     sum = sum * 10 + (span.text[i] - '0');
-    if (sum > INT32_MAX) {
-      return 0;
-    }
+    if (sum > INT32_MAX) return 0;
   }
-  if (i == first) {
-    return 0;
-  }
+  if (i == first) return 0;
   *value = (int32_t)(negative ? -sum : sum);
   return i;
 }
@@ -72,14 +62,11 @@ static void leave_c_locale(locale_t c_locale, locale_t previous) {
 
 int mfq_span_float(mfq_span span, float *value) {
   char text[64];
-  if (span.length == 0 || span.length >= sizeof text) {
-    return 0;
-  }
+  if (span.length == 0 || span.length >= sizeof text) return 0;
   memcpy(text, span.text, span.length);
   text[span.length] = '\0';
-  if (strspn(text, "0123456789.eE+-") != span.length) {
+  if (strspn(text, "0123456789.eE+-") != span.length)
     return 0; /* strtof would also read "inf", "nan" and hexadecimal */
-  }
   int saved_errno = errno;
   locale_t c_locale;
   locale_t previous = enter_c_locale(&c_locale);
@@ -87,9 +74,7 @@ int mfq_span_float(mfq_span span, float *value) {
   float read = strtof(text, &end);
   leave_c_locale(c_locale, previous);
   errno = saved_errno;
-  if (end == text || *end != '\0') {
-    return 0;
-  }
+  if (end == text || *end != '\0') return 0;
   *value = read;
   return 1;
 }
@@ -104,13 +89,9 @@ void mfq_float_write(float value, char *text, size_t capacity) {
 int mfq_word_distance(mfq_span word, const char *other) {
   enum { WORD_MAX = 63 };
   size_t length = strlen(other);
-  if (word.length > WORD_MAX || length > WORD_MAX) {
-    return INT_MAX;
-  }
+  if (word.length > WORD_MAX || length > WORD_MAX) return INT_MAX;
   int row[WORD_MAX + 1];
-  for (size_t j = 0; j <= length; j++) {
-    row[j] = (int)j;
-  }
+  for (size_t j = 0; j <= length; j++) row[j] = (int)j;
   for (size_t i = 0; i < word.length; i++) {
     int diagonal = row[0];
     row[0] = (int)i + 1;
@@ -129,9 +110,7 @@ int mfq_word_distance(mfq_span word, const char *other) {
 static void append(mfq_sentence *sentence, size_t used, const char *format, va_list arguments) {
   size_t room = sizeof sentence->text - used;
   int wanted = vsnprintf(sentence->text + used, room, format, arguments);
-  if (wanted >= 0 && (size_t)wanted >= room) {
-    memcpy(sentence->text + sizeof sentence->text - 4, "...", 4);
-  }
+  if (wanted >= 0 && (size_t)wanted >= room) memcpy(sentence->text + sizeof sentence->text - 4, "...", 4);
 }
 
 void mfq_sentence_set(mfq_sentence *sentence, const char *format, ...) {

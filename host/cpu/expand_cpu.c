@@ -39,8 +39,7 @@ static void expand_elements(const mfq_qview *view, const mfqn_scheme *s, mfq_exp
     const mfq_walk_row at = mfq_walk_at(&walk, r);
     for (int64_t j = 0; j < walk.length; ++j) {
       const int64_t index = at.scale + j / walk.scale_run[last] * walk.scale_stride[last];
-      mfq_element_store(dst->data, dst->dtype, at.offset + j * walk.offset_stride[last],
-                        part_at(view, s, part, index));
+      mfq_element_store(dst->data, dst->dtype, at.offset + j * walk.offset_stride[last], part_at(view, s, part, index));
     }
   }
 }

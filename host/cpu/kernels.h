@@ -1,7 +1,7 @@
 /* host/cpu/kernels.h: the inner loops, compiled once for each instruction set (kernels/cast_kernels.c).
  *
- * They are the functions of num/ in loops without branches, on plain arrays that fit the first-level cache; strides, layouts,
- * threads and rare groups are the callers' business. */
+ * They are the functions of num/ in loops without branches, on plain arrays that fit the first-level cache; strides,
+ * layouts, threads and rare groups are the callers' business. */
 #ifndef MFQ_HOST_CPU_KERNELS_H
 #define MFQ_HOST_CPU_KERNELS_H
 

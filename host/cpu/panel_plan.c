@@ -6,7 +6,13 @@
 #include "scale_slots.h"
 #include "walk.h"
 
-enum { BLOCK_BYTES = 1 << 16, TURN_BYTES = 1 << 14, CHANNEL_ROWS = 64, STREAM_BYTES = 8 << 20, SHARE_ELEMENTS = 1 << 16 };
+enum {
+  BLOCK_BYTES = 1 << 16,
+  TURN_BYTES = 1 << 14,
+  CHANNEL_ROWS = 64,
+  STREAM_BYTES = 8 << 20,
+  SHARE_ELEMENTS = 1 << 16
+};
 
 static int64_t gcd(int64_t a, int64_t b) { return b == 0 ? a : gcd(b, a % b); }
 static int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
@@ -81,8 +87,7 @@ static int make_grid(mfq_panels *p, int by_rows) {
       axis_alone(p->tensor, rank - 1, &p->size[2], &p->stride[2]);
       axis_alone(p->tensor, rank - 2, &p->size[1], &p->stride[1]);
       return collapse_to(p->tensor, 0, rank - 2, 1, p->size, p->stride);
-    default:
-      return axis == rank - 1 ? grid_of_rows(p, rank) : grid_around(p, axis, rank, whole_axes);
+    default: return axis == rank - 1 ? grid_of_rows(p, rank) : grid_around(p, axis, rank, whole_axes);
   }
 }
 
@@ -173,12 +178,11 @@ int mfq_panels_accept(const mfq_scheme *scheme, int encode) {
   if (scheme->arith != MFQ_ARITH_BREVITAS) return 1;
   /* For ties to even Brevitas' steps give the codes that ours give, where nothing overflows on the way. */
   return scheme->rounding == MFQ_ROUND_EVEN && scheme->scale != MFQ_SCALE_NONE && scheme->rule != MFQ_RULE_GIVEN &&
-         !scheme->no_saturate &&
-         (is_integer || e->man_bits >= 1);
+         !scheme->no_saturate && (is_integer || e->man_bits >= 1);
 }
 
-int mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const mfq_qview *view, int encode, int by_rows,
-                    mfq_panels *p) {
+int mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const mfq_qview *view, int encode,
+                    int by_rows, mfq_panels *p) {
   memset(p, 0, sizeof *p);
   p->kernels = mfq_cpu_kernels(context);
   p->view = view;
@@ -188,14 +192,14 @@ int mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const 
   if (!p->kernels || !mfq_panels_accept(&view->q.scheme, encode) || view->sizes.codes_bytes == 0) return 0;
   mfq_lower(&view->q.scheme, &p->scheme);
   if (!make_grid(p, by_rows)) return 0;
-  const int rows_of_groups = view->q.scheme.granularity == MFQ_GRANULARITY_GROUP &&
-                             view->sizes.axis == view->q.rank - 1;
+  const int rows_of_groups =
+      view->q.scheme.granularity == MFQ_GRANULARITY_GROUP && view->sizes.axis == view->q.rank - 1;
   if (rows_of_groups && !by_rows) merge_rows(p);
   if (!shape_panels(p) || !place_codes(p)) return 0;
   p->row_blocks = (p->size[1] + p->rows - 1) / p->rows;
   p->col_blocks = (p->size[2] + p->cols - 1) / p->cols;
-  p->count = p->bundle ? (p->size[0] * p->size[1] + p->bundle - 1) / p->bundle
-                       : p->size[0] * p->row_blocks * p->col_blocks;
+  p->count =
+      p->bundle ? (p->size[0] * p->size[1] + p->bundle - 1) / p->bundle : p->size[0] * p->row_blocks * p->col_blocks;
   const int64_t elements = p->size[0] * p->size[1] * p->size[2];
   p->threads = elements < SHARE_ELEMENTS ? 1 : (int)context->threads;
   p->stream = !encode && elements * (int64_t)mfq_dtype_bytes(tensor->dtype) > STREAM_BYTES;

@@ -118,7 +118,8 @@ static void encode_row(const mfq_panels *p, const mfq_lanes *lanes, const uint32
   for (int64_t i = 0; i < count; ++i) {
     if (!lanes->rare[span.first + i]) continue;
     const mfqn_group g = group_of_lane(p, lanes, span.first + i);
-    for (int64_t j = i * width; j < (i + 1) * width && j < n; ++j) codes[j] = (uint8_t)mfqn_encode(&p->scheme, &g, x[j], 0);
+    for (int64_t j = i * width; j < (i + 1) * width && j < n; ++j)
+      codes[j] = (uint8_t)mfqn_encode(&p->scheme, &g, x[j], 0);
   }
 }
 
@@ -163,8 +164,7 @@ static void encode_transposed(const mfq_panels *p, const mfq_panel *a, mfq_panel
   p->kernels->transpose(turned, codes, a->rows, a->cols);
   const int64_t row = a->outer * p->size[2] + a->col0, bits = a->rows * p->code_bits;
   if (bits % 8 != 0 || a->row0 + a->rows == p->size[1]) {
-    for (int64_t c = 0; c < a->cols; ++c)
-      put_codes(p, row + c, a->row0, p->size[1], turned + c * a->rows, a->rows);
+    for (int64_t c = 0; c < a->cols; ++c) put_codes(p, row + c, a->row0, p->size[1], turned + c * a->rows, a->rows);
     return;
   }
   p->kernels->pack(codes, turned, a->rows * a->cols, p->code_bits);

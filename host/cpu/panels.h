@@ -1,7 +1,9 @@
-/* host/cpu/panels.h: a cast cut into panels: rectangles of at most a chunk of columns whose scales need no other panel's.
+/* host/cpu/panels.h: a cast cut into panels: rectangles of at most a chunk of columns whose scales need no other
+ * panel's.
  *
- * A tensor collapses to a grid of outer x middle x inner elements around the scheme's axis; neighbouring axes with fitting
- * strides become one. Panels of a grid are independent, so threads take them in any order and write the same bytes. */
+ * A tensor collapses to a grid of outer x middle x inner elements around the scheme's axis; neighbouring axes with
+ * fitting strides become one. Panels of a grid are independent, so threads take them in any order and write the same
+ * bytes. */
 #ifndef MFQ_HOST_CPU_PANELS_H
 #define MFQ_HOST_CPU_PANELS_H
 
@@ -32,21 +34,21 @@ typedef struct mfq_panels {
   int64_t run;       /* inner indices that share a scale; 0: every column has its own */
   int64_t row_blocks, col_blocks, count;
   int32_t code_bits;
-  int64_t row_bits;  /* from one row of codes of the grid to the next */
-  int shared;        /* scales belong to several panels: measure all of them first */
-  int transposed;    /* codes are stored with the grid's middle axis last */
-  int whole_rows;    /* rows of codes may start inside a byte: a panel is packed as one run of whole rows */
-  int bundle;        /* likewise, for panels of one row: 8 rows are packed together; 0: no */
-  int stream;        /* results are too large for the caches: write past them */
-  int threads;       /* 1 for tensors too small to share */
+  int64_t row_bits; /* from one row of codes of the grid to the next */
+  int shared;       /* scales belong to several panels: measure all of them first */
+  int transposed;   /* codes are stored with the grid's middle axis last */
+  int whole_rows;   /* rows of codes may start inside a byte: a panel is packed as one run of whole rows */
+  int bundle;       /* likewise, for panels of one row: 8 rows are packed together; 0: no */
+  int stream;       /* results are too large for the caches: write past them */
+  int threads;      /* 1 for tensors too small to share */
   float tensor_scale;
 } mfq_panels;
 
 /* One panel, with its place. In a bundle, a piece of a row. */
 typedef struct mfq_panel {
   int64_t outer, row0, rows, col0, cols;
-  int64_t lanes;               /* scales it touches */
-  int64_t scale0, scale_step;  /* their indices */
+  int64_t lanes;              /* scales it touches */
+  int64_t scale0, scale_step; /* their indices */
 } mfq_panel;
 
 /* Memory of one thread. */
@@ -59,10 +61,10 @@ typedef struct mfq_panel_scratch {
   uint8_t *block; /* codes as bytes, for panels that are not packed row by row */
 } mfq_panel_scratch;
 
-/* Plans the panels of a quantization (`encode` 1) or dequantization. Returns 0 when this cast needs the reference path. With
- * `by_rows` 1 no panel crosses a row of the tensor's last axis. */
-int mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const mfq_qview *view, int encode, int by_rows,
-                    mfq_panels *panels);
+/* Plans the panels of a quantization (`encode` 1) or dequantization. Returns 0 when this cast needs the reference
+ * path. With `by_rows` 1 no panel crosses a row of the tensor's last axis. */
+int mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const mfq_qview *view, int encode,
+                    int by_rows, mfq_panels *panels);
 
 /* Whether a scheme ever takes the fast path, whatever the shape. */
 int mfq_panels_accept(const mfq_scheme *scheme, int encode);

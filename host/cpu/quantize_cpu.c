@@ -111,8 +111,8 @@ static int is_local(const mfq_panels *p) { return !p->shared && p->scheme.scale 
 
 /* Whether the rows of a panel of `col` are whole panels of `row` of the same grid. */
 static int can_pair(const mfq_panels *row, const mfq_panels *col) {
-  return is_local(row) && is_local(col) && !row->bundle && row->rows == 1 && col->rows > 1 && row->size[0] == 1 && col->size[0] == 1 &&
-         row->size[1] == col->size[1] && row->size[2] == col->size[2];
+  return is_local(row) && is_local(col) && !row->bundle && row->rows == 1 && col->rows > 1 && row->size[0] == 1 &&
+         col->size[0] == 1 && row->size[1] == col->size[1] && row->size[2] == col->size[2];
 }
 
 static mfq_status quantize_pair(mfq_context *context, mfq_panels *row, mfq_panels *col) {

@@ -1,7 +1,8 @@
-/* host/cpu/quantize_ref.c: quantize and dequantize one element at a time: the oracle of the fast paths and their fallback.
+/* host/cpu/quantize_ref.c: quantize and dequantize one element at a time: the oracle of the fast paths and their
+ * fallback.
  *
- * Two passes: the statistic of every scale over all elements, then every code. Nothing here depends on granularity, order or
- * strides; mfq_walk knows them. */
+ * Two passes: the statistic of every scale over all elements, then every code. Nothing here depends on granularity,
+ *   order or strides; mfq_walk knows them. */
 #include <string.h>
 
 #include <mfq/num/random.h>
@@ -45,8 +46,8 @@ static void make_scales(const mfq_qview *view, const mfqn_scheme *s, mfqn_statis
   }
 }
 
-static void make_codes(const mfq_context *context, const mfq_tensor *src, const mfq_qview *view,
-                       const mfqn_scheme *s, const mfq_walk *walk) {
+static void make_codes(const mfq_context *context, const mfq_tensor *src, const mfq_qview *view, const mfqn_scheme *s,
+                       const mfq_walk *walk) {
   const int32_t last = walk->rank - 1;
   const int64_t run = walk->scale_run[last], scale_step = walk->scale_stride[last];
   memset(view->q.codes, 0, view->sizes.codes_bytes);

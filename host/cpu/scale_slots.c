@@ -91,8 +91,7 @@ int32_t mfq_zero_point_get(const mfq_qview *view, const mfqn_scheme *s, int64_t 
 }
 
 void mfq_zero_point_put(const mfq_qview *view, const mfqn_scheme *s, int64_t index, int32_t zero_point) {
-  if (s->has_zero_point)
-    ((uint8_t *)view->q.zero_points)[index] = (uint8_t)mfqn_integer_code(zero_point, &s->integer);
+  if (s->has_zero_point) ((uint8_t *)view->q.zero_points)[index] = (uint8_t)mfqn_integer_code(zero_point, &s->integer);
 }
 
 float mfq_tensor_scale_get(const mfq_qview *view) {

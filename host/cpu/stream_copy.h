@@ -23,7 +23,8 @@ static inline void mfq_stream_copy(void *dst, const void *src, size_t bytes) {
     bytes -= head;
     for (; bytes >= 64; bytes -= 64, to += 64, from += 64)
       for (int k = 0; k < 4; ++k)
-        _mm_stream_si128((__m128i *)(void *)(to + 16 * k), _mm_loadu_si128((const __m128i *)(const void *)(from + 16 * k)));
+        _mm_stream_si128((__m128i *)(void *)(to + 16 * k),
+                         _mm_loadu_si128((const __m128i *)(const void *)(from + 16 * k)));
   }
 #endif
   memcpy(to, from, bytes);

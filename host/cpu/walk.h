@@ -4,8 +4,8 @@
 
 #include "../core/backend.h"
 
-/* A row is a run along the last axis in code order; element j of it is at `offset + j * offset_step` in the tensor, has the
- * row-major index `logical + j * logical_step`, and the scale `scale + j / run * scale_step`. */
+/* A row is a run along the last axis in code order; element j of it is at `offset + j * offset_step` in the tensor,
+ * has the row-major index `logical + j * logical_step`, and the scale `scale + j / run * scale_step`. */
 typedef struct mfq_walk {
   int32_t rank;
   int64_t rows, length;

@@ -64,9 +64,8 @@ static mfq_status parse_entry(const mfq_catalog *catalog, mfq_catalog_entry *e, 
                   "metadata mfq_quantized: its entry must have scheme, shape and dtype, and nothing else");
   }
   e->dtype = mfq_file_dtype_find(json_string_value(dtype));
-  if (mfq_dtype_from_file_dtype(e->dtype) == 0) {
+  if (mfq_dtype_from_file_dtype(e->dtype) == 0)
     return refuse(MFQ_ERROR_CORRUPT_FILE, catalog, e->name, "metadata mfq_quantized: dtype must be F32, BF16 or F16");
-  }
   mfq_status status = parse_shape(catalog, e, json_object_get(object, "shape"));
   if (status != MFQ_OK) return status;
   mfq_scheme parsed;
@@ -98,9 +97,8 @@ static mfq_status claim_part(mfq_catalog *catalog, mfq_catalog_entry *e, mfq_par
   free(name);
   const char *suffix = mfq_part_suffixes[part];
   mfq_file_tensor tensor;
-  if (index < 0 || mfq_reader_tensor(catalog->reader, index, &tensor) != MFQ_OK) {
+  if (index < 0 || mfq_reader_tensor(catalog->reader, index, &tensor) != MFQ_OK)
     return refuse(MFQ_ERROR_CORRUPT_FILE, catalog, e->name, "its part '%s%s' is not in the file", e->name, suffix);
-  }
   if (catalog->owners[index] >= 0) {
     return refuse(MFQ_ERROR_CORRUPT_FILE, catalog, e->name, "its part '%s%s' belongs to another tensor too", e->name,
                   suffix);
@@ -135,9 +133,8 @@ static mfq_status add_quantized(mfq_catalog *catalog, const char *name, const js
   mfq_status status = parse_entry(catalog, e, object);
   if (status != MFQ_OK) return status;
   mfq_part_spec specs[MFQ_PART_COUNT];
-  if (mfq_parts_describe(&e->q, &e->sizes, specs) != MFQ_OK) {
+  if (mfq_parts_describe(&e->q, &e->sizes, specs) != MFQ_OK)
     return refuse(MFQ_ERROR_CORRUPT_FILE, catalog, e->name, "metadata mfq_quantized: %s", mfq_last_error());
-  }
   for (int part = 0; part < MFQ_PART_COUNT; part++) {
     e->parts[part] = -1;
     if (specs[part].is_present) status = claim_part(catalog, e, (mfq_part)part, &specs[part]);
@@ -193,16 +190,14 @@ static void sort_entries(mfq_catalog *catalog) {
   for (int64_t i = 0; i < catalog->count; i++) {
     mfq_catalog_entry *e = &catalog->entries[i];
     if (e->is_quantized) e->shape = e->q.shape; /* entries do not move any more */
-    for (int part = 0; part < MFQ_PART_COUNT; part++) {
+    for (int part = 0; part < MFQ_PART_COUNT; part++)
       if (e->parts[part] >= 0) catalog->owners[e->parts[part]] = i;
-    }
   }
 }
 
 mfq_status mfq_catalog_create(const mfq_reader *reader, mfq_catalog **out) {
-  if (reader == NULL || out == NULL) {
+  if (reader == NULL || out == NULL)
     return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s is NULL", reader == NULL ? "reader" : "catalog");
-  }
   *out = NULL;
   size_t count = (size_t)mfq_reader_tensor_count(reader);
   mfq_catalog *catalog = calloc(1, sizeof *catalog);
@@ -211,8 +206,7 @@ mfq_status mfq_catalog_create(const mfq_reader *reader, mfq_catalog **out) {
   catalog->entries = calloc(count + 1, sizeof *catalog->entries);
   catalog->owners = calloc(count + 1, sizeof *catalog->owners);
   mfq_status status = catalog->entries == NULL || catalog->owners == NULL ? no_memory(catalog) : MFQ_OK;
-  for (size_t i = 0; status == MFQ_OK && i < count; i++)
-    catalog->owners[i] = -1;
+  for (size_t i = 0; status == MFQ_OK && i < count; i++) catalog->owners[i] = -1;
   if (status == MFQ_OK) status = add_all_quantized(catalog);
   if (status == MFQ_OK) status = add_plain(catalog);
   if (status != MFQ_OK) {
@@ -231,9 +225,7 @@ void mfq_catalog_destroy(mfq_catalog *catalog) {
   free(catalog);
 }
 
-int64_t mfq_catalog_count(const mfq_catalog *catalog) {
-  return catalog == NULL ? 0 : catalog->count;
-}
+int64_t mfq_catalog_count(const mfq_catalog *catalog) { return catalog == NULL ? 0 : catalog->count; }
 
 const mfq_catalog_entry *mfq_catalog_get(const mfq_catalog *catalog, int64_t index) {
   return catalog == NULL || index < 0 || index >= catalog->count ? NULL : &catalog->entries[index];

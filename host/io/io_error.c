@@ -11,15 +11,12 @@ enum { SENTENCE_BYTES = 2560 };
 
 static _Thread_local char last_sentence[SENTENCE_BYTES];
 
-const char *mfq_io_last_error(void) {
-  return last_sentence;
-}
+const char *mfq_io_last_error(void) { return last_sentence; }
 
 /* Ends `text`, which was cut at `capacity`, with "..." and without half a UTF-8 sequence. */
 static void mark_cut(char *text, size_t capacity) {
   size_t end = capacity - 4;
-  while (end > 0 && ((unsigned char)text[end] & 0xc0) == 0x80)
-    end--;
+  while (end > 0 && ((unsigned char)text[end] & 0xc0) == 0x80) end--;
   memcpy(text + end, "...", 4);
 }
 

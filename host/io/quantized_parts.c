@@ -73,11 +73,9 @@ mfq_status mfq_parts_describe(const mfq_qtensor *q, mfq_qtensor_sizes *sizes, mf
   if (status != MFQ_OK) return status;
   memset(specs, 0, MFQ_PART_COUNT * sizeof *specs);
   status = describe_codes(q, sizes, &specs[MFQ_PART_CODES]);
-  for (size_t i = 0; i < sizeof scale_rows / sizeof scale_rows[0]; i++) {
-    if (scale_rows[i].format == q->scheme.scale) {
+  for (size_t i = 0; i < sizeof scale_rows / sizeof scale_rows[0]; i++)
+    if (scale_rows[i].format == q->scheme.scale)
       describe_scale_shaped(sizes, scale_rows[i].dtype, &specs[MFQ_PART_SCALES]);
-    }
-  }
   if (q->scheme.scale == MFQ_SCALE_UE4M3) {
     specs[MFQ_PART_TENSOR_SCALE].is_present = 1;
     specs[MFQ_PART_TENSOR_SCALE].dtype = MFQ_FILE_F32;
@@ -108,8 +106,7 @@ static mfq_status record(mfq_writer *writer, const char *name, mfq_dtype dtype, 
     return mfq_io_fail(status, function, "%s: tensor '%s': %s", writer->path, name, mfq_last_error());
   json_t *shape = json_array();
   int failed = shape == NULL;
-  for (int32_t i = 0; i < q->rank; i++)
-    failed |= json_array_append_new(shape, json_integer(q->shape[i]));
+  for (int32_t i = 0; i < q->rank; i++) failed |= json_array_append_new(shape, json_integer(q->shape[i]));
   json_t *entry = json_pack("{s:s, s:o, s:s}", "scheme", scheme, "shape", shape, "dtype",
                             mfq_file_dtype_name(mfq_file_dtype_from_dtype(dtype)));
   if (failed || json_object_set_new(writer->quantized, name, entry) != 0) {
@@ -121,9 +118,8 @@ static mfq_status record(mfq_writer *writer, const char *name, mfq_dtype dtype, 
 
 static mfq_status check_quantized(const mfq_writer *writer, const char *name, mfq_dtype dtype, const mfq_qtensor *q) {
   const char *function = "mfq_writer_add_quantized";
-  if (name == NULL || q == NULL) {
+  if (name == NULL || q == NULL)
     return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s is NULL", name == NULL ? "name" : "q");
-  }
   if (mfq_file_dtype_from_dtype(dtype) == 0) {
     return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s: tensor '%s': %d is not a dtype", writer->path, name,
                        (int)dtype);

@@ -46,12 +46,10 @@ static mfq_status open_file(mfq_reader *reader) {
     return mfq_io_fail(status, function, "%s: cannot open: %s", reader->path, strerror(errno));
   }
   struct stat info;
-  if (fstat(reader->fd, &info) != 0) {
+  if (fstat(reader->fd, &info) != 0)
     return mfq_io_fail(MFQ_ERROR_IO, function, "%s: cannot stat: %s", reader->path, strerror(errno));
-  }
-  if (!S_ISREG(info.st_mode)) {
+  if (!S_ISREG(info.st_mode))
     return mfq_io_fail(MFQ_ERROR_IO, function, "%s: not a regular file; give a safetensors file", reader->path);
-  }
   reader->device = info.st_dev;
   reader->inode = info.st_ino;
   reader->file_bytes = (uint64_t)info.st_size;
@@ -102,9 +100,8 @@ static mfq_status read_header(mfq_reader *reader) {
 }
 
 mfq_status mfq_reader_open(const char *path, mfq_reader **out) {
-  if (path == NULL || out == NULL) {
+  if (path == NULL || out == NULL)
     return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, "mfq_reader_open", "%s is NULL", path == NULL ? "path" : "reader");
-  }
   *out = NULL;
   mfq_reader *reader = calloc(1, sizeof *reader);
   if (reader != NULL) {
@@ -143,25 +140,15 @@ void mfq_reader_close(mfq_reader *reader) {
   free(reader);
 }
 
-const char *mfq_reader_path(const mfq_reader *reader) {
-  return reader == NULL ? "" : reader->path;
-}
+const char *mfq_reader_path(const mfq_reader *reader) { return reader == NULL ? "" : reader->path; }
 
-uint64_t mfq_reader_file_bytes(const mfq_reader *reader) {
-  return reader == NULL ? 0 : reader->file_bytes;
-}
+uint64_t mfq_reader_file_bytes(const mfq_reader *reader) { return reader == NULL ? 0 : reader->file_bytes; }
 
-uint64_t mfq_reader_header_bytes(const mfq_reader *reader) {
-  return reader == NULL ? 0 : reader->header_bytes;
-}
+uint64_t mfq_reader_header_bytes(const mfq_reader *reader) { return reader == NULL ? 0 : reader->header_bytes; }
 
-int64_t mfq_reader_tensor_count(const mfq_reader *reader) {
-  return reader == NULL ? 0 : reader->tensor_count;
-}
+int64_t mfq_reader_tensor_count(const mfq_reader *reader) { return reader == NULL ? 0 : reader->tensor_count; }
 
-int64_t mfq_reader_metadata_count(const mfq_reader *reader) {
-  return reader == NULL ? 0 : reader->metadata_count;
-}
+int64_t mfq_reader_metadata_count(const mfq_reader *reader) { return reader == NULL ? 0 : reader->metadata_count; }
 
 /* Checks the arguments that functions with an index share. */
 static mfq_status check_index(const char *function, const mfq_reader *reader, int64_t index, int64_t count) {
@@ -200,9 +187,8 @@ int64_t mfq_reader_find(const mfq_reader *reader, const char *name) {
 mfq_status mfq_reader_metadata(const mfq_reader *reader, int64_t index, const char **key, const char **value) {
   mfq_status status = check_index("mfq_reader_metadata", reader, index, mfq_reader_metadata_count(reader));
   if (status != MFQ_OK) return status;
-  if (key == NULL || value == NULL) {
+  if (key == NULL || value == NULL)
     return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, "mfq_reader_metadata", "%s is NULL", key == NULL ? "key" : "value");
-  }
   *key = reader->metadata[index].key;
   *value = reader->metadata[index].value;
   return MFQ_OK;
@@ -210,9 +196,8 @@ mfq_status mfq_reader_metadata(const mfq_reader *reader, int64_t index, const ch
 
 const char *mfq_reader_metadata_find(const mfq_reader *reader, const char *key) {
   if (reader == NULL || key == NULL) return NULL;
-  for (int64_t i = 0; i < reader->metadata_count; i++) {
+  for (int64_t i = 0; i < reader->metadata_count; i++)
     if (strcmp(reader->metadata[i].key, key) == 0) return reader->metadata[i].value;
-  }
   return NULL;
 }
 

@@ -45,9 +45,8 @@ static mfq_status check_name(const mfq_reader *reader, const char *what, const c
 }
 
 static mfq_status parse_metadata(mfq_reader *reader, json_t *object) {
-  if (!json_is_object(object)) {
+  if (!json_is_object(object))
     return refuse(MFQ_ERROR_CORRUPT_FILE, reader, NULL, "__metadata__ must be an object of strings");
-  }
   reader->metadata = calloc(json_object_size(object) + 1, sizeof *reader->metadata);
   if (reader->metadata == NULL) return no_memory(reader);
   const char *key;
@@ -55,9 +54,8 @@ static mfq_status parse_metadata(mfq_reader *reader, json_t *object) {
   json_object_foreach(object, key, value) {
     mfq_status status = check_name(reader, "metadata key", key, strlen(key));
     if (status != MFQ_OK) return status;
-    if (!json_is_string(value)) {
+    if (!json_is_string(value))
       return refuse(MFQ_ERROR_CORRUPT_FILE, reader, NULL, "metadata '%.200s' must be a string", key);
-    }
     mfq_reader_metadata_state *entry = &reader->metadata[reader->metadata_count++];
     entry->key = strdup(key);
     entry->value = strdup(json_string_value(value));
@@ -87,9 +85,8 @@ static mfq_status parse_shape(const mfq_reader *reader, mfq_reader_tensor_state 
   if (rank > 0 && t->shape == NULL) return no_memory(reader);
   for (size_t i = 0; i < rank; i++) {
     const json_t *size = json_array_get(value, i);
-    if (!json_is_integer(size) || json_integer_value(size) < 0) {
+    if (!json_is_integer(size) || json_integer_value(size) < 0)
       return refuse(MFQ_ERROR_CORRUPT_FILE, reader, t->name, "size of axis %zu must be an integer of at least 0", i);
-    }
     t->shape[i] = json_integer_value(size);
   }
   return MFQ_OK;
@@ -97,13 +94,10 @@ static mfq_status parse_shape(const mfq_reader *reader, mfq_reader_tensor_state 
 
 static mfq_status parse_offsets(const mfq_reader *reader, mfq_reader_tensor_state *t, const json_t *value) {
   const json_t *begin = json_array_get(value, 0), *end = json_array_get(value, 1);
-  if (json_array_size(value) != 2 || !json_is_integer(begin) || !json_is_integer(end) ||
-      json_integer_value(begin) < 0) {
+  if (json_array_size(value) != 2 || !json_is_integer(begin) || !json_is_integer(end) || json_integer_value(begin) < 0)
     return refuse(MFQ_ERROR_CORRUPT_FILE, reader, t->name, "data_offsets must be two integers of at least 0");
-  }
-  if (json_integer_value(end) < json_integer_value(begin)) {
+  if (json_integer_value(end) < json_integer_value(begin))
     return refuse(MFQ_ERROR_CORRUPT_FILE, reader, t->name, "data_offsets are reversed: the end is before the begin");
-  }
   t->begin = (uint64_t)json_integer_value(begin);
   t->end = (uint64_t)json_integer_value(end);
   if (t->end > reader->data_bytes) {
@@ -195,8 +189,7 @@ static mfq_status index_names(mfq_reader *reader) {
   size_t count = (size_t)reader->tensor_count;
   reader->by_name = calloc(count + 1, sizeof *reader->by_name);
   if (reader->by_name == NULL) return no_memory(reader);
-  for (size_t i = 0; i < count; i++)
-    reader->by_name[i] = (int64_t)i;
+  for (size_t i = 0; i < count; i++) reader->by_name[i] = (int64_t)i;
   qsort_r(reader->by_name, count, sizeof *reader->by_name, by_name, reader->tensors);
   return MFQ_OK;
 }

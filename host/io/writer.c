@@ -36,9 +36,8 @@ mfq_status mfq_writer_add_metadata(mfq_writer *writer, const char *key, const ch
   const char *function = "mfq_writer_add_metadata";
   mfq_status status = mfq_writer_check_describing(writer, function);
   if (status != MFQ_OK) return status;
-  if (key == NULL || value == NULL) {
+  if (key == NULL || value == NULL)
     return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s is NULL", key == NULL ? "key" : "value");
-  }
   if (strcmp(key, "mfq_version") == 0 || strcmp(key, "mfq_quantized") == 0) {
     return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s: metadata '%s' is filled by the writer itself",
                        writer->path, key);
@@ -48,9 +47,8 @@ mfq_status mfq_writer_add_metadata(mfq_writer *writer, const char *key, const ch
                        "%s: a metadata key has a control character or more than %d bytes", writer->path,
                        MFQ_FILE_MAX_NAME);
   }
-  if (json_object_get(writer->metadata, key) != NULL) {
+  if (json_object_get(writer->metadata, key) != NULL)
     return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s: metadata '%s' is there already", writer->path, key);
-  }
   return set_metadata(writer, function, key, value);
 }
 
@@ -179,9 +177,8 @@ char *mfq_writer_header_text(mfq_writer *writer, const char *function, size_t *b
 
 mfq_status mfq_writer_file_bytes(mfq_writer *writer, uint64_t *bytes) {
   const char *function = "mfq_writer_file_bytes";
-  if (writer == NULL || bytes == NULL) {
+  if (writer == NULL || bytes == NULL)
     return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s is NULL", writer == NULL ? "writer" : "bytes");
-  }
   size_t header_bytes = 0;
   mfq_status status = MFQ_OK;
   char *text = mfq_writer_header_text(writer, function, &header_bytes, &status);

@@ -29,9 +29,8 @@ static mfq_status open_folder(mfq_writer *writer) {
   const char *function = "mfq_writer_create";
   const char *slash = strrchr(writer->path, '/');
   const char *name = slash == NULL ? writer->path : slash + 1;
-  if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+  if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
     return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s: not the name of a file", writer->path);
-  }
   char *folder = slash == NULL ? strdup(".") : strndup(writer->path, (size_t)(slash - writer->path) + 1);
   writer->file_name = strdup(name);
   if (folder == NULL || writer->file_name == NULL) {
@@ -69,16 +68,14 @@ static mfq_status check_output(const mfq_writer *writer, const mfq_writer_option
 
 mfq_status mfq_writer_create(const char *path, const mfq_writer_options *options, mfq_writer **out) {
   const char *function = "mfq_writer_create";
-  if (path == NULL || out == NULL) {
+  if (path == NULL || out == NULL)
     return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s is NULL", path == NULL ? "path" : "writer");
-  }
   *out = NULL;
   mfq_writer_options defaults;
   mfq_writer_options_init(&defaults);
   if (options == NULL) options = &defaults;
-  if (options->struct_size != sizeof *options || (options->input_count > 0 && options->inputs == NULL)) {
+  if (options->struct_size != sizeof *options || (options->input_count > 0 && options->inputs == NULL))
     return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "options were not filled by mfq_writer_options_init");
-  }
   mfq_writer *writer = calloc(1, sizeof *writer);
   if (writer == NULL) return mfq_io_fail(MFQ_ERROR_OUT_OF_MEMORY, function, "%s: no memory for a writer", path);
   writer->fd = writer->folder_fd = -1;
@@ -88,9 +85,8 @@ mfq_status mfq_writer_create(const char *path, const mfq_writer_options *options
   writer->metadata = json_object();
   writer->quantized = json_object();
   mfq_status status = MFQ_OK;
-  if (!writer->path || !writer->header || !writer->metadata || !writer->quantized) {
+  if (!writer->path || !writer->header || !writer->metadata || !writer->quantized)
     status = mfq_io_fail(MFQ_ERROR_OUT_OF_MEMORY, function, "%s: no memory for a writer", path);
-  }
   if (status == MFQ_OK) status = open_folder(writer);
   if (status == MFQ_OK) status = check_output(writer, options);
   if (status != MFQ_OK) {
@@ -107,8 +103,7 @@ void mfq_writer_destroy(mfq_writer *writer) {
   if (writer->temp_name != NULL && writer->stage == MFQ_WRITER_WRITING)
     unlinkat(writer->folder_fd, writer->temp_name, 0);
   if (writer->folder_fd >= 0) close(writer->folder_fd);
-  for (int64_t i = 0; i < writer->tensor_count; i++)
-    free(writer->tensors[i].name);
+  for (int64_t i = 0; i < writer->tensor_count; i++) free(writer->tensors[i].name);
   free(writer->tensors);
   json_decref(writer->header);
   json_decref(writer->metadata);
@@ -139,9 +134,8 @@ static mfq_status create_temp(mfq_writer *writer) {
     char counter[16] = "";
     if (i > 0) (void)snprintf(counter, sizeof counter, "-%d", i);
     char *name = NULL;
-    if (asprintf(&name, ".%s.%ld%s.tmp", writer->file_name, (long)getpid(), counter) < 0) {
+    if (asprintf(&name, ".%s.%ld%s.tmp", writer->file_name, (long)getpid(), counter) < 0)
       return mfq_io_fail(MFQ_ERROR_OUT_OF_MEMORY, function, "%s: no memory for a name", writer->path);
-    }
     writer->fd = openat(writer->folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (writer->fd >= 0) {
       writer->temp_name = name;
@@ -199,9 +193,8 @@ static void skip_complete(mfq_writer *writer) {
 
 mfq_status mfq_writer_write(mfq_writer *writer, int64_t index, const void *data, size_t bytes) {
   const char *function = "mfq_writer_write";
-  if (writer == NULL || (data == NULL && bytes > 0)) {
+  if (writer == NULL || (data == NULL && bytes > 0))
     return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s is NULL", writer == NULL ? "writer" : "data");
-  }
   if (writer->stage != MFQ_WRITER_WRITING || index < 0 || index >= writer->tensor_count) {
     return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s: %s", writer->path,
                        writer->stage == MFQ_WRITER_WRITING ? "no tensor has this index"
@@ -242,9 +235,8 @@ static mfq_status publish(const mfq_writer *writer) {
 mfq_status mfq_writer_finish(mfq_writer *writer) {
   const char *function = "mfq_writer_finish";
   if (writer == NULL) return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "writer is NULL");
-  if (writer->stage != MFQ_WRITER_WRITING) {
+  if (writer->stage != MFQ_WRITER_WRITING)
     return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s: call it once, after mfq_writer_begin", writer->path);
-  }
   skip_complete(writer);
   if (writer->current < writer->tensor_count) {
     return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s: tensor '%s' lacks %" PRIu64 " bytes", writer->path,

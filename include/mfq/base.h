@@ -37,11 +37,11 @@ typedef enum mfq_status {
   MFQ_ERROR_OUT_OF_MEMORY = 11,
   MFQ_ERROR_DEVICE = 12,
   /* Files. */
-  MFQ_ERROR_IO = 20,          /* the system refused to read or write */
+  MFQ_ERROR_IO = 20,           /* the system refused to read or write */
   MFQ_ERROR_CORRUPT_FILE = 21, /* the file breaks its format's rules */
-  MFQ_ERROR_EXISTS = 22,      /* the output is there already */
-  MFQ_ERROR_NOT_FOUND = 23,   /* no such file or tensor */
-  MFQ_ERROR_CANCELLED = 24,   /* a callback asked to stop */
+  MFQ_ERROR_EXISTS = 22,       /* the output is there already */
+  MFQ_ERROR_NOT_FOUND = 23,    /* no such file or tensor */
+  MFQ_ERROR_CANCELLED = 24,    /* a callback asked to stop */
   /* A defect of the library. */
   MFQ_ERROR_INTERNAL = 40
 } mfq_status;

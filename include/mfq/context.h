@@ -8,13 +8,14 @@
 extern "C" {
 #endif
 
-/* Device, threads, policy, callbacks and scratch memory. One thread at a time may use a context; any number may exist. */
+/* Device, threads, policy, callbacks and scratch memory. One thread at a time may use a context; any number may
+ * exist. */
 typedef struct mfq_context mfq_context;
 
 typedef enum mfq_policy {
   MFQ_FAST = 0,        /* products may use a vendor library; error bounds are documented */
   MFQ_REPRODUCIBLE = 1 /* products have the same bits on every backend, thread count and run */
-} mfq_policy;           /* casts have the same bits everywhere under both */
+} mfq_policy;          /* casts have the same bits everywhere under both */
 
 typedef enum mfq_log_level { MFQ_LOG_OFF = 0, MFQ_LOG_WARN = 1, MFQ_LOG_INFO = 2, MFQ_LOG_DEBUG = 3 } mfq_log_level;
 
@@ -26,14 +27,14 @@ typedef void (*mfq_free_fn)(void *user, void *memory);
 /* Filled by mfq_context_options_init; change what you need. */
 typedef struct mfq_context_options {
   size_t struct_size;
-  const char *device;  /* "cpu" */
-  int32_t threads;     /* 0: as many as the system lends this process */
+  const char *device; /* "cpu" */
+  int32_t threads;    /* 0: as many as the system lends this process */
   mfq_policy policy;
   const char *cpu_isa; /* NULL: the best of this machine; or one that mfq_context_describe names, such as "reference" */
   mfq_log_level log_level; /* MFQ_LOG (off, warn, info, debug) in the environment is the default */
-  mfq_log_fn log;      /* NULL: standard error */
+  mfq_log_fn log;          /* NULL: standard error */
   void *log_user;
-  mfq_alloc_fn alloc;  /* NULL with `free` NULL: the C library */
+  mfq_alloc_fn alloc; /* NULL with `free` NULL: the C library */
   mfq_free_fn free;
   void *alloc_user;
 } mfq_context_options;
@@ -42,8 +43,8 @@ typedef struct mfq_context_options {
 MFQ_EXPORT void mfq_context_options_init(mfq_context_options *options);
 
 /* Creates a context.
- * Errors: INVALID_ARGUMENT for an option out of range, an unknown device or instruction set; UNSUPPORTED for a device that
- * this machine or build does not have, with the reason; OUT_OF_MEMORY. */
+ * Errors: INVALID_ARGUMENT for an option out of range, an unknown device or instruction set; UNSUPPORTED for a device
+ * that this machine or build does not have, with the reason; OUT_OF_MEMORY. */
 MFQ_API mfq_status mfq_context_create(const mfq_context_options *options, mfq_context **context);
 /* Frees a context and its scratch memory. NULL is allowed. */
 MFQ_EXPORT void mfq_context_destroy(mfq_context *context);
@@ -52,7 +53,8 @@ MFQ_EXPORT void mfq_context_destroy(mfq_context *context);
  * of Philox4x32-10 with key `seed` and counter (i / 4, offset). Both are 0 at first. */
 MFQ_API mfq_status mfq_context_set_seed(mfq_context *context, uint64_t seed, uint64_t offset);
 
-/* Returns a line such as "cpu, 2 threads, isa avx512 (of avx512 avx2 baseline reference)"; valid while the context lives. */
+/* Returns a line such as "cpu, 2 threads, isa avx512 (of avx512 avx2 baseline reference)"; valid while the context
+ * lives. */
 MFQ_EXPORT const char *mfq_context_describe(const mfq_context *context);
 
 typedef enum mfq_op { MFQ_OP_QUANTIZE = 0, MFQ_OP_DEQUANTIZE = 1, MFQ_OP_REPACK = 2, MFQ_OP_FAKE_QUANTIZE = 3 } mfq_op;

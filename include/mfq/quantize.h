@@ -9,13 +9,16 @@ extern "C" {
 #endif
 
 /* Quantizes `src` into `row`, into `col`, or into both from one read.
- * Shapes: both have the shape of `src`. Each has its own scheme, axis and layout: for a training step `row` groups along the
- *   last axis and `col` along the one before it, usually in MFQ_CODES_GROUP_LAST order. Either may be NULL, not both.
- * Numerics: docs/numerics.md. A NaN or infinity makes the scale of its group NaN and the group's codes 0; an all-zero group
- *   has the smallest scale (UE8M0 and UE4M3: code 0). Unscaled schemes convert each element by itself: NaN becomes NaN or,
- *   where the format has none, the largest value. Bits do not depend on device, threads or instruction set.
- * Memory: outputs are written whole, padding (0) included; spans of `src` and outputs must not overlap. Scales are read, not
- *   written, under MFQ_RULE_GIVEN; the UE4M3 tensor scale and zero points likewise. Scratch memory is the context's.
+ * Shapes: both have the shape of `src`. Each has its own scheme, axis and layout: for a training step `row` groups
+ *   along the last axis and `col` along the one before it, usually in MFQ_CODES_GROUP_LAST order. Either may be NULL,
+ *   not both.
+ * Numerics: docs/numerics.md. A NaN or infinity makes the scale of its group NaN and the group's codes 0; an all-zero
+ *   group has the smallest scale (UE8M0 and UE4M3: code 0). Unscaled schemes convert each element by itself: NaN
+ *   becomes NaN or, where the format has none, the largest value. Bits do not depend on device, threads or instruction
+ *   set.
+ * Memory: outputs are written whole, padding (0) included; spans of `src` and outputs must not overlap. Scales are
+ *   read, not written, under MFQ_RULE_GIVEN; the UE4M3 tensor scale and zero points likewise. Scratch memory is the
+ *   context's.
  * Errors: INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY; outputs are untouched. */
 MFQ_API mfq_status mfq_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qtensor *row,
                                 const mfq_qtensor *col);
@@ -32,7 +35,8 @@ MFQ_API mfq_status mfq_dequantize(mfq_context *context, const mfq_qtensor *q, co
 MFQ_API mfq_status mfq_repack(mfq_context *context, const mfq_qtensor *src, const mfq_qtensor *dst);
 
 /* Writes to `dst` the scale that applies to each element: the compressed shape, or broadcast to the elements.
- * Shapes: `dst` has the scale shape (mfq_qtensor_sizes), the logical shape or the padded shape. Schemes without a scale give 1.
+ * Shapes: `dst` has the scale shape (mfq_qtensor_sizes), the logical shape or the padded shape. Schemes without a
+ *   scale give 1.
  * Errors: INVALID_ARGUMENT, SHAPE. */
 MFQ_API mfq_status mfq_expand_scales(mfq_context *context, const mfq_qtensor *q, const mfq_tensor *dst);
 /* The same for zero points; schemes without one give 0. */

@@ -17,7 +17,8 @@ extern "C" {
 typedef enum mfq_dtype { MFQ_DTYPE_F32 = 1, MFQ_DTYPE_BF16 = 2, MFQ_DTYPE_F16 = 3 } mfq_dtype;
 
 /* A strided view of memory on a context's device. Strides are in elements, may be negative, and may be 0 in an input
- * (broadcast). `data` points at the element with all indices 0 and must be aligned to the element. Rank 0 is one element. */
+ * (broadcast). `data` points at the element with all indices 0 and must be aligned to the element. Rank 0 is one
+ * element. */
 typedef struct mfq_tensor {
   void *data;
   mfq_dtype dtype;
@@ -29,8 +30,7 @@ typedef struct mfq_tensor {
 /* Fills `tensor` as a dense row-major view of `data`.
  * Shapes: `rank` sizes, each >= 0.
  * Errors: INVALID_ARGUMENT for NULL or an unknown dtype; SHAPE for a rank or size out of range, or a size overflow. */
-MFQ_API mfq_status mfq_tensor_init(void *data, mfq_dtype dtype, int32_t rank, const int64_t *shape,
-                                   mfq_tensor *tensor);
+MFQ_API mfq_status mfq_tensor_init(void *data, mfq_dtype dtype, int32_t rank, const int64_t *shape, mfq_tensor *tensor);
 
 /* Returns the bytes of one element: 4, 2, 2; 0 for an unknown dtype. */
 MFQ_EXPORT size_t mfq_dtype_bytes(mfq_dtype dtype);
@@ -56,31 +56,32 @@ typedef enum mfq_specials {
  * "int8n" (narrow: symmetric range), "int8nf6" (6 fraction bits); the names of formats.def go first. */
 typedef struct mfq_format {
   mfq_kind kind;
-  int32_t is_signed;    /* 0 or 1 */
-  int32_t exp_bits;     /* minifloat: 1 ... 8; integer: 0 */
-  int32_t man_bits;     /* minifloat: mantissa, 0 ... 7; integer: bits without the sign */
-  int32_t bias;         /* minifloat: -64 ... 160; integer: 0 */
+  int32_t is_signed;     /* 0 or 1 */
+  int32_t exp_bits;      /* minifloat: 1 ... 8; integer: 0 */
+  int32_t man_bits;      /* minifloat: mantissa, 0 ... 7; integer: bits without the sign */
+  int32_t bias;          /* minifloat: -64 ... 160; integer: 0 */
   mfq_specials specials; /* integer: NONE */
-  int32_t frac_bits;    /* integer: value = code * 2^-frac_bits, -16 ... 16; minifloat: 0 */
-  int32_t narrow;       /* integer: 1 leaves out the lowest code (signed) or the highest (unsigned) */
+  int32_t frac_bits;     /* integer: value = code * 2^-frac_bits, -16 ... 16; minifloat: 0 */
+  int32_t narrow;        /* integer: 1 leaves out the lowest code (signed) or the highest (unsigned) */
 } mfq_format;
 
 /* What a format can hold. Values are exact in double. */
 typedef struct mfq_format_info {
   int32_t bits;
-  int32_t codes;        /* 2^bits */
+  int32_t codes; /* 2^bits */
   double max_finite;
-  double min_finite;    /* most negative value; 0 when unsigned */
-  double min_normal;    /* integer: the step */
-  double min_positive;  /* smallest positive value */
-  int32_t emax;         /* floor(log2(max_finite)) */
-  int32_t nan_code;     /* canonical NaN, or -1 */
-  int32_t inf_code;     /* +infinity, or -1 */
+  double min_finite;   /* most negative value; 0 when unsigned */
+  double min_normal;   /* integer: the step */
+  double min_positive; /* smallest positive value */
+  int32_t emax;        /* floor(log2(max_finite)) */
+  int32_t nan_code;    /* canonical NaN, or -1 */
+  int32_t inf_code;    /* +infinity, or -1 */
 } mfq_format_info;
 
 /* Reads a format from its text form. Errors: PARSE with the place and what is allowed there. */
 MFQ_API mfq_status mfq_format_parse(const char *text, mfq_format *format);
-/* Writes the text form that mfq_format_parse reads back to the same format; `capacity` of MFQ_FORMAT_TEXT_MAX suffices. */
+/* Writes the text form that mfq_format_parse reads back to the same format; `capacity` of MFQ_FORMAT_TEXT_MAX
+ * suffices. */
 MFQ_API mfq_status mfq_format_print(const mfq_format *format, char *text, size_t capacity);
 /* Fills `info`. Errors: INVALID_ARGUMENT when the format's fields do not describe a format. */
 MFQ_API mfq_status mfq_format_info_get(const mfq_format *format, mfq_format_info *info);
@@ -148,10 +149,10 @@ typedef enum mfq_arith {
 typedef struct mfq_scheme {
   mfq_format element;
   mfq_granularity granularity;
-  int32_t axis;        /* CHANNEL, GROUP: 0 ... rank-1, or -1 ... -rank from the end, or MFQ_AXIS_AUTO */
-  int32_t group_size;  /* GROUP: >= 1, otherwise 0 */
-  int32_t block_rows;  /* BLOCK: >= 1, otherwise 0 */
-  int32_t block_cols;  /* BLOCK: >= 1, otherwise 0 */
+  int32_t axis;       /* CHANNEL, GROUP: 0 ... rank-1, or -1 ... -rank from the end, or MFQ_AXIS_AUTO */
+  int32_t group_size; /* GROUP: >= 1, otherwise 0 */
+  int32_t block_rows; /* BLOCK: >= 1, otherwise 0 */
+  int32_t block_cols; /* BLOCK: >= 1, otherwise 0 */
   mfq_scale_format scale;
   mfq_scale_rule rule; /* NONE: ABSMAX by convention */
   mfq_statistic statistic;
@@ -162,11 +163,14 @@ typedef struct mfq_scheme {
   float statistic_min; /* lower bound of the statistic, >= 0 */
 } mfq_scheme;
 
-/* Reads a scheme from its text form. Errors: PARSE with a sentence that points at the bad part and names what is allowed. */
+/* Reads a scheme from its text form. Errors: PARSE with a sentence that points at the bad part and names what is
+ * allowed. */
 MFQ_API mfq_status mfq_scheme_parse(const char *text, mfq_scheme *scheme);
-/* Writes the shortest text that mfq_scheme_parse reads back to the same scheme; `capacity` of MFQ_SCHEME_TEXT_MAX suffices. */
+/* Writes the shortest text that mfq_scheme_parse reads back to the same scheme; `capacity` of MFQ_SCHEME_TEXT_MAX
+ * suffices. */
 MFQ_API mfq_status mfq_scheme_print(const mfq_scheme *scheme, char *text, size_t capacity);
-/* Checks that the fields make sense together. Errors: INVALID_ARGUMENT with the field, its value and what is allowed. */
+/* Checks that the fields make sense together. Errors: INVALID_ARGUMENT with the field, its value and what is
+ * allowed. */
 MFQ_API mfq_status mfq_scheme_check(const mfq_scheme *scheme);
 /* Returns 1 when two schemes have equal fields. */
 MFQ_EXPORT int mfq_scheme_equal(const mfq_scheme *a, const mfq_scheme *b);
@@ -195,11 +199,12 @@ typedef struct mfq_layout {
   mfq_code_order codes;
   mfq_packing packing;
   mfq_scale_order scales;
-  int32_t row_align; /* 0: all codes are one bit stream; k: each row along the last axis starts at a multiple of k bytes */
+  int32_t row_align; /* 0: all codes are one bit stream; k: rows along the last axis start at multiples of k bytes */
 } mfq_layout;
 
-/* Codes, scales and zero points of one tensor. Owns nothing. A row is a run along the last axis in code order; code j of row
- * r stands at bit r * row_bits + j * b of `codes`, b being the format's bits (8 with MFQ_PACK_BYTE); bits that pad are 0.
+/* Codes, scales and zero points of one tensor. Owns nothing. A row is a run along the last axis in code order; code j
+ * of row r stands at bit r * row_bits + j * b of `codes`, b being the format's bits (8 with MFQ_PACK_BYTE); bits that
+ * pad are 0.
  * Memory: codes, scales and zero points need no alignment beyond that of their elements. */
 typedef struct mfq_qtensor {
   mfq_scheme scheme;
@@ -207,11 +212,14 @@ typedef struct mfq_qtensor {
   int32_t rank;
   int64_t shape[MFQ_MAX_RANK]; /* logical */
   void *codes;
-  void *scales;       /* f32, bf16, f16 or bytes; NULL when the scheme has none */
-  void *zero_points;  /* one byte each, the element's code; NULL when the scheme has none */
+  void *scales;        /* f32, bf16, f16 or bytes; NULL when the scheme has none */
+  void *zero_points;   /* one byte each, the element's code; NULL when the scheme has none */
   float *tensor_scale; /* one f32; NULL unless the scale format is UE4M3 */
 } mfq_qtensor;
 
+/* Scale shapes have one entry for each axis of the codes, in code order: groups or blocks along their axes, 1 where a
+ * channel's scale does not vary. One scale for the tensor has rank 0. Where the scale shape and the logical shape are
+ * equal, mfq_expand_* take a target as the scale shape. */
 typedef struct mfq_qtensor_sizes {
   size_t codes_bytes;
   size_t row_bits;           /* from one row of codes to the next: with row_align a multiple of 8 * row_align */
@@ -220,13 +228,14 @@ typedef struct mfq_qtensor_sizes {
   size_t tensor_scale_bytes; /* 4 or 0 */
   int32_t axis;              /* the axis of the scheme, resolved to 0 ... rank-1; -1 for TENSOR and BLOCK */
   int32_t scale_rank;
-  int64_t scale_shape[MFQ_MAX_RANK];  /* one entry an axis of the codes, in code order; scale_count 1: rank 0 for TENSOR */
+  int64_t scale_shape[MFQ_MAX_RANK];
   int64_t scale_count;
   int64_t padded_shape[MFQ_MAX_RANK]; /* logical shape with the axis (blocks: both) rounded up to whole groups */
 } mfq_qtensor_sizes;
 
 /* Fills `q` with a scheme, a shape and a layout (NULL: logical order, tight, one bit stream), and NULL pointers.
- * Errors: INVALID_ARGUMENT for a bad scheme or layout; SHAPE for a rank, size or axis out of range, or a size overflow. */
+ * Errors: INVALID_ARGUMENT for a bad scheme or layout; SHAPE for a rank, size or axis out of range, or a size
+ *   overflow. */
 MFQ_API mfq_status mfq_qtensor_init(const mfq_scheme *scheme, int32_t rank, const int64_t *shape,
                                     const mfq_layout *layout, mfq_qtensor *q);
 

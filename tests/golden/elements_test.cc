@@ -60,15 +60,17 @@ void check_case(golden::File *file, const std::string &name, const std::vector<f
   const mfq_scheme scheme = parse(schemes().at(name.substr(0, dot)) + roundings().at(name.substr(dot + 1)));
   const std::vector<float> want = file->read(name);
   const mfq_test::Shape shape = {(int64_t)x.size()};
-  const mfq_test::Context context = make_context();
-  EXPECT_TRUE(mfq_test::same_floats(mfq_test::faked(context.get(), scheme, x, shape), want));
-
-  mfq_test::Quantized t(scheme, shape);
-  mfq_test::quantize(context.get(), x, &t);
   std::vector<float> held;
   for (const float value : want)
     held.push_back(held_by_codes(value, scheme.element));
-  EXPECT_TRUE(mfq_test::same_floats(mfq_test::dequantized(context.get(), t), held));
+  for (const std::string &isa : mfq_test::every_isa()) {
+    SCOPED_TRACE(isa);
+    const mfq_test::Context context = make_context(isa.c_str());
+    EXPECT_TRUE(mfq_test::same_floats(mfq_test::faked(context.get(), scheme, x, shape), want));
+    mfq_test::Quantized t(scheme, shape);
+    mfq_test::quantize(context.get(), x, &t);
+    EXPECT_TRUE(mfq_test::same_floats(mfq_test::dequantized(context.get(), t), held));
+  }
 }
 
 class Elements : public testing::TestWithParam<const char *> {};

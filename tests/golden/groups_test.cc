@@ -19,23 +19,23 @@ const std::map<std::string, std::string> &schemes() {
   return all;
 }
 
-void check_case(golden::File *file, const std::string &name, const std::vector<float> &x, const Shape &shape) {
+void check_case(mfq_context *context, golden::File *file, const std::string &name, const std::vector<float> &x) {
+  const Shape shape = file->shape("x");
   const mfq_scheme scheme = mfq_test::parse(schemes().at(name));
   const std::vector<float> value = file->read(name + ".value"), scale = file->read(name + ".scale");
   const std::vector<float> padded = file->read(name + ".value_padded_grouped");
-  const mfq_test::Context context = make_context();
 
   std::vector<float> fake_scale;
-  EXPECT_TRUE(same_floats(mfq_test::faked(context.get(), scheme, x, shape, &fake_scale), value));
+  EXPECT_TRUE(same_floats(mfq_test::faked(context, scheme, x, shape, &fake_scale), value));
   EXPECT_TRUE(same_floats(fake_scale, scale));
 
   /* Integer codes have no -0, which Brevitas gives small negative values. */
   const bool is_integer = scheme.element.kind == MFQ_KIND_INTEGER;
   mfq_test::Quantized t(scheme, shape);
-  mfq_test::quantize(context.get(), x, &t);
-  EXPECT_TRUE(same_floats(mfq_test::dequantized(context.get(), t), value, is_integer));
-  EXPECT_TRUE(same_floats(mfq_test::dequantized(context.get(), t, mfq_test::padded_shape(t)), padded, is_integer));
-  EXPECT_TRUE(same_floats(mfq_test::expanded_scales(context.get(), t, mfq_test::scale_shape(t)), scale));
+  mfq_test::quantize(context, x, &t);
+  EXPECT_TRUE(same_floats(mfq_test::dequantized(context, t), value, is_integer));
+  EXPECT_TRUE(same_floats(mfq_test::dequantized(context, t, mfq_test::padded_shape(t)), padded, is_integer));
+  EXPECT_TRUE(same_floats(mfq_test::expanded_scales(context, t, mfq_test::scale_shape(t)), scale));
 }
 
 class Groups : public testing::TestWithParam<const char *> {};
@@ -47,7 +47,10 @@ TEST_P(Groups, EveryCase) {
   for (const auto &[name, scheme] : schemes()) {
     SCOPED_TRACE(name);
     if (!file.has(name + ".value")) continue;
-    check_case(&file, name, x, file.shape("x"));
+    for (const std::string &isa : mfq_test::every_isa()) {
+      SCOPED_TRACE(isa);
+      check_case(make_context(isa.c_str()).get(), &file, name, x);
+    }
     cases++;
   }
   EXPECT_GE(cases, 4);

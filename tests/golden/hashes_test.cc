@@ -196,6 +196,45 @@ TEST(Explicit, Groups) {
               {-0.30078125f, 0.6953125f, 0.1015625f, 0.5f});
 }
 
+struct Small {
+  const char *scheme;
+  Shape shape;
+  std::vector<float> x, scales, want;
+};
+
+void check_small(mfq_context *context, const Small &c) {
+  SCOPED_TRACE(std::string(c.scheme) + " on " + mfq_context_describe(context));
+  std::vector<float> scales;
+  EXPECT_TRUE(mfq_test::same_floats(mfq_test::faked(context, parse(c.scheme), c.x, c.shape, &scales), c.want));
+  EXPECT_TRUE(mfq_test::same_floats(scales, c.scales));
+  Quantized t(parse(c.scheme), c.shape);
+  mfq_test::quantize(context, c.x, &t);
+  EXPECT_TRUE(mfq_test::same_floats(mfq_test::dequantized(context, t), c.want));
+}
+
+/* What a scale is divided by, and zeros that pad the last group: they count in a range. */
+TEST(Explicit, ThresholdsAndRanges) {
+  const float top = 127 / 128.0f, deepest = -255 / 256.0f;
+  const Small cases[] = {
+      {"brevitas:Int8DynamicActPerTensorFloat", {3}, {-64, 64, 0.5f}, {1}, {-64, 64, 0}}, /* 128 / 128 */
+      {"brevitas:Int8DynamicActPerGroupFloat/group:2", {4}, {-64, 64, -32, 32}, {1, 0.5f}, {-64, 64, -32, 32}},
+      {"brevitas:Fp8e4m3FNUZDynamicActPerTensorFloat", {2}, {-120, 120}, {1}, {-120, 120}},       /* 240 / 240 */
+      {"brevitas:Int8WeightPerTensorFloat", {2}, {-127, 2.5f}, {1}, {-127, 2}},                   /* 127 / 127 */
+      {"brevitas:Int8WeightPerTensorFixedPoint", {2}, {1.5f, -0.25f}, {0x1p-6f}, {1.5f, -0.25f}}, /* 2^1 / 128 */
+      {"brevitas:Int8WeightPerTensorFixedPoint", {2}, {1, -1}, {0x1p-7f}, {top, -top}},           /* 2^0 / 128 */
+      {"brevitas:ShiftedUint8WeightPerTensorFloat", {2}, {-1, 254}, {1}, {-1, 254}},              /* 255 / 255 */
+      /* All negative: the range is 2 - 1 in the whole group and 2 - 0 in the padded one; zero points end at 255. */
+      {"brevitas:ShiftedMXUInt8Weight/group:4@1",
+       {1, 6},
+       {-2, -1.5f, -1.25f, -1, -2, -1},
+       {0x1p-8f, 0x1p-7f},
+       {deepest, deepest, deepest, deepest, -255 / 128.0f, -1}},
+  };
+  for (const Small &c : cases)
+    for (const std::string &isa : mfq_test::every_isa())
+      check_small(make_context(isa.c_str()).get(), c);
+}
+
 TEST(Explicit, CodesOfIntegers) {
   const Context context = make_context();
   std::vector<float> x(32, 0.0f);

@@ -35,28 +35,27 @@ void check_padded(golden::File *file, const Case &c, mfq_context *context, const
   EXPECT_TRUE(same_floats(mfq_test::dequantized(context, t, mfq_test::padded_shape(t)), file->read(name), is_integer));
 }
 
-void check_case(golden::File *file, const Case &c, const std::vector<float> &w) {
+void check_case(mfq_context *context, golden::File *file, const Case &c, const std::vector<float> &w) {
   const std::string name = c.name;
   const mfq_scheme scheme = mfq_test::parse(c.scheme);
   const mfq_test::Shape shape = file->shape("w");
   const std::vector<float> value = file->read(name + ".value"), scale = file->read(name + ".scale");
-  const mfq_test::Context context = make_context();
 
   std::vector<float> fake_scale;
-  EXPECT_TRUE(same_floats(mfq_test::faked(context.get(), scheme, w, shape, &fake_scale), value));
+  EXPECT_TRUE(same_floats(mfq_test::faked(context, scheme, w, shape, &fake_scale), value));
   EXPECT_TRUE(same_floats(fake_scale, scale));
 
   /* Codes of integers have no -0, those of FNUZ neither. */
   const bool has_negative_zero =
       scheme.element.kind == MFQ_KIND_MINIFLOAT && scheme.element.specials != MFQ_SPECIALS_FNUZ;
   mfq_test::Quantized t(scheme, shape);
-  mfq_test::quantize(context.get(), w, &t);
-  EXPECT_TRUE(same_floats(mfq_test::dequantized(context.get(), t), value, !has_negative_zero));
-  EXPECT_TRUE(same_floats(mfq_test::expanded_scales(context.get(), t, mfq_test::scale_shape(t)), scale));
-  check_padded(file, c, context.get(), t);
+  mfq_test::quantize(context, w, &t);
+  EXPECT_TRUE(same_floats(mfq_test::dequantized(context, t), value, !has_negative_zero));
+  EXPECT_TRUE(same_floats(mfq_test::expanded_scales(context, t, mfq_test::scale_shape(t)), scale));
+  check_padded(file, c, context, t);
   EXPECT_EQ(file->has(name + ".zero_point"), scheme.zero_point == 1);
   if (scheme.zero_point)
-    EXPECT_TRUE(same_floats(mfq_test::expanded_zero_points(context.get(), t, mfq_test::scale_shape(t)),
+    EXPECT_TRUE(same_floats(mfq_test::expanded_zero_points(context, t, mfq_test::scale_shape(t)),
                             file->read(name + ".zero_point")));
 }
 
@@ -65,7 +64,10 @@ TEST(Weights, EveryCase) {
   const std::vector<float> w = file.read("w");
   for (const Case &c : cases) {
     SCOPED_TRACE(c.name);
-    check_case(&file, c, w);
+    for (const std::string &isa : mfq_test::every_isa()) {
+      SCOPED_TRACE(isa);
+      check_case(make_context(isa.c_str()).get(), &file, c, w);
+    }
   }
   for (const std::string &name : file.unread())
     EXPECT_NE(name.find("MSE"), std::string::npos) << name;

@@ -19,12 +19,6 @@ constexpr float kMax = std::numeric_limits<float>::max();
 constexpr float kTiny = std::numeric_limits<float>::denorm_min();
 constexpr uint32_t kMinNormal = 0x00800000, kF32Nan = 0x7fc00000;
 
-std::vector<std::string> every_isa() {
-  std::vector<std::string> names = mfq_test::fast_isas();
-  names.push_back("reference");
-  return names;
-}
-
 /* One group of 32: these values, then zeros; the scale as it is stored, the codes of the values. */
 struct Group {
   const char *scheme; /* without granularity */
@@ -298,6 +292,7 @@ TEST_P(Edge, Unscaled) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Isa, Edge, testing::ValuesIn(every_isa()), [](const auto &param) { return param.param; });
+INSTANTIATE_TEST_SUITE_P(Isa, Edge, testing::ValuesIn(mfq_test::every_isa()),
+                         [](const auto &param) { return param.param; });
 
 } // namespace

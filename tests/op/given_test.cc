@@ -15,12 +15,6 @@ using mfq_test::same_floats;
 constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-std::vector<std::string> every_isa() {
-  std::vector<std::string> names = mfq_test::fast_isas();
-  names.push_back("reference");
-  return names;
-}
-
 class Given : public testing::TestWithParam<std::string> {};
 
 template <typename T> void put_scales(Quantized *t, const std::vector<T> &scales) {
@@ -127,6 +121,7 @@ TEST_P(Given, MeasuredScalesGiveTheSameCodes) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Isa, Given, testing::ValuesIn(every_isa()), [](const auto &param) { return param.param; });
+INSTANTIATE_TEST_SUITE_P(Isa, Given, testing::ValuesIn(mfq_test::every_isa()),
+                         [](const auto &param) { return param.param; });
 
 } // namespace

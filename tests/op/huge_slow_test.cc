@@ -54,21 +54,23 @@ std::vector<float> window_values() {
   return mfq_test::awkward_values((size_t)(kRows + kCols), 41);
 }
 
-/* Row `row` of the large tensor equals that row quantized alone. */
-void check_row(mfq_context *context, const mfq_qtensor &q, const mfq_qtensor_sizes &sizes, const std::vector<float> &x,
-               int64_t row) {
-  SCOPED_TRACE("row " + std::to_string(row));
-  Quantized alone(q.scheme, {1, kCols});
-  const mfq_tensor src = mfq_test::strided(&x[(size_t)row], MFQ_DTYPE_F32, {1, kCols}, {1, 1});
+/* Rows that hold whole groups, whichever axis these run along: they are the same as when they are quantized alone. */
+constexpr int64_t kBlock = 32;
+
+void check_block(mfq_context *context, const mfq_qtensor &q, const mfq_qtensor_sizes &sizes,
+                 const std::vector<float> &x, int64_t block) {
+  SCOPED_TRACE("rows from " + std::to_string(block * kBlock));
+  Quantized alone(q.scheme, {kBlock, kCols});
+  const mfq_tensor src = mfq_test::strided(&x[(size_t)(block * kBlock)], MFQ_DTYPE_F32, {kBlock, kCols}, {1, 1});
   ASSERT_EQ(mfq_quantize(context, &src, &alone.q, nullptr), MFQ_OK) << mfq_last_error();
   ASSERT_EQ(sizes.row_bits % 8, 0u);
-  const size_t row_bytes = sizes.row_bits / 8, groups = (size_t)alone.sizes.scale_count;
-  EXPECT_EQ(std::memcmp(static_cast<uint8_t *>(q.codes) + (size_t)row * row_bytes, alone.codes.data(), row_bytes), 0);
-  EXPECT_EQ(std::memcmp(static_cast<uint8_t *>(q.scales) + (size_t)row * groups, alone.scales.data(), groups), 0);
+  const size_t codes = alone.sizes.codes_bytes, scales = alone.sizes.scales_bytes, at = (size_t)block;
+  EXPECT_EQ(std::memcmp(static_cast<uint8_t *>(q.codes) + at * codes, alone.codes.data(), codes), 0);
+  EXPECT_EQ(std::memcmp(static_cast<uint8_t *>(q.scales) + at * scales, alone.scales.data(), scales), 0);
 }
 
-TEST(Huge, TwoBitCodesOfWindows) {
-  const mfq_scheme scheme = parse("int2/group:32/ue8m0");
+void quantize_windows(const char *text) {
+  const mfq_scheme scheme = parse(text);
   const int64_t shape[] = {kRows, kCols};
   mfq_qtensor q;
   mfq_qtensor_sizes sizes;
@@ -84,10 +86,41 @@ TEST(Huge, TwoBitCodesOfWindows) {
   const mfq_tensor src = mfq_test::strided(x.data(), MFQ_DTYPE_F32, {kRows, kCols}, {1, 1});
   const Context context = make_context();
   ASSERT_EQ(mfq_quantize(context.get(), &src, &q, nullptr), MFQ_OK) << mfq_last_error();
-  const int64_t beyond = (int64_t{1} << 31) / kCols; /* holds element 2^31 */
-  for (const int64_t row :
-       {int64_t{0}, int64_t{1}, int64_t{30000}, beyond / 2, beyond - 1, beyond, beyond + 1, kRows - 1})
-    check_row(context.get(), q, sizes, x, row);
+  const int64_t beyond = (int64_t{1} << 31) / kCols / kBlock; /* holds element 2^31 */
+  for (const int64_t block : {int64_t{0}, int64_t{1}, beyond / 2, beyond - 1, beyond, beyond + 1, kRows / kBlock - 1})
+    check_block(context.get(), q, sizes, x, block);
+}
+
+TEST(Huge, GroupsAlongRows) {
+  quantize_windows("int2/group:32/ue8m0");
+}
+TEST(Huge, GroupsAlongColumns) {
+  quantize_windows("int2/group:32@0/ue8m0");
+}
+
+/* Few elements, but rows of codes 4096 bytes apart: beyond 2^31 bits on every path. */
+TEST(Huge, AlignedRows) {
+  const mfq_layout far_apart = {MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 4096};
+  const Shape shape = {66000, 5};
+  const std::vector<float> x = mfq_test::awkward_values(mfq_test::count_of(shape), 43);
+  const mfq_scheme scheme = parse("mxfp4_e2m1");
+  if (available_bytes() < size_t{700} << 20) GTEST_SKIP() << "needs 700 MiB of free memory";
+  for (const char *isa : {(const char *)nullptr, "reference"}) {
+    SCOPED_TRACE(isa != nullptr ? isa : "best");
+    const Context context = make_context(isa);
+    Quantized want(scheme, shape), wide(scheme, shape, &far_apart), back(scheme, shape);
+    ASSERT_GT(wide.sizes.codes_bytes, size_t{1} << 28); /* bytes of 2^31 bits */
+    mfq_test::quantize(context.get(), x, &want);
+    mfq_test::quantize(context.get(), x, &wide);
+    ASSERT_EQ(mfq_repack(context.get(), &wide.q, &back.q), MFQ_OK) << mfq_last_error();
+    EXPECT_TRUE(back.same_bytes(want)) << back.difference(want);
+    EXPECT_TRUE(
+        mfq_test::same_floats(mfq_test::dequantized(context.get(), wide), mfq_test::dequantized(context.get(), want)));
+    wide.codes.assign(wide.codes.size(), 0xab);
+    ASSERT_EQ(mfq_repack(context.get(), &want.q, &wide.q), MFQ_OK) << mfq_last_error();
+    EXPECT_TRUE(
+        mfq_test::same_floats(mfq_test::dequantized(context.get(), wide), mfq_test::dequantized(context.get(), want)));
+  }
 }
 
 /* ---- Strides ----------------------------------------------------------------------------------------------------- */

@@ -45,12 +45,6 @@ mfq_status create(Allocator *allocator, const char *isa, mfq_context **context) 
   return mfq_context_create(&options, context);
 }
 
-std::vector<std::string> every_isa() {
-  std::vector<std::string> names = mfq_test::fast_isas();
-  names.push_back("reference");
-  return names;
-}
-
 /* One operation with outputs of its own. */
 struct Operation {
   std::string name;
@@ -232,6 +226,7 @@ TEST_P(Memory, ScratchIsReused) {
   EXPECT_TRUE(allocator.live.empty());
 }
 
-INSTANTIATE_TEST_SUITE_P(Isa, Memory, testing::ValuesIn(every_isa()), [](const auto &param) { return param.param; });
+INSTANTIATE_TEST_SUITE_P(Isa, Memory, testing::ValuesIn(mfq_test::every_isa()),
+                         [](const auto &param) { return param.param; });
 
 } // namespace

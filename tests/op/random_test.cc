@@ -88,8 +88,6 @@ TEST(Random, EachElementHasItsWord) {
 }
 
 TEST(Random, NothingElseMatters) {
-  std::vector<std::string> isas = mfq_test::fast_isas();
-  isas.push_back("reference");
   const std::vector<float> x = mfq_test::awkward_values(64 * 96, 10);
   std::vector<float> turned(x.size());
   for (size_t i = 0; i < x.size(); i++)
@@ -101,7 +99,7 @@ TEST(Random, NothingElseMatters) {
   const mfq_scheme row = parse("mxfp4_e2m1/group:32@1/round:stochastic");
   const mfq_scheme col = parse("mxfp4_e2m1/group:32@0/round:stochastic");
   Quantized want_row(row, {64, 96}), want_col(col, {64, 96});
-  for (const std::string &isa : isas)
+  for (const std::string &isa : mfq_test::every_isa())
     for (const int threads : {1, 2, 5})
       for (const mfq_tensor *src : {&dense, &transposed}) {
         SCOPED_TRACE(isa + ", " + std::to_string(threads) + " threads");

@@ -138,8 +138,11 @@ void check_expanded(mfq_context *context, const Model &model, const Quantized &t
   EXPECT_TRUE(same_floats(mfq_test::expanded_scales(context, t, model.shape), each_scale));
   EXPECT_TRUE(same_floats(mfq_test::expanded_zero_points(context, t, model.shape), each_zero));
   const auto scale_outside = [&](const Shape &at) { return model.scales[(size_t)model.scale_of_place(at)]; };
+  const auto zero_outside = [&](const Shape &at) { return zero_points[(size_t)model.scale_of_place(at)]; };
   EXPECT_TRUE(
       same_floats(mfq_test::expanded_scales(context, t, padded), in_padded(padded, model, each_scale, scale_outside)));
+  EXPECT_TRUE(same_floats(mfq_test::expanded_zero_points(context, t, padded),
+                          in_padded(padded, model, each_zero, zero_outside)));
 }
 
 void check(mfq_context *context, const mfq_scheme &scheme, const Shape &shape, const mfq_layout &layout) {
@@ -185,12 +188,7 @@ TEST_P(Shapes, TilesOfScales) {
   }
 }
 
-std::vector<std::string> every_isa() {
-  std::vector<std::string> names = mfq_test::fast_isas();
-  names.push_back("reference");
-  return names;
-}
-
-INSTANTIATE_TEST_SUITE_P(Isa, Shapes, testing::ValuesIn(every_isa()), [](const auto &param) { return param.param; });
+INSTANTIATE_TEST_SUITE_P(Isa, Shapes, testing::ValuesIn(mfq_test::every_isa()),
+                         [](const auto &param) { return param.param; });
 
 } // namespace

@@ -54,8 +54,7 @@ public:
     for (int64_t i = 0; i < high - low + 11; i++)
       values_.push_back(std::ldexp((float)((int)(generator() % 511) - 255), (int)(generator() % 8) - 8));
     bytes_.resize(values_.size() * mfq_dtype_bytes(dtype));
-    for (size_t i = 0; i < values_.size(); i++)
-      store(i, values_[i]);
+    for (size_t i = 0; i < values_.size(); i++) store(i, values_[i]);
   }
 
   mfq_tensor tensor() {
@@ -64,25 +63,20 @@ public:
   /* The values in row-major order. */
   std::vector<float> logical() const {
     std::vector<float> x;
-    for (size_t i = 0; i < mfq_test::count_of(shape_); i++)
-      x.push_back(values_[place((int64_t)i)]);
+    for (size_t i = 0; i < mfq_test::count_of(shape_); i++) x.push_back(values_[place((int64_t)i)]);
     return x;
   }
   /* What an operation must leave when it writes these values. */
   void expect(const std::vector<float> &y) {
-    for (size_t i = 0; i < y.size(); i++)
-      store(place((int64_t)i), y[i]);
+    for (size_t i = 0; i < y.size(); i++) store(place((int64_t)i), y[i]);
   }
-  const std::vector<uint8_t> &bytes() const {
-    return bytes_;
-  }
+  const std::vector<uint8_t> &bytes() const { return bytes_; }
 
 private:
   size_t place(int64_t index) const {
     const Shape at = mfq_test::indices_of(index, shape_);
     int64_t offset = origin_;
-    for (size_t d = 0; d < at.size(); d++)
-      offset += at[d] * strides_[d];
+    for (size_t d = 0; d < at.size(); d++) offset += at[d] * strides_[d];
     return (size_t)offset;
   }
   void store(size_t i, float value) {
@@ -145,46 +139,52 @@ TEST_P(Strides, Inputs) {
 }
 
 TEST_P(Strides, Outputs) {
-  for_each(std::begin(views), std::end(views), [&](const mfq_scheme &scheme, const View &v, mfq_dtype dtype) {
-    const Band in({"", v.shape, mfq_test::dense_strides(v.shape)}, MFQ_DTYPE_F32, 2);
-    const Model model(scheme, v.shape, in.logical());
-    Quantized t(scheme, v.shape);
-    mfq_test::quantize(context_.get(), in.logical(), &t);
-    Band out(v, dtype, 3), want(v, dtype, 3);
-    mfq_tensor dst = out.tensor();
-    ASSERT_EQ(mfq_dequantize(context_.get(), &t.q, &dst), MFQ_OK) << mfq_last_error();
-    want.expect(model.values);
-    EXPECT_EQ(out.bytes(), want.bytes());
+  for_each(
+      std::begin(views), std::end(views),
+      [&](const mfq_scheme &scheme, const View &v, mfq_dtype dtype) {
+        const Band in({"", v.shape, mfq_test::dense_strides(v.shape)}, MFQ_DTYPE_F32, 2);
+        const Model model(scheme, v.shape, in.logical());
+        Quantized t(scheme, v.shape);
+        mfq_test::quantize(context_.get(), in.logical(), &t);
+        Band out(v, dtype, 3), want(v, dtype, 3);
+        mfq_tensor dst = out.tensor();
+        ASSERT_EQ(mfq_dequantize(context_.get(), &t.q, &dst), MFQ_OK) << mfq_last_error();
+        want.expect(model.values);
+        EXPECT_EQ(out.bytes(), want.bytes());
 
-    Band scales(v, dtype, 4), want_scales(v, dtype, 4);
-    dst = scales.tensor();
-    ASSERT_EQ(mfq_expand_scales(context_.get(), &t.q, &dst), MFQ_OK) << mfq_last_error();
-    std::vector<float> each;
-    for (size_t i = 0; i < model.codes.size(); i++)
-      each.push_back(model.scales[(size_t)model.scale_of((int64_t)i)]);
-    want_scales.expect(each);
-    EXPECT_EQ(scales.bytes(), want_scales.bytes());
-  });
+        Band scales(v, dtype, 4), want_scales(v, dtype, 4);
+        dst = scales.tensor();
+        ASSERT_EQ(mfq_expand_scales(context_.get(), &t.q, &dst), MFQ_OK) << mfq_last_error();
+        std::vector<float> each;
+        for (size_t i = 0; i < model.codes.size(); i++)
+          each.push_back(model.scales[(size_t)model.scale_of((int64_t)i)]);
+        want_scales.expect(each);
+        EXPECT_EQ(scales.bytes(), want_scales.bytes());
+      });
 }
 
 TEST_P(Strides, FakeQuantize) {
-  for_each(std::begin(views), std::end(views), [&](const mfq_scheme &scheme, const View &v, mfq_dtype dtype) {
-    Band in(v, MFQ_DTYPE_F32, 5), out(v, dtype, 6), want(v, dtype, 6);
-    const mfq_tensor src = in.tensor(), dst = out.tensor();
-    ASSERT_EQ(mfq_fake_quantize(context_.get(), &scheme, &src, &dst, nullptr), MFQ_OK) << mfq_last_error();
-    want.expect(Model(scheme, v.shape, in.logical()).values);
-    EXPECT_EQ(out.bytes(), want.bytes());
-  });
+  for_each(
+      std::begin(views), std::end(views),
+      [&](const mfq_scheme &scheme, const View &v, mfq_dtype dtype) {
+        Band in({"", v.shape, mfq_test::dense_strides(v.shape)}, MFQ_DTYPE_F32, 5), out(v, dtype, 6), want(v, dtype, 6);
+        const mfq_tensor src = in.tensor(), dst = out.tensor();
+        ASSERT_EQ(mfq_fake_quantize(context_.get(), &scheme, &src, &dst, nullptr), MFQ_OK) << mfq_last_error();
+        want.expect(Model(scheme, v.shape, in.logical()).values);
+        EXPECT_EQ(out.bytes(), want.bytes());
+      });
 }
 
 TEST_P(Strides, FakeQuantizeInPlace) {
-  for_each(std::begin(views), std::end(views), [&](const mfq_scheme &scheme, const View &v, mfq_dtype dtype) {
-    Band both(v, dtype, 7), want(v, dtype, 7);
-    const mfq_tensor view = both.tensor();
-    ASSERT_EQ(mfq_fake_quantize(context_.get(), &scheme, &view, &view, nullptr), MFQ_OK) << mfq_last_error();
-    want.expect(Model(scheme, v.shape, want.logical()).values);
-    EXPECT_EQ(both.bytes(), want.bytes());
-  });
+  for_each(
+      std::begin(views), std::end(views),
+      [&](const mfq_scheme &scheme, const View &v, mfq_dtype dtype) {
+        Band both(v, dtype, 7), want(v, dtype, 7);
+        const mfq_tensor view = both.tensor();
+        ASSERT_EQ(mfq_fake_quantize(context_.get(), &scheme, &view, &view, nullptr), MFQ_OK) << mfq_last_error();
+        want.expect(Model(scheme, v.shape, want.logical()).values);
+        EXPECT_EQ(both.bytes(), want.bytes());
+      });
 }
 
 /* A dense target of the padded shape with gaps: the padding of the groups is written, the gaps are not. */
@@ -196,8 +196,7 @@ TEST_P(Strides, PaddedOutputs) {
   mfq_test::quantize(context_.get(), in.logical(), &t);
   const Model model(scheme, {4, 40}, in.logical());
   std::vector<float> padded(4 * 48, 0.0f);
-  for (size_t i = 0; i < model.values.size(); i++)
-    padded[i / 40 * 48 + i % 40] = model.values[i];
+  for (size_t i = 0; i < model.values.size(); i++) padded[i / 40 * 48 + i % 40] = model.values[i];
   Band out(v, MFQ_DTYPE_BF16, 9), want(v, MFQ_DTYPE_BF16, 9);
   const mfq_tensor dst = out.tensor();
   ASSERT_EQ(mfq_dequantize(context_.get(), &t.q, &dst), MFQ_OK) << mfq_last_error();
@@ -205,12 +204,7 @@ TEST_P(Strides, PaddedOutputs) {
   EXPECT_EQ(out.bytes(), want.bytes());
 }
 
-std::vector<std::string> every_isa() {
-  std::vector<std::string> names = mfq_test::fast_isas();
-  names.push_back("reference");
-  return names;
-}
-
-INSTANTIATE_TEST_SUITE_P(Isa, Strides, testing::ValuesIn(every_isa()), [](const auto &param) { return param.param; });
+INSTANTIATE_TEST_SUITE_P(Isa, Strides, testing::ValuesIn(mfq_test::every_isa()),
+                         [](const auto &param) { return param.param; });
 
 } // namespace

@@ -1,7 +1,7 @@
 /* tests/support/model.h: what quantization of finite values must give, from the public description alone.
  *
  * Scales by exact arithmetic in double, codes by the oracle's search, places by index arithmetic on the logical shape.
- * Knows all granularities, unscaled, UE8M0 with rule floor or rceil, and F32 with rule absmax, also with zero points. */
+ * All granularities; unscaled, UE8M0 with rule floor or rceil, F32 with rule absmax with and without zero points. */
 #ifndef MFQ_TESTS_SUPPORT_MODEL_H
 #define MFQ_TESTS_SUPPORT_MODEL_H
 

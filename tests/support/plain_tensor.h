@@ -64,6 +64,13 @@ inline Shape scale_shape(const Quantized &t) {
   return Shape(t.sizes.scale_shape, t.sizes.scale_shape + t.sizes.scale_rank);
 }
 
+/* All instruction sets, "reference" last. */
+inline std::vector<std::string> every_isa() {
+  std::vector<std::string> names = fast_isas();
+  names.push_back("reference");
+  return names;
+}
+
 /* What every result holds before it is written. */
 constexpr float kUnwritten = -12345.75f;
 

@@ -1,7 +1,7 @@
 /* host/cpu/kernels/cast_kernels.c: the loops of kernels.h for the instruction set MFQ_ISA.
  *
- * Every loop calls a function of num/ on each element with the scheme's choices as constants, so that the compiler can turn
- * it into vector code; equality with the reference path follows from that, and is tested all the same. */
+ * Every loop calls a function of num/ on each element with the scheme's choices as constants, so that the compiler can
+ * turn it into vector code; equality with the reference path follows from that, and is tested all the same. */
 #include "decode_loops.h"
 #include "encode_loops.h"
 #include "measure_loops.h"

@@ -8,8 +8,7 @@
 INLINE float value_of(const mfqn_minifloat *f, uint32_t code, uint32_t magnitude_mask, int32_t sign_shift) {
   const uint32_t magnitude = code & magnitude_mask, base = magnitude << (23 - f->man_bits);
   const uint32_t offset = (uint32_t)(127 - f->bias) << 23, one = MFQN_MIN_NORMAL;
-  const uint32_t subnormal =
-      mfqn_bits(mfqn_sub(mfqn_float_of(base + offset + one), mfqn_float_of(offset + one)));
+  const uint32_t subnormal = mfqn_bits(mfqn_sub(mfqn_float_of(base + offset + one), mfqn_float_of(offset + one)));
   uint32_t v = base < one ? subnormal : base + offset;
   v = magnitude == f->inf_code ? MFQN_INF : v;
   v |= (code & f->sign_bit) << sign_shift;

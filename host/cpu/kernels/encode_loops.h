@@ -10,8 +10,8 @@ enum { BY_EXPONENT, BY_DIVISION, BY_ZERO_POINT };
 typedef struct encode_kind {
   int how;
   int is_integer;
-  int central;  /* mfqn_minifloat_encode_central */
-  int finite;   /* no NaN or infinity: true of all measured groups that are not rare */
+  int central; /* mfqn_minifloat_encode_central */
+  int finite;  /* no NaN or infinity: true of all measured groups that are not rare */
   int rounding;
 } encode_kind;
 
@@ -90,7 +90,8 @@ static void encode_integers(const encode_job *job, int how) {
     encode_span(job, BY_DIVISION, 1, 0, 0, job->s->rounding);
 }
 
-/* Given scales may be too large for what mfqn_minifloat_encode_central asks of infinite inputs: they take the longer way. */
+/* Given scales may be too large for what mfqn_minifloat_encode_central asks of infinite inputs: they take the longer
+ * way. */
 static void encode_minifloats(const encode_job *job, int how) {
   const mfqn_scheme *s = job->s;
   const int unscaled = s->scale == MFQN_SCALE_NONE, given = s->rule == MFQN_RULE_GIVEN && !unscaled;

@@ -36,8 +36,7 @@ static void measure_runs(const uint32_t *x, mfq_span span, int minmax, mfq_stats
     absmax_runs(x, whole, run, m);
   if (rest) m[whole] = mfqn_umax(m[whole], absmax_run(x + whole * run, rest));
   if (!minmax) return;
-  for (int64_t i = 0; i * run < n; ++i)
-    range_run(x + i * run, i < whole ? run : rest, stats->lo + i, stats->hi + i);
+  for (int64_t i = 0; i * run < n; ++i) range_run(x + i * run, i < whole ? run : rest, stats->lo + i, stats->hi + i);
 }
 
 static void measure_elems(const uint32_t *restrict x, int64_t n, int minmax, mfq_stats *restrict stats) {

@@ -18,7 +18,8 @@ static void store_bytes(uint8_t *dst, uint64_t word, int64_t bytes) {
   memcpy(dst, &word, (size_t)(bytes < 8 ? bytes : 8));
 }
 
-/* 8 codes make `bits` bytes: words of 8 codes are packed in one loop and written, each over the tail of the last, in another. */
+/* 8 codes make `bits` bytes: words of 8 codes are packed in one loop and written, each over the tail of the last, in
+ * another. */
 INLINE void pack_words(uint8_t *restrict dst, const uint8_t *restrict codes, int64_t n, int32_t bits) {
   uint64_t words[MFQ_CHUNK / 8];
   while (n > 0) {
@@ -117,11 +118,14 @@ static void transpose(uint8_t *restrict dst, const uint8_t *restrict src, int64_
   const int64_t whole_rows = rows & ~(int64_t)7, whole_cols = cols & ~(int64_t)7;
   int64_t c = 0;
   for (; c + 64 <= cols; c += 64)
-    for (int64_t r = 0; r < whole_rows; r += 8) turn_strip((turn){dst + c * rows + r, rows, src + r * cols + c, cols}, 8);
+    for (int64_t r = 0; r < whole_rows; r += 8)
+      turn_strip((turn){dst + c * rows + r, rows, src + r * cols + c, cols}, 8);
   for (; c + 32 <= cols; c += 32)
-    for (int64_t r = 0; r < whole_rows; r += 8) turn_strip((turn){dst + c * rows + r, rows, src + r * cols + c, cols}, 4);
+    for (int64_t r = 0; r < whole_rows; r += 8)
+      turn_strip((turn){dst + c * rows + r, rows, src + r * cols + c, cols}, 4);
   for (; c < whole_cols; c += 8)
-    for (int64_t r = 0; r < whole_rows; r += 8) turn_strip((turn){dst + c * rows + r, rows, src + r * cols + c, cols}, 1);
+    for (int64_t r = 0; r < whole_rows; r += 8)
+      turn_strip((turn){dst + c * rows + r, rows, src + r * cols + c, cols}, 1);
   for (int64_t r = 0; r < rows; ++r)
     for (c = r < whole_rows ? whole_cols : 0; c < cols; ++c) dst[c * rows + r] = src[r * cols + c];
 }

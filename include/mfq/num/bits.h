@@ -68,8 +68,7 @@ MFQ_HD uint32_t mfqn_f32_from_f16(uint32_t h) {
   const uint32_t sign = (h & 0x8000u) << 16, a = (h & 0x7fffu) << 13;
   const uint32_t normal = a + (112u << 23);
   const uint32_t special = normal + (112u << 23); /* exponent field 31 becomes 255 */
-  const uint32_t subnormal =
-      mfqn_bits(mfqn_sub(mfqn_float_of(a + (113u << 23)), mfqn_float_of(113u << 23)));
+  const uint32_t subnormal = mfqn_bits(mfqn_sub(mfqn_float_of(a + (113u << 23)), mfqn_float_of(113u << 23)));
   const uint32_t finite = a < MFQN_MIN_NORMAL ? subnormal : normal;
   return sign | (a >= (31u << 23) ? special : finite);
 }

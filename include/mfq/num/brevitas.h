@@ -1,7 +1,7 @@
 /* num/brevitas.h: the steps of Brevitas 0.12.1 where they differ from ours, operation by operation in float32.
  *
- * Source: docs/numerics.md, section "Brevitas". `floor(log2 x)` is that of scale.h; comparisons are written so that NaN takes
- * the branch it takes there. */
+ * Source: docs/numerics.md, section "Brevitas". `floor(log2 x)` is that of scale.h; comparisons are written so that
+ *   NaN takes the branch it takes there. */
 #ifndef MFQ_NUM_BREVITAS_H
 #define MFQ_NUM_BREVITAS_H
 
@@ -10,9 +10,9 @@
 /* What float clamping needs: the range, and what lies beyond it when the format does not saturate. */
 typedef struct mfqn_brevitas {
   int32_t man_bits;
-  int32_t step_exp2;     /* of the subnormal step: 1 - bias - man_bits */
+  int32_t step_exp2; /* of the subnormal step: 1 - bias - man_bits */
   float lowest, highest;
-  uint32_t beyond;       /* float32 bits of what overflow becomes, 0 when it saturates */
+  uint32_t beyond;        /* float32 bits of what overflow becomes, 0 when it saturates */
   int32_t threshold_exp2; /* power-of-two scales divide by 2^threshold_exp2 */
 } mfqn_brevitas;
 

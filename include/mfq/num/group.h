@@ -18,9 +18,9 @@ typedef struct mfqn_scheme {
   int32_t minmax;                /* the statistic is a range */
   int32_t has_zero_point;
   int32_t is_brevitas;
-  float threshold;               /* ABSMAX: the statistic is divided by it */
-  uint32_t statistic_min;        /* float32 bits */
-  mfqn_range range;              /* power-of-two rules */
+  float threshold;        /* ABSMAX: the statistic is divided by it */
+  uint32_t statistic_min; /* float32 bits */
+  mfqn_range range;       /* power-of-two rules */
 } mfqn_scheme;
 
 /* What is known of a group's elements. Start from mfqn_statistic_none. */
@@ -30,13 +30,13 @@ typedef struct mfqn_statistic {
 } mfqn_statistic;
 
 typedef struct mfqn_group {
-  uint32_t stored;    /* the scale in its own format */
-  uint32_t usable;    /* 0: the scale is NaN, infinite or 0, and every code is 0 */
+  uint32_t stored;     /* the scale in its own format */
+  uint32_t usable;     /* 0: the scale is NaN, infinite or 0, and every code is 0 */
   int32_t by_exponent; /* elements are encoded by exp2, not by division */
   int32_t exp2;
-  float divisor;      /* elements are divided by it */
+  float divisor;             /* elements are divided by it */
   float scale, tensor_scale; /* value = (v * scale) * tensor_scale */
-  int32_t zero_point; /* as an integer, not a code */
+  int32_t zero_point;        /* as an integer, not a code */
 } mfqn_group;
 
 MFQ_HD mfqn_statistic mfqn_statistic_none(void) {
@@ -122,11 +122,15 @@ MFQ_HD uint32_t mfqn_store_quotient(uint32_t q, int32_t scale, int zero) {
 }
 
 MFQ_HD uint32_t mfqn_store_nan(int32_t scale) {
-  return scale == MFQN_SCALE_UE8M0 ? 255u : scale == MFQN_SCALE_UE4M3 ? 0x7fu : scale == MFQN_SCALE_BF16 ? 0x7fc0u
-         : scale == MFQN_SCALE_F16 ? 0x7e00u : MFQN_NAN;
+  return scale == MFQN_SCALE_UE8M0   ? 255u
+         : scale == MFQN_SCALE_UE4M3 ? 0x7fu
+         : scale == MFQN_SCALE_BF16  ? 0x7fc0u
+         : scale == MFQN_SCALE_F16   ? 0x7e00u
+                                     : MFQN_NAN;
 }
 
-/* The tensor scale of UE4M3 from the largest finite group statistic: absmax / (largest element * 448), 1 for a zero tensor. */
+/* The tensor scale of UE4M3 from the largest finite group statistic: absmax / (largest element * 448), 1 for a zero
+ * tensor. */
 MFQ_HD float mfqn_tensor_scale(uint32_t absmax, float threshold) {
   if (absmax == 0) return 1.0f;
   const float g = mfqn_div(mfqn_float_of(absmax), mfqn_mul(threshold, 448.0f));
@@ -199,9 +203,9 @@ MFQ_HD uint32_t mfqn_one_nan(float y) {
 MFQ_HD uint32_t mfqn_decode(const mfqn_scheme *s, const mfqn_group *g, uint32_t code) {
   const int exact = s->scale == MFQN_SCALE_NONE || (s->scale == MFQN_SCALE_UE8M0 && g->usable);
   const int32_t exp2 = exact ? g->exp2 : 0;
-  const uint32_t v = s->is_integer ? mfqn_integer_scaled(mfqn_integer_value(code, &s->integer) - g->zero_point,
-                                                         &s->integer, exp2)
-                                   : mfqn_minifloat_decode(code, &s->minifloat, exp2);
+  const uint32_t v = s->is_integer
+                         ? mfqn_integer_scaled(mfqn_integer_value(code, &s->integer) - g->zero_point, &s->integer, exp2)
+                         : mfqn_minifloat_decode(code, &s->minifloat, exp2);
   if (exact) return v;
   const float y = mfqn_mul(mfqn_float_of(v), g->scale);
   return mfqn_one_nan(s->scale == MFQN_SCALE_UE4M3 ? mfqn_mul(y, g->tensor_scale) : y);

@@ -1,7 +1,7 @@
 /* num/hd.h: what lets one definition compile as C11, C++17 and CUDA with the same bits.
  *
- * Floating-point steps go through the wrappers below: each is one IEEE-754 binary32 operation, rounded to nearest even and
- * never contracted into another. Host code is compiled with -ffp-contract=off. */
+ * Floating-point steps go through the wrappers below: each is one IEEE-754 binary32 operation, rounded to nearest even
+ * and never contracted into another. Host code is compiled with -ffp-contract=off. */
 #ifndef MFQ_NUM_HD_H
 #define MFQ_NUM_HD_H
 

@@ -22,8 +22,8 @@ MFQ_HD mfqn_integer mfqn_integer_make(int32_t is_signed, int32_t bits, int32_t f
   return f;
 }
 
-/* Rounds the float32 with bits `u`, times 2^(frac_bits - exp2), to an integer in lowest ... highest. Infinity saturates, NaN
- * becomes `highest`. */
+/* Rounds the float32 with bits `u`, times 2^(frac_bits - exp2), to an integer in lowest ... highest. Infinity
+ * saturates, NaN becomes `highest`. */
 MFQ_HD int32_t mfqn_integer_round(uint32_t u, const mfqn_integer *f, int32_t exp2, int rounding, uint32_t random) {
   const uint32_t a = u & MFQN_ABS, negative = u >> 31;
   const int32_t field = (int32_t)(a >> 23);

@@ -1,7 +1,7 @@
 /* num/minifloat.h: encode and decode of any minifloat, by integer arithmetic.
  *
- * A value is (2^M + man) * 2^(field - bias - M), or man * 2^(1 - bias - M) when the exponent field is 0. Encoding x * 2^-S is
- * encoding x with bias - S: a power-of-two scale costs no rounding (docs/numerics.md). */
+ * A value is (2^M + man) * 2^(field - bias - M), or man * 2^(1 - bias - M) when the exponent field is 0. Encoding x *
+ * 2^-S is encoding x with bias - S: a power-of-two scale costs no rounding (docs/numerics.md). */
 #ifndef MFQ_NUM_MINIFLOAT_H
 #define MFQ_NUM_MINIFLOAT_H
 
@@ -40,16 +40,16 @@ MFQ_HD mfqn_minifloat mfqn_minifloat_make(int32_t is_signed, int32_t exp_bits, i
   f.inf_code = specials == MFQN_SPECIALS_IEEE ? inf : none;
   f.nan_from = specials == MFQN_SPECIALS_FN ? all : specials == MFQN_SPECIALS_IEEE ? inf + 1u : none;
   f.nan_code = specials == MFQN_SPECIALS_NONE ? f.max_code : specials == MFQN_SPECIALS_FNUZ ? f.sign_bit : all;
-  f.overflow_code = saturate                            ? f.max_code
-                    : specials == MFQN_SPECIALS_IEEE    ? inf
-                    : specials == MFQN_SPECIALS_NONE    ? f.max_code
-                                                        : f.nan_code;
+  f.overflow_code = saturate                         ? f.max_code
+                    : specials == MFQN_SPECIALS_IEEE ? inf
+                    : specials == MFQN_SPECIALS_NONE ? f.max_code
+                                                     : f.nan_code;
   return f;
 }
 
 /* Encodes the float32 with bits `u`, times 2^-exp2, into a code.
- * With `wide` 0 the caller promises that 2^-126 * 2^-exp2 is below the format's smallest normal value (bias - exp2 < 127),
- * so that subnormal inputs need no normalisation; the loops of the CPU and the GPU rely on it. */
+ * With `wide` 0 the caller promises that 2^-126 * 2^-exp2 is below the format's smallest normal value (bias - exp2 <
+ * 127), so that subnormal inputs need no normalisation; the loops of the CPU and the GPU rely on it. */
 MFQ_HD uint32_t mfqn_minifloat_encode_as(uint32_t u, const mfqn_minifloat *f, int32_t exp2, int rounding,
                                          uint32_t random, int wide) {
   const uint32_t a = u & MFQN_ABS, negative = u >> 31;
@@ -78,14 +78,15 @@ MFQ_HD uint32_t mfqn_minifloat_encode(uint32_t u, const mfqn_minifloat *f, int32
   return mfqn_minifloat_encode_as(u, f, exp2, rounding, random, 1);
 }
 
-/* Whether mfqn_minifloat_encode_central holds: the smallest step is at least 2^-125, and 2^23 steps are a float32 number. */
+/* Whether mfqn_minifloat_encode_central holds: the smallest step is at least 2^-125, and 2^23 steps are a float32
+ * number. */
 MFQ_HD int mfqn_minifloat_is_central(const mfqn_minifloat *f, int32_t exp2) {
   return exp2 >= f->bias + f->man_bits - 126 && exp2 <= f->bias + f->man_bits + 103;
 }
 
-/* mfqn_minifloat_encode with ties to even, in fewer steps, for signed formats and scales in the middle of float32's range.
- * Normal results round by an integer addition; subnormal ones by a float addition to 2^23 steps. With `finite` 1 the caller
- * promises finite inputs; otherwise exp2 is at most 0 and the format's largest value below 2^121. */
+/* mfqn_minifloat_encode with ties to even, in fewer steps, for signed formats and scales in the middle of float32's
+ * range. Normal results round by an integer addition; subnormal ones by a float addition to 2^23 steps. With `finite`
+ * 1 the caller promises finite inputs; otherwise exp2 is at most 0 and the format's largest value below 2^121. */
 MFQ_HD uint32_t mfqn_minifloat_encode_central(uint32_t u, const mfqn_minifloat *f, int32_t exp2, int finite) {
   const uint32_t a = u & MFQN_ABS;
   const int32_t shift = 23 - f->man_bits;
@@ -101,7 +102,8 @@ MFQ_HD uint32_t mfqn_minifloat_encode_central(uint32_t u, const mfqn_minifloat *
   return !finite && a > MFQN_INF ? f->nan_code : code;
 }
 
-/* Decodes a code, times 2^exp2, to float32 bits; one rounding to nearest even where the product leaves float32's grid. */
+/* Decodes a code, times 2^exp2, to float32 bits; one rounding to nearest even where the product leaves float32's
+ * grid. */
 MFQ_HD uint32_t mfqn_minifloat_decode(uint32_t code, const mfqn_minifloat *f, int32_t exp2) {
   const uint32_t magnitude = f->sign_bit ? code & (f->sign_bit - 1u) : code;
   const uint32_t sign = (f->sign_bit & code) != 0 ? 0x80000000u : 0u;

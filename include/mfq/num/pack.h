@@ -4,7 +4,8 @@
 
 #include "hd.h"
 
-/* Packs 8 codes of `bits` bits, one per byte of `bytes` (code 0 lowest), into the low 8*bits bits: a little-endian bit stream. */
+/* Packs 8 codes of `bits` bits, one per byte of `bytes` (code 0 lowest), into the low 8*bits bits: a little-endian bit
+ * stream. */
 MFQ_HD uint64_t mfqn_pack8(uint64_t bytes, int32_t bits) {
   uint64_t x = bytes;
   x = (x & 0x00ff00ff00ff00ffull) | ((x & 0xff00ff00ff00ff00ull) >> (8 - bits));
@@ -39,8 +40,8 @@ MFQ_HD uint32_t mfqn_get_code(const uint8_t *row, int64_t index, int32_t bits) {
   return (wide >> (bit & 7)) & ((1u << bits) - 1u);
 }
 
-/* Byte of scale (row, col) of a matrix with `cols` columns in tiles of 128 rows x 4 columns, each 512 bytes: within a tile
- * (row mod 32) * 16 + (row / 32) * 4 + col (cuBLAS documentation, "1D block scaling"). */
+/* Byte of scale (row, col) of a matrix with `cols` columns in tiles of 128 rows x 4 columns, each 512 bytes: within a
+ * tile (row mod 32) * 16 + (row / 32) * 4 + col (cuBLAS documentation, "1D block scaling"). */
 MFQ_HD int64_t mfqn_scale_128x4(int64_t row, int64_t col, int64_t cols) {
   const int64_t tile = (row / 128) * ((cols + 3) / 4) + col / 4;
   return tile * 512 + (row % 32) * 16 + (row % 128) / 32 * 4 + col % 4;

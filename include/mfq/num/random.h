@@ -1,4 +1,5 @@
-/* num/random.h: Philox4x32-10, a counter-based generator (Salmon et al., SC'11): the same word for the same index everywhere. */
+/* num/random.h: Philox4x32-10, a counter-based generator (Salmon et al., SC'11): the same word for the same index
+ * everywhere. */
 #ifndef MFQ_NUM_RANDOM_H
 #define MFQ_NUM_RANDOM_H
 

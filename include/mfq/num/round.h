@@ -16,9 +16,9 @@ enum {
 };
 
 /* Returns man / 2^shift rounded to an integer.
- * `shift` is 1 ... 63 for STOCHASTIC and 1 ... 25 otherwise; man < 2^24. `base` is added to the integer to make the code whose
- * low bit decides ties to even. `random` is uniform in 0 ... 2^32-1: the discarded part, read as a fraction of 32 bits, rounds
- * up when adding it carries. */
+ * `shift` is 1 ... 63 for STOCHASTIC and 1 ... 25 otherwise; man < 2^24. `base` is added to the integer to make the
+ * code whose low bit decides ties to even. `random` is uniform in 0 ... 2^32-1: the discarded part, read as a fraction
+ * of 32 bits, rounds up when adding it carries. */
 MFQ_HD uint32_t mfqn_round_shift(uint32_t man, int32_t shift, uint32_t base, uint32_t negative, int rounding,
                                  uint32_t random) {
   if (rounding == MFQN_ROUND_STOCHASTIC) {

@@ -1,17 +1,29 @@
 /* num/scale.h: from the statistic of a group to its scale.
  *
- * Power-of-two rules read the exponent and mantissa fields of the statistic; float scales are one division, rounded to the
- * scale's format. The Brevitas forms follow float32 log2 as that library computes it. */
+ * Power-of-two rules read the exponent and mantissa fields of the statistic; float scales are one division, rounded to
+ * the scale's format. The Brevitas forms follow float32 log2 as that library computes it. */
 #ifndef MFQ_NUM_SCALE_H
 #define MFQ_NUM_SCALE_H
 
 #include "minifloat.h"
 
 /* The values of mfq_scale_format and mfq_scale_rule. */
-enum { MFQN_SCALE_NONE = 0, MFQN_SCALE_F32 = 1, MFQN_SCALE_BF16 = 2, MFQN_SCALE_F16 = 3, MFQN_SCALE_UE8M0 = 4,
-       MFQN_SCALE_UE4M3 = 5 };
-enum { MFQN_RULE_ABSMAX = 0, MFQN_RULE_FLOOR = 1, MFQN_RULE_CEIL = 2, MFQN_RULE_RCEIL = 3, MFQN_RULE_EVEN = 4,
-       MFQN_RULE_GIVEN = 5 };
+enum {
+  MFQN_SCALE_NONE = 0,
+  MFQN_SCALE_F32 = 1,
+  MFQN_SCALE_BF16 = 2,
+  MFQN_SCALE_F16 = 3,
+  MFQN_SCALE_UE8M0 = 4,
+  MFQN_SCALE_UE4M3 = 5
+};
+enum {
+  MFQN_RULE_ABSMAX = 0,
+  MFQN_RULE_FLOOR = 1,
+  MFQN_RULE_CEIL = 2,
+  MFQN_RULE_RCEIL = 3,
+  MFQN_RULE_EVEN = 4,
+  MFQN_RULE_GIVEN = 5
+};
 
 /* The largest value 1.f * 2^emax of an element format, and where rule EVEN steps up, as 23-bit fractions. */
 typedef struct mfqn_range {
@@ -46,13 +58,14 @@ MFQ_HD int32_t mfqn_scale_exp2(uint32_t statistic, int rule, const mfqn_range *r
 /* The float32 bits of a UE4M3 scale; the sign bit is ignored, 7f is NaN. Subnormals as in mfqn_f32_from_f16. */
 MFQ_HD uint32_t mfqn_ue4m3_value(uint32_t code) {
   const uint32_t base = (code & 0x7fu) << 20, offset = 120u << 23;
-  const uint32_t subnormal = mfqn_bits(
-      mfqn_sub(mfqn_float_of(base + offset + MFQN_MIN_NORMAL), mfqn_float_of(offset + MFQN_MIN_NORMAL)));
+  const uint32_t subnormal =
+      mfqn_bits(mfqn_sub(mfqn_float_of(base + offset + MFQN_MIN_NORMAL), mfqn_float_of(offset + MFQN_MIN_NORMAL)));
   const uint32_t finite = base < MFQN_MIN_NORMAL ? subnormal : base + offset;
   return (code & 0x7fu) == 0x7fu ? MFQN_NAN : finite;
 }
 
-/* floor(ln 2 * 2^j) for j <= 7, 0 for j < 0: how many float32 steps beside a power of two log2f still reads as that power. */
+/* floor(ln 2 * 2^j) for j <= 7, 0 for j < 0: how many float32 steps beside a power of two log2f still reads as that
+ * power. */
 MFQ_HD int32_t mfqn_log2_slack(int32_t j) { return j < 0 ? 0 : 11629079 >> (24 - j); }
 
 /* Exponent of the float32 spacing next to the integer x on the side of zero, or of 1 for |x| <= 1. */
@@ -61,7 +74,8 @@ MFQ_HD int32_t mfqn_msb_below(int32_t x) { return x >= 2 ? mfqn_msb((uint32_t)x 
 /* How far a subnormal must be shifted to stand like a normal number; 0 for those. */
 MFQ_HD int32_t mfqn_subnormal_shift(uint32_t u) { return u < MFQN_MIN_NORMAL ? 23 - mfqn_msb(u) : 0; }
 
-/* floor(log2f(x)) for finite x > 0, where log2f rounds as PyTorch's and glibc's do: values a few steps below 2^k give k. */
+/* floor(log2f(x)) for finite x > 0, where log2f rounds as PyTorch's and glibc's do: values a few steps below 2^k give
+ * k. */
 MFQ_HD int32_t mfqn_log2_floor(uint32_t u) {
   const int32_t up = mfqn_subnormal_shift(u);
   const int32_t k = mfqn_max((int32_t)(u >> 23), 1) - up - 126;
