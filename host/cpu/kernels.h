@@ -45,6 +45,8 @@ typedef struct mfq_kernels {
 
   /* Folds the elements into the lanes of the statistics; `minmax` asks for lo and hi too. */
   void (*measure)(const uint32_t *x, mfq_span span, int minmax, mfq_stats *stats);
+  /* Magnitudes alone, of runs of bf16 or f16. */
+  void (*absmax16)(const uint16_t *x, mfq_span span, mfq_dtype dtype, mfq_stats *stats);
   /* From statistics to lanes->stored, lanes->rare marking the groups whose scale needs mfqn_group_scale. */
   void (*scales)(const mfqn_scheme *s, const mfq_stats *stats, int64_t n, float tensor_scale, mfq_lanes *lanes);
   /* From lanes->stored to the other lanes; zero points become 0. */

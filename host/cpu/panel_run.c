@@ -22,6 +22,13 @@ static const uint32_t *load_row(const mfq_panels *p, int64_t offset, int64_t n, 
   return x;
 }
 
+/* Asks for the elements that the next panel will measure, while this one is encoded. */
+static void prefetch_next(const mfq_panels *p, int64_t offset, int64_t n) {
+  const int64_t size = (int64_t)mfq_dtype_bytes(p->tensor->dtype);
+  const char *at = (const char *)p->tensor->data + offset * size;
+  for (int64_t i = 0; i < n * size; i += 64) __builtin_prefetch(at + i);
+}
+
 static void store_row(const mfq_panels *p, int64_t offset, int64_t n, const uint32_t *x, uint32_t *narrow) {
   const mfq_tensor *t = p->tensor;
   const size_t bytes = mfq_dtype_bytes(t->dtype);
@@ -54,14 +61,23 @@ static void reset_stats(mfq_stats *stats, int64_t lanes, int minmax) {
   }
 }
 
+/* Magnitudes of contiguous half-width elements need no widening. */
+static int has_raw_measure(const mfq_panels *p) {
+  return is_contiguous(p) && p->tensor->dtype != MFQ_DTYPE_F32 && p->run != 0 && !p->scheme.minmax;
+}
+
 void mfq_panel_measure(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
   const int minmax = p->scheme.minmax;
   reset_stats(&scratch->stats, a->lanes, minmax);
   for (int64_t r = 0; r < a->rows; ++r)
     for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
       const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
-      const uint32_t *x = load_row(p, element_at(p, a, r, c), n, scratch->x);
-      p->kernels->measure(x, span_of(p, c, n), minmax, &scratch->stats);
+      const mfq_span span = span_of(p, c, n);
+      const int64_t offset = element_at(p, a, r, c);
+      if (has_raw_measure(p))
+        p->kernels->absmax16((const uint16_t *)p->tensor->data + offset, span, p->tensor->dtype, &scratch->stats);
+      else
+        p->kernels->measure(load_row(p, offset, n, scratch->x), span, minmax, &scratch->stats);
     }
 }
 
@@ -130,7 +146,7 @@ static uint8_t *code_at(const mfq_panels *p, int64_t row, int64_t col) {
 /* Packs `n` codes to where column `col` of a row of codes stands, and clears the row's padding after its last code. */
 static void put_codes(const mfq_panels *p, int64_t row, int64_t col, int64_t length, const uint8_t *codes, int64_t n) {
   uint8_t *to = code_at(p, row, col);
-  p->kernels->pack(to, codes, n, p->code_bits);
+  if (to != codes) p->kernels->pack(to, codes, n, p->code_bits);
   if (col + n < length) return;
   const int64_t used = (n * p->code_bits + 7) / 8, end = p->row_bits / 8 - col * p->code_bits / 8;
   if (end > used) memset(to + used, 0, (size_t)(end - used));
@@ -186,8 +202,11 @@ void mfq_panel_encode(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch
     for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
       const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
       const uint32_t *x = load_row(p, element_at(p, a, r, c), n, scratch->x);
-      encode_row(p, &scratch->lanes, x, c, n, scratch->codes);
-      put_codes(p, first_row + r, a->col0 + c, p->size[2], scratch->codes, n);
+      const int in_place = p->code_bits == 8; /* codes are bytes: no packing */
+      uint8_t *codes = in_place ? code_at(p, first_row + r, a->col0 + c) : scratch->codes;
+      if (is_contiguous(p)) prefetch_next(p, element_at(p, a, r, c) + n, n);
+      encode_row(p, &scratch->lanes, x, c, n, codes);
+      put_codes(p, first_row + r, a->col0 + c, p->size[2], codes, n);
     }
 }
 

@@ -41,6 +41,7 @@ const mfq_kernels MFQ_NAME(MFQ_ISA) = {
     .load = load,
     .store = store,
     .measure = measure,
+    .absmax16 = absmax16,
     .scales = scales,
     .lanes = lanes_of,
     .zero_points = zero_points,

@@ -6,13 +6,16 @@
 
 enum { BY_EXPONENT, BY_DIVISION, BY_ZERO_POINT };
 
+/* How an element becomes a code once it is scaled: by the general function, or in the fewer steps of a "central" one. */
+enum { GENERAL, CENTRAL, CENTRAL_FNUZ };
+
 /* The choices that a loop is compiled for. */
 typedef struct encode_kind {
   int how;
   int is_integer;
-  int central; /* mfqn_minifloat_encode_central */
-  int finite;  /* no NaN or infinity: true of all measured groups that are not rare */
-  int rounding;
+  int steps;
+  int finite;   /* no NaN or infinity: true of all measured groups that are not rare */
+  int rounding; /* GENERAL only; the others round to even */
 } encode_kind;
 
 /* A call: the scheme, what to encode, and where to. */
@@ -26,12 +29,17 @@ typedef struct encode_job {
 
 /* One element of a group with exponent `e`, divisor `d`, zero point `z`. */
 INLINE uint32_t encode_one(const mfqn_scheme *s, uint32_t u, int32_t e, float d, float z, encode_kind kind) {
+  const int32_t exp2 = kind.how == BY_EXPONENT ? e : 0;
   uint32_t v = u;
   if (kind.how != BY_EXPONENT) v = mfqn_bits(mfqn_div(mfqn_float_of(u), d));
   if (kind.how == BY_ZERO_POINT) v = mfqn_bits(mfqn_add(mfqn_float_of(v), z));
-  const int32_t exp2 = kind.how == BY_EXPONENT ? e : 0;
+  if (kind.is_integer && kind.steps == CENTRAL) {
+    const uint32_t power = (uint32_t)(127 + s->integer.frac_bits - exp2) << 23;
+    return mfqn_integer_encode_central(mfqn_mul(mfqn_float_of(v), mfqn_float_of(power)), &s->integer);
+  }
   if (kind.is_integer) return mfqn_integer_encode(v, &s->integer, exp2, kind.rounding, 0);
-  if (kind.central) return mfqn_minifloat_encode_central(v, &s->minifloat, exp2, kind.finite);
+  if (kind.steps != GENERAL)
+    return mfqn_minifloat_encode_central(v, &s->minifloat, exp2, kind.finite, kind.steps == CENTRAL);
   return mfqn_minifloat_encode_as(v, &s->minifloat, exp2, kind.rounding, 0, 0);
 }
 
@@ -66,46 +74,58 @@ INLINE void encode_elems(const encode_job *job, encode_kind kind) {
     codes[i] = encode_one(&local, x[i], lanes->exp2[i], lanes->divisor[i], lanes->zero_point[i], kind);
 }
 
-INLINE void encode_span(const encode_job *job, int how, int is_integer, int central, int finite, int rounding) {
-  const encode_kind kind = {how, is_integer, central, finite, rounding};
+INLINE void encode_span(const encode_job *job, encode_kind kind) {
   if (job->span.run == 0)
     encode_elems(job, kind);
   else
     encode_runs(job, kind);
 }
 
+/* Unscaled and given scales leave NaN in, and scales that the shorter steps do not hold for. */
+static int is_measured(const mfqn_scheme *s) { return s->scale != MFQN_SCALE_NONE && s->rule != MFQN_RULE_GIVEN; }
+
 static void encode_integers(const encode_job *job, int how) {
-  const int even = job->s->rounding == MFQN_ROUND_EVEN;
-  if (how == BY_ZERO_POINT && even)
-    encode_span(job, BY_ZERO_POINT, 1, 0, 0, MFQN_ROUND_EVEN);
-  else if (how == BY_ZERO_POINT)
-    encode_span(job, BY_ZERO_POINT, 1, 0, 0, job->s->rounding);
-  else if (how == BY_EXPONENT && even)
-    encode_span(job, BY_EXPONENT, 1, 0, 0, MFQN_ROUND_EVEN);
-  else if (how == BY_EXPONENT)
-    encode_span(job, BY_EXPONENT, 1, 0, 0, job->s->rounding);
-  else if (even)
-    encode_span(job, BY_DIVISION, 1, 0, 0, MFQN_ROUND_EVEN);
-  else
-    encode_span(job, BY_DIVISION, 1, 0, 0, job->s->rounding);
+  const int rounding = job->s->rounding;
+  if (rounding != MFQN_ROUND_EVEN || !is_measured(job->s)) {
+    if (how == BY_EXPONENT)
+      encode_span(job, (encode_kind){BY_EXPONENT, 1, GENERAL, 0, rounding});
+    else if (how == BY_DIVISION)
+      encode_span(job, (encode_kind){BY_DIVISION, 1, GENERAL, 0, rounding});
+    else
+      encode_span(job, (encode_kind){BY_ZERO_POINT, 1, GENERAL, 0, rounding});
+  } else if (how == BY_EXPONENT) {
+    encode_span(job, (encode_kind){BY_EXPONENT, 1, CENTRAL, 1, 0});
+  } else if (how == BY_DIVISION) {
+    encode_span(job, (encode_kind){BY_DIVISION, 1, CENTRAL, 1, 0});
+  } else {
+    encode_span(job, (encode_kind){BY_ZERO_POINT, 1, CENTRAL, 1, 0});
+  }
 }
 
-/* Given scales may be too large for what mfqn_minifloat_encode_central asks of infinite inputs: they take the longer
- * way. */
+static int has_short_steps(const mfqn_scheme *s) {
+  const int unscaled = s->scale == MFQN_SCALE_NONE, saturates = s->minifloat.overflow_code == s->minifloat.max_code;
+  return s->rounding == MFQN_ROUND_EVEN && s->minifloat.sign_bit != 0 && saturates && (unscaled || is_measured(s));
+}
+
 static void encode_minifloats(const encode_job *job, int how) {
   const mfqn_scheme *s = job->s;
-  const int unscaled = s->scale == MFQN_SCALE_NONE, given = s->rule == MFQN_RULE_GIVEN && !unscaled;
-  const int central = s->rounding == MFQN_ROUND_EVEN && s->minifloat.sign_bit != 0 && !given;
-  if (!central && how == BY_EXPONENT)
-    encode_span(job, BY_EXPONENT, 0, 0, 0, s->rounding);
-  else if (!central)
-    encode_span(job, BY_DIVISION, 0, 0, 0, s->rounding);
-  else if (unscaled)
-    encode_span(job, BY_EXPONENT, 0, 1, 0, MFQN_ROUND_EVEN);
+  const int neg_zero = s->minifloat.neg_zero_mask != 0;
+  if (!has_short_steps(s) && how == BY_EXPONENT)
+    encode_span(job, (encode_kind){BY_EXPONENT, 0, GENERAL, 0, s->rounding});
+  else if (!has_short_steps(s))
+    encode_span(job, (encode_kind){BY_DIVISION, 0, GENERAL, 0, s->rounding});
+  else if (s->scale == MFQN_SCALE_NONE && neg_zero)
+    encode_span(job, (encode_kind){BY_EXPONENT, 0, CENTRAL, 0, 0});
+  else if (s->scale == MFQN_SCALE_NONE)
+    encode_span(job, (encode_kind){BY_EXPONENT, 0, CENTRAL_FNUZ, 0, 0});
+  else if (how == BY_EXPONENT && neg_zero)
+    encode_span(job, (encode_kind){BY_EXPONENT, 0, CENTRAL, 1, 0});
   else if (how == BY_EXPONENT)
-    encode_span(job, BY_EXPONENT, 0, 1, 1, MFQN_ROUND_EVEN);
+    encode_span(job, (encode_kind){BY_EXPONENT, 0, CENTRAL_FNUZ, 1, 0});
+  else if (neg_zero)
+    encode_span(job, (encode_kind){BY_DIVISION, 0, CENTRAL, 1, 0});
   else
-    encode_span(job, BY_DIVISION, 0, 1, 1, MFQN_ROUND_EVEN);
+    encode_span(job, (encode_kind){BY_DIVISION, 0, CENTRAL_FNUZ, 1, 0});
 }
 
 /* Codes are made as words and narrowed at the end: vectors are then as long for short runs as for long ones. */

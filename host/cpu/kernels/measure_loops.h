@@ -46,6 +46,26 @@ static void measure_elems(const uint32_t *restrict x, int64_t n, int minmax, mfq
   for (int64_t i = 0; i < n; ++i) stats->hi[i] = mfqn_max(stats->hi[i], mfq_order_key(x[i]));
 }
 
+/* bf16 and f16 magnitudes are ordered as integers too: only the largest of a run is widened. */
+INLINE uint32_t absmax16_run(const uint16_t *x, int64_t run) {
+  uint16_t m = 0;
+  for (int64_t j = 0; j < run; ++j) {
+    const uint16_t a = x[j] & 0x7fffu;
+    m = m > a ? m : a;
+  }
+  return m;
+}
+
+static void absmax16(const uint16_t *x, mfq_span span, mfq_dtype dtype, mfq_stats *stats) {
+  for (int64_t i = 0; i * span.run < span.n; ++i) {
+    const int64_t length = span.n - i * span.run < span.run ? span.n - i * span.run : span.run;
+    const uint16_t *at = x + i * span.run;
+    const uint32_t m = length == 32 ? absmax16_run(at, 32) : absmax16_run(at, length);
+    const uint32_t wide = dtype == MFQ_DTYPE_BF16 ? mfqn_f32_from_bf16(m) : mfqn_f32_from_f16(m);
+    stats->absmax[i] = mfqn_umax(stats->absmax[i], wide);
+  }
+}
+
 static void measure(const uint32_t *x, mfq_span span, int minmax, mfq_stats *stats) {
   if (span.run == 0)
     measure_elems(x, span.n, minmax, stats);

@@ -12,6 +12,7 @@ typedef struct mfqn_minifloat {
   int32_t man_bits;
   int32_t bias;
   uint32_t sign_bit;      /* 1 << (exp_bits + man_bits), or 0 when unsigned */
+  int32_t sign_shift;     /* from the sign of a float32 to sign_bit */
   uint32_t signed_mask;   /* all ones, or 0 when unsigned: negative values become 0 */
   uint32_t neg_zero_mask; /* all ones when the format has -0, else 0 */
   uint32_t max_code;      /* largest finite magnitude */
@@ -33,6 +34,7 @@ MFQ_HD mfqn_minifloat mfqn_minifloat_make(int32_t is_signed, int32_t exp_bits, i
   f.man_bits = man_bits;
   f.bias = bias;
   f.sign_bit = is_signed ? all + 1u : 0u;
+  f.sign_shift = 31 - (exp_bits + man_bits);
   f.lone_nan = specials == MFQN_SPECIALS_FNUZ ? f.sign_bit : none;
   f.signed_mask = is_signed ? none : 0u;
   f.neg_zero_mask = specials == MFQN_SPECIALS_FNUZ ? 0u : f.signed_mask;
@@ -84,21 +86,22 @@ MFQ_HD int mfqn_minifloat_is_central(const mfqn_minifloat *f, int32_t exp2) {
   return exp2 >= f->bias + f->man_bits - 126 && exp2 <= f->bias + f->man_bits + 103;
 }
 
-/* mfqn_minifloat_encode with ties to even, in fewer steps, for signed formats and scales in the middle of float32's
- * range. Normal results round by an integer addition; subnormal ones by a float addition to 2^23 steps. With `finite`
- * 1 the caller promises finite inputs; otherwise exp2 is at most 0 and the format's largest value below 2^121. */
-MFQ_HD uint32_t mfqn_minifloat_encode_central(uint32_t u, const mfqn_minifloat *f, int32_t exp2, int finite) {
+/* mfqn_minifloat_encode with ties to even and saturation, in fewer steps, for signed formats and scales in the middle of
+ * float32's range. Normal results round by an integer addition; subnormal ones by a float addition to 2^23 steps. With
+ * `finite` 1 the caller promises finite inputs; otherwise exp2 is at most 0 and the format's largest value below 2^121.
+ * With `neg_zero` 1 the format has -0. */
+MFQ_HD uint32_t mfqn_minifloat_encode_central(uint32_t u, const mfqn_minifloat *f, int32_t exp2, int finite,
+                                              int neg_zero) {
   const uint32_t a = u & MFQN_ABS;
   const int32_t shift = 23 - f->man_bits;
-  const uint32_t rebias = (uint32_t)(127 - f->bias + exp2), offset = rebias << f->man_bits;
-  const uint32_t odd = ((a >> shift) - offset) & 1u;
-  const uint32_t normal = ((a + (1u << (shift - 1)) - 1u + odd) >> shift) - offset;
-  const uint32_t steps = (rebias + 1u + (uint32_t)shift) << 23; /* 2^23 smallest steps */
+  const uint32_t rebias = (uint32_t)(127 - f->bias + exp2) << 23, least_normal = rebias + MFQN_MIN_NORMAL;
+  const uint32_t based = a - rebias; /* the code and, below it, what is rounded off; for normal results */
+  const uint32_t normal = (based + ((1u << (shift - 1)) - 1u) + ((based >> shift) & 1u)) >> shift;
+  const uint32_t steps = least_normal + ((uint32_t)shift << 23); /* 2^23 smallest steps */
   const uint32_t subnormal = mfqn_bits(mfqn_add(mfqn_float_of(a), mfqn_float_of(steps))) - steps;
-  const uint32_t rounded = a < (rebias + 1u) << 23 ? subnormal : normal;
-  uint32_t code = rounded > f->max_code ? f->overflow_code : rounded;
-  const uint32_t sign = u & 0x80000000u ? f->sign_bit : 0u;
-  code |= sign & (code == 0 ? f->neg_zero_mask : 0xffffffffu);
+  const uint32_t magnitude = mfqn_umin(a < least_normal ? subnormal : normal, f->max_code);
+  const uint32_t sign = (u >> f->sign_shift) & f->sign_bit;
+  const uint32_t code = neg_zero || magnitude != 0 ? magnitude | sign : 0u;
   return !finite && a > MFQN_INF ? f->nan_code : code;
 }
 
