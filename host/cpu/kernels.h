@@ -40,13 +40,16 @@ typedef struct mfq_kernels {
   const char *isa;
   /* Widens `n` contiguous elements to float32 bits. */
   void (*load)(uint32_t *x, const void *src, mfq_dtype dtype, int64_t n);
-  /* Narrows float32 bits to `n` contiguous elements. */
+  /* Narrows float32 bits, NaN being canonical, to `n` contiguous elements. */
   void (*store)(void *dst, mfq_dtype dtype, const uint32_t *x, int64_t n);
+  /* The same for values that bf16 holds exactly. */
+  void (*store_top_half)(uint16_t *dst, const uint32_t *x, int64_t n);
 
   /* Folds the elements into the lanes of the statistics; `minmax` asks for lo and hi too. */
   void (*measure)(const uint32_t *x, mfq_span span, int minmax, mfq_stats *stats);
-  /* Magnitudes alone, of runs of bf16 or f16. */
+  /* Magnitudes alone, of bf16 or f16, widened only at the end: of runs, and of columns into peak[i]. */
   void (*absmax16)(const uint16_t *x, mfq_span span, mfq_dtype dtype, mfq_stats *stats);
+  void (*peak16)(const uint16_t *x, int64_t n, uint16_t *peak);
   /* From statistics to lanes->stored, lanes->rare marking the groups whose scale needs mfqn_group_scale. */
   void (*scales)(const mfqn_scheme *s, const mfq_stats *stats, int64_t n, float tensor_scale, mfq_lanes *lanes);
   /* From lanes->stored to the other lanes; zero points become 0. */

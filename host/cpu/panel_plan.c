@@ -8,7 +8,8 @@
 
 enum {
   BLOCK_BYTES = 1 << 16,
-  TURN_BYTES = 1 << 14,
+  TURN_BYTES = 1 << 15,
+  STACK_ROWS = 512,
   CHANNEL_ROWS = 64,
   STREAM_BYTES = 8 << 20,
   SHARE_ELEMENTS = 1 << 16
@@ -141,6 +142,13 @@ static int shape_panels(mfq_panels *p) {
   return p->cols > 0;
 }
 
+/* Groups of a transposed panel are stacked until a column of their codes fills whole cache lines. */
+static void stack_groups(mfq_panels *p) {
+  const int64_t line = 512, bits = p->rows * p->code_bits;
+  p->stack = (int)(line / gcd(line, bits));
+  while (p->stack > 1 && p->stack * p->rows > STACK_ROWS) p->stack /= 2;
+}
+
 /* Where rows of codes do not start at bytes, panels must be whole rows, and start and end at bytes together. */
 static int place_codes(mfq_panels *p) {
   const int64_t bits = p->code_bits, row_bits = (int64_t)p->view->sizes.row_bits;
@@ -150,7 +158,8 @@ static int place_codes(mfq_panels *p) {
     p->row_bits = padded ? row_bits : p->size[1] * bits;
     if (p->row_bits % 8 != 0 && p->size[0] * p->size[2] > 1) return 0;
     if (p->rows < p->size[1] && p->rows * bits % 8 != 0) return 0;
-    p->cols = TURN_BYTES / p->rows / 64 * 64;
+    stack_groups(p);
+    p->cols = TURN_BYTES / (p->rows * p->stack) / 64 * 64;
     if (p->cols == 0) p->cols = BLOCK_BYTES / p->rows / 8 * 8;
     if (p->cols > MFQ_CHUNK) p->cols = MFQ_CHUNK;
     return p->cols > 0;
@@ -188,6 +197,7 @@ int mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const 
   p->view = view;
   p->tensor = tensor;
   p->code_bits = mfq_code_bits(&view->q);
+  p->stack = 1;
   p->tensor_scale = 1.0f;
   if (!p->kernels || !mfq_panels_accept(&view->q.scheme, encode) || view->sizes.codes_bytes == 0) return 0;
   mfq_lower(&view->q.scheme, &p->scheme);
@@ -198,8 +208,8 @@ int mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const 
   if (!shape_panels(p) || !place_codes(p)) return 0;
   p->row_blocks = (p->size[1] + p->rows - 1) / p->rows;
   p->col_blocks = (p->size[2] + p->cols - 1) / p->cols;
-  p->count =
-      p->bundle ? (p->size[0] * p->size[1] + p->bundle - 1) / p->bundle : p->size[0] * p->row_blocks * p->col_blocks;
+  p->stacks = (p->row_blocks + p->stack - 1) / p->stack;
+  p->count = p->bundle ? (p->size[0] * p->size[1] + p->bundle - 1) / p->bundle : p->size[0] * p->stacks * p->col_blocks;
   const int64_t elements = p->size[0] * p->size[1] * p->size[2];
   p->threads = elements < SHARE_ELEMENTS ? 1 : (int)context->threads;
   p->stream = !encode && elements * (int64_t)mfq_dtype_bytes(tensor->dtype) > STREAM_BYTES;
@@ -209,7 +219,7 @@ int mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const 
 static size_t block_bytes(const mfq_panels *p) {
   const int64_t cols = p->whole_rows ? p->size[2] : p->cols;
   if (p->bundle) return (size_t)round_up(p->bundle * p->size[2] + 64, 64);
-  return p->transposed || p->whole_rows ? (size_t)round_up(2 * p->rows * cols + 64, 64) : 0;
+  return p->transposed || p->whole_rows ? (size_t)round_up(2 * p->rows * p->stack * cols + 64, 64) : 0;
 }
 
 size_t mfq_panels_scratch_bytes(const mfq_panels *p) {
@@ -256,4 +266,9 @@ mfq_panel mfq_panel_at(const mfq_panels *p, int64_t index) {
 
 mfq_panel mfq_panel_piece(const mfq_panels *p, int64_t row, int64_t col) {
   return panel_of(p, row / p->size[1], row % p->size[1], col);
+}
+
+mfq_panel mfq_panel_stacked(const mfq_panels *p, int64_t index, int64_t level) {
+  const int64_t stack = index / p->col_blocks, block = stack % p->stacks * p->stack + level;
+  return panel_of(p, stack / p->stacks, block, index % p->col_blocks * p->cols);
 }

@@ -29,19 +29,34 @@ static void prefetch_next(const mfq_panels *p, int64_t offset, int64_t n) {
   for (int64_t i = 0; i < n * size; i += 64) __builtin_prefetch(at + i);
 }
 
-static void store_row(const mfq_panels *p, int64_t offset, int64_t n, const uint32_t *x, uint32_t *narrow) {
+/* Powers of two and at most 8 significant bits: the groups in a scratch have values that bf16 holds. */
+static int fits_bf16(const mfq_panels *p, const mfq_panel_scratch *scratch) {
+  const int po2 = p->scheme.scale == MFQN_SCALE_NONE || p->scheme.scale == MFQN_SCALE_UE8M0;
+  return p->tensor->dtype == MFQ_DTYPE_BF16 && po2 && !p->scheme.has_zero_point && !scratch->lanes.any_rare;
+}
+
+static void narrow_row(const mfq_panels *p, const mfq_panel_scratch *scratch, void *dst, int64_t n) {
+  if (fits_bf16(p, scratch))
+    p->kernels->store_top_half(dst, scratch->x, n);
+  else
+    p->kernels->store(dst, p->tensor->dtype, scratch->x, n);
+}
+
+/* Stores the values in scratch->x; scratch->stats is free for narrowing. */
+static void store_row(const mfq_panels *p, int64_t offset, int64_t n, mfq_panel_scratch *scratch) {
+  const uint32_t *x = scratch->x;
   const mfq_tensor *t = p->tensor;
   const size_t bytes = mfq_dtype_bytes(t->dtype);
   uint8_t *at = (uint8_t *)t->data + offset * (int64_t)bytes;
   if (!is_contiguous(p)) {
     for (int64_t i = 0; i < n; ++i) mfq_element_store(t->data, t->dtype, offset + i * p->stride[2], x[i]);
   } else if (!p->stream) {
-    p->kernels->store(at, t->dtype, x, n);
+    narrow_row(p, scratch, at, n);
   } else if (t->dtype == MFQ_DTYPE_F32) {
     mfq_stream_copy(at, x, (size_t)n * bytes);
   } else {
-    p->kernels->store(narrow, t->dtype, x, n);
-    mfq_stream_copy(at, narrow, (size_t)n * bytes);
+    narrow_row(p, scratch, scratch->stats.absmax, n);
+    mfq_stream_copy(at, scratch->stats.absmax, (size_t)n * bytes);
   }
 }
 
@@ -63,11 +78,23 @@ static void reset_stats(mfq_stats *stats, int64_t lanes, int minmax) {
 
 /* Magnitudes of contiguous half-width elements need no widening. */
 static int has_raw_measure(const mfq_panels *p) {
-  return is_contiguous(p) && p->tensor->dtype != MFQ_DTYPE_F32 && p->run != 0 && !p->scheme.minmax;
+  return is_contiguous(p) && p->tensor->dtype != MFQ_DTYPE_F32 && !p->scheme.minmax;
+}
+
+/* The largest magnitudes of columns. */
+static void measure_raw_columns(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
+  memset(scratch->peak, 0, (size_t)a->cols * sizeof scratch->peak[0]);
+  for (int64_t r = 0; r < a->rows; ++r)
+    p->kernels->peak16((const uint16_t *)p->tensor->data + element_at(p, a, r, 0), a->cols, scratch->peak);
+  p->kernels->load(scratch->stats.absmax, scratch->peak, p->tensor->dtype, a->cols);
 }
 
 void mfq_panel_measure(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
   const int minmax = p->scheme.minmax;
+  if (p->run == 0 && has_raw_measure(p)) {
+    measure_raw_columns(p, a, scratch);
+    return;
+  }
   reset_stats(&scratch->stats, a->lanes, minmax);
   for (int64_t r = 0; r < a->rows; ++r)
     for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
@@ -152,13 +179,12 @@ static void put_codes(const mfq_panels *p, int64_t row, int64_t col, int64_t len
   if (end > used) memset(to + used, 0, (size_t)(end - used));
 }
 
-/* Copies the codes of one group; the sizes of common groups become single moves. */
-static void copy_group(uint8_t *dst, const uint8_t *src, int64_t bytes) {
+/* Copies the codes of one column; common sizes become single moves. */
+static void copy_codes(uint8_t *dst, const uint8_t *src, int64_t bytes) {
   switch (bytes) {
-    case 8: memcpy(dst, src, 8); break;
     case 16: memcpy(dst, src, 16); break;
-    case 24: memcpy(dst, src, 24); break;
     case 32: memcpy(dst, src, 32); break;
+    case 64: memcpy(dst, src, 64); break;
     default: memcpy(dst, src, (size_t)bytes);
   }
 }
@@ -174,25 +200,8 @@ static void encode_bytes(const mfq_panels *p, const mfq_panel *a, mfq_panel_scra
     }
 }
 
-static void encode_transposed(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
-  uint8_t *codes = scratch->block, *turned = scratch->block + a->rows * a->cols;
-  encode_bytes(p, a, scratch, codes, a->cols);
-  p->kernels->transpose(turned, codes, a->rows, a->cols);
-  const int64_t row = a->outer * p->size[2] + a->col0, bits = a->rows * p->code_bits;
-  if (bits % 8 != 0 || a->row0 + a->rows == p->size[1]) {
-    for (int64_t c = 0; c < a->cols; ++c) put_codes(p, row + c, a->row0, p->size[1], turned + c * a->rows, a->rows);
-    return;
-  }
-  p->kernels->pack(codes, turned, a->rows * a->cols, p->code_bits);
-  for (int64_t c = 0; c < a->cols; ++c) copy_group(code_at(p, row + c, a->row0), codes + c * bits / 8, bits / 8);
-}
-
-void mfq_panel_encode(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
+static void encode_panel(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
   const int64_t first_row = a->outer * p->size[1] + a->row0;
-  if (p->transposed) {
-    encode_transposed(p, a, scratch);
-    return;
-  }
   if (p->whole_rows) {
     encode_bytes(p, a, scratch, scratch->block, a->cols);
     p->kernels->pack(code_at(p, first_row, 0), scratch->block, a->rows * a->cols, p->code_bits);
@@ -225,13 +234,7 @@ static int64_t bundle_rows(const mfq_panels *p, int64_t first) {
   return left < p->bundle ? left : p->bundle;
 }
 
-void mfq_panel_quantize(const mfq_panels *p, int64_t index, int scales_known, mfq_panel_scratch *scratch) {
-  if (!p->bundle) {
-    const mfq_panel a = mfq_panel_at(p, index);
-    make_or_load_scales(p, &a, scales_known, scratch);
-    mfq_panel_encode(p, &a, scratch);
-    return;
-  }
+static void quantize_bundle(const mfq_panels *p, int64_t index, int scales_known, mfq_panel_scratch *scratch) {
   const int64_t first = index * p->bundle, rows = bundle_rows(p, first), length = p->size[2];
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t c = 0; c < length; c += p->cols) {
@@ -242,6 +245,44 @@ void mfq_panel_quantize(const mfq_panels *p, int64_t index, int scales_known, mf
   p->kernels->pack(code_at(p, first, 0), scratch->block, rows * length, p->code_bits);
 }
 
+/* Turns the rows of a stack into columns and packs those. */
+static void put_turned(const mfq_panels *p, const mfq_panel *a, int64_t rows, mfq_panel_scratch *scratch) {
+  uint8_t *codes = scratch->block, *turned = scratch->block + rows * a->cols;
+  p->kernels->transpose(turned, codes, rows, a->cols);
+  const int64_t row = a->outer * p->size[2] + a->col0, bits = rows * p->code_bits;
+  if (bits % 8 != 0 || a->row0 + rows == p->size[1]) {
+    for (int64_t c = 0; c < a->cols; ++c) put_codes(p, row + c, a->row0, p->size[1], turned + c * rows, rows);
+    return;
+  }
+  p->kernels->pack(codes, turned, rows * a->cols, p->code_bits);
+  for (int64_t c = 0; c < a->cols; ++c) copy_codes(code_at(p, row + c, a->row0), codes + c * bits / 8, bits / 8);
+}
+
+static void quantize_stack(const mfq_panels *p, int64_t index, int scales_known, mfq_panel_scratch *scratch) {
+  const mfq_panel first = mfq_panel_stacked(p, index, 0);
+  int64_t rows = 0;
+  for (int64_t level = 0; level < p->stack; ++level) {
+    const mfq_panel a = mfq_panel_stacked(p, index, level);
+    if (a.row0 >= p->size[1]) break;
+    make_or_load_scales(p, &a, scales_known, scratch);
+    encode_bytes(p, &a, scratch, scratch->block + rows * a.cols, a.cols);
+    rows += a.rows;
+  }
+  put_turned(p, &first, rows, scratch);
+}
+
+void mfq_panel_quantize(const mfq_panels *p, int64_t index, int scales_known, mfq_panel_scratch *scratch) {
+  if (p->bundle) {
+    quantize_bundle(p, index, scales_known, scratch);
+  } else if (p->transposed) {
+    quantize_stack(p, index, scales_known, scratch);
+  } else {
+    const mfq_panel a = mfq_panel_at(p, index);
+    make_or_load_scales(p, &a, scales_known, scratch);
+    encode_panel(p, &a, scratch);
+  }
+}
+
 /* ---- Values ----------------------------------------------------------------------------------------------------- */
 
 /* Decodes `n` codes that belong at `offset` in the tensor and at column `c` of their panel. */
@@ -249,7 +290,7 @@ static void decode_row(const mfq_panels *p, mfq_panel_scratch *scratch, const ui
                        int64_t n) {
   uint32_t *x = scratch->x;
   p->kernels->decode(&p->scheme, codes, span_of(p, c, n), &scratch->lanes, x);
-  store_row(p, offset, n, x, scratch->stats.absmax);
+  store_row(p, offset, n, scratch);
 }
 
 /* Values of a panel from codes as bytes, row r at codes + r * ld. */
@@ -262,26 +303,8 @@ static void decode_bytes(const mfq_panels *p, const mfq_panel *a, mfq_panel_scra
     }
 }
 
-static void decode_transposed(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
-  uint8_t *codes = scratch->block, *turned = scratch->block + a->rows * a->cols;
-  const int64_t row = a->outer * p->size[2] + a->col0, bits = a->rows * p->code_bits;
-  if (bits % 8 != 0) {
-    for (int64_t c = 0; c < a->cols; ++c)
-      p->kernels->unpack(turned + c * a->rows, code_at(p, row + c, a->row0), a->rows, p->code_bits);
-  } else {
-    for (int64_t c = 0; c < a->cols; ++c) copy_group(codes + c * bits / 8, code_at(p, row + c, a->row0), bits / 8);
-    p->kernels->unpack(turned, codes, a->rows * a->cols, p->code_bits);
-  }
-  p->kernels->transpose(codes, turned, a->cols, a->rows);
-  decode_bytes(p, a, scratch, codes, a->cols);
-}
-
-void mfq_panel_decode(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
+static void decode_panel(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
   const int64_t first_row = a->outer * p->size[1] + a->row0;
-  if (p->transposed) {
-    decode_transposed(p, a, scratch);
-    return;
-  }
   if (p->whole_rows) {
     p->kernels->unpack(scratch->block, code_at(p, first_row, 0), a->rows * a->cols, p->code_bits);
     decode_bytes(p, a, scratch, scratch->block, a->cols);
@@ -295,13 +318,7 @@ void mfq_panel_decode(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch
     }
 }
 
-void mfq_panel_dequantize(const mfq_panels *p, int64_t index, mfq_panel_scratch *scratch) {
-  if (!p->bundle) {
-    const mfq_panel a = mfq_panel_at(p, index);
-    mfq_panel_load_scales(p, &a, scratch);
-    mfq_panel_decode(p, &a, scratch);
-    return;
-  }
+static void dequantize_bundle(const mfq_panels *p, int64_t index, mfq_panel_scratch *scratch) {
   const int64_t first = index * p->bundle, rows = bundle_rows(p, first), length = p->size[2];
   p->kernels->unpack(scratch->block, code_at(p, first, 0), rows * length, p->code_bits);
   for (int64_t r = 0; r < rows; ++r)
@@ -310,4 +327,41 @@ void mfq_panel_dequantize(const mfq_panels *p, int64_t index, mfq_panel_scratch 
       mfq_panel_load_scales(p, &a, scratch);
       decode_bytes(p, &a, scratch, scratch->block + r * length + c, length);
     }
+}
+
+/* Unpacks the columns of a stack and turns them into rows of codes. */
+static void get_turned(const mfq_panels *p, const mfq_panel *a, int64_t rows, mfq_panel_scratch *scratch) {
+  uint8_t *codes = scratch->block, *turned = scratch->block + rows * a->cols;
+  const int64_t row = a->outer * p->size[2] + a->col0, bits = rows * p->code_bits;
+  if (bits % 8 != 0) {
+    for (int64_t c = 0; c < a->cols; ++c)
+      p->kernels->unpack(turned + c * rows, code_at(p, row + c, a->row0), rows, p->code_bits);
+  } else {
+    for (int64_t c = 0; c < a->cols; ++c) copy_codes(codes + c * bits / 8, code_at(p, row + c, a->row0), bits / 8);
+    p->kernels->unpack(turned, codes, rows * a->cols, p->code_bits);
+  }
+  p->kernels->transpose(codes, turned, a->cols, rows);
+}
+
+static void dequantize_stack(const mfq_panels *p, int64_t index, mfq_panel_scratch *scratch) {
+  const mfq_panel first = mfq_panel_stacked(p, index, 0);
+  const int64_t left = p->size[1] - first.row0, rows = left < p->rows * p->stack ? left : p->rows * p->stack;
+  get_turned(p, &first, rows, scratch);
+  for (int64_t level = 0; level * p->rows < rows; ++level) {
+    const mfq_panel a = mfq_panel_stacked(p, index, level);
+    mfq_panel_load_scales(p, &a, scratch);
+    decode_bytes(p, &a, scratch, scratch->block + level * p->rows * a.cols, a.cols);
+  }
+}
+
+void mfq_panel_dequantize(const mfq_panels *p, int64_t index, mfq_panel_scratch *scratch) {
+  if (p->bundle) {
+    dequantize_bundle(p, index, scratch);
+  } else if (p->transposed) {
+    dequantize_stack(p, index, scratch);
+  } else {
+    const mfq_panel a = mfq_panel_at(p, index);
+    mfq_panel_load_scales(p, &a, scratch);
+    decode_panel(p, &a, scratch);
+  }
 }

@@ -37,6 +37,8 @@ typedef struct mfq_panels {
   int64_t row_bits; /* from one row of codes of the grid to the next */
   int shared;       /* scales belong to several panels: measure all of them first */
   int transposed;   /* codes are stored with the grid's middle axis last */
+  int64_t stack;    /* transposed panels that are packed together, one above the other; 1 otherwise */
+  int64_t stacks;   /* along the middle axis */
   int whole_rows;   /* rows of codes may start inside a byte: a panel is packed as one run of whole rows */
   int bundle;       /* likewise, for panels of one row: 8 rows are packed together; 0: no */
   int stream;       /* results are too large for the caches: write past them */
@@ -57,7 +59,7 @@ typedef struct mfq_panel_scratch {
   mfq_stats stats;
   mfq_lanes lanes;
   uint8_t codes[MFQ_CHUNK + 8];
-  uint8_t packed[MFQ_CHUNK + 8];
+  uint16_t peak[MFQ_CHUNK];
   uint8_t *block; /* codes as bytes, for panels that are not packed row by row */
 } mfq_panel_scratch;
 
@@ -75,6 +77,8 @@ mfq_panel_scratch *mfq_panels_scratch_at(const mfq_panels *panels, void *memory,
 /* Panels of a measuring pass, which does not care where codes start: bundles count piece by piece. */
 static inline int64_t mfq_panels_pieces(const mfq_panels *p) { return p->size[0] * p->row_blocks * p->col_blocks; }
 mfq_panel mfq_panel_at(const mfq_panels *panels, int64_t index);
+/* Panel `level` of stack `index`; its row0 lies beyond the grid when the last stack is not full. */
+mfq_panel mfq_panel_stacked(const mfq_panels *panels, int64_t index, int64_t level);
 /* The piece of a bundled row, counted over outer and middle, that starts at column `col`. */
 mfq_panel mfq_panel_piece(const mfq_panels *panels, int64_t row, int64_t col);
 /* Folds the panel's elements into scratch->stats, lanes 0 ... lanes-1, which are reset first. */
@@ -83,11 +87,7 @@ void mfq_panel_measure(const mfq_panels *panels, const mfq_panel *panel, mfq_pan
 void mfq_panel_make_scales(const mfq_panels *panels, const mfq_panel *panel, mfq_panel_scratch *scratch);
 /* From the quantized tensor's scales to scratch->lanes. */
 void mfq_panel_load_scales(const mfq_panels *panels, const mfq_panel *panel, mfq_panel_scratch *scratch);
-/* Codes and values of a panel, with the scales of scratch->lanes. */
-void mfq_panel_encode(const mfq_panels *panels, const mfq_panel *panel, mfq_panel_scratch *scratch);
-void mfq_panel_decode(const mfq_panels *panels, const mfq_panel *panel, mfq_panel_scratch *scratch);
-
-/* The same for panel `index` as a whole, its scales included: they are measured unless `scales_known`. */
+/* Scales and codes of panel, bundle or stack `index`; the scales are measured unless `scales_known`. */
 void mfq_panel_quantize(const mfq_panels *panels, int64_t index, int scales_known, mfq_panel_scratch *scratch);
 void mfq_panel_dequantize(const mfq_panels *panels, int64_t index, mfq_panel_scratch *scratch);
 

@@ -127,8 +127,9 @@ static mfq_status quantize_pair(mfq_context *context, mfq_panels *row, mfq_panel
     mfq_panel_scratch *row_scratch = mfq_panels_scratch_at(row, memory, mfq_thread_number());
     mfq_panel_scratch *col_scratch = mfq_panels_scratch_at(col, memory + row_bytes, mfq_thread_number());
 #pragma omp for schedule(dynamic, 1)
-    for (int64_t b = 0; b < col->row_blocks; ++b) {
-      const int64_t first = b * col->rows, left = col->size[1] - first, rows = left < col->rows ? left : col->rows;
+    for (int64_t b = 0; b < col->stacks; ++b) {
+      const int64_t height = col->rows * col->stack, first = b * height, left = col->size[1] - first;
+      const int64_t rows = left < height ? left : height;
       for (int64_t k = first * row->col_blocks; k < (first + rows) * row->col_blocks; ++k)
         mfq_panel_quantize(row, k, scales_known(row), row_scratch);
       for (int64_t k = b * col->col_blocks; k < (b + 1) * col->col_blocks; ++k)

@@ -66,6 +66,13 @@ static void absmax16(const uint16_t *x, mfq_span span, mfq_dtype dtype, mfq_stat
   }
 }
 
+static void peak16(const uint16_t *restrict x, int64_t n, uint16_t *restrict peak) {
+  for (int64_t i = 0; i < n; ++i) {
+    const uint16_t a = x[i] & 0x7fffu;
+    peak[i] = peak[i] > a ? peak[i] : a;
+  }
+}
+
 static void measure(const uint32_t *x, mfq_span span, int minmax, mfq_stats *stats) {
   if (span.run == 0)
     measure_elems(x, span.n, minmax, stats);
