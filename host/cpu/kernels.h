@@ -36,6 +36,12 @@ typedef struct mfq_span {
   int64_t n, run, first;
 } mfq_span;
 
+/* Contiguous elements. */
+typedef struct mfq_source {
+  const void *data;
+  mfq_dtype dtype;
+} mfq_source;
+
 typedef struct mfq_kernels {
   const char *isa;
   /* Widens `n` contiguous elements to float32 bits. */
@@ -56,7 +62,8 @@ typedef struct mfq_kernels {
   void (*lanes)(const mfqn_scheme *s, int64_t n, float tensor_scale, mfq_lanes *lanes);
   void (*zero_points)(const mfqn_scheme *s, const mfq_stats *stats, int64_t n, mfq_lanes *lanes);
 
-  void (*encode)(const mfqn_scheme *s, const uint32_t *x, mfq_span span, const mfq_lanes *lanes, uint8_t *codes);
+  /* `x` is contiguous, of any dtype. */
+  void (*encode)(const mfqn_scheme *s, mfq_source x, mfq_span span, const mfq_lanes *lanes, uint8_t *codes);
   void (*decode)(const mfqn_scheme *s, const uint8_t *codes, mfq_span span, const mfq_lanes *lanes, uint32_t *x);
 
   /* `n` codes, one a byte, to ceil(n * bits / 8) bytes, and back. `codes` has room for n rounded up to 8. */

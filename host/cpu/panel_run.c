@@ -122,7 +122,7 @@ void mfq_panel_make_scales(const mfq_panels *p, const mfq_panel *a, mfq_panel_sc
   mfq_lanes *lanes = &scratch->lanes;
   if (s->is_brevitas && s->minmax) count_padding(p, a, &scratch->stats);
   p->kernels->scales(s, &scratch->stats, a->lanes, p->tensor_scale, lanes);
-  for (int64_t i = 0; i < a->lanes; ++i) {
+  for (int64_t i = 0; lanes->any_rare && i < a->lanes; ++i) {
     if (!lanes->rare[i]) continue;
     const mfqn_statistic statistic = mfq_stats_at(&scratch->stats, i, s->minmax);
     lanes->stored[i] = mfqn_group_scale(s, &statistic, p->tensor_scale);
@@ -151,19 +151,26 @@ static mfqn_group group_of_lane(const mfq_panels *p, const mfq_lanes *lanes, int
   return g;
 }
 
-/* Encodes `n` elements that start at column `c` of the panel; rare groups once more by the general function. */
-static void encode_row(const mfq_panels *p, const mfq_lanes *lanes, const uint32_t *x, int64_t c, int64_t n,
-                       uint8_t *codes) {
-  const mfq_span span = span_of(p, c, n);
-  p->kernels->encode(&p->scheme, x, span, lanes, codes);
-  if (!lanes->any_rare) return;
-  const int64_t width = span.run == 0 ? 1 : span.run, count = (n + width - 1) / width;
+static void encode_rare(const mfq_panels *p, const mfq_lanes *lanes, mfq_span span, const uint32_t *x, uint8_t *codes) {
+  const int64_t width = span.run == 0 ? 1 : span.run, count = (span.n + width - 1) / width;
   for (int64_t i = 0; i < count; ++i) {
     if (!lanes->rare[span.first + i]) continue;
     const mfqn_group g = group_of_lane(p, lanes, span.first + i);
-    for (int64_t j = i * width; j < (i + 1) * width && j < n; ++j)
+    for (int64_t j = i * width; j < (i + 1) * width && j < span.n; ++j)
       codes[j] = (uint8_t)mfqn_encode(&p->scheme, &g, x[j], 0);
   }
+}
+
+/* Encodes `n` elements from `offset` in the tensor, column `c` of their panel; rare groups once more by the general
+ * function. */
+static void encode_row(const mfq_panels *p, mfq_panel_scratch *scratch, int64_t offset, int64_t c, int64_t n,
+                       uint8_t *codes) {
+  const mfq_span span = span_of(p, c, n);
+  const mfq_dtype dtype = p->tensor->dtype;
+  mfq_source source = {(const uint8_t *)p->tensor->data + offset * (int64_t)mfq_dtype_bytes(dtype), dtype};
+  if (!is_contiguous(p)) source = (mfq_source){load_row(p, offset, n, scratch->x), MFQ_DTYPE_F32};
+  p->kernels->encode(&p->scheme, source, span, &scratch->lanes, codes);
+  if (scratch->lanes.any_rare) encode_rare(p, &scratch->lanes, span, load_row(p, offset, n, scratch->x), codes);
 }
 
 static uint8_t *code_at(const mfq_panels *p, int64_t row, int64_t col) {
@@ -195,8 +202,7 @@ static void encode_bytes(const mfq_panels *p, const mfq_panel *a, mfq_panel_scra
   for (int64_t r = 0; r < a->rows; ++r)
     for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
       const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
-      const uint32_t *x = load_row(p, element_at(p, a, r, c), n, scratch->x);
-      encode_row(p, &scratch->lanes, x, c, n, codes + r * ld + c);
+      encode_row(p, scratch, element_at(p, a, r, c), c, n, codes + r * ld + c);
     }
 }
 
@@ -210,11 +216,10 @@ static void encode_panel(const mfq_panels *p, const mfq_panel *a, mfq_panel_scra
   for (int64_t r = 0; r < a->rows; ++r)
     for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
       const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
-      const uint32_t *x = load_row(p, element_at(p, a, r, c), n, scratch->x);
       const int in_place = p->code_bits == 8; /* codes are bytes: no packing */
       uint8_t *codes = in_place ? code_at(p, first_row + r, a->col0 + c) : scratch->codes;
       if (is_contiguous(p)) prefetch_next(p, element_at(p, a, r, c) + n, n);
-      encode_row(p, &scratch->lanes, x, c, n, codes);
+      encode_row(p, scratch, element_at(p, a, r, c), c, n, codes);
       put_codes(p, first_row + r, a->col0 + c, p->size[2], codes, n);
     }
 }

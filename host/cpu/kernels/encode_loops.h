@@ -2,11 +2,12 @@
 #ifndef MFQ_HOST_CPU_KERNELS_ENCODE_LOOPS_H
 #define MFQ_HOST_CPU_KERNELS_ENCODE_LOOPS_H
 
-#include "loops.h"
+#include "convert_loops.h"
 
 enum { BY_EXPONENT, BY_DIVISION, BY_ZERO_POINT };
 
-/* How an element becomes a code once it is scaled: by the general function, or in the fewer steps of a "central" one. */
+/* How an element becomes a code once it is scaled: by the general function, or in the fewer steps of a "central"
+ * one. */
 enum { GENERAL, CENTRAL, CENTRAL_FNUZ };
 
 /* The choices that a loop is compiled for. */
@@ -15,13 +16,14 @@ typedef struct encode_kind {
   int is_integer;
   int steps;
   int finite;   /* no NaN or infinity: true of all measured groups that are not rare */
+  int is_bf16;  /* elements are bf16, widened on the way; float32 otherwise */
   int rounding; /* GENERAL only; the others round to even */
 } encode_kind;
 
 /* A call: the scheme, what to encode, and where to. */
 typedef struct encode_job {
   const mfqn_scheme *s;
-  const uint32_t *x;
+  const void *x;
   const mfq_lanes *lanes;
   mfq_span span;
   uint32_t *codes;
@@ -43,14 +45,19 @@ INLINE uint32_t encode_one(const mfqn_scheme *s, uint32_t u, int32_t e, float d,
   return mfqn_minifloat_encode_as(v, &s->minifloat, exp2, kind.rounding, 0, 0);
 }
 
+INLINE uint32_t element(const void *x, int64_t i, encode_kind kind) {
+  return kind.is_bf16 ? mfqn_f32_from_bf16(((const uint16_t *)x)[i]) : ((const uint32_t *)x)[i];
+}
+
 INLINE void encode_run(const encode_job *job, const mfqn_scheme *s, int64_t i, int64_t run, int64_t length,
                        encode_kind kind) {
-  const uint32_t *restrict x = job->x + i * run;
-  uint32_t *restrict codes = job->codes + i * run;
+  const void *restrict x = job->x;
+  uint32_t *restrict codes = job->codes;
+  const int64_t first = i * run;
   const int64_t lane = job->span.first + i;
   const int32_t e = job->lanes->exp2[lane];
   const float d = job->lanes->divisor[lane], z = job->lanes->zero_point[lane];
-  for (int64_t j = 0; j < length; ++j) codes[j] = encode_one(s, x[j], e, d, z, kind);
+  for (int64_t j = 0; j < length; ++j) codes[first + j] = encode_one(s, element(x, first + j, kind), e, d, z, kind);
 }
 
 INLINE void encode_runs(const encode_job *job, encode_kind kind) {
@@ -68,10 +75,10 @@ INLINE void encode_runs(const encode_job *job, encode_kind kind) {
 INLINE void encode_elems(const encode_job *job, encode_kind kind) {
   const mfqn_scheme local = *job->s;
   const mfq_lanes *restrict lanes = job->lanes;
-  const uint32_t *restrict x = job->x;
+  const void *restrict x = job->x;
   uint32_t *restrict codes = job->codes;
   for (int64_t i = 0; i < job->span.n; ++i)
-    codes[i] = encode_one(&local, x[i], lanes->exp2[i], lanes->divisor[i], lanes->zero_point[i], kind);
+    codes[i] = encode_one(&local, element(x, i, kind), lanes->exp2[i], lanes->divisor[i], lanes->zero_point[i], kind);
 }
 
 INLINE void encode_span(const encode_job *job, encode_kind kind) {
@@ -88,17 +95,17 @@ static void encode_integers(const encode_job *job, int how) {
   const int rounding = job->s->rounding;
   if (rounding != MFQN_ROUND_EVEN || !is_measured(job->s)) {
     if (how == BY_EXPONENT)
-      encode_span(job, (encode_kind){BY_EXPONENT, 1, GENERAL, 0, rounding});
+      encode_span(job, (encode_kind){BY_EXPONENT, 1, GENERAL, 0, 0, rounding});
     else if (how == BY_DIVISION)
-      encode_span(job, (encode_kind){BY_DIVISION, 1, GENERAL, 0, rounding});
+      encode_span(job, (encode_kind){BY_DIVISION, 1, GENERAL, 0, 0, rounding});
     else
-      encode_span(job, (encode_kind){BY_ZERO_POINT, 1, GENERAL, 0, rounding});
+      encode_span(job, (encode_kind){BY_ZERO_POINT, 1, GENERAL, 0, 0, rounding});
   } else if (how == BY_EXPONENT) {
-    encode_span(job, (encode_kind){BY_EXPONENT, 1, CENTRAL, 1, 0});
+    encode_span(job, (encode_kind){BY_EXPONENT, 1, CENTRAL, 1, 0, 0});
   } else if (how == BY_DIVISION) {
-    encode_span(job, (encode_kind){BY_DIVISION, 1, CENTRAL, 1, 0});
+    encode_span(job, (encode_kind){BY_DIVISION, 1, CENTRAL, 1, 0, 0});
   } else {
-    encode_span(job, (encode_kind){BY_ZERO_POINT, 1, CENTRAL, 1, 0});
+    encode_span(job, (encode_kind){BY_ZERO_POINT, 1, CENTRAL, 1, 0, 0});
   }
 }
 
@@ -107,37 +114,47 @@ static int has_short_steps(const mfqn_scheme *s) {
   return s->rounding == MFQN_ROUND_EVEN && s->minifloat.sign_bit != 0 && saturates && (unscaled || is_measured(s));
 }
 
-static void encode_minifloats(const encode_job *job, int how) {
+/* The common loops read bf16 themselves. */
+static int reads_bf16(const mfqn_scheme *s) {
+  return !s->is_integer && has_short_steps(s) && s->scale != MFQN_SCALE_NONE && s->minifloat.neg_zero_mask != 0;
+}
+
+static void encode_minifloats(const encode_job *job, int how, int is_bf16) {
   const mfqn_scheme *s = job->s;
   const int neg_zero = s->minifloat.neg_zero_mask != 0;
   if (!has_short_steps(s) && how == BY_EXPONENT)
-    encode_span(job, (encode_kind){BY_EXPONENT, 0, GENERAL, 0, s->rounding});
+    encode_span(job, (encode_kind){BY_EXPONENT, 0, GENERAL, 0, 0, s->rounding});
   else if (!has_short_steps(s))
-    encode_span(job, (encode_kind){BY_DIVISION, 0, GENERAL, 0, s->rounding});
+    encode_span(job, (encode_kind){BY_DIVISION, 0, GENERAL, 0, 0, s->rounding});
   else if (s->scale == MFQN_SCALE_NONE && neg_zero)
-    encode_span(job, (encode_kind){BY_EXPONENT, 0, CENTRAL, 0, 0});
+    encode_span(job, (encode_kind){BY_EXPONENT, 0, CENTRAL, 0, 0, 0});
   else if (s->scale == MFQN_SCALE_NONE)
-    encode_span(job, (encode_kind){BY_EXPONENT, 0, CENTRAL_FNUZ, 0, 0});
+    encode_span(job, (encode_kind){BY_EXPONENT, 0, CENTRAL_FNUZ, 0, 0, 0});
+  else if (how == BY_EXPONENT && is_bf16)
+    encode_span(job, (encode_kind){BY_EXPONENT, 0, CENTRAL, 1, 1, 0});
   else if (how == BY_EXPONENT && neg_zero)
-    encode_span(job, (encode_kind){BY_EXPONENT, 0, CENTRAL, 1, 0});
+    encode_span(job, (encode_kind){BY_EXPONENT, 0, CENTRAL, 1, 0, 0});
   else if (how == BY_EXPONENT)
-    encode_span(job, (encode_kind){BY_EXPONENT, 0, CENTRAL_FNUZ, 1, 0});
+    encode_span(job, (encode_kind){BY_EXPONENT, 0, CENTRAL_FNUZ, 1, 0, 0});
+  else if (is_bf16)
+    encode_span(job, (encode_kind){BY_DIVISION, 0, CENTRAL, 1, 1, 0});
   else if (neg_zero)
-    encode_span(job, (encode_kind){BY_DIVISION, 0, CENTRAL, 1, 0});
+    encode_span(job, (encode_kind){BY_DIVISION, 0, CENTRAL, 1, 0, 0});
   else
-    encode_span(job, (encode_kind){BY_DIVISION, 0, CENTRAL_FNUZ, 1, 0});
+    encode_span(job, (encode_kind){BY_DIVISION, 0, CENTRAL_FNUZ, 1, 0, 0});
 }
 
 /* Codes are made as words and narrowed at the end: vectors are then as long for short runs as for long ones. */
-static void encode(const mfqn_scheme *s, const uint32_t *x, mfq_span span, const mfq_lanes *lanes,
-                   uint8_t *restrict codes) {
-  uint32_t wide[MFQ_CHUNK];
-  const encode_job job = {s, x, lanes, span, wide};
+static void encode(const mfqn_scheme *s, mfq_source x, mfq_span span, const mfq_lanes *lanes, uint8_t *restrict codes) {
+  uint32_t wide[MFQ_CHUNK], loaded[MFQ_CHUNK];
+  const int is_bf16 = x.dtype == MFQ_DTYPE_BF16 && reads_bf16(s);
+  if (x.dtype != MFQ_DTYPE_F32 && !is_bf16) load(loaded, x.data, x.dtype, span.n);
+  const encode_job job = {s, x.dtype == MFQ_DTYPE_F32 || is_bf16 ? x.data : loaded, lanes, span, wide};
   const int how = s->has_zero_point ? BY_ZERO_POINT : by_exponent(s) ? BY_EXPONENT : BY_DIVISION;
   if (s->is_integer)
     encode_integers(&job, how);
   else
-    encode_minifloats(&job, how);
+    encode_minifloats(&job, how, is_bf16);
   for (int64_t i = 0; i < span.n; ++i) codes[i] = (uint8_t)wide[i];
 }
 

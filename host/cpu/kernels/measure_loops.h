@@ -4,6 +4,10 @@
 
 #include "loops.h"
 
+#if defined(__SSE4_1__)
+#include <immintrin.h>
+#endif
+
 INLINE uint32_t absmax_run(const uint32_t *x, int64_t run) {
   uint32_t m = 0;
   for (int64_t j = 0; j < run; ++j) m = mfqn_umax(m, x[j] & MFQN_ABS);
@@ -47,7 +51,7 @@ static void measure_elems(const uint32_t *restrict x, int64_t n, int minmax, mfq
 }
 
 /* bf16 and f16 magnitudes are ordered as integers too: only the largest of a run is widened. */
-INLINE uint32_t absmax16_run(const uint16_t *x, int64_t run) {
+INLINE uint32_t absmax16_any(const uint16_t *x, int64_t run) {
   uint16_t m = 0;
   for (int64_t j = 0; j < run; ++j) {
     const uint16_t a = x[j] & 0x7fffu;
@@ -56,11 +60,35 @@ INLINE uint32_t absmax16_run(const uint16_t *x, int64_t run) {
   return m;
 }
 
+#if defined(__SSE4_1__)
+/* The largest of 8 lanes in one step: the smallest of their complements. */
+INLINE uint32_t largest_of_8(__m128i lanes) {
+  const __m128i ones = _mm_set1_epi16(-1);
+  return ~(uint32_t)_mm_cvtsi128_si32(_mm_minpos_epu16(_mm_xor_si128(lanes, ones))) & 0xffffu;
+}
+#endif
+
+/* Runs of 32, the common ones. */
+INLINE uint32_t absmax16_32(const uint16_t *x) {
+#if defined(__AVX512BW__)
+  const __m512i a = _mm512_and_si512(_mm512_loadu_si512(x), _mm512_set1_epi16(0x7fff));
+  const __m256i half = _mm256_max_epu16(_mm512_castsi512_si256(a), _mm512_extracti64x4_epi64(a, 1));
+  return largest_of_8(_mm_max_epu16(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1)));
+#elif defined(__AVX2__)
+  const __m256i mask = _mm256_set1_epi16(0x7fff), *at = (const __m256i *)(const void *)x;
+  const __m256i half = _mm256_max_epu16(_mm256_and_si256(_mm256_loadu_si256(at), mask),
+                                        _mm256_and_si256(_mm256_loadu_si256(at + 1), mask));
+  return largest_of_8(_mm_max_epu16(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1)));
+#else
+  return absmax16_any(x, 32);
+#endif
+}
+
 static void absmax16(const uint16_t *x, mfq_span span, mfq_dtype dtype, mfq_stats *stats) {
   for (int64_t i = 0; i * span.run < span.n; ++i) {
     const int64_t length = span.n - i * span.run < span.run ? span.n - i * span.run : span.run;
     const uint16_t *at = x + i * span.run;
-    const uint32_t m = length == 32 ? absmax16_run(at, 32) : absmax16_run(at, length);
+    const uint32_t m = length == 32 ? absmax16_32(at) : absmax16_any(at, length);
     const uint32_t wide = dtype == MFQ_DTYPE_BF16 ? mfqn_f32_from_bf16(m) : mfqn_f32_from_f16(m);
     stats->absmax[i] = mfqn_umax(stats->absmax[i], wide);
   }

@@ -16,6 +16,7 @@ INLINE void values_of(const mfqn_scheme *s, const mfq_stats *restrict stats, int
 INLINE void scales_po2(const mfqn_scheme *s, const uint32_t *restrict values, int64_t n, mfq_lanes *restrict lanes,
                        int rule, int scale) {
   const mfqn_range range = s->range;
+  uint32_t any_rare = 0;
   for (int64_t i = 0; i < n; ++i) {
     const uint32_t m = values[i], fraction = m & 0x7fffffu;
     const uint32_t step = rule == MFQN_RULE_CEIL    ? fraction != 0
@@ -24,8 +25,11 @@ INLINE void scales_po2(const mfqn_scheme *s, const uint32_t *restrict values, in
                                                     : 0u;
     const int32_t exp2 = (int32_t)(m >> 23) - 127 - range.emax + (int32_t)step;
     lanes->stored[i] = mfqn_store_exp2(exp2, scale);
-    lanes->rare[i] = m - MFQN_MIN_NORMAL >= MFQN_INF - MFQN_MIN_NORMAL; /* 0, subnormal, infinite, NaN */
+    const uint32_t rare = m - MFQN_MIN_NORMAL >= MFQN_INF - MFQN_MIN_NORMAL; /* 0, subnormal, infinite, NaN */
+    lanes->rare[i] = (uint8_t)rare;
+    any_rare |= rare;
   }
+  lanes->any_rare = any_rare;
 }
 
 INLINE void scales_by_rule(const mfqn_scheme *s, const uint32_t *values, int64_t n, mfq_lanes *lanes, int scale) {
@@ -40,12 +44,16 @@ INLINE void scales_by_rule(const mfqn_scheme *s, const uint32_t *values, int64_t
 INLINE void scales_quotient(const mfqn_scheme *s, const uint32_t *restrict values, int64_t n, float tensor_scale,
                             mfq_lanes *restrict lanes, int scale) {
   const float threshold = s->threshold;
+  uint32_t any_rare = 0;
   for (int64_t i = 0; i < n; ++i) {
     float q = mfqn_div(mfqn_float_of(values[i]), threshold);
     if (scale == MFQN_SCALE_UE4M3) q = mfqn_div(q, tensor_scale);
     lanes->stored[i] = mfqn_store_quotient(mfqn_bits(q), scale, values[i] == 0);
-    lanes->rare[i] = values[i] >= MFQN_INF;
+    const uint32_t rare = values[i] >= MFQN_INF;
+    lanes->rare[i] = (uint8_t)rare;
+    any_rare |= rare;
   }
+  lanes->any_rare = any_rare;
 }
 
 static void scales(const mfqn_scheme *s, const mfq_stats *stats, int64_t n, float tensor_scale, mfq_lanes *lanes) {
@@ -56,6 +64,7 @@ static void scales(const mfqn_scheme *s, const mfq_stats *stats, int64_t n, floa
       lanes->stored[i] = mfqn_brevitas_scale(values[i], s->statistic_min, s->rule, s->threshold, &s->brevitas);
       lanes->rare[i] = 0;
     }
+    lanes->any_rare = 0;
     return;
   }
   const int po2 = s->rule != MFQN_RULE_ABSMAX;

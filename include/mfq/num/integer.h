@@ -44,8 +44,8 @@ MFQ_HD uint32_t mfqn_integer_encode(uint32_t u, const mfqn_integer *f, int32_t e
   return mfqn_integer_code(mfqn_integer_round(u, f, exp2, rounding, random), f);
 }
 
-/* mfqn_integer_encode with ties to even, in fewer steps, for a finite value that is scaled already: adding 1.5 * 2^23 leaves
- * the rounded integer in the low bits. */
+/* mfqn_integer_encode with ties to even, in fewer steps, for a finite value that is scaled already: adding 1.5 * 2^23
+ * leaves the rounded integer in the low bits. */
 MFQ_HD uint32_t mfqn_integer_encode_central(float scaled, const mfqn_integer *f) {
   const float lowest = (float)f->lowest, highest = (float)f->highest;
   const float low = scaled < lowest ? lowest : scaled, clamped = low > highest ? highest : low;

@@ -86,8 +86,8 @@ MFQ_HD int mfqn_minifloat_is_central(const mfqn_minifloat *f, int32_t exp2) {
   return exp2 >= f->bias + f->man_bits - 126 && exp2 <= f->bias + f->man_bits + 103;
 }
 
-/* mfqn_minifloat_encode with ties to even and saturation, in fewer steps, for signed formats and scales in the middle of
- * float32's range. Normal results round by an integer addition; subnormal ones by a float addition to 2^23 steps. With
+/* mfqn_minifloat_encode with ties to even and saturation, in fewer steps, for signed formats and scales in the middle
+ * of float32's range. Normal results round by an integer addition; subnormal ones by a float addition to 2^23 steps. With
  * `finite` 1 the caller promises finite inputs; otherwise exp2 is at most 0 and the format's largest value below 2^121.
  * With `neg_zero` 1 the format has -0. */
 MFQ_HD uint32_t mfqn_minifloat_encode_central(uint32_t u, const mfqn_minifloat *f, int32_t exp2, int finite,
