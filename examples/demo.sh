@@ -14,7 +14,7 @@ mkdir -p "$out/models"
 cat <<'END'
 
 Weights [out, in, ...] are grouped along the input channels. conv1 has one of them, so its groups are single weights.
-Rows of codes begin at bytes in files: three 4-bit codes of a 3 x 3 kernel take two bytes.
+Bits per weight count scales and zero points. SQNR: 10 log10 of the squared weights over the squared errors.
 END
 
 # The drawing: size in pixels, ranges from the data with room for labels.
@@ -28,7 +28,7 @@ set -- $ranges
 awk -F, -v OFS='\t' -v x0="$1" -v x1="$2" -v y0="$3" -v y1="$4" -v w="$w" -v h="$h" '
   NR > 1 && $2 == "all" { print ($4 - x0) / (x1 - x0) * w, ($5 - y0) / (y1 - y0) * h, $1 }' "$out/digits.csv" |
   sort -t "$(printf '\t')" -k 2,2gr |
-  awk -v char_width=6.6 -v height=14 -v gap=6 -v right="$w" -f examples/labels.awk |
+  awk -v char_width=8.3 -v height=16 -v gap=6 -v right="$w" -f examples/labels.awk |
   awk -F'\t' -v OFS='\t' '{
     kind = $3 ~ /^brevitas:/ ? 4 : $3 ~ /^u?int/ ? 3 : $3 ~ /^fp8/ ? 2 : 1
     print $0, kind }' >"$out/digits.tsv"
