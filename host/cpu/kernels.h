@@ -15,6 +15,9 @@
 /* What encoding and decoding need of each group; arrays of MFQ_CHUNK. */
 typedef struct mfq_lanes {
   int32_t exp2[MFQ_CHUNK];
+  uint32_t rebias[MFQ_CHUNK]; /* these three: mfqn_central of exp2, where elements are encoded by exponent */
+  uint32_t least_normal[MFQ_CHUNK];
+  uint32_t steps[MFQ_CHUNK];
   float divisor[MFQ_CHUNK];
   float scale[MFQ_CHUNK];
   float zero_point[MFQ_CHUNK];

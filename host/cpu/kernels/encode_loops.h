@@ -29,19 +29,31 @@ typedef struct encode_job {
   uint32_t *codes;
 } encode_job;
 
-/* One element of a group with exponent `e`, divisor `d`, zero point `z`. */
-INLINE uint32_t encode_one(const mfqn_scheme *s, uint32_t u, int32_t e, float d, float z, encode_kind kind) {
-  const int32_t exp2 = kind.how == BY_EXPONENT ? e : 0;
+/* What an element needs of its group. */
+typedef struct encode_lane {
+  int32_t exp2;
+  float divisor, zero_point;
+  mfqn_central central;
+} encode_lane;
+
+INLINE encode_lane lane_at(const mfq_lanes *lanes, int64_t i, mfqn_central unscaled, encode_kind kind) {
+  const mfqn_central own = {lanes->rebias[i], lanes->least_normal[i], lanes->steps[i]};
+  return (encode_lane){lanes->exp2[i], lanes->divisor[i], lanes->zero_point[i],
+                       kind.how == BY_EXPONENT ? own : unscaled};
+}
+
+INLINE uint32_t encode_one(const mfqn_scheme *s, uint32_t u, encode_lane lane, encode_kind kind) {
+  const int32_t exp2 = kind.how == BY_EXPONENT ? lane.exp2 : 0;
   uint32_t v = u;
-  if (kind.how != BY_EXPONENT) v = mfqn_bits(mfqn_div(mfqn_float_of(u), d));
-  if (kind.how == BY_ZERO_POINT) v = mfqn_bits(mfqn_add(mfqn_float_of(v), z));
+  if (kind.how != BY_EXPONENT) v = mfqn_bits(mfqn_div(mfqn_float_of(u), lane.divisor));
+  if (kind.how == BY_ZERO_POINT) v = mfqn_bits(mfqn_add(mfqn_float_of(v), lane.zero_point));
   if (kind.is_integer && kind.steps == CENTRAL) {
     const uint32_t power = (uint32_t)(127 + s->integer.frac_bits - exp2) << 23;
     return mfqn_integer_encode_central(mfqn_mul(mfqn_float_of(v), mfqn_float_of(power)), &s->integer);
   }
   if (kind.is_integer) return mfqn_integer_encode(v, &s->integer, exp2, kind.rounding, 0);
   if (kind.steps != GENERAL)
-    return mfqn_minifloat_encode_central(v, &s->minifloat, exp2, kind.finite, kind.steps == CENTRAL);
+    return mfqn_minifloat_encode_central(v, &s->minifloat, lane.central, kind.finite, kind.steps == CENTRAL);
   return mfqn_minifloat_encode_as(v, &s->minifloat, exp2, kind.rounding, 0, 0);
 }
 
@@ -54,10 +66,8 @@ INLINE void encode_run(const encode_job *job, const mfqn_scheme *s, int64_t i, i
   const void *restrict x = job->x;
   uint32_t *restrict codes = job->codes;
   const int64_t first = i * run;
-  const int64_t lane = job->span.first + i;
-  const int32_t e = job->lanes->exp2[lane];
-  const float d = job->lanes->divisor[lane], z = job->lanes->zero_point[lane];
-  for (int64_t j = 0; j < length; ++j) codes[first + j] = encode_one(s, element(x, first + j, kind), e, d, z, kind);
+  const encode_lane lane = lane_at(job->lanes, job->span.first + i, mfqn_central_of(&s->minifloat, 0), kind);
+  for (int64_t j = 0; j < length; ++j) codes[first + j] = encode_one(s, element(x, first + j, kind), lane, kind);
 }
 
 INLINE void encode_runs(const encode_job *job, encode_kind kind) {
@@ -74,11 +84,12 @@ INLINE void encode_runs(const encode_job *job, encode_kind kind) {
 
 INLINE void encode_elems(const encode_job *job, encode_kind kind) {
   const mfqn_scheme local = *job->s;
+  const mfqn_central unscaled = mfqn_central_of(&local.minifloat, 0);
   const mfq_lanes *restrict lanes = job->lanes;
   const void *restrict x = job->x;
   uint32_t *restrict codes = job->codes;
   for (int64_t i = 0; i < job->span.n; ++i)
-    codes[i] = encode_one(&local, element(x, i, kind), lanes->exp2[i], lanes->divisor[i], lanes->zero_point[i], kind);
+    codes[i] = encode_one(&local, element(x, i, kind), lane_at(lanes, i, unscaled, kind), kind);
 }
 
 INLINE void encode_span(const encode_job *job, encode_kind kind) {

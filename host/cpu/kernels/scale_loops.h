@@ -104,7 +104,11 @@ INLINE void lanes_as(const mfqn_scheme *s, int64_t n, float tensor_scale, mfq_la
   uint32_t any_rare = 0;
   for (int64_t i = 0; i < n; ++i) {
     const mfqn_group g = mfqn_group_load(&local, lanes->stored[i], tensor_scale);
+    const mfqn_central central = mfqn_central_of(&local.minifloat, g.exp2);
     lanes->exp2[i] = g.exp2;
+    lanes->rebias[i] = central.rebias;
+    lanes->least_normal[i] = central.least_normal;
+    lanes->steps[i] = central.steps;
     lanes->divisor[i] = g.divisor;
     lanes->scale[i] = g.scale;
     lanes->zero_point[i] = 0.0f;

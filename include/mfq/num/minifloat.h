@@ -86,20 +86,32 @@ MFQ_HD int mfqn_minifloat_is_central(const mfqn_minifloat *f, int32_t exp2) {
   return exp2 >= f->bias + f->man_bits - 126 && exp2 <= f->bias + f->man_bits + 103;
 }
 
+/* What the encoding below needs of a scale, as float32 bits. */
+typedef struct mfqn_central {
+  uint32_t rebias;       /* from a float32 to a code, in its exponent field */
+  uint32_t least_normal; /* the smallest input whose code is normal */
+  uint32_t steps;        /* 2^23 of the format's smallest steps */
+} mfqn_central;
+
+MFQ_HD mfqn_central mfqn_central_of(const mfqn_minifloat *f, int32_t exp2) {
+  mfqn_central c;
+  c.rebias = (uint32_t)(127 - f->bias + exp2) << 23;
+  c.least_normal = c.rebias + MFQN_MIN_NORMAL;
+  c.steps = c.least_normal + ((uint32_t)(23 - f->man_bits) << 23);
+  return c;
+}
+
 /* mfqn_minifloat_encode with ties to even and saturation, in fewer steps, for signed formats and scales in the middle
- * of float32's range. Normal results round by an integer addition; subnormal ones by a float addition to 2^23 steps. With
- * `finite` 1 the caller promises finite inputs; otherwise exp2 is at most 0 and the format's largest value below 2^121.
- * With `neg_zero` 1 the format has -0. */
-MFQ_HD uint32_t mfqn_minifloat_encode_central(uint32_t u, const mfqn_minifloat *f, int32_t exp2, int finite,
+ * of float32's range. Normal results round by an integer addition; subnormal ones by a float addition to 2^23 steps.
+ * With `finite` 1 the caller promises finite inputs; otherwise exp2 is at most 0 and the format's largest value below
+ * 2^121. With `neg_zero` 1 the format has -0. */
+MFQ_HD uint32_t mfqn_minifloat_encode_central(uint32_t u, const mfqn_minifloat *f, mfqn_central c, int finite,
                                               int neg_zero) {
-  const uint32_t a = u & MFQN_ABS;
+  const uint32_t a = u & MFQN_ABS, based = a - c.rebias; /* the code and, below it, what is rounded off */
   const int32_t shift = 23 - f->man_bits;
-  const uint32_t rebias = (uint32_t)(127 - f->bias + exp2) << 23, least_normal = rebias + MFQN_MIN_NORMAL;
-  const uint32_t based = a - rebias; /* the code and, below it, what is rounded off; for normal results */
   const uint32_t normal = (based + ((1u << (shift - 1)) - 1u) + ((based >> shift) & 1u)) >> shift;
-  const uint32_t steps = least_normal + ((uint32_t)shift << 23); /* 2^23 smallest steps */
-  const uint32_t subnormal = mfqn_bits(mfqn_add(mfqn_float_of(a), mfqn_float_of(steps))) - steps;
-  const uint32_t magnitude = mfqn_umin(a < least_normal ? subnormal : normal, f->max_code);
+  const uint32_t subnormal = mfqn_bits(mfqn_add(mfqn_float_of(a), mfqn_float_of(c.steps))) - c.steps;
+  const uint32_t magnitude = mfqn_umin(a < c.least_normal ? subnormal : normal, f->max_code);
   const uint32_t sign = (u >> f->sign_shift) & f->sign_bit;
   const uint32_t code = neg_zero || magnitude != 0 ? magnitude | sign : 0u;
   return !finite && a > MFQN_INF ? f->nan_code : code;
