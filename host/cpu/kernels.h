@@ -10,7 +10,7 @@
 #include <mfq/types.h>
 
 /* Elements that callers pass at once at most; buffers of codes and floats are this long. */
-#define MFQ_CHUNK 2048
+#define MFQ_CHUNK 4096
 
 /* What encoding and decoding need of each group; arrays of MFQ_CHUNK. */
 typedef struct mfq_lanes {

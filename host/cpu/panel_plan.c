@@ -186,8 +186,7 @@ int mfq_panels_accept(const mfq_scheme *scheme, int encode) {
   if (scheme->rounding == MFQ_ROUND_STOCHASTIC) return 0;
   if (scheme->arith != MFQ_ARITH_BREVITAS) return 1;
   /* For ties to even Brevitas' steps give the codes that ours give, where nothing overflows on the way. */
-  return scheme->rounding == MFQ_ROUND_EVEN && scheme->scale != MFQ_SCALE_NONE && scheme->rule != MFQ_RULE_GIVEN &&
-         !scheme->no_saturate && (is_integer || e->man_bits >= 1);
+  return scheme->rounding == MFQ_ROUND_EVEN && !scheme->no_saturate && (is_integer || e->man_bits >= 1);
 }
 
 int mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const mfq_qview *view, int encode,

@@ -135,6 +135,19 @@ void mfq_panel_make_scales(const mfq_panels *p, const mfq_panel *a, mfq_panel_sc
     mfq_zero_point_put(p->view, s, a->scale0 + i * a->scale_step, (int32_t)lanes->zero_point[i]);
 }
 
+/* Infinite quotients are NaN to Brevitas. Where scales are not measured, they are found here, and their groups are
+ * encoded by the general function. */
+static void find_infinities(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
+  mfq_lanes *lanes = &scratch->lanes;
+  mfq_panel_measure(p, a, scratch);
+  for (int64_t i = 0; i < a->lanes; ++i) {
+    const float largest = mfqn_div(mfqn_float_of(scratch->stats.absmax[i]), lanes->divisor[i]);
+    if ((mfqn_bits(largest) & MFQN_ABS) < MFQN_INF) continue;
+    lanes->rare[i] = 1;
+    lanes->any_rare = 1;
+  }
+}
+
 void mfq_panel_load_scales(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
   mfq_lanes *lanes = &scratch->lanes;
   mfq_scales_get(p->view, a->scale0, a->scale_step, lanes->stored, a->lanes);
@@ -227,6 +240,8 @@ static void encode_panel(const mfq_panels *p, const mfq_panel *a, mfq_panel_scra
 static void make_or_load_scales(const mfq_panels *p, const mfq_panel *a, int scales_known, mfq_panel_scratch *scratch) {
   if (scales_known) {
     mfq_panel_load_scales(p, a, scratch);
+    const int unmeasured = p->scheme.scale == MFQN_SCALE_NONE || p->scheme.rule == MFQN_RULE_GIVEN;
+    if (p->scheme.is_brevitas && unmeasured) find_infinities(p, a, scratch);
     return;
   }
   mfq_panel_measure(p, a, scratch);

@@ -204,7 +204,10 @@ TEST_P(Paths, GivenScales) {
   const Context reference = make_context("reference", 1), fast = make_context(GetParam().c_str(), 2);
   for (const char *text : {"e4m3fn/channel@0/f32:given", "e2m1/group:32/ue8m0:given", "int4/group:16@0/bf16:given",
                            "uint4/group:16/f32:given/zp", "e2m1/group:16/ue4m3:given",
-                           "e4m3fn/tensor/f32:given/arith:brevitas"}) {
+                           "e4m3fn/tensor/f32:given/arith:brevitas", "brevitas:Fp8e4m3OCPActPerTensorFloat",
+                           "e4m3fn/tensor/f32:given", "e4m3fnuz/channel@1/f32:given", "e5m2/group:8@0/ue8m0:given",
+                           "int8/group:32/ue8m0:given", "int4/channel@0/f32:given/round:floor",
+                           "e5m2/tensor/f32:given/nosat"}) {
     SCOPED_TRACE(text);
     const std::vector<int64_t> shape = {48, 96};
     Plain src(MFQ_DTYPE_F32, shape, dense(shape));

@@ -99,69 +99,80 @@ INLINE void encode_span(const encode_job *job, encode_kind kind) {
     encode_runs(job, kind);
 }
 
-/* Unscaled and given scales leave NaN in, and scales that the shorter steps do not hold for. */
+/* Unscaled and given scales leave NaN and infinities in, and may lie where the shorter steps do not hold. */
 static int is_measured(const mfqn_scheme *s) { return s->scale != MFQN_SCALE_NONE && s->rule != MFQN_RULE_GIVEN; }
 
+/* The general function; ties to even as a constant, so that it becomes vector code. */
+INLINE void encode_general(const encode_job *job, int how, int is_integer) {
+  if (job->s->rounding == MFQN_ROUND_EVEN)
+    encode_span(job, (encode_kind){how, is_integer, GENERAL, 0, 0, MFQN_ROUND_EVEN});
+  else
+    encode_span(job, (encode_kind){how, is_integer, GENERAL, 0, 0, job->s->rounding});
+}
+
 static void encode_integers(const encode_job *job, int how) {
-  const int rounding = job->s->rounding;
-  if (rounding != MFQN_ROUND_EVEN || !is_measured(job->s)) {
-    if (how == BY_EXPONENT)
-      encode_span(job, (encode_kind){BY_EXPONENT, 1, GENERAL, 0, 0, rounding});
-    else if (how == BY_DIVISION)
-      encode_span(job, (encode_kind){BY_DIVISION, 1, GENERAL, 0, 0, rounding});
-    else
-      encode_span(job, (encode_kind){BY_ZERO_POINT, 1, GENERAL, 0, 0, rounding});
-  } else if (how == BY_EXPONENT) {
+  const int central = job->s->rounding == MFQN_ROUND_EVEN && is_measured(job->s);
+  if (how == BY_EXPONENT && central)
     encode_span(job, (encode_kind){BY_EXPONENT, 1, CENTRAL, 1, 0, 0});
-  } else if (how == BY_DIVISION) {
+  else if (how == BY_DIVISION && central)
     encode_span(job, (encode_kind){BY_DIVISION, 1, CENTRAL, 1, 0, 0});
-  } else {
+  else if (central)
     encode_span(job, (encode_kind){BY_ZERO_POINT, 1, CENTRAL, 1, 0, 0});
-  }
+  else if (how == BY_EXPONENT)
+    encode_general(job, BY_EXPONENT, 1);
+  else if (how == BY_DIVISION)
+    encode_general(job, BY_DIVISION, 1);
+  else
+    encode_general(job, BY_ZERO_POINT, 1);
 }
 
-static int has_short_steps(const mfqn_scheme *s) {
-  const int unscaled = s->scale == MFQN_SCALE_NONE, saturates = s->minifloat.overflow_code == s->minifloat.max_code;
-  return s->rounding == MFQN_ROUND_EVEN && s->minifloat.sign_bit != 0 && saturates && (unscaled || is_measured(s));
+/* Ties to even, saturation and a sign: what the shorter steps hold for. A quotient by a given scale is unscaled. */
+static int has_short_steps(const mfqn_scheme *s, int how) {
+  const int saturates = s->minifloat.overflow_code == s->minifloat.max_code;
+  const int given = s->rule == MFQN_RULE_GIVEN && s->scale != MFQN_SCALE_NONE;
+  return s->rounding == MFQN_ROUND_EVEN && s->minifloat.sign_bit != 0 && saturates && !(given && how == BY_EXPONENT);
 }
 
-/* The common loops read bf16 themselves. */
-static int reads_bf16(const mfqn_scheme *s) {
-  return !s->is_integer && has_short_steps(s) && s->scale != MFQN_SCALE_NONE && s->minifloat.neg_zero_mask != 0;
+INLINE void encode_central(const encode_job *job, int how, int is_bf16) {
+  const int neg_zero = job->s->minifloat.neg_zero_mask != 0, finite = is_measured(job->s);
+  if (is_bf16)
+    encode_span(job, (encode_kind){how, 0, CENTRAL, 1, 1, 0});
+  else if (finite && neg_zero)
+    encode_span(job, (encode_kind){how, 0, CENTRAL, 1, 0, 0});
+  else if (finite)
+    encode_span(job, (encode_kind){how, 0, CENTRAL_FNUZ, 1, 0, 0});
+  else if (neg_zero)
+    encode_span(job, (encode_kind){how, 0, CENTRAL, 0, 0, 0});
+  else
+    encode_span(job, (encode_kind){how, 0, CENTRAL_FNUZ, 0, 0, 0});
 }
 
 static void encode_minifloats(const encode_job *job, int how, int is_bf16) {
-  const mfqn_scheme *s = job->s;
-  const int neg_zero = s->minifloat.neg_zero_mask != 0;
-  if (!has_short_steps(s) && how == BY_EXPONENT)
-    encode_span(job, (encode_kind){BY_EXPONENT, 0, GENERAL, 0, 0, s->rounding});
-  else if (!has_short_steps(s))
-    encode_span(job, (encode_kind){BY_DIVISION, 0, GENERAL, 0, 0, s->rounding});
-  else if (s->scale == MFQN_SCALE_NONE && neg_zero)
-    encode_span(job, (encode_kind){BY_EXPONENT, 0, CENTRAL, 0, 0, 0});
-  else if (s->scale == MFQN_SCALE_NONE)
-    encode_span(job, (encode_kind){BY_EXPONENT, 0, CENTRAL_FNUZ, 0, 0, 0});
-  else if (how == BY_EXPONENT && is_bf16)
-    encode_span(job, (encode_kind){BY_EXPONENT, 0, CENTRAL, 1, 1, 0});
-  else if (how == BY_EXPONENT && neg_zero)
-    encode_span(job, (encode_kind){BY_EXPONENT, 0, CENTRAL, 1, 0, 0});
+  if (has_short_steps(job->s, how) && how == BY_EXPONENT)
+    encode_central(job, BY_EXPONENT, is_bf16);
+  else if (has_short_steps(job->s, how))
+    encode_central(job, BY_DIVISION, is_bf16);
   else if (how == BY_EXPONENT)
-    encode_span(job, (encode_kind){BY_EXPONENT, 0, CENTRAL_FNUZ, 1, 0, 0});
-  else if (is_bf16)
-    encode_span(job, (encode_kind){BY_DIVISION, 0, CENTRAL, 1, 1, 0});
-  else if (neg_zero)
-    encode_span(job, (encode_kind){BY_DIVISION, 0, CENTRAL, 1, 0, 0});
+    encode_general(job, BY_EXPONENT, 0);
   else
-    encode_span(job, (encode_kind){BY_DIVISION, 0, CENTRAL_FNUZ, 1, 0, 0});
+    encode_general(job, BY_DIVISION, 0);
+}
+
+static int choose_how(const mfqn_scheme *s) {
+  return s->has_zero_point ? BY_ZERO_POINT : by_exponent(s) ? BY_EXPONENT : BY_DIVISION;
+}
+
+/* The common loops read bf16 themselves. */
+static int reads_bf16(const mfqn_scheme *s, int how) {
+  return !s->is_integer && has_short_steps(s, how) && is_measured(s) && s->minifloat.neg_zero_mask != 0;
 }
 
 /* Codes are made as words and narrowed at the end: vectors are then as long for short runs as for long ones. */
 static void encode(const mfqn_scheme *s, mfq_source x, mfq_span span, const mfq_lanes *lanes, uint8_t *restrict codes) {
   uint32_t wide[MFQ_CHUNK], loaded[MFQ_CHUNK];
-  const int is_bf16 = x.dtype == MFQ_DTYPE_BF16 && reads_bf16(s);
+  const int how = choose_how(s), is_bf16 = x.dtype == MFQ_DTYPE_BF16 && reads_bf16(s, how);
   if (x.dtype != MFQ_DTYPE_F32 && !is_bf16) load(loaded, x.data, x.dtype, span.n);
   const encode_job job = {s, x.dtype == MFQ_DTYPE_F32 || is_bf16 ? x.data : loaded, lanes, span, wide};
-  const int how = s->has_zero_point ? BY_ZERO_POINT : by_exponent(s) ? BY_EXPONENT : BY_DIVISION;
   if (s->is_integer)
     encode_integers(&job, how);
   else
