@@ -22,7 +22,7 @@ static const uint32_t *load_row(const mfq_panels *p, int64_t offset, int64_t n, 
   return x;
 }
 
-/* Asks for the elements that the next panel will measure, while this one is encoded. */
+/* Asks for elements that are wanted soon. */
 static void prefetch_next(const mfq_panels *p, int64_t offset, int64_t n) {
   const int64_t size = (int64_t)mfq_dtype_bytes(p->tensor->dtype);
   const char *at = (const char *)p->tensor->data + offset * size;
@@ -81,11 +81,20 @@ static int has_raw_measure(const mfq_panels *p) {
   return is_contiguous(p) && p->tensor->dtype != MFQ_DTYPE_F32 && !p->scheme.minmax;
 }
 
+/* Short pieces of rows lie pages apart, where the processor does not look ahead by itself. */
+static void prefetch_rows(const mfq_panels *p, const mfq_panel *a, int64_t r) {
+  enum { AHEAD = 4 };
+  if (p->run == 0 && is_contiguous(p) && a->row0 + r + AHEAD < p->size[1])
+    prefetch_next(p, element_at(p, a, r + AHEAD, 0), a->cols);
+}
+
 /* The largest magnitudes of columns. */
 static void measure_raw_columns(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
   memset(scratch->peak, 0, (size_t)a->cols * sizeof scratch->peak[0]);
-  for (int64_t r = 0; r < a->rows; ++r)
+  for (int64_t r = 0; r < a->rows; ++r) {
+    prefetch_rows(p, a, r);
     p->kernels->peak16((const uint16_t *)p->tensor->data + element_at(p, a, r, 0), a->cols, scratch->peak);
+  }
   p->kernels->load(scratch->stats.absmax, scratch->peak, p->tensor->dtype, a->cols);
 }
 
@@ -96,7 +105,8 @@ void mfq_panel_measure(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratc
     return;
   }
   reset_stats(&scratch->stats, a->lanes, minmax);
-  for (int64_t r = 0; r < a->rows; ++r)
+  for (int64_t r = 0; r < a->rows; ++r) {
+    prefetch_rows(p, a, r);
     for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
       const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
       const mfq_span span = span_of(p, c, n);
@@ -106,6 +116,7 @@ void mfq_panel_measure(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratc
       else
         p->kernels->measure(load_row(p, offset, n, scratch->x), span, minmax, &scratch->stats);
     }
+  }
 }
 
 /* The zeros that pad a short group count in Brevitas' ranges. */
