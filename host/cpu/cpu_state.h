@@ -26,4 +26,8 @@ mfq_status mfq_quantize_ref(mfq_context *context, const mfq_tensor *src, const m
 size_t mfq_quantize_ref_scratch(const mfq_qview *view); /* bytes that it takes of the context's scratch memory */
 void mfq_dequantize_ref(const mfq_qview *view, const mfq_tensor *dst);
 
+/* Its statistics: of every scale of `view`, from all elements of `src`; returns the tensor scale, 1 where there is
+ * none. */
+float mfq_measure_ref(const mfq_qview *view, const mfqn_scheme *s, const mfq_tensor *src, mfqn_statistic *statistics);
+
 #endif

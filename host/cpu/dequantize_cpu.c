@@ -27,7 +27,7 @@ static void fill_padded(const mfq_qview *view, const mfq_tensor *dst) {
   for (int64_t r = 0; r < walk.rows; ++r) {
     const mfq_walk_row at = mfq_walk_at(&walk, r);
     for (int64_t j = 0; j < walk.length; ++j) {
-      const int64_t scale = at.scale + j / walk.scale_run[last] * walk.scale_stride[last];
+      const int64_t scale = mfq_walk_scale(&walk, at, j);
       const mfqn_group g = mfq_group_stored(view, &s, scale);
       const uint32_t code = s.has_zero_point ? mfqn_integer_code(g.zero_point, &s.integer) : 0u;
       mfq_element_store(dst->data, dst->dtype, at.offset + j * walk.offset_stride[last], mfqn_decode(&s, &g, code));

@@ -18,14 +18,8 @@ static int is_compressed(const mfq_qview *view, const mfq_tensor *dst) {
 
 static void expand_compressed(const mfq_qview *view, const mfqn_scheme *s, mfq_expand_part part,
                               const mfq_tensor *dst) {
-  for (int64_t i = 0; i < view->sizes.scale_count; ++i) {
-    int64_t rest = i, offset = 0;
-    for (int32_t d = dst->rank - 1; d >= 0; --d) {
-      offset += rest % dst->shape[d] * dst->strides[d];
-      rest /= dst->shape[d];
-    }
-    mfq_element_store(dst->data, dst->dtype, offset, part_at(view, s, part, i));
-  }
+  for (int64_t i = 0; i < view->sizes.scale_count; ++i)
+    mfq_element_store(dst->data, dst->dtype, mfq_offset_of(dst, i), part_at(view, s, part, i));
 }
 
 /* The target has the logical or the padded shape: the scale of an index follows from either in the same way. */
@@ -38,7 +32,7 @@ static void expand_elements(const mfq_qview *view, const mfqn_scheme *s, mfq_exp
   for (int64_t r = 0; r < walk.rows; ++r) {
     const mfq_walk_row at = mfq_walk_at(&walk, r);
     for (int64_t j = 0; j < walk.length; ++j) {
-      const int64_t index = at.scale + j / walk.scale_run[last] * walk.scale_stride[last];
+      const int64_t index = mfq_walk_scale(&walk, at, j);
       mfq_element_store(dst->data, dst->dtype, at.offset + j * walk.offset_stride[last], part_at(view, s, part, index));
     }
   }

@@ -13,12 +13,12 @@
 #include "walk.h"
 
 static void measure(const mfq_tensor *src, const mfq_walk *walk, mfqn_statistic *statistics) {
-  const int32_t last = walk->rank - 1;
+  const int64_t step = walk->offset_stride[walk->rank - 1];
   for (int64_t r = 0; r < walk->rows; ++r) {
     const mfq_walk_row at = mfq_walk_at(walk, r);
     for (int64_t j = 0; j < walk->length; ++j)
-      mfqn_statistic_add(&statistics[at.scale + j / walk->scale_run[last] * walk->scale_stride[last]],
-                         mfq_element_load(src->data, src->dtype, at.offset + j * walk->offset_stride[last]));
+      mfqn_statistic_add(&statistics[mfq_walk_scale(walk, at, j)],
+                         mfq_element_load(src->data, src->dtype, at.offset + j * step));
   }
 }
 
@@ -31,15 +31,21 @@ static float tensor_scale_of(const mfqn_scheme *s, const mfqn_statistic *statist
   return mfqn_tensor_scale(absmax, s->threshold);
 }
 
-static void make_scales(const mfq_qview *view, const mfqn_scheme *s, mfqn_statistic *statistics) {
+float mfq_measure_ref(const mfq_qview *view, const mfqn_scheme *s, const mfq_tensor *src, mfqn_statistic *statistics) {
   const int64_t count = view->sizes.scale_count;
-  float tensor_scale = 1.0f;
-  if (s->scale == MFQN_SCALE_UE4M3) {
-    tensor_scale = tensor_scale_of(s, statistics, count);
-    memcpy(view->q.tensor_scale, &tensor_scale, sizeof tensor_scale);
-  }
-  for (int64_t i = 0; i < count; ++i) {
-    if (s->is_brevitas && mfq_scale_is_short(view, i)) mfqn_statistic_add(&statistics[i], 0); /* its zero padding */
+  mfq_walk walk;
+  mfq_walk_init(view, src->strides, &walk);
+  for (int64_t i = 0; i < count; ++i) statistics[i] = mfqn_statistic_none();
+  measure(src, &walk, statistics);
+  for (int64_t i = 0; i < count; ++i) /* its zero padding counts for Brevitas */
+    if (s->is_brevitas && mfq_scale_is_short(view, i)) mfqn_statistic_add(&statistics[i], 0);
+  return s->scale == MFQN_SCALE_UE4M3 ? tensor_scale_of(s, statistics, count) : 1.0f;
+}
+
+static void make_scales(const mfq_qview *view, const mfqn_scheme *s, const mfqn_statistic *statistics,
+                        float tensor_scale) {
+  if (s->scale == MFQN_SCALE_UE4M3) memcpy(view->q.tensor_scale, &tensor_scale, sizeof tensor_scale);
+  for (int64_t i = 0; i < view->sizes.scale_count; ++i) {
     const mfqn_group g = mfqn_group_make(s, &statistics[i], tensor_scale);
     mfq_scale_put(view, i, g.stored);
     mfq_zero_point_put(view, s, i, g.zero_point);
@@ -49,14 +55,13 @@ static void make_scales(const mfq_qview *view, const mfqn_scheme *s, mfqn_statis
 static void make_codes(const mfq_context *context, const mfq_tensor *src, const mfq_qview *view, const mfqn_scheme *s,
                        const mfq_walk *walk) {
   const int32_t last = walk->rank - 1;
-  const int64_t run = walk->scale_run[last], scale_step = walk->scale_stride[last];
   memset(view->q.codes, 0, view->sizes.codes_bytes);
   for (int64_t r = 0; r < walk->rows; ++r) {
     const mfq_walk_row at = mfq_walk_at(walk, r);
     mfqn_group g = {0};
     int64_t held = -1;
     for (int64_t j = 0; j < walk->length; ++j) {
-      const int64_t scale = at.scale + j / run * scale_step;
+      const int64_t scale = mfq_walk_scale(walk, at, j);
       if (scale != held) g = mfq_group_stored(view, s, held = scale);
       const uint32_t u = mfq_element_load(src->data, src->dtype, at.offset + j * walk->offset_stride[last]);
       const uint64_t index = (uint64_t)(at.logical + j * walk->logical_stride[last]);
@@ -88,10 +93,9 @@ mfq_status mfq_quantize_ref(mfq_context *context, const mfq_tensor *src, const m
       return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_quantize",
                       "no memory for the statistics of %lld scales (%zu bytes); free some or use larger groups",
                       (long long)count, bytes);
-    for (int64_t i = 0; i < count; ++i) statistics[i] = mfqn_statistic_none();
-    measure(src, &walk, statistics);
+    const float tensor_scale = mfq_measure_ref(view, &s, src, statistics);
     mfq_scales_clear_padding(view);
-    make_scales(view, &s, statistics);
+    make_scales(view, &s, statistics, tensor_scale);
   }
   if (view->sizes.codes_bytes) make_codes(context, src, view, &s, &walk);
   return MFQ_OK;
@@ -108,7 +112,7 @@ void mfq_dequantize_ref(const mfq_qview *view, const mfq_tensor *dst) {
     mfqn_group g = {0};
     int64_t held = -1;
     for (int64_t j = 0; j < walk.length; ++j) {
-      const int64_t scale = at.scale + j / walk.scale_run[last] * walk.scale_stride[last];
+      const int64_t scale = mfq_walk_scale(&walk, at, j);
       if (scale != held) g = mfq_group_stored(view, &s, held = scale);
       mfq_element_store(dst->data, dst->dtype, at.offset + j * walk.offset_stride[last],
                         mfqn_decode(&s, &g, mfq_code_get(view, r, j)));

@@ -65,6 +65,15 @@ mfq_walk_row mfq_walk_at(const mfq_walk *walk, int64_t row) {
   return at;
 }
 
+int64_t mfq_offset_of(const mfq_tensor *tensor, int64_t index) {
+  int64_t offset = 0;
+  for (int32_t d = tensor->rank - 1; d >= 0; --d) {
+    offset += index % tensor->shape[d] * tensor->strides[d];
+    index /= tensor->shape[d];
+  }
+  return offset;
+}
+
 int mfq_scale_is_short(const mfq_qview *view, int64_t index) {
   const mfq_scheme *s = &view->q.scheme;
   if (s->granularity != MFQ_GRANULARITY_GROUP) return 0;

@@ -24,6 +24,15 @@ typedef struct mfq_walk_row {
 void mfq_walk_init(const mfq_qview *view, const int64_t *strides, mfq_walk *walk);
 mfq_walk_row mfq_walk_at(const mfq_walk *walk, int64_t row);
 
+/* The scale of element `j` of a row. */
+static inline int64_t mfq_walk_scale(const mfq_walk *walk, mfq_walk_row row, int64_t j) {
+  const int32_t last = walk->rank - 1;
+  return row.scale + j / walk->scale_run[last] * walk->scale_stride[last];
+}
+
+/* Where the element with row-major index `index` of a plain tensor stands, in elements. */
+int64_t mfq_offset_of(const mfq_tensor *tensor, int64_t index);
+
 /* Whether the group that a scale belongs to is cut short by the end of its axis. */
 int mfq_scale_is_short(const mfq_qview *view, int64_t index);
 
