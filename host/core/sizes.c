@@ -7,8 +7,6 @@
 
 int mfq_checked_mul(int64_t a, int64_t b, int64_t *product) { return !__builtin_mul_overflow(a, b, product); }
 
-int mfq_checked_add(int64_t a, int64_t b, int64_t *sum) { return !__builtin_add_overflow(a, b, sum); }
-
 int64_t mfq_ceil_div(int64_t value, int64_t unit) { return value / unit + (value % unit != 0); }
 
 int mfq_checked_round_up(int64_t value, int64_t unit, int64_t *rounded) {

@@ -11,7 +11,6 @@ typedef struct mfq_where {
 
 /* Return 1 and the result, or 0 when it does not fit. Operands are >= 0. */
 int mfq_checked_mul(int64_t a, int64_t b, int64_t *product);
-int mfq_checked_add(int64_t a, int64_t b, int64_t *sum);
 /* Rounds up to a multiple of `unit` >= 1. */
 int mfq_checked_round_up(int64_t value, int64_t unit, int64_t *rounded);
 int64_t mfq_ceil_div(int64_t value, int64_t unit);

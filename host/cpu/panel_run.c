@@ -128,7 +128,8 @@ static void count_padding(const mfq_panels *p, const mfq_panel *a, mfq_stats *st
   }
 }
 
-void mfq_panel_make_scales(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
+/* From scratch->stats to scratch->lanes, and the scales to the quantized tensor. */
+static void make_scales(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
   const mfqn_scheme *s = &p->scheme;
   mfq_lanes *lanes = &scratch->lanes;
   if (s->is_brevitas && s->minmax) count_padding(p, a, &scratch->stats);
@@ -159,7 +160,8 @@ static void find_infinities(const mfq_panels *p, const mfq_panel *a, mfq_panel_s
   }
 }
 
-void mfq_panel_load_scales(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
+/* From the quantized tensor's scales to scratch->lanes. */
+static void load_scales(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
   mfq_lanes *lanes = &scratch->lanes;
   mfq_scales_get(p->view, a->scale0, a->scale_step, lanes->stored, a->lanes);
   p->kernels->lanes(&p->scheme, a->lanes, p->tensor_scale, lanes);
@@ -250,13 +252,12 @@ static void encode_panel(const mfq_panels *p, const mfq_panel *a, mfq_panel_scra
 
 static void make_or_load_scales(const mfq_panels *p, const mfq_panel *a, int scales_known, mfq_panel_scratch *scratch) {
   if (scales_known) {
-    mfq_panel_load_scales(p, a, scratch);
-    const int unmeasured = p->scheme.scale == MFQN_SCALE_NONE || p->scheme.rule == MFQN_RULE_GIVEN;
-    if (p->scheme.is_brevitas && unmeasured) find_infinities(p, a, scratch);
+    load_scales(p, a, scratch);
+    if (p->scheme.is_brevitas && !mfqn_is_measured(&p->scheme)) find_infinities(p, a, scratch);
     return;
   }
   mfq_panel_measure(p, a, scratch);
-  mfq_panel_make_scales(p, a, scratch);
+  make_scales(p, a, scratch);
 }
 
 /* Rows of a bundle: how many there are from `first` on. */
@@ -355,7 +356,7 @@ static void dequantize_bundle(const mfq_panels *p, int64_t index, mfq_panel_scra
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t c = 0; c < length; c += p->cols) {
       const mfq_panel a = mfq_panel_piece(p, first + r, c);
-      mfq_panel_load_scales(p, &a, scratch);
+      load_scales(p, &a, scratch);
       decode_bytes(p, &a, scratch, scratch->block + r * length + c, length);
     }
 }
@@ -380,7 +381,7 @@ static void dequantize_stack(const mfq_panels *p, int64_t index, mfq_panel_scrat
   get_turned(p, &first, rows, scratch);
   for (int64_t level = 0; level * p->rows < rows; ++level) {
     const mfq_panel a = mfq_panel_stacked(p, index, level);
-    mfq_panel_load_scales(p, &a, scratch);
+    load_scales(p, &a, scratch);
     decode_bytes(p, &a, scratch, scratch->block + level * p->rows * a.cols, a.cols);
   }
 }
@@ -392,7 +393,7 @@ void mfq_panel_dequantize(const mfq_panels *p, int64_t index, mfq_panel_scratch 
     dequantize_stack(p, index, scratch);
   } else {
     const mfq_panel a = mfq_panel_at(p, index);
-    mfq_panel_load_scales(p, &a, scratch);
+    load_scales(p, &a, scratch);
     decode_panel(p, &a, scratch);
   }
 }

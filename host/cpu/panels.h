@@ -83,10 +83,6 @@ mfq_panel mfq_panel_stacked(const mfq_panels *panels, int64_t index, int64_t lev
 mfq_panel mfq_panel_piece(const mfq_panels *panels, int64_t row, int64_t col);
 /* Folds the panel's elements into scratch->stats, lanes 0 ... lanes-1, which are reset first. */
 void mfq_panel_measure(const mfq_panels *panels, const mfq_panel *panel, mfq_panel_scratch *scratch);
-/* From scratch->stats to scratch->lanes, and the scales to the quantized tensor. */
-void mfq_panel_make_scales(const mfq_panels *panels, const mfq_panel *panel, mfq_panel_scratch *scratch);
-/* From the quantized tensor's scales to scratch->lanes. */
-void mfq_panel_load_scales(const mfq_panels *panels, const mfq_panel *panel, mfq_panel_scratch *scratch);
 /* Scales and codes of panel, bundle or stack `index`; the scales are measured unless `scales_known`. */
 void mfq_panel_quantize(const mfq_panels *panels, int64_t index, int scales_known, mfq_panel_scratch *scratch);
 void mfq_panel_dequantize(const mfq_panels *panels, int64_t index, mfq_panel_scratch *scratch);

@@ -60,9 +60,7 @@ static void store_shared(const mfq_panels *p, const mfqn_statistic *statistics) 
   }
 }
 
-static int scales_known(const mfq_panels *p) {
-  return p->shared || p->scheme.scale == MFQN_SCALE_NONE || p->scheme.rule == MFQN_RULE_GIVEN;
-}
+static int scales_known(const mfq_panels *p) { return p->shared || !mfqn_is_measured(&p->scheme); }
 
 static void run_panels(const mfq_panels *p, void *memory) {
 #pragma omp parallel num_threads(p->threads)
@@ -73,21 +71,17 @@ static void run_panels(const mfq_panels *p, void *memory) {
   }
 }
 
-static int measures_scales(const mfq_panels *p) {
-  return p->scheme.rule != MFQN_RULE_GIVEN && p->scheme.scale != MFQN_SCALE_NONE;
-}
-
 static size_t panel_scratch(const mfq_panels *p) { return mfq_panels_scratch_bytes(p) * (size_t)p->threads; }
 
 /* For the statistics of scales that panels share. */
 static size_t shared_scratch(const mfq_panels *p) {
-  if (!p->shared || !measures_scales(p)) return 0;
+  if (!p->shared || !mfqn_is_measured(&p->scheme)) return 0;
   return (size_t)p->threads * (size_t)p->view->sizes.scale_count * sizeof(mfqn_statistic);
 }
 
 static mfq_status quantize_fast(mfq_context *context, mfq_panels *p) {
   const size_t scratch_bytes = panel_scratch(p), shared_bytes = shared_scratch(p);
-  const int measures = measures_scales(p);
+  const int measures = mfqn_is_measured(&p->scheme);
   uint8_t *memory = mfq_context_scratch(context, scratch_bytes + shared_bytes);
   if (!memory) return no_memory(scratch_bytes + shared_bytes);
   if (measures) mfq_scales_clear_padding(p->view);

@@ -110,28 +110,17 @@ int32_t mfq_code_bits(const mfq_qtensor *q) {
   return q->layout.packing == MFQ_PACK_BYTE ? 8 : e->is_signed + e->exp_bits + e->man_bits;
 }
 
-/* The byte where a code starts, and its bit there. */
-static uint8_t *code_place(const mfq_qview *view, int64_t row, int64_t j, int32_t bits, int32_t *shift) {
-  const int64_t bit = row * (int64_t)view->sizes.row_bits + j * bits;
-  *shift = (int32_t)(bit & 7);
-  return (uint8_t *)view->q.codes + (bit >> 3);
+static int64_t code_bit(const mfq_qview *view, int64_t row, int64_t j, int32_t bits) {
+  return row * (int64_t)view->sizes.row_bits + j * bits;
 }
 
 uint32_t mfq_code_get(const mfq_qview *view, int64_t row, int64_t j) {
-  int32_t shift;
-  const int32_t bits = mfq_code_bits(&view->q);
-  const uint8_t *at = code_place(view, row, j, bits, &shift);
-  uint32_t wide = at[0];
-  if (shift + bits > 8) wide |= (uint32_t)at[1] << 8;
   const mfq_format *e = &view->q.scheme.element;
-  return (wide >> shift) & ((1u << (e->is_signed + e->exp_bits + e->man_bits)) - 1u);
+  const int32_t bits = mfq_code_bits(&view->q), used = e->is_signed + e->exp_bits + e->man_bits;
+  return mfqn_get_bits(view->q.codes, code_bit(view, row, j, bits), bits) & ((1u << used) - 1u);
 }
 
 void mfq_code_put(const mfq_qview *view, int64_t row, int64_t j, uint32_t code) {
-  int32_t shift;
   const int32_t bits = mfq_code_bits(&view->q);
-  uint8_t *at = code_place(view, row, j, bits, &shift);
-  const uint32_t wide = code << shift;
-  at[0] = (uint8_t)(at[0] | wide);
-  if (shift + bits > 8) at[1] = (uint8_t)(at[1] | wide >> 8);
+  mfqn_put_bits(view->q.codes, code_bit(view, row, j, bits), bits, code);
 }

@@ -99,9 +99,6 @@ INLINE void encode_span(const encode_job *job, encode_kind kind) {
     encode_runs(job, kind);
 }
 
-/* Unscaled and given scales leave NaN and infinities in, and may lie where the shorter steps do not hold. */
-static int is_measured(const mfqn_scheme *s) { return s->scale != MFQN_SCALE_NONE && s->rule != MFQN_RULE_GIVEN; }
-
 /* The general function; ties to even as a constant, so that it becomes vector code. */
 INLINE void encode_general(const encode_job *job, int how, int is_integer) {
   if (job->s->rounding == MFQN_ROUND_EVEN)
@@ -111,7 +108,7 @@ INLINE void encode_general(const encode_job *job, int how, int is_integer) {
 }
 
 static void encode_integers(const encode_job *job, int how) {
-  const int central = job->s->rounding == MFQN_ROUND_EVEN && is_measured(job->s);
+  const int central = job->s->rounding == MFQN_ROUND_EVEN && mfqn_is_measured(job->s);
   if (how == BY_EXPONENT && central)
     encode_span(job, (encode_kind){BY_EXPONENT, 1, CENTRAL, 1, 0, 0});
   else if (how == BY_DIVISION && central)
@@ -134,7 +131,8 @@ static int has_short_steps(const mfqn_scheme *s, int how) {
 }
 
 INLINE void encode_central(const encode_job *job, int how, int is_bf16) {
-  const int neg_zero = job->s->minifloat.neg_zero_mask != 0, finite = is_measured(job->s);
+  const int neg_zero = job->s->minifloat.neg_zero_mask != 0;
+  const int finite = mfqn_is_measured(job->s); /* unscaled and given scales leave NaN and infinities in */
   if (is_bf16)
     encode_span(job, (encode_kind){how, 0, CENTRAL, 1, 1, 0});
   else if (finite && neg_zero)
@@ -159,12 +157,12 @@ static void encode_minifloats(const encode_job *job, int how, int is_bf16) {
 }
 
 static int choose_how(const mfqn_scheme *s) {
-  return s->has_zero_point ? BY_ZERO_POINT : by_exponent(s) ? BY_EXPONENT : BY_DIVISION;
+  return s->has_zero_point ? BY_ZERO_POINT : mfqn_by_exponent(s) ? BY_EXPONENT : BY_DIVISION;
 }
 
 /* The common loops read bf16 themselves. */
 static int reads_bf16(const mfqn_scheme *s, int how) {
-  return !s->is_integer && has_short_steps(s, how) && is_measured(s) && s->minifloat.neg_zero_mask != 0;
+  return !s->is_integer && has_short_steps(s, how) && mfqn_is_measured(s) && s->minifloat.neg_zero_mask != 0;
 }
 
 /* Codes are made as words and narrowed at the end: vectors are then as long for short runs as for long ones. */

@@ -95,7 +95,7 @@ static void scales(const mfqn_scheme *s, const mfq_stats *stats, int64_t n, floa
 INLINE uint32_t off_centre(const mfqn_scheme *s, int32_t exp2) {
   const int central =
       s->is_integer ? mfqn_integer_is_central(&s->integer, exp2) : mfqn_minifloat_is_central(&s->minifloat, exp2);
-  return (uint32_t)(by_exponent(s) & !central);
+  return (uint32_t)(mfqn_by_exponent(s) & !central);
 }
 
 INLINE void lanes_as(const mfqn_scheme *s, int64_t n, float tensor_scale, mfq_lanes *restrict lanes, int scale) {

@@ -69,6 +69,16 @@ MFQ_HD uint32_t mfqn_statistic_value(const mfqn_statistic *s, const mfqn_scheme 
   return scheme->is_brevitas ? width : mfqn_umin(width, MFQN_MAX_FINITE);
 }
 
+/* Whether scales follow from the elements; otherwise there are none, or they are given. */
+MFQ_HD int mfqn_is_measured(const mfqn_scheme *s) { return s->scale != MFQN_SCALE_NONE && s->rule != MFQN_RULE_GIVEN; }
+
+/* Whether elements are encoded by the exponent of their scale, not by division. */
+MFQ_HD int mfqn_by_exponent(const mfqn_scheme *s) {
+  const int po2_rule = s->rule >= MFQN_RULE_FLOOR && s->rule <= MFQN_RULE_EVEN;
+  return !s->is_brevitas && !s->has_zero_point &&
+         (s->scale == MFQN_SCALE_NONE || s->scale == MFQN_SCALE_UE8M0 || po2_rule);
+}
+
 /* Completes a group whose `stored` scale is known. */
 MFQ_HD mfqn_group mfqn_group_load(const mfqn_scheme *s, uint32_t stored, float tensor_scale) {
   mfqn_group g;
@@ -89,9 +99,7 @@ MFQ_HD mfqn_group mfqn_group_load(const mfqn_scheme *s, uint32_t stored, float t
   g.divisor = s->scale == MFQN_SCALE_UE4M3 ? mfqn_mul(g.scale, tensor_scale) : g.scale;
   const uint32_t magnitude = mfqn_bits(g.divisor) & MFQN_ABS;
   g.usable = magnitude != 0 && magnitude < MFQN_INF;
-  const int po2_rule = s->rule >= MFQN_RULE_FLOOR && s->rule <= MFQN_RULE_EVEN;
-  g.by_exponent = !s->is_brevitas && !s->has_zero_point &&
-                  (s->scale == MFQN_SCALE_NONE || s->scale == MFQN_SCALE_UE8M0 || po2_rule);
+  g.by_exponent = mfqn_by_exponent(s);
   g.exp2 = (int32_t)(magnitude >> 23) - 127; /* of powers of two; 2^-127, the one subnormal among them, fits too */
   g.zero_point = 0;
   return g;

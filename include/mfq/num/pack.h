@@ -25,19 +25,29 @@ MFQ_HD uint64_t mfqn_unpack8(uint64_t stream, int32_t bits) {
   return x;
 }
 
+/* Writes a code of `bits` bits at bit `bit` of a stream whose bits there are 0. */
+MFQ_HD void mfqn_put_bits(uint8_t *stream, int64_t bit, int32_t bits, uint32_t code) {
+  const uint32_t wide = code << (bit & 7);
+  uint8_t *at = stream + (bit >> 3);
+  at[0] = (uint8_t)(at[0] | wide);
+  if ((bit & 7) + bits > 8) at[1] = (uint8_t)(at[1] | (wide >> 8));
+}
+
+MFQ_HD uint32_t mfqn_get_bits(const uint8_t *stream, int64_t bit, int32_t bits) {
+  const uint8_t *at = stream + (bit >> 3);
+  uint32_t wide = at[0];
+  if ((bit & 7) + bits > 8) wide |= (uint32_t)at[1] << 8;
+  return (wide >> (bit & 7)) & ((1u << bits) - 1u);
+}
+
 /* Writes code `index` of a row of tightly packed codes whose bits there are 0. */
 MFQ_HD void mfqn_put_code(uint8_t *row, int64_t index, int32_t bits, uint32_t code) {
   const int64_t bit = index * bits;
-  const uint32_t wide = code << (bit & 7);
-  row[bit >> 3] = (uint8_t)(row[bit >> 3] | wide);
-  if ((bit & 7) + bits > 8) row[(bit >> 3) + 1] = (uint8_t)(row[(bit >> 3) + 1] | (wide >> 8));
+  mfqn_put_bits(row, bit, bits, code);
 }
 
 MFQ_HD uint32_t mfqn_get_code(const uint8_t *row, int64_t index, int32_t bits) {
-  const int64_t bit = index * bits;
-  uint32_t wide = row[bit >> 3];
-  if ((bit & 7) + bits > 8) wide |= (uint32_t)row[(bit >> 3) + 1] << 8;
-  return (wide >> (bit & 7)) & ((1u << bits) - 1u);
+  return mfqn_get_bits(row, index * bits, bits);
 }
 
 /* Byte of scale (row, col) of a matrix with `cols` columns in tiles of 128 rows x 4 columns, each 512 bytes: within a
