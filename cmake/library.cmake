@@ -68,9 +68,10 @@ else()
   set(MFQ_SOVERSION "${PROJECT_VERSION_MAJOR}")
 endif()
 set_target_properties(mfq PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${MFQ_SOVERSION})
-target_link_libraries(mfq PRIVATE mfq_openmp m)
+target_link_libraries(mfq PRIVATE mfq_openmp m ${CMAKE_DL_LIBS}) # dlopen, of libmfq_cuda
 if(NOT MFQ_SANITIZE)
   target_link_options(mfq PRIVATE -Wl,--no-undefined)
 endif()
 # Installed, the static library names plain libraries, so that its users need not find OpenMP the same way.
-target_link_libraries(mfq_static PRIVATE $<BUILD_INTERFACE:mfq_openmp> $<INSTALL_INTERFACE:${MFQ_OPENMP_LIBRARIES}> m)
+target_link_libraries(mfq_static PRIVATE $<BUILD_INTERFACE:mfq_openmp> $<INSTALL_INTERFACE:${MFQ_OPENMP_LIBRARIES}> m
+                                          ${CMAKE_DL_LIBS})

@@ -8,17 +8,11 @@
 #include <unistd.h>
 
 #include "../core/context_state.h"
+#include "../core/device.h"
 #include "../core/error.h"
 #include "../core/scheme.h"
 
 enum { THREADS_MAX = 1024, OPTIONS_BYTES_MAX = 4096, ALLOC_ALIGN = 64 };
-
-/* Devices by name. A row without a backend is a device that the library knows of but this build lacks. */
-static const struct device_row {
-  const char *name;
-  int has_index; /* "name" or "name:0" */
-  const mfq_backend *(*backend)(void);
-} device_rows[] = {{"cpu", 0, mfq_cpu_backend}, {"cuda", 1, NULL}};
 
 static const char *const log_words[] = {"off", "warn", "info", "debug"};
 
@@ -102,31 +96,9 @@ static mfq_status check_options(const char *function, const mfq_context_options 
   return MFQ_OK;
 }
 
-static int names_device(const char *text, const struct device_row *row) {
-  size_t length = strlen(row->name);
-  if (strncmp(text, row->name, length) != 0) return 0;
-  const char *rest = text + length;
-  if (*rest == '\0') return 1;
-  return row->has_index && rest[0] == ':' && rest[1] != '\0' && rest[1 + strspn(rest + 1, "0123456789")] == '\0';
-}
-
-static mfq_status find_backend(const char *function, const char *device, const mfq_backend **backend) {
-  if (device == NULL)
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "options->device is NULL; allowed is \"cpu\"");
-  for (size_t i = 0; i < sizeof device_rows / sizeof device_rows[0]; i++) {
-    if (!names_device(device, &device_rows[i])) continue;
-    if (device_rows[i].backend == NULL) {
-      return mfq_fail(MFQ_ERROR_UNSUPPORTED, function,
-                      "options->device is \"%.40s\", but this build has only the CPU backend; use \"cpu\"", device);
-    }
-    *backend = device_rows[i].backend();
-    return MFQ_OK;
-  }
-  return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "options->device is \"%.40s\"; allowed is \"cpu\"", device);
-}
-
-static void fill_context(mfq_context *context, const mfq_context_options *options, const mfq_backend *backend) {
-  *context = (struct mfq_context){.backend = backend,
+static void fill_context(mfq_context *context, const mfq_context_options *options, mfq_device device) {
+  *context = (struct mfq_context){.backend = device.backend,
+                                  .device_index = device.index,
                                   .threads = options->threads > 0 ? options->threads : processors(),
                                   .policy = options->policy,
                                   .log_level = options->log_level,
@@ -141,14 +113,14 @@ mfq_status mfq_context_create(const mfq_context_options *options, mfq_context **
   static const char function[] = "mfq_context_create";
   if (options == NULL || context == NULL)
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s is NULL", options == NULL ? "options" : "context");
-  const mfq_backend *backend = NULL;
+  mfq_device device = {NULL, 0};
   mfq_status status = check_options(function, options);
-  if (status == MFQ_OK) status = find_backend(function, options->device, &backend);
+  if (status == MFQ_OK) status = mfq_device_find(function, options->device, &device);
   if (status != MFQ_OK) return status;
   mfq_context *made = malloc(sizeof *made);
   if (made == NULL) return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, function, "no memory for a context");
-  fill_context(made, options, backend);
-  status = backend->open(made, options);
+  fill_context(made, options, device);
+  status = device.backend->open(made, options);
   if (status != MFQ_OK) {
     free(made);
     return status;
@@ -172,6 +144,20 @@ mfq_status mfq_context_set_seed(mfq_context *context, uint64_t seed, uint64_t of
   context->seed = seed;
   context->offset = offset;
   return MFQ_OK;
+}
+
+mfq_status mfq_context_set_stream(mfq_context *context, mfq_stream stream) {
+  if (context == NULL) return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, "mfq_context_set_stream", "context is NULL");
+  return context->backend->set_stream(context, stream);
+}
+
+mfq_stream mfq_context_stream(const mfq_context *context) {
+  return context != NULL ? context->backend->stream(context) : NULL;
+}
+
+mfq_status mfq_context_synchronize(mfq_context *context) {
+  if (context == NULL) return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, "mfq_context_synchronize", "context is NULL");
+  return context->backend->synchronize(context);
 }
 
 const char *mfq_context_describe(const mfq_context *context) {

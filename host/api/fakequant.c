@@ -68,7 +68,7 @@ mfq_status mfq_fake_quantize(mfq_context *context, const mfq_scheme *scheme, con
   }
   if (status == MFQ_OK && scales != NULL)
     status = check_scales((mfq_where){function, "scales"}, scales, &shape, &parts, &scale_view);
-  if (status == MFQ_OK) status = mfq_parts_check(&parts);
+  if (status == MFQ_OK) status = mfq_parts_check(context, &parts);
   if (status != MFQ_OK) return status;
   return context->backend->fake_quantize(context, &source, &shape, &target, scales != NULL ? &scale_view : NULL);
 }

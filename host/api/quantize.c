@@ -36,7 +36,7 @@ mfq_status mfq_quantize(mfq_context *context, const mfq_tensor *src, const mfq_q
   if (status == MFQ_OK) status = mfq_argument_tensor((mfq_where){function, "src"}, src, 0, &parts, &source);
   if (status == MFQ_OK) status = check_direction((mfq_where){function, "row"}, row, &source, &parts, &row_view);
   if (status == MFQ_OK) status = check_direction((mfq_where){function, "col"}, col, &source, &parts, &col_view);
-  if (status == MFQ_OK) status = mfq_parts_check(&parts);
+  if (status == MFQ_OK) status = mfq_parts_check(context, &parts);
   if (status != MFQ_OK) return status;
   return context->backend->quantize(context, &source, row != NULL ? &row_view : NULL, col != NULL ? &col_view : NULL);
 }
@@ -65,7 +65,7 @@ mfq_status mfq_dequantize(mfq_context *context, const mfq_qtensor *q, const mfq_
                       mfq_shape_write(target.rank, target.shape).text, mfq_shape_write(view.q.rank, view.q.shape).text,
                       mfq_shape_write(view.q.rank, view.sizes.padded_shape).text);
   }
-  if (status == MFQ_OK) status = mfq_parts_check(&parts);
+  if (status == MFQ_OK) status = mfq_parts_check(context, &parts);
   return status == MFQ_OK ? context->backend->dequantize(context, &view, &target) : status;
 }
 
@@ -106,7 +106,7 @@ mfq_status mfq_repack(mfq_context *context, const mfq_qtensor *src, const mfq_qt
   if (status == MFQ_OK) status = check_repack(function, &source, &target);
   if (status == MFQ_OK) status = mfq_argument_parts(from, &source, (mfq_use){MFQ_PART_ALL, 0}, &parts);
   if (status == MFQ_OK) status = mfq_argument_parts(to, &target, (mfq_use){MFQ_PART_ALL, MFQ_PART_ALL}, &parts);
-  if (status == MFQ_OK) status = mfq_parts_check(&parts);
+  if (status == MFQ_OK) status = mfq_parts_check(context, &parts);
   return status == MFQ_OK ? context->backend->repack(context, &source, &target) : status;
 }
 
@@ -128,7 +128,7 @@ static mfq_status expand(const char *function, mfq_context *context, const mfq_q
                       mfq_shape_write(view.q.rank, view.q.shape).text,
                       mfq_shape_write(view.q.rank, view.sizes.padded_shape).text);
   }
-  if (status == MFQ_OK) status = mfq_parts_check(&parts);
+  if (status == MFQ_OK) status = mfq_parts_check(context, &parts);
   return status == MFQ_OK ? context->backend->expand(context, &view, part, &target) : status;
 }
 

@@ -1,5 +1,6 @@
 #include "arguments.h"
 
+#include "context_state.h"
 #include "error.h"
 
 mfq_status mfq_argument_present(mfq_where where, const void *pointer) {
@@ -101,7 +102,13 @@ mfq_status mfq_argument_parts(mfq_where where, const mfq_qview *view, mfq_use us
   return MFQ_OK;
 }
 
-mfq_status mfq_parts_check(const mfq_parts *parts) {
+static mfq_status check_memory(mfq_context *context, const mfq_part *part) {
+  if (part->bytes.low == part->bytes.high) return MFQ_OK;
+  return context->backend->check_memory(context, part->where.function, part->where.argument, part->name,
+                                        (const void *)part->bytes.low);
+}
+
+static mfq_status check_overlap(const mfq_parts *parts) {
   for (int i = 0; i < parts->count; i++) {
     for (int j = 0; j < i; j++) {
       const mfq_part *a = &parts->items[j], *b = &parts->items[i];
@@ -113,6 +120,12 @@ mfq_status mfq_parts_check(const mfq_parts *parts) {
     }
   }
   return MFQ_OK;
+}
+
+mfq_status mfq_parts_check(mfq_context *context, const mfq_parts *parts) {
+  mfq_status status = check_overlap(parts);
+  for (int i = 0; status == MFQ_OK && i < parts->count; i++) status = check_memory(context, &parts->items[i]);
+  return status;
 }
 
 int mfq_shape_is(const mfq_tensor *view, int32_t rank, const int64_t *shape) {

@@ -43,8 +43,8 @@ typedef struct mfq_use {
 /* Checks the pointers of a view and adds their memory to `parts`. */
 mfq_status mfq_argument_parts(mfq_where where, const mfq_qview *view, mfq_use use, mfq_parts *parts);
 
-/* Fails when memory that is written overlaps any other. */
-mfq_status mfq_parts_check(const mfq_parts *parts);
+/* Fails when memory that is written overlaps any other, or the context's device cannot use it. */
+mfq_status mfq_parts_check(mfq_context *context, const mfq_parts *parts);
 
 /* 1 when a checked tensor has this shape; rank 0 equals rank 1, shape [1]. */
 int mfq_shape_is(const mfq_tensor *view, int32_t rank, const int64_t *shape);

@@ -4,6 +4,10 @@
 
 #include <mfq/mfq.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* One direction of a quantization, or the source or target of another operation, with its sizes worked out. */
 typedef struct mfq_qview {
   mfq_qtensor q;
@@ -31,14 +35,28 @@ typedef struct mfq_backend {
   mfq_support (*supported)(const mfq_context *context, mfq_op op, const mfq_scheme *scheme, char *reason,
                            size_t capacity);
 
-  void *(*buffer_alloc)(mfq_context *context, size_t bytes); /* aligned to 256; NULL on failure */
+  /* Whether the device can use memory of a call: OK, or a sentence that begins with "<argument>: <name> ...". */
+  mfq_status (*check_memory)(mfq_context *context, const char *function, const char *argument, const char *name,
+                             const void *memory);
+  /* Waits for all work of the context and returns its first failure. */
+  mfq_status (*synchronize)(mfq_context *context);
+  mfq_status (*set_stream)(mfq_context *context, mfq_stream stream);
+  mfq_stream (*stream)(const mfq_context *context);
+
+  mfq_status (*buffer_alloc)(mfq_context *context, size_t bytes, void **memory); /* aligned to 256 */
   void (*buffer_free)(mfq_context *context, void *memory);
   mfq_status (*buffer_fill)(mfq_context *context, void *memory, uint8_t value, size_t bytes);
   mfq_status (*buffer_write)(mfq_context *context, void *memory, const void *host, size_t bytes);
   mfq_status (*buffer_read)(mfq_context *context, void *host, const void *memory, size_t bytes);
+  /* From one buffer to another, or within one; the ranges do not overlap. */
+  mfq_status (*buffer_copy)(mfq_context *context, void *dst, const void *src, size_t bytes);
 } mfq_backend;
 
 /* The CPU backend, always there (host/cpu/backend_cpu.c). */
 const mfq_backend *mfq_cpu_backend(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -4,10 +4,15 @@
 
 #include "backend.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct mfq_context {
   const mfq_backend *backend;
-  void *backend_state; /* the backend's own */
-  int32_t threads;     /* >= 1 */
+  void *backend_state;  /* the backend's own */
+  int32_t device_index; /* among the backend's devices */
+  int32_t threads;      /* >= 1 */
   mfq_policy policy;
   uint64_t seed, offset;
   mfq_log_level log_level;
@@ -28,5 +33,9 @@ void *mfq_context_scratch(mfq_context *context, size_t bytes);
 /* Calls the log callback when `level` is enabled. */
 __attribute__((format(printf, 3, 4))) void mfq_context_log(const mfq_context *context, mfq_log_level level,
                                                            const char *format, ...);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -4,9 +4,17 @@
 
 #include <mfq/base.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Stores "function: sentence" as this thread's last error and returns `status`, so that callers write
  * `return mfq_fail(MFQ_ERROR_SHAPE, "mfq_quantize", "...", ...)`. Longer texts are cut with "...". */
 __attribute__((format(printf, 3, 4))) mfq_status mfq_fail(mfq_status status, const char *function, const char *format,
                                                           ...);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

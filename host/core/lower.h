@@ -7,7 +7,15 @@
 #include <mfq/num/group.h>
 #include <mfq/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* `scheme` is valid (mfq_scheme_check). */
 void mfq_lower(const mfq_scheme *scheme, mfqn_scheme *out);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

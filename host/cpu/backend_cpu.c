@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "../core/error.h"
+#include "../core/host_memory.h"
 #include "cpu_state.h"
 #include "panels.h"
 
@@ -60,6 +61,10 @@ static mfq_status cpu_open(mfq_context *context, const mfq_context_options *opti
   if (!isa)
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, "mfq_context_create",
                     "cpu_isa is '%s'; this machine and build have: %s; NULL chooses the first", options->cpu_isa, here);
+  if (options->stream)
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, "mfq_context_create",
+                    "options->stream is %p, but options->device is \"cpu\", which has no streams; leave it NULL",
+                    (void *)options->stream);
   mfq_cpu_state *state = context->alloc(context->alloc_user, sizeof *state);
   if (!state)
     return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_context_create", "no memory for %zu bytes of state", sizeof *state);
@@ -97,20 +102,45 @@ static mfq_support cpu_supported(const mfq_context *context, mfq_op op, const mf
   return support;
 }
 
+/* ---- Memory and streams ----------------------------------------------------------------------------------------- */
+
+static mfq_status cpu_check_memory(mfq_context *context, const char *function, const char *argument, const char *name,
+                                   const void *memory) {
+  (void)context;
+  return mfq_host_memory_check(function, argument, name, memory);
+}
+
+static mfq_status cpu_synchronize(mfq_context *context) {
+  (void)context; /* operations return when their work is done */
+  return MFQ_OK;
+}
+
+static mfq_status cpu_set_stream(mfq_context *context, mfq_stream stream) {
+  (void)context;
+  if (stream == NULL) return MFQ_OK;
+  return mfq_fail(MFQ_ERROR_UNSUPPORTED, "mfq_context_set_stream",
+                  "stream is %p, but the context's device is cpu, which has no streams; give NULL", (void *)stream);
+}
+
+static mfq_stream cpu_stream(const mfq_context *context) {
+  (void)context;
+  return NULL;
+}
+
 /* ---- Buffers ---------------------------------------------------------------------------------------------------- */
 
 enum { BUFFER_ALIGNMENT = 256, ALLOC_ALIGNMENT = 64 };
 
 /* The allocator promises 64 bytes: the address it gave stands just before the aligned one. */
-static void *cpu_buffer_alloc(mfq_context *context, size_t bytes) {
-  const size_t extra = BUFFER_ALIGNMENT + ALLOC_ALIGNMENT;
-  if (bytes > SIZE_MAX - extra) return NULL;
-  uint8_t *raw = context->alloc(context->alloc_user, bytes + extra);
-  if (!raw) return NULL;
+static mfq_status cpu_buffer_alloc(mfq_context *context, size_t bytes, void **memory) {
+  uint8_t *raw = context->alloc(context->alloc_user, bytes + BUFFER_ALIGNMENT + ALLOC_ALIGNMENT);
+  if (!raw)
+    return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_buffer_create", "no memory for %zu bytes on device cpu", bytes);
   const uintptr_t first = (uintptr_t)raw + ALLOC_ALIGNMENT;
   uint8_t *aligned = raw + ALLOC_ALIGNMENT + (size_t)(-first & (BUFFER_ALIGNMENT - 1));
   memcpy(aligned - sizeof raw, &raw, sizeof raw);
-  return aligned;
+  *memory = aligned;
+  return MFQ_OK;
 }
 
 static void cpu_buffer_free(mfq_context *context, void *memory) {
@@ -142,11 +172,16 @@ const mfq_backend *mfq_cpu_backend(void) {
       .expand = mfq_cpu_expand,
       .fake_quantize = mfq_cpu_fake_quantize,
       .supported = cpu_supported,
+      .check_memory = cpu_check_memory,
+      .synchronize = cpu_synchronize,
+      .set_stream = cpu_set_stream,
+      .stream = cpu_stream,
       .buffer_alloc = cpu_buffer_alloc,
       .buffer_free = cpu_buffer_free,
       .buffer_fill = cpu_buffer_fill,
       .buffer_write = cpu_copy,
       .buffer_read = cpu_copy,
+      .buffer_copy = cpu_copy,
   };
   return &backend;
 }

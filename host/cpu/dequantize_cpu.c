@@ -1,9 +1,10 @@
 /* host/cpu/dequantize_cpu.c: codes and scales to values. */
 #include "../core/error.h"
+#include "../core/walk.h"
+#include "elements.h"
 #include "panels.h"
 #include "scale_slots.h"
 #include "stream_copy.h"
-#include "walk.h"
 
 static void decode_panels(const mfq_panels *p, void *memory) {
 #pragma omp parallel num_threads(p->threads)

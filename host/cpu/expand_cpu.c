@@ -1,19 +1,15 @@
 /* host/cpu/expand_cpu.c: scales and zero points as plain tensors, compressed or one an element. */
 #include <string.h>
 
+#include "../core/walk.h"
 #include "cpu_state.h"
+#include "elements.h"
 #include "scale_slots.h"
-#include "walk.h"
 
 static uint32_t part_at(const mfq_qview *view, const mfqn_scheme *s, mfq_expand_part part, int64_t index) {
   if (part == MFQ_EXPAND_ZERO_POINTS) return mfqn_bits((float)mfq_zero_point_get(view, s, index));
   const mfqn_group g = mfqn_group_load(s, mfq_scale_get(view, index), mfq_tensor_scale_get(view));
   return mfqn_one_nan(g.divisor); /* the tensor scale included */
-}
-
-static int is_compressed(const mfq_qview *view, const mfq_tensor *dst) {
-  if (dst->rank != view->sizes.scale_rank) return view->sizes.scale_rank == 0 && dst->rank == 1 && dst->shape[0] == 1;
-  return memcmp(dst->shape, view->sizes.scale_shape, (size_t)dst->rank * sizeof dst->shape[0]) == 0;
 }
 
 static void expand_compressed(const mfq_qview *view, const mfqn_scheme *s, mfq_expand_part part,
@@ -42,7 +38,7 @@ mfq_status mfq_cpu_expand(mfq_context *context, const mfq_qview *view, mfq_expan
   (void)context;
   mfqn_scheme s;
   mfq_lower(&view->q.scheme, &s);
-  if (is_compressed(view, dst))
+  if (mfq_has_scale_shape(view, dst))
     expand_compressed(view, &s, part, dst);
   else
     expand_elements(view, &s, part, dst);

@@ -4,9 +4,10 @@
 #include <mfq/num/random.h>
 
 #include "../core/error.h"
+#include "../core/walk.h"
 #include "cpu_state.h"
+#include "elements.h"
 #include "scale_slots.h"
-#include "walk.h"
 
 typedef struct fake_job {
   const mfq_context *context;

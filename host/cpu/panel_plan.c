@@ -2,9 +2,10 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "../core/grid.h"
+#include "../core/walk.h"
 #include "panels.h"
 #include "scale_slots.h"
-#include "walk.h"
 
 enum {
   BLOCK_BYTES = 1 << 16,
@@ -17,90 +18,6 @@ enum {
 
 static int64_t gcd(int64_t a, int64_t b) { return b == 0 ? a : gcd(b, a % b); }
 static int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
-
-/* Merges axes [first, end) of the tensor into at most `room` dimensions; returns how many it took, or -1. */
-static int collapse(const mfq_tensor *t, int32_t first, int32_t end, int room, int64_t *size, int64_t *stride) {
-  int n = 0;
-  for (int32_t d = first; d < end; ++d) {
-    if (t->shape[d] == 1) continue;
-    if (n > 0 && stride[n - 1] == t->shape[d] * t->strides[d]) {
-      size[n - 1] *= t->shape[d];
-      stride[n - 1] = t->strides[d];
-    } else {
-      if (n == room) return -1;
-      size[n] = t->shape[d];
-      stride[n++] = t->strides[d];
-    }
-  }
-  return n;
-}
-
-/* Places `n` dimensions at the end of `room` slots, filling with 1. */
-static void place(int n, int room, int64_t *size, int64_t *stride) {
-  for (int k = 0; k < n; ++k) {
-    size[room - 1 - k] = size[n - 1 - k];
-    stride[room - 1 - k] = stride[n - 1 - k];
-  }
-  for (int k = 0; k < room - n; ++k) {
-    size[k] = 1;
-    stride[k] = 0;
-  }
-}
-
-/* Collapses axes [first, end) into exactly `room` slots. */
-static int collapse_to(const mfq_tensor *t, int32_t first, int32_t end, int room, int64_t *size, int64_t *stride) {
-  int64_t sizes[MFQ_MAX_RANK], strides[MFQ_MAX_RANK];
-  const int n = collapse(t, first, end, room, sizes, strides);
-  if (n < 0) return 0;
-  memcpy(size, sizes, (size_t)n * sizeof *size);
-  memcpy(stride, strides, (size_t)n * sizeof *stride);
-  place(n, room, size, stride);
-  return 1;
-}
-
-static void axis_alone(const mfq_tensor *t, int32_t d, int64_t *size, int64_t *stride) {
-  *size = t->shape[d];
-  *stride = t->strides[d];
-}
-
-/* Rows along the last axis: the other axes collapse into outer and middle. */
-static int grid_of_rows(mfq_panels *p, int32_t rank) {
-  axis_alone(p->tensor, rank - 1, &p->size[2], &p->stride[2]);
-  return collapse_to(p->tensor, 0, rank - 1, 2, p->size, p->stride);
-}
-
-static int grid_around(mfq_panels *p, int32_t axis, int32_t rank, int whole_axes) {
-  if (whole_axes && axis + 1 < rank - 1) return 0;
-  axis_alone(p->tensor, axis, &p->size[1], &p->stride[1]);
-  return collapse_to(p->tensor, 0, axis, 1, &p->size[0], &p->stride[0]) &&
-         collapse_to(p->tensor, axis + 1, rank, 1, &p->size[2], &p->stride[2]);
-}
-
-static int make_grid(mfq_panels *p, int by_rows) {
-  const mfq_qview *v = p->view;
-  const int32_t rank = v->q.rank, axis = v->sizes.axis;
-  const int whole_axes = v->q.layout.row_align > 0; /* rows of codes are padded: they cannot be merged */
-  switch (v->q.scheme.granularity) {
-    case MFQ_GRANULARITY_TENSOR:
-      return whole_axes || by_rows ? grid_of_rows(p, rank) : collapse_to(p->tensor, 0, rank, 3, p->size, p->stride);
-    case MFQ_GRANULARITY_BLOCK:
-      if (rank < 2) return grid_of_rows(p, rank);
-      axis_alone(p->tensor, rank - 1, &p->size[2], &p->stride[2]);
-      axis_alone(p->tensor, rank - 2, &p->size[1], &p->stride[1]);
-      return collapse_to(p->tensor, 0, rank - 2, 1, p->size, p->stride);
-    default: return axis == rank - 1 ? grid_of_rows(p, rank) : grid_around(p, axis, rank, whole_axes);
-  }
-}
-
-/* Whole groups and a dense tensor make one long row of groups. */
-static void merge_rows(mfq_panels *p) {
-  const int64_t length = p->size[2], step = p->stride[2];
-  if (length % p->view->q.scheme.group_size != 0 || p->view->q.layout.row_align != 0) return;
-  if (p->size[1] != 1 && p->stride[1] != length * step) return;
-  if (p->size[0] != 1 && p->stride[0] != p->size[1] * length * step) return;
-  p->size[2] *= p->size[0] * p->size[1];
-  p->size[0] = p->size[1] = 1;
-}
 
 /* Columns of a panel: whole runs that start at byte limits, or one long run; 0 when there is no such number. */
 static int64_t whole_runs(int64_t run, int32_t bits) {
@@ -200,10 +117,13 @@ int mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const 
   p->tensor_scale = 1.0f;
   if (!p->kernels || !mfq_panels_accept(&view->q.scheme, encode) || view->sizes.codes_bytes == 0) return 0;
   mfq_lower(&view->q.scheme, &p->scheme);
-  if (!make_grid(p, by_rows)) return 0;
+  mfq_grid grid;
+  if (!mfq_grid_make(tensor, view, by_rows, &grid)) return 0;
   const int rows_of_groups =
       view->q.scheme.granularity == MFQ_GRANULARITY_GROUP && view->sizes.axis == view->q.rank - 1;
-  if (rows_of_groups && !by_rows) merge_rows(p);
+  if (rows_of_groups && !by_rows) mfq_grid_merge_rows(view, &grid);
+  memcpy(p->size, grid.size, sizeof p->size);
+  memcpy(p->stride, grid.stride, sizeof p->stride);
   if (!shape_panels(p) || !place_codes(p)) return 0;
   p->row_blocks = (p->size[1] + p->rows - 1) / p->rows;
   p->col_blocks = (p->size[2] + p->cols - 1) / p->cols;

@@ -1,8 +1,9 @@
 /* host/cpu/panel_run.c: one panel: measure, scale, encode, decode. */
+#include "../core/walk.h"
+#include "elements.h"
 #include "panels.h"
 #include "scale_slots.h"
 #include "stream_copy.h"
-#include "walk.h"
 
 static int64_t element_at(const mfq_panels *p, const mfq_panel *a, int64_t row, int64_t col) {
   return a->outer * p->stride[0] + (a->row0 + row) * p->stride[1] + (a->col0 + col) * p->stride[2];

@@ -8,9 +8,10 @@
 #include <mfq/num/random.h>
 
 #include "../core/error.h"
+#include "../core/walk.h"
 #include "cpu_state.h"
+#include "elements.h"
 #include "scale_slots.h"
-#include "walk.h"
 
 static void measure(const mfq_tensor *src, const mfq_walk *walk, mfqn_statistic *statistics) {
   const int64_t step = walk->offset_stride[walk->rank - 1];

@@ -1,30 +1,16 @@
 /* host/cpu/repack_cpu.c: the same codes and scales in another layout. */
 #include <string.h>
 
+#include "../core/walk.h"
 #include "cpu_state.h"
+#include "elements.h"
 #include "scale_slots.h"
-#include "walk.h"
-
-/* Row-major strides of a shape given in code order, by logical axis. */
-static void strides_by_axis(const mfq_qview *view, const int64_t *shape, int64_t *strides) {
-  const int32_t rank = view->q.rank, axis = view->sizes.axis;
-  const int group_last = view->q.layout.codes == MFQ_CODES_GROUP_LAST;
-  int32_t order[MFQ_MAX_RANK], n = 0;
-  for (int32_t d = 0; d < rank; ++d)
-    if (!group_last || d != axis) order[n++] = d;
-  if (group_last) order[n] = axis;
-  int64_t step = 1;
-  for (int32_t k = rank - 1; k >= 0; --k) {
-    strides[order[k]] = step;
-    step *= shape[k];
-  }
-}
 
 static void repack_codes(const mfq_qview *src, const mfq_qview *dst) {
   int64_t strides[MFQ_MAX_RANK];
   mfq_walk from, to;
   mfq_walk_init(src, NULL, &from);
-  strides_by_axis(src, from.shape, strides);
+  mfq_code_strides(src, from.shape, strides);
   mfq_walk_init(dst, strides, &to); /* offsets are numbers of codes in the order of src */
   const int64_t step = to.offset_stride[to.rank - 1];
   memset(dst->q.codes, 0, dst->sizes.codes_bytes);
@@ -40,7 +26,7 @@ static void repack_codes(const mfq_qview *src, const mfq_qview *dst) {
 /* The index in src of the scale with index `index` in dst. */
 static int64_t scale_index(const mfq_qview *dst, int64_t index, const int64_t *src_strides) {
   int64_t dst_strides[MFQ_MAX_RANK], at = 0;
-  strides_by_axis(dst, dst->sizes.scale_shape, dst_strides);
+  mfq_code_strides(dst, dst->sizes.scale_shape, dst_strides);
   const int32_t axis = dst->sizes.axis, last = dst->sizes.scale_rank - 1;
   const int group_last = dst->q.layout.codes == MFQ_CODES_GROUP_LAST;
   for (int32_t d = 0; d < dst->q.rank; ++d) {
@@ -55,7 +41,7 @@ static void repack_scales(const mfq_qview *src, const mfq_qview *dst) {
   mfq_lower(&dst->q.scheme, &s);
   int64_t src_strides[MFQ_MAX_RANK];
   const int same_order = src->q.layout.codes == dst->q.layout.codes;
-  if (!same_order) strides_by_axis(src, src->sizes.scale_shape, src_strides);
+  if (!same_order) mfq_code_strides(src, src->sizes.scale_shape, src_strides);
   mfq_scales_clear_padding(dst);
   for (int64_t i = 0; i < dst->sizes.scale_count; ++i) {
     const int64_t from = same_order ? i : scale_index(dst, i, src_strides);

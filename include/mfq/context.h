@@ -8,9 +8,12 @@
 extern "C" {
 #endif
 
-/* Device, threads, policy, callbacks and scratch memory. One thread at a time may use a context; any number may
- * exist. */
+/* Device, stream, threads, policy, callbacks and scratch memory. One thread at a time may use a context; any number may
+ * exist, several on one device too. */
 typedef struct mfq_context mfq_context;
+
+/* A CUDA stream; cudaStream_t is the same type, and its header is not needed here. */
+typedef struct CUstream_st *mfq_stream;
 
 typedef enum mfq_policy {
   MFQ_FAST = 0,        /* products may use a vendor library; error bounds are documented */
@@ -27,7 +30,7 @@ typedef void (*mfq_free_fn)(void *user, void *memory);
 /* Filled by mfq_context_options_init; change what you need. */
 typedef struct mfq_context_options {
   size_t struct_size;
-  const char *device; /* "cpu" */
+  const char *device; /* "cpu"; "cuda" or "cuda:0", "cuda:1", ...: see mfq_device_name */
   int32_t threads;    /* 0: as many as the system lends this process */
   mfq_policy policy;
   const char *cpu_isa; /* NULL: the best of this machine; or one that mfq_context_describe names, such as "reference" */
@@ -37,25 +40,50 @@ typedef struct mfq_context_options {
   mfq_alloc_fn alloc; /* NULL with `free` NULL: the C library */
   mfq_free_fn free;
   void *alloc_user;
+  mfq_stream stream; /* CUDA: as for mfq_context_set_stream; NULL: the context makes one of its own */
 } mfq_context_options;
 
 /* Fills `options` with the defaults. */
 MFQ_EXPORT void mfq_context_options_init(mfq_context_options *options);
 
 /* Creates a context.
- * Errors: INVALID_ARGUMENT for an option out of range, an unknown device or instruction set; UNSUPPORTED for a device
- * that this machine or build does not have, with the reason; OUT_OF_MEMORY. */
+ * Memory: on a CUDA device, 1 MiB of its memory; operations allocate no more there.
+ * Errors: INVALID_ARGUMENT for an option out of range, an unknown device, index or instruction set; UNSUPPORTED for a
+ *   device that this machine or build does not have or that is too old, with the reason; OUT_OF_MEMORY; DEVICE. */
 MFQ_API mfq_status mfq_context_create(const mfq_context_options *options, mfq_context **context);
-/* Frees a context and its scratch memory. NULL is allowed. */
+/* Frees a context and its scratch memory, once the work of its stream is done. NULL is allowed.
+ * Memory: its buffers must be gone, and a stream that was given to it must still exist. */
 MFQ_EXPORT void mfq_context_destroy(mfq_context *context);
 
 /* Sets the key of stochastic rounding: element i of a tensor (row-major index in its logical shape) draws word i mod 4
  * of Philox4x32-10 with key `seed` and counter (i / 4, offset). Both are 0 at first. */
 MFQ_API mfq_status mfq_context_set_seed(mfq_context *context, uint64_t seed, uint64_t offset);
 
-/* Returns a line such as "cpu, 2 threads, isa avx512 (of avx512 avx2 baseline reference)"; valid while the context
- * lives. */
+/* Makes later work of the context run on `stream`, a cudaStream_t of the context's device; NULL: its own stream. Work
+ * on the stream used so far comes first, unless one of the two is being captured into a graph.
+ * Memory: the stream must outlive the context or the next call of this function.
+ * Errors: UNSUPPORTED for a stream on "cpu", where NULL is allowed; INVALID_ARGUMENT for a stream that CUDA refuses;
+ *   DEVICE. */
+MFQ_API mfq_status mfq_context_set_stream(mfq_context *context, mfq_stream stream);
+/* Returns the stream that work runs on; NULL on "cpu" and for NULL. */
+MFQ_EXPORT mfq_stream mfq_context_stream(const mfq_context *context);
+
+/* Waits for all work of the context. On "cpu", operations have done theirs when they return.
+ * Errors: DEVICE when the work failed, with the operation that was queued last: the context can only be destroyed then;
+ *   UNSUPPORTED while the stream is being captured into a graph. */
+MFQ_API mfq_status mfq_context_synchronize(mfq_context *context);
+
+/* Returns a line such as "cpu, 2 threads, isa avx512 (of avx512 avx2 baseline reference)" or "cuda:0, NVIDIA H200,
+ * sm_90, 132 multiprocessors, 139 GiB"; valid while the context lives. */
 MFQ_EXPORT const char *mfq_context_describe(const mfq_context *context);
+
+/* Returns the name of device `index` for mfq_context_options, "cpu" first, then "cuda:0" and so on, and points `about`
+ * (NULL: unwanted) at a line about it; NULL beyond the last. Both stay valid. Looks for CUDA when first asked beyond
+ * index 0. */
+MFQ_EXPORT const char *mfq_device_name(int32_t index, const char **about);
+/* Returns why no device of `kind`, "cuda", is listed, in a sentence without its full stop; NULL when one is. Valid until
+ * this thread's next call. */
+MFQ_EXPORT const char *mfq_device_missing(const char *kind);
 
 typedef enum mfq_op { MFQ_OP_QUANTIZE = 0, MFQ_OP_DEQUANTIZE = 1, MFQ_OP_REPACK = 2, MFQ_OP_FAKE_QUANTIZE = 3 } mfq_op;
 

@@ -122,4 +122,39 @@ TEST_F(Buffer, Misuse) {
   mfq_buffer_destroy(buffer);
 }
 
+TEST_F(Buffer, Copy) {
+  mfq_buffer *a = nullptr, *b = nullptr;
+  ASSERT_EQ(mfq_buffer_create(context, 8, &a), MFQ_OK);
+  ASSERT_EQ(mfq_buffer_create(context, 4, &b), MFQ_OK);
+  const uint8_t in[] = {1, 2, 3, 4, 5, 6, 7, 8};
+  ASSERT_EQ(mfq_buffer_write(a, 0, in, 8), MFQ_OK);
+  ASSERT_EQ(mfq_buffer_fill(b, 0, 4, 9), MFQ_OK);
+  EXPECT_EQ(mfq_buffer_copy(b, 1, a, 5, 3), MFQ_OK) << mfq_last_error();
+  EXPECT_EQ(mfq_buffer_copy(a, 0, a, 4, 4), MFQ_OK) << mfq_last_error();
+  EXPECT_EQ(mfq_buffer_copy(a, 3, a, 3, 0), MFQ_OK) << mfq_last_error();
+  const struct {
+    size_t dst_offset, src_offset, bytes;
+    mfq_status status;
+    const char *says;
+  } bad[] = {{2, 0, 3, bad_shape, "3 bytes at offset 2 leave the buffer of 4 bytes"},
+             {0, 7, 2, bad_shape, "2 bytes at offset 7 leave the buffer of 8 bytes"},
+             {0, SIZE_MAX, 1, bad_shape, "leave the buffer of 8 bytes"},
+             {0, 0, SIZE_MAX, bad_shape, "leave the buffer of 4 bytes"}};
+  for (const auto &c : bad)
+    EXPECT_TRUE(
+        fails(mfq_buffer_copy(b, c.dst_offset, a, c.src_offset, c.bytes), c.status, {"mfq_buffer_copy", c.says}));
+  for (const size_t offset : {0, 3})
+    EXPECT_TRUE(fails(mfq_buffer_copy(a, offset, a, 3 - offset, 4), invalid, {"4 bytes at offset", "overlap"}));
+  EXPECT_TRUE(fails(mfq_buffer_copy(a, 1, a, 1, 1), invalid, {"overlap"}));
+  EXPECT_TRUE(fails(mfq_buffer_copy(nullptr, 0, a, 0, 1), invalid, {"dst is NULL"}));
+  EXPECT_TRUE(fails(mfq_buffer_copy(a, 0, nullptr, 0, 1), invalid, {"src is NULL"}));
+  std::vector<uint8_t> out(8), small(4);
+  ASSERT_EQ(mfq_buffer_read(a, 0, out.data(), 8), MFQ_OK);
+  ASSERT_EQ(mfq_buffer_read(b, 0, small.data(), 4), MFQ_OK);
+  EXPECT_EQ(out, (std::vector<uint8_t>{5, 6, 7, 8, 5, 6, 7, 8}));
+  EXPECT_EQ(small, (std::vector<uint8_t>{9, 6, 7, 8}));
+  mfq_buffer_destroy(a);
+  mfq_buffer_destroy(b);
+}
+
 } // namespace

@@ -77,6 +77,7 @@ TEST(Context, Defaults) {
   EXPECT_EQ(options.cpu_isa, nullptr);
   EXPECT_EQ(options.alloc, nullptr);
   EXPECT_EQ(options.free, nullptr);
+  EXPECT_EQ(options.stream, nullptr);
   mfq_context *context = nullptr;
   ASSERT_EQ(mfq_context_create(&options, &context), MFQ_OK) << mfq_last_error();
   EXPECT_EQ(std::strncmp(mfq_context_describe(context), "cpu, ", 5), 0) << mfq_context_describe(context);
@@ -134,14 +135,14 @@ TEST(Context, BadOptions) {
       {[](mfq_context_options *o) { o->free = [](void *, void *p) { std::free(p); }; }, invalid,
        "options->alloc is NULL, but options->free is not"},
       {[](mfq_context_options *o) { o->device = nullptr; }, invalid, "options->device is NULL"},
-      {[](mfq_context_options *o) { o->device = "gpu"; }, invalid, "options->device is \"gpu\"; allowed is \"cpu\""},
+      {[](mfq_context_options *o) { o->device = "gpu"; }, invalid,
+       "options->device is \"gpu\"; allowed are \"cpu\", \"cuda\" and \"cuda:0\""},
       {[](mfq_context_options *o) { o->device = "cpu:0"; }, invalid, "\"cpu:0\""},
       {[](mfq_context_options *o) { o->device = ""; }, invalid, "options->device is \"\""},
       {[](mfq_context_options *o) { o->device = "cuda:x"; }, invalid, "\"cuda:x\""},
-      {[](mfq_context_options *o) { o->device = "cuda"; }, MFQ_ERROR_UNSUPPORTED,
-       "this build has only the CPU backend"},
-      {[](mfq_context_options *o) { o->device = "cuda:0"; }, MFQ_ERROR_UNSUPPORTED,
-       "this build has only the CPU backend"},
+      {[](mfq_context_options *o) { o->device = "cuda:"; }, invalid, "\"cuda:\""},
+      {[](mfq_context_options *o) { o->device = "cuda:-1"; }, invalid, "\"cuda:-1\""},
+      {[](mfq_context_options *o) { o->device = "cuda0"; }, invalid, "\"cuda0\""},
       {[](mfq_context_options *o) { o->cpu_isa = "z80"; }, invalid, "z80"},
   };
   for (const auto &c : cases) {

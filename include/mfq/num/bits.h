@@ -32,6 +32,12 @@ MFQ_HD float mfqn_float_of(uint32_t u) {
 #endif
 }
 
+/* Hardware disagrees about the NaN that arithmetic makes; ours is one. */
+MFQ_HD uint32_t mfqn_one_nan(float y) {
+  const uint32_t bits = mfqn_bits(y);
+  return (bits & MFQN_ABS) > MFQN_INF ? MFQN_NAN : bits;
+}
+
 /* Index of the highest set bit of x > 0. */
 MFQ_HD int32_t mfqn_msb(uint32_t x) {
 #if defined(__CUDA_ARCH__)

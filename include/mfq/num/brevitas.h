@@ -25,11 +25,11 @@ MFQ_HD uint32_t mfqn_magnitude_at_least(uint32_t u, uint32_t least) {
 MFQ_HD uint32_t mfqn_brevitas_scale(uint32_t statistic, uint32_t least, int rule, float threshold,
                                     const mfqn_brevitas *f) {
   const uint32_t clamped = mfqn_magnitude_at_least(statistic, least);
-  if (rule == MFQN_RULE_ABSMAX) return mfqn_bits(mfqn_div(mfqn_float_of(clamped), threshold));
-  if (clamped >= MFQN_INF) return clamped;
+  if (rule == MFQN_RULE_ABSMAX) return mfqn_one_nan(mfqn_div(mfqn_float_of(clamped), threshold));
+  if (clamped >= MFQN_INF) return mfqn_one_nan(mfqn_float_of(clamped));
   const int32_t e = clamped == 0 ? -150 : rule == MFQN_RULE_CEIL ? mfqn_log2_ceil(clamped) : mfqn_log2_floor(clamped);
   const uint32_t power = mfqn_magnitude_at_least(mfqn_pow2(e), least);
-  return mfqn_bits(mfqn_div(mfqn_float_of(power), mfqn_float_of(mfqn_pow2(f->threshold_exp2))));
+  return mfqn_one_nan(mfqn_div(mfqn_float_of(power), mfqn_float_of(mfqn_pow2(f->threshold_exp2))));
 }
 
 /* Rounds a scaled value to the format's grid, unbounded above, then clamps. Infinity gives NaN. */

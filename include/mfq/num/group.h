@@ -201,12 +201,6 @@ MFQ_HD uint32_t mfqn_encode(const mfqn_scheme *s, const mfqn_group *g, uint32_t 
                        : mfqn_minifloat_encode(v, &s->minifloat, exp2, rounding, random);
 }
 
-/* Hardware disagrees about the NaN that arithmetic makes; ours is one. */
-MFQ_HD uint32_t mfqn_one_nan(float y) {
-  const uint32_t bits = mfqn_bits(y);
-  return (bits & MFQN_ABS) > MFQN_INF ? MFQN_NAN : bits;
-}
-
 /* The value of a code as float32 bits. */
 MFQ_HD uint32_t mfqn_decode(const mfqn_scheme *s, const mfqn_group *g, uint32_t code) {
   const int exact = s->scale == MFQN_SCALE_NONE || (s->scale == MFQN_SCALE_UE8M0 && g->usable);

@@ -1,8 +1,12 @@
-/* host/cpu/walk.h: the codes of a quantized tensor row by row, beside a strided tensor of the same shape. */
-#ifndef MFQ_HOST_CPU_WALK_H
-#define MFQ_HOST_CPU_WALK_H
+/* host/core/walk.h: the codes of a quantized tensor row by row, beside a strided tensor of the same shape. */
+#ifndef MFQ_HOST_CORE_WALK_H
+#define MFQ_HOST_CORE_WALK_H
 
-#include "../core/backend.h"
+#include "backend.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* A row is a run along the last axis in code order; element j of it is at `offset + j * offset_step` in the tensor,
  * has the row-major index `logical + j * logical_step`, and the scale `scale + j / run * scale_step`. */
@@ -30,21 +34,23 @@ static inline int64_t mfq_walk_scale(const mfq_walk *walk, mfq_walk_row row, int
   return row.scale + j / walk->scale_run[last] * walk->scale_stride[last];
 }
 
+/* Row-major strides of a shape given in code order, by logical axis. */
+void mfq_code_strides(const mfq_qview *view, const int64_t *shape, int64_t *strides);
+
+/* Whether a plain tensor has the view's scale shape. */
+int mfq_has_scale_shape(const mfq_qview *view, const mfq_tensor *tensor);
+
 /* Where the element with row-major index `index` of a plain tensor stands, in elements. */
 int64_t mfq_offset_of(const mfq_tensor *tensor, int64_t index);
 
 /* Whether the group that a scale belongs to is cut short by the end of its axis. */
 int mfq_scale_is_short(const mfq_qview *view, int64_t index);
 
-/* Elements of plain tensors as float32 bits. */
-uint32_t mfq_element_load(const void *data, mfq_dtype dtype, int64_t offset);
-void mfq_element_store(void *data, mfq_dtype dtype, int64_t offset, uint32_t bits);
-
-/* Code j of a row. The bits of a code that is put must be 0 before. */
-uint32_t mfq_code_get(const mfq_qview *view, int64_t row, int64_t j);
-void mfq_code_put(const mfq_qview *view, int64_t row, int64_t j, uint32_t code);
-
 /* Bits that one stored code takes: the format's, or 8. */
 int32_t mfq_code_bits(const mfq_qtensor *q);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

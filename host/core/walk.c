@@ -2,10 +2,6 @@
 
 #include <string.h>
 
-#include <mfq/num/pack.h>
-
-#include "../core/lower.h"
-
 static int64_t run_along(const mfq_qview *view, int32_t axis) {
   const mfq_scheme *s = &view->q.scheme;
   const int32_t rank = view->q.rank;
@@ -23,15 +19,21 @@ static int has_scale_axis(const mfq_qview *view, int32_t axis) {
   }
 }
 
+/* The logical axis at each place of the codes. */
+static void code_order(const mfq_qview *view, int32_t *order) {
+  const int group_last = view->q.layout.codes == MFQ_CODES_GROUP_LAST;
+  int32_t n = 0;
+  for (int32_t d = 0; d < view->q.rank; ++d)
+    if (!group_last || d != view->sizes.axis) order[n++] = d;
+  if (group_last) order[n] = view->sizes.axis;
+}
+
 void mfq_walk_init(const mfq_qview *view, const int64_t *strides, mfq_walk *walk) {
   const int32_t rank = view->q.rank;
   memset(walk, 0, sizeof *walk);
   walk->rank = rank;
-  int32_t order[MFQ_MAX_RANK], n = 0;
-  const int group_last = view->q.layout.codes == MFQ_CODES_GROUP_LAST;
-  for (int32_t d = 0; d < rank; ++d)
-    if (!group_last || d != view->sizes.axis) order[n++] = d;
-  if (group_last) order[n] = view->sizes.axis;
+  int32_t order[MFQ_MAX_RANK];
+  code_order(view, order);
 
   int64_t logical[MFQ_MAX_RANK], step = 1, scale_step = 1;
   for (int32_t d = rank - 1; d >= 0; --d) {
@@ -65,6 +67,22 @@ mfq_walk_row mfq_walk_at(const mfq_walk *walk, int64_t row) {
   return at;
 }
 
+void mfq_code_strides(const mfq_qview *view, const int64_t *shape, int64_t *strides) {
+  int32_t order[MFQ_MAX_RANK];
+  code_order(view, order);
+  int64_t step = 1;
+  for (int32_t k = view->q.rank - 1; k >= 0; --k) {
+    strides[order[k]] = step;
+    step *= shape[k];
+  }
+}
+
+int mfq_has_scale_shape(const mfq_qview *view, const mfq_tensor *tensor) {
+  const int32_t rank = view->sizes.scale_rank;
+  if (tensor->rank != rank) return rank == 0 && tensor->rank == 1 && tensor->shape[0] == 1;
+  return memcmp(tensor->shape, view->sizes.scale_shape, (size_t)rank * sizeof tensor->shape[0]) == 0;
+}
+
 int64_t mfq_offset_of(const mfq_tensor *tensor, int64_t index) {
   int64_t offset = 0;
   for (int32_t d = tensor->rank - 1; d >= 0; --d) {
@@ -85,42 +103,7 @@ int mfq_scale_is_short(const mfq_qview *view, int64_t index) {
   return index / inner % groups == groups - 1;
 }
 
-uint32_t mfq_element_load(const void *data, mfq_dtype dtype, int64_t offset) {
-  if (dtype == MFQ_DTYPE_F32) {
-    uint32_t bits;
-    memcpy(&bits, (const uint8_t *)data + offset * 4, 4);
-    return bits;
-  }
-  uint16_t half;
-  memcpy(&half, (const uint8_t *)data + offset * 2, 2);
-  return dtype == MFQ_DTYPE_BF16 ? mfqn_f32_from_bf16(half) : mfqn_f32_from_f16(half);
-}
-
-void mfq_element_store(void *data, mfq_dtype dtype, int64_t offset, uint32_t bits) {
-  if (dtype == MFQ_DTYPE_F32) {
-    memcpy((uint8_t *)data + offset * 4, &bits, 4);
-    return;
-  }
-  const uint16_t half = (uint16_t)(dtype == MFQ_DTYPE_BF16 ? mfqn_bf16_from_f32(bits) : mfqn_f16_from_f32(bits));
-  memcpy((uint8_t *)data + offset * 2, &half, 2);
-}
-
 int32_t mfq_code_bits(const mfq_qtensor *q) {
   const mfq_format *e = &q->scheme.element;
   return q->layout.packing == MFQ_PACK_BYTE ? 8 : e->is_signed + e->exp_bits + e->man_bits;
-}
-
-static int64_t code_bit(const mfq_qview *view, int64_t row, int64_t j, int32_t bits) {
-  return row * (int64_t)view->sizes.row_bits + j * bits;
-}
-
-uint32_t mfq_code_get(const mfq_qview *view, int64_t row, int64_t j) {
-  const mfq_format *e = &view->q.scheme.element;
-  const int32_t bits = mfq_code_bits(&view->q), used = e->is_signed + e->exp_bits + e->man_bits;
-  return mfqn_get_bits(view->q.codes, code_bit(view, row, j, bits), bits) & ((1u << used) - 1u);
-}
-
-void mfq_code_put(const mfq_qview *view, int64_t row, int64_t j, uint32_t code) {
-  const int32_t bits = mfq_code_bits(&view->q);
-  mfqn_put_bits(view->q.codes, code_bit(view, row, j, bits), bits, code);
 }

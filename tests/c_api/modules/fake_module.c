@@ -1,0 +1,16 @@
+/* tests/c_api/modules/fake_module.c: what libmfq may find in the place of its CUDA module, by FAKE: 1 a module of
+ * another version, 2 one of another build, 3 one that serves another copy of libmfq. */
+#include <mfq/base.h>
+
+const void *mfq_cuda_module(const void *services);
+
+/* The beginning of mfq_module, which is the same in every version. */
+static const struct {
+  const char *version;
+  size_t bytes[8];
+} fake = {FAKE == 1 ? "0.0.9" : MFQ_VERSION_STRING, {FAKE == 1 ? 0 : 16}};
+
+MFQ_EXPORT const void *mfq_cuda_module(const void *services) {
+  (void)services;
+  return FAKE == 3 ? NULL : &fake;
+}
