@@ -1,6 +1,6 @@
 # The front door. Building is CMake's work; this file only says in which order, and sees that the tools are there.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check asan lint bench install aarch64 clean
+.PHONY: help demo test check asan lint bench gpu-check ptx-report install aarch64 clean
 
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 PREFIX ?= /usr/local
@@ -17,7 +17,7 @@ quick = -LE '^slow$$'
 
 help: ## this list
 	@echo "mfq: minifloat and groupwise quantization"
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 
 demo: ## quantize real data and show what it costs and gains
 	@sh cmake/setup.sh demo
@@ -53,7 +53,7 @@ test: ## everything that needs no GPU: check, then asan (what CI runs)
 lint: ## the rules of the tree: includes, budgets, names, exports, headers alone
 	@sh cmake/setup.sh test
 	@$(call configure,dev,-DMFQ_BUILD_TESTS=ON) >build/lint.log || { cat build/lint.log; exit 1; }
-	@$(call build,dev) --target mfq mfq_io
+	@$(call build,dev) --target linted_libraries
 	@$(call ctest,dev) -L '^(lint|headers)$$'
 
 bench: ## measure quantize and dequantize on this machine
@@ -62,6 +62,14 @@ bench: ## measure quantize and dequantize on this machine
 	@echo "mfq: building the benchmarks"
 	@$(call build,dev) --target bench
 	@sh bench/run.sh build/dev
+
+gpu-check: ## device tests, compute-sanitizer and benchmarks on this machine's GPU, in nine minutes
+	@sh bench/gpu_check.sh
+
+ptx-report: ## registers, spills and memory accesses of the kernels as compiled (nvcc, no GPU)
+	@sh cmake/setup.sh test
+	@$(call configure,dev,-DMFQ_BUILD_TESTS=ON) >build/ptx.log || { cat build/ptx.log; exit 1; }
+	@$(call build,dev) --target ptx_report
 
 install: ## install below PREFIX (/usr/local); DESTDIR is respected
 	@sh cmake/setup.sh install

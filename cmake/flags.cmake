@@ -14,14 +14,20 @@ set(CMAKE_C_STANDARD_REQUIRED ON)
 set(CMAKE_C_VISIBILITY_PRESET hidden)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
-# Every target that computes, library or test, links this: a * b + c is two roundings unless the source says otherwise.
+# Every target that computes, library or test, links this: a * b + c is two roundings unless the source says otherwise,
+# and on a GPU division and square root are rounded and subnormals kept as IEEE 754 wants it.
 add_library(mfq_numerics INTERFACE)
-target_compile_options(mfq_numerics INTERFACE -ffp-contract=off)
+target_compile_options(mfq_numerics INTERFACE
+  $<$<COMPILE_LANGUAGE:C,CXX>:-ffp-contract=off>
+  "$<$<COMPILE_LANGUAGE:CUDA>:-fmad=false;-prec-div=true;-prec-sqrt=true;-ftz=false;-Xcompiler=-ffp-contract=off>")
 
 add_library(mfq_warnings INTERFACE)
 # C++ is tests only, and GoogleTest's macros hide names of their own (`info`) behind what one writes inside them.
-target_compile_options(mfq_warnings INTERFACE -Wall -Wextra -Wpedantic $<$<COMPILE_LANGUAGE:C>:-Wshadow>
-                       $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<BOOL:${MFQ_WERROR}>:-Werror>)
+# -Wpedantic would complain of what nvcc itself hands to the host compiler.
+target_compile_options(mfq_warnings INTERFACE
+  "$<$<COMPILE_LANGUAGE:C,CXX>:-Wall;-Wextra;-Wpedantic;$<$<BOOL:${MFQ_WERROR}>:-Werror>>"
+  "$<$<COMPILE_LANGUAGE:C>:-Wshadow;-Wstrict-prototypes>"
+  "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra;$<$<BOOL:${MFQ_WERROR}>:-Werror=all-warnings>>")
 
 add_library(mfq_openmp INTERFACE)
 set(MFQ_OPENMP_LIBRARIES "")
@@ -38,7 +44,7 @@ else()
 endif()
 
 if(MFQ_SANITIZE)
-  add_compile_options(-fsanitize=${MFQ_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_compile_options(-fsanitize=${MFQ_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer) # C and C++ only
   add_link_options(-fsanitize=${MFQ_SANITIZE})
   message(STATUS "mfq: sanitizers: ${MFQ_SANITIZE}")
 endif()

@@ -1,14 +1,14 @@
 # examples/<name>.c -> example_<name>; bench/<name>.c and .cc -> bench_<name>; examples/support/ and
 # bench/support/ are shared by the programs of their folder.
 add_custom_target(demo COMMENT "Everything that the demo needs is built")
-add_dependencies(demo mfq mfq_static)
-if(TARGET mfq_command)
-  add_dependencies(demo mfq_command)
-endif()
 add_custom_target(bench COMMENT "The benchmarks are built")
-if(TARGET mfq_command)
-  add_dependencies(bench mfq_command)
-endif()
+add_dependencies(demo mfq mfq_static)
+foreach(target mfq_command mfq_cuda)
+  if(TARGET ${target})
+    add_dependencies(demo ${target})
+    add_dependencies(bench ${target})
+  endif()
+endforeach()
 
 function(mfq_add_program prefix source)
   get_filename_component(name "${source}" NAME_WE)
@@ -17,7 +17,7 @@ function(mfq_add_program prefix source)
   add_executable(${target} ${source})
   target_link_libraries(${target} PRIVATE mfq_numerics mfq_warnings ${ARGN} m)
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/${mfq_program_folder}"
-                        CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON)
+                        CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON BUILD_RPATH "${PROJECT_BINARY_DIR}") # libmfq_cuda
   add_dependencies(${mfq_program_group} ${target})
 endfunction()
 

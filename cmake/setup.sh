@@ -27,6 +27,7 @@ find_missing() {
   case $goal in
     test)
       has_header "$cxx" c++ gtest/gtest.h || missing="$missing libgtest-dev"
+      has_header "$cxx" c++ boost/context/detail/fcontext.hpp || missing="$missing libboost-context-dev"
       python_is_new || missing="$missing python3"
       ;;
   esac

@@ -8,7 +8,7 @@
 #include "error.h"
 #include "module.h"
 
-enum { REASON_BYTES = 800, LISTED_MAX = 64, NAME_BYTES = 20, ABOUT_BYTES = 160, INDEX_DIGITS = 6 };
+enum { REASON_BYTES = 800, LISTED_MAX = 64, NAME_BYTES = 24, ABOUT_BYTES = 160, INDEX_DIGITS = 6 };
 
 static _Thread_local char missing_reason[REASON_BYTES];
 

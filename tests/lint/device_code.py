@@ -1,0 +1,46 @@
+"""Device code says everything that a CPU cannot do through cuda/prim, whose emulated twins check it: launches in one
+place, no built-in function, inline PTX or bare shared memory anywhere else."""
+
+import re
+
+from source_tree import Finding, read, run, source_files, strip_comments
+
+LAUNCH = "cuda/launch.cuh"
+INTRINSICS = {"cuda/prim/ptx.cuh", "cuda/prim/shared.cuh"}
+# Names with two underscores that mean the same to every compiler of the kernels; all others are built-ins of one.
+COMMON = {"__global__", "__device__", "__host__", "__forceinline__", "__noinline__", "__shared__", "__launch_bounds__",
+          "__grid_constant__", "__restrict__", "__attribute__", "__cplusplus"}
+BUILT_IN = re.compile(r"\b(?:__\w+|asm|atomic(?:[A-Z]\w+))\b|\b(?:threadfence|cooperative_groups)\b")
+KERNEL_CALL = re.compile(r"<<<|\bcudaLaunch\w*|\bcuLaunch\w*")
+ALIAS = re.compile(r"\btypedef\s+block_array\s*<[^;]*>\s*(\w+)\s*;|\busing\s+(\w+)\s*=\s*block_array\s*<")
+SHARED = re.compile(r"\b__shared__\s+(?:__align__\s*\([^)]*\)\s*|alignas\s*\([^)]*\)\s*)?([\w:]+)")
+RULES = {"launch", "built-in", "shared"}
+
+
+def check_file(path, text, aliases):
+    def at(rule, match, words):
+        return Finding(rule, path, text.count("\n", 0, match.start()) + 1, words)
+
+    findings = []
+    if path != LAUNCH:
+        findings += [at("launch", match, f"{match.group()}: only {LAUNCH} launches kernels")
+                     for match in KERNEL_CALL.finditer(text)]
+    if path not in INTRINSICS:
+        findings += [at("built-in", match, f"{match.group()}: wrap it in cuda/prim/ptx.cuh")
+                     for match in BUILT_IN.finditer(text) if match.group() not in COMMON]
+        findings += [at("shared", match, f"__shared__ {match.group(1)}: use block_array (cuda/prim/shared.cuh)")
+                     for match in SHARED.finditer(text) if match.group(1) not in aliases]
+    return findings
+
+
+def check(options):
+    sources = {path: strip_comments(read(options.root, path), keep_strings=False)
+               for path in source_files(options.root, ("cuda",))}
+    aliases = {"block_array"}
+    for text in sources.values():
+        aliases.update(name for match in ALIAS.finditer(text) for name in match.groups() if name)
+    return [finding for path, text in sources.items() for finding in check_file(path, text, aliases)]
+
+
+if __name__ == "__main__":
+    run(RULES, check)

@@ -1,0 +1,1 @@
+__global__ void atomic_kernel(const __grid_constant__ int *p) { atomicMax(p, 1); }

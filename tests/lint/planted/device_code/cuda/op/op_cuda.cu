@@ -1,0 +1,1 @@
+void run() { op_kernel<<<1, 32>>>(1); }

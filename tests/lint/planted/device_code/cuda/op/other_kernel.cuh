@@ -1,0 +1,1 @@
+__global__ void other_kernel(const __grid_constant__ int p) { __shared__ float bare[32]; }

@@ -1,0 +1,1 @@
+template <class T> struct view { void f() { extern __shared__ unsigned char bytes[]; } };

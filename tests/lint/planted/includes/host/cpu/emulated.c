@@ -1,0 +1,1 @@
+#include "../../tests/simt/toolkit/cuda_runtime.h"

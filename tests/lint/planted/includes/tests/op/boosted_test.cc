@@ -1,0 +1,1 @@
+#include <boost/context/fiber.hpp>

@@ -1,0 +1,3 @@
+#include <boost/context/detail/fcontext.hpp>
+
+#include "toolkit/cuda_runtime.h"

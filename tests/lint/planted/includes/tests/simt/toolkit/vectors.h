@@ -1,0 +1,2 @@
+#include <mfq/types.h>
+#include "cuda_runtime.h"
