@@ -1,4 +1,4 @@
-# Planted faults must turn tests/num red: one test each, and one that everything is green without them.
+# Planted faults must turn tests red: one test each, and one that everything is green without them.
 if(CMAKE_CROSSCOMPILING OR MFQ_SANITIZE)
   return()
 endif()
@@ -9,9 +9,20 @@ execute_process(COMMAND "${MFQ_BASH}" "${mutation_dir}/mutate.sh" --list OUTPUT_
 string(REPLACE "\n" ";" mutation_faults "${mutation_faults}")
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${mutation_dir}/faults.txt")
 
+set(mutation_objects "${CMAKE_CURRENT_BINARY_DIR}/mutation_objects.txt")
+if(TARGET mfq_cuda_simt)
+  file(GENERATE OUTPUT "${mutation_objects}" CONTENT "$<JOIN:$<TARGET_OBJECTS:mfq_cuda_simt>,\n>\n")
+endif()
+file(STRINGS "${mutation_dir}/faults.txt" mutation_device_faults REGEX "^[^@#]*@ *device/")
+list(TRANSFORM mutation_device_faults REPLACE " *@.*" "")
+
 foreach(fault IN LISTS mutation_faults)
+  if(fault IN_LIST mutation_device_faults AND NOT TARGET mfq_cuda_simt)
+    continue()
+  endif()
   add_test(NAME mutation/${fault} COMMAND "${MFQ_BASH}" "${mutation_dir}/mutate.sh" ${fault}
                                           "${CMAKE_CURRENT_BINARY_DIR}/mutation")
   set_tests_properties(mutation/${fault} PROPERTIES LABELS mutation TIMEOUT 300
-                       ENVIRONMENT "CC=${CMAKE_C_COMPILER};CXX=${CMAKE_CXX_COMPILER}")
+                       ENVIRONMENT "CC=${CMAKE_C_COMPILER};CXX=${CMAKE_CXX_COMPILER};\
+MFQ_SIMT_BUILD=${CMAKE_CURRENT_BINARY_DIR};MFQ_SIMT_OBJECTS=${mutation_objects}")
 endforeach()

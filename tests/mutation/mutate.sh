@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Plants one fault of faults.txt in a copy of include/ and passes only if the test that should notice it fails.
+# Plants one fault of faults.txt in a copy of the sources and passes only if the test that should notice it fails.
 #   mutate.sh --list                      prints the names of the faults
 #   mutate.sh <fault> <folder>            uses CC, CXX and GTEST_FLAGS; works in <folder>/<fault>
 # The fault "control" plants nothing and passes only if every test used here succeeds.
+# Faults of the device need MFQ_SIMT_BUILD, the folder of the emulated module and its tests, and MFQ_SIMT_OBJECTS, a
+# file with the module's objects, one a line.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -34,25 +36,47 @@ find_row() {
 }
 
 plant() {
-  local target=$work/include/mfq/num/$file text
+  local target=$work/$file text
   text=$(<"$target")
   [[ -n $from && $text == *"$from"* ]] || fail "$file no longer contains: $from. Update faults.txt"
   [[ $from != "$to" ]] || fail "fault $name changes nothing"
   printf '%s\n' "${text/"$from"/"$to"}" >"$target"
 }
 
-build() {
-  local includes=(-I"$work/include" -I"$root" -I"$root/tests" -I"$root/include")
+build_num() {
+  local includes=(-I"$work/include" -I"$root" -I"$root/tests" -I"$root/include") name=${1#num/}
   "${CC:-cc}" -std=c11 -O1 -ffp-contract=off "${includes[@]}" -c "$root/host/core/lower.c" -o "$work/lower.o"
   # shellcheck disable=SC2086
-  "${CXX:-c++}" -std=c++17 -O1 -ffp-contract=off "${includes[@]}" "$root/tests/num/$1_test.cc" "$work/lower.o" \
-    -o "$work/$1" ${GTEST_FLAGS:--lgtest -lgtest_main} -lpthread || fail "$1_test.cc does not compile with this fault"
+  "${CXX:-c++}" -std=c++17 -O1 -ffp-contract=off "${includes[@]}" "$root/tests/num/${name}_test.cc" "$work/lower.o" \
+    -o "$work/test" ${GTEST_FLAGS:--lgtest -lgtest_main} -lpthread || fail "${name}_test.cc does not compile so"
+}
+
+# The emulated module, with one of its objects made anew.
+build_device() {
+  local unit=${1#* } objects
+  ln -sfn "$root/host" "$work/host"
+  ln -sfn "$root/tests" "$work/tests"
+  "${CXX:-c++}" -std=c++20 -x c++ -O1 -fPIC -fvisibility=hidden -ffp-contract=off -DMFQ_SIMT \
+    -I"$work/tests/simt/toolkit" -I"$work/include" -c "$work/cuda/$unit" -o "$work/unit.o" ||
+    fail "$unit does not compile so"
+  mapfile -t objects < <(grep -v "/cuda/$unit\.o$" "$MFQ_SIMT_OBJECTS")
+  "${CXX:-c++}" -shared -o "$work/module.so" "$work/unit.o" "${objects[@]}" -L"$MFQ_SIMT_BUILD" -lmfq_simt \
+    -Wl,-rpath,"$MFQ_SIMT_BUILD"
+}
+
+build() {
+  case $1 in
+    num/*) build_num "$1" ;;
+    device/*) build_device "$1" ;;
+    *) fail "there are no faults for $1" ;;
+  esac
 }
 
 # Exit status of the test; its output goes to a file.
 run() {
-  local status=0
-  "$work/$1" --gtest_brief=1 --gtest_fail_fast >"$work/output.txt" 2>&1 || status=$?
+  local status=0 test=${1%% *} program=$work/test
+  [[ $1 == num/* ]] || program=$MFQ_SIMT_BUILD/${test/\//_}_test
+  MFQ_CUDA_MODULE=$work/module.so "$program" --gtest_brief=1 --gtest_fail_fast >"$work/output.txt" 2>&1 || status=$?
   return $status
 }
 
@@ -63,14 +87,15 @@ esac
 work=${2:?which folder to work in?}/$1
 rm -rf "$work"
 mkdir -p "$work"
-cp -r "$root/include" "$work/include"
+cp -r "$root/include" "$root/cuda" "$work"
 
 if [[ $1 == control ]]; then
-  for subject in $(rows | cut -d@ -f2 | sort -u); do
+  while IFS= read -r subject; do
+    [[ $subject == num/* || -s ${MFQ_SIMT_OBJECTS:-} ]] || continue
     build "$subject"
     run "$subject" || { cat "$work/output.txt"; fail "$subject fails without any fault"; }
     echo "$subject is green without a fault"
-  done
+  done < <(rows | cut -d@ -f2 | sed 's/^ *//; s/ *$//' | sort -u)
   exit 0
 fi
 
@@ -81,8 +106,8 @@ if run "$subject"; then
   echo "FAULT NOT NOTICED: $file: '$to' instead of '$from', and $subject is still green"
   exit 1
 fi
-if ! grep -q '^\[  FAILED  \]' "$work/output.txt"; then
+if ! grep -q -e '^\[  FAILED  \]' -e '^simt: ' "$work/output.txt"; then
   tail -20 "$work/output.txt"
-  fail "$subject ended without a failed test"
+  fail "$subject ended without a failed test or a report"
 fi
-echo "noticed by: $(grep -m1 '^\[  FAILED  \]' "$work/output.txt")"
+echo "noticed by: $(grep -m1 -e '^\[  FAILED  \]' -e '^simt: ' "$work/output.txt")"

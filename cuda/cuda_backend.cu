@@ -1,0 +1,74 @@
+/* cuda/cuda_backend.cu: fills the backend table, and answers the core's handshake. */
+#include "cuda_context.h"
+#include "cuda_ops.h"
+
+namespace {
+
+/* Each operation runs on the context's device, whichever is current. */
+
+mfq_status quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *row, const mfq_qview *col) {
+  return mfq_cuda_enter(
+      context, "mfq_quantize", [&] { return mfq_cuda_quantize(context, src, row, col); });
+}
+
+mfq_status dequantize(mfq_context *context, const mfq_qview *q, const mfq_tensor *dst) {
+  return mfq_cuda_enter(
+      context, "mfq_dequantize", [&] { return mfq_cuda_dequantize(context, q, dst); });
+}
+
+mfq_status repack(mfq_context *context, const mfq_qview *src, const mfq_qview *dst) {
+  return mfq_cuda_enter(
+      context, "mfq_repack", [&] { return mfq_cuda_repack(context, src, dst); });
+}
+
+mfq_status expand(mfq_context *context, const mfq_qview *q, mfq_expand_part part, const mfq_tensor *dst) {
+  const char *function = part == MFQ_EXPAND_SCALES ? "mfq_expand_scales" : "mfq_expand_zero_points";
+  return mfq_cuda_enter(context, function, [&] { return mfq_cuda_expand(context, q, part, dst); });
+}
+
+mfq_status fake_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *shape, const mfq_tensor *dst,
+                         const mfq_tensor *scales) {
+  return mfq_cuda_enter(
+      context, "mfq_fake_quantize", [&] { return mfq_cuda_fake_quantize(context, src, shape, dst, scales); });
+}
+
+const mfq_backend backend = {
+    .name = "cuda",
+    .open = mfq_cuda_open,
+    .close = mfq_cuda_close,
+    .quantize = quantize,
+    .dequantize = dequantize,
+    .repack = repack,
+    .expand = expand,
+    .fake_quantize = fake_quantize,
+    .supported = mfq_cuda_supported,
+    .check_memory = mfq_cuda_check_memory,
+    .synchronize = mfq_cuda_synchronize,
+    .set_stream = mfq_cuda_set_stream,
+    .stream = mfq_cuda_stream,
+    .buffer_alloc = mfq_cuda_buffer_alloc,
+    .buffer_free = mfq_cuda_buffer_free,
+    .buffer_fill = mfq_cuda_buffer_fill,
+    .buffer_write = mfq_cuda_buffer_write,
+    .buffer_read = mfq_cuda_buffer_read,
+    .buffer_copy = mfq_cuda_buffer_copy,
+};
+
+const mfq_module module = {
+    .version = MFQ_VERSION_STRING,
+    .module_bytes = sizeof(mfq_module),
+    .backend_bytes = sizeof(mfq_backend),
+    .context_bytes = sizeof(struct mfq_context),
+    .options_bytes = sizeof(mfq_context_options),
+    .view_bytes = sizeof(mfq_qview),
+    .backend = &backend,
+    .device_count = mfq_cuda_device_count,
+    .device_describe = mfq_cuda_device_describe,
+    .device_of = mfq_cuda_device_of,
+};
+
+} // namespace
+
+extern "C" MFQ_EXPORT const mfq_module *mfq_cuda_module(const mfq_core_services *services) {
+  return mfq_cuda_serve(services) ? &module : NULL;
+}

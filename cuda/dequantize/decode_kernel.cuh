@@ -1,0 +1,177 @@
+/* cuda/dequantize/decode_kernel.cuh: codes and scales to values, rows of codes to rows of contiguous values.
+ *
+ * A thread has one piece: as many neighbouring codes as make 16 bytes of values. Exponent and mantissa of a code are
+ * put into the fields of a float32 and one multiplication repairs the bias, exactly; the next one is by the scale.
+ * Pieces with codes that are no numbers, or scales that are NaN, 0 or infinite, take mfqn_decode. Bytes moved per
+ * element: the code, its share of a scale, the value, once each.
+ * Not for values beyond the normal numbers of float32, or codes whose order is not that of the values. */
+#ifndef MFQ_CUDA_DEQUANTIZE_DECODE_KERNEL_CUH
+#define MFQ_CUDA_DEQUANTIZE_DECODE_KERNEL_CUH
+
+#include "../prim/chunk.cuh"
+#include "../prim/codes.cuh"
+#include "../prim/divide.cuh"
+#include "../prim/slots.cuh"
+
+enum { DECODE_THREADS = 256 };
+
+typedef struct decode_params {
+  mfqn_scheme scheme;
+  scale_slots slots;
+  const uint8_t *codes;
+  int64_t row_bits; /* from one row of codes to the next */
+  int32_t bits;     /* of a stored code */
+  int32_t vector_load, vector_store;
+  int32_t one_scale; /* a piece never crosses from one scale to the next */
+  uint8_t *dst;
+  int64_t outer_bytes, middle_bytes; /* from row to row of the target */
+  int64_t pieces, cols;
+  divisor64 row_pieces, middle;
+  divisor64 row_group, col_group;   /* rows and columns that share a scale */
+  int64_t outer_scales, row_scales; /* from outer index to outer index, from row group to row group */
+  int32_t is_single_row;
+  /* Of a code, as float32 fields. */
+  int32_t field_shift, sign_shift;
+  uint32_t field_mask, sign_mask;
+  float unbias;
+  uint32_t code_mask, special_from; /* four times; magnitudes that are no numbers begin there */
+  uint32_t lone_nan;                /* four times; 0 when there is none */
+} decode_params;
+
+template <int DTYPE> inline constexpr int PIECE = 16 / ELEMENT_BYTES<DTYPE>;
+
+typedef struct piece_place {
+  int64_t outer, middle, row, col;
+} piece_place;
+
+__device__ __forceinline__ piece_place thread_piece_place(const decode_params &p, int64_t piece, int codes) {
+  piece_place at;
+  at.row = p.is_single_row ? 0 : thread_divide(piece, p.row_pieces);
+  at.col = (piece - at.row * (int64_t)p.row_pieces.value) * codes;
+  at.outer = p.is_single_row ? 0 : thread_divide(at.row, p.middle);
+  at.middle = at.row - at.outer * (int64_t)p.middle.value;
+  return at;
+}
+
+/* `count` codes of a stream from bit `bit` on, as they lie, lowest first. */
+__device__ __forceinline__ uint64_t thread_load_codes(const decode_params &p, int64_t bit, int codes, int count) {
+  const uint8_t *from = p.codes + (bit >> 3);
+  const int wanted = codes * p.bits;
+  if (p.vector_load && count == codes) {
+    if (wanted == 64) {
+      const uint2 v = ptx_load<uint2>(from);
+      return (uint64_t)v.y << 32 | v.x;
+    }
+    if (wanted == 32) return ptx_load<uint32_t>(from);
+    if (wanted == 16) return ptx_load<uint16_t>(from);
+    if (wanted == 48)
+      return ptx_load<uint16_t>(from) | (uint64_t)ptx_load<uint16_t>(from + 2) << 16 |
+             (uint64_t)ptx_load<uint16_t>(from + 4) << 32;
+  }
+  const int skip = (int)(bit & 7), bytes = (skip + count * p.bits + 7) / 8;
+  uint64_t stream = 0;
+#pragma unroll
+  for (int i = 0; i < 8; ++i)
+    if (i < bytes) stream |= (uint64_t)ptx_load<uint8_t>(from + i) << 8 * i;
+  return stream >> skip;
+}
+
+/* A group of every element of a piece, or one for all. */
+__device__ __forceinline__ mfqn_group thread_piece_group(const decode_params &p, const piece_place &at, int i) {
+  const int64_t col = at.col + i, block = thread_divide(at.middle, p.row_group);
+  const int64_t along = p.col_group.value == 1 ? col : thread_divide(col, p.col_group);
+  const int64_t index = at.outer * p.outer_scales + block * p.row_scales + along;
+  return thread_slot_group(p.slots, p.scheme, thread_slot_place(p.slots, index));
+}
+
+/* Whether some of four codes are infinite or NaN. */
+__device__ __forceinline__ int thread_is_special(const decode_params &p, uint32_t codes) {
+  const uint32_t high = 0x80808080u, magnitudes = codes & (p.field_mask >> p.field_shift) * 0x01010101u;
+  const uint32_t lone = codes ^ p.lone_nan;
+  const int is_lone = p.lone_nan != 0 && ((lone - 0x01010101u) & ~lone & high) != 0;
+  return ((magnitudes + (high - p.special_from)) & high) != 0 || is_lone;
+}
+
+/* The value of a code that is a number, before its scale. */
+__device__ __forceinline__ float thread_number(const decode_params &p, uint32_t code, int32_t zero_point) {
+  if (p.scheme.is_integer) { /* through the last bits of 1.5 * 2^23 */
+    const int32_t value = mfqn_integer_value(code, &p.scheme.integer) - zero_point;
+    return mfqn_mul(mfqn_sub(mfqn_float_of(0x4b400000u + (uint32_t)value), 12582912.0f), p.unbias);
+  }
+  const uint32_t fields = code << p.field_shift & p.field_mask;
+  return mfqn_mul(mfqn_float_of(fields | (code << p.sign_shift & p.sign_mask)), p.unbias);
+}
+
+__device__ __forceinline__ float thread_scaled(const decode_params &p, uint32_t code, const mfqn_group &g) {
+  const float y = mfqn_mul(thread_number(p, code, g.zero_point), g.scale);
+  return p.scheme.scale == MFQN_SCALE_UE4M3 ? mfqn_mul(y, g.tensor_scale) : y;
+}
+
+template <int DTYPE> __device__ __forceinline__ void thread_store_value(uint8_t *to, uint32_t bits) {
+  if constexpr (DTYPE == ELEMENT_F32) ptx_store<uint32_t>(to, bits);
+  if constexpr (DTYPE == ELEMENT_BF16) ptx_store<uint16_t>(to, (uint16_t)mfqn_bf16_from_f32(bits));
+  if constexpr (DTYPE == ELEMENT_F16) ptx_store<uint16_t>(to, (uint16_t)mfqn_f16_from_f32(bits));
+}
+
+/* Any piece, element by element. */
+template <int DTYPE>
+__device__ __forceinline__ void thread_decode_rare(const decode_params &p, const piece_place &at, uint64_t stream,
+                                                   int count, uint8_t *to) {
+  const uint64_t mask = p.code_mask & 0xffu;
+#pragma unroll 1
+  for (int i = 0; i < count; ++i) {
+    const mfqn_group g = thread_piece_group(p, at, i);
+    const uint32_t code = (uint32_t)(stream >> i * p.bits & mask);
+    thread_store_value<DTYPE>(to + i * ELEMENT_BYTES<DTYPE>, mfqn_decode(&p.scheme, &g, code));
+  }
+}
+
+template <int DTYPE>
+__device__ __forceinline__ void thread_store_piece(const decode_params &p, uint8_t *to, const float *y, int count) {
+  if (p.vector_store && count == PIECE<DTYPE>) {
+    uint32_t word[4];
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      if constexpr (DTYPE == ELEMENT_F32) word[k] = mfqn_bits(y[k]);
+      if constexpr (DTYPE == ELEMENT_BF16) word[k] = ptx_bf16x2_from_f32(y[2 * k], y[2 * k + 1]);
+      if constexpr (DTYPE == ELEMENT_F16) word[k] = ptx_f16x2_from_f32(y[2 * k], y[2 * k + 1]);
+    }
+    ptx_store<uint4>(to, make_uint4(word[0], word[1], word[2], word[3]));
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < PIECE<DTYPE>; ++i)
+    if (i < count) thread_store_value<DTYPE>(to + i * ELEMENT_BYTES<DTYPE>, mfqn_bits(y[i]));
+}
+
+template <int DTYPE>
+__global__ void __launch_bounds__(DECODE_THREADS, 4) decode_kernel(const __grid_constant__ decode_params p) {
+  const int64_t piece = (int64_t)blockIdx.x * DECODE_THREADS + threadIdx.x;
+  if (piece >= p.pieces) return;
+  const piece_place at = thread_piece_place(p, piece, PIECE<DTYPE>);
+  const int64_t left = p.cols - at.col;
+  const int count = left < PIECE<DTYPE> ? (int)left : PIECE<DTYPE>;
+  uint8_t *to = p.dst + at.outer * p.outer_bytes + at.middle * p.middle_bytes + at.col * ELEMENT_BYTES<DTYPE>;
+  const uint64_t stream = thread_load_codes(p, at.row * p.row_bits + at.col * p.bits, PIECE<DTYPE>, count);
+  float y[PIECE<DTYPE>];
+  mfqn_group g = thread_piece_group(p, at, 0);
+  int is_rare = 0;
+#pragma unroll
+  for (int k = 0; k < PIECE<DTYPE>; k += 4) {
+    const uint32_t packed = (uint32_t)(stream >> k * p.bits);
+    const uint32_t codes = (p.bits == 8 ? packed : thread_unpack4(packed, p.bits)) & p.code_mask;
+    is_rare |= thread_is_special(p, codes);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if (!p.one_scale && k + i > 0 && k + i < count) g = thread_piece_group(p, at, k + i);
+      is_rare |= !g.usable;
+      y[k + i] = thread_scaled(p, codes >> 8 * i & 0xffu, g);
+    }
+  }
+  if (is_rare)
+    thread_decode_rare<DTYPE>(p, at, stream, count, to);
+  else
+    thread_store_piece<DTYPE>(p, to, y, count);
+}
+
+#endif

@@ -1,0 +1,115 @@
+/* cuda/dequantize/dequantize_cuda.cu: which kernel a dequantization takes. */
+#include "../../host/core/grid.h"
+#include "../../host/core/lower.h"
+#include "../cuda_ops.h"
+#include "../index_plans.h"
+#include "../launch.cuh"
+#include "decode_kernel.cuh"
+
+/* Then one multiplication repairs the bias. */
+int mfq_cuda_decodes_fast(const mfq_format *e) {
+  return e->kind == MFQ_KIND_INTEGER ||
+         (e->bias >= 0 && e->bias + e->man_bits <= 120 && (1 << e->exp_bits) - 1 - e->bias <= 120);
+}
+
+/* What takes a code of the format apart. */
+static void plan_number(const mfqn_scheme *s, int32_t used_bits, decode_params *p) {
+  const mfqn_minifloat *f = &s->minifloat;
+  const uint32_t four = 0x01010101u;
+  p->code_mask = ((1u << used_bits) - 1u) * four;
+  p->special_from = 0x80u * four; /* no magnitude is that large */
+  if (s->is_integer) {
+    p->unbias = mfqn_float_of((uint32_t)(127 - s->integer.frac_bits) << 23);
+    return;
+  }
+  const uint32_t magnitudes = f->sign_bit ? f->sign_bit - 1u : p->code_mask & 0xffu;
+  p->field_shift = 23 - f->man_bits;
+  p->sign_shift = f->sign_bit ? f->sign_shift : 0;
+  p->field_mask = magnitudes << p->field_shift;
+  p->sign_mask = f->sign_bit ? 0x80000000u : 0u;
+  p->unbias = mfqn_float_of((uint32_t)(254 - f->bias) << 23);
+  p->special_from = mfqn_umin(mfqn_umin(f->nan_from, f->inf_code), 0x80u) * four;
+  p->lone_nan = f->lone_nan <= 0xffu ? f->lone_nan * four : 0u;
+}
+
+/* Which scale belongs to which element. */
+static void plan_groups(const mfq_qview *view, const mfq_grid *g, int64_t piece, decode_params *p) {
+  const mfq_scheme *scheme = &view->q.scheme;
+  const int last = view->sizes.axis == view->q.rank - 1;
+  int64_t rows = 1, cols = 1; /* of the elements that share a scale; 0: all */
+  switch (scheme->granularity) {
+    case MFQ_GRANULARITY_TENSOR: rows = cols = 0; break;
+    case MFQ_GRANULARITY_CHANNEL: *(last ? &rows : &cols) = 0; break;
+    case MFQ_GRANULARITY_BLOCK:
+      rows = view->q.rank < 2 ? 1 : scheme->block_rows;
+      cols = scheme->block_cols;
+      break;
+    default: *(last ? &cols : &rows) = scheme->group_size;
+  }
+  const int64_t down = rows > 0 ? (g->size[1] + rows - 1) / rows : 0,
+                across = cols > 0 ? (g->size[2] + cols - 1) / cols : 1;
+  const int is_channel = scheme->granularity == MFQ_GRANULARITY_CHANNEL;
+  p->one_scale = cols == 0 || cols % piece == 0;
+  p->row_group = divisor64_make(rows > 0 ? rows : INT64_MAX);
+  p->col_group = divisor64_make(cols > 0 ? cols : INT64_MAX);
+  p->row_scales = across;
+  p->outer_scales = is_channel ? 0 : down * across;
+}
+
+static int plan_decode(const mfq_qview *view, const mfq_tensor *dst, decode_params *p) {
+  const int64_t bytes = (int64_t)mfq_dtype_bytes(dst->dtype), piece = 16 / bytes;
+  const mfq_layout *layout = &view->q.layout;
+  const mfq_format *e = &view->q.scheme.element;
+  const int32_t used_bits = e->is_signed + e->exp_bits + e->man_bits;
+  mfq_grid g;
+  *p = decode_params{};
+  if (!mfq_cuda_decodes_fast(e) || view->sizes.codes_bytes == 0) return 0;
+  if (layout->codes == MFQ_CODES_GROUP_LAST && view->sizes.axis != view->q.rank - 1) return 0;
+  if (layout->scales == MFQ_SCALES_128X4 && view->q.scheme.zero_point) return 0;
+  if (!mfq_grid_make(dst, view, 0, &g)) return 0;
+  if (view->q.scheme.granularity == MFQ_GRANULARITY_GROUP && view->sizes.axis == view->q.rank - 1)
+    mfq_grid_merge_rows(view, &g);
+  if (g.size[2] != 1 && g.stride[2] != 1) return 0;
+  const int64_t rows = g.size[0] * g.size[1], row_pieces = (g.size[2] + piece - 1) / piece;
+  mfq_lower(&view->q.scheme, &p->scheme);
+  p->slots = mfq_cuda_scale_slots(view);
+  p->codes = (const uint8_t *)view->q.codes;
+  p->bits = mfq_code_bits(&view->q);
+  p->row_bits = layout->row_align > 0 ? (int64_t)view->sizes.row_bits : g.size[2] * p->bits;
+  p->dst = (uint8_t *)dst->data;
+  p->outer_bytes = g.stride[0] * bytes;
+  p->middle_bytes = g.stride[1] * bytes;
+  p->pieces = rows * row_pieces;
+  p->cols = g.size[2];
+  p->row_pieces = divisor64_make(row_pieces);
+  p->middle = divisor64_make(g.size[1]);
+  p->is_single_row = rows == 1;
+  plan_number(&p->scheme, used_bits, p);
+  plan_groups(view, &g, piece, p);
+  const int64_t strides = (g.size[0] > 1 ? p->outer_bytes : 0) | (g.size[1] > 1 ? p->middle_bytes : 0);
+  p->vector_store = ((int64_t)(uintptr_t)p->dst | strides) % 16 == 0;
+  /* 48 bits are three loads of 2 bytes. */
+  const int64_t load_bits = piece * p->bits == 48 ? 16 : piece * p->bits;
+  p->vector_load = load_bits % 16 == 0 && (int64_t)(uintptr_t)p->codes % (load_bits / 8) == 0 &&
+                   (rows == 1 || p->row_bits % load_bits == 0);
+  return (p->pieces + DECODE_THREADS - 1) / DECODE_THREADS <= INT32_MAX;
+}
+
+static mfq_status launch(mfq_context *context, mfq_dtype dtype, const decode_params &p) {
+  const int64_t blocks = (p.pieces + DECODE_THREADS - 1) / DECODE_THREADS;
+  const mfq_launch at = {"mfq_dequantize", dim3((unsigned)blocks), DECODE_THREADS, 0};
+  switch (dtype) {
+    case MFQ_DTYPE_F32: return mfq_cuda_launch(context, at, decode_kernel<ELEMENT_F32>, p);
+    case MFQ_DTYPE_BF16: return mfq_cuda_launch(context, at, decode_kernel<ELEMENT_BF16>, p);
+    default: return mfq_cuda_launch(context, at, decode_kernel<ELEMENT_F16>, p);
+  }
+}
+
+mfq_status mfq_cuda_dequantize(mfq_context *context, const mfq_qview *view, const mfq_tensor *dst) {
+  decode_params p;
+  int is_padded = 0;
+  for (int32_t d = 0; d < dst->rank; ++d) is_padded |= dst->shape[d] != view->q.shape[d];
+  const int is_fast = !is_padded && plan_decode(view, dst, &p);
+  mfq_context_log(context, MFQ_LOG_DEBUG, "mfq_dequantize: %s", is_fast ? "rows" : "general");
+  return is_fast ? launch(context, dst->dtype, p) : mfq_cuda_dequantize_general(context, view, dst);
+}

@@ -1,0 +1,37 @@
+/* cuda/expand/expand_cuda.cu: scales and zero points as plain tensors, compressed or one an element. */
+#include <string.h>
+
+#include "../../host/core/lower.h"
+#include "../cuda_ops.h"
+#include "../launch.cuh"
+#include "expand_kernel.cuh"
+
+mfq_status mfq_cuda_expand(mfq_context *context, const mfq_qview *view, mfq_expand_part part, const mfq_tensor *dst) {
+  mfq_walk walk = {};
+  const mfq_walk_extras extras = {};
+  expand_params p = {};
+  p.is_compressed = mfq_has_scale_shape(view, dst);
+  p.is_zero_points = part == MFQ_EXPAND_ZERO_POINTS;
+  if (p.is_compressed) {
+    walk.rank = dst->rank;
+    for (int32_t k = 0; k < dst->rank; ++k) {
+      walk.shape[k] = dst->shape[k];
+      walk.offset_stride[k] = dst->strides[k];
+      walk.scale_run[k] = 1;
+    }
+  } else { /* the scale of an index follows from the logical and the padded shape in the same way */
+    mfq_qview shaped = *view;
+    memcpy(shaped.q.shape, dst->shape, sizeof shaped.q.shape);
+    mfq_walk_init(&shaped, dst->strides, &walk);
+  }
+  mfq_lower(&view->q.scheme, &p.scheme);
+  p.walk = mfq_cuda_walk_plan(&walk, &extras);
+  p.dst = mfq_cuda_element_view(dst);
+  p.slots = mfq_cuda_scale_slots(view);
+  if (p.is_zero_points) p.slots.scales = nullptr; /* the caller need not have the other parts */
+  if (p.is_zero_points) p.slots.tensor_scale = nullptr;
+  if (!p.is_zero_points) p.slots.zero_points = nullptr;
+  const mfq_launch at = {part == MFQ_EXPAND_SCALES ? "mfq_expand_scales" : "mfq_expand_zero_points",
+                         mfq_cuda_item_grid(p.walk.count), ITEM_THREADS, 0};
+  return mfq_cuda_launch(context, at, expand_kernel, p);
+}

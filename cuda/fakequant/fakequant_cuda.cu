@@ -1,0 +1,71 @@
+/* cuda/fakequant/fakequant_cuda.cu: quantize and dequantize in one step. */
+#include "../../host/core/lower.h"
+#include "../cuda_ops.h"
+#include "../shared_scales.h"
+#include "fake_kernel.cuh"
+
+static mfq_launch items_of(const mfq_scale_job *job, int64_t items) {
+  return mfq_launch{job->function, mfq_cuda_item_grid(items), ITEM_THREADS, 0};
+}
+
+/* Where the caller's scales go, NULL: nowhere. */
+static void want_scales(const mfq_tensor *scales, fake_scales *p) {
+  if (!scales) return;
+  mfq_walk walk = {};
+  const mfq_walk_extras extras = {};
+  walk.rank = scales->rank;
+  for (int32_t k = 0; k < scales->rank; ++k) {
+    walk.shape[k] = scales->shape[k];
+    walk.offset_stride[k] = scales->strides[k];
+    walk.scale_run[k] = 1;
+  }
+  p->walk = mfq_cuda_walk_plan(&walk, &extras);
+  p->wanted = mfq_cuda_element_view(scales);
+}
+
+static mfq_status measure(const mfq_scale_job *job, const mfq_tensor *src, fake_scales *p) {
+  if (job->scheme->scale == MFQN_SCALE_NONE) return mfq_cuda_slots_reset(job, &p->from); /* the one scale is 1 */
+  const mfq_status status = mfq_cuda_measure(job, src, &p->from);
+  if (status != MFQ_OK || job->scheme->scale != MFQN_SCALE_UE4M3) return status;
+  float *tensor_scale = (float *)(void *)mfq_cuda_scratch_word(job->context, SCRATCH_TENSOR_SCALE);
+  p->tensor_scale = tensor_scale;
+  return mfq_cuda_tensor_scale(job, &p->from, tensor_scale);
+}
+
+static mfq_status fake_by_scale(const mfq_scale_job *job, const fake_scales *scales, const fake_elements *elements) {
+  const fake_direct_params p = {*scales, *elements};
+  return mfq_cuda_launch(job->context, items_of(job, scales->from.count), fake_direct_kernel, p);
+}
+
+static mfq_status fake_by_element(const mfq_scale_job *job, const fake_scales *scales, const fake_elements *elements,
+                                  const walk_plan *walk) {
+  const fake_elements_params p = {*job->scheme, scales->from.slots, scales->tensor_scale, *walk, *elements};
+  const mfq_status status =
+      mfq_cuda_launch(job->context, items_of(job, scales->from.count), fake_scales_kernel, *scales);
+  return status == MFQ_OK ? mfq_cuda_launch(job->context, items_of(job, walk->count), fake_elements_kernel, p) : status;
+}
+
+mfq_status mfq_cuda_fake_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *shape,
+                                  const mfq_tensor *dst, const mfq_tensor *scales) {
+  mfqn_scheme scheme;
+  mfq_lower(&shape->q.scheme, &scheme);
+  const mfq_scale_job job = {context, "mfq_fake_quantize", shape, &scheme};
+  fake_scales p = {};
+  p.scheme = scheme;
+  want_scales(scales, &p);
+  const mfq_status status = measure(&job, src, &p);
+  if (status != MFQ_OK) return status;
+
+  mfq_walk from, to;
+  mfq_walk_init(shape, src->strides, &from);
+  mfq_walk_init(shape, dst->strides, &to);
+  const mfq_walk_extras extras = {to.offset_stride, nullptr, scheme.rounding == MFQN_ROUND_STOCHASTIC};
+  const fake_elements elements = {mfq_cuda_element_view(src), mfq_cuda_element_view(dst), context->seed,
+                                  context->offset};
+  if (p.from.slots) {
+    const walk_plan walk = mfq_cuda_walk_plan(&from, &extras);
+    return fake_by_element(&job, &p, &elements, &walk);
+  }
+  p.from.boxes = mfq_cuda_box_plan(&from, &extras);
+  return fake_by_scale(&job, &p, &elements);
+}

@@ -1,0 +1,149 @@
+/* cuda/index_plans.cu: views flattened for kernels: trivial axes dropped, neighbouring ones merged. */
+#include "index_plans.h"
+
+static_assert((int)ELEMENT_F32 == (int)MFQ_DTYPE_F32 && (int)ELEMENT_BF16 == (int)MFQ_DTYPE_BF16 &&
+                  (int)ELEMENT_F16 == (int)MFQ_DTYPE_F16 && (int)WALK_MAX_RANK == (int)MFQ_MAX_RANK,
+              "constants of prim are the public ones");
+
+static int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+
+/* Of a size that may be 0, when nothing is launched. */
+static divisor64 divisor_of(int64_t value) { return divisor64_make(value > 0 ? value : 1); }
+
+dim3 mfq_cuda_item_grid(int64_t items) {
+  const int64_t blocks = ceil_div(items, ITEM_THREADS), most = 0x7fffffff;
+  return dim3((unsigned)(blocks < most ? blocks : most));
+}
+
+element_view mfq_cuda_element_view(const mfq_tensor *tensor) {
+  return element_view{(uint8_t *)tensor->data, (int32_t)tensor->dtype};
+}
+
+scale_slots mfq_cuda_scale_slots(const mfq_qview *view) {
+  static const int32_t bytes[] = {0, 4, 2, 2, 1, 1};
+  const mfq_qtensor_sizes *z = &view->sizes;
+  scale_slots slots = {};
+  slots.bytes = bytes[view->q.scheme.scale];
+  slots.scales = slots.bytes ? (uint8_t *)view->q.scales : nullptr;
+  slots.zero_points = view->q.scheme.zero_point ? (uint8_t *)view->q.zero_points : nullptr;
+  slots.tensor_scale = view->q.scheme.scale == MFQ_SCALE_UE4M3 ? view->q.tensor_scale : nullptr;
+  slots.is_tiled = view->q.layout.scales == MFQ_SCALES_128X4;
+  int64_t groups = 1, inner = 1;
+  if (slots.is_tiled) {
+    const int32_t axis = view->q.layout.codes == MFQ_CODES_GROUP_LAST ? z->scale_rank - 1 : z->axis;
+    groups = z->scale_shape[axis];
+    for (int32_t d = axis + 1; d < z->scale_rank; ++d) inner *= z->scale_shape[d];
+  }
+  slots.groups = divisor_of(groups);
+  slots.inner = divisor_of(inner);
+  return slots;
+}
+
+chunk_rows mfq_cuda_chunk_rows(const mfq_qview *view) {
+  mfq_walk walk;
+  mfq_walk_init(view, nullptr, &walk);
+  chunk_rows r = {};
+  r.codes = (uint8_t *)view->q.codes;
+  r.bits = mfq_code_bits(&view->q);
+  const int64_t row_bits = (int64_t)view->sizes.row_bits;
+  const int is_one_row = row_bits == walk.length * r.bits;
+  r.codes_of_row = is_one_row ? walk.length * walk.rows : walk.length;
+  r.bytes_of_row = is_one_row ? (int64_t)view->sizes.codes_bytes : row_bits / 8;
+  const int64_t chunks = ceil_div(r.bytes_of_row, r.bits);
+  r.chunks_of_row = divisor_of(chunks);
+  r.count = view->sizes.codes_bytes ? (is_one_row ? chunks : chunks * walk.rows) : 0;
+  return r;
+}
+
+void mfq_cuda_bit_strides(const mfq_qview *view, int64_t *strides) {
+  mfq_walk walk;
+  mfq_walk_init(view, nullptr, &walk);
+  const int64_t bits = mfq_code_bits(&view->q);
+  mfq_code_strides(view, walk.shape, strides); /* in codes of rows without padding */
+  const int is_turned = view->q.layout.codes == MFQ_CODES_GROUP_LAST;
+  const int32_t last = is_turned ? view->sizes.axis : view->q.rank - 1;
+  for (int32_t d = 0; d < view->q.rank; ++d)
+    strides[d] = d == last ? bits : walk.length == 0 ? 0 : strides[d] / walk.length * (int64_t)view->sizes.row_bits;
+}
+
+static linear step_of(const mfq_walk *walk, const mfq_walk_extras *extras, int32_t k) {
+  return linear{walk->offset_stride[k], extras->other ? extras->other[k] : 0,
+                extras->has_logical ? walk->logical_stride[k] : 0};
+}
+
+/* Whether an axis with steps `outer` goes on where `size` steps `inner` end. */
+static int continues(const linear &outer, const linear &inner, int64_t size) {
+  return outer.offset == size * inner.offset && outer.other == size * inner.other &&
+         outer.logical == size * inner.logical;
+}
+
+/* ---- Walks ------------------------------------------------------------------------------------------------------- */
+
+/* An axis whose divisors are not made yet. */
+typedef struct flat_axis {
+  int64_t size, run, limit, scale;
+  linear step;
+} flat_axis;
+
+/* Lets `inner` swallow `outer` when nothing shows where one ends. */
+static int merge_axes(flat_axis *inner, const flat_axis &outer) {
+  if (inner->limit != inner->size || outer.limit != outer.size || !continues(outer.step, inner->step, inner->size))
+    return 0;
+  if (inner->scale == 0 && outer.scale != 0) {
+    inner->run = outer.run * inner->size;
+    inner->scale = outer.scale;
+  } else if (inner->scale != 0 || outer.scale != 0) {
+    if (outer.run != 1 || inner->size % inner->run != 0 || outer.scale != inner->size / inner->run * inner->scale)
+      return 0;
+  }
+  inner->size *= outer.size;
+  inner->limit = inner->size;
+  return 1;
+}
+
+walk_plan mfq_cuda_walk_plan(const mfq_walk *walk, const mfq_walk_extras *extras) {
+  flat_axis flat[WALK_MAX_RANK];
+  walk_plan plan = {};
+  plan.count = 1;
+  for (int32_t k = walk->rank - 1; k >= 0; --k) {
+    flat_axis a = {walk->shape[k], walk->scale_run[k], walk->shape[k], walk->scale_stride[k], step_of(walk, extras, k)};
+    if (extras->limit) a.limit = extras->limit[k];
+    if (a.run >= a.size) a.scale = 0; /* one scale, or none */
+    if (a.scale == 0) a.run = 1;
+    plan.count *= a.size;
+    if (a.size == 1) continue;
+    if (plan.rank == 0 || !merge_axes(&flat[plan.rank - 1], a)) flat[plan.rank++] = a;
+  }
+  if (plan.rank == 0) flat[plan.rank++] = flat_axis{1, 1, 1, 0, {0, 0, 0}};
+  for (int32_t k = 0; k < plan.rank; ++k)
+    plan.axis[k] =
+        walk_axis{divisor_of(flat[k].size), divisor_of(flat[k].run), flat[k].limit, flat[k].scale, flat[k].step};
+  return plan;
+}
+
+/* ---- Boxes ------------------------------------------------------------------------------------------------------- */
+
+box_plan mfq_cuda_box_plan(const mfq_walk *walk, const mfq_walk_extras *extras) {
+  box_plan plan = {};
+  int is_open = 0; /* the last inner axis may grow */
+  for (int32_t k = walk->rank - 1; k >= 0; --k) {
+    const int64_t size = walk->shape[k], run = walk->scale_run[k];
+    const linear step = step_of(walk, extras, k);
+    const int is_split = walk->scale_stride[k] != 0 && size > run;
+    if (is_split) {
+      plan.scale_axis[plan.scale_rank++] =
+          box_scale_axis{divisor_of(ceil_div(size, run)), run, size, step, run > 1 ? plan.rank : -1};
+      if (run == 1) continue;
+    }
+    if (!is_split && size == 1) continue;
+    if (!is_split && is_open && continues(step, plan.step[plan.rank - 1], plan.size[plan.rank - 1])) {
+      plan.size[plan.rank - 1] *= size;
+      continue;
+    }
+    plan.size[plan.rank] = is_split ? run : size;
+    plan.step[plan.rank++] = step;
+    is_open = !is_split;
+  }
+  if (plan.rank == 0) plan.size[plan.rank++] = 1;
+  return plan;
+}

@@ -1,0 +1,36 @@
+/* cuda/index_plans.h: from tensors and views to the plain structures that kernels walk by. */
+#ifndef MFQ_CUDA_INDEX_PLANS_H
+#define MFQ_CUDA_INDEX_PLANS_H
+
+#include "../host/core/walk.h"
+#include "prim/bitstream.cuh"
+#include "prim/slots.cuh"
+#include "prim/stat.cuh"
+
+/* One block size for all kernels that take one item a thread. */
+enum { ITEM_THREADS = 256 };
+
+/* A grid of ITEM_THREADS for `items` threads; kernels step by thread_items(). */
+dim3 mfq_cuda_item_grid(int64_t items);
+
+__device__ __forceinline__ int64_t thread_item() { return (int64_t)blockIdx.x * blockDim.x + threadIdx.x; }
+__device__ __forceinline__ int64_t thread_items() { return (int64_t)gridDim.x * blockDim.x; }
+
+element_view mfq_cuda_element_view(const mfq_tensor *tensor);
+scale_slots mfq_cuda_scale_slots(const mfq_qview *view);
+chunk_rows mfq_cuda_chunk_rows(const mfq_qview *view);
+
+/* Strides of the codes in bits, by logical axis. */
+void mfq_cuda_bit_strides(const mfq_qview *view, int64_t *strides);
+
+/* What a walk needs beyond mfq_walk; arrays are in code order and may be NULL. */
+typedef struct mfq_walk_extras {
+  const int64_t *other; /* strides of the second place */
+  const int64_t *limit; /* sizes without padding */
+  int has_logical;      /* linear.logical is wanted */
+} mfq_walk_extras;
+
+walk_plan mfq_cuda_walk_plan(const mfq_walk *walk, const mfq_walk_extras *extras);
+box_plan mfq_cuda_box_plan(const mfq_walk *walk, const mfq_walk_extras *extras);
+
+#endif

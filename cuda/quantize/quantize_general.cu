@@ -1,0 +1,37 @@
+/* cuda/quantize/quantize_general.cu: quantization of anything: scales first, where they are measured, then codes. */
+#include "../../host/core/lower.h"
+#include "../cuda_ops.h"
+#include "../shared_scales.h"
+#include "encode_general_kernel.cuh"
+
+static mfq_status make_scales(const mfq_scale_job *job, const mfq_tensor *src) {
+  statistics from;
+  mfq_status status = mfq_cuda_measure(job, src, &from);
+  if (status == MFQ_OK && job->scheme->scale == MFQN_SCALE_UE4M3)
+    status = mfq_cuda_tensor_scale(job, &from, job->view->q.tensor_scale);
+  return status == MFQ_OK ? mfq_cuda_scales_finish(job, &from) : status;
+}
+
+static mfq_status make_codes(const mfq_scale_job *job, const mfq_tensor *src) {
+  mfq_walk walk;
+  mfq_walk_extras extras = {};
+  mfq_walk_init(job->view, src->strides, &walk);
+  extras.has_logical = job->scheme->rounding == MFQN_ROUND_STOCHASTIC;
+  const encode_general_params p = {*job->scheme,
+                                   mfq_cuda_walk_plan(&walk, &extras),
+                                   mfq_cuda_element_view(src),
+                                   mfq_cuda_scale_slots(job->view),
+                                   mfq_cuda_chunk_rows(job->view),
+                                   job->context->seed,
+                                   job->context->offset};
+  const mfq_launch at = {job->function, mfq_cuda_item_grid(p.to.count), ITEM_THREADS, 0};
+  return mfq_cuda_launch(job->context, at, encode_general_kernel, p);
+}
+
+mfq_status mfq_cuda_quantize_general(mfq_context *context, const mfq_tensor *src, const mfq_qview *view) {
+  mfqn_scheme scheme;
+  mfq_lower(&view->q.scheme, &scheme);
+  const mfq_scale_job job = {context, "mfq_quantize", view, &scheme};
+  const mfq_status status = mfqn_is_measured(&scheme) ? make_scales(&job, src) : MFQ_OK;
+  return status == MFQ_OK ? make_codes(&job, src) : status;
+}

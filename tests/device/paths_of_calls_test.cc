@@ -1,0 +1,129 @@
+// Which kernels a call takes, as its debug message says: a fast path that silently refuses would still be correct.
+#include "support/device.h"
+
+namespace {
+
+using namespace mfq_test;
+
+std::string last_message;
+void keep(void *, mfq_log_level, const char *message) {
+  last_message = message;
+}
+
+/* A call on a context that tells which path it took. */
+class PathsOfCalls : public OnDevice {
+protected:
+  void SetUp() override {
+    OnDevice::SetUp();
+    if (device() == nullptr) return;
+    mfq_context_options options;
+    mfq_context_options_init(&options);
+    options.device = device_name();
+    options.log_level = MFQ_LOG_DEBUG;
+    options.log = keep;
+    mfq_context *context = nullptr;
+    ASSERT_EQ(mfq_context_create(&options, &context), MFQ_OK) << mfq_last_error();
+    telling_.reset(context);
+  }
+
+  std::string quantize(mfq_dtype dtype, const Shape &shape, const QuantizeCall &call, size_t front = 0) {
+    Operand x(dtype, shape);
+    const DeviceMemory there(telling_.get(), x.bytes.data(), x.bytes.size(), front);
+    const mfq_tensor src = x.at(there.data());
+    const Quantized row(parse(call.row), shape, &call.row_layout);
+    const DeviceQuantized row_there(telling_.get(), row);
+    if (call.col.empty()) {
+      EXPECT_EQ(mfq_quantize(telling_.get(), &src, &row_there.q, nullptr), MFQ_OK) << mfq_last_error();
+    } else {
+      const Quantized col(parse(call.col), shape, &call.col_layout);
+      const DeviceQuantized col_there(telling_.get(), col);
+      EXPECT_EQ(mfq_quantize(telling_.get(), &src, &row_there.q, &col_there.q), MFQ_OK) << mfq_last_error();
+    }
+    return last_message;
+  }
+  std::string dequantize(mfq_dtype dtype, const Shape &shape, const QuantizeCall &call) {
+    Operand y(dtype, shape);
+    const DeviceMemory there(telling_.get(), y.bytes.data(), y.bytes.size());
+    const mfq_tensor dst = y.at(there.data());
+    const Quantized q(parse(call.row), shape, &call.row_layout);
+    const DeviceQuantized q_there(telling_.get(), q);
+    EXPECT_EQ(mfq_dequantize(telling_.get(), &q_there.q, &dst), MFQ_OK) << mfq_last_error();
+    return last_message;
+  }
+
+  Context telling_;
+};
+
+constexpr mfq_layout kTurned = {MFQ_CODES_GROUP_LAST, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 0};
+constexpr mfq_layout kTiled = {MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_128X4, 0};
+
+QuantizeCall one(const std::string &scheme, mfq_layout layout = {}) {
+  QuantizeCall call(scheme);
+  call.row_layout = layout;
+  return call;
+}
+QuantizeCall two(const std::string &row, const std::string &col, mfq_layout col_layout) {
+  QuantizeCall call(row, col);
+  call.col_layout = col_layout;
+  return call;
+}
+
+TEST_F(PathsOfCalls, GroupsAlongRows) {
+  for (const mfq_dtype dtype : kDtypes) {
+    for (const char *scheme : {"mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp4_e2m1", "mxint8", "nvfp4",
+                               "e2m1/group:16/f32", "int4/group:64/f32", "e4m3fn/group:128/f32", "e4m3fnuz/group:32/ue8m0"})
+      EXPECT_EQ(quantize(dtype, {64, 256}, one(scheme)), "mfq_quantize: rows") << scheme;
+    EXPECT_EQ(quantize(dtype, {64, 256}, one("mxfp8_e4m3", kTiled)), "mfq_quantize: rows");
+    EXPECT_EQ(quantize(dtype, {7, 100}, one("mxfp8_e4m3")), "mfq_quantize: rows");
+    EXPECT_EQ(quantize(dtype, {3, 5, 64}, one("mxfp4_e2m1/group:16@2")), "mfq_quantize: rows");
+    EXPECT_EQ(quantize(dtype, {64, 256}, one("mxfp8_e4m3"), 4), "mfq_quantize: rows") << "misaligned";
+  }
+}
+
+TEST_F(PathsOfCalls, GroupsAlongColumns) {
+  for (const mfq_dtype dtype : kDtypes)
+    for (const mfq_layout &layout : {mfq_layout{}, kTurned})
+      for (const char *scheme :
+           {"mxfp8_e4m3/group:32@0", "mxfp6_e3m2/group:16@0", "mxfp4_e2m1/group:64@0", "mxint8/group:128@0", "nvfp4/group:16@0"})
+        EXPECT_EQ(quantize(dtype, {256, 128}, one(scheme, layout)), "mfq_quantize: tiles") << scheme;
+  EXPECT_EQ(quantize(MFQ_DTYPE_BF16, {3, 64, 4, 8}, one("mxfp8_e4m3/group:32@1")), "mfq_quantize: tiles");
+}
+
+TEST_F(PathsOfCalls, BothDirections) {
+  const std::string both = "mfq_quantize: both directions from one read";
+  for (const mfq_dtype dtype : kDtypes)
+    for (const char *scheme : {"mxfp8_e4m3", "mxfp6_e2m3", "mxfp4_e2m1", "mxint8"}) {
+      EXPECT_EQ(quantize(dtype, {128, 256}, two(scheme, scheme + std::string("/group:32@0"), kTurned)), both) << scheme;
+      EXPECT_EQ(quantize(dtype, {128, 256}, two(scheme, scheme + std::string("/group:32@0"), {})), both) << scheme;
+    }
+  EXPECT_EQ(quantize(MFQ_DTYPE_BF16, {2, 64, 64}, two("mxfp8_e4m3/group:64", "nvfp4/group:16@1", kTurned)), both);
+}
+
+TEST_F(PathsOfCalls, SharedScales) {
+  const std::string shared = "mfq_quantize: reduction and rows";
+  for (const mfq_dtype dtype : kDtypes) {
+    EXPECT_EQ(quantize(dtype, {64, 256}, one("e4m3fn/tensor/f32")), shared);
+    EXPECT_EQ(quantize(dtype, {64, 256}, one("int8/channel@0/f32")), shared);
+    EXPECT_EQ(quantize(dtype, {4, 8, 16, 32}, one("e4m3fn/channel@1/f32")), shared);
+    EXPECT_EQ(quantize(dtype, {64, 256}, one("uint8/tensor/f32/zp/stat:minmax")), shared);
+    EXPECT_EQ(quantize(dtype, {64, 256}, one("e4m3fn/tensor/f32:given")), "mfq_quantize: rows");
+  }
+}
+
+TEST_F(PathsOfCalls, TheGeneralPathTakesTheRest) {
+  const char *const schemes[] = {"mxfp8_e4m3/round:stochastic", "mxfp8_e4m3/round:away", "e4m3fn/group:24/f32",
+                                 "int4/group:32/f32/zp",        "e4m3fn/channel@1/f32",  "mxfp4_e2m1/group:32@0"};
+  for (const char *scheme : schemes)
+    EXPECT_EQ(quantize(MFQ_DTYPE_F32, {64, 65}, one(scheme)), "mfq_quantize: general") << scheme;
+}
+
+TEST_F(PathsOfCalls, Dequantize) {
+  for (const mfq_dtype dtype : kDtypes) {
+    for (const char *scheme : {"mxfp8_e4m3", "mxfp4_e2m1", "mxint8", "nvfp4", "e4m3fn/tensor/f32", "int8/channel@0/f32",
+                               "mxfp8_e4m3/group:32@0", "e4m3fn/block:8x8/f32", "int4/group:32/f32/zp"})
+      EXPECT_EQ(dequantize(dtype, {64, 256}, one(scheme)), "mfq_dequantize: rows") << scheme;
+    EXPECT_EQ(dequantize(dtype, {64, 256}, one("mxfp8_e4m3/group:32@0", kTurned)), "mfq_dequantize: general");
+  }
+}
+
+} // namespace
