@@ -1,6 +1,8 @@
-/* bench_cast: how fast casts run, as shares of the copy bandwidth of the same minutes. Checks first, then times. */
+/* bench_cast: how fast casts run, on the CPU or a device, as shares of the copy bandwidth of the same minutes. Checks
+ * first, then times. */
 #include <popt.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "support/cast_run.h"
 
@@ -16,9 +18,10 @@ static int parse(int argc, const char **argv, cast_options *o) {
   const struct poptOption table[] = {
       {"threads", 'j', POPT_ARG_INT | POPT_ARGFLAG_SHOW_DEFAULT, &s->threads, 0, "threads of casts and copies", "N"},
       {"isa", 0, POPT_ARG_STRING, &s->isa, 0, "instruction set (default: the best; see mfq caps)", "NAME"},
+      {"device", 'd', POPT_ARG_STRING, &s->device, 0, "measure cuda:0, ... in place of the CPU; see mfq caps", "NAME"},
       {"filter", 'f', POPT_ARG_STRING, &s->filter, 0, "only rows 'OPERATION TYPE SCHEME' that match", "REGEX"},
-      {"rows", 0, POPT_ARG_LONGLONG | POPT_ARGFLAG_SHOW_DEFAULT, &rows, 0, "of the matrix", "N"},
-      {"cols", 0, POPT_ARG_LONGLONG | POPT_ARGFLAG_SHOW_DEFAULT, &cols, 0, "of the matrix", "N"},
+      {"rows", 0, POPT_ARG_LONGLONG, &rows, 0, "of the matrix (default: 4096; 8192 on a device)", "N"},
+      {"cols", 0, POPT_ARG_LONGLONG, &cols, 0, "of the matrix (default: 4096; 8192 on a device)", "N"},
       {"repetitions", 'r', POPT_ARG_INT | POPT_ARGFLAG_SHOW_DEFAULT, &s->repetitions, 0, "timed runs a row", "N"},
       {"seed", 0, POPT_ARG_LONGLONG | POPT_ARGFLAG_SHOW_DEFAULT, &seed, 0, "of the random input", "N"},
       {"json", 0, POPT_ARG_STRING, &o->json, 0, "write everything", "FILE"},
@@ -35,6 +38,9 @@ static int parse(int argc, const char **argv, cast_options *o) {
     return bench_error(BENCH_USAGE, "%s: %s; see --help", poptBadOption(popt, POPT_BADOPTION_NOALIAS),
                        poptStrerror(found));
   if (poptPeekArg(popt) != NULL) return bench_error(BENCH_USAGE, "'%s': no arguments but options", poptPeekArg(popt));
+  if (s->device != NULL && strcmp(s->device, "cpu") == 0) s->device = NULL;
+  if (rows == 0) rows = s->device != NULL ? 8192 : 4096;
+  if (cols == 0) cols = s->device != NULL ? 8192 : 4096;
   if (rows < 1 || cols < 1 || rows > (1 << 20) || cols > (1 << 20))
     return bench_error(BENCH_USAGE, "--rows and --cols are %lld and %lld; allowed is 1 ... 1048576", rows, cols);
   if (s->threads < 1 || s->repetitions < 1)
@@ -57,7 +63,8 @@ static int write_files(const cast_options *o, const mfq_context *context, const 
 }
 
 static int measure(const cast_options *o, mfq_context *context, cast_rows *rows) {
-  int code = cast_time(&o->settings, context, rows);
+  int code = o->settings.device != NULL ? cast_time_device(&o->settings, context, rows)
+                                        : cast_time(&o->settings, context, rows);
   if (code != BENCH_OK) return code;
   cast_print(&o->settings, context, rows);
   code = write_files(o, context, rows);
@@ -67,7 +74,7 @@ static int measure(const cast_options *o, mfq_context *context, cast_rows *rows)
 }
 
 int main(int argc, char **argv) {
-  cast_options o = {.settings = {.threads = bench_threads(), .repetitions = 15, .rows = 4096, .cols = 4096, .seed = 1}};
+  cast_options o = {.settings = {.threads = bench_threads(), .repetitions = 15, .seed = 1}};
   mfq_context *context = NULL;
   mfq_context_options options;
   cast_rows rows = {0};
@@ -75,8 +82,9 @@ int main(int argc, char **argv) {
   int code = parse(argc, (const char **)argv, &o);
   options.threads = o.settings.threads;
   options.cpu_isa = o.settings.isa;
-  if (code == BENCH_OK) code = bench_status(mfq_context_create(&options, &context), "--isa, --threads");
-  const cast_choice choice = {context, o.settings.filter, o.settings.rows, o.settings.cols};
+  if (o.settings.device != NULL) options.device = o.settings.device;
+  if (code == BENCH_OK) code = bench_status(mfq_context_create(&options, &context), "--device, --isa, --threads");
+  const cast_choice choice = {context, o.settings.device != NULL, o.settings.filter, o.settings.rows, o.settings.cols};
   if (code == BENCH_OK) code = cast_rows_create(&choice, &rows);
   if (code == BENCH_OK) code = cast_verify(&o.settings, context, &rows);
   if (code == BENCH_OK && o.only_verify)

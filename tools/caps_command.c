@@ -2,13 +2,15 @@
 #include "cli.h"
 
 static const cli_help help = {"[--device NAME] [--json]",
-                              "mfq caps: say for every operation and named scheme whether and how this machine runs it",
+                              "mfq caps: list the devices of this machine, and for every operation and named scheme "
+                              "whether and how one runs it",
                               "fast: a path written for speed; general: correct for every shape, slower; no: with the "
                               "reason. The exit code is 4 when the\n"
                               "device itself is not there.\n"
                               "\n"
-                              "Example:\n"
-                              "  mfq caps --json\n",
+                              "Examples:\n"
+                              "  mfq caps --json\n"
+                              "  mfq caps --device cuda:0\n",
                               0, 0};
 
 static const char *const op_words[] = {"quantize", "dequantize", "repack", "fake-quantize"};
@@ -54,6 +56,22 @@ static int list(const mfq_context *context, json_t *rows) {
   }
 }
 
+static json_t *devices_json(void) {
+  json_t *rows = json_array();
+  const char *name, *about;
+  for (int32_t i = 0; (name = mfq_device_name(i, &about)) != NULL; i++)
+    (void)json_array_append_new(rows, json_pack("{s:s, s:s}", "name", name, "about", about));
+  return rows;
+}
+
+static void print_devices(void) {
+  const char *name, *about, *reason = mfq_device_missing("cuda");
+  printf("%-50s  %s\n", "device", "about");
+  for (int32_t i = 0; (name = mfq_device_name(i, &about)) != NULL; i++) printf("%-50s  %s\n", name, about);
+  if (reason != NULL) printf("%-50s  not here: %s\n", "cuda", reason);
+  printf("\n");
+}
+
 static int caps(const char *device, int json) {
   mfq_context *context = NULL;
   int code = cli_context_create(device, 0, &context);
@@ -61,12 +79,14 @@ static int caps(const char *device, int json) {
   json_t *rows = json ? json_array() : NULL;
   if (!json) {
     printf("mfq %s: %s\n\n", mfq_version(), mfq_context_describe(context));
+    print_devices();
     printf("%-50s  %-13s  %-7s  %s\n", "scheme", "operation", "support", "reason");
   }
   code = list(context, rows);
   if (code == CLI_OK && json) {
-    code = cli_print_json(json_pack("{s:i, s:s, s:s, s:O}", "version", CLI_JSON_VERSION, "library", mfq_version(),
-                                    "context", mfq_context_describe(context), "schemes", rows));
+    code = cli_print_json(json_pack("{s:i, s:s, s:s, s:o, s:s?, s:O}", "version", CLI_JSON_VERSION, "library",
+                                    mfq_version(), "context", mfq_context_describe(context), "devices", devices_json(),
+                                    "cuda_missing", mfq_device_missing("cuda"), "schemes", rows));
   }
   json_decref(rows);
   mfq_context_destroy(context);
@@ -76,10 +96,7 @@ static int caps(const char *device, int json) {
 int caps_command(int argc, const char **argv) {
   static const char *device; /* popt's string lives as long as the process */
   int json = 0;
-  const struct poptOption table[] = {CLI_HELP_ROW,
-                                     {"device", 0, POPT_ARG_STRING, &device, 0, "which device (default: cpu)", "NAME"},
-                                     CLI_JSON_ROW(&json),
-                                     POPT_TABLEEND};
+  const struct poptOption table[] = {CLI_HELP_ROW, CLI_DEVICE_ROW(&device), CLI_JSON_ROW(&json), POPT_TABLEEND};
   cli_arguments arguments;
   int code = cli_parse(&help, table, argc, argv, &arguments);
   if (code == CLI_PROCEED) code = caps(device, json);

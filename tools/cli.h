@@ -61,11 +61,13 @@ typedef struct cli_arguments {
 
 enum { CLI_OPTION_HELP = 1000, CLI_PROCEED = -1 };
 
-/* The first rows of every command's options. */
+/* Rows that the options of several commands share. */
 #define CLI_HELP_ROW                                                                                                   \
   { "help", 'h', POPT_ARG_NONE, NULL, CLI_OPTION_HELP, "print this help", NULL }
 #define CLI_JSON_ROW(target)                                                                                           \
   { "json", 0, POPT_ARG_NONE, (target), 0, "print one JSON object instead of a table", NULL }
+#define CLI_DEVICE_ROW(target)                                                                                         \
+  { "device", 0, POPT_ARG_STRING, (target), 0, "where to compute: cpu (default), cuda:0, ...; see mfq caps", "NAME" }
 
 /* Parses the command line into the targets of `options`. Returns CLI_PROCEED, or the exit code after help or a usage
  * error. */

@@ -172,25 +172,33 @@ static int passes(const comparison *c, double min_sqnr) {
   return 1;
 }
 
-static int compare(comparison *c, const char *const *paths, double min_sqnr, int json) {
+typedef struct compare_options {
+  const char *device;
+  double min_sqnr; /* NaN: no gate */
+  int json;
+} compare_options;
+
+static int report(const comparison *c, const char *const *paths, const compare_options *o) {
+  const int passed = isnan(o->min_sqnr) || passes(c, o->min_sqnr);
+  int code = CLI_OK;
+  if (o->json)
+    code = print_json(c, passed);
+  else
+    print_table(c);
+  if (code != CLI_OK || passed) return code;
+  return cli_error(CLI_GATE, "%s: a tensor is below %g dB against %s, or differs otherwise", paths[1], o->min_sqnr,
+                   paths[0]);
+}
+
+static int compare(comparison *c, const char *const *paths, const compare_options *o) {
   mfq_context *context = NULL;
   int code = side_open(paths[0], &c->a);
   if (code == CLI_OK) code = side_open(paths[1], &c->b);
-  if (code == CLI_OK) code = cli_context_create(NULL, 0, &context);
+  if (code == CLI_OK) code = cli_context_create(o->device, 0, &context);
   if (code == CLI_OK) code = stream_init(&c->stream, context);
   if (code == CLI_OK && (c->chunk_b = malloc(STREAM_CHUNK_BYTES)) == NULL) code = cli_error(CLI_FAILED, "no memory");
   if (code == CLI_OK) code = compare_all(c);
-  if (code == CLI_OK) {
-    int passed = isnan(min_sqnr) || passes(c, min_sqnr);
-    if (json)
-      code = print_json(c, passed);
-    else
-      print_table(c);
-    if (code == CLI_OK && !passed) {
-      code = cli_error(CLI_GATE, "%s: a tensor is below %g dB against %s, or differs otherwise", paths[1], min_sqnr,
-                       paths[0]);
-    }
-  }
+  if (code == CLI_OK) code = report(c, paths, o);
   stream_free(&c->stream);
   stream_parts_free(&c->parts);
   free(c->chunk_b);
@@ -202,18 +210,19 @@ static int compare(comparison *c, const char *const *paths, double min_sqnr, int
 }
 
 int compare_command(int argc, const char **argv) {
-  double min_sqnr = (double)NAN;
-  int json = 0;
+  static compare_options o; /* popt's strings live as long as the process */
+  o.min_sqnr = (double)NAN;
   const struct poptOption table[] = {
       CLI_HELP_ROW,
-      {"min-sqnr", 0, POPT_ARG_DOUBLE, &min_sqnr, 0, "exit with 3 when a tensor is below this", "dB"},
-      CLI_JSON_ROW(&json),
+      {"min-sqnr", 0, POPT_ARG_DOUBLE, &o.min_sqnr, 0, "exit with 3 when a tensor is below this", "dB"},
+      CLI_DEVICE_ROW(&o.device),
+      CLI_JSON_ROW(&o.json),
       POPT_TABLEEND};
   cli_arguments arguments;
   int code = cli_parse(&help, table, argc, argv, &arguments);
   if (code == CLI_PROCEED) {
     comparison c = {.count = 0};
-    code = compare(&c, arguments.items, min_sqnr, json);
+    code = compare(&c, arguments.items, &o);
   }
   cli_arguments_free(&arguments);
   return code;

@@ -45,5 +45,7 @@ void bench_copy(void *dst, const void *src, size_t bytes, int threads);
 /* CPU, threads, instruction set, compiler, versions; `commit` may be NULL. */
 json_t *bench_machine_json(const mfq_context *context, int threads, const char *commit);
 void bench_cpu_model(char *text, size_t capacity);
+/* Whether the context's device is emulated: its times say nothing. */
+int bench_is_emulated(const mfq_context *context);
 
 #endif

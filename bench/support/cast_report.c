@@ -6,34 +6,51 @@
 
 #include "cast_run.h"
 
+static const char *copy_name(const cast_settings *s) { return s->device != NULL ? "mfq_buffer_copy" : "memcpy"; }
+
 static double elements(const cast_row *row) { return (double)row->rows * (double)row->cols; }
 
 /* No character of a row's name means anything else in a regular expression. */
 static void reproduce(const cast_settings *s, const cast_row *row, char *text, size_t capacity) {
   (void)snprintf(text, capacity,
                  "bench_cast --filter '^%s$' --rows %" PRId64 " --cols %" PRId64 " --threads %d --repetitions %d"
-                 " --seed %" PRId64 "%s%s",
+                 " --seed %" PRId64 "%s%s%s%s",
                  row->name, s->rows, s->cols, s->threads, s->repetitions, s->seed, s->isa != NULL ? " --isa " : "",
-                 s->isa != NULL ? s->isa : "");
+                 s->isa != NULL ? s->isa : "", s->device != NULL ? " --device " : "",
+                 s->device != NULL ? s->device : "");
+}
+
+static void print_conditions(const cast_settings *s, const mfq_context *context) {
+  char model[256];
+  bench_cpu_model(model, sizeof model);
+  if (s->device != NULL)
+    printf("%s\n%" PRId64 " x %" PRId64 ", normal random input, seed %" PRId64
+           ", median of %d samples; a sample is many "
+           "launches in a row, divided by their number\n",
+           mfq_context_describe(context), s->rows, s->cols, s->seed, s->repetitions);
+  else
+    printf("%s; %s\n%" PRId64 " x %" PRId64 ", normal random input, seed %" PRId64 ", median of %d runs, %d thread%s\n",
+           model, mfq_context_describe(context), s->rows, s->cols, s->seed, s->repetitions, s->threads,
+           s->threads == 1 ? "" : "s");
 }
 
 static void print_heading(const cast_settings *s, const mfq_context *context) {
-  char model[256];
-  bench_cpu_model(model, sizeof model);
-  printf("%s; %s\n%" PRId64 " x %" PRId64 ", normal random input, seed %" PRId64 ", median of %d runs, %d thread%s\n",
-         model, mfq_context_describe(context), s->rows, s->cols, s->seed, s->repetitions, s->threads,
-         s->threads == 1 ? "" : "s");
+  print_conditions(s, context);
+  if (bench_is_emulated(context)) printf("THE DEVICE IS EMULATED: THESE TIMES SAY NOTHING ABOUT ANY GPU\n");
   printf(
       "GB/s: bytes that must be read and written at least (scales of the whole tensor or of channels need two reads).\n"
-      "copy: share of the bandwidth of memcpy, measured between the rows. One row again:\n"
-      "  bench_cast --filter '^OPERATION TYPE SCHEME$'\n");
+      "copy: share of the bandwidth of %s, measured between the rows. One row again:\n"
+      "  bench_cast %s%s%s--filter '^OPERATION TYPE SCHEME$'\n",
+      copy_name(s), s->device != NULL ? "--device " : "", s->device != NULL ? s->device : "",
+      s->device != NULL ? " " : "");
 }
 
-static void print_row(const cast_row *row) {
+static void print_row(const cast_settings *s, const cast_row *row) {
+  const char *note = s->device != NULL ? "  general path" : "  general path, fewer rows";
   printf("  %-40.40s  %6.2f  %5.1f%%  %3d%s  %6.3f  %8.3f  %8.3f  %8.3f%s\n", row->text, 1e-9 * cast_row_bandwidth(row),
          cast_row_share(row), row->target, cast_row_misses(row) ? "<" : " ", 1e-9 * elements(row) / row->seconds.median,
          1e3 * row->seconds.median, 1e3 * row->seconds.p10, 1e3 * row->seconds.p90,
-         row->support == MFQ_SUPPORT_FAST ? "" : "  general path, fewer rows");
+         row->support == MFQ_SUPPORT_FAST ? "" : note);
 }
 
 void cast_print(const cast_settings *s, const mfq_context *context, const cast_rows *rows) {
@@ -48,13 +65,13 @@ void cast_print(const cast_settings *s, const mfq_context *context, const cast_r
       printf("\n%-42s  %6s  %6s  %4s  %6s  %8s  %8s  %8s\n", title, "GB/s", "copy", "goal", "Gel/s", "ms", "p10",
              "p90");
     }
-    print_row(row);
+    print_row(s, row);
     misses += cast_row_misses(row);
     if (i == 0 || cast_row_copy(row) < slowest) slowest = cast_row_copy(row);
     if (i == 0 || cast_row_copy(row) > fastest) fastest = cast_row_copy(row);
   }
-  printf("\n%d rows, %d below their goal (<). memcpy: %.1f ... %.1f GB/s (read + written)\n", rows->count, misses,
-         1e-9 * slowest, 1e-9 * fastest);
+  printf("\n%d rows, %d below their goal (<). %s: %.1f ... %.1f GB/s (read + written)\n", rows->count, misses,
+         copy_name(s), 1e-9 * slowest, 1e-9 * fastest);
 }
 
 /* ---- Files ------------------------------------------------------------------------------------------------------ */
@@ -90,12 +107,13 @@ static json_t *row_json(const cast_settings *s, const cast_row *r) {
                           r->support == MFQ_SUPPORT_FAST ? "fast" : "general", "bytes_read", r->read, "bytes_written",
                           r->written);
   json_t *times = json_pack(
-      "{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:b, s:s}", "median_seconds", r->seconds.median,
-      "p10_seconds", r->seconds.p10, "p90_seconds", r->seconds.p90, "gb_per_second", 1e-9 * cast_row_bandwidth(r),
-      "copy_median_seconds", r->copy_seconds.median, "copy_p10_seconds", r->copy_seconds.p10, "copy_p90_seconds",
-      r->copy_seconds.p90, "copied_bytes", r->copied, "copy_gb_per_second", 1e-9 * cast_row_copy(r), "share_percent",
-      cast_row_share(r), "gelements_per_second", 1e-9 * elements(r) / r->seconds.median, "goal_percent", r->target,
-      "is_below_goal", cast_row_misses(r), "reproduce", line);
+      "{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:i, s:b, s:s}", "median_seconds",
+      r->seconds.median, "p10_seconds", r->seconds.p10, "p90_seconds", r->seconds.p90, "gb_per_second",
+      1e-9 * cast_row_bandwidth(r), "copy_median_seconds", r->copy_seconds.median, "copy_p10_seconds",
+      r->copy_seconds.p10, "copy_p90_seconds", r->copy_seconds.p90, "copied_bytes", r->copied, "copy_gb_per_second",
+      1e-9 * cast_row_copy(r), "share_percent", cast_row_share(r), "gelements_per_second",
+      1e-9 * elements(r) / r->seconds.median, "rotated_bytes", r->rotated, "launches_a_sample", r->launches,
+      "goal_percent", r->target, "is_below_goal", cast_row_misses(r), "reproduce", line);
   if (row == NULL || times == NULL || json_object_update(row, times) != 0) {
     json_decref(row);
     row = NULL;
@@ -107,10 +125,12 @@ static json_t *row_json(const cast_settings *s, const cast_row *r) {
 int cast_write_json(const cast_settings *s, json_t *machine, const cast_rows *rows, const char *path) {
   json_t *list = json_array();
   for (int i = 0; i < rows->count; i++) (void)json_array_append_new(list, row_json(s, &rows->items[i]));
-  json_t *root = json_pack("{s:i, s:s, s:O, s:{s:I, s:I, s:i, s:i, s:I, s:s?, s:s?, s:s}, s:o}", "version", 1,
-                           "benchmark", "cast", "machine", machine, "parameters", "rows", (json_int_t)s->rows, "cols",
-                           (json_int_t)s->cols, "threads", s->threads, "repetitions", s->repetitions, "seed",
-                           (json_int_t)s->seed, "isa", s->isa, "filter", s->filter, "input", "normal", "rows", list);
+  json_t *parameters = json_pack(
+      "{s:s, s:I, s:I, s:i, s:i, s:I, s:s?, s:s?, s:s, s:s}", "device", s->device != NULL ? s->device : "cpu", "rows",
+      (json_int_t)s->rows, "cols", (json_int_t)s->cols, "threads", s->threads, "repetitions", s->repetitions, "seed",
+      (json_int_t)s->seed, "isa", s->isa, "filter", s->filter, "input", "normal", "copy", copy_name(s));
+  json_t *root = json_pack("{s:i, s:s, s:O, s:o, s:o}", "version", 1, "benchmark", "cast", "machine", machine,
+                           "parameters", parameters, "rows", list);
   FILE *file = root != NULL ? fopen(path, "w") : NULL;
   if (file == NULL) {
     json_decref(root);

@@ -78,14 +78,6 @@ static mfq_scheme as_stored(mfq_scheme scheme) {
 
 /* ---- Parts ------------------------------------------------------------------------------------------------------ */
 
-/* Scales of 1/16, zero points of 1, for rule given. */
-static void fill_given(mfq_qtensor *q, const mfq_qtensor_sizes *sizes) {
-  static const float scale = 0.0625f;
-  for (int64_t i = 0; q->scheme.scale == MFQ_SCALE_F32 && i < sizes->scale_count; i++)
-    memcpy((uint8_t *)q->scales + 4 * i, &scale, sizeof scale);
-  if (q->zero_points != NULL) memset(q->zero_points, 1, sizes->zero_points_bytes);
-}
-
 static uint8_t *take(uint8_t *memory, size_t *used, size_t bytes) {
   uint8_t *at = memory != NULL && bytes > 0 ? memory + *used : NULL;
   *used += (bytes + 63) / 64 * 64;
@@ -109,9 +101,21 @@ mfq_status cast_parts_place(const cast_row *row, int64_t rows, int64_t cols, uin
     q->scales = take(memory, &parts->used, sizes.scales_bytes);
     q->zero_points = take(memory, &parts->used, sizes.zero_points_bytes);
     q->tensor_scale = (float *)(void *)take(memory, &parts->used, sizes.tensor_scale_bytes);
-    if (memory != NULL && q->scheme.scale != MFQ_SCALE_NONE && q->scheme.rule == MFQ_RULE_GIVEN) fill_given(q, &sizes);
+    parts->scale_count[i] = sizes.scale_count;
+    parts->zero_points_bytes[i] = sizes.zero_points_bytes;
   }
   return MFQ_OK;
+}
+
+void cast_parts_give(const cast_parts *parts) {
+  static const float scale = 0.0625f;
+  for (int i = 0; i < parts->count; i++) {
+    const mfq_qtensor *q = &parts->q[i];
+    if (q->scheme.scale == MFQ_SCALE_NONE || q->scheme.rule != MFQ_RULE_GIVEN) continue;
+    for (int64_t k = 0; q->scheme.scale == MFQ_SCALE_F32 && k < parts->scale_count[i]; k++)
+      memcpy((uint8_t *)q->scales + 4 * k, &scale, sizeof scale);
+    if (q->zero_points != NULL) memset(q->zero_points, 1, parts->zero_points_bytes[i]);
+  }
 }
 
 /* ---- Rows ------------------------------------------------------------------------------------------------------- */
@@ -123,7 +127,8 @@ static int reads_twice(const mfq_scheme *s) {
          s->scale == MFQ_SCALE_UE4M3;
 }
 
-static int32_t target_of(const cast_row *row) {
+static int32_t target_of(const cast_choice *choice, const cast_row *row) {
+  if (choice->is_device) return row->support == MFQ_SUPPORT_FAST && !bench_is_emulated(choice->context) ? 85 : 0;
   if (row->operation == CAST_DEQUANTIZE) return 50;
   if (row->operation == CAST_STRIDED || row->operation == CAST_STRIDED_TURNED) return 35;
   if (row->operation == CAST_QUANTIZE && is_mx(&row->scheme) && row->dtype == MFQ_DTYPE_F32) return 50;
@@ -131,7 +136,7 @@ static int32_t target_of(const cast_row *row) {
   return 30;
 }
 
-/* Completes a row whose operation, dtype and scheme are set. The general path is measured on fewer rows. */
+/* Completes a row whose operation, dtype and scheme are set. The CPU's general path is measured on fewer rows. */
 static int complete(const cast_choice *choice, cast_row *row) {
   cast_parts parts;
   const mfq_op op = row->operation == CAST_DEQUANTIZE ? MFQ_OP_DEQUANTIZE : MFQ_OP_QUANTIZE;
@@ -139,7 +144,8 @@ static int complete(const cast_choice *choice, cast_row *row) {
   if (status == MFQ_OK && row->support == MFQ_SUPPORT_NO) return BENCH_UNSUPPORTED;
   row->cols = choice->cols;
   row->rows = choice->rows;
-  if (row->support == MFQ_SUPPORT_GENERAL && row->rows > GENERAL_SHRINK) row->rows /= GENERAL_SHRINK;
+  if (!choice->is_device && row->support == MFQ_SUPPORT_GENERAL && row->rows > GENERAL_SHRINK)
+    row->rows /= GENERAL_SHRINK;
   if (status == MFQ_OK) status = cast_parts_place(row, row->rows, row->cols, NULL, &parts);
   if (status != MFQ_OK) return bench_status(status, row->name);
   const double plain = (double)mfq_dtype_bytes(row->dtype) * (double)row->rows * (double)row->cols;
@@ -147,7 +153,7 @@ static int complete(const cast_choice *choice, cast_row *row) {
   row->slot_bytes = parts.used;
   row->read = op == MFQ_OP_DEQUANTIZE ? coded : reads_twice(&row->scheme) ? 2.0 * plain : plain;
   row->written = op == MFQ_OP_DEQUANTIZE ? plain : coded;
-  row->target = target_of(row);
+  row->target = target_of(choice, row);
   return BENCH_OK;
 }
 

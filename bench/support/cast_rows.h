@@ -31,6 +31,8 @@ typedef struct cast_row {
   bench_quantiles seconds;
   bench_quantiles copy_seconds; /* of the copies in between */
   double copied;                /* bytes of one, read + written */
+  double rotated;               /* bytes of the slots that runs go through in turn */
+  int launches;                 /* that a time is the mean of; 0: timed alone */
 } cast_row;
 
 typedef struct cast_rows {
@@ -41,6 +43,7 @@ typedef struct cast_rows {
 /* What rows are chosen by. */
 typedef struct cast_choice {
   const mfq_context *context;
+  int is_device;      /* goals of a GPU, and the general path on all rows */
   const char *filter; /* POSIX extended regular expression, or NULL */
   int64_t rows, cols;
 } cast_choice;
@@ -59,9 +62,13 @@ typedef struct cast_parts {
   mfq_qtensor q[2];
   int count;
   size_t bytes[2]; /* of all parts together */
-  size_t used;     /* of `memory` */
+  int64_t scale_count[2];
+  size_t zero_points_bytes[2];
+  size_t used; /* of `memory` */
 } cast_parts;
-/* `memory` may be NULL: only sizes then. Scales and zero points that the caller must give are filled in. */
+/* `memory`, on any device, may be NULL: only sizes then. */
 mfq_status cast_parts_place(const cast_row *row, int64_t rows, int64_t cols, uint8_t *memory, cast_parts *parts);
+/* Fills in the scales and zero points that the caller must give; the parts are in host memory. */
+void cast_parts_give(const cast_parts *parts);
 
 #endif

@@ -67,6 +67,7 @@ static mfq_status run(timing *t, const cast_row *row, int b, int rotation, int i
   mfq_status status = cast_parts_place(row, row->rows, row->cols, parts_slot(t, b, rotation), &parts);
   if (status == MFQ_OK) status = mfq_tensor_init(plain, row->dtype, 2, shape, &tensor);
   if (status != MFQ_OK) return status;
+  cast_parts_give(&parts);
   const double start = bench_seconds();
   if (is_dequantize)
     status = mfq_dequantize(t->context, &parts.q[0], &tensor);
@@ -104,6 +105,7 @@ static int time_batch(timing *t, cast_row *rows, int count) {
   for (int b = 0; b < count; b++) {
     rows[b].copy_seconds = copy;
     rows[b].copied = 2.0 * COPY_BYTES;
+    rows[b].rotated = (double)SLOTS * (double)(t->parts.slot_bytes + t->source[rows[b].dtype].slot_bytes);
     rows[b].seconds = bench_quantiles_of(t->times[b], s->repetitions);
   }
   return BENCH_OK;

@@ -20,6 +20,8 @@ void bench_cpu_model(char *text, size_t capacity) {
   if (file != NULL) fclose(file);
 }
 
+int bench_is_emulated(const mfq_context *context) { return strstr(mfq_context_describe(context), "emulator") != NULL; }
+
 static const char *compiler(void) {
 #if defined(__clang__)
   return __VERSION__;
@@ -35,7 +37,7 @@ json_t *bench_machine_json(const mfq_context *context, int threads, const char *
   struct utsname system;
   bench_cpu_model(model, sizeof model);
   if (uname(&system) != 0) memset(&system, 0, sizeof system);
-  return json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:s?}", "cpu", model, "architecture", system.machine, "kernel",
-                   system.release, "threads", threads, "context", mfq_context_describe(context), "compiler", compiler(),
-                   "mfq", mfq_version(), "commit", commit);
+  return json_pack("{s:s, s:s, s:s, s:i, s:s, s:b, s:s, s:s, s:s?}", "cpu", model, "architecture", system.machine,
+                   "kernel", system.release, "threads", threads, "context", mfq_context_describe(context), "emulated",
+                   bench_is_emulated(context), "compiler", compiler(), "mfq", mfq_version(), "commit", commit);
 }

@@ -1,0 +1,18 @@
+#!/bin/sh
+# bench_device.sh BENCH_CAST: the benchmark of a device, emulated and tiny: it verifies, runs, writes JSON and says that
+# its times mean nothing.
+set -eu
+bench=$1
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+"$bench" --device cuda:0 --verify --filter '(bf16|f32) (mx|nvfp4|fp8_e4m3_|int8_|int4_group32|brevitas:(MX|Int8Act))' \
+  >"$folder/verify"
+grep -q '^[0-9]* rows: equal to the reference path, byte for byte$' "$folder/verify"
+"$bench" --device cuda:0 --rows 64 --cols 96 --repetitions 2 --json "$folder/json" --csv "$folder/csv" \
+  --filter '(bf16|f16) (mxfp8_e4m3|nvfp4|int8_tensor|brevitas:Int8ActPerTensorFloat)$' >"$folder/out"
+grep -q '^THE DEVICE IS EMULATED' "$folder/out"
+grep -q '"emulated": true' "$folder/json"
+grep -q '"device": "cuda:0"' "$folder/json"
+[ "$(grep -c '"share_percent"' "$folder/json")" -eq "$(($(wc -l <"$folder/csv") - 1))" ]
+if "$bench" --device cuda:9 --verify 2>"$folder/err"; then exit 1; fi
+grep -q 'cuda:9' "$folder/err"
