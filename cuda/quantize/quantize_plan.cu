@@ -30,10 +30,13 @@ int mfq_cuda_direction(const quantize_call *call, const mfq_qview *view, int64_t
   d.is_known = call->scales_known || !mfqn_is_measured(&d.how.scheme);
   if (d.how.steps == STEPS_NONE || (layout->scales == MFQ_SCALES_128X4 && view->q.scheme.zero_point)) return 0;
   if (!d.is_known && (d.how.scheme.minmax || d.how.scheme.has_zero_point)) return 0;
+  d.is_exponent = !d.is_known && d.how.scheme.scale == MFQN_SCALE_UE8M0 && mfqn_by_exponent(&d.how.scheme) &&
+                  d.how.scheme.rule != MFQN_RULE_ABSMAX;
   d.bits = mfq_code_bits(&view->q);
   const int64_t row_bits = layout->row_align > 0 ? (int64_t)view->sizes.row_bits : cols * d.bits;
   if (rows > 1 && row_bits % 8 != 0) return 0;
   d.row_bytes = (row_bits + 7) / 8;
+  d.pad_bytes = d.row_bytes - (cols * d.bits + 7) / 8;
   d.codes = (uint8_t *)view->q.codes;
   d.slots = mfq_cuda_scale_slots(view);
   const int64_t step = store_alignment(d.bits), place = (int64_t)(uintptr_t)d.codes | (rows > 1 ? d.row_bytes : 0);

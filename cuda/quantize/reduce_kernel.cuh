@@ -40,7 +40,7 @@ __global__ void __launch_bounds__(REDUCE_THREADS) reduce_rows_kernel(const __gri
 #pragma unroll 4
   for (int k = 0; k < REDUCE_CHUNKS; ++k) {
     const int64_t col = ((segment * REDUCE_CHUNKS + k) * REDUCE_THREADS + threadIdx.x) * CHUNK;
-    const int count = thread_count(col, p.cols);
+    const int count = mfqn_min(thread_left(col, p.cols), CHUNK);
     thread_reduce_chunk(p, thread_load_chunk<DTYPE>(from + col * ELEMENT_BYTES<DTYPE>, count, p.vector_load), count,
                         &s);
   }

@@ -28,7 +28,7 @@ typedef struct rows_params {
 /* A thread's chunk: its row, its place in the row, and whether it exists. */
 typedef struct rows_place {
   int64_t outer, middle, row, step;
-  int is_there;
+  int is_there, left;
 } rows_place;
 
 __device__ __forceinline__ rows_place thread_rows_place(const rows_params &p, int64_t chunk_index) {
@@ -38,6 +38,7 @@ __device__ __forceinline__ rows_place thread_rows_place(const rows_params &p, in
   at.step = chunk_index - at.row * (int64_t)p.row_chunks.value;
   at.outer = p.is_single_row ? 0 : thread_divide(at.row, p.middle);
   at.middle = at.row - at.outer * (int64_t)p.middle.value;
+  at.left = at.is_there ? thread_left(at.step * CHUNK, p.cols) : 0;
   return at;
 }
 
@@ -45,7 +46,7 @@ template <int DTYPE>
 __device__ __forceinline__ chunk<DTYPE> thread_rows_load(const rows_params &p, const rows_place &at) {
   const int64_t col = at.step * CHUNK;
   const uint8_t *from = p.src + at.outer * p.outer_bytes + at.middle * p.middle_bytes + col * ELEMENT_BYTES<DTYPE>;
-  return thread_load_chunk<DTYPE>(from, at.is_there ? thread_count(col, p.cols) : 0, p.vector_load);
+  return thread_load_chunk<DTYPE>(from, mfqn_min(at.left, CHUNK), p.vector_load);
 }
 
 template <int DTYPE>
@@ -65,7 +66,8 @@ __global__ void __launch_bounds__(ROWS_THREADS) quantize_rows_kernel(const __gri
   const int64_t index = thread_slot_place(p.to.slots, line + group);
   const mfqn_group g = thread_group(p.to, index, absmax);
   if (is_first && !p.to.is_known) thread_slot_store(p.to.slots, index, g.stored);
-  thread_store_chunk(p.to, thread_encode(p.to.how, x, g, absmax), chunk_place{at.row, at.step * CHUNK, p.cols});
+  uint8_t *to = p.to.codes + at.row * p.to.row_bytes + at.step * (CHUNK / 8) * p.to.bits;
+  thread_store_chunk(p.to, to, thread_encode(p.to.how, x, g, absmax), at.left);
 }
 
 #endif

@@ -37,12 +37,16 @@ enum {
 };
 static_assert(TILE_THREADS == (int)STRIPS * (int)TILE_ROW_WORDS, "a thread for each word of each strip");
 
+/* At once on a multiprocessor: 64 registers a thread, or 80. */
+template <int DTYPE> inline constexpr int TILE_BLOCKS = DTYPE == ELEMENT_F32 ? TILE_BLOCKS_F32 : TILE_BLOCKS_HALF;
+
 typedef block_array<uint32_t, TILE_WORDS> tile_memory;
 typedef block_array<uint32_t, STRIPS * TILE_ROW_WORDS> tile_maxima;
 
 /* The tile of a block. */
 typedef struct tile_place {
   int64_t outer, row0, col0;
+  int rows; /* from row0 on, up to one more than a tile's */
 } tile_place;
 
 template <int DTYPE> inline constexpr int TILE_COLS = TILE_ROW_WORDS * 4 / ELEMENT_BYTES<DTYPE>;
@@ -50,8 +54,12 @@ template <int DTYPE> inline constexpr int TILE_COLS = TILE_ROW_WORDS * 4 / ELEME
 template <int DTYPE> __device__ __forceinline__ tile_place block_tile_place(const tile_params &p) {
   const int64_t down = thread_divide(blockIdx.x, p.tiles_across);
   const int64_t outer = thread_divide(down, p.tiles_down);
-  return tile_place{outer, (down - outer * (int64_t)p.tiles_down.value) * TILE_ROWS,
-                    ((int64_t)blockIdx.x - down * (int64_t)p.tiles_across.value) * TILE_COLS<DTYPE>};
+  tile_place t;
+  t.outer = outer;
+  t.row0 = (down - outer * (int64_t)p.tiles_down.value) * TILE_ROWS;
+  t.col0 = ((int64_t)blockIdx.x - down * (int64_t)p.tiles_across.value) * TILE_COLS<DTYPE>;
+  t.rows = p.rows - t.row0 > TILE_ROWS ? TILE_ROWS + 1 : (int)(p.rows - t.row0);
+  return t;
 }
 
 /* ---- Source to tile ---------------------------------------------------------------------------------------------- */
@@ -73,16 +81,24 @@ template <int DTYPE> __device__ __forceinline__ uint4 thread_load_piece(const ui
 template <int DTYPE>
 __device__ __forceinline__ void block_load_tile(const tile_params &p, const tile_place &t, tile_memory &tile) {
   constexpr int PER_PIECE = 16 / ELEMENT_BYTES<DTYPE>, PIECES_OF_ROW = TILE_ROW_WORDS / 4;
+  constexpr int ROWS_AT_ONCE = TILE_THREADS / PIECES_OF_ROW;
+  const int first = (int)threadIdx.x / PIECES_OF_ROW;
+  const int64_t col = t.col0 + (int)threadIdx.x % PIECES_OF_ROW * PER_PIECE, step = ROWS_AT_ONCE * p.row_bytes;
+  const int count = mfqn_min(thread_left(col, p.cols), PER_PIECE);
+  const uint8_t *from = p.src + t.outer * p.outer_bytes + (t.row0 + first) * p.row_bytes + col * ELEMENT_BYTES<DTYPE>;
+  if (p.vector_load && count == PER_PIECE && t.rows >= TILE_ROWS) {
 #pragma unroll
-  for (int k = 0; k < TILE_PIECES / TILE_THREADS; ++k) {
-    const int piece = k * TILE_THREADS + (int)threadIdx.x;
-    const int64_t row = t.row0 + piece / PIECES_OF_ROW, col = t.col0 + piece % PIECES_OF_ROW * PER_PIECE;
-    const int64_t cols = row < p.rows ? p.cols : 0;
-    const uint8_t *from = p.src + t.outer * p.outer_bytes + row * p.row_bytes + col * ELEMENT_BYTES<DTYPE>;
-    if (p.vector_load && cols - col >= PER_PIECE)
-      tile.copy_async16(4 * piece, from);
-    else
-      tile.template store_as<uint4>(4 * piece, thread_load_piece<DTYPE>(from, thread_count(col, cols)));
+    for (int k = 0; k < TILE_ROWS / ROWS_AT_ONCE; ++k)
+      tile.copy_async16(4 * (k * TILE_THREADS + (int)threadIdx.x), from + k * step);
+  } else {
+#pragma unroll 1
+    for (int k = 0; k < TILE_ROWS / ROWS_AT_ONCE; ++k) {
+      const int there = first + k * ROWS_AT_ONCE < t.rows ? count : 0, to = 4 * (k * TILE_THREADS + (int)threadIdx.x);
+      if (p.vector_load && there == PER_PIECE)
+        tile.copy_async16(to, from + k * step);
+      else
+        tile.template store_as<uint4>(to, thread_load_piece<DTYPE>(from + k * step, there));
+    }
   }
   ptx_copy_async_commit();
   ptx_copy_async_wait<0>();
@@ -91,21 +107,21 @@ __device__ __forceinline__ void block_load_tile(const tile_params &p, const tile
 
 /* ---- Along rows -------------------------------------------------------------------------------------------------- */
 
-/* Row and first column, in the tile, of the k-th chunk of a thread. */
-template <int DTYPE> __device__ __forceinline__ int2 thread_row_chunk(int k) {
-  constexpr int CHUNKS_OF_ROW = TILE_COLS<DTYPE> / CHUNK;
-  const int index = k * TILE_THREADS + (int)threadIdx.x;
-  return make_int2(index / CHUNKS_OF_ROW, index % CHUNKS_OF_ROW * CHUNK);
+/* A thread's chunks: the same columns in every so-many-th row of the tile. */
+template <int DTYPE> struct row_chunks {
+  static constexpr int OF_ROW = TILE_COLS<DTYPE> / CHUNK, STEP = TILE_THREADS / OF_ROW, COUNT = TILE_ROWS / STEP;
+  int row, col; /* in the tile */
+};
+
+template <int DTYPE> __device__ __forceinline__ row_chunks<DTYPE> thread_row_chunks() {
+  return {(int)threadIdx.x / row_chunks<DTYPE>::OF_ROW, (int)threadIdx.x % row_chunks<DTYPE>::OF_ROW * CHUNK};
 }
 
-template <int DTYPE>
-inline constexpr int ROW_CHUNKS = TILE_ROWS *TILE_COLS<DTYPE> / CHUNK / TILE_THREADS; /* of a thread */
-
-template <int DTYPE> __device__ __forceinline__ chunk<DTYPE> thread_tile_chunk(tile_memory &tile, int2 at) {
+template <int DTYPE> __device__ __forceinline__ chunk<DTYPE> thread_tile_chunk(tile_memory &tile, int row, int col) {
   chunk<DTYPE> x;
 #pragma unroll
   for (int k = 0; k < chunk<DTYPE>::WORDS; k += 4) {
-    const uint4 v = tile.template load_as<uint4>(at.x * TILE_ROW_WORDS + at.y * ELEMENT_BYTES<DTYPE> / 4 + k);
+    const uint4 v = tile.template load_as<uint4>(row * TILE_ROW_WORDS + col * ELEMENT_BYTES<DTYPE> / 4 + k);
     x.word[k] = v.x;
     x.word[k + 1] = v.y;
     x.word[k + 2] = v.z;
@@ -114,26 +130,39 @@ template <int DTYPE> __device__ __forceinline__ chunk<DTYPE> thread_tile_chunk(t
   return x;
 }
 
+/* Where the codes of a direction along rows go: of row `line` from column `col` on. */
+__device__ __forceinline__ uint8_t *thread_codes_at(const cast_direction &d, int64_t line, int64_t col) {
+  return d.codes + line * d.row_bytes + col / 8 * d.bits;
+}
+
 template <int DTYPE>
 __device__ __forceinline__ void block_cast_rows(const tile_params &p, const tile_place &t, tile_memory &tile) {
+  constexpr int STEP = row_chunks<DTYPE>::STEP;
+  const row_chunks<DTYPE> mine = thread_row_chunks<DTYPE>();
+  const int64_t col = t.col0 + mine.col, line = t.outer * p.rows + t.row0 + mine.row;
+  const int64_t group = col / CHUNK >> p.row_group_log2;
+  const int left = thread_left(col, p.cols), is_there = group < p.row_groups;
+  const int is_first = (col / CHUNK & ((1 << p.row_group_log2) - 1)) == 0;
+  uint8_t *to = thread_codes_at(p.row, line, col);
+  int64_t index = line * p.row_groups + group;
 #pragma unroll 1
-  for (int k = 0; k < ROW_CHUNKS<DTYPE>; ++k) {
-    const int2 in_tile = thread_row_chunk<DTYPE>(k);
-    const chunk<DTYPE> x = thread_tile_chunk<DTYPE>(tile, in_tile);
+  for (int k = 0; k < row_chunks<DTYPE>::COUNT; ++k) {
+    const int row = mine.row + k * STEP;
+    const chunk<DTYPE> x = thread_tile_chunk<DTYPE>(tile, row, mine.col);
     uint32_t absmax = thread_absmax(x);
     if (!p.row.is_known) absmax = warp_group_max(absmax, p.row_group_log2);
-    const int64_t row = t.row0 + in_tile.x, col = t.col0 + in_tile.y, step = col / CHUNK;
-    const int64_t group = step >> p.row_group_log2, line = t.outer * p.rows + row;
-    const int is_first = (step & ((1 << p.row_group_log2) - 1)) == 0;
-    if (row >= p.rows || group >= p.row_groups) continue;
-    if (p.row.absmax) {
-      if (is_first) thread_collect(p.row.absmax, absmax);
-      continue;
+    if (row < t.rows && is_there) {
+      if (p.row.absmax) {
+        if (is_first) thread_collect(p.row.absmax, absmax);
+      } else {
+        const int64_t place = thread_slot_index(p.row.slots, index, line + k * STEP, group);
+        const mfqn_group g = thread_group(p.row, place, absmax);
+        if (is_first && !p.row.is_known) thread_slot_store(p.row.slots, place, g.stored);
+        thread_store_chunk(p.row, to, thread_encode(p.row.how, x, g, absmax), left);
+      }
     }
-    const int64_t index = thread_slot_index(p.row.slots, line * p.row_groups + group, line, group);
-    const mfqn_group g = thread_group(p.row, index, absmax);
-    if (is_first && !p.row.is_known) thread_slot_store(p.row.slots, index, g.stored);
-    thread_store_chunk(p.row, thread_encode(p.row.how, x, g, absmax), chunk_place{line, col, p.cols});
+    to += STEP * p.row.row_bytes;
+    index += STEP * p.row_groups;
   }
 }
 
@@ -191,24 +220,27 @@ template <int DTYPE> __device__ __forceinline__ chunk<DTYPE> thread_column(tile_
   return x;
 }
 
+/* 16 rows of one column: the group, and where its scale and codes go. */
+typedef struct column_place {
+  int64_t line, group, index; /* row of 128x4 scales, group in it, and index of the scale */
+  uint8_t *to;                /* turned codes */
+  int left, is_first;         /* rows from here on (thread_left); whether a group begins here */
+} column_place;
+
 /* Scale and codes of 16 rows of one column. */
 template <int DTYPE>
-__device__ __forceinline__ codes16 thread_cast_column(const tile_params &p, const tile_place &t, int64_t row,
-                                                      int64_t col, const chunk<DTYPE> &x, uint32_t absmax) {
+__device__ __forceinline__ codes16 thread_cast_column(const tile_params &p, const column_place &at,
+                                                      const chunk<DTYPE> &x, uint32_t absmax) {
   const cast_direction &d = p.col;
-  const int64_t group = row >> p.col_group_log2, line = t.outer * p.cols + col;
-  const int is_first = (row & ((1 << p.col_group_log2) - 1)) == 0;
-  if (row >= p.rows || col >= p.cols) return codes16{{0u, 0u, 0u, 0u}};
   if (d.absmax) {
-    if (is_first) thread_collect(d.absmax, absmax);
+    if (at.is_first) thread_collect(d.absmax, absmax);
     return codes16{{0u, 0u, 0u, 0u}};
   }
-  const int64_t straight = (t.outer * p.col_groups + group) * p.cols + col;
-  const int64_t index = thread_slot_index(d.slots, p.is_turned ? line * p.col_groups + group : straight, line, group);
-  const mfqn_group g = thread_group(d, index, absmax);
-  if (is_first && !d.is_known) thread_slot_store(d.slots, index, g.stored);
+  const int64_t place = thread_slot_index(d.slots, at.index, at.line, at.group);
+  const mfqn_group g = thread_group(d, place, absmax);
+  if (at.is_first && !d.is_known) thread_slot_store(d.slots, place, g.stored);
   const codes16 codes = thread_encode(d.how, x, g, absmax);
-  if (p.is_turned) thread_store_chunk(d, codes, chunk_place{line, row, p.rows});
+  if (p.is_turned) thread_store_chunk(d, at.to, codes, at.left);
   return codes;
 }
 
@@ -221,24 +253,53 @@ __device__ __forceinline__ void thread_replace(tile_memory &tile, int first, con
   }
 }
 
+/* The first of a thread's chunks of columns. */
+template <int DTYPE>
+__device__ __forceinline__ column_place thread_column_place(const tile_params &p, const tile_place &t,
+                                                            const strip_place &at) {
+  const int64_t row = t.row0 + at.strip * STRIP_ROWS, col = t.col0 + at.word * (4 / ELEMENT_BYTES<DTYPE>);
+  column_place place;
+  place.line = t.outer * p.cols + col;
+  place.group = row >> p.col_group_log2;
+  place.index =
+      p.is_turned ? place.line * p.col_groups + place.group : (t.outer * p.col_groups + place.group) * p.cols + col;
+  place.to = thread_codes_at(p.col, place.line, row);
+  place.left = 0;
+  place.is_first = 0;
+  return place;
+}
+
 /* One chunk at a time, read anew: registers are what limits the number of blocks. */
 template <int DTYPE>
 __device__ __forceinline__ void block_cast_cols(const tile_params &p, const tile_place &t, tile_memory &tile,
                                                 uint2 most) {
   constexpr int PER_WORD = 4 / ELEMENT_BYTES<DTYPE>;
   const strip_place at = thread_strip();
+  const column_place base = thread_column_place<DTYPE>(p, t, at);
+  const int cols = mfqn_min(thread_left(t.col0 + at.word * PER_WORD, p.cols), PER_WORD);
 #pragma unroll 1
   for (int half = 0; half < STRIP_ROWS / CHUNK; ++half) {
     const int top = at.strip * STRIP_ROWS + half * CHUNK, first = top * TILE_ROW_WORDS + at.word;
     const uint32_t collected = half == 0 ? most.x : most.y;
+    const int next_group = 1 << p.col_group_log2 == CHUNK ? half : 0;
+    column_place place = base;
+    place.left = mfqn_clamp(t.rows - top, 0, CHUNK + 1);
+    place.is_first = (top & ((1 << p.col_group_log2) - 1)) == 0;
+    place.group += next_group;
+    place.index += next_group * (p.is_turned ? 1 : p.cols);
+    place.to += half * (CHUNK / 8) * p.col.bits;
     codes16 left = {}, right = {};
 #pragma unroll 1
     for (int j = 0; j < PER_WORD; ++j) {
       uint32_t absmax = collected;
       if constexpr (DTYPE != ELEMENT_F32) absmax = thread_widen<DTYPE>(collected >> 16 * j & 0xffffu);
       left = right;
-      right = thread_cast_column(p, t, t.row0 + top, t.col0 + at.word * PER_WORD + j,
-                                 thread_column<DTYPE>(tile, first, j), absmax);
+      right = {};
+      if (place.left > 0 && j < cols)
+        right = thread_cast_column(p, place, thread_column<DTYPE>(tile, first, j), absmax);
+      ++place.line;
+      place.index += p.is_turned ? p.col_groups : 1;
+      place.to += p.col.row_bytes;
     }
     if (!p.is_turned) thread_replace(tile, first, PER_WORD == 1 ? right : left, right);
   }
@@ -247,11 +308,15 @@ __device__ __forceinline__ void block_cast_cols(const tile_params &p, const tile
 /* Writes codes of columns that are stored along rows, out of the tile. */
 template <int DTYPE>
 __device__ __forceinline__ void block_store_rows(const tile_params &p, const tile_place &t, tile_memory &tile) {
+  constexpr int STEP = row_chunks<DTYPE>::STEP;
+  const row_chunks<DTYPE> mine = thread_row_chunks<DTYPE>();
+  const int64_t col = t.col0 + mine.col, line = t.outer * p.rows + t.row0 + mine.row;
+  const int left = thread_left(col, p.cols);
+  uint8_t *to = thread_codes_at(p.col, line, col);
   ptx_sync_block();
 #pragma unroll 1
-  for (int k = 0; k < ROW_CHUNKS<DTYPE>; ++k) {
-    const int2 at = thread_row_chunk<DTYPE>(k);
-    const chunk<DTYPE> x = thread_tile_chunk<DTYPE>(tile, at);
+  for (int row = mine.row; row < mfqn_min(t.rows, TILE_ROWS); row += STEP, to += STEP * p.col.row_bytes) {
+    const chunk<DTYPE> x = thread_tile_chunk<DTYPE>(tile, row, mine.col);
     codes16 codes;
 #pragma unroll
     for (int w = 0; w < 4; ++w) {
@@ -263,13 +328,12 @@ __device__ __forceinline__ void block_store_rows(const tile_params &p, const til
         codes.word[w] = ptx_permute(x.word[2 * w], x.word[2 * w + 1], 0x5410u);
       }
     }
-    const int64_t row = t.row0 + at.x;
-    if (row < p.rows) thread_store_chunk(p.col, codes, chunk_place{t.outer * p.rows + row, t.col0 + at.y, p.cols});
+    thread_store_chunk(p.col, to, codes, left);
   }
 }
 
 template <int DTYPE>
-__global__ void __launch_bounds__(TILE_THREADS, TILE_BLOCKS)
+__global__ void __launch_bounds__(TILE_THREADS, TILE_BLOCKS<DTYPE>)
     quantize_tile_kernel(const __grid_constant__ tile_params p) {
   __shared__ tile_memory tile;
   __shared__ tile_maxima maxima;
