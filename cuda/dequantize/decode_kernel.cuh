@@ -30,12 +30,16 @@ typedef struct decode_params {
   divisor64 row_group, col_group;   /* rows and columns that share a scale */
   int64_t outer_scales, row_scales; /* from outer index to outer index, from row group to row group */
   int32_t is_single_row;
+  int32_t col_group_log2; /* of col_group where it is a power of two, else -1 */
   /* Of a code, as float32 fields. */
   int32_t field_shift, sign_shift;
   uint32_t field_mask, sign_mask;
   float unbias;
   uint32_t code_mask, special_from; /* four times; magnitudes that are no numbers begin there */
   uint32_t lone_nan;                /* four times; 0 when there is none */
+  /* The same as bf16 fields, twice, where scales are powers of two: then bf16 holds every step of the way. */
+  int32_t is_packed, pair_field_shift, pair_sign_shift;
+  uint32_t pair_field_mask, pair_sign_mask, pair_unbias;
 } decode_params;
 
 template <int DTYPE> inline constexpr int PIECE = 16 / ELEMENT_BYTES<DTYPE>;
@@ -78,8 +82,8 @@ __device__ __forceinline__ uint64_t thread_load_codes(const decode_params &p, in
 
 /* A group of every element of a piece, or one for all. */
 __device__ __forceinline__ mfqn_group thread_piece_group(const decode_params &p, const piece_place &at, int i) {
-  const int64_t col = at.col + i, block = thread_divide(at.middle, p.row_group);
-  const int64_t along = p.col_group.value == 1 ? col : thread_divide(col, p.col_group);
+  const int64_t col = at.col + i, block = p.is_single_row ? 0 : thread_divide(at.middle, p.row_group);
+  const int64_t along = p.col_group_log2 >= 0 ? col >> p.col_group_log2 : thread_divide(col, p.col_group);
   const int64_t index = at.outer * p.outer_scales + block * p.row_scales + along;
   return thread_slot_group(p.slots, p.scheme, thread_slot_place(p.slots, index));
 }
@@ -144,6 +148,21 @@ __device__ __forceinline__ void thread_store_piece(const decode_params &p, uint8
     if (i < count) thread_store_value<DTYPE>(to + i * ELEMENT_BYTES<DTYPE>, mfqn_bits(y[i]));
 }
 
+/* Eight codes that are numbers to eight bf16, two at a time. */
+__device__ __forceinline__ void thread_store_packed(const decode_params &p, uint8_t *to, const uint32_t *codes,
+                                                    const mfqn_group &g) {
+  const uint32_t scale = (mfqn_bits(g.scale) >> 16) * 0x00010001u;
+  uint32_t word[4];
+#pragma unroll
+  for (int k = 0; k < 4; ++k) {
+    const uint32_t pair = ptx_permute(codes[k / 2], 0, k % 2 == 0 ? 0x4140u : 0x4342u);
+    const uint32_t fields = pair << p.pair_field_shift & p.pair_field_mask;
+    const uint32_t number = fields | (pair << p.pair_sign_shift & p.pair_sign_mask);
+    word[k] = ptx_bf16x2_multiply(ptx_bf16x2_multiply(number, p.pair_unbias), scale);
+  }
+  ptx_store<uint4>(to, make_uint4(word[0], word[1], word[2], word[3]));
+}
+
 template <int DTYPE>
 __global__ void __launch_bounds__(DECODE_THREADS, 4) decode_kernel(const __grid_constant__ decode_params p) {
   const int64_t piece = (int64_t)blockIdx.x * DECODE_THREADS + threadIdx.x;
@@ -153,20 +172,27 @@ __global__ void __launch_bounds__(DECODE_THREADS, 4) decode_kernel(const __grid_
   const int count = left < PIECE<DTYPE> ? (int)left : PIECE<DTYPE>;
   uint8_t *to = p.dst + at.outer * p.outer_bytes + at.middle * p.middle_bytes + at.col * ELEMENT_BYTES<DTYPE>;
   const uint64_t stream = thread_load_codes(p, at.row * p.row_bits + at.col * p.bits, PIECE<DTYPE>, count);
-  float y[PIECE<DTYPE>];
+  uint32_t codes[PIECE<DTYPE> / 4];
   mfqn_group g = thread_piece_group(p, at, 0);
-  int is_rare = 0;
+  int is_rare = !g.usable;
 #pragma unroll
-  for (int k = 0; k < PIECE<DTYPE>; k += 4) {
-    const uint32_t packed = (uint32_t)(stream >> k * p.bits);
-    const uint32_t codes = (p.bits == 8 ? packed : thread_unpack4(packed, p.bits)) & p.code_mask;
-    is_rare |= thread_is_special(p, codes);
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      if (!p.one_scale && k + i > 0 && k + i < count) g = thread_piece_group(p, at, k + i);
-      is_rare |= !g.usable;
-      y[k + i] = thread_scaled(p, codes >> 8 * i & 0xffu, g);
+  for (int k = 0; k < PIECE<DTYPE> / 4; ++k) {
+    const uint32_t packed = (uint32_t)(stream >> 4 * k * p.bits);
+    codes[k] = (p.bits == 8 ? packed : thread_unpack4(packed, p.bits)) & p.code_mask;
+    is_rare |= thread_is_special(p, codes[k]);
+  }
+  if constexpr (DTYPE == ELEMENT_BF16) {
+    if (p.is_packed && count == PIECE<DTYPE> && !is_rare) {
+      thread_store_packed(p, to, codes, g);
+      return;
     }
+  }
+  float y[PIECE<DTYPE>];
+#pragma unroll
+  for (int i = 0; i < PIECE<DTYPE>; ++i) {
+    if (!p.one_scale && i > 0 && i < count) g = thread_piece_group(p, at, i);
+    is_rare |= !g.usable;
+    y[i] = thread_scaled(p, codes[i / 4] >> 8 * (i % 4) & 0xffu, g);
   }
   if (is_rare)
     thread_decode_rare<DTYPE>(p, at, stream, count, to);

@@ -30,6 +30,13 @@ static void plan_number(const mfqn_scheme *s, int32_t used_bits, decode_params *
   p->unbias = mfqn_float_of((uint32_t)(254 - f->bias) << 23);
   p->special_from = mfqn_umin(mfqn_umin(f->nan_from, f->inf_code), 0x80u) * four;
   p->lone_nan = f->lone_nan <= 0xffu ? f->lone_nan * four : 0u;
+  const uint32_t twice = 0x00010001u;
+  p->is_packed = s->scale == MFQN_SCALE_NONE || s->scale == MFQN_SCALE_UE8M0;
+  p->pair_field_shift = 7 - f->man_bits;
+  p->pair_sign_shift = f->sign_bit ? f->sign_shift - 16 : 0;
+  p->pair_field_mask = (magnitudes << p->pair_field_shift) * twice;
+  p->pair_sign_mask = f->sign_bit ? 0x80008000u : 0u;
+  p->pair_unbias = (uint32_t)(254 - f->bias) * twice << 7;
 }
 
 /* Which scale belongs to which element. */
@@ -50,6 +57,7 @@ static void plan_groups(const mfq_qview *view, const mfq_grid *g, int64_t piece,
                 across = cols > 0 ? (g->size[2] + cols - 1) / cols : 1;
   const int is_channel = scheme->granularity == MFQ_GRANULARITY_CHANNEL;
   p->one_scale = cols == 0 || cols % piece == 0;
+  p->col_group_log2 = cols > 0 && (cols & (cols - 1)) == 0 ? __builtin_ctzll((uint64_t)cols) : cols == 0 ? 62 : -1;
   p->row_group = divisor64_make(rows > 0 ? rows : INT64_MAX);
   p->col_group = divisor64_make(cols > 0 ? cols : INT64_MAX);
   p->row_scales = across;
@@ -88,6 +96,7 @@ static int plan_decode(const mfq_qview *view, const mfq_tensor *dst, decode_para
   plan_groups(view, &g, piece, p);
   const int64_t strides = (g.size[0] > 1 ? p->outer_bytes : 0) | (g.size[1] > 1 ? p->middle_bytes : 0);
   p->vector_store = ((int64_t)(uintptr_t)p->dst | strides) % 16 == 0;
+  p->is_packed &= p->one_scale && p->vector_store;
   /* 48 bits are three loads of 2 bytes. */
   const int64_t load_bits = piece * p->bits == 48 ? 16 : piece * p->bits;
   p->vector_load = load_bits % 16 == 0 && (int64_t)(uintptr_t)p->codes % (load_bits / 8) == 0 &&

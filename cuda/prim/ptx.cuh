@@ -179,6 +179,21 @@ __device__ __forceinline__ uint32_t ptx_bf16x2_add(uint32_t a, uint32_t b) {
 #endif
 }
 
+/* a * b in each half, rounded once to nearest even; for numbers, not NaN. As a * b - 0, because mul.bf16x2 is younger
+ * than sm_80. */
+__device__ __forceinline__ uint32_t ptx_bf16x2_multiply(uint32_t a, uint32_t b) {
+#if defined(MFQ_SIMT)
+  /* 16 bits of product fit a float32, or lie below half of the least bf16. */
+  const float low = mfqn_mul(mfqn_float_of(a << 16), mfqn_float_of(b << 16));
+  const float high = mfqn_mul(mfqn_float_of(a & 0xffff0000u), mfqn_float_of(b & 0xffff0000u));
+  return mfqn_bf16_from_f32(mfqn_bits(low)) | mfqn_bf16_from_f32(mfqn_bits(high)) << 16;
+#else
+  uint32_t result;
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(result) : "r"(a), "r"(b), "r"(0x80008000u));
+  return result;
+#endif
+}
+
 /* max.NaN of two f16. */
 __device__ __forceinline__ uint32_t ptx_f16x2_max_nan(uint32_t a, uint32_t b) {
 #if defined(MFQ_SIMT)

@@ -10,6 +10,7 @@ INTRINSICS = {"cuda/prim/ptx.cuh", "cuda/prim/shared.cuh"}
 # Names with two underscores that mean the same to every compiler of the kernels; all others are built-ins of one.
 COMMON = {"__global__", "__device__", "__host__", "__forceinline__", "__noinline__", "__shared__", "__launch_bounds__",
           "__grid_constant__", "__restrict__", "__attribute__", "__cplusplus"}
+HOST_BUILT_IN = re.compile(r"__builtin_\w+")  # GCC's, in the .cu files: they hold host code
 BUILT_IN = re.compile(r"\b(?:__\w+|asm|atomic(?:[A-Z]\w+))\b|\b(?:threadfence|cooperative_groups)\b")
 KERNEL_CALL = re.compile(r"<<<|\bcudaLaunch\w*|\bcuLaunch\w*")
 ALIAS = re.compile(r"\btypedef\s+block_array\s*<[^;]*>\s*(\w+)\s*;|\busing\s+(\w+)\s*=\s*block_array\s*<")
@@ -27,7 +28,8 @@ def check_file(path, text, aliases):
                      for match in KERNEL_CALL.finditer(text)]
     if path not in INTRINSICS:
         findings += [at("built-in", match, f"{match.group()}: wrap it in cuda/prim/ptx.cuh")
-                     for match in BUILT_IN.finditer(text) if match.group() not in COMMON]
+                     for match in BUILT_IN.finditer(text) if match.group() not in COMMON
+                     and not (path.endswith(".cu") and HOST_BUILT_IN.fullmatch(match.group()))]
         findings += [at("shared", match, f"__shared__ {match.group(1)}: use block_array (cuda/prim/shared.cuh)")
                      for match in SHARED.finditer(text) if match.group(1) not in aliases]
     return findings

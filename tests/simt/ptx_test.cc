@@ -23,6 +23,20 @@ double value_of_f16(uint32_t h) {
   return h & 0x8000 ? -magnitude : magnitude;
 }
 
+/* The bf16 nearest to magnitude + rest, ties to even; `rest` is less than a step of double beside `magnitude`. */
+uint32_t nearest_bf16(double magnitude, double rest) {
+  /* The largest code not above the magnitude, and the midpoint to the next one. */
+  uint32_t code = 0;
+  for (uint32_t bit = 0x4000; bit; bit >>= 1)
+    if ((code | bit) < 0x7f80 && value_of_bf16(code | bit) <= magnitude) code |= bit;
+  if (value_of_bf16(code) == magnitude && rest == 0) return code;
+  if (value_of_bf16(code) == magnitude && rest < 0) --code;
+  const double above = code == 0x7f7f ? std::ldexp(1, 128) : value_of_bf16(code + 1);
+  const double middle = (value_of_bf16(code) + above) / 2;
+  const double side = magnitude != middle ? magnitude - middle : rest;
+  return side > 0 || (side == 0 && code % 2) ? code + 1 : code;
+}
+
 /* The bf16 nearest to the exact a + b, found from the sum in double and what that leaves out. */
 uint32_t add_oracle(uint32_t a, uint32_t b) {
   const double x = value_of_bf16(a), y = value_of_bf16(b), sum = x + y;
@@ -30,20 +44,8 @@ uint32_t add_oracle(uint32_t a, uint32_t b) {
   const uint32_t sign = std::signbit(sum) ? 0x8000 : 0;
   if (std::isinf(sum)) return sign | 0x7f80;
   const double larger = std::fabs(x) >= std::fabs(y) ? x : y, smaller = larger == x ? y : x;
-  double rest = smaller - (sum - larger);
-  const double magnitude = std::fabs(sum);
-  if (sign) rest = -rest;
-  /* The largest code not above the sum in double, and the midpoint to the next one. */
-  uint32_t code = 0;
-  for (uint32_t bit = 0x4000; bit; bit >>= 1)
-    if ((code | bit) < 0x7f80 && value_of_bf16(code | bit) <= magnitude) code |= bit;
-  if (value_of_bf16(code) == magnitude && rest == 0) return sign | code;
-  if (value_of_bf16(code) == magnitude && rest < 0) --code;
-  const double above = code == 0x7f7f ? std::ldexp(1, 128) : value_of_bf16(code + 1);
-  const double middle = (value_of_bf16(code) + above) / 2;
-  const double side = magnitude != middle ? magnitude - middle : rest;
-  if (side > 0 || (side == 0 && code % 2)) ++code;
-  return sign | code;
+  const double rest = smaller - (sum - larger);
+  return sign | nearest_bf16(std::fabs(sum), sign ? -rest : rest);
 }
 
 TEST(Ptx, AddOfBf16IsRoundedOnce) {
@@ -67,6 +69,22 @@ TEST(Ptx, AddOfBf16ByHand) {
   EXPECT_EQ(ptx_bf16x2_add(pack(0x8000, 0x3f80), pack(0x8000, 0xbf80)), pack(0x8000, 0x0000));
   EXPECT_EQ(ptx_bf16x2_add(pack(0x7f7f, 0x7f80), pack(0x7f7f, 0xff80)), pack(0x7f80, 0x7fff));
   EXPECT_EQ(ptx_bf16x2_add(pack(0xffc1, 0x3f81), pack(0x3f80, 0x3b80)), pack(0x7fff, 0x3f82)); /* NaN; tie to even */
+}
+
+/* Every number times numbers of every exponent; products are exact in double. */
+TEST(Ptx, ProductOfBf16IsRoundedOnce) {
+  uint64_t wrong = 0;
+  for (uint32_t a = 0; a < 0x10000; ++a) {
+    if ((a & 0x7fff) >= 0x7f80) continue;
+    for (uint32_t j = 0; j < 16; ++j) {
+      const uint32_t b = (a * 40503u + j * 4099u) % 0x7f80 & (j % 2 ? 0x7fffu : 0x7f80u); /* odd turns: any mantissa */
+      const uint32_t want = ((a & 0x8000) | nearest_bf16(std::fabs(value_of_bf16(a) * value_of_bf16(b)), 0));
+      const uint32_t got = ptx_bf16x2_multiply(pack(a, b), pack(b, a));
+      if (got == pack(want, want) || ++wrong > 5) continue;
+      ADD_FAILURE() << std::hex << a << " * " << b << " is " << want << ", not " << got;
+    }
+  }
+  EXPECT_EQ(wrong, 0u);
 }
 
 /* Every code against a set that has each class and its neighbours. */

@@ -1,0 +1,1 @@
+inline int lowest(unsigned v) { return __builtin_ctz(v); }

@@ -1,0 +1,1 @@
+int lowest(unsigned v) { return __builtin_ctz(v); }
