@@ -32,8 +32,7 @@ typedef struct tile_params {
 enum {
   TILE_WORDS = (int)TILE_ROWS * (int)TILE_ROW_WORDS,
   STRIP_ROWS = 32,
-  STRIPS = (int)TILE_ROWS / STRIP_ROWS,
-  TILE_PIECES = TILE_WORDS / 4 /* of 16 bytes */
+  STRIPS = (int)TILE_ROWS / STRIP_ROWS
 };
 static_assert(TILE_THREADS == (int)STRIPS * (int)TILE_ROW_WORDS, "a thread for each word of each strip");
 

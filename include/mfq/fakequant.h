@@ -13,7 +13,8 @@ extern "C" {
  * Numerics: equal to the two steps for MFQ_ARITH_EXACT. MFQ_ARITH_BREVITAS keeps what codes cannot hold and Brevitas
  *   keeps: NaN in formats without NaN, -0 in FNUZ and unsigned formats, infinities turned into NaN.
  * Memory: `dst` may be `src` itself, with equal strides; otherwise they must not overlap.
- * Errors: INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY; UNSUPPORTED for MFQ_RULE_GIVEN, which has no place for the scales. */
+ * Async: as in mfq/quantize.h.
+ * Errors: INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, DEVICE; UNSUPPORTED for MFQ_RULE_GIVEN, which has no place for the scales. */
 MFQ_API mfq_status mfq_fake_quantize(mfq_context *context, const mfq_scheme *scheme, const mfq_tensor *src,
                                      const mfq_tensor *dst, const mfq_tensor *scales);
 

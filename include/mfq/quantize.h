@@ -1,4 +1,9 @@
-/* mfq/quantize.h: plain tensor to codes and scales, back, and between layouts. */
+/* mfq/quantize.h: plain tensor to codes and scales, back, and between layouts.
+ *
+ * Of all functions here: tensors lie on the context's device, and memory of another is INVALID_ARGUMENT. On "cpu" they
+ * return when they are done. On CUDA they queue work on the context's stream and return; they neither allocate nor wait,
+ * so a capture into a CUDA graph can hold them, and what fails later is reported by mfq_context_synchronize. A graph
+ * works in its context's scratch memory: replay it on that stream, or ordered with it. */
 #ifndef MFQ_QUANTIZE_H
 #define MFQ_QUANTIZE_H
 
@@ -19,14 +24,14 @@ extern "C" {
  * Memory: outputs are written whole, padding (0) included; spans of `src` and outputs must not overlap. Scales are
  *   read, not written, under MFQ_RULE_GIVEN; the UE4M3 tensor scale and zero points likewise. Scratch memory is the
  *   context's.
- * Errors: INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY; outputs are untouched. */
+ * Errors: INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, DEVICE; outputs are untouched. */
 MFQ_API mfq_status mfq_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qtensor *row,
                                 const mfq_qtensor *col);
 
 /* Writes the values of `q` to `dst`: (code - zero point) * scale, rounded once to f32 and once more to bf16 or f16.
  * Shapes: `dst` has the logical shape of `q`, or its padded shape (padding has the value of code 0 or the zero point).
  * Memory: any strides that do not overlap; `dst` must not overlap the parts of `q`.
- * Errors: INVALID_ARGUMENT, SHAPE; `dst` is untouched. */
+ * Errors: INVALID_ARGUMENT, SHAPE, DEVICE; `dst` is untouched. */
 MFQ_API mfq_status mfq_dequantize(mfq_context *context, const mfq_qtensor *q, const mfq_tensor *dst);
 
 /* Copies codes, scales and zero points from one layout to another without requantizing.
