@@ -29,7 +29,9 @@ static const char *why_dequantize_is_general(const mfq_scheme *scheme) {
 
 mfq_support mfq_cuda_supported(const mfq_context *context, mfq_op op, const mfq_scheme *scheme, char *reason,
                                size_t capacity) {
-  static const char fast_quantize[] = "vector kernels for rows, columns of groups up to 128, and both from one read";
+  static const char fast_quantize[] =
+      "vector kernels: groups along rows, along columns (16 to 128), both from one read; tensors and "
+      "channels in two phases";
   static const char fast_dequantize[] = "a vector kernel for rows of values in the order of their codes";
   const char *why = "runs in the general kernel", *how = "";
   (void)context;

@@ -16,6 +16,13 @@
 #define MFQ_SITE
 #endif
 
+/* 100 * major + 10 * minor of the compute capability that this is compiled for; 0 on the host and in the emulator. */
+#if defined(__CUDA_ARCH__)
+enum { PTX_ARCH = __CUDA_ARCH__ };
+#else
+enum { PTX_ARCH = 0 };
+#endif
+
 /* --- lanes of a warp: every lane of `mask` calls it, with the same mask --- */
 
 __device__ __forceinline__ uint32_t ptx_shuffle(uint32_t mask, uint32_t value, int source_lane MFQ_SITE) {

@@ -50,7 +50,8 @@ __device__ __forceinline__ chunk<DTYPE> thread_rows_load(const rows_params &p, c
 }
 
 template <int DTYPE>
-__global__ void __launch_bounds__(ROWS_THREADS) quantize_rows_kernel(const __grid_constant__ rows_params p) {
+__global__ void __launch_bounds__(ROWS_THREADS, ROWS_BLOCKS)
+    quantize_rows_kernel(const __grid_constant__ rows_params p) {
   const rows_place at = thread_rows_place(p, (int64_t)blockIdx.x * ROWS_THREADS + threadIdx.x);
   const chunk<DTYPE> x = thread_rows_load<DTYPE>(p, at);
   uint32_t absmax = thread_absmax(x);

@@ -29,14 +29,9 @@ typedef struct tile_params {
   int32_t vector_load;
 } tile_params;
 
-enum {
-  TILE_WORDS = (int)TILE_ROWS * (int)TILE_ROW_WORDS,
-  STRIP_ROWS = 32,
-  STRIPS = (int)TILE_ROWS / STRIP_ROWS
-};
+enum { TILE_WORDS = (int)TILE_ROWS * (int)TILE_ROW_WORDS, STRIP_ROWS = 32, STRIPS = (int)TILE_ROWS / STRIP_ROWS };
 static_assert(TILE_THREADS == (int)STRIPS * (int)TILE_ROW_WORDS, "a thread for each word of each strip");
 
-/* At once on a multiprocessor: 64 registers a thread, or 80. */
 template <int DTYPE> inline constexpr int TILE_BLOCKS = DTYPE == ELEMENT_F32 ? TILE_BLOCKS_F32 : TILE_BLOCKS_HALF;
 
 typedef block_array<uint32_t, TILE_WORDS> tile_memory;
