@@ -56,19 +56,32 @@ __device__ __forceinline__ void thread_store_bytes(uint8_t *to, const codes16 &p
     if (i < bytes) ptx_store<uint8_t>(to + i, thread_byte(packed, i));
 }
 
+/* The first `count` codes, and 0 for those behind, which stand for no element: they would become bits that pad. */
+__device__ __forceinline__ codes16 thread_first_codes(const codes16 &c, int count) {
+  codes16 first;
+#pragma unroll
+  for (int k = 0; k < 4; ++k) {
+    const int kept = count - 4 * k;
+    first.word[k] = kept >= 4 ? c.word[k] : kept > 0 ? c.word[k] & ((1u << 8 * kept) - 1u) : 0u;
+  }
+  return first;
+}
+
 /* Writes the first `count` codes at `to`. `is_aligned`: `to` is a multiple of 16 bytes for 8 bits, of 8 for 4 and of 4
  * for 6. */
 __device__ __forceinline__ void thread_store_codes(uint8_t *to, const codes16 &c, int32_t bits, int count,
                                                    int is_aligned) {
+  if (!is_aligned || count < 16) {
+    thread_store_bytes(to, thread_pack(thread_first_codes(c, count), bits), (count * bits + 7) / 8);
+    return;
+  }
   const codes16 packed = thread_pack(c, bits);
-  if (is_aligned && count == 16 && bits == 8)
+  if (bits == 8)
     ptx_store<uint4>(to, make_uint4(packed.word[0], packed.word[1], packed.word[2], packed.word[3]));
-  else if (is_aligned && count == 16 && bits == 4)
+  else if (bits == 4)
     ptx_store<uint2>(to, make_uint2(packed.word[0], packed.word[1]));
-  else if (is_aligned && count == 16 && bits == 6)
+  else /* 6: others have no wide stores */
     for (int k = 0; k < 3; ++k) ptx_store<uint32_t>(to + 4 * k, packed.word[k]);
-  else
-    thread_store_bytes(to, packed, (count * bits + 7) / 8);
 }
 
 #endif

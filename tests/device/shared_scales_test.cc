@@ -94,4 +94,20 @@ TEST_F(SharedScales, OneElementDecides) {
       }
 }
 
+/* What stands for no element is 0 in the last byte of a row, also where the code of 0 is another: with zero points, and -0
+ * under negative scales. */
+TEST_F(SharedScales, RowsThatEndInsideAByte) {
+  for (const char *scheme : {"uint4/tensor/f32/zp", "uint4/channel@0/f32/zp", "int3/tensor/f32/zp", "e2m1/tensor/f32:given",
+                             "uint4/group:16/f32:given/zp", "e2m1/group:32/f32:given"})
+    for (const mfq_dtype dtype : kDtypes)
+      for (const int32_t row_align : {0, 1, 16})
+        for (const Shape &shape : {Shape{6, 265}, Shape{1, 319}, Shape{300, 1}}) {
+          Operand x = awkward(dtype, shape, 7);
+          QuantizeCall call(scheme);
+          call.row_layout.row_align = row_align;
+          call.given_seed = (uint32_t)shape[0];
+          ASSERT_TRUE(same_quantize(x, call));
+        }
+}
+
 } // namespace
