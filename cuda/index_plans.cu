@@ -121,6 +121,18 @@ walk_plan mfq_cuda_walk_plan(const mfq_walk *walk, const mfq_walk_extras *extras
   return plan;
 }
 
+walk_plan mfq_cuda_tensor_walk(const mfq_tensor *tensor) {
+  mfq_walk walk = {};
+  const mfq_walk_extras extras = {};
+  walk.rank = tensor->rank;
+  for (int32_t k = 0; k < tensor->rank; ++k) {
+    walk.shape[k] = tensor->shape[k];
+    walk.offset_stride[k] = tensor->strides[k];
+    walk.scale_run[k] = 1;
+  }
+  return mfq_cuda_walk_plan(&walk, &extras);
+}
+
 /* ---- Boxes ------------------------------------------------------------------------------------------------------- */
 
 box_plan mfq_cuda_box_plan(const mfq_walk *walk, const mfq_walk_extras *extras) {

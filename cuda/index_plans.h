@@ -31,6 +31,7 @@ typedef struct mfq_walk_extras {
 } mfq_walk_extras;
 
 walk_plan mfq_cuda_walk_plan(const mfq_walk *walk, const mfq_walk_extras *extras);
+walk_plan mfq_cuda_tensor_walk(const mfq_tensor *tensor); /* element by element, row-major */
 box_plan mfq_cuda_box_plan(const mfq_walk *walk, const mfq_walk_extras *extras);
 
 #endif

@@ -8,15 +8,18 @@
 /* OK, or a status with a sentence that names `function` and what CUDA says. An error that ends the use of the device is
  * remembered in the context (NULL: none), and names the work that was queued last. */
 mfq_status mfq_cuda_status(mfq_context *context, cudaError_t error, const char *function);
-static inline mfq_status mfq_cuda_status(cudaError_t error, const char *function) {
-  return mfq_cuda_status(NULL, error, function);
-}
 
 /* The same of a call that queued work of `function`. */
 static inline mfq_status mfq_cuda_queued(mfq_context *context, cudaError_t error, const char *function) {
   if (error != cudaSuccess) return mfq_cuda_status(context, error, function);
   mfq_cuda_state_of(context)->last_operation = function;
   return MFQ_OK;
+}
+
+/* Queues zeros. */
+static inline mfq_status mfq_cuda_clear(mfq_context *context, void *memory, size_t bytes, const char *function) {
+  if (bytes == 0) return MFQ_OK;
+  return mfq_cuda_queued(context, cudaMemsetAsync(memory, 0, bytes, mfq_cuda_state_of(context)->stream), function);
 }
 
 /* A grid of kernels on the context's stream. */

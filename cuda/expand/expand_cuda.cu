@@ -6,26 +6,22 @@
 #include "../launch.cuh"
 #include "expand_kernel.cuh"
 
-mfq_status mfq_cuda_expand(mfq_context *context, const mfq_qview *view, mfq_expand_part part, const mfq_tensor *dst) {
-  mfq_walk walk = {};
+/* The scale of an index follows from the logical and the padded shape in the same way. */
+static walk_plan element_walk(const mfq_qview *view, const mfq_tensor *dst) {
+  mfq_walk walk;
   const mfq_walk_extras extras = {};
+  mfq_qview shaped = *view;
+  memcpy(shaped.q.shape, dst->shape, sizeof shaped.q.shape);
+  mfq_walk_init(&shaped, dst->strides, &walk);
+  return mfq_cuda_walk_plan(&walk, &extras);
+}
+
+mfq_status mfq_cuda_expand(mfq_context *context, const mfq_qview *view, mfq_expand_part part, const mfq_tensor *dst) {
   expand_params p = {};
   p.is_compressed = mfq_has_scale_shape(view, dst);
   p.is_zero_points = part == MFQ_EXPAND_ZERO_POINTS;
-  if (p.is_compressed) {
-    walk.rank = dst->rank;
-    for (int32_t k = 0; k < dst->rank; ++k) {
-      walk.shape[k] = dst->shape[k];
-      walk.offset_stride[k] = dst->strides[k];
-      walk.scale_run[k] = 1;
-    }
-  } else { /* the scale of an index follows from the logical and the padded shape in the same way */
-    mfq_qview shaped = *view;
-    memcpy(shaped.q.shape, dst->shape, sizeof shaped.q.shape);
-    mfq_walk_init(&shaped, dst->strides, &walk);
-  }
   mfq_lower(&view->q.scheme, &p.scheme);
-  p.walk = mfq_cuda_walk_plan(&walk, &extras);
+  p.walk = p.is_compressed ? mfq_cuda_tensor_walk(dst) : element_walk(view, dst);
   p.dst = mfq_cuda_element_view(dst);
   p.slots = mfq_cuda_scale_slots(view);
   if (p.is_zero_points) p.slots.scales = nullptr; /* the caller need not have the other parts */

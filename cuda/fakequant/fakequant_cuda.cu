@@ -11,15 +11,7 @@ static mfq_launch items_of(const mfq_scale_job *job, int64_t items) {
 /* Where the caller's scales go, NULL: nowhere. */
 static void want_scales(const mfq_tensor *scales, fake_scales *p) {
   if (!scales) return;
-  mfq_walk walk = {};
-  const mfq_walk_extras extras = {};
-  walk.rank = scales->rank;
-  for (int32_t k = 0; k < scales->rank; ++k) {
-    walk.shape[k] = scales->shape[k];
-    walk.offset_stride[k] = scales->strides[k];
-    walk.scale_run[k] = 1;
-  }
-  p->walk = mfq_cuda_walk_plan(&walk, &extras);
+  p->walk = mfq_cuda_tensor_walk(scales);
   p->wanted = mfq_cuda_element_view(scales);
 }
 

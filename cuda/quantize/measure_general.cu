@@ -14,10 +14,7 @@ static mfq_launch items_of(const mfq_scale_job *job, int64_t items) {
 }
 
 static mfq_status clear(const mfq_scale_job *job, void *memory, size_t bytes) {
-  mfq_cuda_state *state = mfq_cuda_state_of(job->context);
-  if (bytes == 0) return MFQ_OK;
-  state->last_operation = job->function;
-  return mfq_cuda_status(cudaMemsetAsync(memory, 0, bytes, state->stream), job->function);
+  return mfq_cuda_clear(job->context, memory, bytes, job->function);
 }
 
 /* What does not depend on where the elements are. */

@@ -57,14 +57,13 @@ mfq_status mfq_cuda_prepare_scales(const quantize_call *call, const mfq_qview *v
   mfqn_scheme scheme;
   mfq_status status = MFQ_OK;
   mfq_context *context = call->context;
-  const cudaStream_t stream = mfq_cuda_state_of(context)->stream;
   mfq_lower(&view->q.scheme, &scheme);
   if (call->scales_known || !mfqn_is_measured(&scheme)) return MFQ_OK;
   if (view->q.layout.scales == MFQ_SCALES_128X4 && view->sizes.scales_bytes != (size_t)view->sizes.scale_count)
-    status = mfq_cuda_queued(context, cudaMemsetAsync(view->q.scales, 0, view->sizes.scales_bytes, stream), function);
+    status = mfq_cuda_clear(context, view->q.scales, view->sizes.scales_bytes, function);
   if (status != MFQ_OK || scheme.scale != MFQN_SCALE_UE4M3) return status;
   uint32_t *absmax = mfq_cuda_scratch_word(context, SCRATCH_ABSMAX);
-  status = mfq_cuda_queued(context, cudaMemsetAsync(absmax, 0, sizeof *absmax, stream), function);
+  status = mfq_cuda_clear(context, absmax, sizeof *absmax, function);
   if (status == MFQ_OK) status = collect(call, plan, absmax);
   const mfq_scale_job job = {context, function, view, &scheme};
   return status == MFQ_OK ? mfq_cuda_tensor_scale(&job, NULL, view->q.tensor_scale) : status;

@@ -51,12 +51,14 @@ static mfq_status repack_scales(mfq_context *context, const mfq_qview *src, cons
   p.walk = mfq_cuda_walk_plan(&walk, &extras);
   p.from = mfq_cuda_scale_slots(src);
   p.to = mfq_cuda_scale_slots(dst);
-  cudaError_t error = cudaSuccess;
-  if (dst->q.layout.scales == MFQ_SCALES_128X4 && dst->sizes.scales_bytes)
-    error = cudaMemsetAsync(dst->q.scales, 0, dst->sizes.scales_bytes, stream);
-  if (error == cudaSuccess && dst->sizes.tensor_scale_bytes)
-    error = cudaMemcpyAsync(dst->q.tensor_scale, src->q.tensor_scale, sizeof(float), cudaMemcpyDeviceToDevice, stream);
-  const mfq_status status = mfq_cuda_status(error, function);
+  mfq_status status = MFQ_OK;
+  if (dst->q.layout.scales == MFQ_SCALES_128X4)
+    status = mfq_cuda_clear(context, dst->q.scales, dst->sizes.scales_bytes, function);
+  if (status == MFQ_OK && dst->sizes.tensor_scale_bytes)
+    status = mfq_cuda_queued(
+        context,
+        cudaMemcpyAsync(dst->q.tensor_scale, src->q.tensor_scale, sizeof(float), cudaMemcpyDeviceToDevice, stream),
+        function);
   return status == MFQ_OK ? mfq_cuda_launch(context, items_of(p.walk.count), repack_scales_kernel, p) : status;
 }
 

@@ -3,15 +3,6 @@
 
 namespace {
 
-struct step {
-  uint32_t *word;
-  uint32_t factor, plus;
-};
-
-__global__ void step_kernel(const __grid_constant__ step p) {
-  ptx_store<uint32_t>(p.word, ptx_load<uint32_t>(p.word) * p.factor + p.plus);
-}
-
 class Graphs : public testing::Test {
 protected:
   void SetUp() override {

@@ -62,6 +62,16 @@ struct words {
   uint32_t *out;
 };
 
+/* A step that shows in which order steps ran. */
+struct step {
+  uint32_t *word;
+  uint32_t factor, plus;
+};
+
+inline __global__ void step_kernel(const __grid_constant__ step p) {
+  ptx_store<uint32_t>(p.word, ptx_load<uint32_t>(p.word) * p.factor + p.plus);
+}
+
 __device__ __forceinline__ uint32_t global_thread() { return blockIdx.x * blockDim.x + threadIdx.x; }
 
 } // namespace
