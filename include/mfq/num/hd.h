@@ -1,7 +1,7 @@
 /* num/hd.h: what lets one definition compile as C11, C++17 and CUDA with the same bits.
  *
- * Floating-point steps go through the wrappers below: each is one IEEE-754 binary32 operation, rounded to nearest even
- * and never contracted into another. Host code is compiled with -ffp-contract=off. */
+ * Floating-point steps go through the wrappers below: each is one IEEE-754 operation, binary32 or (mfqn_d...) binary64,
+ * rounded to nearest even and never contracted into another. Host code is compiled with -ffp-contract=off. */
 #ifndef MFQ_NUM_HD_H
 #define MFQ_NUM_HD_H
 
@@ -44,6 +44,32 @@ MFQ_HD float mfqn_div(float a, float b) {
   return __fdiv_rn(a, b);
 #else
   return a / b;
+#endif
+}
+
+MFQ_HD double mfqn_dadd(double a, double b) {
+#if defined(__CUDA_ARCH__)
+  return __dadd_rn(a, b);
+#else
+  return a + b;
+#endif
+}
+
+MFQ_HD double mfqn_dsub(double a, double b) { return mfqn_dadd(a, -b); }
+
+MFQ_HD double mfqn_dmul(double a, double b) {
+#if defined(__CUDA_ARCH__)
+  return __dmul_rn(a, b);
+#else
+  return a * b;
+#endif
+}
+
+MFQ_HD float mfqn_float_from_double(double x) {
+#if defined(__CUDA_ARCH__)
+  return __double2float_rn(x);
+#else
+  return (float)x;
 #endif
 }
 
