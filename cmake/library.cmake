@@ -38,6 +38,9 @@ function(mfq_add_isa isa)
   set(mfq_objects ${mfq_objects} PARENT_SCOPE)
 endfunction()
 
+# Fused multiply-add is welcome in the loops of fast products, whose bits nobody promises.
+set_source_files_properties(host/cpu/kernels/product_kernels.c PROPERTIES COMPILE_OPTIONS -ffp-contract=fast)
+
 mfq_add_objects(mfq_core_objects ${mfq_core_sources})
 mfq_add_objects(mfq_cpu_objects ${mfq_cpu_sources})
 set(mfq_isa_defines "") # host/cpu/*.c learns from these which tables of kernels exist

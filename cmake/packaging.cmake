@@ -14,9 +14,11 @@ install(TARGETS ${libraries} EXPORT mfq_targets)
 if(TARGET mfq_command)
   install(TARGETS mfq_command)
 endif()
-if(TARGET mfq_cuda)
-  install(TARGETS mfq_cuda) # opened by its name, beside libmfq; nobody links it
-endif()
+foreach(module mfq_cuda mfq_onednn) # opened by their names, beside libmfq; nobody links them
+  if(TARGET ${module})
+    install(TARGETS ${module})
+  endif()
+endforeach()
 install(DIRECTORY include/mfq DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         FILES_MATCHING PATTERN "*.h" PATTERN "*.def" ${no_io})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -1,9 +1,9 @@
-# examples/<name>.c -> example_<name>; bench/<name>.c and .cc -> bench_<name>; examples/support/ and
-# bench/support/ are shared by the programs of their folder.
+# examples/<name>.c -> example_<name>; bench/<name>.c and .cc -> bench_<name>, also where the file is called <name>_bench.c
+# because <name>.c is taken; examples/support/ and bench/support/ are shared by the programs of their folder.
 add_custom_target(demo COMMENT "Everything that the demo needs is built")
 add_custom_target(bench COMMENT "The benchmarks are built")
 add_dependencies(demo mfq mfq_static)
-foreach(target mfq_command mfq_cuda)
+foreach(target mfq_command mfq_cuda mfq_onednn)
   if(TARGET ${target})
     add_dependencies(demo ${target})
     add_dependencies(bench ${target})
@@ -12,7 +12,7 @@ endforeach()
 
 function(mfq_add_program prefix source)
   get_filename_component(name "${source}" NAME_WE)
-  string(REGEX REPLACE "^${prefix}_" "" name "${name}")
+  string(REGEX REPLACE "^${prefix}_|_${prefix}$" "" name "${name}")
   set(target ${prefix}_${name})
   add_executable(${target} ${source})
   target_link_libraries(${target} PRIVATE mfq_numerics mfq_warnings ${ARGN} m)
@@ -62,6 +62,10 @@ if(MFQ_BUILD_PROGRAMS)
     add_library(mfq_bench_support STATIC ${bench_support_sources})
     target_link_libraries(mfq_bench_support PUBLIC mfq_static PkgConfig::JANSSON PkgConfig::POPT
                           PRIVATE mfq_numerics mfq_warnings mfq_openmp)
+    if(TARGET mfq_dnnl) # what products are compared with
+      target_link_libraries(mfq_bench_support PRIVATE mfq_dnnl)
+      target_compile_definitions(mfq_bench_support PRIVATE MFQ_BENCH_ONEDNN)
+    endif()
   endif()
   foreach(source IN LISTS bench_sources)
     mfq_add_program(bench ${source} $<TARGET_NAME_IF_EXISTS:mfq_bench_support> mfq_static mfq_openmp)

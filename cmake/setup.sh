@@ -22,6 +22,7 @@ find_missing() {
   have pkg-config || missing="$missing pkg-config"
   has_header "$cc" c jansson.h || missing="$missing libjansson-dev"
   has_header "$cc" c popt.h || missing="$missing libpopt-dev"
+  case $goal in demo | test | bench) has_header "$cc" c dnnl.h || missing="$missing libdnnl-dev" ;; esac
   case $goal in demo | bench) have gnuplot || missing="$missing gnuplot-nox" ;; esac
   case $goal in test | bench) { have "$cxx" && has_header "$cxx" c++ vector; } || missing="$missing g++" ;; esac
   case $goal in

@@ -1,6 +1,7 @@
 /* cuda/cuda_backend.cu: fills the backend table, and answers the core's handshake. */
 #include "cuda_context.h"
 #include "cuda_ops.h"
+#include "gemm/gemm_cuda.h"
 
 namespace {
 
@@ -32,6 +33,17 @@ mfq_status fake_quantize(mfq_context *context, const mfq_tensor *src, const mfq_
       context, "mfq_fake_quantize", [&] { return mfq_cuda_fake_quantize(context, src, shape, dst, scales); });
 }
 
+mfq_status gemm_plan(mfq_context *context, const mfq_gemm_problem *problem, mfq_gemm_choice *choice) {
+  return mfq_cuda_enter(
+      context, "mfq_gemm_plan_create", [&] { return mfq_cuda_gemm_plan(context, problem, choice); });
+}
+
+mfq_status gemm_run(mfq_context *context, const mfq_gemm_choice *choice, const mfq_gemm_problem *problem,
+                    void *workspace) {
+  return mfq_cuda_enter(
+      context, "mfq_gemm_run", [&] { return mfq_cuda_gemm_run(context, choice, problem, workspace); });
+}
+
 const mfq_backend backend = {
     .name = "cuda",
     .open = mfq_cuda_open,
@@ -41,6 +53,9 @@ const mfq_backend backend = {
     .repack = repack,
     .expand = expand,
     .fake_quantize = fake_quantize,
+    .gemm_plan = gemm_plan,
+    .gemm_plan_free = mfq_cuda_gemm_plan_free,
+    .gemm_run = gemm_run,
     .supported = mfq_cuda_supported,
     .check_memory = mfq_cuda_check_memory,
     .synchronize = mfq_cuda_synchronize,
@@ -61,6 +76,8 @@ const mfq_module module = {
     .context_bytes = sizeof(struct mfq_context),
     .options_bytes = sizeof(mfq_context_options),
     .view_bytes = sizeof(mfq_qview),
+    .problem_bytes = sizeof(mfq_gemm_problem),
+    .choice_bytes = sizeof(mfq_gemm_choice),
     .backend = &backend,
     .device_count = mfq_cuda_device_count,
     .device_describe = mfq_cuda_device_describe,

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gemm/cublaslt.h"
 #include "launch.cuh"
 
 namespace {
@@ -62,6 +63,7 @@ mfq_status make_resources(mfq_context *context, cudaStream_t given) {
 /* What is there of a state; errors have been reported or nobody waits for them. */
 void release(mfq_context *context) {
   mfq_cuda_state *state = mfq_cuda_state_of(context);
+  mfq_cublaslt_close(state->cublaslt);
   if (state->scratch != NULL) (void)cudaFree(state->scratch);
   if (state->order != NULL) (void)cudaEventDestroy(state->order);
   if (state->own_stream != NULL) (void)cudaStreamDestroy(state->own_stream);

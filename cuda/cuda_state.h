@@ -10,6 +10,8 @@
 /* Device memory that a context owns from the start: operations never allocate. */
 enum { MFQ_CUDA_SCRATCH_BYTES = 1 << 20 };
 
+struct mfq_cublaslt; /* gemm/cublaslt.h */
+
 typedef struct mfq_cuda_state {
   int device;
   cudaStream_t stream;     /* where work is queued */
@@ -18,8 +20,9 @@ typedef struct mfq_cuda_state {
   int processors;          /* multiprocessors */
   int capability;          /* 10 * major + minor */
   uint8_t *scratch;
-  const char *last_operation; /* the public function whose work was queued last; named by asynchronous errors */
-  cudaError_t lost;           /* what ended the use of this device, or cudaSuccess */
+  const char *last_operation;    /* the public function whose work was queued last; named by asynchronous errors */
+  struct mfq_cublaslt *cublaslt; /* NULL until a plan asks for it */
+  cudaError_t lost;              /* what ended the use of this device, or cudaSuccess */
 } mfq_cuda_state;
 
 static inline mfq_cuda_state *mfq_cuda_state_of(const mfq_context *context) {

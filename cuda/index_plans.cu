@@ -55,17 +55,6 @@ chunk_rows mfq_cuda_chunk_rows(const mfq_qview *view) {
   return r;
 }
 
-void mfq_cuda_bit_strides(const mfq_qview *view, int64_t *strides) {
-  mfq_walk walk;
-  mfq_walk_init(view, nullptr, &walk);
-  const int64_t bits = mfq_code_bits(&view->q);
-  mfq_code_strides(view, walk.shape, strides); /* in codes of rows without padding */
-  const int is_turned = view->q.layout.codes == MFQ_CODES_GROUP_LAST;
-  const int32_t last = is_turned ? view->sizes.axis : view->q.rank - 1;
-  for (int32_t d = 0; d < view->q.rank; ++d)
-    strides[d] = d == last ? bits : walk.length == 0 ? 0 : strides[d] / walk.length * (int64_t)view->sizes.row_bits;
-}
-
 static linear step_of(const mfq_walk *walk, const mfq_walk_extras *extras, int32_t k) {
   return linear{walk->offset_stride[k], extras->other ? extras->other[k] : 0,
                 extras->has_logical ? walk->logical_stride[k] : 0};

@@ -20,9 +20,6 @@ element_view mfq_cuda_element_view(const mfq_tensor *tensor);
 scale_slots mfq_cuda_scale_slots(const mfq_qview *view);
 chunk_rows mfq_cuda_chunk_rows(const mfq_qview *view);
 
-/* Strides of the codes in bits, by logical axis. */
-void mfq_cuda_bit_strides(const mfq_qview *view, int64_t *strides);
-
 /* What a walk needs beyond mfq_walk; arrays are in code order and may be NULL. */
 typedef struct mfq_walk_extras {
   const int64_t *other; /* strides of the second place */

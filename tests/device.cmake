@@ -26,7 +26,8 @@ if(TARGET mfq_simt AND mfq_cuda_sources)
   add_library(mfq_cuda_simt MODULE ${mfq_cuda_sources} ${mfq_cuda_core_sources})
   target_include_directories(mfq_cuda_simt BEFORE PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/simt/toolkit"
                              "${PROJECT_SOURCE_DIR}/include")
-  target_compile_definitions(mfq_cuda_simt PRIVATE MFQ_SIMT)
+  # The emulator is its cuBLASLt too (simt/cublaslt_standin.h).
+  target_compile_definitions(mfq_cuda_simt PRIVATE MFQ_SIMT MFQ_CUBLASLT_FILES="$<TARGET_FILE:mfq_simt>")
   # `#pragma unroll`; sizes made of constants of several enumerations, as in C and in nvcc.
   target_compile_options(mfq_cuda_simt PRIVATE -Wno-unknown-pragmas
                          $<$<COMPILE_LANGUAGE:CXX>:-Wno-deprecated-enum-enum-conversion>)

@@ -13,10 +13,10 @@ static const cli_help help = {"[--device NAME] [--json]",
                               "  mfq caps --device cuda:0\n",
                               0, 0};
 
-static const char *const op_words[] = {"quantize", "dequantize", "repack", "fake-quantize"};
+static const char *const op_words[] = {"quantize", "dequantize", "repack", "fake-quantize", "product"};
 static const char *const support_words[] = {"no", "general", "fast"};
 
-enum { OP_COUNT = sizeof op_words / sizeof op_words[0], REASON_BYTES = 256 };
+enum { OP_COUNT = sizeof op_words / sizeof op_words[0], REASON_BYTES = 640 };
 
 typedef struct answer {
   mfq_support support;

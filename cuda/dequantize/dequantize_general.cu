@@ -11,7 +11,7 @@ mfq_status mfq_cuda_dequantize_general(mfq_context *context, const mfq_qview *vi
   mfq_walk walk, codes, bits;
   mfq_qview shaped = *view; /* as the target: logical or padded */
   memcpy(shaped.q.shape, dst->shape, sizeof shaped.q.shape);
-  mfq_cuda_bit_strides(view, bit_strides);
+  mfq_code_bit_strides(view, bit_strides);
   mfq_walk_init(&shaped, dst->strides, &walk);
   mfq_walk_init(&shaped, bit_strides, &bits);
   mfq_walk_init(view, NULL, &codes);

@@ -1,5 +1,5 @@
-/* prim/ptx.cuh: everything that only a GPU has. The one file with inline PTX and device intrinsics; beside each wrapper
- * stands its twin for the build of the kernels on the CPU (MFQ_SIMT), where tests/simt checks what it can.
+/* prim/ptx.cuh: everything that only a GPU has. With mma.cuh the one place of inline PTX and device intrinsics; beside
+ * each wrapper stands its twin for the build of the kernels on the CPU (MFQ_SIMT), where tests/simt checks what it can.
  * Kernels reach global memory through ptx_load, ptx_store, ptx_atomic_* and block_array::copy_async16 only. */
 #ifndef MFQ_CUDA_PRIM_PTX_CUH
 #define MFQ_CUDA_PRIM_PTX_CUH
@@ -197,6 +197,22 @@ __device__ __forceinline__ uint32_t ptx_bf16x2_multiply(uint32_t a, uint32_t b) 
 #else
   uint32_t result;
   asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(result) : "r"(a), "r"(b), "r"(0x80008000u));
+  return result;
+#endif
+}
+
+/* a * b in each half, rounded once to nearest even, subnormals kept; for numbers, not NaN. */
+__device__ __forceinline__ uint32_t ptx_f16x2_multiply(uint32_t a, uint32_t b) {
+#if defined(MFQ_SIMT)
+  /* 22 bits of product fit a float32. */
+  const auto product = [](uint32_t x, uint32_t y) {
+    return mfqn_f16_from_f32(
+        mfqn_bits(mfqn_mul(mfqn_float_of(mfqn_f32_from_f16(x)), mfqn_float_of(mfqn_f32_from_f16(y)))));
+  };
+  return product(a & 0xffffu, b & 0xffffu) | product(a >> 16, b >> 16) << 16;
+#else
+  uint32_t result;
+  asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(result) : "r"(a), "r"(b));
   return result;
 #endif
 }

@@ -26,6 +26,8 @@ template <class T, class Array> struct block_items {
   }
   /* Starts a copy of 16 bytes; see ptx_copy_async_commit. */
   __device__ __forceinline__ void copy_async16(int i, const void *global) { ptx_copy_async16(items() + i, global); }
+  /* For ptx_load_matrices. */
+  __device__ __forceinline__ const T *item_at(int i) const { return items() + i; }
 
 private:
   __device__ __forceinline__ T *items() const {

@@ -12,7 +12,7 @@ static mfq_status repack_codes(mfq_context *context, const mfq_qview *src, const
   int64_t bit_strides[MFQ_MAX_RANK];
   mfq_walk walk;
   const mfq_walk_extras extras = {};
-  mfq_cuda_bit_strides(src, bit_strides);
+  mfq_code_bit_strides(src, bit_strides);
   mfq_walk_init(dst, bit_strides, &walk);
   for (int32_t k = 0; k < walk.rank; ++k) walk.scale_stride[k] = 0; /* so that more axes merge */
   repack_codes_params p = {};

@@ -10,6 +10,7 @@
 #include "../core/context_state.h"
 #include "../core/device.h"
 #include "../core/error.h"
+#include "../core/gemm_problem.h"
 #include "../core/scheme.h"
 
 enum { THREADS_MAX = 1024, OPTIONS_BYTES_MAX = 4096, ALLOC_ALIGN = 64 };
@@ -169,15 +170,20 @@ mfq_status mfq_supported(const mfq_context *context, mfq_op op, const mfq_scheme
   static const char function[] = "mfq_supported";
   if (context == NULL || support == NULL)
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s is NULL", context == NULL ? "context" : "support");
-  if ((int)op < MFQ_OP_QUANTIZE || (int)op > MFQ_OP_FAKE_QUANTIZE) {
+  if ((int)op < MFQ_OP_QUANTIZE || (int)op > MFQ_OP_GEMM) {
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "op is %d; allowed is %d ... %d", (int)op, MFQ_OP_QUANTIZE,
-                    MFQ_OP_FAKE_QUANTIZE);
+                    MFQ_OP_GEMM);
   }
   mfq_status status = mfq_scheme_verify(scheme, function, "scheme");
   if (status != MFQ_OK) return status;
   char unused[1];
   int is_wanted = reason != NULL && capacity > 0;
-  *support = context->backend->supported(context, op, scheme, is_wanted ? reason : unused,
-                                         is_wanted ? capacity : sizeof unused);
+  if (!is_wanted) {
+    reason = unused;
+    capacity = sizeof unused;
+  }
+  /* Planning leaves a context as it was. */
+  if (op == MFQ_OP_GEMM) return mfq_gemm_supported((mfq_context *)context, scheme, support, reason, capacity);
+  *support = context->backend->supported(context, op, scheme, reason, capacity);
   return MFQ_OK;
 }

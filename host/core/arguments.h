@@ -25,7 +25,7 @@ typedef struct mfq_part {
 
 /* All memory of a call. */
 typedef struct mfq_parts {
-  mfq_part items[12];
+  mfq_part items[20];
   int count;
 } mfq_parts;
 

@@ -17,6 +17,10 @@ typedef struct mfq_qview {
 /* What mfq_expand_* asks for. */
 typedef enum mfq_expand_part { MFQ_EXPAND_SCALES, MFQ_EXPAND_ZERO_POINTS } mfq_expand_part;
 
+/* host/core/gemm_problem.h has these. */
+struct mfq_gemm_problem;
+struct mfq_gemm_choice;
+
 typedef struct mfq_backend {
   const char *name; /* "cpu" */
   /* Device state of a context, and a line that describes it. `options` is checked already but for device and
@@ -32,6 +36,14 @@ typedef struct mfq_backend {
   /* `shape` carries the scheme, the shape and NULL pointers; `scales` may be NULL. */
   mfq_status (*fake_quantize)(mfq_context *context, const mfq_tensor *src, const mfq_qview *shape,
                               const mfq_tensor *dst, const mfq_tensor *scales);
+
+  /* Chooses an implementation; with a failure nothing is left behind. */
+  mfq_status (*gemm_plan)(mfq_context *context, const struct mfq_gemm_problem *problem, struct mfq_gemm_choice *choice);
+  void (*gemm_plan_free)(mfq_context *context, struct mfq_gemm_choice *choice);
+  /* `problem` equals the planned one, with memory. `workspace` is aligned to 256. */
+  mfq_status (*gemm_run)(mfq_context *context, const struct mfq_gemm_choice *choice,
+                         const struct mfq_gemm_problem *problem, void *workspace);
+
   mfq_support (*supported)(const mfq_context *context, mfq_op op, const mfq_scheme *scheme, char *reason,
                            size_t capacity);
 

@@ -77,6 +77,18 @@ void mfq_code_strides(const mfq_qview *view, const int64_t *shape, int64_t *stri
   }
 }
 
+void mfq_code_bit_strides(const mfq_qview *view, int64_t *strides) {
+  mfq_walk walk;
+  mfq_walk_init(view, NULL, &walk);
+  mfq_code_strides(view, walk.shape, strides); /* in codes of rows without padding */
+  const int is_turned = view->q.layout.codes == MFQ_CODES_GROUP_LAST;
+  const int32_t last = is_turned ? view->sizes.axis : view->q.rank - 1;
+  for (int32_t d = 0; d < view->q.rank; ++d)
+    strides[d] = d == last          ? mfq_code_bits(&view->q)
+                 : walk.length == 0 ? 0
+                                    : strides[d] / walk.length * (int64_t)view->sizes.row_bits;
+}
+
 int mfq_has_scale_shape(const mfq_qview *view, const mfq_tensor *tensor) {
   const int32_t rank = view->sizes.scale_rank;
   if (tensor->rank != rank) return rank == 0 && tensor->rank == 1 && tensor->shape[0] == 1;

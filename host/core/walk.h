@@ -37,6 +37,9 @@ static inline int64_t mfq_walk_scale(const mfq_walk *walk, mfq_walk_row row, int
 /* Row-major strides of a shape given in code order, by logical axis. */
 void mfq_code_strides(const mfq_qview *view, const int64_t *shape, int64_t *strides);
 
+/* Bits from one index of each logical axis to the next, padding of rows included. */
+void mfq_code_bit_strides(const mfq_qview *view, int64_t *strides);
+
 /* Whether a plain tensor has the view's scale shape. */
 int mfq_has_scale_shape(const mfq_qview *view, const mfq_tensor *tensor);
 

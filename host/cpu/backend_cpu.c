@@ -5,6 +5,7 @@
 #include "../core/error.h"
 #include "../core/host_memory.h"
 #include "cpu_state.h"
+#include "gemm_cpu.h"
 #include "panels.h"
 
 /* ---- Instruction sets, best first ------------------------------------------------------------------------------- */
@@ -171,6 +172,9 @@ const mfq_backend *mfq_cpu_backend(void) {
       .repack = mfq_cpu_repack,
       .expand = mfq_cpu_expand,
       .fake_quantize = mfq_cpu_fake_quantize,
+      .gemm_plan = mfq_cpu_gemm_plan,
+      .gemm_plan_free = mfq_cpu_gemm_plan_free,
+      .gemm_run = mfq_cpu_gemm_run,
       .supported = cpu_supported,
       .check_memory = cpu_check_memory,
       .synchronize = cpu_synchronize,

@@ -21,6 +21,11 @@ mfq_status mfq_cpu_expand(mfq_context *context, const mfq_qview *q, mfq_expand_p
 mfq_status mfq_cpu_fake_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *shape,
                                  const mfq_tensor *dst, const mfq_tensor *scales);
 
+/* Bytes of the context's scratch memory that mfq_cpu_quantize takes for one direction. */
+size_t mfq_cpu_quantize_scratch(const mfq_context *context, const mfq_tensor *src, const mfq_qview *view);
+/* And that mfq_cpu_dequantize takes for a target of the logical shape. */
+size_t mfq_cpu_dequantize_scratch(const mfq_context *context, const mfq_qview *view, const mfq_tensor *dst);
+
 /* The obvious path: any scheme, any strides, one element at a time. */
 mfq_status mfq_quantize_ref(mfq_context *context, const mfq_tensor *src, const mfq_qview *view);
 size_t mfq_quantize_ref_scratch(const mfq_qview *view); /* bytes that it takes of the context's scratch memory */

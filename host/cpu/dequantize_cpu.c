@@ -36,6 +36,13 @@ static void fill_padded(const mfq_qview *view, const mfq_tensor *dst) {
   }
 }
 
+static size_t panel_scratch(const mfq_panels *p) { return mfq_panels_scratch_bytes(p) * (size_t)p->threads; }
+
+size_t mfq_cpu_dequantize_scratch(const mfq_context *context, const mfq_qview *view, const mfq_tensor *dst) {
+  mfq_panels panels;
+  return mfq_panels_plan(context, dst, view, 0, 0, &panels) ? panel_scratch(&panels) : 0;
+}
+
 mfq_status mfq_cpu_dequantize(mfq_context *context, const mfq_qview *view, const mfq_tensor *dst) {
   mfq_tensor logical = *dst;
   int is_padded = 0;
@@ -45,7 +52,7 @@ mfq_status mfq_cpu_dequantize(mfq_context *context, const mfq_qview *view, const
   }
   mfq_panels panels;
   const int is_fast = mfq_panels_plan(context, &logical, view, 0, 0, &panels);
-  const size_t bytes = is_fast ? mfq_panels_scratch_bytes(&panels) * (size_t)panels.threads : 0;
+  const size_t bytes = is_fast ? panel_scratch(&panels) : 0;
   void *memory = is_fast ? mfq_context_scratch(context, bytes) : NULL;
   if (is_fast && !memory)
     return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_dequantize",

@@ -5,7 +5,8 @@
 #ifndef MFQ_HOST_CPU_KERNELS_H
 #define MFQ_HOST_CPU_KERNELS_H
 
-#include <mfq/num/group.h>
+#include <mfq/num/dot.h>
+#include <mfq/num/epilogue.h>
 #include <mfq/num/pack.h>
 #include <mfq/types.h>
 
@@ -45,6 +46,50 @@ typedef struct mfq_source {
   mfq_dtype dtype;
 } mfq_source;
 
+/* A tile of a reproducible product: some rows of A, MFQ_DOT_COLS columns, and a stretch of K of whole runs. */
+enum { MFQ_DOT_ROWS = 128, MFQ_DOT_COLS = 64, MFQ_DOT_DEPTH = 128 };
+typedef struct mfq_dot_tile {
+  mfqn_dot_plan plan;
+  int64_t rows, runs;
+  int32_t run_end[MFQ_DOT_DEPTH]; /* within the stretch */
+  double a[MFQ_DOT_ROWS][MFQ_DOT_DEPTH];
+  double b[MFQ_DOT_DEPTH][MFQ_DOT_COLS];
+  float a_scale[MFQ_DOT_DEPTH][MFQ_DOT_ROWS]; /* of each run */
+  float b_scale[MFQ_DOT_DEPTH][MFQ_DOT_COLS];
+  float sums[MFQ_DOT_ROWS][MFQ_DOT_COLS]; /* added to */
+} mfq_dot_tile;
+
+/* What widening codes to bf16 needs of a scheme (widen.h makes it). */
+typedef struct mfq_widen {
+  mfqn_scheme scheme;       /* without scale where it is no power of two */
+  int32_t bits;             /* of a stored code: 4, 6 or 8 */
+  int32_t is_ue8m0;         /* scales are added to exponents, where no finite value leaves the normal numbers: */
+  int32_t lo, hi;           /* from this scale to that */
+  int64_t group;            /* codes that share a scale, whole bytes */
+  int32_t stream;           /* whole blocks of 32 are aligned to 64 bytes, and written past the caches */
+  uint16_t value[256];      /* of each code */
+  uint16_t scaled[256][16]; /* 4 bits: by scale and code */
+} mfq_widen;
+
+/* A row of an epilogue; arrays that are not used may hold anything finite. */
+typedef struct mfq_finish_row {
+  const float *sums, *col_factors, *c, *bias;
+  float row_factor;
+} mfq_finish_row;
+
+/* A row of codes for a few plain rows. */
+typedef struct mfq_few {
+  int32_t bits;      /* of a stored code: 4, 6 or 8 */
+  int32_t rows;      /* plain ones: 1, 2, 4 or 8 */
+  int32_t halves;    /* scales are for 16 codes, not 32 */
+  int64_t depth;     /* at most MFQ_CHUNK */
+  const void *plain; /* 32 elements of each row, then the next 32; 0 behind the last. In f32, the even ones first */
+  const uint16_t *values;     /* bf16 of each code; with zero points a table of 16 for each */
+  const uint8_t *codes;       /* from a byte on */
+  const float *scales;        /* for every 32 or 16 codes */
+  const uint8_t *zero_points; /* codes, for every 32; NULL: none */
+} mfq_few;
+
 typedef struct mfq_kernels {
   const char *isa;
   /* Widens `n` contiguous elements to float32 bits. */
@@ -74,6 +119,17 @@ typedef struct mfq_kernels {
   void (*unpack)(uint8_t *codes, const uint8_t *src, int64_t n, int32_t bits);
   /* dst[c * rows + r] = src[r * cols + c]. */
   void (*transpose)(uint8_t *dst, const uint8_t *src, int64_t rows, int64_t cols);
+
+  /* Packed codes to bf16, as decoding gives them; one scale code for each group. `n` is at most MFQ_CHUNK. */
+  void (*widen)(const mfq_widen *w, const uint8_t *codes, const uint8_t *scales, int64_t n, uint16_t *dst);
+  void (*finish)(const mfqn_epilogue *e, const mfq_finish_row *row, int64_t n, uint32_t *d);
+  /* These three: NULL where the instruction set has none. `n` scales, aligned to their format, to f32. */
+  void (*few_scales)(int32_t format, const void *stored, int64_t n, float *scales);
+  /* Sums of products with each plain row, which is f32 or bf16; the latter needs AVX512_BF16 of the machine too. */
+  void (*few_f32)(const mfq_few *f, float *sums);
+  void (*few_bf16)(const mfq_few *f, float *sums);
+
+  void (*dot)(mfq_dot_tile *tile);
 } mfq_kernels;
 
 extern const mfq_kernels mfq_kernels_baseline;

@@ -139,7 +139,7 @@ static mfq_status quantize_one(mfq_context *context, const mfq_tensor *src, cons
   return mfq_quantize_ref(context, src, view);
 }
 
-static size_t scratch_of(const mfq_context *context, const mfq_tensor *src, const mfq_qview *view) {
+size_t mfq_cpu_quantize_scratch(const mfq_context *context, const mfq_tensor *src, const mfq_qview *view) {
   mfq_panels panels;
   if (mfq_panels_plan(context, src, view, 1, 0, &panels)) return panel_scratch(&panels) + shared_scratch(&panels);
   return mfq_quantize_ref_scratch(view);
@@ -148,7 +148,8 @@ static size_t scratch_of(const mfq_context *context, const mfq_tensor *src, cons
 /* Takes the memory of both directions before either is written. */
 static mfq_status reserve_both(mfq_context *context, const mfq_tensor *src, const mfq_qview *row,
                                const mfq_qview *col) {
-  const size_t for_row = scratch_of(context, src, row), for_col = scratch_of(context, src, col);
+  const size_t for_row = mfq_cpu_quantize_scratch(context, src, row);
+  const size_t for_col = mfq_cpu_quantize_scratch(context, src, col);
   const size_t bytes = for_row > for_col ? for_row : for_col;
   return bytes == 0 || mfq_context_scratch(context, bytes) ? MFQ_OK : no_memory(bytes);
 }

@@ -85,7 +85,13 @@ MFQ_EXPORT const char *mfq_device_name(int32_t index, const char **about);
  * this thread's next call. */
 MFQ_EXPORT const char *mfq_device_missing(const char *kind);
 
-typedef enum mfq_op { MFQ_OP_QUANTIZE = 0, MFQ_OP_DEQUANTIZE = 1, MFQ_OP_REPACK = 2, MFQ_OP_FAKE_QUANTIZE = 3 } mfq_op;
+typedef enum mfq_op {
+  MFQ_OP_QUANTIZE = 0,
+  MFQ_OP_DEQUANTIZE = 1,
+  MFQ_OP_REPACK = 2,
+  MFQ_OP_FAKE_QUANTIZE = 3,
+  MFQ_OP_GEMM = 4 /* a large product of two matrices of the scheme; others: mfq_gemm_plan_describe */
+} mfq_op;
 
 typedef enum mfq_support {
   MFQ_SUPPORT_NO = 0,

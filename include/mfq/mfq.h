@@ -4,6 +4,7 @@
  *   mfq_scheme scheme;       mfq_scheme_parse("mxfp8_e4m3", &scheme)     what to do
  *   mfq_qtensor q;           mfq_qtensor_init(...), mfq_qtensor_sizes_get(...), then your memory into q.codes, q.scales
  *   mfq_quantize(ctx, &tensor, &q, NULL);   mfq_dequantize(ctx, &q, &restored);
+ *   mfq_gemm_plan_create(ctx, &gemm, &plan);   mfq_gemm_run(ctx, plan, &gemm, workspace, bytes);
  *
  * Every function that can fail returns mfq_status; mfq_last_error() has the sentence. */
 #ifndef MFQ_MFQ_H
@@ -15,5 +16,6 @@
 #include <mfq/buffer.h>
 #include <mfq/quantize.h>
 #include <mfq/fakequant.h>
+#include <mfq/gemm.h>
 
 #endif

@@ -226,7 +226,7 @@ TEST(Context, LogEnvironment) {
   if (old != nullptr) setenv("MFQ_LOG", saved.c_str(), 1);
 }
 
-// C++ has no value 4 for this enumeration, C has.
+// C++ has no value 5 for this enumeration, C has.
 __attribute__((no_sanitize("undefined"))) mfq_status ask_op(const mfq_context *context, int number,
                                                             const mfq_scheme *s) {
   mfq_op op;
@@ -241,7 +241,7 @@ TEST(Context, Supported) {
   ASSERT_EQ(mfq_context_create(&options, &context), MFQ_OK);
   mfq_scheme s;
   ASSERT_EQ(mfq_scheme_parse("mxfp8_e4m3", &s), MFQ_OK);
-  for (mfq_op op : {MFQ_OP_QUANTIZE, MFQ_OP_DEQUANTIZE, MFQ_OP_REPACK, MFQ_OP_FAKE_QUANTIZE}) {
+  for (mfq_op op : {MFQ_OP_QUANTIZE, MFQ_OP_DEQUANTIZE, MFQ_OP_REPACK, MFQ_OP_FAKE_QUANTIZE, MFQ_OP_GEMM}) {
     mfq_support support = MFQ_SUPPORT_NO;
     char reason[200] = "";
     ASSERT_EQ(mfq_supported(context, op, &s, &support, reason, sizeof reason), MFQ_OK) << mfq_last_error();
@@ -254,10 +254,16 @@ TEST(Context, Supported) {
     EXPECT_EQ(tiny[3], 'x');
   }
   mfq_support support;
+  char reason[200] = "";
+  mfq_scheme along_rows = s;
+  along_rows.axis = 0;
+  ASSERT_EQ(mfq_supported(context, MFQ_OP_GEMM, &along_rows, &support, reason, sizeof reason), MFQ_OK);
+  EXPECT_EQ(support, MFQ_SUPPORT_NO);
+  EXPECT_NE(std::string(reason).find("its groups do not run along K"), std::string::npos) << reason;
   EXPECT_TRUE(fails(mfq_supported(nullptr, MFQ_OP_REPACK, &s, &support, nullptr, 0), invalid, {"context is NULL"}));
   EXPECT_TRUE(fails(mfq_supported(context, MFQ_OP_REPACK, nullptr, &support, nullptr, 0), invalid, {"scheme is NULL"}));
   EXPECT_TRUE(fails(mfq_supported(context, MFQ_OP_REPACK, &s, nullptr, nullptr, 0), invalid, {"support is NULL"}));
-  EXPECT_TRUE(fails(ask_op(context, 4, &s), invalid, {"op is 4; allowed is 0 ... 3"}));
+  EXPECT_TRUE(fails(ask_op(context, 5, &s), invalid, {"op is 5; allowed is 0 ... 4"}));
   s.group_size = 0;
   EXPECT_TRUE(fails(mfq_supported(context, MFQ_OP_REPACK, &s, &support, nullptr, 0), invalid, {"group_size is 0"}));
   mfq_context_destroy(context);

@@ -1,7 +1,10 @@
 #!/bin/sh
-# stage.sh CMAKE BUILD STAGE MOVED CUDA: installs BUILD below STAGE, then moves that to MOVED, so that no path may stay.
-# CUDA is ON where libmfq_cuda was built: the moved command must find it, and say what it says about devices.
+# stage.sh CMAKE BUILD STAGE MOVED [MODULE ...]: installs BUILD below STAGE, then moves that to MOVED, so that no path may
+# stay. The modules (cuda, onednn) are those that were built: they must lie beside libmfq, and no others. The moved command
+# must find cuda, and say what it says about devices.
 set -eu
+has_module() { case " $modules " in *" $1 "*) ;; *) return 1 ;; esac; }
+modules="$(shift 4 && echo "$*")"
 rm -rf "$3" "$4"
 env -u DESTDIR "$1" --install "$2" --prefix "$3" >/dev/null
 mv "$3" "$4"
@@ -10,14 +13,16 @@ if grep -rlF "$3" "$4"; then
   exit 1
 fi
 library=$(dirname "$(find "$4" -name 'libmfq.so.*' | head -n 1)")
-module=$(find "$4" -name 'libmfq_cuda.so*' | head -n 1)
-if [ "$5" = ON ] && ! ls "$library"/libmfq_cuda.so.* >/dev/null; then
-  echo "libmfq_cuda was built, but does not lie beside libmfq"
-  exit 1
-elif [ "$5" = OFF ] && [ -n "$module" ]; then
-  echo "libmfq_cuda was left out, and yet there is $module"
-  exit 1
-fi
+for module in cuda onednn; do
+  found=$(find "$4" -name "libmfq_$module.so*" | head -n 1)
+  if has_module $module && ! ls "$library"/libmfq_$module.so.* >/dev/null; then
+    echo "libmfq_$module was built, but does not lie beside libmfq"
+    exit 1
+  elif ! has_module $module && [ -n "$found" ]; then
+    echo "libmfq_$module was left out, and yet there is $found"
+    exit 1
+  fi
+done
 [ -x "$4/bin/mfq" ] || exit 0
 
 "$4/bin/mfq" --help >/dev/null
@@ -27,10 +32,10 @@ about=$(printf '%s\n' "$caps" | grep '^cuda') || {
   exit 1
 }
 echo "$about"
-case $5$about in
-  *"there is no CUDA module"*) [ "$5" = OFF ] ;;
-  *) [ "$5" = ON ] ;;
+case $about in
+  *"there is no CUDA module"*) ! has_module cuda ;;
+  *) has_module cuda ;;
 esac || {
-  echo "with libmfq_cuda $5 that is wrong"
+  echo "with the modules \"$modules\" that is wrong"
   exit 1
 }

@@ -1,5 +1,5 @@
 """libmfq.so and libmfq_cuda.so must load on a bare machine: they may need the C library, its mathematics and the OpenMP
-runtime, no more."""
+runtime, no more. libmfq_onednn.so needs the one library that it is for, too."""
 
 import re
 import subprocess
@@ -19,12 +19,20 @@ def check(options):
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     needed = re.findall(r"\(NEEDED\).*\[(.+)\]", text)
     print("needs: " + ", ".join(needed))
+    is_also = re.compile(rf"lib({'|'.join(map(re.escape, options.also))})\.so(\.\d+)?")
     findings = [Finding("needed", options.library.name, 1, f"needs {name}") for name in needed
-                if not ALLOWED.fullmatch(name)]
+                if not ALLOWED.fullmatch(name) and not is_also.fullmatch(name)]
+    findings += [Finding("needed-without", options.library.name, 1, f"does not need lib{also}: was it linked?")
+                 for also in options.also if not any(name.startswith(f"lib{also}.") for name in needed)]
     if not any(name.startswith("libc.") for name in needed):
         findings.append(Finding("needed-unread", options.library.name, 1, "no libc among what is needed: was it read?"))
     return findings
 
 
+def add_arguments(parser):
+    parser.add_argument("--library", type=Path, required=True)
+    parser.add_argument("--also", nargs="*", default=[], help="names of libraries that it needs besides")
+
+
 if __name__ == "__main__":
-    run({"needed", "needed-unread"}, check, lambda parser: parser.add_argument("--library", type=Path, required=True))
+    run({"needed", "needed-unread", "needed-without"}, check, add_arguments)

@@ -3,20 +3,19 @@
  * Every loop calls a function of num/ on each element with the scheme's choices as constants, so that the compiler can
  * turn it into vector code; equality with the reference path follows from that, and is tested all the same. */
 #include "decode_loops.h"
+#include "dot_loops.h"
 #include "encode_loops.h"
+#include "few_rows_loops.h"
+#include "finish_loops.h"
 #include "measure_loops.h"
 #include "pack_loops.h"
 #include "scale_loops.h"
+#include "widen_loops.h"
 
-#ifndef MFQ_ISA
-#define MFQ_ISA baseline
-#endif
-#define MFQ_NAME_OF(isa) mfq_kernels_##isa
-#define MFQ_NAME(isa) MFQ_NAME_OF(isa)
 #define MFQ_TEXT_OF(isa) #isa
 #define MFQ_TEXT(isa) MFQ_TEXT_OF(isa)
 
-const mfq_kernels MFQ_NAME(MFQ_ISA) = {
+const mfq_kernels MFQ_JOIN(mfq_kernels_, MFQ_ISA) = {
     .isa = MFQ_TEXT(MFQ_ISA),
     .load = load,
     .store = store,
@@ -32,4 +31,12 @@ const mfq_kernels MFQ_NAME(MFQ_ISA) = {
     .pack = pack,
     .unpack = unpack,
     .transpose = transpose,
+    .widen = widen,
+    .finish = finish,
+#ifdef MFQ_CODES512
+    .few_scales = few_scales,
+    .few_f32 = few_f32,
+    .few_bf16 = few_bf16,
+#endif
+    .dot = dot,
 };

@@ -4,6 +4,13 @@
 
 #include "../kernels.h"
 
+#ifndef MFQ_ISA
+#define MFQ_ISA baseline
+#endif
+/* One name, of what the macros in it stand for. */
+#define MFQ_JOIN_OF(a, b) a##b
+#define MFQ_JOIN(a, b) MFQ_JOIN_OF(a, b)
+
 #define INLINE static inline __attribute__((always_inline))
 
 #endif

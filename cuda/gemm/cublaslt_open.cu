@@ -1,0 +1,118 @@
+/* cuda/gemm/cublaslt_open.cu: finds and opens cuBLASLt. */
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cublaslt.h"
+
+/* Which files are tried, in this order. The emulated build names a stand-in. */
+#if !defined(MFQ_CUBLASLT_FILES)
+#define MFQ_CUBLASLT_FILES "libcublasLt.so.13", "libcublasLt.so.12"
+#endif
+
+namespace {
+
+enum { VERSION_MIN = 120000 };
+
+const char *const files[] = {MFQ_CUBLASLT_FILES};
+
+/* A function and the member that takes its address. */
+struct symbol {
+  const char *name;
+  size_t member;
+};
+
+const symbol symbols[] = {
+    {"cublasLtGetVersion", offsetof(lt_functions, version)},
+    {"cublasLtCreate", offsetof(lt_functions, create)},
+    {"cublasLtDestroy", offsetof(lt_functions, destroy)},
+    {"cublasLtGetStatusName", offsetof(lt_functions, status_name)},
+    {"cublasLtMatmulDescInit_internal", offsetof(lt_functions, desc_init)},
+    {"cublasLtMatmulDescSetAttribute", offsetof(lt_functions, desc_set)},
+    {"cublasLtMatrixLayoutInit_internal", offsetof(lt_functions, layout_init)},
+    {"cublasLtMatrixLayoutSetAttribute", offsetof(lt_functions, layout_set)},
+    {"cublasLtMatmulPreferenceInit_internal", offsetof(lt_functions, preference_init)},
+    {"cublasLtMatmulPreferenceSetAttribute", offsetof(lt_functions, preference_set)},
+    {"cublasLtMatmulAlgoGetHeuristic", offsetof(lt_functions, heuristic)},
+    {"cublasLtMatmul", offsetof(lt_functions, matmul)},
+};
+static_assert(sizeof symbols / sizeof symbols[0] == sizeof(lt_functions) / sizeof(void *), "every function is named");
+
+void refuse(mfq_cublaslt *lt, const char *format, const char *first, const char *second) {
+  (void)snprintf(lt->unavailable.text, sizeof lt->unavailable.text, format, first, second);
+}
+
+/* Tries one file. Returns 1 when it is open and has every function. What it registers with the driver outlives a context,
+ * so it stays loaded. */
+int open_file(mfq_cublaslt *lt, const char *file) {
+  lt->library = dlopen(file, RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE);
+  if (lt->library == NULL) {
+    const char *why = dlerror();
+    refuse(lt, "cuBLASLt cannot be opened (%.110s)%s", why != NULL ? why : file, "");
+    return 0;
+  }
+  for (const symbol &s : symbols) {
+    void *function = dlsym(lt->library, s.name);
+    memcpy((char *)&lt->call + s.member, &function, sizeof function);
+    if (function != NULL) continue;
+    refuse(lt, "%.60s has no function %s", file, s.name);
+    (void)dlclose(lt->library);
+    lt->library = NULL;
+    return 0;
+  }
+  return 1;
+}
+
+void open_library(mfq_cublaslt *lt) {
+  const char *given = getenv("MFQ_CUBLASLT");
+  if (given == NULL) {
+    for (const char *file : files)
+      if (open_file(lt, file)) return;
+  } else if (given[0] == '\0') {
+    refuse(lt, "MFQ_CUBLASLT is empty, which forbids cuBLASLt%s%s", "", "");
+  } else {
+    (void)open_file(lt, given);
+  }
+}
+
+/* Versions are 120803 for 12.8.3. */
+void make_handle(mfq_cublaslt *lt) {
+  lt->version = (int)lt->call.version();
+  (void)snprintf(lt->name, sizeof lt->name, "cuBLASLt %d.%d.%d", lt->version / 10000, lt->version / 100 % 100,
+                 lt->version % 100);
+  if (lt->version < VERSION_MIN) {
+    refuse(lt, "%s is too old; %s or newer is needed", lt->name, "12.0");
+    return;
+  }
+  const int status = lt->call.create(&lt->handle);
+  if (status == LT_SUCCESS) return;
+  lt->handle = NULL;
+  refuse(lt, "%s makes no handle (%s)", lt->name, lt->call.status_name(status));
+}
+
+} // namespace
+
+const mfq_cublaslt *mfq_cublaslt_open(mfq_context *context, mfq_gemm_reason *reason) {
+  mfq_cuda_state *state = mfq_cuda_state_of(context);
+  if (state->cublaslt == NULL) {
+    mfq_cublaslt *lt = (mfq_cublaslt *)calloc(1, sizeof *lt);
+    if (lt == NULL) {
+      (void)snprintf(reason->text, sizeof reason->text, "no memory to open cuBLASLt");
+      return NULL;
+    }
+    open_library(lt);
+    if (lt->library != NULL) make_handle(lt);
+    state->cublaslt = lt;
+  }
+  if (state->cublaslt->handle != NULL) return state->cublaslt;
+  *reason = state->cublaslt->unavailable;
+  return NULL;
+}
+
+void mfq_cublaslt_close(mfq_cublaslt *lt) {
+  if (lt == NULL) return;
+  if (lt->handle != NULL) (void)lt->call.destroy(lt->handle);
+  if (lt->library != NULL) (void)dlclose(lt->library);
+  free(lt);
+}

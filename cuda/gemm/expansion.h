@@ -1,0 +1,37 @@
+/* cuda/gemm/expansion.h: an operand as a plain matrix that cuBLASLt reads: where it lies, or expanded. */
+#ifndef MFQ_CUDA_GEMM_EXPANSION_H
+#define MFQ_CUDA_GEMM_EXPANSION_H
+
+#include "../../host/core/gemm_problem.h"
+#include "cublaslt.h"
+
+typedef struct mfq_cuda_expansion {
+  mfq_dtype dtype;
+  int32_t is_in_place;   /* a plain operand is read where it lies */
+  int32_t is_depth_last; /* elements along K are neighbours */
+  int32_t is_uniform;    /* batches are equally far apart */
+  int64_t cut;           /* rows at whose multiples the expansion may be cut; 0: it is made whole */
+} mfq_cuda_expansion;
+
+/* Significant bits that the values of a side need: 24 is more than bf16 has. Factors do not count. */
+int mfq_cuda_significant_bits(const mfq_gemm_side *side);
+
+/* How a side, which may be TO_QUANTIZE, becomes a matrix of `dtype`. */
+mfq_cuda_expansion mfq_cuda_expansion_of(const mfq_gemm_side *side, mfq_dtype dtype);
+
+/* Elements from one line to the next, of the matrix where it lies, or of an expansion of `rows` rows. */
+int64_t mfq_cuda_expansion_ld(const mfq_cuda_expansion *e, const mfq_gemm_side *side, int64_t rows);
+/* Elements of an expansion of one batch of `rows` rows. */
+int64_t mfq_cuda_expansion_elements(const mfq_cuda_expansion *e, const mfq_gemm_side *side, int64_t rows);
+
+/* A part of a side: some batches, whole, or rows of one batch. */
+typedef struct mfq_cuda_part {
+  int64_t batch, batches, row, rows;
+} mfq_cuda_part;
+
+/* Queues the expansion of a part into `memory`, batch after batch. `side` has memory and is not TO_QUANTIZE. Without the
+ * scales that are factors: those are the epilogue's. */
+mfq_status mfq_cuda_expand_side(mfq_context *lent, const mfq_cuda_expansion *e, const mfq_gemm_side *side,
+                                const mfq_cuda_part *part, void *memory);
+
+#endif

@@ -1,0 +1,36 @@
+/* cuda/gemm/gemm_epilogue.h: from f32 sums to D: factors, alpha, beta * C, bias, activation, and the dtype or scheme. */
+#ifndef MFQ_CUDA_GEMM_GEMM_EPILOGUE_H
+#define MFQ_CUDA_GEMM_GEMM_EPILOGUE_H
+
+#include "gemm_cuda.h"
+
+/* Sums of rows first_row ... first_row + rows - 1 of batches first_batch ... first_batch + batches - 1:
+ * sum (i, r, j) is at (i - first_batch) * batch_stride + (r - first_row) * row_stride + j. */
+typedef struct mfq_cuda_sums {
+  float *data; /* device memory, aligned to 16 */
+  int64_t batch_stride, row_stride;
+  int64_t first_batch, batches, first_row, rows;
+} mfq_cuda_sums;
+
+/* Whether the f32 sums of a side combination are D already: no factors, alpha, C, bias, activation; D is plain. */
+int mfq_cuda_gemm_is_bare(const mfq_gemm_problem *problem);
+
+/* Queues the epilogue of the sums. Plain D is written; for a quantized D the values go to `values`, dense
+ * [batches, m, n] f32, which may be the sums themselves where they lie that way. */
+mfq_status mfq_cuda_gemm_finish(mfq_context *context, const mfq_gemm_problem *problem, const mfq_cuda_sums *sums,
+                                float *values);
+
+/* Queues the quantization of `values` into a quantized D; `context` has scratch memory of its own. */
+mfq_status mfq_cuda_gemm_quantize_d(mfq_context *context, const mfq_gemm_problem *problem, float *values);
+
+/* A context whose operations queue work on the same stream but use `scratch`, MFQ_CUDA_SCRATCH_BYTES of it: runs of one
+ * plan by several threads must not share a context's scratch memory. */
+typedef struct mfq_cuda_lent {
+  mfq_context context;
+  mfq_cuda_state state;
+} mfq_cuda_lent;
+mfq_context *mfq_cuda_lend(const mfq_context *context, void *scratch, mfq_cuda_lent *lent);
+/* Brings back what the operations noted: the last operation, and a lost device. */
+void mfq_cuda_lend_end(mfq_context *context, const mfq_cuda_lent *lent);
+
+#endif

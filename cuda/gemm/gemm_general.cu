@@ -1,0 +1,83 @@
+/* cuda/gemm/gemm_general.cu: the last row of the list: every product, reproducible. */
+#include <stdio.h>
+
+#include "../cuda_ops.h"
+#include "../launch.cuh"
+#include "gemm_epilogue.h"
+#include "gemm_general_kernel.cuh"
+#include "side_params.h"
+
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+
+size_t padded(size_t bytes) { return (bytes + 255) / 256 * 256; }
+
+/* The workspace: the two sides where they are quantized on the way, all sums, and scratch memory for quantization. */
+struct parts {
+  size_t a, b, sums, scratch;
+};
+
+parts parts_of(const mfq_gemm_problem *p) {
+  const int quantizes = p->a.kind == MFQ_SIDE_TO_QUANTIZE || p->b.kind == MFQ_SIDE_TO_QUANTIZE || p->is_d_quantized;
+  parts at;
+  at.a = mfq_cuda_side_bytes(&p->a);
+  at.b = mfq_cuda_side_bytes(&p->b);
+  at.sums = padded((size_t)(p->batches * p->m * p->n) * sizeof(float));
+  at.scratch = quantizes ? MFQ_CUDA_SCRATCH_BYTES : 0;
+  return at;
+}
+
+mfq_status plan(mfq_context *context, const mfq_gemm_problem *problem, mfq_cuda_gemm *gemm, mfq_gemm_reason *reason) {
+  (void)context;
+  (void)reason;
+  const parts at = parts_of(problem);
+  gemm->workspace_bytes = at.a + at.b + at.sums + at.scratch;
+  (void)snprintf(gemm->how, sizeof gemm->how, "one rounding for each run of at most %d along K", (int)MFQN_DOT_RUN);
+  return MFQ_OK;
+}
+
+mfq_status sum_products(mfq_context *context, const mfq_gemm_problem *problem, float *sums) {
+  const int64_t row_tiles = ceil_div(problem->m, GENERAL_TILE), col_tiles = ceil_div(problem->n, GENERAL_TILE);
+  const int64_t tiles = problem->batches * row_tiles * col_tiles, most = 0x7fffffff;
+  gemm_general_params p = {};
+  p.a = mfq_cuda_side_params(&problem->a);
+  p.b = mfq_cuda_side_params(&problem->b);
+  p.plan = mfq_cuda_dot_plan(&problem->a, &problem->b);
+  p.tiles = tiles;
+  p.row_tiles = divisor64_make(row_tiles);
+  p.col_tiles = divisor64_make(col_tiles);
+  p.m = problem->m;
+  p.n = problem->n;
+  p.k = problem->k;
+  p.sums = sums;
+  const mfq_launch at = {"mfq_gemm_run", dim3((unsigned)(tiles < most ? tiles : most)), GENERAL_THREADS, 0};
+  return mfq_cuda_launch(context, at, gemm_general_kernel, p);
+}
+
+mfq_status run_lent(mfq_context *lent, const mfq_gemm_problem *problem, uint8_t *workspace) {
+  const parts at = parts_of(problem);
+  float *sums = (float *)(workspace + at.a + at.b);
+  const mfq_cuda_sums all = {sums, problem->m * problem->n, problem->n, 0, problem->batches, 0, problem->m};
+  mfq_gemm_problem ready = *problem;
+  mfq_status status = mfq_cuda_side_ready(lent, &problem->a, workspace, &ready.a);
+  if (status == MFQ_OK) status = mfq_cuda_side_ready(lent, &problem->b, workspace + at.a, &ready.b);
+  if (status == MFQ_OK) status = sum_products(lent, &ready, sums);
+  if (status == MFQ_OK) status = mfq_cuda_gemm_finish(lent, &ready, &all, sums);
+  if (status == MFQ_OK && problem->is_d_quantized) status = mfq_cuda_gemm_quantize_d(lent, problem, sums);
+  return status;
+}
+
+mfq_status run(mfq_context *context, const mfq_cuda_gemm *gemm, const mfq_gemm_problem *problem, uint8_t *workspace) {
+  (void)gemm;
+  const parts at = parts_of(problem);
+  mfq_cuda_lent lent;
+  const mfq_status status =
+      run_lent(mfq_cuda_lend(context, workspace + at.a + at.b + at.sums, &lent), problem, workspace);
+  mfq_cuda_lend_end(context, &lent);
+  return status;
+}
+
+} // namespace
+
+const mfq_cuda_gemm_row mfq_cuda_gemm_general = {"general", plan, run, NULL};

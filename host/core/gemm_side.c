@@ -1,0 +1,75 @@
+#include <string.h>
+
+#include "gemm_problem.h"
+#include "walk.h"
+
+int64_t mfq_matrix_offset(const mfq_matrix *matrix, int64_t index) {
+  int64_t offset = 0;
+  for (int32_t d = matrix->batch_rank - 1; d >= 0; d--) {
+    offset += index % matrix->batch_shape[d] * matrix->batch_stride[d];
+    index /= matrix->batch_shape[d];
+  }
+  return offset;
+}
+
+/* Where the scales of a logical axis stand: their stride, and the indices that share one. */
+typedef struct scale_axis {
+  int64_t stride, run;
+} scale_axis;
+
+static void scale_axes(const mfq_qview *view, scale_axis *axes) {
+  mfq_walk walk;
+  mfq_walk_init(view, NULL, &walk);
+  const int is_turned = view->q.layout.codes == MFQ_CODES_GROUP_LAST;
+  for (int32_t d = 0; d < view->q.rank; d++) {
+    int32_t place = d;
+    if (is_turned && d > view->sizes.axis) place = d - 1;
+    if (is_turned && d == view->sizes.axis) place = view->q.rank - 1;
+    axes[d] = (scale_axis){walk.scale_stride[place], walk.scale_run[place]};
+  }
+}
+
+/* Why the scales along these axes cannot be factored out of a product. */
+static const char *refuse_scales(const mfq_qview *view, int32_t depth_axis) {
+  const int32_t axis = view->sizes.axis, batches = view->q.rank - 2;
+  switch (view->q.scheme.granularity) {
+    case MFQ_GRANULARITY_CHANNEL:
+      if (axis == depth_axis)
+        return "its scales vary with every element along K, and no sum can factor them out; use groups along K, or "
+               "channels along the other axis";
+      if (axis < batches && batches > 1)
+        return "its channels are one of several batch axes; merge the batch axes into one, or use channels along the "
+               "rows";
+      return NULL;
+    case MFQ_GRANULARITY_GROUP:
+      if (axis != depth_axis) return "its groups do not run along K, so that no sum can factor their scales out";
+      return NULL;
+    default: return NULL;
+  }
+}
+
+const char *mfq_gemm_side_index(mfq_gemm_side *side, int is_transposed) {
+  const mfq_qview *view = &side->view;
+  const int32_t rank = view->q.rank, row = is_transposed ? rank - 1 : rank - 2,
+                depth = is_transposed ? rank - 2 : rank - 1;
+  const char *why = refuse_scales(view, depth);
+  if (why != NULL) return why;
+  int64_t bits[MFQ_MAX_RANK];
+  scale_axis scales[MFQ_MAX_RANK];
+  mfq_code_bit_strides(view, bits);
+  scale_axes(view, scales);
+  const int has_batches = rank > 2;
+  side->code_bits[0] = has_batches ? bits[rank - 3] : 0;
+  side->code_bits[1] = bits[row];
+  side->code_bits[2] = bits[depth];
+  side->scale_stride[0] = has_batches ? scales[rank - 3].stride : 0;
+  side->scale_stride[1] = scales[row].stride;
+  side->scale_stride[2] = scales[depth].stride;
+  side->scale_run[0] = 1;
+  side->scale_run[1] = scales[row].run;
+  side->scale_run[2] = scales[depth].run;
+  const mfq_granularity granularity = view->q.scheme.granularity;
+  const int is_along_depth = granularity == MFQ_GRANULARITY_GROUP || granularity == MFQ_GRANULARITY_BLOCK;
+  side->group = is_along_depth ? scales[depth].run : 0;
+  return NULL;
+}

@@ -1,0 +1,191 @@
+/* host/cpu/few_rows.c: a few plain rows times a packed matrix, which is read once and expanded in registers.
+ *
+ * The few rows are A's, or B's with the packed matrix on the other side. They are laid out in blocks of 32 elements
+ * once a run; threads share the packed rows. */
+#include <stdio.h>
+
+#include "../core/error.h"
+#include "../core/lower.h"
+#include "../core/walk.h"
+#include "elements.h"
+#include "few_rows.h"
+#include "gemm_cpu.h"
+#include "gemm_expand.h"
+#include "gemm_finish.h"
+
+enum {
+  BLOCK_ROWS = 16,
+  SHARE_CODES = 1 << 16,
+  /* Rows up to which this is faster than expanding the packed side to bf16, or to f32 (4096 x 4096, one thread, codes of
+   * 4 and 8 bits). */
+  MOST_FOR_BF16 = 16,
+  MOST_FOR_F32 = 64
+};
+
+typedef struct few_rows {
+  int is_mirrored;   /* the few rows are B's */
+  int is_bf16;       /* they are multiplied in bf16 */
+  int32_t rows;      /* of a pass: 1, 2, 4 or 8, with rows of 0 behind the true ones */
+  int32_t passes;    /* over each block of packed rows */
+  size_t pass_bytes; /* of plain rows */
+  size_t plain_at, sums_at, scratch_at;
+  mfq_finish_plan finish;
+  mfq_few_codes codes;
+} few_rows;
+
+/* ---- Which products ------------------------------------------------------------------------------------------------ */
+
+static int64_t most_rows(const mfq_gemm_problem *p) {
+  const int fits = mfq_side_fits_bf16(&p->a) && mfq_side_fits_bf16(&p->b);
+  return fits || p->round_operands ? MOST_FOR_BF16 : MOST_FOR_F32;
+}
+
+static int is_few(const mfq_gemm_problem *p, const mfq_gemm_side *few, const mfq_gemm_side *many) {
+  return few->kind == MFQ_SIDE_PLAIN && many->kind == MFQ_SIDE_QUANTIZED && few->rows <= most_rows(p);
+}
+
+static int refuse(const mfq_context *context, const mfq_gemm_problem *p, mfq_line *why) {
+  const mfq_kernels *kernels = mfq_cpu_kernels(context);
+  const char *reason = NULL;
+  why->text[0] = '\0';
+  if (context->policy == MFQ_REPRODUCIBLE)
+    reason = "the context's policy is reproducible";
+  else if (!kernels)
+    reason = "the context's cpu_isa is reference";
+  else if (p->k == 0)
+    reason = "K is 0";
+  else if (p->a.kind != MFQ_SIDE_PLAIN && p->b.kind != MFQ_SIDE_PLAIN)
+    reason = "both operands are quantized";
+  else if (p->a.kind != MFQ_SIDE_QUANTIZED && p->b.kind != MFQ_SIDE_QUANTIZED)
+    reason = "neither operand comes quantized";
+  else if (!is_few(p, &p->a, &p->b) && !is_few(p, &p->b, &p->a))
+    (void)snprintf(why->text, sizeof why->text, "%s is %lld, at most %lld", p->a.kind == MFQ_SIDE_PLAIN ? "M" : "N",
+                   (long long)(p->a.kind == MFQ_SIDE_PLAIN ? p->m : p->n), (long long)most_rows(p));
+  else if (p->batches > 1)
+    reason = "there are batches";
+  else if (!kernels->few_f32)
+    reason = "needs avx512";
+  else
+    reason = mfq_few_codes_refuse(is_few(p, &p->a, &p->b) ? &p->b : &p->a);
+  if (reason) (void)snprintf(why->text, sizeof why->text, "%s", reason);
+  return why->text[0] != '\0';
+}
+
+/* ---- Planning ------------------------------------------------------------------------------------------------------ */
+
+static int has_bf16_dots(void) {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16");
+#else
+  return 0;
+#endif
+}
+
+static mfq_status plan(mfq_context *context, const mfq_gemm_problem *p, mfq_gemm_made *made) {
+  few_rows *f = context->alloc(context->alloc_user, sizeof *f);
+  if (!f)
+    return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_gemm_plan_create", "no memory for %zu bytes of plan", sizeof *f);
+  memset(f, 0, sizeof *f);
+  f->is_mirrored = !is_few(p, &p->a, &p->b);
+  const mfq_gemm_side *few = f->is_mirrored ? &p->b : &p->a, *many = f->is_mirrored ? &p->a : &p->b;
+  mfq_few_codes_make(many, &f->codes);
+  f->is_bf16 = has_bf16_dots() && (few->matrix.dtype == MFQ_DTYPE_BF16 || p->round_operands);
+  f->rows = few->rows <= 2 ? (int32_t)few->rows : few->rows <= 4 ? 4 : 8;
+  f->passes = (int32_t)((few->rows + f->rows - 1) / f->rows);
+  size_t *bytes = &made->workspace_bytes;
+  const size_t blocks = (size_t)(p->k + 31) / 32, width = f->is_bf16 ? 2 : 4;
+  f->pass_bytes = blocks * 32 * (size_t)f->rows * width;
+  f->plain_at = mfq_workspace_take(bytes, f->pass_bytes * (size_t)f->passes);
+  f->sums_at = mfq_workspace_take(bytes, (size_t)p->m * (size_t)p->n * sizeof(float));
+  mfq_finish_plan_make(context, p, bytes, &f->finish);
+  f->scratch_at = mfq_workspace_take(bytes, f->finish.scratch_bytes);
+  made->state = f;
+  (void)snprintf(made->how.text, sizeof made->how.text, "%s by own loops, %s%s: codes expanded in registers",
+                 f->is_bf16 ? "bf16" : "f32", mfq_cpu_kernels(context)->isa, f->is_bf16 ? "_bf16" : "");
+  return MFQ_OK;
+}
+
+static void plan_free(mfq_context *context, void *state) { context->free(context->alloc_user, state); }
+
+/* ---- Running ------------------------------------------------------------------------------------------------------- */
+
+/* Block `b` of a pass: 32 elements of each row, 0 beyond the last; in f32 the even ones first. */
+static void lay_out_block(const few_rows *f, const mfq_kernels *kernels, const mfq_matrix *m, int64_t pass, int64_t b,
+                          void *plain) {
+  uint32_t x[32];
+  const int64_t n = m->cols - b * 32 < 32 ? m->cols - b * 32 : 32, left = m->rows - pass * f->rows;
+  for (int64_t r = 0; r < f->rows; ++r) {
+    memset(x, 0, sizeof x);
+    const int64_t at = (pass * f->rows + r) * m->stride[0] + b * 32 * m->stride[1];
+    if (r < left && m->stride[1] == 1)
+      kernels->load(x, (const uint8_t *)m->data + at * (int64_t)mfq_dtype_bytes(m->dtype), m->dtype, n);
+    else if (r < left)
+      for (int64_t i = 0; i < n; ++i) x[i] = mfq_element_load(m->data, m->dtype, at + i * m->stride[1]);
+    const int64_t to = (b * f->rows + r) * 32;
+    if (f->is_bf16)
+      kernels->store((uint16_t *)plain + to, MFQ_DTYPE_BF16, x, 32);
+    else
+      for (int i = 0; i < 16; ++i) {
+        ((uint32_t *)plain)[to + i] = x[2 * i];
+        ((uint32_t *)plain)[to + 16 + i] = x[2 * i + 1];
+      }
+  }
+}
+
+/* Where the sums of a packed row with the rows of a pass go. */
+static void put_sums(const few_rows *f, const mfq_gemm_problem *p, int64_t row, int64_t pass, const float *of_row,
+                     float *sums) {
+  const int64_t count = f->is_mirrored ? p->n : p->m, first = pass * f->rows;
+  for (int64_t i = first; i < first + f->rows && i < count; ++i)
+    if (f->is_mirrored)
+      sums[row * p->n + i] = of_row[i - first];
+    else
+      sums[i * p->n + row] = of_row[i - first];
+}
+
+/* The plain rows, for all threads: a few of them take less time than waking a thread. */
+static void lay_out(const few_rows *f, const mfq_context *context, const mfq_matrix *m, uint8_t *plain) {
+  const int64_t blocks = (m->cols + 31) / 32, all = blocks * f->passes;
+#pragma omp parallel for num_threads(mfq_threads_for(context, all * 32 * f->rows, SHARE_CODES)) schedule(static)
+  for (int64_t i = 0; i < all; ++i)
+    lay_out_block(f, mfq_cpu_kernels(context), m, i / blocks, i % blocks, plain + (size_t)(i / blocks) * f->pass_bytes);
+}
+
+static void multiply(const few_rows *f, const mfq_context *context, const mfq_gemm_problem *p, const mfq_few_job *job,
+                     float *sums) {
+  const int64_t count = job->side->rows;
+  (void)context; /* without OpenMP */
+#pragma omp parallel num_threads(mfq_threads_for(context, count * p->k, SHARE_CODES))
+  {
+    float of_rows[BLOCK_ROWS][MFQ_FEW_MOST];
+    mfq_few_scratch scratch;
+    mfq_few_scratch_init(job, &scratch);
+#pragma omp for schedule(static) nowait
+    for (int64_t row = 0; row < count; row += BLOCK_ROWS)
+      for (int64_t pass = 0; pass < f->passes; ++pass) {
+        const int64_t rows = count - row < BLOCK_ROWS ? count - row : BLOCK_ROWS;
+        mfq_few_job part = *job;
+        part.plain = (const uint8_t *)job->plain + (size_t)pass * f->pass_bytes;
+        mfq_few_block(&part, row, rows, &scratch, of_rows);
+        for (int64_t r = 0; r < rows; ++r) put_sums(f, p, row + r, pass, of_rows[r], sums);
+      }
+  }
+}
+
+static mfq_status run(mfq_context *context, const void *state, const mfq_gemm_problem *p, void *workspace) {
+  const few_rows *f = state;
+  const mfq_gemm_side *few = f->is_mirrored ? &p->b : &p->a, *many = f->is_mirrored ? &p->a : &p->b;
+  uint8_t *memory = workspace;
+  float *sums = (float *)(void *)(memory + f->sums_at);
+  const mfq_few_job job = {&f->codes, many, mfq_cpu_kernels(context), memory + f->plain_at, f->rows, f->is_bf16};
+  lay_out(f, context, &few->matrix, memory + f->plain_at);
+  multiply(f, context, p, &job, sums);
+  mfq_finish finish;
+  mfq_finish_open(&f->finish, p, &p->a, &p->b, memory, &finish);
+  mfq_finish_run(context, &finish, &(mfq_finish_part){sums, 0, 1, 0, p->m});
+  mfq_context lent = mfq_cpu_lend(context, memory + f->scratch_at, f->finish.scratch_bytes);
+  return p->is_d_quantized ? mfq_finish_quantize(&lent, p, sums) : MFQ_OK;
+}
+
+const mfq_gemm_row mfq_gemm_few_rows = {
+    .name = "few rows", .refuse = refuse, .plan = plan, .plan_free = plan_free, .run = run};

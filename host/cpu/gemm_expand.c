@@ -1,0 +1,169 @@
+#include "gemm_expand.h"
+
+#include "../core/walk.h"
+#include "elements.h"
+
+enum { SHARE_ELEMENTS = 1 << 15 };
+
+/* ---- What fits ---------------------------------------------------------------------------------------------------- */
+
+/* Significant bits of the values of codes, zero points subtracted. */
+static int32_t element_digits(const mfq_scheme *s) {
+  const mfq_format *e = &s->element;
+  if (e->kind == MFQ_KIND_MINIFLOAT) return e->man_bits + 1;
+  return s->zero_point ? e->is_signed + e->man_bits : e->man_bits;
+}
+
+static int32_t scale_digits(mfq_scale_format scale) {
+  switch (scale) {
+    case MFQ_SCALE_NONE: return 0;
+    case MFQ_SCALE_UE8M0: return 0;
+    case MFQ_SCALE_UE4M3: return 4;
+    case MFQ_SCALE_BF16: return 8;
+    case MFQ_SCALE_F16: return 11;
+    default: return 24;
+  }
+}
+
+int mfq_side_fits_bf16(const mfq_gemm_side *side) {
+  if (side->kind == MFQ_SIDE_PLAIN) return side->matrix.dtype == MFQ_DTYPE_BF16;
+  const mfq_scheme *s = &side->view.q.scheme;
+  return element_digits(s) + (side->group != 0 ? scale_digits(s->scale) : 0) <= 8;
+}
+
+int mfq_side_has_factors(const mfq_gemm_side *side) {
+  if (side->kind == MFQ_SIDE_PLAIN || side->view.q.scheme.scale == MFQ_SCALE_NONE) return 0;
+  return side->group == 0 || side->view.q.scheme.scale == MFQ_SCALE_UE4M3;
+}
+
+/* ---- Plans -------------------------------------------------------------------------------------------------------- */
+
+/* A dense matrix whose rows, or columns, are contiguous. */
+static void lay_out(mfq_expanded_side *e, const mfq_gemm_side *side, int by_columns) {
+  e->stride[0] = side->batches > 1 ? side->rows * side->depth : 0;
+  e->stride[1] = by_columns ? 1 : side->depth;
+  e->stride[2] = by_columns ? side->rows : 1;
+}
+
+static void plan_plain(const mfq_gemm_side *side, mfq_expanded_side *e) {
+  const mfq_matrix *m = &side->matrix;
+  const int has_unit = m->stride[1] == 1 || m->stride[0] == 1 || m->rows == 1 || m->cols == 1;
+  if (m->dtype == e->dtype && has_unit && m->batch_rank <= 1) {
+    e->how = MFQ_EXPAND_IN_PLACE;
+    e->stride[0] = m->batch_rank == 1 ? m->batch_stride[0] : 0;
+    e->stride[1] = m->stride[0];
+    e->stride[2] = m->stride[1];
+    return;
+  }
+  e->how = MFQ_EXPAND_CONVERT;
+  lay_out(e, side, m->stride[0] == 1 && m->stride[1] != 1);
+}
+
+/* The matrix of codes as a tensor in the view's own axes. */
+static mfq_tensor decode_target(const mfq_expanded_side *e, const mfq_gemm_side *side, void *values) {
+  const mfq_qtensor *q = &side->view.q;
+  mfq_tensor t = {.data = values, .dtype = e->dtype, .rank = q->rank};
+  memcpy(t.shape, q->shape, sizeof t.shape);
+  const int32_t last = q->rank - 1;
+  int64_t step = q->shape[last] * q->shape[last - 1]; /* batches may count as rows */
+  t.strides[side->is_transposed ? last : last - 1] = e->stride[1];
+  t.strides[side->is_transposed ? last - 1 : last] = e->stride[2];
+  for (int32_t d = last - 2; d >= 0; --d) {
+    t.strides[d] = step;
+    step *= q->shape[d];
+  }
+  return t;
+}
+
+static void plan_codes(const mfq_context *context, const mfq_gemm_side *side, size_t *bytes, mfq_expanded_side *e) {
+  e->parts_at = mfq_workspace_take(bytes, mfq_cpu_side_bytes(side));
+  e->scratch_bytes = mfq_cpu_side_scratch(context, side);
+  const int32_t code_bits = mfq_code_bits(&side->view.q);
+  if (e->dtype == MFQ_DTYPE_BF16 && mfq_widen_make(side, &e->widen)) {
+    e->how = MFQ_EXPAND_WIDEN;
+    lay_out(e, side, 0);
+    return;
+  }
+  e->how = MFQ_EXPAND_DECODE;
+  lay_out(e, side, side->code_bits[2] != code_bits && side->code_bits[1] == code_bits);
+  if (side->group == 0 && mfq_side_has_factors(side))
+    e->ones_at = mfq_workspace_take(bytes, (size_t)side->view.sizes.scale_count * sizeof(float));
+  const mfq_tensor target = decode_target(e, side, NULL);
+  const size_t scratch = mfq_cpu_dequantize_scratch(context, &side->view, &target);
+  if (scratch > e->scratch_bytes) e->scratch_bytes = scratch;
+}
+
+void mfq_expand_plan(const mfq_context *context, const mfq_gemm_side *side, mfq_dtype dtype, size_t *workspace_bytes,
+                     mfq_expanded_side *e) {
+  memset(e, 0, sizeof *e);
+  e->dtype = dtype;
+  if (side->kind == MFQ_SIDE_PLAIN)
+    plan_plain(side, e);
+  else
+    plan_codes(context, side, workspace_bytes, e);
+  if (e->how == MFQ_EXPAND_IN_PLACE) return;
+  const size_t count = (size_t)side->batches * (size_t)side->rows * (size_t)side->depth;
+  e->values_at = mfq_workspace_take(workspace_bytes, count * mfq_dtype_bytes(dtype));
+}
+
+/* ---- Runs --------------------------------------------------------------------------------------------------------- */
+
+/* `n` elements of a matrix from `offset` on, `step` apart. */
+typedef struct line {
+  int64_t offset, step, n;
+} line;
+
+/* To contiguous elements of another type. */
+static void convert_line(const mfq_kernels *kernels, const mfq_matrix *m, line from, mfq_dtype dtype, uint8_t *dst) {
+  uint32_t x[MFQ_CHUNK];
+  for (int64_t i = 0; i < from.n; i += MFQ_CHUNK) {
+    const int64_t count = from.n - i < MFQ_CHUNK ? from.n - i : MFQ_CHUNK, at = from.offset + i * from.step;
+    if (from.step == 1)
+      kernels->load(x, (const uint8_t *)m->data + at * (int64_t)mfq_dtype_bytes(m->dtype), m->dtype, count);
+    else
+      for (int64_t j = 0; j < count; ++j) x[j] = mfq_element_load(m->data, m->dtype, at + j * from.step);
+    kernels->store(dst + i * (int64_t)mfq_dtype_bytes(dtype), dtype, x, count);
+  }
+}
+
+static void convert(const mfq_context *context, const mfq_expanded_side *e, const mfq_gemm_side *side, uint8_t *dst) {
+  const mfq_matrix *m = &side->matrix;
+  const int by_columns = e->stride[2] != 1;
+  const int64_t lines = by_columns ? m->cols : m->rows, length = by_columns ? m->rows : m->cols;
+  const int64_t line_step = m->stride[by_columns], step = m->stride[!by_columns], all = side->batches * lines;
+#pragma omp parallel for num_threads(mfq_threads_for(context, all *length, SHARE_ELEMENTS)) schedule(static)
+  for (int64_t i = 0; i < all; ++i) {
+    const line from = {mfq_matrix_offset(m, i / lines) + i % lines * line_step, step, length};
+    convert_line(mfq_cpu_kernels(context), m, from, e->dtype, dst + (size_t)(i * length) * mfq_dtype_bytes(e->dtype));
+  }
+}
+
+/* Decodes with every scale that the epilogue applies replaced by 1. */
+static mfq_status decode(mfq_context *lent, const mfq_expanded_side *e, const mfq_gemm_side *ready,
+                         uint8_t *workspace) {
+  static const float one = 1.0f;
+  mfq_qview view = ready->view;
+  if (ready->group == 0 && mfq_side_has_factors(ready)) {
+    float *ones = (float *)(void *)(workspace + e->ones_at);
+    for (int64_t i = 0; i < view.sizes.scale_count; ++i) ones[i] = 1.0f;
+    view.q.scheme.scale = MFQ_SCALE_F32;
+    view.q.layout.scales = MFQ_SCALES_LOGICAL;
+    view.q.scales = ones;
+  }
+  view.q.tensor_scale = (float *)(uintptr_t)&one; /* only read */
+  const mfq_tensor target = decode_target(e, ready, workspace + e->values_at);
+  return mfq_cpu_dequantize(lent, &view, &target);
+}
+
+mfq_status mfq_expand_run(mfq_context *lent, const mfq_expanded_side *e, const mfq_gemm_side *ready, uint8_t *workspace,
+                          const void **values) {
+  *values = workspace + e->values_at;
+  switch (e->how) {
+    case MFQ_EXPAND_IN_PLACE: *values = ready->matrix.data; return MFQ_OK;
+    case MFQ_EXPAND_CONVERT: convert(lent, e, ready, workspace + e->values_at); return MFQ_OK;
+    case MFQ_EXPAND_WIDEN:
+      mfq_widen_side(lent, &e->widen, ready, &ready->view, (uint16_t *)(void *)(workspace + e->values_at));
+      return MFQ_OK;
+    default: return decode(lent, e, ready, workspace);
+  }
+}

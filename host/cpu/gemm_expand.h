@@ -1,0 +1,48 @@
+/* host/cpu/gemm_expand.h: a side of a product as a matrix of bf16 or f32. */
+#ifndef MFQ_HOST_CPU_GEMM_EXPAND_H
+#define MFQ_HOST_CPU_GEMM_EXPAND_H
+
+#include "gemm_sides.h"
+#include "widen.h"
+
+/* How the matrix comes to be. */
+typedef enum mfq_expansion {
+  MFQ_EXPAND_IN_PLACE, /* it is there already */
+  MFQ_EXPAND_CONVERT,  /* plain elements, copied */
+  MFQ_EXPAND_WIDEN,    /* codes, by the kernel `widen` */
+  MFQ_EXPAND_DECODE    /* codes, by dequantization */
+} mfq_expansion;
+
+/* Workspace places are offsets, each a multiple of 256. */
+typedef struct mfq_expanded_side {
+  mfq_expansion how;
+  mfq_dtype dtype;
+  int64_t stride[3]; /* batch (0: shared), row, depth */
+  size_t parts_at;   /* codes and scales of a side that is quantized on the way */
+  size_t ones_at;    /* scales for decoding without the scales that the epilogue applies */
+  size_t values_at;
+  size_t scratch_bytes; /* that making it takes */
+  mfq_widen widen;
+} mfq_expanded_side;
+
+/* Whether bf16 holds every value of a side exactly; scales that the epilogue applies do not count. */
+int mfq_side_fits_bf16(const mfq_gemm_side *side);
+/* Whether a quantized side has scales for the epilogue. */
+int mfq_side_has_factors(const mfq_gemm_side *side);
+
+/* Plans the matrix in `dtype`, adding what it needs to `workspace_bytes`. */
+void mfq_expand_plan(const mfq_context *context, const mfq_gemm_side *side, mfq_dtype dtype, size_t *workspace_bytes,
+                     mfq_expanded_side *expanded);
+
+/* Makes the matrix of a side that is ready (mfq_cpu_side_ready); `values` receives its first element. */
+mfq_status mfq_expand_run(mfq_context *lent, const mfq_expanded_side *expanded, const mfq_gemm_side *ready,
+                          uint8_t *workspace, const void **values);
+
+/* Takes `bytes` of a workspace and returns where they are. */
+static inline size_t mfq_workspace_take(size_t *workspace_bytes, size_t bytes) {
+  const size_t at = *workspace_bytes;
+  *workspace_bytes += mfq_workspace_round(bytes);
+  return at;
+}
+
+#endif

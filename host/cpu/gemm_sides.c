@@ -1,0 +1,86 @@
+#include "gemm_sides.h"
+
+#include "scale_slots.h"
+
+mfq_context mfq_cpu_lend(const mfq_context *context, void *scratch, size_t bytes) {
+  mfq_context lent = *context;
+  lent.scratch = scratch;
+  lent.scratch_bytes = bytes;
+  return lent;
+}
+
+size_t mfq_cpu_side_bytes(const mfq_gemm_side *side) {
+  const mfq_qtensor_sizes *z = &side->view.sizes;
+  if (side->kind != MFQ_SIDE_TO_QUANTIZE) return 0;
+  return mfq_workspace_round(z->codes_bytes) + mfq_workspace_round(z->scales_bytes) +
+         mfq_workspace_round(z->zero_points_bytes) + mfq_workspace_round(z->tensor_scale_bytes);
+}
+
+size_t mfq_cpu_side_scratch(const mfq_context *context, const mfq_gemm_side *side) {
+  return side->kind == MFQ_SIDE_TO_QUANTIZE ? mfq_cpu_quantize_scratch(context, &side->tensor, &side->view) : 0;
+}
+
+/* The next part of a workspace; NULL for what the scheme does not have. */
+static void *part(uint8_t **memory, size_t bytes) {
+  void *at = bytes ? *memory : NULL;
+  *memory += mfq_workspace_round(bytes);
+  return at;
+}
+
+mfq_status mfq_cpu_side_ready(mfq_context *lent, const mfq_gemm_side *side, uint8_t *memory, mfq_gemm_side *ready) {
+  *ready = *side;
+  if (side->kind != MFQ_SIDE_TO_QUANTIZE) return MFQ_OK;
+  mfq_qview *view = &ready->view;
+  ready->kind = MFQ_SIDE_QUANTIZED;
+  view->q.codes = part(&memory, view->sizes.codes_bytes);
+  view->q.scales = part(&memory, view->sizes.scales_bytes);
+  view->q.zero_points = part(&memory, view->sizes.zero_points_bytes);
+  view->q.tensor_scale = part(&memory, view->sizes.tensor_scale_bytes);
+  return mfq_cpu_quantize(lent, &side->tensor, view, NULL);
+}
+
+static float stored_scale(const mfq_gemm_side *side, const mfqn_scheme *s, int64_t index) {
+  return mfqn_group_load(s, mfq_scale_get(&side->view, index), 1.0f).scale;
+}
+
+float mfq_cpu_side_factor(const mfq_gemm_side *side, const mfqn_scheme *s, int64_t batch, int64_t row) {
+  if (side->kind == MFQ_SIDE_PLAIN) return 1.0f;
+  const float tensor_scale = mfq_tensor_scale_get(&side->view);
+  if (side->group != 0) return tensor_scale;
+  const int64_t index = mfq_gemm_side_scale(side, side->batches == 1 ? 0 : batch, row, 0);
+  return mfqn_mul(stored_scale(side, s, index), tensor_scale);
+}
+
+float mfq_cpu_side_group_scale(const mfq_gemm_side *side, const mfqn_scheme *s, int64_t batch, int64_t row,
+                               int64_t depth) {
+  if (side->kind == MFQ_SIDE_PLAIN || side->group == 0) return 1.0f;
+  return stored_scale(side, s, mfq_gemm_side_scale(side, side->batches == 1 ? 0 : batch, row, depth));
+}
+
+mfqn_epilogue mfq_cpu_epilogue(const mfq_gemm_problem *problem) {
+  mfqn_epilogue e;
+  e.has_c = problem->has_c;
+  e.has_bias = problem->has_bias;
+  e.activation = (int32_t)problem->activation;
+  e.alpha = problem->alpha ? *problem->alpha : 1.0f;
+  e.beta = problem->beta ? *problem->beta : 1.0f;
+  return e;
+}
+
+mfq_tensor mfq_cpu_d_values(const mfq_gemm_problem *problem, float *values) {
+  const mfq_qtensor *q = &problem->d_view.q;
+  mfq_tensor t = {.data = values, .dtype = MFQ_DTYPE_F32, .rank = q->rank};
+  int64_t step = 1;
+  for (int32_t d = q->rank - 1; d >= 0; --d) {
+    t.shape[d] = q->shape[d];
+    t.strides[d] = step;
+    step *= q->shape[d];
+  }
+  return t;
+}
+
+size_t mfq_cpu_d_scratch(const mfq_context *context, const mfq_gemm_problem *problem) {
+  if (!problem->is_d_quantized) return 0;
+  const mfq_tensor values = mfq_cpu_d_values(problem, NULL);
+  return mfq_cpu_quantize_scratch(context, &values, &problem->d_view);
+}

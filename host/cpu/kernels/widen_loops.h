@@ -1,0 +1,131 @@
+/* host/cpu/kernels/widen_loops.h: rows of codes to bf16 at the speed of memory. */
+#ifndef MFQ_HOST_CPU_KERNELS_WIDEN_LOOPS_H
+#define MFQ_HOST_CPU_KERNELS_WIDEN_LOOPS_H
+
+#include "codes512.h"
+#include "pack_loops.h"
+
+/* What a power-of-two scale adds to the bits of a finite value that is not 0; only within w->lo ... w->hi. */
+INLINE uint16_t scale_step(const mfq_widen *w, uint8_t scale) {
+  return w->is_ue8m0 ? (uint16_t)((scale - 127) * 128) : (uint16_t)0;
+}
+
+INLINE uint16_t add_step(uint16_t value, uint16_t step) {
+  const uint16_t below = (uint16_t)((value & 0x7fff) - 1); /* of 0 the largest, so that only finite values pass */
+  return (uint16_t)(value + (below < 0x7f7f ? step : 0));
+}
+
+/* Scales near the ends of bf16's range, element by element. */
+static void widen_general(const mfq_widen *w, const uint8_t *codes, int64_t n, uint8_t scale, uint16_t *dst) {
+  const mfqn_group g = mfqn_group_load(&w->scheme, scale, 1.0f);
+  for (int64_t i = 0; i < n; ++i) {
+    const uint32_t code = codes[i] & ((1u << w->scheme.bits) - 1u);
+    dst[i] = (uint16_t)mfqn_bf16_from_f32(mfqn_decode(&w->scheme, &g, code));
+  }
+}
+
+/* Codes that share a scale, at most MFQ_CHUNK. */
+static void widen_run(const mfq_widen *w, const uint8_t *src, int64_t n, uint8_t scale, uint16_t *restrict dst) {
+  uint8_t codes[MFQ_CHUNK + 8];
+  unpack(codes, src, n, w->bits);
+  if (w->bits == 4) {
+    const uint16_t *values = w->scaled[scale];
+    for (int64_t i = 0; i < n; ++i) dst[i] = values[codes[i]];
+  } else if (scale < w->lo || scale > w->hi) {
+    widen_general(w, codes, n, scale, dst);
+  } else {
+    const uint16_t step = scale_step(w, scale);
+    for (int64_t i = 0; i < n; ++i) dst[i] = add_step(w->value[codes[i]], step);
+  }
+}
+
+static void widen_runs(const mfq_widen *w, const uint8_t *src, const uint8_t *scales, int64_t n, uint16_t *dst) {
+  for (int64_t i = 0, k = 0; i < n; i += w->group, ++k) {
+    const int64_t left = n - i, run = left < w->group ? left : w->group;
+    widen_run(w, src + i * w->bits / 8, run, scales[k], dst + i);
+  }
+}
+
+#ifdef MFQ_CODES512
+
+INLINE void store_block(uint16_t *dst, __m512i v, int stream) {
+  if (stream)
+    _mm512_stream_si512((void *)dst, v);
+  else
+    _mm512_storeu_si512((void *)dst, v);
+}
+
+typedef struct block_kind {
+  int bits, stream;
+} block_kind;
+
+/* Whole blocks of 32 codes of one scale. */
+INLINE void widen_blocks(const table512 *t, const uint8_t *src, int64_t blocks, uint16_t step, uint16_t *dst,
+                         block_kind kind) {
+  const int bits = kind.bits;
+  for (int64_t b = 0; b < blocks; ++b) {
+    __m512i v = look_up(t, codes_of(src + b * 4 * bits, bits), bits);
+    if (bits != 4) { /* the tables of 4 bits are scaled already */
+      const __m512i magnitude = _mm512_and_si512(v, _mm512_set1_epi16(0x7fff));
+      const __m512i below = _mm512_sub_epi16(magnitude, _mm512_set1_epi16(1));
+      const __mmask32 finite = _mm512_cmplt_epu16_mask(below, _mm512_set1_epi16(0x7f7f));
+      v = _mm512_mask_add_epi16(v, finite, v, _mm512_set1_epi16((int16_t)step));
+    }
+    store_block(dst + b * 32, v, kind.stream);
+  }
+}
+
+INLINE void widen_groups(const mfq_widen *w, const uint8_t *src, const uint8_t *scales, int64_t n, uint16_t *dst,
+                         int bits) {
+  table512 t = load_table(w->value, bits);
+  for (int64_t i = 0, k = 0; i < n; i += w->group, ++k) {
+    const int64_t left = n - i, run = left < w->group ? left : w->group, whole = run & ~(int64_t)31;
+    const uint8_t *at = src + i * bits / 8, scale = scales[k];
+    if (bits != 4 && (scale < w->lo || scale > w->hi)) {
+      widen_run(w, at, run, scale, dst + i);
+      continue;
+    }
+    if (bits == 4) t = load_table(w->scaled[scale], 4);
+    widen_blocks(&t, at, whole / 32, scale_step(w, scale), dst + i, (block_kind){bits, w->stream});
+    if (whole < run) widen_run(w, at + whole * bits / 8, run - whole, scale, dst + i + whole);
+  }
+}
+
+/* 4 bits in groups of 16: two tables of 16 in one register. */
+static void widen_groups_of_16(const mfq_widen *w, const uint8_t *src, const uint8_t *scales, int64_t n,
+                               uint16_t *dst) {
+  const __m512i upper = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi16(16), 1);
+  const int64_t whole = n & ~(int64_t)31;
+  for (int64_t i = 0; i < whole; i += 32) {
+    const uint16_t *first = w->scaled[scales[i / 16]], *second = w->scaled[scales[i / 16 + 1]];
+    const __m512i table =
+        _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)first)),
+                           _mm256_loadu_si256((const __m256i *)(const void *)second), 1);
+    const __m512i codes = _mm512_or_si512(codes_of_4(src + i / 2), upper);
+    store_block(dst + i, _mm512_permutexvar_epi16(codes, table), w->stream);
+  }
+  if (whole < n) widen_runs(w, src + whole / 2, scales + whole / 16, n - whole, dst + whole);
+}
+
+static void widen(const mfq_widen *w, const uint8_t *src, const uint8_t *scales, int64_t n, uint16_t *dst) {
+  if (w->bits == 4 && w->group == 16)
+    widen_groups_of_16(w, src, scales, n, dst);
+  else if (w->group % 32 != 0)
+    widen_runs(w, src, scales, n, dst);
+  else if (w->bits == 4)
+    widen_groups(w, src, scales, n, dst, 4);
+  else if (w->bits == 6)
+    widen_groups(w, src, scales, n, dst, 6);
+  else
+    widen_groups(w, src, scales, n, dst, 8);
+}
+
+#else
+
+static void widen(const mfq_widen *w, const uint8_t *src, const uint8_t *scales, int64_t n, uint16_t *dst) {
+  widen_runs(w, src, scales, n, dst);
+}
+
+#endif
+
+#endif

@@ -1,0 +1,46 @@
+#include "dnnl_calls.h"
+
+#include <stdlib.h>
+
+#if DNNL_VERSION_MAJOR >= 3
+
+mfq_dnnl_desc mfq_dnnl_desc_create(int rank, const dnnl_dims_t dims, const dnnl_dims_t strides, dnnl_data_type_t type,
+                                   dnnl_status_t *status) {
+  dnnl_memory_desc_t desc = NULL;
+  *status = dnnl_memory_desc_create_with_strides(&desc, rank, dims, type, strides);
+  return *status == dnnl_success ? desc : NULL;
+}
+
+void mfq_dnnl_desc_free(mfq_dnnl_desc desc) {
+  if (desc != NULL) (void)dnnl_memory_desc_destroy((dnnl_memory_desc_t)desc);
+}
+
+dnnl_status_t mfq_dnnl_matmul(dnnl_primitive_desc_t *implementation, dnnl_engine_t engine,
+                              const_dnnl_primitive_attr_t attr, const mfq_dnnl_desc src_weights_dst[3]) {
+  return dnnl_matmul_primitive_desc_create(implementation, engine, src_weights_dst[0], src_weights_dst[1], NULL,
+                                           src_weights_dst[2], attr);
+}
+
+#else
+
+mfq_dnnl_desc mfq_dnnl_desc_create(int rank, const dnnl_dims_t dims, const dnnl_dims_t strides, dnnl_data_type_t type,
+                                   dnnl_status_t *status) {
+  dnnl_memory_desc_t *desc = malloc(sizeof *desc);
+  *status = desc == NULL ? dnnl_out_of_memory : dnnl_memory_desc_init_by_strides(desc, rank, dims, type, strides);
+  if (*status == dnnl_success) return desc;
+  free(desc);
+  return NULL;
+}
+
+void mfq_dnnl_desc_free(mfq_dnnl_desc desc) { free((dnnl_memory_desc_t *)desc); }
+
+dnnl_status_t mfq_dnnl_matmul(dnnl_primitive_desc_t *implementation, dnnl_engine_t engine,
+                              const_dnnl_primitive_attr_t attr, const mfq_dnnl_desc src_weights_dst[3]) {
+  dnnl_matmul_desc_t operation;
+  const dnnl_status_t status =
+      dnnl_matmul_desc_init(&operation, src_weights_dst[0], src_weights_dst[1], NULL, src_weights_dst[2]);
+  if (status != dnnl_success) return status;
+  return dnnl_primitive_desc_create(implementation, &operation, attr, engine, NULL);
+}
+
+#endif

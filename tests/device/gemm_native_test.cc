@@ -1,0 +1,269 @@
+// Products that tensor cores compute from the codes, for each compute capability: what is asked of cuBLASLt, and that
+// the numbers are right.
+#include "support/product.h"
+
+#if defined(MFQ_SIMT)
+#include "simt/cublaslt_standin.h"
+#endif
+
+namespace {
+
+using namespace mfq_test;
+
+Side side(const std::string &scheme, bool is_transposed = false) {
+  Side s;
+  s.scheme = scheme;
+  s.is_transposed = is_transposed;
+  return s;
+}
+/* B with K along its last axis. */
+Side weights(const std::string &scheme) { return side(scheme, true); }
+
+Case sized(int64_t m, int64_t n, int64_t k, const Side &a, const Side &b) {
+  Case x;
+  x.m = m;
+  x.n = n;
+  x.k = k;
+  x.a = a;
+  x.b = b;
+  return x;
+}
+
+Side with_tiles(Side s) {
+  s.layout = {MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_128X4, 16};
+  return s;
+}
+
+Side on_the_way(Side s) {
+  s.on_the_way = true;
+  return s;
+}
+
+/* On a GPU an 8-bit product keeps 13 bits of sums of up to 128 products; 2^-6 of their magnitudes bounds what is lost
+ * (docs/numerics.md). The bound of is_near is K + 8 units of them. */
+testing::AssertionResult is_close(const ProductData &data, const ProductResult &got) {
+#if defined(MFQ_SIMT)
+  return is_near(data, got.values);
+#else
+  std::vector<double> want, bounds;
+  data.expected(&want, &bounds);
+  const double units = (double)(data.given.k + 8) * std::ldexp(1.0, -24);
+  for (size_t i = 0; i < want.size(); i++) {
+    const double bound = bounds[i] * (1 + std::ldexp(1.0, -6) / units) + std::ldexp(std::fabs(want[i]), -8);
+    if (!(std::fabs(got.values[i] - want[i]) <= bound))
+      return testing::AssertionFailure() << "element " << i << " is " << got.values[i] << ", not " << want[i];
+  }
+  return testing::AssertionSuccess();
+#endif
+}
+
+class GemmNative : public OnDevice {
+protected:
+  static std::string run(mfq_context *context, const Case &x) {
+    trace(text_of(x));
+    const ProductData data(x);
+    const ProductResult got = data.run(context);
+    EXPECT_EQ(got.status, MFQ_OK) << mfq_last_error() << "; " << text_of(x);
+    if (got.status == MFQ_OK) EXPECT_TRUE(is_close(data, got)) << text_of(x) << "; " << got.description;
+    return got.description;
+  }
+};
+
+/* Runs on any device, whatever it takes natively. */
+TEST_F(GemmNative, ThisDevice) {
+  for (const char *scheme : {"e4m3fn/tensor/f32", "e4m3fn/channel@-2/f32", "e4m3fn/group:128/f32",
+                             "mxfp8_e4m3", "nvfp4"}) {
+    Case x = sized(72, 32, 256, side(scheme), weights(scheme));
+    run(device(), x);
+    x.a = on_the_way(x.a);
+    x.b = on_the_way(x.b);
+    run(device(), x);
+  }
+}
+
+#if defined(MFQ_SIMT)
+
+/* Contexts on emulated devices of a compute capability. */
+class GemmNativeOn : public GemmNative, public testing::WithParamInterface<int> {
+protected:
+  void SetUp() override {
+    simt::settings settings = simt::current_settings();
+    former_ = settings.capability;
+    settings.capability = GetParam();
+    simt::change_settings(settings);
+    context_ = make_device_context();
+    ASSERT_NE(context_, nullptr) << mfq_last_error();
+    records();
+  }
+  void TearDown() override {
+    context_.reset();
+    simt::settings settings = simt::current_settings();
+    settings.capability = former_;
+    simt::change_settings(settings);
+  }
+
+  static std::vector<simt::lt_record> records() {
+    for (const std::string &refusal : simt::take_lt_refusals())
+      EXPECT_NE(refusal.rfind("fault", 0), 0u) << refusal;
+    return simt::take_lt_records();
+  }
+  static bool has(std::initializer_list<int> capabilities) {
+    return std::find(capabilities.begin(), capabilities.end(), GetParam()) != capabilities.end();
+  }
+
+  /* Where `is_native` holds, the product must be asked for as `text`; elsewhere the reason must hold `why`. */
+  void expect(const Case &x, bool is_native, const std::string &text, const std::string &why) {
+    const std::string description = run(context_.get(), x);
+    const std::vector<simt::lt_record> all = records();
+    if (is_native) {
+      EXPECT_EQ(description.rfind("native: ", 0), 0u) << description << "; " << text_of(x);
+      ASSERT_FALSE(all.empty()) << text_of(x);
+      for (const simt::lt_record &record : all) EXPECT_EQ(record.text, text);
+    } else {
+      EXPECT_NE(description.rfind("native: ", 0), 0u) << description << "; " << text_of(x);
+      EXPECT_NE(description.find("not native: "), std::string::npos) << description;
+      EXPECT_NE(description.find(why), std::string::npos) << description << "; expected " << why;
+    }
+  }
+  mfq_context *context() const { return context_.get(); }
+
+private:
+  Context context_;
+  int former_ = 90;
+};
+
+const char old[] = "need compute capability 8.9";
+
+TEST_P(GemmNativeOn, OneScale) {
+  const bool is_new = !has({80});
+  const std::pair<const char *, const char *> pairs[] = {{"e4m3fn", "e4m3fn"}, {"e4m3fn", "e5m2"}, {"e5m2", "e4m3fn"}};
+  for (const auto &pair : pairs) {
+    const std::string a = pair.first, b = pair.second;
+    Case x = sized(72, 32, 64, side(a + "/tensor/f32"), weights(b + "/tensor/f32"));
+    const std::string types = b.substr(0, 4) + " x " + a.substr(0, 4);
+    expect(x, is_new, "TN 32x72x64: " + types + " -> f32; scales 0, 0", old);
+    x.d = MFQ_DTYPE_BF16;
+    expect(x, is_new, "TN 32x72x64: " + types + " -> bf16; scales 0, 0", old);
+    x.d = MFQ_DTYPE_F16;
+    x.has_c = x.c_is_d = true;
+    x.alpha = 0.5f;
+    x.beta = -1.5f;
+    expect(x, is_new, "TN 32x72x64: " + types + " -> f16; scales 0, 0", old);
+    Case biased = x;
+    biased.d = MFQ_DTYPE_F32;
+    biased.has_bias = true; /* of f32, which no product of 8-bit floats takes */
+    expect(biased, is_new, "TN 32x72x64: " + types + " -> f32", old);
+    x.activation = MFQ_ACTIVATION_SILU; /* the epilogue's, and so are the scales */
+    expect(x, is_new, "TN 32x72x64: " + types + " -> f32", old);
+  }
+  expect(sized(72, 32, 64, side("e5m2/tensor/f32"), weights("e5m2/tensor/f32")), false, "",
+         is_new ? "do not multiply two such elements" : old);
+}
+
+TEST_P(GemmNativeOn, ScalesOfRows) {
+  const Case x = sized(72, 32, 64, side("e4m3fn/channel@-2/f32"), weights("e4m3fn/channel@-2/f32"));
+  const std::string text = "TN 32x72x64: e4m3 x e4m3 -> f32";
+  expect(x, !has({80}), has({90}) ? text + "; scales 3, 3" : text, old);
+  Case mixed = x;
+  mixed.b = weights("e4m3fn/tensor/f32");
+  expect(mixed, !has({80}), text, old);
+  mixed.b = weights("e4m3fn/tensor/bf16"); /* no scale of cuBLASLt */
+  expect(mixed, !has({80}), text, old);
+}
+
+TEST_P(GemmNativeOn, ScalesForEach128) {
+  const char *const why = has({80}) ? old : "need compute capability 9.0";
+  const std::string text = "TN 32x72x320: e4m3 x e4m3 -> f32; scales ";
+  const char group[] = "e4m3fn/group:128/f32", block[] = "e4m3fn/block:128x128/f32";
+  expect(sized(72, 32, 320, side(group), weights(group)), has({90}), text + "4, 4", why);
+  expect(sized(72, 32, 320, side(group), weights(block)), has({90}), text + "5, 4", why);
+  expect(sized(72, 32, 320, side(block), weights(group)), has({90}), text + "4, 5", why);
+  expect(sized(72, 32, 320, side(block), weights(block)), false, "",
+         has({90}) ? "both sides have scales of blocks" : why);
+  expect(sized(260, 144, 320, side(group), weights(block)), has({90}),
+         "TN 144x260x320: e4m3 x e4m3 -> f32; scales 5, 4", why);
+  expect(sized(73, 32, 320, side(group), weights(group)), false, "", has({90}) ? "multiples of 4" : why);
+  expect(sized(72, 32, 320, on_the_way(side(group)), on_the_way(weights(block))), has({90}), text + "5, 4", why);
+  expect(sized(72, 32, 320, side(group), weights("e4m3fn/tensor/f32")), false, "",
+         has({90}) ? "scales of different kinds" : why);
+}
+
+TEST_P(GemmNativeOn, MicroscalingGroups) {
+  const bool is_native = has({100, 120});
+  const char *const why = has({80}) ? old : "need compute capability 10.0";
+  const Side a = side("mxfp8_e4m3"), b = weights("mxfp8_e4m3");
+  const std::string text = "TN 32x72x320: e4m3 x e4m3 -> f32; scales 2, 2";
+  expect(sized(72, 32, 320, with_tiles(a), with_tiles(b)), is_native, text, why);
+  expect(sized(72, 32, 320, on_the_way(a), on_the_way(b)), is_native, text, why);
+  expect(sized(72, 32, 320, a, b), false, "", is_native ? "not in the order 128x4" : why);
+  expect(sized(200, 144, 96, with_tiles(a), with_tiles(b)), is_native,
+         "TN 144x200x96: e4m3 x e4m3 -> f32; scales 2, 2", why);
+  /* Padding that rows of codes have anyway is zeros. */
+  expect(sized(72, 32, 77, with_tiles(a), with_tiles(b)), is_native, "TN 32x72x80: e4m3 x e4m3 -> f32; scales 2, 2",
+         why);
+}
+
+TEST_P(GemmNativeOn, Nvfp4) {
+  const bool is_native = has({100, 120});
+  const char *const why = has({80}) ? old : "need compute capability 10.0";
+  const Side a = side("nvfp4"), b = weights("nvfp4");
+  const std::string text = "TN 32x72x320: e2m1 x e2m1 -> f32; scales 1, 1";
+  Case x = sized(72, 32, 320, with_tiles(a), with_tiles(b));
+  expect(x, is_native, text, why);
+  x.d = MFQ_DTYPE_BF16; /* the tensor scales are the epilogue's */
+  x.has_bias = true;
+  expect(x, is_native, text, why);
+  expect(sized(72, 32, 320, on_the_way(a), on_the_way(b)), is_native, text, why);
+}
+
+TEST_P(GemmNativeOn, Batches) {
+  Case x = sized(72, 32, 64, side("e4m3fn/tensor/f32"), weights("e4m3fn/tensor/f32"));
+  x.batches = {3};
+  expect(x, !has({80}), "TN 32x72x64: e4m3 x e4m3 -> f32 batch 3; scales 0, 0", old);
+  x.a = side("e4m3fn/channel@-2/f32"); /* scales of rows and of batches are too much for cuBLASLt */
+  x.b = weights("e4m3fn/channel@-2/f32");
+  expect(x, !has({80}), "TN 32x72x64: e4m3 x e4m3 -> f32 batch 3", old);
+  x.a = side("e4m3fn/group:128/f32");
+  x.b = weights("e4m3fn/group:128/f32");
+  expect(x, has({90}), "TN 32x72x64: e4m3 x e4m3 -> f32; scales 4, 4",
+         has({80}) ? old : "need compute capability 9.0");
+  x = sized(128, 128, 64, with_tiles(side("mxfp8_e4m3")), with_tiles(weights("mxfp8_e4m3")));
+  x.batches = {2};
+  expect(x, has({100, 120}), "TN 128x128x64: e4m3 x e4m3 -> f32; scales 2, 2",
+         has({80}) ? old : "need compute capability 10.0");
+}
+
+TEST_P(GemmNativeOn, WhatCublasltRefuses) {
+  const char scheme[] = "e4m3fn/tensor/f32";
+  const Case odd_k = sized(72, 32, 40, side(scheme), weights(scheme));
+  expect(odd_k, false, "", has({80}) ? old : "16 bytes");
+  const Case odd_n = sized(72, 31, 64, side(scheme), weights(scheme));
+  expect(odd_n, false, "", has({80}) ? old : "no algorithm for it");
+  Case moved = sized(72, 32, 64, side(scheme), weights(scheme));
+  moved.front = 4;
+  expect(moved, false, "", has({80}) ? old : "not aligned to 16");
+  /* B as [K, N]: an order that only some can read. */
+  const Case turned = sized(72, 32, 64, side(scheme), side(scheme));
+  expect(turned, has({100}), "NN 32x72x64: e4m3 x e4m3 -> f32; scales 0, 0",
+         has({80}) ? old : "K is not the contiguous axis");
+}
+
+TEST_P(GemmNativeOn, NotForReproducibleProducts) {
+  mfq_context_options options;
+  mfq_context_options_init(&options);
+  options.device = device_name();
+  options.policy = MFQ_REPRODUCIBLE;
+  mfq_context *made = nullptr;
+  ASSERT_EQ(mfq_context_create(&options, &made), MFQ_OK) << mfq_last_error();
+  const Context exact(made);
+  const Case x = sized(16, 16, 32, side("e4m3fn/tensor/f32"), weights("e4m3fn/tensor/f32"));
+  EXPECT_EQ(run(exact.get(), x).rfind("general", 0), 0u);
+  EXPECT_TRUE(records().empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Capabilities, GemmNativeOn, testing::Values(80, 89, 90, 100, 120),
+                         [](const auto &info) { return "Sm" + std::to_string(info.param); });
+
+#endif
+
+} // namespace

@@ -1,0 +1,3 @@
+#include <dnnl.h>
+
+#include "../core/error.h"

@@ -1,0 +1,312 @@
+/* tests/support/product.h: a matrix product described in a line, run on any context, beside double sums of the values
+ * that its operands dequantize to, with the bound of docs/numerics.md. */
+#ifndef MFQ_TESTS_SUPPORT_PRODUCT_H
+#define MFQ_TESTS_SUPPORT_PRODUCT_H
+
+#include <cmath>
+
+#include "support/device.h"
+
+namespace mfq_test {
+
+/* How one operand comes. */
+struct Side {
+  std::string scheme;             /* empty: plain */
+  bool on_the_way = false;        /* plain in memory, quantized by the run */
+  bool is_transposed = false;     /* A as [K, M]; B as [N, K] */
+  bool is_shared = false;         /* rank 2 whatever the batches */
+  mfq_dtype dtype = MFQ_DTYPE_F32; /* of a plain tensor */
+  mfq_layout layout = {};
+  int64_t row_padding = 0; /* elements between rows of a plain tensor */
+};
+
+struct Case {
+  int64_t m = 4, n = 8, k = 64;
+  Shape batches;
+  Side a, b;
+  mfq_dtype d = MFQ_DTYPE_F32;
+  std::string quantized_d; /* a scheme: D is quantized */
+  bool has_c = false, c_is_d = false, has_bias = false, device_scalars = false, round_operands = false;
+  float alpha = 1.0f, beta = 1.0f;
+  mfq_activation activation = MFQ_ACTIVATION_NONE;
+  size_t front = 0; /* bytes that memory is misaligned by */
+  uint32_t seed = 1;
+};
+
+inline double activated(double x, mfq_activation activation) {
+  switch (activation) {
+    case MFQ_ACTIVATION_RELU: return x < 0 ? 0 : x;
+    case MFQ_ACTIVATION_GELU: return x * std::erfc(-x / std::sqrt(2.0)) / 2;
+    case MFQ_ACTIVATION_GELU_TANH:
+      return x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))) / 2;
+    case MFQ_ACTIVATION_SILU: return x / (1 + std::exp(-x));
+    default: return x;
+  }
+}
+
+inline double value_in(mfq_dtype dtype, const uint8_t *at) {
+  uint32_t u = 0;
+  std::memcpy(&u, at, mfq_dtype_bytes(dtype));
+  if (dtype == MFQ_DTYPE_F16) {
+    _Float16 h;
+    std::memcpy(&h, &u, sizeof h);
+    return (double)h;
+  }
+  if (dtype == MFQ_DTYPE_BF16) u <<= 16;
+  float f;
+  std::memcpy(&f, &u, sizeof f);
+  return f;
+}
+
+/* An operand with its memory on the host, and its values as rows x depth of each batch. */
+struct SideData {
+  Shape shape;
+  std::unique_ptr<Operand> plain;
+  std::unique_ptr<Quantized> quantized;
+  std::vector<double> values; /* [batches, rows, depth] */
+
+  SideData(const Side &side, const Shape &batches, const Shape &matrix, uint32_t seed) {
+    if (!side.is_shared) shape = batches;
+    shape.insert(shape.end(), matrix.begin(), matrix.end());
+    Shape strides = dense_strides(shape);
+    if (side.row_padding != 0) {
+      Shape padded = shape;
+      padded.back() += side.row_padding;
+      strides = dense_strides(padded);
+    }
+    plain = std::make_unique<Operand>(side.dtype, shape, strides);
+    std::mt19937 generator(seed);
+    std::normal_distribution<float> normal;
+    plain->fill([&](size_t) { return bits_in(side.dtype, std::ldexp(normal(generator), (int)(generator() % 5) - 2)); });
+    const mfq_tensor tensor = plain->here();
+    std::vector<float> flat(count_of(shape));
+    const mfq_tensor target = dense(flat, shape);
+    if (side.scheme.empty()) {
+      for (size_t i = 0; i < flat.size(); i++) {
+        int64_t offset = 0, rest = (int64_t)i;
+        for (size_t d = shape.size(); d-- > 0; rest /= shape[d])
+          offset += rest % shape[d] * strides[d];
+        flat[i] = (float)value_in(side.dtype, static_cast<uint8_t *>(tensor.data) +
+                                                  offset * (int64_t)mfq_dtype_bytes(side.dtype));
+      }
+    } else {
+      quantized = std::make_unique<Quantized>(parse(side.scheme), shape, &side.layout);
+      EXPECT_EQ(mfq_quantize(devices().cpu.get(), &tensor, &quantized->q, nullptr), MFQ_OK) << mfq_last_error();
+      EXPECT_EQ(mfq_dequantize(devices().cpu.get(), &quantized->q, &target), MFQ_OK) << mfq_last_error();
+    }
+    set_values(flat);
+  }
+
+  void set_values(const std::vector<float> &flat) { values.assign(flat.begin(), flat.end()); }
+  /* Reads the values of the quantized tensor again, after its parts were changed. */
+  void requantized() { set_values(dequantized(devices().cpu.get(), *quantized)); }
+};
+
+/* What a run gave: the values of D, and its bytes (of a quantized D all parts). */
+struct ProductResult {
+  mfq_status status = MFQ_OK;
+  std::string description;
+  std::vector<double> values;
+  std::vector<uint8_t> bytes;
+};
+
+class ProductData {
+public:
+  Case given;
+  SideData a, b;
+  std::vector<float> bias, c;
+  Shape d_shape;
+
+  explicit ProductData(const Case &x)
+      : given(x), a(x.a, x.batches, x.a.is_transposed ? Shape{x.k, x.m} : Shape{x.m, x.k}, x.seed * 3 + 1),
+        b(x.b, x.batches, x.b.is_transposed ? Shape{x.n, x.k} : Shape{x.k, x.n}, x.seed * 3 + 2), d_shape(x.batches) {
+    if (x.a.is_shared && x.b.is_shared) d_shape.clear();
+    d_shape.push_back(x.m);
+    d_shape.push_back(x.n);
+    bias = awkward_values((size_t)x.n, x.seed + 3, true);
+    c = awkward_values(count_of(d_shape), x.seed + 4, true);
+    for (std::vector<float> *values : {&bias, &c})
+      for (float &v : *values)
+        if (!(std::fabs(v) < 100)) v = 1.25f;
+  }
+
+  int64_t batches() const { return (int64_t)count_of(d_shape) / std::max<int64_t>(1, given.m * given.n); }
+
+  /* Value and error bound of each element of D before it is quantized or rounded to its dtype. */
+  void expected(std::vector<double> *values, std::vector<double> *bounds) const {
+    values->clear();
+    bounds->clear();
+    for (int64_t i = 0; i < batches(); i++)
+      for (int64_t r = 0; r < given.m; r++)
+        for (int64_t j = 0; j < given.n; j++) add_expected(i, r, j, values, bounds);
+  }
+
+  /* Plans and runs the product on a context. */
+  ProductResult run(mfq_context *context) const {
+    ProductResult result;
+    const DeviceMemory a_memory(context, a.plain->bytes.data(), a.plain->bytes.size(), given.front);
+    const DeviceMemory b_memory(context, b.plain->bytes.data(), b.plain->bytes.size(), given.front);
+    const Placement at = {given.front, given.front, given.front / 4 * 4, given.front};
+    std::unique_ptr<DeviceQuantized> qa, qb, qd;
+    if (a.quantized != nullptr) qa = std::make_unique<DeviceQuantized>(context, *a.quantized, at);
+    if (b.quantized != nullptr) qb = std::make_unique<DeviceQuantized>(context, *b.quantized, at);
+    Operand d(given.d, d_shape);
+    if (given.has_c && given.c_is_d) d.fill([&](size_t i) { return bits_in(given.d, c[i]); });
+    const DeviceMemory d_memory(context, d.bytes.data(), d.bytes.size(), given.front);
+    const DeviceMemory c_memory(context, c.data(), c.size() * sizeof(float), given.front / 4 * 4);
+    const DeviceMemory bias_memory(context, bias.data(), bias.size() * sizeof(float), given.front / 4 * 4);
+    const float scalars[] = {given.alpha, given.beta};
+    const DeviceMemory scalar_memory(context, scalars, sizeof scalars);
+
+    const mfq_tensor ta = a.plain->at(a_memory.data()), tb = b.plain->at(b_memory.data()), td = d.at(d_memory.data());
+    const mfq_tensor tc = given.c_is_d ? td : strided(c_memory.data(), MFQ_DTYPE_F32, d_shape, dense_strides(d_shape));
+    const mfq_tensor tbias = strided(bias_memory.data(), MFQ_DTYPE_F32, {given.n}, {1});
+    mfq_gemm gemm;
+    mfq_gemm_init(&gemm);
+    mfq_scheme schemes[2];
+    set_operand(&gemm.a, given.a, &ta, qa.get(), &schemes[0]);
+    set_operand(&gemm.b, given.b, &tb, qb.get(), &schemes[1]);
+    gemm.transpose_a = given.a.is_transposed;
+    gemm.transpose_b = given.b.is_transposed;
+    gemm.c = given.has_c ? &tc : nullptr;
+    gemm.bias = given.has_bias ? &tbias : nullptr;
+    const float *values = given.device_scalars ? static_cast<const float *>(scalar_memory.data()) : scalars;
+    gemm.device_scalars = given.device_scalars;
+    if (given.alpha != 1.0f) gemm.alpha = &values[0];
+    if (given.has_c && given.beta != 1.0f) gemm.beta = &values[1];
+    gemm.activation = given.activation;
+    gemm.round_operands = given.round_operands;
+    std::unique_ptr<Quantized> quantized;
+    if (given.quantized_d.empty()) {
+      gemm.d = &td;
+    } else {
+      quantized = std::make_unique<Quantized>(parse(given.quantized_d), d_shape);
+      qd = std::make_unique<DeviceQuantized>(context, *quantized);
+      gemm.quantized_d = &qd->q;
+    }
+    plan_and_run(context, gemm, &result);
+    if (result.status != MFQ_OK) return result;
+    collect(d_memory, qd.get(), quantized.get(), &result);
+    return result;
+  }
+
+private:
+  static void set_operand(mfq_operand *operand, const Side &side, const mfq_tensor *tensor, const DeviceQuantized *q,
+                          mfq_scheme *scheme) {
+    if (side.scheme.empty() || side.on_the_way) operand->plain = tensor;
+    if (!side.scheme.empty() && !side.on_the_way) operand->quantized = &q->q;
+    if (!side.scheme.empty() && side.on_the_way) {
+      *scheme = parse(side.scheme);
+      operand->quantize_to = scheme;
+    }
+  }
+
+  static void plan_and_run(mfq_context *context, const mfq_gemm &gemm, ProductResult *result) {
+    mfq_gemm_plan *plan = nullptr;
+    result->status = mfq_gemm_plan_create(context, &gemm, &plan);
+    if (result->status != MFQ_OK) return;
+    result->description = mfq_gemm_plan_describe(plan);
+    const size_t bytes = mfq_gemm_workspace_bytes(plan);
+    mfq_buffer *workspace = nullptr;
+    EXPECT_EQ(mfq_buffer_create(context, bytes, &workspace), MFQ_OK) << mfq_last_error();
+    EXPECT_EQ(mfq_buffer_fill(workspace, 0, bytes, 0xab), MFQ_OK) << mfq_last_error();
+    result->status = mfq_gemm_run(context, plan, &gemm, mfq_buffer_data(workspace), bytes);
+    if (result->status == MFQ_OK) result->status = mfq_context_synchronize(context);
+    mfq_buffer_destroy(workspace);
+    mfq_gemm_plan_destroy(plan);
+  }
+
+  void collect(const DeviceMemory &d_memory, const DeviceQuantized *there, Quantized *quantized,
+               ProductResult *result) const {
+    if (quantized == nullptr) {
+      result->bytes = d_memory.read();
+      for (size_t i = 0; i < count_of(d_shape); i++)
+        result->values.push_back(value_in(given.d, &result->bytes[i * mfq_dtype_bytes(given.d)]));
+      return;
+    }
+    there->download(quantized);
+    for (const auto *part : {&quantized->codes, &quantized->scales, &quantized->zero_points})
+      result->bytes.insert(result->bytes.end(), part->begin(), part->end());
+    const std::vector<float> values = dequantized(devices().cpu.get(), *quantized);
+    result->values.assign(values.begin(), values.end());
+  }
+
+  void add_expected(int64_t batch, int64_t row, int64_t col, std::vector<double> *values,
+                    std::vector<double> *bounds) const {
+    const double *x = a.values.data() + (given.a.is_shared ? 0 : batch * given.m * given.k);
+    const double *y = b.values.data() + (given.b.is_shared ? 0 : batch * given.k * given.n);
+    const int64_t a_step[] = {given.a.is_transposed ? 1 : given.k, given.a.is_transposed ? given.m : 1};
+    const int64_t b_step[] = {given.b.is_transposed ? given.k : 1, given.b.is_transposed ? 1 : given.n};
+    double sum = 0, magnitude = 0;
+    for (int64_t k = 0; k < given.k; k++) {
+      const double product = x[row * a_step[0] + k * a_step[1]] * y[col * b_step[0] + k * b_step[1]];
+      sum += product;
+      magnitude += std::fabs(product);
+    }
+    const double unit = std::ldexp(1.0, -24);
+    double value = given.alpha * sum;
+    double error = (double)(given.k + 8) * unit * std::fabs(given.alpha) * magnitude;
+    if (given.round_operands) error += std::ldexp(1.0, -7) * std::fabs(given.alpha) * magnitude;
+    if (given.has_c && given.beta != 0) {
+      const size_t i = (size_t)((batch * given.m + row) * given.n + col);
+      const double old = given.c_is_d ? stored(c[i], given.d) : c[i];
+      value += given.beta * old;
+      error += 4 * unit * std::fabs(given.beta * old);
+    }
+    if (given.has_bias) {
+      value += bias[(size_t)col];
+      error += 4 * unit * std::fabs(bias[(size_t)col]);
+    }
+    values->push_back(activated(value, given.activation));
+    /* The slopes of the activations are at most 1.13, and their own error 8 units. */
+    bounds->push_back(1.13 * error + 16 * unit * std::fabs(value) + std::ldexp(1.0, -140));
+  }
+
+  static double stored(float x, mfq_dtype dtype) {
+    const uint32_t bits = bits_in(dtype, x);
+    return value_in(dtype, reinterpret_cast<const uint8_t *>(&bits));
+  }
+};
+
+/* Whether values lie within the bounds, with what rounding to D's dtype adds. */
+inline testing::AssertionResult is_near(const ProductData &data, const std::vector<double> &got) {
+  std::vector<double> want, bounds;
+  data.expected(&want, &bounds);
+  if (got.size() != want.size()) return testing::AssertionFailure() << got.size() << " values";
+  for (size_t i = 0; i < want.size(); i++) {
+    const int digits = data.given.d == MFQ_DTYPE_F32 ? 24 : data.given.d == MFQ_DTYPE_BF16 ? 8 : 11;
+    double bound = bounds[i] + std::ldexp(std::fabs(want[i]) + bounds[i], -digits);
+    if (data.given.d == MFQ_DTYPE_F16) bound += std::ldexp(1.0, -25);
+    const bool is_same = std::isnan(want[i]) ? std::isnan(got[i]) : std::fabs(got[i] - want[i]) <= bound;
+    if (!is_same)
+      return testing::AssertionFailure() << "element " << i << " of " << want.size() << " is " << got[i]
+                                         << ", expected " << want[i] << " within " << bound;
+  }
+  return testing::AssertionSuccess();
+}
+
+inline std::string text_of(const Side &s) {
+  return (s.scheme.empty() ? mfq_dtype_name(s.dtype) : s.scheme) + (s.on_the_way ? " on the way" : "") +
+         (s.is_transposed ? " transposed" : "") + (s.is_shared ? " shared" : "") + text_of(s.layout);
+}
+inline std::string text_of(const Case &x) {
+  return "M " + std::to_string(x.m) + " N " + std::to_string(x.n) + " K " + std::to_string(x.k) + " batches " +
+         text_of(x.batches) + "; a " + text_of(x.a) + "; b " + text_of(x.b) + "; D " +
+         (x.quantized_d.empty() ? mfq_dtype_name(x.d) : x.quantized_d) + " C " + std::to_string(x.has_c) + " bias " +
+         std::to_string(x.has_bias) + " activation " + std::to_string(x.activation) + " front " +
+         std::to_string(x.front);
+}
+
+/* Runs a case and compares it with double sums. */
+inline testing::AssertionResult product_is_near(mfq_context *context, const Case &x) {
+  trace(text_of(x));
+  const ProductData data(x);
+  const ProductResult result = data.run(context);
+  auto verdict = succeeded(result.status, "the product");
+  if (verdict) verdict = is_near(data, result.values);
+  return verdict ? verdict : verdict << "; " << text_of(x) << "; " << result.description;
+}
+
+} // namespace mfq_test
+
+#endif
