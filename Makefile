@@ -56,7 +56,7 @@ lint: ## the rules of the tree: includes, budgets, names, exports, headers alone
 	@$(call build,dev) --target linted_libraries
 	@$(call ctest,dev) -L '^(lint|headers)$$'
 
-bench: ## measure quantize and dequantize on this machine
+bench: ## measure quantize, dequantize and products on this machine
 	@sh cmake/setup.sh bench
 	@$(configure_once)
 	@echo "mfq: building the benchmarks"

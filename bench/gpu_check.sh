@@ -6,6 +6,7 @@
 #              MFQ_RESULTS    folder for the result, in place of bench/results
 #              MFQ_COMMIT     commit of a source tree without git
 #              MFQ_BENCH      options of bench_cast, in place of all rows of cuda:0
+#              MFQ_BENCH_GEMM options of bench_gemm, in place of a choice of products on cuda:0
 #              MFQ_LIMIT      seconds for everything (540)
 set -u
 cd "$(dirname "$0")/.." || exit
@@ -13,6 +14,7 @@ build=build/gpu
 results=${MFQ_RESULTS:-bench/results}
 deadline=$(($(date +%s) + ${MFQ_LIMIT:-540}))
 bench_options=${MFQ_BENCH:---device cuda:0}
+gemm_options=${MFQ_BENCH_GEMM:---device cuda:0}
 steps=
 failed=0
 reserve=0 # seconds that later steps need
@@ -75,7 +77,7 @@ step() {
 
 # tests/device/sanitizer.txt: tool, program, filter of its tests.
 sanitize() {
-  reserve=130
+  reserve=220
   while read -r tool subject filter; do
     case $tool in '#'* | '') continue ;; esac
     step "$tool-$subject" 40 env MFQ_CUDA_MODULE="$build/libmfq_cuda.so" compute-sanitizer --tool "$tool" \
@@ -104,17 +106,19 @@ range() {
 }
 
 write_result() {
-  bench=null
+  bench=null gemm=null
   [ -s "$build/bench.json" ] && bench=$(cat "$build/bench.json")
+  [ -s "$build/bench_gemm.json" ] && gemm=$(cat "$build/bench_gemm.json")
   cat >"$result" <<EOF
 {"gpu": "$(gpu name)", "compute_capability": "$(gpu compute_cap)", "driver": "$(gpu driver_version)",
  "memory_mib": "$(gpu memory.total)", "power_limit_w": "$(gpu power.limit)", "ecc": "$(gpu ecc.mode.current)",
  "clocks_max_mhz": {"sm": "$(gpu clocks.max.sm)", "memory": "$(gpu clocks.max.mem)"},
  "while_measured": {"sm_mhz": $(range 1), "memory_mhz": $(range 2), "power_w": $(range 3), "celsius": $(range 4)},
  "nvcc": "$(nvcc --version | sed -n 's/.*release \([0-9.]*\).*/\1/p')", "commit": "$commit", "date": "$date",
- "architectures": "$architecture", "bench_options": "$bench_options",
+ "architectures": "$architecture", "bench_options": "$bench_options", "bench_gemm_options": "$gemm_options",
  "steps": [$steps],
- "bench": $bench}
+ "bench": $bench,
+ "bench_gemm": $gemm}
 EOF
 }
 
@@ -141,10 +145,15 @@ if have compute-sanitizer; then sanitize; else say "no compute-sanitizer here: m
 nvidia-smi --id=0 --query-gpu=clocks.sm,clocks.mem,power.draw,temperature.gpu --format=csv,noheader,nounits -l 2 \
   >"$build/clocks.csv" 2>/dev/null &
 sampler=$!
-rm -f "$build/bench.json"
+rm -f "$build/bench.json" "$build/bench_gemm.json"
+reserve=90 # for the products
 # shellcheck disable=SC2086
-step bench 180 env MFQ_CUDA_MODULE="$build/libmfq_cuda.so" "$build/bench/bench_cast" $bench_options --commit "$commit" \
+step bench 150 env MFQ_CUDA_MODULE="$build/libmfq_cuda.so" "$build/bench/bench_cast" $bench_options --commit "$commit" \
   --json "$build/bench.json" && cat "$build/bench.log"
+reserve=0
+# shellcheck disable=SC2086
+step bench_gemm 150 env MFQ_CUDA_MODULE="$build/libmfq_cuda.so" "$build/bench/bench_gemm" $gemm_options \
+  --commit "$commit" --json "$build/bench_gemm.json" && cat "$build/bench_gemm.log"
 kill "$sampler" 2>/dev/null
 wait "$sampler" 2>/dev/null
 

@@ -1,20 +1,31 @@
 #!/bin/sh
-# bench/run.sh BUILD [options of bench_cast]: measures casts, prints the table, keeps everything in build/bench/.
-# Builds nothing: `make bench` does that first. It took 160 seconds of CPU time with two threads when this was written.
+# bench/run.sh BUILD [casts|products [options]]: measures casts (bench_cast), then products (bench_gemm), or one of the two
+# with options of its own; prints the tables, keeps everything in build/bench/. Builds nothing: `make bench` does that
+# first. Each took two to three minutes with two threads when this was written.
 set -eu
 cd "$(dirname "$0")/.."
-build=${1:-build/dev}
+build=${1:-build/dev} what=${2:-both}
 [ $# -eq 0 ] || shift
-bench=$build/bench/bench_cast
-[ -x "$bench" ] || { echo "bench: $build has no benchmarks; run: make bench" >&2; exit 1; }
+[ $# -eq 0 ] || shift
+case $what in casts | products | both) ;; *) echo "bench: '$what': casts or products" >&2; exit 2 ;; esac
 out=build/bench
 mkdir -p "$out"
 commit=$(git rev-parse --short=12 HEAD 2>/dev/null || echo none)
 if [ "$commit" != none ] && ! git diff --quiet HEAD 2>/dev/null; then commit=$commit+changes; fi
-name=$out/cast-$(date -u +%Y%m%dT%H%M%SZ)
+date=$(date -u +%Y%m%dT%H%M%SZ)
+
+# measure PROGRAM [options]: exits with its code unless that says only that a goal was missed.
+measure() {
+  bench=$build/bench/bench_$1 name=$out/$1-$date code=0
+  shift
+  [ -x "$bench" ] || { echo "bench: $build has no benchmarks; run: make bench" >&2; exit 1; }
+  "$bench" --commit "$commit" --json "$name.json" --csv "$name.csv" "$@" >"$name.txt" || code=$?
+  cat "$name.txt"
+  [ "$code" -eq 0 ] || [ "$code" -eq 3 ] || exit "$code"
+  echo "Files: $name.json $name.csv $name.txt"
+  [ "$code" -eq 0 ] || status=$code
+}
 status=0
-"$bench" --commit "$commit" --json "$name.json" --csv "$name.csv" "$@" >"$name.txt" || status=$?
-cat "$name.txt"
-[ "$status" -eq 0 ] || [ "$status" -eq 3 ] || exit "$status"
-echo "Files: $name.json $name.csv $name.txt"
+[ "$what" = products ] || measure cast "$@"
+[ "$what" = casts ] || measure gemm "$@"
 exit "$status"

@@ -1,0 +1,98 @@
+/* bench/support/gemm_run.h: memory, checks and times of the products. */
+#ifndef MFQ_BENCH_GEMM_RUN_H
+#define MFQ_BENCH_GEMM_RUN_H
+
+#include "gemm_table.h"
+
+/* What a run is made with; the defaults are in bench/gemm_bench.c. */
+typedef struct gemm_settings {
+  int threads, repetitions;
+  const char *isa;    /* NULL: the best */
+  const char *device; /* NULL: the CPU */
+  int64_t seed;
+  mfq_dtype out; /* of D */
+  int is_reproducible;
+  int only_verify;
+} gemm_settings;
+
+/* ---- Memory ----------------------------------------------------------------------------------------------------- */
+
+/* One buffer of equal slots, together larger than the caches. */
+typedef struct gemm_slots {
+  mfq_buffer *buffer;
+  size_t bytes; /* of one, a multiple of 256 */
+  int count;
+} gemm_slots;
+uint8_t *gemm_slot(const gemm_slots *slots, int turn);
+
+/* Operands of one size, quantized by one scheme at a time. A is [m, k], B is [n, k]; plain ones are bf16. */
+typedef struct gemm_memory {
+  const gemm_settings *settings;
+  mfq_context *context;
+  gemm_size size;
+  const gemm_scheme *scheme;
+  gemm_slots a, b, d, qa, qb;
+  mfq_buffer *workspace;
+} gemm_memory;
+
+/* Return exit codes. */
+int gemm_memory_create(const gemm_settings *settings, mfq_context *context, gemm_size size, gemm_memory *memory);
+int gemm_memory_quantize(gemm_memory *memory, const gemm_scheme *scheme); /* A and B into qa and qb */
+int gemm_memory_workspace(gemm_memory *memory, size_t bytes);             /* grows it */
+void gemm_memory_destroy(gemm_memory *memory);
+
+/* The tensors of one launch and the description that points at them: not to be copied. */
+typedef struct gemm_call {
+  mfq_tensor a, b, d;
+  mfq_qtensor qa, qb;
+  mfq_gemm gemm;
+} gemm_call;
+mfq_status gemm_call_make(const gemm_memory *memory, gemm_mode mode, int turn, gemm_call *call);
+/* The same for bf16 x bf16. */
+mfq_status gemm_call_plain(const gemm_memory *memory, int turn, gemm_call *call);
+
+/* ---- The peer --------------------------------------------------------------------------------------------------- */
+
+/* bf16 x bf16 on the same inputs: on the CPU oneDNN itself, with B reordered before; on a GPU the plan for plain
+ * operands, which is cuBLASLt where that is found. */
+typedef struct gemm_peer {
+  char about[GEMM_ABOUT]; /* what it is, or why there is none */
+  int exists;
+  void *library;       /* gemm_onednn.c's own */
+  mfq_gemm_plan *plan; /* on a device */
+} gemm_peer;
+
+int gemm_peer_create(gemm_memory *memory, gemm_peer *peer);
+int gemm_peer_run(const gemm_memory *memory, const gemm_peer *peer, int turn); /* returns BENCH_OK, says nothing */
+void gemm_peer_destroy(gemm_peer *peer);
+
+/* oneDNN without mfq. NULL when it is not there, with the reason in `about`. */
+void *gemm_onednn_create(const gemm_memory *memory, char *about, size_t capacity);
+int gemm_onednn_run(void *state, int threads, int turn);
+void gemm_onednn_destroy(void *state);
+
+/* ---- Checks and times ------------------------------------------------------------------------------------------- */
+
+/* Rows and columns of D that are checked, with the operands' values behind them. */
+typedef struct gemm_sample gemm_sample;
+int gemm_sample_create(const gemm_memory *memory, gemm_sample **sample); /* the plain operands */
+int gemm_sample_scheme(const gemm_memory *memory, gemm_sample *sample);  /* the quantized ones */
+void gemm_sample_destroy(gemm_sample *sample);
+/* Compares slot 0 of D with sums in double. `mode` GEMM_MODES: of the plain operands. */
+int gemm_sample_check(const gemm_memory *memory, gemm_sample *sample, gemm_mode mode, const char *name,
+                      const char *plan);
+
+/* Checks and times all wanted rows. */
+int gemm_time(const gemm_settings *settings, mfq_context *context, gemm_table *table);
+
+/* ---- Reports ---------------------------------------------------------------------------------------------------- */
+
+void gemm_print(const gemm_settings *settings, const mfq_context *context, const gemm_table *table);
+/* Prints each goal with its figures; returns how many rows fall short. */
+int gemm_print_goals(const gemm_table *table);
+int gemm_write_json(const gemm_settings *settings, json_t *machine, const gemm_table *table, const char *path);
+int gemm_write_csv(const gemm_table *table, const char *path);
+/* The line that measures a row again. */
+void gemm_reproduce(const gemm_settings *settings, const gemm_row *row, char *text, size_t capacity);
+
+#endif
