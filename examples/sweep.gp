@@ -1,5 +1,6 @@
-# examples/sweep.gp: bits per weight against SQNR. Variables: points (file), out (without ending), title_text, and the
-# ranges x0 x1 y0 y1 with the size of the drawing w h in pixels, in which the labels were placed (labels.awk).
+# examples/sweep.gp: what a scheme costs against what it gains. Variables: points (file), out (without ending),
+# title_text, x_text, y_text, and the ranges x0 x1 y0 y1 with the size of the drawing w h in pixels, in which the labels
+# were placed (labels.awk).
 set encoding utf8
 set border 3 lc rgb "#888888"
 set tics nomirror textcolor rgb "#333333"
@@ -11,8 +12,8 @@ set bmargin at screen bottom / real(height)
 set tmargin at screen (bottom + h) / real(height)
 set xrange [x0:x1]
 set yrange [y0:y1]
-set xlabel "size: bits per weight, scales and zero points included" textcolor rgb "#333333"
-set ylabel "accuracy: SQNR over all weights, dB" textcolor rgb "#333333"
+set xlabel x_text textcolor rgb "#333333"
+set ylabel y_text textcolor rgb "#333333"
 set title title_text textcolor rgb "#111111"
 set key left top reverse Left samplen 1 textcolor rgb "#333333"
 set datafile separator "\t"

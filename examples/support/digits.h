@@ -1,0 +1,113 @@
+/* examples/support/digits.h: a small network that reads handwritten digits, with its layers as quantized products. */
+#ifndef MFQ_EXAMPLES_DIGITS_H
+#define MFQ_EXAMPLES_DIGITS_H
+
+#include <mfq/io.h>
+#include <mfq/mfq.h>
+
+/* Exit codes, as those of the command mfq. */
+enum { DIGITS_OK = 0, DIGITS_FAILED = 1, DIGITS_USAGE = 2, DIGITS_UNSUPPORTED = 4 };
+
+enum { DIGITS_SIDE = 8, DIGITS_PIXELS = 64, DIGITS_CLASSES = 10, DIGITS_LAYERS = 4, DIGITS_TRAINED = 1500 };
+
+/* Print one line on standard error and return an exit code: of any text, of a failed call. */
+__attribute__((format(printf, 2, 3))) int digits_error(int code, const char *format, ...);
+int digits_status(mfq_status status, const char *about, const char *sentence);
+
+/* ---- Files ------------------------------------------------------------------------------------------------------ */
+
+/* The digits behind the first DIGITS_TRAINED, which the network was trained on. */
+typedef struct digits_images {
+  int count;
+  float *pixels; /* [count, 8, 8], 0 ... 1 */
+  int *labels;
+} digits_images;
+
+/* What a layer is. A convolution sees `taps` places of `channels` values each; a linear layer one place. */
+typedef struct digits_shape {
+  const char *name;
+  int out, channels, taps;
+  int rows; /* of its product, for one image */
+  int has_relu;
+} digits_shape;
+extern const digits_shape digits_shapes[DIGITS_LAYERS];
+
+/* Weights [out, taps, channels]: the channels of a place are neighbours, so that groups along them are groups along K. */
+typedef struct digits_weights {
+  float *weight[DIGITS_LAYERS], *bias[DIGITS_LAYERS];
+} digits_weights;
+
+/* All return exit codes, after their message. */
+int digits_images_read(const char *path, int most, digits_images *images); /* `most` 0: all */
+void digits_images_free(digits_images *images);
+int digits_weights_read(const char *path, digits_weights *weights);
+void digits_weights_free(digits_weights *weights);
+/* Logits [count, 10] that another program has computed, the first ones of the tensor `name`. To be freed. */
+int digits_logits_read(const char *path, const char *name, int count, float **logits);
+
+/* ---- The network ------------------------------------------------------------------------------------------------ */
+
+/* Schemes of weights and of the inputs of layers; NULL: float32. */
+typedef struct digits_scheme {
+  const char *name;
+  const char *weights, *inputs;
+  const char *reference; /* tensor of the stored logits, or NULL */
+} digits_scheme;
+
+/* One layer on the context's device: D = relu(A x B + bias), B the weights, A what the layer before left. */
+typedef struct digits_layer {
+  const digits_shape *shape;
+  int rows; /* of A and D */
+  mfq_scheme input_scheme;
+  mfq_tensor a, b, bias, d;
+  mfq_qtensor q;                          /* the weights, where they are quantized */
+  mfq_buffer *a_memory, *d_memory, *rest; /* `rest`: weights and bias */
+  mfq_gemm gemm;                          /* points into this structure, which must stay where it is */
+  mfq_gemm_plan *plan;
+  double weight_bytes;
+} digits_layer;
+
+typedef struct digits_network {
+  mfq_context *context;
+  const digits_images *images;
+  digits_layer layers[DIGITS_LAYERS];
+  float *unfolded, *values; /* on the host: A and D of the largest layer */
+  double product_seconds;   /* of the last run */
+} digits_network;
+
+/* Quantizes the weights and plans the products for all images at once. */
+int digits_network_create(mfq_context *context, const digits_images *images, const digits_weights *weights,
+                          const digits_scheme *scheme, digits_network *network);
+void digits_network_destroy(digits_network *network);
+int digits_network_run(digits_network *network, float *logits);
+
+/* ---- Results ---------------------------------------------------------------------------------------------------- */
+
+typedef struct digits_result {
+  const digits_scheme *scheme;
+  int right;              /* digits that were read as their label */
+  int changed;            /* digits that float32 reads as another one */
+  int has_reference;      /* the next four compare with the stored logits */
+  double difference;      /* largest difference per largest logit */
+  int moved;              /* digits with a logit that rounding sums in another order does not explain */
+  int equal;              /* logits with the same bits */
+  int reference_right;    /* digits that the stored logits read right */
+  double weight_bytes;    /* of all layers, scales included */
+  double seconds;         /* of all digits, median */
+  double product_seconds; /* the part that mfq_gemm_run and waiting for it took */
+  char plans[DIGITS_LAYERS][512];
+} digits_result;
+
+typedef struct digits_report {
+  const char *device; /* mfq_context_describe */
+  int count, digits, repetitions;
+  int is_reproducible;
+  const digits_result *results;
+} digits_report;
+
+double digits_seconds(void);
+void digits_print(const digits_report *report);
+int digits_write_csv(const digits_report *report, const char *path);
+int digits_write_json(const digits_report *report, const char *path);
+
+#endif
