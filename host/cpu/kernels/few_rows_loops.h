@@ -135,13 +135,21 @@ MFQ_BF16_INLINE void bf16_block(const mfq_few *f, const table512 *t, const uint8
   if (kind.rows > 7) bf16_row(x + 224, v, scale, &s->s7);
 }
 
+/* Two blocks at a time: the additions of one need not wait for those of the other. */
 MFQ_BF16_INLINE void few_bf16_as(const mfq_few *f, float *sums, few_kind kind) {
   const table512 t = load_table(f->values, kind.bits);
-  const int64_t whole = f->depth / 32;
+  const int64_t whole = f->depth / 32, step = 4 * kind.bits;
   uint8_t copy[32];
-  few_sums s = no_sums();
-  for (int64_t b = 0; b < whole; ++b) bf16_block(f, &t, f->codes + b * 4 * kind.bits, b, &s, kind);
-  if (whole * 32 < f->depth) bf16_block(f, &t, last_block(f, kind.bits, copy), whole, &s, kind);
+  few_sums s = no_sums(), u = no_sums();
+  int64_t b = 0;
+  for (; b + 2 <= whole; b += 2) {
+    bf16_block(f, &t, f->codes + b * step, b, &s, kind);
+    bf16_block(f, &t, f->codes + (b + 1) * step, b + 1, &u, kind);
+  }
+  if (b < whole) bf16_block(f, &t, f->codes + b * step, b, &s, kind);
+  if (whole * 32 < f->depth) bf16_block(f, &t, last_block(f, kind.bits, copy), whole, &u, kind);
+  s.t0 = u.s0, s.t1 = u.s1, s.t2 = u.s2, s.t3 = u.s3;
+  s.t4 = u.s4, s.t5 = u.s5, s.t6 = u.s6, s.t7 = u.s7;
   put_sums(&s, kind.rows, sums);
 }
 
