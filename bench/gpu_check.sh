@@ -7,6 +7,7 @@
 #              MFQ_COMMIT     commit of a source tree without git
 #              MFQ_BENCH      options of bench_cast, in place of all rows of cuda:0
 #              MFQ_BENCH_GEMM options of bench_gemm, in place of a choice of products on cuda:0
+#              MFQ_CUBLASLT   file of cuBLASLt, where neither the loader nor nvcc's folder has it
 #              MFQ_LIMIT      seconds for everything (540)
 set -u
 cd "$(dirname "$0")/.." || exit
@@ -129,6 +130,13 @@ else
 fi
 [ -z "${MFQ_DEBS:-}" ] || unpack_debs
 find_missing
+# cuBLASLt beside nvcc, where the loader does not look by itself.
+beside=$(dirname "$(command -v nvcc)")/../lib64
+if [ -z "${MFQ_CUBLASLT+given}" ] && ! ldconfig -p 2>/dev/null | grep -q libcublasLt; then
+  for library in "$beside"/libcublasLt.so.13 "$beside"/libcublasLt.so.12; do
+    if [ -e "$library" ]; then export MFQ_CUBLASLT="$library" && break; fi
+  done
+fi
 commit=$(commit) date=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 # Machine code for exactly this GPU; from 9.0 on with what only that architecture has.
 number=$(gpu compute_cap | tr -d .)

@@ -1,5 +1,6 @@
 """Device code says everything that a CPU cannot do through cuda/prim, whose emulated twins check it: launches in one
-place, no built-in function, inline PTX or bare shared memory anywhere else."""
+place, no built-in function, inline PTX or bare shared memory anywhere else. Types have a name of their own each: two of
+one name in two files would be one to the linker, which keeps the code of either."""
 
 import re
 
@@ -15,7 +16,9 @@ BUILT_IN = re.compile(r"\b(?:__\w+|asm|atomic(?:[A-Z]\w+))\b|\b(?:threadfence|co
 KERNEL_CALL = re.compile(r"<<<|\bcudaLaunch\w*|\bcuLaunch\w*")
 ALIAS = re.compile(r"\btypedef\s+block_array\s*<[^;]*>\s*(\w+)\s*;|\busing\s+(\w+)\s*=\s*block_array\s*<")
 SHARED = re.compile(r"\b__shared__\s+(?:__align__\s*\([^)]*\)\s*|alignas\s*\([^)]*\)\s*)?([\w:]+)")
-RULES = {"launch", "built-in", "shared"}
+TYPE = re.compile(r"^(?:typedef\s+)?(?:struct|enum|class)\s+(\w+)\s*(?::[^{;]*)?\{", re.M)
+NAMELESS = re.compile(r"^namespace\s*\{", re.M)  # in a .cu file: its types are of that file alone
+RULES = {"launch", "built-in", "shared", "type-name"}
 
 
 def check_file(path, text, aliases):
@@ -35,13 +38,40 @@ def check_file(path, text, aliases):
     return findings
 
 
+def without_nameless(text):
+    """The text with unnamed namespaces blanked out, lines kept."""
+    match = NAMELESS.search(text)
+    while match:
+        end, depth = match.end(), 1
+        while end < len(text) and depth > 0:
+            depth += {"{": 1, "}": -1}.get(text[end], 0)
+            end += 1
+        text = text[:match.start()] + "\n" * text.count("\n", match.start(), end) + text[end:]
+        match = NAMELESS.search(text)
+    return text
+
+
+def check_types(sources):
+    seen, findings = {}, []
+    for path, text in sorted(sources.items()):
+        shown = without_nameless(text)
+        for match in TYPE.finditer(shown):
+            name = match.group(1)
+            if name in seen:
+                findings.append(Finding("type-name", path, shown.count("\n", 0, match.start()) + 1,
+                                        f"{name} is also a type of {seen[name]}; kernels of both would share its name"))
+            seen.setdefault(name, path)
+    return findings
+
+
 def check(options):
     sources = {path: strip_comments(read(options.root, path), keep_strings=False)
                for path in source_files(options.root, ("cuda",))}
     aliases = {"block_array"}
     for text in sources.values():
         aliases.update(name for match in ALIAS.finditer(text) for name in match.groups() if name)
-    return [finding for path, text in sources.items() for finding in check_file(path, text, aliases)]
+    return [finding for path, text in sources.items()
+            for finding in check_file(path, text, aliases)] + check_types(sources)
 
 
 if __name__ == "__main__":
