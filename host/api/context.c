@@ -7,13 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../core/arguments.h"
 #include "../core/context_state.h"
 #include "../core/device.h"
 #include "../core/error.h"
 #include "../core/gemm_problem.h"
 #include "../core/scheme.h"
 
-enum { THREADS_MAX = 1024, OPTIONS_BYTES_MAX = 4096, ALLOC_ALIGN = 64 };
+enum { THREADS_MAX = 1024, ALLOC_ALIGN = 64 };
 
 static const char *const log_words[] = {"off", "warn", "info", "debug"};
 
@@ -56,26 +57,9 @@ static int32_t processors(void) {
   return count < 1 ? 1 : count > THREADS_MAX ? THREADS_MAX : count;
 }
 
-static mfq_status check_struct_size(const char *function, const mfq_context_options *options) {
-  if (options->struct_size < sizeof *options || options->struct_size > OPTIONS_BYTES_MAX) {
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
-                    "options->struct_size is %zu; allowed is %zu ... %d: call mfq_context_options_init first",
-                    options->struct_size, sizeof *options, OPTIONS_BYTES_MAX);
-  }
-  const unsigned char *bytes = (const unsigned char *)options;
-  for (size_t i = sizeof *options; i < options->struct_size; i++) {
-    if (bytes[i] != 0) {
-      return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
-                      "options has a field set at byte %zu that version %s does not know; leave it 0 or use a newer "
-                      "library",
-                      i, MFQ_VERSION_STRING);
-    }
-  }
-  return MFQ_OK;
-}
-
 static mfq_status check_options(const char *function, const mfq_context_options *options) {
-  mfq_status status = check_struct_size(function, options);
+  mfq_status status =
+      mfq_argument_struct((mfq_where){function, "options"}, options, sizeof *options, "mfq_context_options_init");
   if (status != MFQ_OK) return status;
   const struct {
     const char *name;

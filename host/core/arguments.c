@@ -1,10 +1,33 @@
 #include "arguments.h"
 
+#include <string.h>
+
 #include "context_state.h"
 #include "error.h"
 
 mfq_status mfq_argument_present(mfq_where where, const void *pointer) {
   if (pointer == NULL) return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function, "%s is NULL", where.argument);
+  return MFQ_OK;
+}
+
+enum { STRUCT_BYTES_MAX = 4096 };
+
+mfq_status mfq_argument_struct(mfq_where where, const void *structure, size_t known, const char *init) {
+  const unsigned char *bytes = structure;
+  size_t given = 0;
+  memcpy(&given, structure, sizeof given);
+  if (given < known || given > STRUCT_BYTES_MAX) {
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function,
+                    "%s->struct_size is %zu; allowed is %zu ... %d: call %s first", where.argument, given, known,
+                    STRUCT_BYTES_MAX, init);
+  }
+  for (size_t i = known; i < given; i++) {
+    if (bytes[i] != 0) {
+      return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function,
+                      "%s has a field set at byte %zu that version %s does not know; leave it 0 or use a newer library",
+                      where.argument, i, MFQ_VERSION_STRING);
+    }
+  }
   return MFQ_OK;
 }
 

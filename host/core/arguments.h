@@ -32,6 +32,10 @@ typedef struct mfq_parts {
 /* Returns OK, or INVALID_ARGUMENT naming `argument`, when `pointer` is NULL. */
 mfq_status mfq_argument_present(mfq_where where, const void *pointer);
 
+/* Checks a growable structure: its first member says how many bytes the caller's has, at least the `known` ones of this
+ * version; those beyond must be 0. `init` is the function that fills it. */
+mfq_status mfq_argument_struct(mfq_where where, const void *structure, size_t known, const char *init);
+
 /* Checks a tensor, adds its memory to `parts` and copies it to `view`, where rank 0 becomes rank 1. */
 mfq_status mfq_argument_tensor(mfq_where where, const mfq_tensor *tensor, int is_written, mfq_parts *parts,
                                mfq_tensor *view);

@@ -11,7 +11,7 @@
 /* What stands for memory that planning does not know yet: aligned, and far from both ends of the address space. */
 #define UNKNOWN_MEMORY ((void *)((uintptr_t)1 << 46))
 
-enum { GEMM_BYTES_MAX = 4096, PLAN_ALIGN = 16 };
+enum { PLAN_ALIGN = 16 };
 
 /* The description under check. */
 typedef struct gemm_check {
@@ -27,27 +27,10 @@ static mfq_where at(const gemm_check *check, const char *argument) { return (mfq
 
 /* ---- Fields ------------------------------------------------------------------------------------------------------ */
 
-static mfq_status struct_size_check(const char *function, const mfq_gemm *gemm) {
-  if (gemm->struct_size < sizeof *gemm || gemm->struct_size > GEMM_BYTES_MAX) {
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
-                    "gemm: struct_size is %zu; allowed is %zu ... %d: call mfq_gemm_init first", gemm->struct_size,
-                    sizeof *gemm, GEMM_BYTES_MAX);
-  }
-  const unsigned char *bytes = (const unsigned char *)gemm;
-  for (size_t i = sizeof *gemm; i < gemm->struct_size; i++) {
-    if (bytes[i] != 0) {
-      return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
-                      "gemm has a field set at byte %zu that version %s does not know; leave it 0 or use a newer "
-                      "library",
-                      i, MFQ_VERSION_STRING);
-    }
-  }
-  return MFQ_OK;
-}
-
 static mfq_status fields_check(const char *function, const mfq_gemm *gemm) {
   mfq_status status = mfq_argument_present((mfq_where){function, "gemm"}, gemm);
-  if (status == MFQ_OK) status = struct_size_check(function, gemm);
+  if (status == MFQ_OK)
+    status = mfq_argument_struct((mfq_where){function, "gemm"}, gemm, sizeof *gemm, "mfq_gemm_init");
   if (status != MFQ_OK) return status;
   const struct {
     const char *name;

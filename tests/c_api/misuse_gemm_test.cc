@@ -87,7 +87,7 @@ TEST_F(MisuseGemm, Fields) {
   };
   const mfq_scheme *scheme = &b.q.scheme;
   const std::vector<Row> rows = {
-      {[](mfq_gemm *g) { g->struct_size = 8; }, "struct_size is 8; allowed is"},
+      {[](mfq_gemm *g) { g->struct_size = 8; }, "gemm->struct_size is 8; allowed is"},
       {[](mfq_gemm *g) { g->struct_size = 1 << 20; }, "call mfq_gemm_init first"},
       {[](mfq_gemm *g) { g->transpose_a = 2; }, "transpose_a is 2; allowed is 0 ... 1"},
       {[](mfq_gemm *g) { g->transpose_b = -1; }, "transpose_b is -1"},

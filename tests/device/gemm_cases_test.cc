@@ -8,14 +8,8 @@ using namespace mfq_test;
 class GemmCases : public testing::TestWithParam<mfq_policy> {
 protected:
   void SetUp() override {
-    mfq_context_options options;
-    mfq_context_options_init(&options);
-    options.device = device_name();
-    options.policy = GetParam();
-    mfq_context *made = nullptr;
     if (devices().device != nullptr) {
-      ASSERT_EQ(mfq_context_create(&options, &made), MFQ_OK) << mfq_last_error();
-      context.reset(made);
+      context = make_context_of(device_name(), GetParam());
       return;
     }
     if (std::getenv("MFQ_CUDA_MODULE") != nullptr) GTEST_FAIL() << devices().reason;

@@ -75,28 +75,7 @@ private:
   int former_ = 0;
 };
 
-Side quantized(const std::string &scheme, bool is_transposed = false) {
-  Side s;
-  s.scheme = scheme;
-  s.is_transposed = is_transposed;
-  return s;
-}
-Side plain(mfq_dtype dtype, bool is_transposed = false) {
-  Side s;
-  s.dtype = dtype;
-  s.is_transposed = is_transposed;
-  return s;
-}
 
-Case sized(int64_t m, int64_t n, int64_t k, const Side &a, const Side &b) {
-  Case x;
-  x.m = m;
-  x.n = n;
-  x.k = k;
-  x.a = a;
-  x.b = b;
-  return x;
-}
 
 TEST_F(GemmExpanded, SchemesThatBf16Holds) {
   /* Large enough that the kernel for few rows does not take them. */

@@ -6,21 +6,11 @@ namespace {
 
 using namespace mfq_test;
 
-Context reproducible(const char *device) {
-  mfq_context_options options;
-  mfq_context_options_init(&options);
-  options.device = device;
-  options.policy = MFQ_REPRODUCIBLE;
-  options.threads = 1;
-  mfq_context *context = nullptr;
-  EXPECT_EQ(mfq_context_create(&options, &context), MFQ_OK) << mfq_last_error();
-  return Context(context);
-}
-
 class GemmGeneral : public OnDevice {
 protected:
   static testing::AssertionResult same(const ProductData &data) {
-    static const Context here = reproducible("cpu"), there = reproducible(device_name());
+    static const Context here = make_context_of("cpu", MFQ_REPRODUCIBLE),
+                         there = make_context_of(device_name(), MFQ_REPRODUCIBLE);
     const Case &x = data.given;
     trace(text_of(x));
     const ProductResult want = data.run(here.get());
@@ -36,15 +26,6 @@ protected:
   }
   static testing::AssertionResult same(const Case &x) { return same(ProductData(x)); }
 };
-
-Side side(const std::string &scheme, bool is_transposed = false) {
-  Side s;
-  s.scheme = scheme;
-  s.is_transposed = is_transposed;
-  return s;
-}
-/* B with its groups along the last axis: [N, K]. */
-Side weights(const std::string &scheme) { return side(scheme, true); }
 
 TEST_F(GemmGeneral, PairsOfSchemes) {
   const char *const schemes[] = {"",
@@ -70,7 +51,7 @@ TEST_F(GemmGeneral, PairsOfSchemes) {
       x.m = 1 + seed % 19;
       x.n = 1 + seed % 23;
       x.k = 1 + seed % 70;
-      x.a = side(a);
+      x.a = quantized(a);
       x.b = weights(b);
       x.a.dtype = kDtypes[seed % 3];
       x.d = kDtypes[seed / 3 % 3];
@@ -89,7 +70,7 @@ TEST_F(GemmGeneral, EveryKindOfCodesAndScales) {
         x.m = 18;
         x.n = 17;
         x.k = 65;
-        x.a = side(a);
+        x.a = quantized(a);
         x.b = weights(b);
         x.seed = seed++;
         ProductData data(x);
@@ -110,9 +91,9 @@ TEST_F(GemmGeneral, LayoutsTransposesAndBatches) {
     x.n = 9;
     x.k = 40;
     x.batches = batches[at[2]];
-    x.a = side(std::string(at[7] == 0 ? "e3m2" : "e2m1") + (at[3] ? "/group:32@-2" : "/group:32@-1") + "/ue8m0",
+    x.a = quantized(std::string(at[7] == 0 ? "e3m2" : "e2m1") + (at[3] ? "/group:32@-2" : "/group:32@-1") + "/ue8m0",
                at[3] != 0);
-    x.b = side(at[4] ? "e4m3fn/group:16@-1/ue8m0" : "e4m3fn/group:16@-2/ue8m0", at[4] != 0);
+    x.b = quantized(at[4] ? "e4m3fn/group:16@-1/ue8m0" : "e4m3fn/group:16@-2/ue8m0", at[4] != 0);
     x.a.layout = layouts[at[0]];
     x.b.layout = layouts[at[1]];
     x.a.is_shared = at[5] != 0;
@@ -131,7 +112,7 @@ TEST_F(GemmGeneral, Epilogues) {
     x.m = 21;
     x.n = 34;
     x.k = 33;
-    x.a = side("mxfp8_e4m3");
+    x.a = quantized("mxfp8_e4m3");
     x.b = weights(at[2] == 0 ? "nvfp4" : "int8/channel@-2/f32");
     x.activation = (mfq_activation)at[0];
     x.quantized_d = targets[at[1]];
@@ -156,8 +137,8 @@ TEST_F(GemmGeneral, QuantizedOnTheWay) {
         x.m = 20;
         x.n = 18;
         x.k = 81;
-        x.a = side(a);
-        x.b = turned ? weights(b) : side(std::string(b) + "/group:16@-2");
+        x.a = quantized(a);
+        x.b = turned ? weights(b) : quantized(std::string(b) + "/group:16@-2");
         x.a.on_the_way = x.b.on_the_way = true;
         x.a.dtype = kDtypes[seed % 3];
         x.a.row_padding = 5;
@@ -175,7 +156,7 @@ TEST_F(GemmGeneral, SizesAndAlignmentAtTheEdge) {
         x.m = m;
         x.n = n;
         x.k = k;
-        x.a = side("mxfp4_e2m1");
+        x.a = quantized("mxfp4_e2m1");
         x.b = weights("nvfp4");
         x.has_bias = true;
         x.front = (size_t)(4 * (k % 3));
@@ -190,7 +171,7 @@ TEST_F(GemmGeneral, ManyTiles) {
   x.n = 53;
   x.k = 150;
   x.batches = {2};
-  x.a = side("mxfp8_e5m2");
+  x.a = quantized("mxfp8_e5m2");
   x.b = weights("mxfp8_e5m2");
   x.b.is_shared = true;
   ASSERT_TRUE(same(x));

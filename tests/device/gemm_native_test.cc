@@ -10,24 +10,6 @@ namespace {
 
 using namespace mfq_test;
 
-Side side(const std::string &scheme, bool is_transposed = false) {
-  Side s;
-  s.scheme = scheme;
-  s.is_transposed = is_transposed;
-  return s;
-}
-/* B with K along its last axis. */
-Side weights(const std::string &scheme) { return side(scheme, true); }
-
-Case sized(int64_t m, int64_t n, int64_t k, const Side &a, const Side &b) {
-  Case x;
-  x.m = m;
-  x.n = n;
-  x.k = k;
-  x.a = a;
-  x.b = b;
-  return x;
-}
 
 Side with_tiles(Side s) {
   s.layout = {MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_128X4, 16};
@@ -73,7 +55,7 @@ protected:
 TEST_F(GemmNative, ThisDevice) {
   for (const char *scheme : {"e4m3fn/tensor/f32", "e4m3fn/channel@-2/f32", "e4m3fn/group:128/f32",
                              "mxfp8_e4m3", "nvfp4"}) {
-    Case x = sized(72, 32, 256, side(scheme), weights(scheme));
+    Case x = sized(72, 32, 256, quantized(scheme), weights(scheme));
     run(device(), x);
     x.a = on_the_way(x.a);
     x.b = on_the_way(x.b);
@@ -139,7 +121,7 @@ TEST_P(GemmNativeOn, OneScale) {
   const std::pair<const char *, const char *> pairs[] = {{"e4m3fn", "e4m3fn"}, {"e4m3fn", "e5m2"}, {"e5m2", "e4m3fn"}};
   for (const auto &pair : pairs) {
     const std::string a = pair.first, b = pair.second;
-    Case x = sized(72, 32, 64, side(a + "/tensor/f32"), weights(b + "/tensor/f32"));
+    Case x = sized(72, 32, 64, quantized(a + "/tensor/f32"), weights(b + "/tensor/f32"));
     const std::string types = b.substr(0, 4) + " x " + a.substr(0, 4);
     expect(x, is_new, "TN 32x72x64: " + types + " -> f32; scales 0, 0", old);
     x.d = MFQ_DTYPE_BF16;
@@ -156,12 +138,12 @@ TEST_P(GemmNativeOn, OneScale) {
     x.activation = MFQ_ACTIVATION_SILU; /* the epilogue's, and so are the scales */
     expect(x, is_new, "TN 32x72x64: " + types + " -> f32", old);
   }
-  expect(sized(72, 32, 64, side("e5m2/tensor/f32"), weights("e5m2/tensor/f32")), false, "",
+  expect(sized(72, 32, 64, quantized("e5m2/tensor/f32"), weights("e5m2/tensor/f32")), false, "",
          is_new ? "do not multiply two such elements" : old);
 }
 
 TEST_P(GemmNativeOn, ScalesOfRows) {
-  const Case x = sized(72, 32, 64, side("e4m3fn/channel@-2/f32"), weights("e4m3fn/channel@-2/f32"));
+  const Case x = sized(72, 32, 64, quantized("e4m3fn/channel@-2/f32"), weights("e4m3fn/channel@-2/f32"));
   const std::string text = "TN 32x72x64: e4m3 x e4m3 -> f32";
   expect(x, !has({80}), has({90}) ? text + "; scales 3, 3" : text, old);
   Case mixed = x;
@@ -175,23 +157,23 @@ TEST_P(GemmNativeOn, ScalesForEach128) {
   const char *const why = has({80}) ? old : "need compute capability 9.0";
   const std::string text = "TN 32x72x320: e4m3 x e4m3 -> f32; scales ";
   const char group[] = "e4m3fn/group:128/f32", block[] = "e4m3fn/block:128x128/f32";
-  expect(sized(72, 32, 320, side(group), weights(group)), has({90}), text + "4, 4", why);
-  expect(sized(72, 32, 320, side(group), weights(block)), has({90}), text + "5, 4", why);
-  expect(sized(72, 32, 320, side(block), weights(group)), has({90}), text + "4, 5", why);
-  expect(sized(72, 32, 320, side(block), weights(block)), false, "",
+  expect(sized(72, 32, 320, quantized(group), weights(group)), has({90}), text + "4, 4", why);
+  expect(sized(72, 32, 320, quantized(group), weights(block)), has({90}), text + "5, 4", why);
+  expect(sized(72, 32, 320, quantized(block), weights(group)), has({90}), text + "4, 5", why);
+  expect(sized(72, 32, 320, quantized(block), weights(block)), false, "",
          has({90}) ? "both sides have scales of blocks" : why);
-  expect(sized(260, 144, 320, side(group), weights(block)), has({90}),
+  expect(sized(260, 144, 320, quantized(group), weights(block)), has({90}),
          "TN 144x260x320: e4m3 x e4m3 -> f32; scales 5, 4", why);
-  expect(sized(73, 32, 320, side(group), weights(group)), false, "", has({90}) ? "multiples of 4" : why);
-  expect(sized(72, 32, 320, on_the_way(side(group)), on_the_way(weights(block))), has({90}), text + "5, 4", why);
-  expect(sized(72, 32, 320, side(group), weights("e4m3fn/tensor/f32")), false, "",
+  expect(sized(73, 32, 320, quantized(group), weights(group)), false, "", has({90}) ? "multiples of 4" : why);
+  expect(sized(72, 32, 320, on_the_way(quantized(group)), on_the_way(weights(block))), has({90}), text + "5, 4", why);
+  expect(sized(72, 32, 320, quantized(group), weights("e4m3fn/tensor/f32")), false, "",
          has({90}) ? "scales of different kinds" : why);
 }
 
 TEST_P(GemmNativeOn, MicroscalingGroups) {
   const bool is_native = has({100, 120});
   const char *const why = has({80}) ? old : "need compute capability 10.0";
-  const Side a = side("mxfp8_e4m3"), b = weights("mxfp8_e4m3");
+  const Side a = quantized("mxfp8_e4m3"), b = weights("mxfp8_e4m3");
   const std::string text = "TN 32x72x320: e4m3 x e4m3 -> f32; scales 2, 2";
   expect(sized(72, 32, 320, with_tiles(a), with_tiles(b)), is_native, text, why);
   expect(sized(72, 32, 320, on_the_way(a), on_the_way(b)), is_native, text, why);
@@ -206,7 +188,7 @@ TEST_P(GemmNativeOn, MicroscalingGroups) {
 TEST_P(GemmNativeOn, Nvfp4) {
   const bool is_native = has({100, 120});
   const char *const why = has({80}) ? old : "need compute capability 10.0";
-  const Side a = side("nvfp4"), b = weights("nvfp4");
+  const Side a = quantized("nvfp4"), b = weights("nvfp4");
   const std::string text = "TN 32x72x320: e2m1 x e2m1 -> f32; scales 1, 1";
   Case x = sized(72, 32, 320, with_tiles(a), with_tiles(b));
   expect(x, is_native, text, why);
@@ -217,17 +199,17 @@ TEST_P(GemmNativeOn, Nvfp4) {
 }
 
 TEST_P(GemmNativeOn, Batches) {
-  Case x = sized(72, 32, 64, side("e4m3fn/tensor/f32"), weights("e4m3fn/tensor/f32"));
+  Case x = sized(72, 32, 64, quantized("e4m3fn/tensor/f32"), weights("e4m3fn/tensor/f32"));
   x.batches = {3};
   expect(x, !has({80}), "TN 32x72x64: e4m3 x e4m3 -> f32 batch 3; scales 0, 0", old);
-  x.a = side("e4m3fn/channel@-2/f32"); /* scales of rows and of batches are too much for cuBLASLt */
+  x.a = quantized("e4m3fn/channel@-2/f32"); /* scales of rows and of batches are too much for cuBLASLt */
   x.b = weights("e4m3fn/channel@-2/f32");
   expect(x, !has({80}), "TN 32x72x64: e4m3 x e4m3 -> f32 batch 3", old);
-  x.a = side("e4m3fn/group:128/f32");
+  x.a = quantized("e4m3fn/group:128/f32");
   x.b = weights("e4m3fn/group:128/f32");
   expect(x, has({90}), "TN 32x72x64: e4m3 x e4m3 -> f32; scales 4, 4",
          has({80}) ? old : "need compute capability 9.0");
-  x = sized(128, 128, 64, with_tiles(side("mxfp8_e4m3")), with_tiles(weights("mxfp8_e4m3")));
+  x = sized(128, 128, 64, with_tiles(quantized("mxfp8_e4m3")), with_tiles(weights("mxfp8_e4m3")));
   x.batches = {2};
   expect(x, has({100, 120}), "TN 128x128x64: e4m3 x e4m3 -> f32; scales 2, 2",
          has({80}) ? old : "need compute capability 10.0");
@@ -235,15 +217,15 @@ TEST_P(GemmNativeOn, Batches) {
 
 TEST_P(GemmNativeOn, WhatCublasltRefuses) {
   const char scheme[] = "e4m3fn/tensor/f32";
-  const Case odd_k = sized(72, 32, 40, side(scheme), weights(scheme));
+  const Case odd_k = sized(72, 32, 40, quantized(scheme), weights(scheme));
   expect(odd_k, false, "", has({80}) ? old : "16 bytes");
-  const Case odd_n = sized(72, 31, 64, side(scheme), weights(scheme));
+  const Case odd_n = sized(72, 31, 64, quantized(scheme), weights(scheme));
   expect(odd_n, false, "", has({80}) ? old : "no algorithm for it");
-  Case moved = sized(72, 32, 64, side(scheme), weights(scheme));
+  Case moved = sized(72, 32, 64, quantized(scheme), weights(scheme));
   moved.front = 4;
   expect(moved, false, "", has({80}) ? old : "not aligned to 16");
   /* B as [K, N]: an order that only some can read. */
-  const Case turned = sized(72, 32, 64, side(scheme), side(scheme));
+  const Case turned = sized(72, 32, 64, quantized(scheme), quantized(scheme));
   expect(turned, has({100}), "NN 32x72x64: e4m3 x e4m3 -> f32; scales 0, 0",
          has({80}) ? old : "K is not the contiguous axis");
 }
@@ -256,7 +238,7 @@ TEST_P(GemmNativeOn, NotForReproducibleProducts) {
   mfq_context *made = nullptr;
   ASSERT_EQ(mfq_context_create(&options, &made), MFQ_OK) << mfq_last_error();
   const Context exact(made);
-  const Case x = sized(16, 16, 32, side("e4m3fn/tensor/f32"), weights("e4m3fn/tensor/f32"));
+  const Case x = sized(16, 16, 32, quantized("e4m3fn/tensor/f32"), weights("e4m3fn/tensor/f32"));
   EXPECT_EQ(run(exact.get(), x).rfind("general", 0), 0u);
   EXPECT_TRUE(records().empty());
 }

@@ -13,36 +13,10 @@ class GemmTile : public OnDevice {
 protected:
   static void expect(const Case &x) {
     ASSERT_EQ(no_cublaslt, 0);
-    trace(text_of(x));
-    const ProductData data(x);
-    const ProductResult got = data.run(device());
-    ASSERT_EQ(got.status, MFQ_OK) << mfq_last_error() << "; " << text_of(x);
-    EXPECT_EQ(got.description.substr(0, 6), "tile: ") << got.description << "; " << text_of(x);
-    EXPECT_TRUE(is_near(data, got.values)) << text_of(x) << "; " << got.description;
+    EXPECT_TRUE(product_is_near(device(), x, "tile"));
   }
 };
 
-Side quantized(const std::string &scheme, bool is_transposed = false) {
-  Side s;
-  s.scheme = scheme;
-  s.is_transposed = is_transposed;
-  return s;
-}
-Side plain(mfq_dtype dtype = MFQ_DTYPE_BF16, bool is_transposed = false) {
-  Side s;
-  s.dtype = dtype;
-  s.is_transposed = is_transposed;
-  return s;
-}
-Case sized(int64_t m, int64_t n, int64_t k, const Side &a, const Side &b) {
-  Case x;
-  x.m = m;
-  x.n = n;
-  x.k = k;
-  x.a = a;
-  x.b = b;
-  return x;
-}
 
 TEST_F(GemmTile, SchemesThatBf16Holds) {
   const char *const schemes[] = {"mxfp8_e4m3",           "mxfp8_e5m2",            "mxfp6_e2m3",  "mxfp6_e3m2",

@@ -6,26 +6,9 @@ namespace {
 
 using namespace mfq_test;
 
-Side quantized(const std::string &scheme, mfq_layout layout = {}) {
-  Side s;
-  s.scheme = scheme;
-  s.is_transposed = true;
-  s.layout = layout;
-  return s;
-}
-Side plain(mfq_dtype dtype = MFQ_DTYPE_BF16, bool is_transposed = false) {
-  Side s;
-  s.dtype = dtype;
-  s.is_transposed = is_transposed;
-  return s;
-}
-Case sized(int64_t m, int64_t n, int64_t k, const std::string &scheme, mfq_layout layout = {}) {
-  Case x;
-  x.m = m;
-  x.n = n;
-  x.k = k;
-  x.a = plain();
-  x.b = quantized(scheme, layout);
+Case few(int64_t m, int64_t n, int64_t k, const std::string &scheme, const mfq_layout &layout = {}) {
+  Case x = sized(m, n, k, plain(), weights(scheme));
+  x.b.layout = layout;
   return x;
 }
 
@@ -35,14 +18,7 @@ constexpr mfq_layout kTiled = {MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_128
 
 class GemmWeightRows : public OnDevice {
 protected:
-  static void expect(const Case &x) {
-    trace(text_of(x));
-    const ProductData data(x);
-    const ProductResult got = data.run(device());
-    ASSERT_EQ(got.status, MFQ_OK) << mfq_last_error() << "; " << text_of(x);
-    EXPECT_EQ(got.description.substr(0, 10), "few rows: ") << got.description << "; " << text_of(x);
-    EXPECT_TRUE(is_near(data, got.values)) << text_of(x) << "; " << got.description;
-  }
+  static void expect(const Case &x) { EXPECT_TRUE(product_is_near(device(), x, "few rows")); }
   static std::string description(const Case &x) { return ProductData(x).run(device()).description; }
 };
 
@@ -52,35 +28,35 @@ TEST_F(GemmWeightRows, ScalesThatBf16Holds) {
                              "int4/group:16/ue8m0", "e2m1/group:128/ue8m0", "e4m3fn/tensor/f32", "int8/channel@0/f32",
                              "e2m3/block:32x32/ue8m0", "e4m3fnuz/group:64/ue8m0", "uint4/group:32/ue8m0/zp",
                              "int8/channel@0/f32/zp", "e4m3fn/group:16/ue4m3"})
-    expect(sized(5, 37, 384, scheme));
+    expect(few(5, 37, 384, scheme));
 }
 
 /* Sums times scales. */
 TEST_F(GemmWeightRows, ScalesBeyondBf16) {
   for (const char *scheme : {"int4/group:128/f16", "int4/group:64/f32", "uint4/group:128/bf16/zp", "e4m3fn/group:128/f32",
                              "e2m3/group:64/f32", "e4m3fn/block:128x128/f32", "int4/group:1024/f32", "int8/group:64/ue4m3"})
-    for (const int64_t m : {3, 12}) expect(sized(m, 37, 384, scheme));
-  expect(sized(40, 37, 384, "int4/group:128/f32"));
+    for (const int64_t m : {3, 12}) expect(few(m, 37, 384, scheme));
+  expect(few(40, 37, 384, "int4/group:128/f32"));
 }
 
 TEST_F(GemmWeightRows, RowsOfA) {
   for (const int64_t m : {1, 2, 7, 8, 9, 31, 32, 33, 64})
-    for (const char *scheme : {"mxfp4_e2m1", "mxfp6_e3m2", "mxfp8_e4m3"}) expect(sized(m, 19, 128, scheme));
+    for (const char *scheme : {"mxfp4_e2m1", "mxfp6_e3m2", "mxfp8_e4m3"}) expect(few(m, 19, 128, scheme));
 }
 
 TEST_F(GemmWeightRows, Tails) {
   for (const int64_t k : {1, 31, 33, 127, 129, 257})
     for (const char *scheme : {"mxfp4_e2m1", "mxfp6_e2m3", "mxfp8_e4m3", "nvfp4", "int4/group:64/f32", "int4/group:32/ue8m0/zp",
                                "e2m3/group:64/f16"})
-      for (const int64_t m : {2, 10}) expect(sized(m, 35, k, scheme, kAligned));
-  expect(sized(3, 5, 0, "mxfp4_e2m1"));
-  expect(sized(3, 1, 64, "mxfp4_e2m1"));
+      for (const int64_t m : {2, 10}) expect(few(m, 35, k, scheme, kAligned));
+  expect(few(3, 5, 0, "mxfp4_e2m1"));
+  expect(few(3, 1, 64, "mxfp4_e2m1"));
 }
 
 /* What pads a row is 0 where we write it; others leave anything there. */
 TEST_F(GemmWeightRows, BitsThatPad) {
   for (const char *scheme : {"mxfp4_e2m1", "mxfp6_e2m3", "mxfp8_e5m2", "int4/group:64/f32"}) {
-    ProductData data(sized(4, 9, 35, scheme, kAligned));
+    ProductData data(few(4, 9, 35, scheme, kAligned));
     Quantized &q = *data.b.quantized;
     const size_t bits = (size_t)(q.q.scheme.element.is_signed + q.q.scheme.element.exp_bits + q.q.scheme.element.man_bits);
     for (size_t r = 0; r < 9; r++)
@@ -94,22 +70,22 @@ TEST_F(GemmWeightRows, BitsThatPad) {
 
 /* K long enough for several slabs and parts, N for several blocks. */
 TEST_F(GemmWeightRows, PartsAndBlocks) {
-  expect(sized(2, 150, 8192 + 64, "mxfp4_e2m1"));
-  expect(sized(2, 20, 4096 + 2048 + 96, "mxfp8_e4m3"));
-  expect(sized(12, 300, 2048 + 96, "mxfp6_e2m3"));
-  expect(sized(50, 20, 1024 + 64, "mxfp4_e2m1"));
-  expect(sized(3, 20, 4096 + 2048, "int4/group:4096/f32"));
-  EXPECT_NE(description(sized(2, 20, 8192, "mxfp4_e2m1")).find("K in 4 parts"), std::string::npos);
+  expect(few(2, 150, 8192 + 64, "mxfp4_e2m1"));
+  expect(few(2, 20, 4096 + 2048 + 96, "mxfp8_e4m3"));
+  expect(few(12, 300, 2048 + 96, "mxfp6_e2m3"));
+  expect(few(50, 20, 1024 + 64, "mxfp4_e2m1"));
+  expect(few(3, 20, 4096 + 2048, "int4/group:4096/f32"));
+  EXPECT_NE(description(few(2, 20, 8192, "mxfp4_e2m1")).find("K in 4 parts"), std::string::npos);
 }
 
 TEST_F(GemmWeightRows, Layouts) {
   for (const char *scheme : {"mxfp4_e2m1", "mxfp6_e3m2", "mxfp8_e4m3", "int4/group:64/f32"})
-    expect(sized(6, 40, 160, scheme, kBytes));
-  for (const char *scheme : {"mxfp4_e2m1", "mxfp8_e4m3", "nvfp4"}) expect(sized(6, 140, 288, scheme, kTiled));
+    expect(few(6, 40, 160, scheme, kBytes));
+  for (const char *scheme : {"mxfp4_e2m1", "mxfp8_e4m3", "nvfp4"}) expect(few(6, 140, 288, scheme, kTiled));
 }
 
 TEST_F(GemmWeightRows, OtherKindsOfA) {
-  Case x = sized(6, 40, 96, "mxfp4_e2m1");
+  Case x = few(6, 40, 96, "mxfp4_e2m1");
   x.a = plain(MFQ_DTYPE_BF16, true);
   expect(x);
   x.a = plain();
@@ -121,19 +97,19 @@ TEST_F(GemmWeightRows, OtherKindsOfA) {
   x.a.on_the_way = x.b.on_the_way = true;
   expect(x);
   for (const mfq_dtype dtype : {MFQ_DTYPE_F32, MFQ_DTYPE_F16}) {
-    x = sized(6, 40, 96, "mxfp4_e2m1");
+    x = few(6, 40, 96, "mxfp4_e2m1");
     x.a = plain(dtype);
     x.round_operands = true;
     expect(x);
   }
-  x = sized(6, 40, 96, "mxfp8_e4m3");
+  x = few(6, 40, 96, "mxfp8_e4m3");
   x.front = 2; /* A is copied, and codes are read elsewhere */
   EXPECT_EQ(description(x).rfind("few rows", 0), std::string::npos);
 }
 
 TEST_F(GemmWeightRows, Batches) {
   for (const bool is_shared : {false, true}) {
-    Case x = sized(3, 20, 64, "mxfp4_e2m1");
+    Case x = few(3, 20, 64, "mxfp4_e2m1");
     x.batches = {3};
     x.b.is_shared = is_shared;
     expect(x);
@@ -146,7 +122,7 @@ TEST_F(GemmWeightRows, Batches) {
 
 TEST_F(GemmWeightRows, Epilogues) {
   for (const mfq_dtype dtype : kDtypes) {
-    Case x = sized(4, 24, 4096 + 64, "e4m3fn/channel@0/f32");
+    Case x = few(4, 24, 4096 + 64, "e4m3fn/channel@0/f32");
     x.d = dtype;
     expect(x);
     x.has_c = x.has_bias = true;
@@ -161,7 +137,7 @@ TEST_F(GemmWeightRows, EveryCode) {
   const uint8_t scales[] = {127, 0, 254, 100, 130, 255};
   for (const char *scheme : {"mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e3m2", "mxfp6_e2m3", "mxfp4_e2m1", "mxint8",
                              "e4m3fnuz/group:32/ue8m0", "e5m2fnuz/group:32/ue8m0", "nvfp4", "int4/group:16/ue8m0"}) {
-    ProductData data(sized(2, 6 * 256, 32, scheme));
+    ProductData data(few(2, 6 * 256, 32, scheme));
     Quantized &q = *data.b.quantized;
     const size_t bits = q.sizes.row_bits / 32, per_row = q.sizes.scales_bytes / (6 * 256);
     const uint8_t mask = std::string(scheme) == "nvfp4" ? 0x7f : 0xff;
@@ -192,7 +168,7 @@ TEST_F(GemmWeightRows, EveryCode) {
 
 TEST_F(GemmWeightRows, NaNPoisonsItsRowAlone) {
   for (const char *scheme : {"mxfp4_e2m1", "mxfp8_e4m3", "int4/group:64/f32"}) {
-    ProductData data(sized(5, 40, 192, scheme));
+    ProductData data(few(5, 40, 192, scheme));
     Quantized &q = *data.b.quantized;
     const size_t bytes = (size_t)q.sizes.scale_count / 40 * (q.q.scheme.scale == MFQ_SCALE_F32 ? 4 : 1);
     for (size_t i = 0; i < (bytes > 6 ? 4u : 1u); i++) q.scales[17 * bytes + i] = 255; /* the first group of row 17 */
@@ -208,7 +184,7 @@ TEST_F(GemmWeightRows, NaNPoisonsItsRowAlone) {
 }
 
 TEST_F(GemmWeightRows, RunTwiceEqual) {
-  const ProductData data(sized(7, 33, 4096, "mxfp4_e2m1"));
+  const ProductData data(few(7, 33, 4096, "mxfp4_e2m1"));
   EXPECT_EQ(data.run(device()).bytes, data.run(device()).bytes);
 }
 
@@ -217,20 +193,20 @@ TEST_F(GemmWeightRows, SaysWhyNot) {
     Case x;
     const char *why;
   } cases[] = {
-      {sized(65, 16, 64, "mxfp4_e2m1"), "M is 65, at most 64"},
-      {sized(4, 16, 33, "mxfp4_e2m1"), "rows of B's codes are not aligned to 16 bytes"},
-      {sized(4, 16, 96, "int4/group:24/ue8m0"), "groups must be 16 * 2^k long"},
-      {sized(4, 16, 96, "int4/group:32/f16"), "groups with scales beyond bf16 must be 64 * 2^k long"},
-      {sized(4, 16, 96, "uint8/tensor/f32"), "B's codes have no short way to bf16"},
-      {sized(4, 16, 96, "int3/tensor/f32"), "B's codes have no short way to bf16"},
+      {few(65, 16, 64, "mxfp4_e2m1"), "M is 65, at most 64"},
+      {few(4, 16, 33, "mxfp4_e2m1"), "rows of B's codes are not aligned to 16 bytes"},
+      {few(4, 16, 96, "int4/group:24/ue8m0"), "groups must be 16 * 2^k long"},
+      {few(4, 16, 96, "int4/group:32/f16"), "groups with scales beyond bf16 must be 64 * 2^k long"},
+      {few(4, 16, 96, "uint8/tensor/f32"), "B's codes have no short way to bf16"},
+      {few(4, 16, 96, "int3/tensor/f32"), "B's codes have no short way to bf16"},
   };
   for (const auto &each : cases)
     EXPECT_NE(description(each.x).find(std::string("not few rows: ") + each.why), std::string::npos)
         << description(each.x);
-  Case f32 = sized(4, 16, 64, "mxfp4_e2m1");
+  Case f32 = few(4, 16, 64, "mxfp4_e2m1");
   f32.a = plain(MFQ_DTYPE_F32);
   EXPECT_NE(description(f32).find("not few rows: bf16 does not hold plain f32"), std::string::npos);
-  f32 = sized(4, 16, 64, "mxfp4_e2m1/group:32@0");
+  f32 = few(4, 16, 64, "mxfp4_e2m1/group:32@0");
   f32.b.is_transposed = false;
   EXPECT_NE(description(f32).find("not few rows: codes of B do not lie along K"), std::string::npos);
 }

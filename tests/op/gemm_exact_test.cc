@@ -122,15 +122,6 @@ testing::AssertionResult is_exact(const Case &x) {
   return verdict ? verdict : verdict << "; " << text_of(x) << "; " << result.description;
 }
 
-Side side(const std::string &scheme, bool is_transposed = false) {
-  Side s;
-  s.scheme = scheme;
-  s.is_transposed = is_transposed;
-  return s;
-}
-/* B with its groups along the last axis: [N, K]. */
-Side weights(const std::string &scheme) { return side(scheme, true); }
-
 const char *const mx_schemes[] = {"mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp4_e2m1", "mxint8"};
 
 TEST(GemmExact, EveryPairOfMxFormats) {
@@ -141,7 +132,7 @@ TEST(GemmExact, EveryPairOfMxFormats) {
         x.m = 5;
         x.n = 7;
         x.k = k;
-        x.a = side(a);
+        x.a = quantized(a);
         x.b = weights(b);
         ASSERT_TRUE(is_exact(x));
       }
@@ -169,7 +160,7 @@ TEST(GemmExact, OtherScalesAndElements) {
       x.m = 3 + seed % 4;
       x.n = 2 + seed % 7;
       x.k = 65 + seed % 50;
-      x.a = side(a);
+      x.a = quantized(a);
       x.b = weights(b);
       x.seed = seed++;
       ASSERT_TRUE(is_exact(x));
@@ -183,7 +174,7 @@ TEST(GemmExact, ManyTiles) {
     x.m = 133;
     x.n = 70;
     x.k = 300;
-    x.a = side("mxfp8_e4m3");
+    x.a = quantized("mxfp8_e4m3");
     x.b = weights(b);
     ASSERT_TRUE(is_exact(x));
   }
@@ -200,8 +191,8 @@ TEST(GemmExact, TransposesAndBatches) {
           x.n = 6;
           x.k = 49;
           x.batches = batches;
-          x.a = side(std::string(of_a) + (turn_a ? "@-2" : "@-1"), turn_a);
-          x.b = side(std::string("e2m3/group:32") + (turn_b ? "@-1" : "@-2") + "/ue8m0", turn_b);
+          x.a = quantized(std::string(of_a) + (turn_a ? "@-2" : "@-1"), turn_a);
+          x.b = quantized(std::string("e2m3/group:32") + (turn_b ? "@-1" : "@-2") + "/ue8m0", turn_b);
           x.a.is_shared = shared % 2 != 0;
           x.b.is_shared = shared / 2 != 0;
           ASSERT_TRUE(is_exact(x));
@@ -231,7 +222,7 @@ TEST(GemmExact, QuantizedOnTheWay) {
       x.n = 5;
       x.k = 81;
       x.batches = batches;
-      x.a = side(a);
+      x.a = quantized(a);
       x.a.on_the_way = true;
       x.b = weights("mxfp8_e4m3");
       x.b.on_the_way = batches.empty();
@@ -248,7 +239,7 @@ TEST(GemmExact, SizesAtTheEdge) {
         x.m = m;
         x.n = n;
         x.k = k;
-        x.a = side("mxfp8_e4m3");
+        x.a = quantized("mxfp8_e4m3");
         x.b = weights("nvfp4");
         trace(text_of(x));
         if (m * n != 0) {
@@ -268,8 +259,8 @@ TEST(GemmExact, Layouts) {
       x.m = 7;
       x.n = 131;
       x.k = 77;
-      x.a = side("mxfp4_e2m1/group:32@0", true);
-      x.b = side("mxfp6_e3m2/group:32@0");
+      x.a = quantized("mxfp4_e2m1/group:32@0", true);
+      x.b = quantized("mxfp6_e3m2/group:32@0");
       x.a.layout = of_a;
       x.b.layout = of_b;
       ASSERT_TRUE(is_exact(x));
@@ -286,7 +277,7 @@ TEST(GemmExact, ThreadsAndInstructionSetsDoNotMatter) {
       x.m = 150;
       x.n = 67;
       x.k = 97;
-      x.a = side(a);
+      x.a = quantized(a);
       x.b = weights(b);
       x.activation = MFQ_ACTIVATION_GELU;
       x.has_bias = x.has_c = true;
@@ -311,7 +302,7 @@ TEST(GemmExact, NanScales) {
   x.m = 3;
   x.n = 4;
   x.k = 64;
-  x.a = side("mxfp8_e4m3");
+  x.a = quantized("mxfp8_e4m3");
   x.b = weights("mxfp4_e2m1");
   ProductData data(x);
   std::fill(data.a.quantized->codes.begin(), data.a.quantized->codes.end(), (uint8_t)0);
@@ -335,7 +326,7 @@ TEST(GemmExact, WhatBecomesOfD) {
     x.n = 70;
     x.k = 40;
     x.batches = {2};
-    x.a = side("mxfp8_e4m3");
+    x.a = quantized("mxfp8_e4m3");
     x.b = weights("mxfp6_e2m3");
     x.has_bias = true;
     const ProductData data(x);
@@ -351,7 +342,7 @@ TEST(GemmExact, WhatBecomesOfD) {
     EXPECT_EQ(quantized.values, std::vector<double>(values.begin(), values.end())) << scheme;
   }
   Case x;
-  x.a = side("mxfp8_e4m3");
+  x.a = quantized("mxfp8_e4m3");
   x.b = weights("mxfp8_e4m3");
   x.has_c = true;
   x.beta = -0.5f;

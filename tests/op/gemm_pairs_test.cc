@@ -5,19 +5,10 @@ namespace {
 
 using namespace mfq_test;
 
-Context make(mfq_policy policy, int threads = 2) {
-  mfq_context_options options;
-  mfq_context_options_init(&options);
-  options.policy = policy;
-  options.threads = threads;
-  mfq_context *context = nullptr;
-  EXPECT_EQ(mfq_context_create(&options, &context), MFQ_OK) << mfq_last_error();
-  return Context(context);
-}
 
 class GemmPairs : public testing::TestWithParam<mfq_policy> {
 protected:
-  Context context = make(GetParam());
+  Context context = make_context_of("cpu", GetParam(), 2);
 };
 
 INSTANTIATE_TEST_SUITE_P(Policies, GemmPairs, testing::Values(MFQ_FAST, MFQ_REPRODUCIBLE), [](const auto &info) {
@@ -37,7 +28,7 @@ TEST_P(GemmPairs, IdentityAndPowersOfTwo) { check_identity_and_powers_of_two(con
 
 // The order of k inside a group does not matter to the exact dot.
 TEST(GemmExactGroups, PermutationInsideAGroup) {
-  const Context context = make(MFQ_REPRODUCIBLE);
+  const Context context = make_context_of("cpu", MFQ_REPRODUCIBLE);
   Case x;
   x.a = activations("mxfp8_e5m2");
   x.b = weights("mxfp8_e5m2");
@@ -58,7 +49,7 @@ TEST(GemmExactGroups, ThreadsDoNotMatter) {
   x.a = activations("mxfp8_e4m3", true);
   x.b = weights("nvfp4");
   const ProductData data(x);
-  EXPECT_EQ(data.run(make(MFQ_REPRODUCIBLE, 1).get()).bytes, data.run(make(MFQ_REPRODUCIBLE, 3).get()).bytes);
+  EXPECT_EQ(data.run(make_context_of("cpu", MFQ_REPRODUCIBLE, 1).get()).bytes, data.run(make_context_of("cpu", MFQ_REPRODUCIBLE, 3).get()).bytes);
 }
 
 } // namespace

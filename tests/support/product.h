@@ -33,6 +33,43 @@ struct Case {
   uint32_t seed = 1;
 };
 
+inline Side quantized(const std::string &scheme, bool is_transposed = false) {
+  Side side;
+  side.scheme = scheme;
+  side.is_transposed = is_transposed;
+  return side;
+}
+/* B as weights lie: [N, K], groups along the last axis. */
+inline Side weights(const std::string &scheme) { return quantized(scheme, true); }
+inline Side plain(mfq_dtype dtype = MFQ_DTYPE_BF16, bool is_transposed = false) {
+  Side side;
+  side.dtype = dtype;
+  side.is_transposed = is_transposed;
+  return side;
+}
+
+inline Case sized(int64_t m, int64_t n, int64_t k, const Side &a, const Side &b) {
+  Case x;
+  x.m = m;
+  x.n = n;
+  x.k = k;
+  x.a = a;
+  x.b = b;
+  return x;
+}
+
+/* A context of a policy. */
+inline Context make_context_of(const char *device, mfq_policy policy, int threads = 1) {
+  mfq_context_options options;
+  mfq_context_options_init(&options);
+  options.device = device;
+  options.policy = policy;
+  options.threads = threads;
+  mfq_context *context = nullptr;
+  EXPECT_EQ(mfq_context_create(&options, &context), MFQ_OK) << mfq_last_error();
+  return Context(context);
+}
+
 inline double activated(double x, mfq_activation activation) {
   switch (activation) {
     case MFQ_ACTIVATION_RELU: return x < 0 ? 0 : x;
@@ -297,12 +334,14 @@ inline std::string text_of(const Case &x) {
          std::to_string(x.front);
 }
 
-/* Runs a case and compares it with double sums. */
-inline testing::AssertionResult product_is_near(mfq_context *context, const Case &x) {
+/* Runs a case, which must take the implementation `by` (any: NULL), and compares it with double sums. */
+inline testing::AssertionResult product_is_near(mfq_context *context, const Case &x, const char *by = nullptr) {
   trace(text_of(x));
   const ProductData data(x);
   const ProductResult result = data.run(context);
   auto verdict = succeeded(result.status, "the product");
+  if (verdict && by != nullptr && result.description.rfind(std::string(by) + ": ", 0) != 0)
+    verdict = testing::AssertionFailure() << "another way";
   if (verdict) verdict = is_near(data, result.values);
   return verdict ? verdict : verdict << "; " << text_of(x) << "; " << result.description;
 }

@@ -9,15 +9,9 @@ namespace mfq_test {
 
 constexpr const char *kMxSchemes[] = {"mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp4_e2m1", "mxint8"};
 
-inline Side weights(const std::string &scheme) {
-  Side side;
-  side.scheme = scheme;
-  side.is_transposed = true;
-  return side;
-}
+
 inline Side activations(const std::string &scheme, bool on_the_way = false) {
-  Side side;
-  side.scheme = scheme;
+  Side side = quantized(scheme);
   side.on_the_way = on_the_way;
   return side;
 }
@@ -26,13 +20,7 @@ inline void check_every_pair_of_mx_formats(mfq_context *context) {
   for (const char *a : kMxSchemes)
     for (const char *b : kMxSchemes)
       for (const bool on_the_way : {false, true}) {
-        Case x;
-        x.m = 19;
-        x.n = 21;
-        x.k = 100;
-        x.a = activations(a, on_the_way);
-        x.b = weights(b);
-        ASSERT_TRUE(product_is_near(context, x));
+        ASSERT_TRUE(product_is_near(context, sized(19, 21, 100, activations(a, on_the_way), weights(b))));
       }
 }
 
@@ -42,12 +30,7 @@ inline void check_sizes_at_the_edge(mfq_context *context) {
     for (const int64_t k : ks)
       for (const int64_t m : sizes)
         for (const int64_t n : sizes) {
-          Case x;
-          x.m = m;
-          x.n = n;
-          x.k = k;
-          x.a = activations(scheme);
-          x.b = weights(scheme);
+          Case x = sized(m, n, k, activations(scheme), weights(scheme));
           x.has_bias = true;
           x.has_c = true;
           x.beta = 0.5f;
@@ -62,13 +45,7 @@ inline void check_granularities(mfq_context *context) {
                                  "int4/group:32/bf16", "nvfp4", "e3m4/tensor/f32", "mxfp8_e4m3/group:16", "e5m2", ""};
   for (const char *a : schemes)
     for (const char *b : schemes) {
-      Case x;
-      x.m = 9;
-      x.n = 35;
-      x.k = 70;
-      x.a = activations(a);
-      x.b = weights(b);
-      ASSERT_TRUE(product_is_near(context, x));
+      ASSERT_TRUE(product_is_near(context, sized(9, 35, 70, activations(a), weights(b))));
     }
 }
 
@@ -181,12 +158,7 @@ inline void check_quantized_d(mfq_context *context) {
 inline void check_nan_poisons_its_row_or_column(mfq_context *context) {
   for (const char *scheme : kMxSchemes)
     for (const bool is_a : {true, false}) {
-      Case x;
-      x.m = 40;
-      x.n = 37;
-      x.k = 96;
-      x.a = activations(scheme);
-      x.b = weights(scheme);
+      const Case x = sized(40, 37, 96, activations(scheme), weights(scheme));
       ProductData data(x);
       SideData &side = is_a ? data.a : data.b;
       side.quantized->scales[7 * 3 + 1] = 255; /* row 7, second group */
