@@ -178,8 +178,11 @@ public:
         for (int64_t j = 0; j < given.n; j++) add_expected(i, r, j, values, bounds);
   }
 
+  /* Runs what it is given, in a way of its own. */
+  using Around = std::function<mfq_status(const std::function<mfq_status()> &)>;
+
   /* Plans and runs the product on a context. */
-  ProductResult run(mfq_context *context) const {
+  ProductResult run(mfq_context *context, const Around &around = nullptr) const {
     ProductResult result;
     const DeviceMemory a_memory(context, a.plain->bytes.data(), a.plain->bytes.size(), given.front);
     const DeviceMemory b_memory(context, b.plain->bytes.data(), b.plain->bytes.size(), given.front);
@@ -221,7 +224,7 @@ public:
       qd = std::make_unique<DeviceQuantized>(context, *quantized);
       gemm.quantized_d = &qd->q;
     }
-    plan_and_run(context, gemm, &result);
+    plan_and_run(context, gemm, around, &result);
     if (result.status != MFQ_OK) return result;
     collect(d_memory, qd.get(), quantized.get(), &result);
     return result;
@@ -238,7 +241,7 @@ private:
     }
   }
 
-  static void plan_and_run(mfq_context *context, const mfq_gemm &gemm, ProductResult *result) {
+  static void plan_and_run(mfq_context *context, const mfq_gemm &gemm, const Around &around, ProductResult *result) {
     mfq_gemm_plan *plan = nullptr;
     result->status = mfq_gemm_plan_create(context, &gemm, &plan);
     if (result->status != MFQ_OK) return;
@@ -247,7 +250,8 @@ private:
     mfq_buffer *workspace = nullptr;
     EXPECT_EQ(mfq_buffer_create(context, bytes, &workspace), MFQ_OK) << mfq_last_error();
     EXPECT_EQ(mfq_buffer_fill(workspace, 0, bytes, 0xab), MFQ_OK) << mfq_last_error();
-    result->status = mfq_gemm_run(context, plan, &gemm, mfq_buffer_data(workspace), bytes);
+    const auto work = [&] { return mfq_gemm_run(context, plan, &gemm, mfq_buffer_data(workspace), bytes); };
+    result->status = around != nullptr ? around(work) : work();
     if (result->status == MFQ_OK) result->status = mfq_context_synchronize(context);
     mfq_buffer_destroy(workspace);
     mfq_gemm_plan_destroy(plan);
