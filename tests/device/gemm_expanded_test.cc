@@ -41,7 +41,7 @@ protected:
     const ProductData data(x);
     const ProductResult got = data.run(context());
     EXPECT_EQ(got.status, MFQ_OK) << mfq_last_error() << "; " << text_of(x);
-    if (got.status == MFQ_OK) EXPECT_TRUE(is_near(data, got.values)) << text_of(x) << "; " << got.description;
+    if (got.status == MFQ_OK) EXPECT_TRUE(is_near(data, got)) << text_of(x) << "; " << got.description;
     return got.description;
   }
   /* The same, run by cuBLASLt as `how` says. */

@@ -21,24 +21,6 @@ Side on_the_way(Side s) {
   return s;
 }
 
-/* On a GPU an 8-bit product keeps 13 bits of sums of up to 128 products; 2^-6 of their magnitudes bounds what is lost
- * (docs/numerics.md). The bound of is_near is K + 8 units of them. */
-testing::AssertionResult is_close(const ProductData &data, const ProductResult &got) {
-#if defined(MFQ_SIMT)
-  return is_near(data, got.values);
-#else
-  std::vector<double> want, bounds;
-  data.expected(&want, &bounds);
-  const double units = (double)(data.given.k + 8) * std::ldexp(1.0, -24);
-  for (size_t i = 0; i < want.size(); i++) {
-    const double bound = bounds[i] * (1 + std::ldexp(1.0, -6) / units) + std::ldexp(std::fabs(want[i]), -8);
-    if (!(std::fabs(got.values[i] - want[i]) <= bound))
-      return testing::AssertionFailure() << "element " << i << " is " << got.values[i] << ", not " << want[i];
-  }
-  return testing::AssertionSuccess();
-#endif
-}
-
 class GemmNative : public OnDevice {
 protected:
   static std::string run(mfq_context *context, const Case &x) {
@@ -46,7 +28,7 @@ protected:
     const ProductData data(x);
     const ProductResult got = data.run(context);
     EXPECT_EQ(got.status, MFQ_OK) << mfq_last_error() << "; " << text_of(x);
-    if (got.status == MFQ_OK) EXPECT_TRUE(is_close(data, got)) << text_of(x) << "; " << got.description;
+    if (got.status == MFQ_OK) EXPECT_TRUE(is_near(data, got)) << text_of(x) << "; " << got.description;
     return got.description;
   }
 };

@@ -64,7 +64,7 @@ TEST_F(GemmWeightRows, BitsThatPad) {
         q.codes[(r * q.sizes.row_bits + bit) / 8] |= (uint8_t)(1 << (r * q.sizes.row_bits + bit) % 8);
     const ProductResult got = data.run(device());
     EXPECT_EQ(got.description.substr(0, 10), "few rows: ") << got.description;
-    EXPECT_TRUE(is_near(data, got.values)) << scheme;
+    EXPECT_TRUE(is_near(data, got)) << scheme;
   }
 }
 
@@ -177,7 +177,7 @@ TEST_F(GemmWeightRows, NaNPoisonsItsRowAlone) {
     data.a.values[3 * 192 + 100] = NAN;
     const ProductResult got = data.run(device());
     EXPECT_EQ(got.description.substr(0, 10), "few rows: ") << got.description;
-    EXPECT_TRUE(is_near(data, got.values)) << scheme;
+    EXPECT_TRUE(is_near(data, got)) << scheme;
     for (size_t i = 0; i < got.values.size(); i++)
       EXPECT_EQ(std::isnan(got.values[i]), i / 40 == 3 || i % 40 == 17) << scheme << " " << i;
   }

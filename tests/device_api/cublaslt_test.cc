@@ -54,7 +54,7 @@ protected:
     const ProductData data(x);
     const ProductResult got = data.run(context.get());
     EXPECT_EQ(got.status, MFQ_OK) << mfq_last_error();
-    EXPECT_TRUE(is_near(data, got.values)) << got.description;
+    EXPECT_TRUE(is_near(data, got)) << got.description;
     return got.description;
   }
   static void expect_without(const std::string &reason) {
@@ -263,7 +263,7 @@ TEST_F(Cublaslt, TooOldForSomeScales) {
   ASSERT_EQ(got.status, MFQ_OK) << mfq_last_error();
   EXPECT_NE(got.description.find("not native: cuBLASLt 12.6.3 has no such scales; 12.9 has them"), std::string::npos)
       << got.description;
-  EXPECT_TRUE(is_near(data, got.values));
+  EXPECT_TRUE(is_near(data, got));
 }
 
 TEST_F(Cublaslt, IsAskedWhenPlanningOnly) {
