@@ -200,8 +200,8 @@ static int thread_count(const mfq_context *context, const mfq_gemm_problem *p) {
 static void run_tiles(const mfq_context *context, const ref_product *p, uint8_t *memory) {
   const int64_t tiles = tile_count(p->problem);
   const size_t bytes = mfq_workspace_round(sizeof(mfq_dot_tile));
-  const int threads = thread_count(context, p->problem);
-#pragma omp parallel num_threads(threads)
+  (void)context; /* without OpenMP */
+#pragma omp parallel num_threads(thread_count(context, p->problem))
   {
     mfq_dot_tile *tile = (mfq_dot_tile *)(void *)(memory + bytes * (size_t)mfq_thread_number());
 #pragma omp for schedule(dynamic, 1)
