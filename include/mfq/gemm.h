@@ -21,7 +21,8 @@ typedef enum mfq_activation {
   MFQ_ACTIVATION_SILU = 4       /* x / (1 + exp(-x)) */
 } mfq_activation;
 
-/* One operand: either `plain` or `quantized`, the other NULL. */
+/* One operand: either `plain` or `quantized`, the other NULL. In `quantize_to`, MFQ_AXIS_AUTO means K for groups, and the
+ * other axis of the matrix for channels. */
 typedef struct mfq_operand {
   const mfq_tensor *plain;       /* multiplied as it is, or quantized first: */
   const mfq_scheme *quantize_to; /* with `plain`: the scheme it is quantized to on the way in; NULL: none */
@@ -44,7 +45,7 @@ typedef struct mfq_gemm {
   mfq_activation activation;
   const mfq_tensor *d;            /* [..., M, N]: where the result goes, */
   const mfq_qtensor *quantized_d; /* or the result quantized; exactly one of the two */
-  int32_t round_operands; /* 1: values that bf16 does not hold may be rounded to it, which is faster (MFQ_FAST only) */
+  int32_t round_operands; /* 1: values that bf16 does not hold may be rounded to it, which is faster; MFQ_FAST only */
   int32_t own_workspace;  /* 1: the plan allocates its workspace, and one thread at a time may run it */
 } mfq_gemm;
 
@@ -65,7 +66,8 @@ typedef struct mfq_gemm_plan mfq_gemm_plan;
  * Memory: allocates the plan, and its workspace with own_workspace.
  * Errors: INVALID_ARGUMENT for NULL, both or neither of two alternatives, unknown enumerators; SHAPE for shapes that do
  *   not chain; UNSUPPORTED for scales that vary along another axis than the product can factor out (groups not along
- *   K, channels along K), with the axis that would do; OUT_OF_MEMORY, DEVICE. */
+ *   K, channels along K), with K's axis, for quantize_to with MFQ_RULE_GIVEN, and while the context's stream is being
+ *   captured into a CUDA graph; OUT_OF_MEMORY, DEVICE. */
 MFQ_API mfq_status mfq_gemm_plan_create(mfq_context *context, const mfq_gemm *gemm, mfq_gemm_plan **plan);
 /* Frees a plan; NULL is allowed. On CUDA, waits for its runs when it owns the workspace. */
 MFQ_EXPORT void mfq_gemm_plan_destroy(mfq_gemm_plan *plan);
