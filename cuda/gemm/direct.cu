@@ -80,3 +80,9 @@ void mfq_cuda_direct_call(const mfq_gemm_problem *problem, int64_t batch, int64_
   if (problem->has_bias)
     call->bias = (const uint8_t *)problem->bias.data + col * (int64_t)mfq_dtype_bytes(problem->bias.dtype);
 }
+
+mfq_cuda_sums mfq_cuda_sums_at(float *all, int64_t ld, const mfq_gemm_problem *p, const mfq_cuda_part &s) {
+  if (p->is_d_quantized)
+    return mfq_cuda_sums{all + (s.batch * p->m + s.row) * ld, p->m * ld, ld, s.batch, s.batches, s.row, s.rows};
+  return mfq_cuda_sums{all, s.rows * ld, ld, s.batch, s.batches, s.row, s.rows};
+}

@@ -2,7 +2,7 @@
 #ifndef MFQ_CUDA_GEMM_EXPANSION_H
 #define MFQ_CUDA_GEMM_EXPANSION_H
 
-#include "../../host/core/gemm_problem.h"
+#include "direct.h"
 #include "cublaslt.h"
 
 typedef struct mfq_cuda_expansion {
@@ -23,11 +23,6 @@ mfq_cuda_expansion mfq_cuda_expansion_of(const mfq_gemm_side *side, mfq_dtype dt
 int64_t mfq_cuda_expansion_ld(const mfq_cuda_expansion *e, const mfq_gemm_side *side, int64_t rows);
 /* Elements of an expansion of one batch of `rows` rows. */
 int64_t mfq_cuda_expansion_elements(const mfq_cuda_expansion *e, const mfq_gemm_side *side, int64_t rows);
-
-/* A part of a side: some batches, whole, or rows of one batch. */
-typedef struct mfq_cuda_part {
-  int64_t batch, batches, row, rows;
-} mfq_cuda_part;
 
 /* Queues the expansion of a part into `memory`, batch after batch. `side` has memory and is not TO_QUANTIZE. Without the
  * scales that are factors: those are the epilogue's. */

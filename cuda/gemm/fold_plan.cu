@@ -126,37 +126,31 @@ mfq_status plan_products(mfq_context *context, const mfq_gemm_problem *problem, 
 
 /* ---- Workspace --------------------------------------------------------------------------------------------------- */
 
-size_t take(fold_plan *plan, size_t bytes) {
-  const size_t at = plan->bytes;
-  plan->bytes += (bytes + 255) / 256 * 256;
-  return at;
-}
-
 size_t flags_bytes(const mfq_gemm_side *side) {
   return sizeof(uint32_t) * (size_t)(side->batches * ((side->rows + FOLD_SLAB - 1) / FOLD_SLAB));
 }
 
 void place_image(const fold_plan *plan, fold_side *side, fold_plan *into) {
-  side->codes = take(into, (size_t)(side->rows * plan->cols));
-  side->scales = take(into, (size_t)(side->rows * plan->runs) * sizeof(float));
+  side->codes = mfq_workspace_take(&into->bytes, (size_t)(side->rows * plan->cols));
+  side->scales = mfq_workspace_take(&into->bytes, (size_t)(side->rows * plan->runs) * sizeof(float));
 }
 
 void plan_workspace(const mfq_gemm_problem *problem, fold_plan *plan) {
   const size_t sums = (size_t)(plan->a.rows * plan->b.rows) * sizeof(float);
   const size_t values = (size_t)(problem->batches * problem->m * problem->n) * sizeof(float);
-  plan->scratch = take(plan, MFQ_CUDA_SCRATCH_BYTES);
-  plan->a.quantized = take(plan, mfq_cuda_side_bytes(&problem->a));
-  plan->b.quantized = take(plan, mfq_cuda_side_bytes(&problem->b));
+  plan->scratch = mfq_workspace_take(&plan->bytes, MFQ_CUDA_SCRATCH_BYTES);
+  plan->a.quantized = mfq_workspace_take(&plan->bytes, mfq_cuda_side_bytes(&problem->a));
+  plan->b.quantized = mfq_workspace_take(&plan->bytes, mfq_cuda_side_bytes(&problem->b));
   plan->a.flags = plan->bytes;
   plan->b.flags = plan->bytes + flags_bytes(&problem->a);
   plan->flags_bytes = flags_bytes(&problem->a) + flags_bytes(&problem->b);
-  (void)take(plan, plan->flags_bytes);
+  (void)mfq_workspace_take(&plan->bytes, plan->flags_bytes);
   place_image(plan, &plan->a, plan);
   place_image(plan, &plan->b, plan);
-  plan->sums = take(plan, plan->is_direct ? 0 : sums);
-  plan->values = take(plan, problem->is_d_quantized ? values : 0);
+  plan->sums = mfq_workspace_take(&plan->bytes, plan->is_direct ? 0 : sums);
+  plan->values = mfq_workspace_take(&plan->bytes, problem->is_d_quantized ? values : 0);
   const size_t slab = plan->slabs > 1 ? plan->slab.workspace_bytes : 0, last = plan->last.workspace_bytes;
-  plan->cublaslt = take(plan, slab > last ? slab : last);
+  plan->cublaslt = mfq_workspace_take(&plan->bytes, slab > last ? slab : last);
 }
 
 /* Why the problem as a whole cannot be folded, or NULL. */

@@ -98,13 +98,6 @@ size_t expansion_bytes(const mfq_gemm_side *side, const mfq_cuda_expansion *e, i
   return (size_t)(all * mfq_cuda_expansion_elements(e, side, each) * bytes_of(e->dtype));
 }
 
-/* Takes the next part of the workspace. */
-size_t take(size_t *end, size_t bytes) {
-  const size_t at = *end;
-  *end += (bytes + 255) / 256 * 256;
-  return at;
-}
-
 void plan_places(const mfq_gemm_problem *p, expanded *e) {
   places *at = &e->at;
   const mfq_slabs *s = &e->step;
@@ -117,13 +110,13 @@ void plan_places(const mfq_gemm_problem *p, expanded *e) {
     for (const mfq_cublaslt_plan &plan : row)
       if (plan.workspace_bytes > library) library = plan.workspace_bytes;
   at->end = 0;
-  at->scratch = take(&at->end, quantizes ? MFQ_CUDA_SCRATCH_BYTES : 0);
-  at->a_codes = take(&at->end, mfq_cuda_side_bytes(&p->a));
-  at->b_codes = take(&at->end, mfq_cuda_side_bytes(&p->b));
-  at->a_values = take(&at->end, expansion_bytes(&p->a, &e->a, e->a_is_whole, s->batches, s->rows));
-  at->b_values = take(&at->end, expansion_bytes(&p->b, &e->b, e->b_is_whole, s->batches, s->cols));
-  at->sums = take(&at->end, (size_t)sums * 4);
-  at->library = take(&at->end, library);
+  at->scratch = mfq_workspace_take(&at->end, quantizes ? MFQ_CUDA_SCRATCH_BYTES : 0);
+  at->a_codes = mfq_workspace_take(&at->end, mfq_cuda_side_bytes(&p->a));
+  at->b_codes = mfq_workspace_take(&at->end, mfq_cuda_side_bytes(&p->b));
+  at->a_values = mfq_workspace_take(&at->end, expansion_bytes(&p->a, &e->a, e->a_is_whole, s->batches, s->rows));
+  at->b_values = mfq_workspace_take(&at->end, expansion_bytes(&p->b, &e->b, e->b_is_whole, s->batches, s->cols));
+  at->sums = mfq_workspace_take(&at->end, (size_t)sums * 4);
+  at->library = mfq_workspace_take(&at->end, library);
 }
 
 /* A or B of a step with `rows` rows; steps are `step` rows apart. */
@@ -237,14 +230,9 @@ const void *factor_at(const mfq_gemm_side *side, const mfq_cuda_expansion *e, co
   return values + (of_batch + of_row) * bytes_of(e->dtype);
 }
 
-/* The sums of a step; those of a quantized D are all kept. */
 mfq_cuda_sums sums_of(const run_state *r, const step &s) {
-  const mfq_gemm_problem *p = &r->p;
-  float *all = (float *)(void *)(r->workspace + r->e->at.sums);
-  const int64_t ld = r->e->sum_ld;
-  if (p->is_d_quantized)
-    return mfq_cuda_sums{all + (s.batch * p->m + s.row) * ld, p->m * ld, ld, s.batch, s.batches, s.row, s.rows};
-  return mfq_cuda_sums{all, s.rows * ld, ld, s.batch, s.batches, s.row, s.rows};
+  const mfq_cuda_part rows = {s.batch, s.batches, s.row, s.rows};
+  return mfq_cuda_sums_at((float *)(void *)(r->workspace + r->e->at.sums), r->e->sum_ld, &r->p, rows);
 }
 
 mfq_status multiply(const run_state *r, const step &s) {

@@ -11,8 +11,6 @@ namespace {
 
 int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 
-size_t padded(size_t bytes) { return (bytes + 255) / 256 * 256; }
-
 /* The workspace: the two sides where they are quantized on the way, all sums, and scratch memory for quantization. */
 struct parts {
   size_t a, b, sums, scratch;
@@ -23,7 +21,7 @@ parts parts_of(const mfq_gemm_problem *p) {
   parts at;
   at.a = mfq_cuda_side_bytes(&p->a);
   at.b = mfq_cuda_side_bytes(&p->b);
-  at.sums = padded((size_t)(p->batches * p->m * p->n) * sizeof(float));
+  at.sums = mfq_workspace_round((size_t)(p->batches * p->m * p->n) * sizeof(float));
   at.scratch = quantizes ? MFQ_CUDA_SCRATCH_BYTES : 0;
   return at;
 }

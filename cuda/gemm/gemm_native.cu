@@ -117,12 +117,6 @@ void plan_steps(const mfq_gemm_problem *p, int capability, native *e) {
   e->step = mfq_slabs_of(&q);
 }
 
-size_t take(size_t *end, size_t bytes) {
-  const size_t at = *end;
-  *end += (bytes + 255) / 256 * 256;
-  return at;
-}
-
 void plan_places(const mfq_gemm_problem *p, native *e) {
   places *at = &e->at;
   const int quantizes = p->a.kind == MFQ_SIDE_TO_QUANTIZE || p->b.kind == MFQ_SIDE_TO_QUANTIZE || p->is_d_quantized;
@@ -131,13 +125,13 @@ void plan_places(const mfq_gemm_problem *p, native *e) {
                                          : e->step.batches * e->step.rows * e->sum_ld;
   const size_t first = e->plans[0].workspace_bytes, last = e->plans[1].workspace_bytes;
   at->end = 0;
-  at->scratch = take(&at->end, quantizes ? MFQ_CUDA_SCRATCH_BYTES : 0);
-  at->a_codes = take(&at->end, mfq_cuda_side_bytes(&p->a));
-  at->b_codes = take(&at->end, mfq_cuda_side_bytes(&p->b));
-  at->a_scales = take(&at->end, mfq_cuda_native_scale_bytes(&e->a, &p->a, e->step.rows));
-  at->b_scales = take(&at->end, mfq_cuda_native_scale_bytes(&e->b, &p->b, p->n));
-  at->sums = take(&at->end, (size_t)sums * 4);
-  at->library = take(&at->end, first > last ? first : last);
+  at->scratch = mfq_workspace_take(&at->end, quantizes ? MFQ_CUDA_SCRATCH_BYTES : 0);
+  at->a_codes = mfq_workspace_take(&at->end, mfq_cuda_side_bytes(&p->a));
+  at->b_codes = mfq_workspace_take(&at->end, mfq_cuda_side_bytes(&p->b));
+  at->a_scales = mfq_workspace_take(&at->end, mfq_cuda_native_scale_bytes(&e->a, &p->a, e->step.rows));
+  at->b_scales = mfq_workspace_take(&at->end, mfq_cuda_native_scale_bytes(&e->b, &p->b, p->n));
+  at->sums = mfq_workspace_take(&at->end, (size_t)sums * 4);
+  at->library = mfq_workspace_take(&at->end, first > last ? first : last);
 }
 
 mfq_cublaslt_factor factor_of(const mfq_gemm_side *side, const mfq_native_side *n) {
@@ -237,12 +231,8 @@ const void *codes_at(const mfq_gemm_side *side, const mfq_native_side *n, int64_
 }
 
 mfq_cuda_sums sums_of(const run_state *r, const step &s) {
-  const mfq_gemm_problem *p = &r->p;
-  float *all = (float *)(void *)(r->workspace + r->e->at.sums);
-  const int64_t ld = r->e->sum_ld;
-  if (p->is_d_quantized)
-    return mfq_cuda_sums{all + (s.batch * p->m + s.row) * ld, p->m * ld, ld, s.batch, s.batches, s.row, s.rows};
-  return mfq_cuda_sums{all, s.rows * ld, ld, s.batch, s.batches, s.row, s.rows};
+  const mfq_cuda_part rows = {s.batch, s.batches, s.row, s.rows};
+  return mfq_cuda_sums_at((float *)(void *)(r->workspace + r->e->at.sums), r->e->sum_ld, &r->p, rows);
 }
 
 /* The scales of a step: factors where cuBLASLt takes them, or those of groups. */

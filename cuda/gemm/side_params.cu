@@ -62,19 +62,17 @@ mfqn_dot_plan mfq_cuda_dot_plan(const mfq_gemm_side *a, const mfq_gemm_side *b) 
 
 /* ---- Quantization on the way ------------------------------------------------------------------------------------- */
 
-static size_t padded(size_t bytes) { return (bytes + 255) / 256 * 256; }
-
 size_t mfq_cuda_side_bytes(const mfq_gemm_side *side) {
   const mfq_qtensor_sizes *z = &side->view.sizes;
   if (side->kind != MFQ_SIDE_TO_QUANTIZE) return 0;
-  return padded(z->codes_bytes) + padded(z->scales_bytes) + padded(z->zero_points_bytes) +
-         padded(z->tensor_scale_bytes);
+  return mfq_workspace_round(z->codes_bytes) + mfq_workspace_round(z->scales_bytes) +
+         mfq_workspace_round(z->zero_points_bytes) + mfq_workspace_round(z->tensor_scale_bytes);
 }
 
 /* The next part of `memory`; NULL for a part that the scheme does not have. */
 static void *part(uint8_t **memory, size_t bytes) {
   void *at = bytes ? *memory : nullptr;
-  *memory += padded(bytes);
+  *memory += mfq_workspace_round(bytes);
   return at;
 }
 

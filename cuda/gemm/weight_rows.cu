@@ -117,7 +117,6 @@ void choose_parts(const mfq_context *context, const mfq_gemm_problem *problem, w
 }
 
 int64_t padded_depth(int64_t depth) { return (depth + 15) / 16 * 16; }
-size_t padded_bytes(int64_t bytes) { return ((size_t)bytes + 255) / 256 * 256; }
 
 void lay_out(const mfq_gemm_problem *problem, weight_plan *plan) {
   const mfq_gemm_side *a = &problem->a, *b = &problem->b;
@@ -125,9 +124,9 @@ void lay_out(const mfq_gemm_problem *problem, weight_plan *plan) {
   plan->b = plan->scratch + (quantizes ? (size_t)MFQ_CUDA_SCRATCH_BYTES : 0);
   plan->a = plan->b + mfq_cuda_side_bytes(b);
   plan->sums = plan->a + mfq_cuda_side_bytes(a);
-  if (!plan->is_direct) plan->sums += padded_bytes(a->batches * a->rows * padded_depth(a->depth) * 2);
-  plan->end =
-      plan->sums + padded_bytes(plan->splits * problem->batches * problem->m * problem->n * (int64_t)sizeof(float));
+  if (!plan->is_direct) plan->sums += mfq_workspace_round((size_t)(a->batches * a->rows * padded_depth(a->depth)) * 2);
+  plan->end = plan->sums +
+              mfq_workspace_round((size_t)(plan->splits * problem->batches * problem->m * problem->n) * sizeof(float));
 }
 
 /* Returns NULL and a plan, or why another row is to be asked. */

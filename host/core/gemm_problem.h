@@ -76,6 +76,16 @@ struct mfq_gemm_plan {
   void *workspace; /* of its own, or NULL */
 };
 
+/* Bytes of workspace rounded up so that what follows is aligned to 256. */
+static inline size_t mfq_workspace_round(size_t bytes) { return (bytes + 255) / 256 * 256; }
+
+/* Takes `bytes` of a workspace that ends at `end` so far, and returns where they are: a multiple of 256. */
+static inline size_t mfq_workspace_take(size_t *end, size_t bytes) {
+  const size_t at = *end;
+  *end += mfq_workspace_round(bytes);
+  return at;
+}
+
 /* Memory that a run works in. */
 typedef struct mfq_workspace {
   void *memory;

@@ -38,11 +38,4 @@ void mfq_expand_plan(const mfq_context *context, const mfq_gemm_side *side, mfq_
 mfq_status mfq_expand_run(mfq_context *lent, const mfq_expanded_side *expanded, const mfq_gemm_side *ready,
                           uint8_t *workspace, const void **values);
 
-/* Takes `bytes` of a workspace and returns where they are. */
-static inline size_t mfq_workspace_take(size_t *workspace_bytes, size_t bytes) {
-  const size_t at = *workspace_bytes;
-  *workspace_bytes += mfq_workspace_round(bytes);
-  return at;
-}
-
 #endif

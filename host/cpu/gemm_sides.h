@@ -8,9 +8,6 @@
 #include "../core/gemm_problem.h"
 #include "cpu_state.h"
 
-/* Bytes of workspace rounded up so that what follows is aligned to 256. */
-static inline size_t mfq_workspace_round(size_t bytes) { return (bytes + 255) / 256 * 256; }
-
 /* A copy of a context whose scratch memory is `scratch`: operations on it touch nothing that runs of other threads
  * use. */
 mfq_context mfq_cpu_lend(const mfq_context *context, void *scratch, size_t bytes);
