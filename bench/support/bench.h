@@ -3,6 +3,7 @@
 #define MFQ_BENCH_BENCH_H
 
 #include <stdint.h>
+#include <stdio.h>
 
 #include <jansson.h>
 
@@ -45,6 +46,11 @@ void bench_copy(void *dst, const void *src, size_t bytes, int threads);
 /* CPU, threads, instruction set, compiler, versions; `commit` may be NULL. */
 json_t *bench_machine_json(const mfq_context *context, int threads, const char *commit);
 void bench_cpu_model(char *text, size_t capacity);
+
+/* Closes a file that was written; `is_written` 0 is a failure too. Returns an exit code. */
+int bench_close_file(FILE *file, const char *path, int is_written);
+/* Writes a benchmark's result file. Takes over `parameters` and `rows`, not `machine`. Returns an exit code. */
+int bench_write_json(const char *benchmark, json_t *machine, json_t *parameters, json_t *rows, const char *path);
 /* Whether the context's device is emulated: its times say nothing. */
 int bench_is_emulated(const mfq_context *context);
 

@@ -76,12 +76,6 @@ void cast_print(const cast_settings *s, const mfq_context *context, const cast_r
 
 /* ---- Files ------------------------------------------------------------------------------------------------------ */
 
-static int close_file(FILE *file, const char *path, int is_written) {
-  const int failed = ferror(file) != 0 || !is_written;
-  if (fclose(file) != 0 || failed) return bench_error(BENCH_FAILED, "%s: cannot write: %s", path, strerror(errno));
-  return BENCH_OK;
-}
-
 int cast_write_csv(const cast_rows *rows, const char *path) {
   FILE *file = fopen(path, "w");
   if (file == NULL) return bench_error(BENCH_FAILED, "%s: cannot open: %s", path, strerror(errno));
@@ -95,7 +89,7 @@ int cast_write_csv(const cast_rows *rows, const char *path) {
             r->seconds.p90, cast_row_bandwidth(r), cast_row_copy(r), r->copy_seconds.p10, r->copied, cast_row_share(r),
             r->target);
   }
-  return close_file(file, path, 1);
+  return bench_close_file(file, path, 1);
 }
 
 static json_t *row_json(const cast_settings *s, const cast_row *r) {
@@ -129,14 +123,5 @@ int cast_write_json(const cast_settings *s, json_t *machine, const cast_rows *ro
       "{s:s, s:I, s:I, s:i, s:i, s:I, s:s?, s:s?, s:s, s:s}", "device", s->device != NULL ? s->device : "cpu", "rows",
       (json_int_t)s->rows, "cols", (json_int_t)s->cols, "threads", s->threads, "repetitions", s->repetitions, "seed",
       (json_int_t)s->seed, "isa", s->isa, "filter", s->filter, "input", "normal", "copy", copy_name(s));
-  json_t *root = json_pack("{s:i, s:s, s:O, s:o, s:o}", "version", 1, "benchmark", "cast", "machine", machine,
-                           "parameters", parameters, "rows", list);
-  FILE *file = root != NULL ? fopen(path, "w") : NULL;
-  if (file == NULL) {
-    json_decref(root);
-    return bench_error(BENCH_FAILED, "%s: cannot write: %s", path, root == NULL ? "no memory" : strerror(errno));
-  }
-  const int is_written = json_dumpf(root, file, JSON_INDENT(1)) == 0 && fputc('\n', file) != EOF;
-  json_decref(root);
-  return close_file(file, path, is_written);
+  return bench_write_json("cast", machine, parameters, list, path);
 }

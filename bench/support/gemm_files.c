@@ -5,12 +5,6 @@
 
 #include "gemm_run.h"
 
-static int close_file(FILE *file, const char *path, int is_written) {
-  const int failed = ferror(file) != 0 || !is_written;
-  if (fclose(file) != 0 || failed) return bench_error(BENCH_FAILED, "%s: cannot write: %s", path, strerror(errno));
-  return BENCH_OK;
-}
-
 /* No character of a row's name means anything else in a regular expression. */
 void gemm_reproduce(const gemm_settings *s, const gemm_row *row, char *text, size_t capacity) {
   const int size_length = (int)strcspn(row->name, " ");
@@ -58,7 +52,7 @@ int gemm_write_csv(const gemm_table *table, const char *path) {
             c.size->n, c.size->k, gemm_mode_name(c.mode), c.scheme->text, c.row->seconds.median, c.row->seconds.p10,
             c.row->seconds.p90, 1e-9 * gemm_flops(c.size) / c.row->seconds.median,
             1e-9 * c.row->weight_bytes / c.row->seconds.median, c.row->peer_seconds.median, c.row->share, c.row->about);
-  return close_file(file, path, 1);
+  return bench_close_file(file, path, 1);
 }
 
 static json_t *quantiles_json(const bench_quantiles *q) {
@@ -89,14 +83,5 @@ int gemm_write_json(const gemm_settings *s, json_t *machine, const gemm_table *t
       json_pack("{s:s, s:i, s:i, s:I, s:s?, s:s, s:b, s:s}", "device", s->device != NULL ? s->device : "cpu", "threads",
                 s->threads, "repetitions", s->repetitions, "seed", (json_int_t)s->seed, "isa", s->isa, "out",
                 mfq_dtype_name(s->out), "reproducible", s->is_reproducible, "input", "normal");
-  json_t *root = json_pack("{s:i, s:s, s:O, s:o, s:o}", "version", 1, "benchmark", "gemm", "machine", machine,
-                           "parameters", parameters, "rows", list);
-  FILE *file = root != NULL ? fopen(path, "w") : NULL;
-  if (file == NULL) {
-    json_decref(root);
-    return bench_error(BENCH_FAILED, "%s: cannot write: %s", path, root == NULL ? "no memory" : strerror(errno));
-  }
-  const int is_written = json_dumpf(root, file, JSON_INDENT(1)) == 0 && fputc('\n', file) != EOF;
-  json_decref(root);
-  return close_file(file, path, is_written);
+  return bench_write_json("gemm", machine, parameters, list, path);
 }

@@ -217,19 +217,6 @@ mfq_cuda_expansion plain_expansion(const mfq_gemm_side *side, mfq_dtype dtype) {
 
 } // namespace
 
-int mfq_cuda_significant_bits(const mfq_gemm_side *side) {
-  static const int of_scale[] = {0, 24, 8, 11, 1, 4};
-  const mfq_scheme *scheme = &side->view.q.scheme;
-  const mfq_format *e = &scheme->element;
-  if (side->kind == MFQ_SIDE_PLAIN)
-    return side->matrix.dtype == MFQ_DTYPE_BF16 ? 8 : side->matrix.dtype == MFQ_DTYPE_F16 ? 11 : 24;
-  const int bits = e->kind == MFQ_KIND_MINIFLOAT ? e->man_bits + 1
-                   : scheme->zero_point          ? e->is_signed + e->man_bits /* a difference of two codes */
-                                                 : e->man_bits;
-  if (side->group == 0 || scheme->scale == MFQ_SCALE_NONE || scheme->scale == MFQ_SCALE_UE8M0) return bits;
-  return bits + of_scale[scheme->scale];
-}
-
 mfq_cuda_expansion mfq_cuda_expansion_of(const mfq_gemm_side *side, mfq_dtype dtype) {
   if (side->kind == MFQ_SIDE_PLAIN) return plain_expansion(side, dtype);
   mfq_cuda_expansion e = {};

@@ -13,9 +13,6 @@ typedef struct mfq_cuda_expansion {
   int64_t cut;           /* rows at whose multiples the expansion may be cut; 0: it is made whole */
 } mfq_cuda_expansion;
 
-/* Significant bits that the values of a side need: 24 is more than bf16 has. Factors do not count. */
-int mfq_cuda_significant_bits(const mfq_gemm_side *side);
-
 /* How a side, which may be TO_QUANTIZE, becomes a matrix of `dtype`. */
 mfq_cuda_expansion mfq_cuda_expansion_of(const mfq_gemm_side *side, mfq_dtype dtype);
 

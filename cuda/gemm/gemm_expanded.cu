@@ -51,7 +51,7 @@ mfq_dtype dtype_of(const mfq_gemm_problem *p) {
   if (a->kind == MFQ_SIDE_PLAIN && b->kind == MFQ_SIDE_PLAIN && a->matrix.dtype == MFQ_DTYPE_F16 &&
       b->matrix.dtype == MFQ_DTYPE_F16)
     return MFQ_DTYPE_F16;
-  const int fits = mfq_cuda_significant_bits(a) <= 8 && mfq_cuda_significant_bits(b) <= 8;
+  const int fits = mfq_gemm_side_digits(a) <= 8 && mfq_gemm_side_digits(b) <= 8;
   return fits || p->round_operands ? MFQ_DTYPE_BF16 : MFQ_DTYPE_F32;
 }
 
@@ -111,8 +111,8 @@ void plan_places(const mfq_gemm_problem *p, expanded *e) {
       if (plan.workspace_bytes > library) library = plan.workspace_bytes;
   at->end = 0;
   at->scratch = mfq_workspace_take(&at->end, quantizes ? MFQ_CUDA_SCRATCH_BYTES : 0);
-  at->a_codes = mfq_workspace_take(&at->end, mfq_cuda_side_bytes(&p->a));
-  at->b_codes = mfq_workspace_take(&at->end, mfq_cuda_side_bytes(&p->b));
+  at->a_codes = mfq_workspace_take(&at->end, mfq_gemm_side_bytes(&p->a));
+  at->b_codes = mfq_workspace_take(&at->end, mfq_gemm_side_bytes(&p->b));
   at->a_values = mfq_workspace_take(&at->end, expansion_bytes(&p->a, &e->a, e->a_is_whole, s->batches, s->rows));
   at->b_values = mfq_workspace_take(&at->end, expansion_bytes(&p->b, &e->b, e->b_is_whole, s->batches, s->cols));
   at->sums = mfq_workspace_take(&at->end, (size_t)sums * 4);

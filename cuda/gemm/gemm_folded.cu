@@ -202,7 +202,7 @@ mfq_status run_batches(const fold_run &run) {
 mfq_status ready_side(mfq_context *lent, const mfq_gemm_side *given, const fold_side *plan, uint8_t *workspace,
                       mfq_gemm_side *ready) {
   if (!plan->quantizes) return mfq_cuda_side_ready(lent, given, workspace + plan->quantized, ready);
-  mfq_cuda_side_place(given, workspace + plan->quantized, ready);
+  mfq_gemm_side_place(given, workspace + plan->quantized, ready);
   return MFQ_OK;
 }
 

@@ -19,8 +19,8 @@ struct parts {
 parts parts_of(const mfq_gemm_problem *p) {
   const int quantizes = p->a.kind == MFQ_SIDE_TO_QUANTIZE || p->b.kind == MFQ_SIDE_TO_QUANTIZE || p->is_d_quantized;
   parts at;
-  at.a = mfq_cuda_side_bytes(&p->a);
-  at.b = mfq_cuda_side_bytes(&p->b);
+  at.a = mfq_gemm_side_bytes(&p->a);
+  at.b = mfq_gemm_side_bytes(&p->b);
   at.sums = mfq_workspace_round((size_t)(p->batches * p->m * p->n) * sizeof(float));
   at.scratch = quantizes ? MFQ_CUDA_SCRATCH_BYTES : 0;
   return at;

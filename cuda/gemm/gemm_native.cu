@@ -126,8 +126,8 @@ void plan_places(const mfq_gemm_problem *p, native *e) {
   const size_t first = e->plans[0].workspace_bytes, last = e->plans[1].workspace_bytes;
   at->end = 0;
   at->scratch = mfq_workspace_take(&at->end, quantizes ? MFQ_CUDA_SCRATCH_BYTES : 0);
-  at->a_codes = mfq_workspace_take(&at->end, mfq_cuda_side_bytes(&p->a));
-  at->b_codes = mfq_workspace_take(&at->end, mfq_cuda_side_bytes(&p->b));
+  at->a_codes = mfq_workspace_take(&at->end, mfq_gemm_side_bytes(&p->a));
+  at->b_codes = mfq_workspace_take(&at->end, mfq_gemm_side_bytes(&p->b));
   at->a_scales = mfq_workspace_take(&at->end, mfq_cuda_native_scale_bytes(&e->a, &p->a, e->step.rows));
   at->b_scales = mfq_workspace_take(&at->end, mfq_cuda_native_scale_bytes(&e->b, &p->b, p->n));
   at->sums = mfq_workspace_take(&at->end, (size_t)sums * 4);

@@ -118,8 +118,8 @@ static tile_workspace layout(const mfq_gemm_problem *problem) {
   const int quantizes =
       problem->a.kind == MFQ_SIDE_TO_QUANTIZE || problem->b.kind == MFQ_SIDE_TO_QUANTIZE || problem->is_d_quantized;
   at.a = at.scratch + (quantizes ? (size_t)MFQ_CUDA_SCRATCH_BYTES : 0);
-  at.b = at.a + mfq_cuda_side_bytes(&problem->a);
-  at.sums = at.b + mfq_cuda_side_bytes(&problem->b);
+  at.b = at.a + mfq_gemm_side_bytes(&problem->a);
+  at.sums = at.b + mfq_gemm_side_bytes(&problem->b);
   at.end = at.sums;
   if (!writes_d(problem)) at.end += (size_t)(problem->batches * problem->m * problem->n) * sizeof(float);
   return at;

@@ -62,33 +62,8 @@ mfqn_dot_plan mfq_cuda_dot_plan(const mfq_gemm_side *a, const mfq_gemm_side *b) 
 
 /* ---- Quantization on the way ------------------------------------------------------------------------------------- */
 
-size_t mfq_cuda_side_bytes(const mfq_gemm_side *side) {
-  const mfq_qtensor_sizes *z = &side->view.sizes;
-  if (side->kind != MFQ_SIDE_TO_QUANTIZE) return 0;
-  return mfq_workspace_round(z->codes_bytes) + mfq_workspace_round(z->scales_bytes) +
-         mfq_workspace_round(z->zero_points_bytes) + mfq_workspace_round(z->tensor_scale_bytes);
-}
-
-/* The next part of `memory`; NULL for a part that the scheme does not have. */
-static void *part(uint8_t **memory, size_t bytes) {
-  void *at = bytes ? *memory : nullptr;
-  *memory += mfq_workspace_round(bytes);
-  return at;
-}
-
-void mfq_cuda_side_place(const mfq_gemm_side *side, uint8_t *memory, mfq_gemm_side *ready) {
-  *ready = *side;
-  if (side->kind != MFQ_SIDE_TO_QUANTIZE) return;
-  mfq_qview *view = &ready->view;
-  ready->kind = MFQ_SIDE_QUANTIZED;
-  view->q.codes = part(&memory, view->sizes.codes_bytes);
-  view->q.scales = part(&memory, view->sizes.scales_bytes);
-  view->q.zero_points = part(&memory, view->sizes.zero_points_bytes);
-  view->q.tensor_scale = (float *)part(&memory, view->sizes.tensor_scale_bytes);
-}
-
 mfq_status mfq_cuda_side_ready(mfq_context *lent, const mfq_gemm_side *side, uint8_t *memory, mfq_gemm_side *ready) {
-  mfq_cuda_side_place(side, memory, ready);
+  mfq_gemm_side_place(side, memory, ready);
   if (side->kind != MFQ_SIDE_TO_QUANTIZE) return MFQ_OK;
   return mfq_cuda_quantize(lent, &side->tensor, &ready->view, nullptr);
 }

@@ -12,13 +12,6 @@ side_params mfq_cuda_side_params(const mfq_gemm_side *side);
 /* The kind of dot that MFQ_REPRODUCIBLE takes of two sides. */
 mfqn_dot_plan mfq_cuda_dot_plan(const mfq_gemm_side *a, const mfq_gemm_side *b);
 
-/* Workspace, a multiple of 256, for codes and scales of a side that is quantized on the way; 0 for others. */
-size_t mfq_cuda_side_bytes(const mfq_gemm_side *side);
-
-/* Fills `ready` with the same side; one that is to be quantized is QUANTIZED then, by what the caller still has to
- * write into `memory`. */
-void mfq_cuda_side_place(const mfq_gemm_side *side, uint8_t *memory, mfq_gemm_side *ready);
-
 /* Fills `ready` with a side that is not TO_QUANTIZE: the same one, or, with its codes in `memory`, QUANTIZED. The
  * quantization is queued on `lent`, whose scratch memory is this run's own. */
 mfq_status mfq_cuda_side_ready(mfq_context *lent, const mfq_gemm_side *side, uint8_t *memory, mfq_gemm_side *ready);

@@ -122,8 +122,8 @@ void lay_out(const mfq_gemm_problem *problem, weight_plan *plan) {
   const mfq_gemm_side *a = &problem->a, *b = &problem->b;
   const int quantizes = a->kind == MFQ_SIDE_TO_QUANTIZE || b->kind == MFQ_SIDE_TO_QUANTIZE || problem->is_d_quantized;
   plan->b = plan->scratch + (quantizes ? (size_t)MFQ_CUDA_SCRATCH_BYTES : 0);
-  plan->a = plan->b + mfq_cuda_side_bytes(b);
-  plan->sums = plan->a + mfq_cuda_side_bytes(a);
+  plan->a = plan->b + mfq_gemm_side_bytes(b);
+  plan->sums = plan->a + mfq_gemm_side_bytes(a);
   if (!plan->is_direct) plan->sums += mfq_workspace_round((size_t)(a->batches * a->rows * padded_depth(a->depth)) * 2);
   plan->end = plan->sums +
               mfq_workspace_round((size_t)(plan->splits * problem->batches * problem->m * problem->n) * sizeof(float));
@@ -256,7 +256,7 @@ mfq_status run_row(mfq_context *context, const mfq_cuda_gemm *, const mfq_gemm_p
   uint8_t *a_memory = workspace + plan.a;
   mfq_status status = mfq_cuda_side_ready(own, &problem->a, a_memory, &ready.a);
   if (status == MFQ_OK) status = mfq_cuda_side_ready(own, &problem->b, workspace + plan.b, &ready.b);
-  a_memory += mfq_cuda_side_bytes(&problem->a);
+  a_memory += mfq_gemm_side_bytes(&problem->a);
   if (status == MFQ_OK) status = run_ready(own, &ready, plan, workspace, a_memory);
   mfq_cuda_lend_end(context, &lent);
   return status;

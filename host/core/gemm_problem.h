@@ -111,6 +111,15 @@ int64_t mfq_matrix_offset(const mfq_matrix *matrix, int64_t index);
  * and rows with `is_transposed`. Returns NULL, or why products cannot use such a scheme there. */
 const char *mfq_gemm_side_index(mfq_gemm_side *side, int is_transposed);
 
+/* Significant bits that the values of a side need, group scales included and factors not: bf16 has 8. */
+int32_t mfq_gemm_side_digits(const mfq_gemm_side *side);
+
+/* Workspace, a multiple of 256, for the parts of a side that is quantized on the way; 0 for others. */
+size_t mfq_gemm_side_bytes(const mfq_gemm_side *side);
+/* Fills `ready` with the same side; one that is to be quantized is QUANTIZED then, by what the caller still has to
+ * write into `memory`. */
+void mfq_gemm_side_place(const mfq_gemm_side *side, uint8_t *memory, mfq_gemm_side *ready);
+
 /* Index of the scale (and zero point) of an element. */
 static inline int64_t mfq_gemm_side_scale(const mfq_gemm_side *side, int64_t batch, int64_t row, int64_t depth) {
   return batch * side->scale_stride[0] + row / side->scale_run[1] * side->scale_stride[1] +

@@ -73,3 +73,40 @@ const char *mfq_gemm_side_index(mfq_gemm_side *side, int is_transposed) {
   side->group = is_along_depth ? scales[depth].run : 0;
   return NULL;
 }
+
+int32_t mfq_gemm_side_digits(const mfq_gemm_side *side) {
+  static const int32_t of_scale[] = {0, 24, 8, 11, 0, 4}; /* by mfq_scale_format */
+  const mfq_scheme *scheme = &side->view.q.scheme;
+  const mfq_format *e = &scheme->element;
+  if (side->kind == MFQ_SIDE_PLAIN)
+    return side->matrix.dtype == MFQ_DTYPE_BF16 ? 8 : side->matrix.dtype == MFQ_DTYPE_F16 ? 11 : 24;
+  const int32_t digits = e->kind == MFQ_KIND_MINIFLOAT ? e->man_bits + 1
+                         : scheme->zero_point          ? e->is_signed + e->man_bits /* a difference of two codes */
+                                                       : e->man_bits;
+  return digits + (side->group != 0 ? of_scale[scheme->scale] : 0);
+}
+
+size_t mfq_gemm_side_bytes(const mfq_gemm_side *side) {
+  const mfq_qtensor_sizes *z = &side->view.sizes;
+  if (side->kind != MFQ_SIDE_TO_QUANTIZE) return 0;
+  return mfq_workspace_round(z->codes_bytes) + mfq_workspace_round(z->scales_bytes) +
+         mfq_workspace_round(z->zero_points_bytes) + mfq_workspace_round(z->tensor_scale_bytes);
+}
+
+/* The next part of `memory`; NULL for a part that the scheme does not have. */
+static void *part(uint8_t **memory, size_t bytes) {
+  void *at = bytes > 0 ? *memory : NULL;
+  *memory += mfq_workspace_round(bytes);
+  return at;
+}
+
+void mfq_gemm_side_place(const mfq_gemm_side *side, uint8_t *memory, mfq_gemm_side *ready) {
+  *ready = *side;
+  if (side->kind != MFQ_SIDE_TO_QUANTIZE) return;
+  mfq_qview *view = &ready->view;
+  ready->kind = MFQ_SIDE_QUANTIZED;
+  view->q.codes = part(&memory, view->sizes.codes_bytes);
+  view->q.scales = part(&memory, view->sizes.scales_bytes);
+  view->q.zero_points = part(&memory, view->sizes.zero_points_bytes);
+  view->q.tensor_scale = part(&memory, view->sizes.tensor_scale_bytes);
+}

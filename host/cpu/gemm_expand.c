@@ -7,29 +7,7 @@ enum { SHARE_ELEMENTS = 1 << 15 };
 
 /* ---- What fits ---------------------------------------------------------------------------------------------------- */
 
-/* Significant bits of the values of codes, zero points subtracted. */
-static int32_t element_digits(const mfq_scheme *s) {
-  const mfq_format *e = &s->element;
-  if (e->kind == MFQ_KIND_MINIFLOAT) return e->man_bits + 1;
-  return s->zero_point ? e->is_signed + e->man_bits : e->man_bits;
-}
-
-static int32_t scale_digits(mfq_scale_format scale) {
-  switch (scale) {
-    case MFQ_SCALE_NONE: return 0;
-    case MFQ_SCALE_UE8M0: return 0;
-    case MFQ_SCALE_UE4M3: return 4;
-    case MFQ_SCALE_BF16: return 8;
-    case MFQ_SCALE_F16: return 11;
-    default: return 24;
-  }
-}
-
-int mfq_side_fits_bf16(const mfq_gemm_side *side) {
-  if (side->kind == MFQ_SIDE_PLAIN) return side->matrix.dtype == MFQ_DTYPE_BF16;
-  const mfq_scheme *s = &side->view.q.scheme;
-  return element_digits(s) + (side->group != 0 ? scale_digits(s->scale) : 0) <= 8;
-}
+int mfq_side_fits_bf16(const mfq_gemm_side *side) { return mfq_gemm_side_digits(side) <= 8; }
 
 int mfq_side_has_factors(const mfq_gemm_side *side) {
   if (side->kind == MFQ_SIDE_PLAIN || side->view.q.scheme.scale == MFQ_SCALE_NONE) return 0;
@@ -76,7 +54,7 @@ static mfq_tensor decode_target(const mfq_expanded_side *e, const mfq_gemm_side 
 }
 
 static void plan_codes(const mfq_context *context, const mfq_gemm_side *side, size_t *bytes, mfq_expanded_side *e) {
-  e->parts_at = mfq_workspace_take(bytes, mfq_cpu_side_bytes(side));
+  e->parts_at = mfq_workspace_take(bytes, mfq_gemm_side_bytes(side));
   e->scratch_bytes = mfq_cpu_side_scratch(context, side);
   const int32_t code_bits = mfq_code_bits(&side->view.q);
   if (e->dtype == MFQ_DTYPE_BF16 && mfq_widen_make(side, &e->widen)) {

@@ -224,8 +224,8 @@ static ref_parts parts_of(const mfq_context *context, const mfq_gemm_problem *p)
   const size_t tiles = mfq_workspace_round(sizeof(mfq_dot_tile)) * (size_t)thread_count(context, p);
   const size_t sides = larger(mfq_cpu_side_scratch(context, &p->a), mfq_cpu_side_scratch(context, &p->b));
   ref_parts parts;
-  parts.a = mfq_cpu_side_bytes(&p->a);
-  parts.b = mfq_cpu_side_bytes(&p->b);
+  parts.a = mfq_gemm_side_bytes(&p->a);
+  parts.b = mfq_gemm_side_bytes(&p->b);
   parts.values = p->is_d_quantized ? mfq_workspace_round((size_t)(p->batches * p->m * p->n) * sizeof(float)) : 0;
   parts.shared = mfq_workspace_round(larger(tiles, larger(sides, mfq_cpu_d_scratch(context, p))));
   return parts;

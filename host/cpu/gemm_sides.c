@@ -9,34 +9,13 @@ mfq_context mfq_cpu_lend(const mfq_context *context, void *scratch, size_t bytes
   return lent;
 }
 
-size_t mfq_cpu_side_bytes(const mfq_gemm_side *side) {
-  const mfq_qtensor_sizes *z = &side->view.sizes;
-  if (side->kind != MFQ_SIDE_TO_QUANTIZE) return 0;
-  return mfq_workspace_round(z->codes_bytes) + mfq_workspace_round(z->scales_bytes) +
-         mfq_workspace_round(z->zero_points_bytes) + mfq_workspace_round(z->tensor_scale_bytes);
-}
-
 size_t mfq_cpu_side_scratch(const mfq_context *context, const mfq_gemm_side *side) {
   return side->kind == MFQ_SIDE_TO_QUANTIZE ? mfq_cpu_quantize_scratch(context, &side->tensor, &side->view) : 0;
 }
 
-/* The next part of a workspace; NULL for what the scheme does not have. */
-static void *part(uint8_t **memory, size_t bytes) {
-  void *at = bytes ? *memory : NULL;
-  *memory += mfq_workspace_round(bytes);
-  return at;
-}
-
 mfq_status mfq_cpu_side_ready(mfq_context *lent, const mfq_gemm_side *side, uint8_t *memory, mfq_gemm_side *ready) {
-  *ready = *side;
-  if (side->kind != MFQ_SIDE_TO_QUANTIZE) return MFQ_OK;
-  mfq_qview *view = &ready->view;
-  ready->kind = MFQ_SIDE_QUANTIZED;
-  view->q.codes = part(&memory, view->sizes.codes_bytes);
-  view->q.scales = part(&memory, view->sizes.scales_bytes);
-  view->q.zero_points = part(&memory, view->sizes.zero_points_bytes);
-  view->q.tensor_scale = part(&memory, view->sizes.tensor_scale_bytes);
-  return mfq_cpu_quantize(lent, &side->tensor, view, NULL);
+  mfq_gemm_side_place(side, memory, ready);
+  return side->kind == MFQ_SIDE_TO_QUANTIZE ? mfq_cpu_quantize(lent, &side->tensor, &ready->view, NULL) : MFQ_OK;
 }
 
 static float stored_scale(const mfq_gemm_side *side, const mfqn_scheme *s, int64_t index) {

@@ -12,9 +12,7 @@
  * use. */
 mfq_context mfq_cpu_lend(const mfq_context *context, void *scratch, size_t bytes);
 
-/* Workspace for the codes and scales of a side that is quantized on the way; 0 for others. A multiple of 256. */
-size_t mfq_cpu_side_bytes(const mfq_gemm_side *side);
-/* The scratch memory that its quantization needs; 0 for others. */
+/* The scratch memory that quantizing a side on the way needs; 0 for others. */
 size_t mfq_cpu_side_scratch(const mfq_context *context, const mfq_gemm_side *side);
 
 /* Fills `ready` with a side that is not TO_QUANTIZE: the same one, or, quantized into `memory` on the context `lent`,
