@@ -87,6 +87,7 @@ static void load_chunk(const mfq_few_job *job, int64_t row, int64_t k, int64_t n
     for (int64_t g = 0; g < groups; ++g)
       for (int64_t b = g * in_group; b < (g + 1) * in_group && b < blocks; ++b) scratch->scales[b] = scratch->stored[g];
   }
+  if (c->halves && blocks % 2 != 0) scratch->scales[blocks] = 0.0f; /* of the zeros behind the last codes */
   const uint8_t *zero_points = job->side->view.q.zero_points;
   for (int64_t g = 0; c->has_zero_points && g < groups; ++g)
     for (int64_t b = g * in_group; b < (g + 1) * in_group && b < blocks; ++b)

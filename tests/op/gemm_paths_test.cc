@@ -207,6 +207,27 @@ TEST_P(GemmPathValues, MirroredLongAndLaidOut) {
 
 // ---- Strides of C and D ---------------------------------------------------------------------------------------------
 
+/* Leaves NaN where the functions that are called next keep their variables. */
+__attribute__((noinline)) void leave_nan_on_the_stack() {
+  volatile float garbage[16384];
+  for (volatile float &x : garbage) x = NAN;
+}
+
+// Groups of 16 whose last block of 32 is half there: what lies behind the last scale is no part of a sum, not even as
+// 0 * NaN.
+TEST(GemmPaths, HalfABlockAtTheEndOfK) {
+  Case x = product(4, "", "mxfp8_e4m3/group:16", MFQ_DTYPE_F32);
+  x.k = 70;
+  const ProductData data(x);
+  const Context context = make({}, 1);
+  const ProductResult result = data.run(context.get(), [&](const std::function<mfq_status()> &work) {
+    leave_nan_on_the_stack();
+    return work();
+  });
+  ASSERT_EQ(result.status, MFQ_OK) << mfq_last_error();
+  ASSERT_TRUE(is_near(data, result)) << result.description;
+}
+
 /* D and C with any strides have the bits that dense ones have. */
 TEST(GemmPaths, StridesOfD) {
   const Context context = make({});
