@@ -33,7 +33,7 @@ static tile_side plan_side(const mfq_gemm_side *side) {
   }
   if (!mfq_cuda_widen_format(side, &s.format)) return s;
   const int32_t bits = s.format.bits;
-  const int one_scale = side->group == 0 || (side->group % 16 == 0 && mfq_cuda_bf16_refuses(side) == NULL);
+  const int one_scale = side->group == 0 || (side->group % 16 == 0 && mfq_cuda_widens_scale(side, &s.format));
   if (one_scale && s.side.stride[1] == bits && rows_are_aligned(s.side, s.side.codes, 1, bits == 6 ? 4 : 2 * bits))
     s.source = TILE_CODES;
   return s;

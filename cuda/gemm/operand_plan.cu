@@ -28,6 +28,11 @@ const char *mfq_cuda_bf16_refuses(const mfq_gemm_side *side) {
   return together <= 8 ? NULL : "bf16 does not hold elements times scales (round_operands is 0)";
 }
 
+int mfq_cuda_widens_scale(const mfq_gemm_side *side, const widen_format *format) {
+  if (side->group == 0 || side->view.q.scheme.scale == MFQ_SCALE_NONE) return 1;
+  return format->scale != MFQN_SCALE_NONE && mfq_cuda_bf16_refuses(side) == NULL;
+}
+
 /* The exponent and mantissa of a code as fields of a bf16, twice. */
 static uint32_t fields(uint32_t magnitude, int32_t man_bits) { return magnitude << (7 - man_bits) & 0x7fffu; }
 

@@ -16,4 +16,7 @@ const char *mfq_cuda_bf16_refuses(const mfq_gemm_side *side);
  * out where a bf16 does not hold the product. */
 int mfq_cuda_widen_format(const mfq_gemm_side *side, widen_format *format);
 
+/* Whether codes that are widened so have their group scales, where there are some. */
+int mfq_cuda_widens_scale(const mfq_gemm_side *side, const widen_format *format);
+
 #endif

@@ -82,7 +82,7 @@ const char *refuse_weights(const mfq_gemm_problem *problem, weight_plan *plan) {
   if (b->kind == MFQ_SIDE_PLAIN) return "B is not quantized";
   if (!mfq_cuda_widen_format(b, &plan->format) || !widen_is_common(plan->format))
     return "B's codes have no short way to bf16";
-  const int is_partial = mfq_cuda_bf16_refuses(b) != NULL;
+  const int is_partial = !mfq_cuda_widens_scale(b, &plan->format);
   if (is_partial) plan->format.scale = MFQN_SCALE_NONE;
   plan->with = kernel_for(plan->format.bits, problem->m, is_partial);
   plan->group_log2 = group_log2(b);

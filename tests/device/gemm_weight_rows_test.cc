@@ -34,7 +34,7 @@ TEST_F(GemmWeightRows, ScalesThatBf16Holds) {
 /* Sums times scales. */
 TEST_F(GemmWeightRows, ScalesBeyondBf16) {
   for (const char *scheme : {"int4/group:128/f16", "int4/group:64/f32", "uint4/group:128/bf16/zp", "e4m3fn/group:128/f32",
-                             "e2m3/group:64/f32", "e4m3fn/block:128x128/f32", "int4/group:1024/f32", "int8/group:64/ue4m3"})
+                             "e2m3/group:64/f32", "e3m0/group:64/bf16", "e4m3fn/block:128x128/f32", "int4/group:1024/f32", "int8/group:64/ue4m3"})
     for (const int64_t m : {3, 12}) expect(few(m, 37, 384, scheme));
   expect(few(40, 37, 384, "int4/group:128/f32"));
 }
