@@ -1,4 +1,4 @@
-# libmfq_onednn: matrix products by oneDNN, for the CPU backend. A shared object that libmfq opens at run time.
+# libmfq_onednn: matrix products and convolutions by oneDNN, for the CPU backend. A shared object that libmfq opens at run time.
 set(MFQ_ONEDNN AUTO CACHE STRING "Build libmfq_onednn: ON, OFF, or AUTO (where oneDNN is found)")
 set_property(CACHE MFQ_ONEDNN PROPERTY STRINGS AUTO ON OFF)
 file(GLOB mfq_onednn_sources CONFIGURE_DEPENDS host/onednn/*.c)

@@ -1,6 +1,7 @@
 /* cuda/cuda_backend.cu: fills the backend table, and answers the core's handshake. */
 #include "cuda_context.h"
 #include "cuda_ops.h"
+#include "conv/conv_cuda.h"
 #include "gemm/gemm_cuda.h"
 
 namespace {
@@ -33,15 +34,24 @@ mfq_status fake_quantize(mfq_context *context, const mfq_tensor *src, const mfq_
       context, "mfq_fake_quantize", [&] { return mfq_cuda_fake_quantize(context, src, shape, dst, scales); });
 }
 
-mfq_status gemm_plan(mfq_context *context, const mfq_gemm_problem *problem, mfq_gemm_choice *choice) {
+mfq_status gemm_plan(mfq_context *context, const mfq_gemm_problem *problem, mfq_choice *choice) {
   return mfq_cuda_enter(
       context, "mfq_gemm_plan_create", [&] { return mfq_cuda_gemm_plan(context, problem, choice); });
 }
 
-mfq_status gemm_run(mfq_context *context, const mfq_gemm_choice *choice, const mfq_gemm_problem *problem,
-                    void *workspace) {
+mfq_status gemm_run(mfq_context *context, const mfq_choice *choice, const mfq_gemm_problem *problem, void *workspace) {
   return mfq_cuda_enter(
       context, "mfq_gemm_run", [&] { return mfq_cuda_gemm_run(context, choice, problem, workspace); });
+}
+
+mfq_status conv_plan(mfq_context *context, const mfq_conv_problem *problem, mfq_choice *choice) {
+  return mfq_cuda_enter(
+      context, "mfq_conv_plan_create", [&] { return mfq_cuda_conv_plan(context, problem, choice); });
+}
+
+mfq_status conv_run(mfq_context *context, const mfq_choice *choice, const mfq_conv_problem *problem, void *workspace) {
+  return mfq_cuda_enter(
+      context, "mfq_conv_run", [&] { return mfq_cuda_conv_run(context, choice, problem, workspace); });
 }
 
 const mfq_backend backend = {
@@ -56,6 +66,9 @@ const mfq_backend backend = {
     .gemm_plan = gemm_plan,
     .gemm_plan_free = mfq_cuda_gemm_plan_free,
     .gemm_run = gemm_run,
+    .conv_plan = conv_plan,
+    .conv_plan_free = mfq_cuda_conv_plan_free,
+    .conv_run = conv_run,
     .supported = mfq_cuda_supported,
     .check_memory = mfq_cuda_check_memory,
     .synchronize = mfq_cuda_synchronize,
@@ -77,7 +90,8 @@ const mfq_module module = {
     .options_bytes = sizeof(mfq_context_options),
     .view_bytes = sizeof(mfq_qview),
     .problem_bytes = sizeof(mfq_gemm_problem),
-    .choice_bytes = sizeof(mfq_gemm_choice),
+    .conv_problem_bytes = sizeof(mfq_conv_problem),
+    .choice_bytes = sizeof(mfq_choice),
     .backend = &backend,
     .device_count = mfq_cuda_device_count,
     .device_describe = mfq_cuda_device_describe,

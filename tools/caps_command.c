@@ -13,7 +13,7 @@ static const cli_help help = {"[--device NAME] [--json]",
                               "  mfq caps --device cuda:0\n",
                               0, 0};
 
-static const char *const op_words[] = {"quantize", "dequantize", "repack", "fake-quantize", "product"};
+static const char *const op_words[] = {"quantize", "dequantize", "repack", "fake-quantize", "product", "convolution"};
 static const char *const support_words[] = {"no", "general", "fast"};
 
 enum { OP_COUNT = sizeof op_words / sizeof op_words[0], REASON_BYTES = 640 };

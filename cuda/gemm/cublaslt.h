@@ -49,7 +49,8 @@ typedef struct mfq_cublaslt_product {
   mfq_cublaslt_sum c, d; /* without C, `c` is `d` */
   int32_t has_bias;      /* one for each of N */
   int32_t bias_type;
-  uint32_t bias_align; /* bytes, as in a factor */
+  uint32_t bias_align;    /* bytes, as in a factor */
+  size_t workspace_limit; /* bytes; 0: what NVIDIA advises */
 } mfq_cublaslt_product;
 
 /* A product ready to run; read-only from then on. */
@@ -73,7 +74,8 @@ typedef struct mfq_cublaslt_call {
   void *d;
   const void *bias; /* with has_bias */
   float alpha, beta;
-  void *workspace; /* workspace_bytes of the plan, aligned to 256 */
+  void *workspace;      /* workspace_bytes of the plan, aligned to 256 */
+  const char *function; /* the public one that it works for; NULL: mfq_gemm_run */
 } mfq_cublaslt_call;
 
 /* Queues the product on the context's stream. */

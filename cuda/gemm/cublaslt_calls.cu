@@ -133,8 +133,8 @@ mfq_status mfq_cublaslt_plan_make(mfq_context *context, const mfq_cublaslt_produ
   const mfq_status status = refuse_mode(lt, *product, reason);
   if (status != MFQ_OK) return status;
   int answer = make_all(lt, *product, plan);
-  const size_t limit = workspace_limit(mfq_cuda_state_of(context)->capability);
-  if (answer == LT_SUCCESS) answer = ask(lt, *product, limit, plan);
+  const size_t advised = workspace_limit(mfq_cuda_state_of(context)->capability), own = product->workspace_limit;
+  if (answer == LT_SUCCESS) answer = ask(lt, *product, own > 0 && own < advised ? own : advised, plan);
   if (answer == LT_SUCCESS) return MFQ_OK;
   (void)snprintf(reason->text, sizeof reason->text, "%s has no algorithm for it (%s)", lt->name,
                  lt->call.status_name(answer));
@@ -142,7 +142,7 @@ mfq_status mfq_cublaslt_plan_make(mfq_context *context, const mfq_cublaslt_produ
 }
 
 mfq_status mfq_cublaslt_run(mfq_context *context, const mfq_cublaslt_plan *plan, const mfq_cublaslt_call *call) {
-  static const char function[] = "mfq_gemm_run";
+  const char *function = call->function != NULL ? call->function : "mfq_gemm_run";
   mfq_cuda_state *state = mfq_cuda_state_of(context);
   const mfq_cublaslt *lt = state->cublaslt;
   mfq_cublaslt_plan own = *plan; /* pointers are attributes, and other threads may run the plan too */

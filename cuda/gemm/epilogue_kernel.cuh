@@ -30,8 +30,8 @@ typedef struct epilogue_factor {
   int32_t is_constant; /* the same for all rows of a batch */
   mfqn_scheme scheme;
   scale_slots slots;
-  int64_t batch_stride, row_stride; /* of their indices, where a row is `rows_of_scale` of them */
-  divisor64 rows_of_scale;
+  int64_t batch_stride, row_stride; /* of their indices, for so many batches and rows each: */
+  divisor64 batches_of_scale, rows_of_scale;
 } epilogue_factor;
 
 typedef struct epilogue_params {
@@ -119,10 +119,9 @@ __device__ __forceinline__ uint4 thread_pack_words(const element_view &view, con
   return make_uint4(word[0], word[1], word[2], word[3]);
 }
 
-__device__ __forceinline__ void thread_store_places(const epilogue_matrix &m, const epilogue_place &at,
-                                                    const float *y) {
-  const int64_t offset = thread_matrix_offset(m, at);
-  if (m.is_vector && at.count == EPILOGUE_COLS) {
+/* The first `count` of 8 columns at an offset. */
+__device__ __forceinline__ void thread_store_at(const epilogue_matrix &m, int64_t offset, int count, const float *y) {
+  if (m.is_vector && count == EPILOGUE_COLS) {
     if (m.view.dtype != ELEMENT_F32) {
       ptx_store<uint4>(m.view.data + offset * 2, thread_pack_words(m.view, y));
       return;
@@ -134,13 +133,19 @@ __device__ __forceinline__ void thread_store_places(const epilogue_matrix &m, co
   }
 #pragma unroll
   for (int i = 0; i < EPILOGUE_COLS; ++i)
-    if (i < at.count) thread_store_element(m.view, offset + i * m.stride[1], mfqn_bits(y[i]));
+    if (i < count) thread_store_element(m.view, offset + i * m.stride[1], mfqn_bits(y[i]));
+}
+
+__device__ __forceinline__ void thread_store_places(const epilogue_matrix &m, const epilogue_place &at,
+                                                    const float *y) {
+  thread_store_at(m, thread_matrix_offset(m, at), at.count, y);
 }
 
 /* The factor of a row of A, or of a column of B. */
 __device__ __forceinline__ float thread_factor(const epilogue_factor &f, int64_t batch, int64_t row) {
   if (!f.has_scales) return thread_tensor_scale(f.slots);
-  const int64_t index = batch * f.batch_stride + thread_divide(row, f.rows_of_scale) * f.row_stride;
+  const int64_t index =
+      thread_divide(batch, f.batches_of_scale) * f.batch_stride + thread_divide(row, f.rows_of_scale) * f.row_stride;
   const uint32_t stored = thread_slot_load(f.slots, thread_slot_place(f.slots, index));
   return mfqn_group_load(&f.scheme, stored, thread_tensor_scale(f.slots)).divisor;
 }
@@ -155,23 +160,30 @@ template <int ACTIVATION> __device__ __forceinline__ mfqn_epilogue thread_epilog
   return e;
 }
 
+/* Sums at a place of D become values. */
+__device__ __forceinline__ void thread_finish_places(const epilogue_params &p, const mfqn_epilogue &e,
+                                                     const epilogue_place &at, float *y) {
+  float c[EPILOGUE_COLS] = {}, bias[EPILOGUE_COLS] = {};
+  if (e.has_c) thread_load_places(p.c, at, c);
+  if (e.has_bias) thread_load_places(p.bias, at, bias);
+  const float row_factor = thread_factor(p.a, at.batch, at.row);
+  float col_factor = thread_factor(p.b, at.batch, at.col);
+#pragma unroll
+  for (int i = 0; i < EPILOGUE_COLS; ++i) {
+    if (!p.b.is_constant && i > 0 && i < at.count) col_factor = thread_factor(p.b, at.batch, at.col + i);
+    y[i] = mfqn_finish(&e, y[i], row_factor, col_factor, c[i], bias[i]);
+  }
+}
+
 template <int ACTIVATION>
 __global__ void __launch_bounds__(ITEM_THREADS) epilogue_kernel(const __grid_constant__ epilogue_params p) {
   const mfqn_epilogue e = thread_epilogue<ACTIVATION>(p);
   for (int64_t item = thread_item(); item < p.items; item += thread_items()) {
     const epilogue_place at = thread_epilogue_place(p, item);
     const epilogue_place in_sums = {at.batch - p.first_batch, at.row - p.first_row, at.col, at.count};
-    float y[EPILOGUE_COLS] = {}, c[EPILOGUE_COLS] = {}, bias[EPILOGUE_COLS] = {};
+    float y[EPILOGUE_COLS] = {};
     thread_load_places(p.sums, in_sums, y);
-    if (e.has_c) thread_load_places(p.c, at, c);
-    if (e.has_bias) thread_load_places(p.bias, at, bias);
-    const float row_factor = thread_factor(p.a, at.batch, at.row);
-    float col_factor = thread_factor(p.b, at.batch, at.col);
-#pragma unroll
-    for (int i = 0; i < EPILOGUE_COLS; ++i) {
-      if (!p.b.is_constant && i > 0 && i < at.count) col_factor = thread_factor(p.b, at.batch, at.col + i);
-      y[i] = mfqn_finish(&e, y[i], row_factor, col_factor, c[i], bias[i]);
-    }
+    thread_finish_places(p, e, at, y);
     thread_store_places(p.d, at, y);
   }
 }

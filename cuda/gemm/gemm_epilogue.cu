@@ -1,6 +1,8 @@
 /* cuda/gemm/gemm_epilogue.cu: queues the way from f32 sums to D. */
 #include "gemm_epilogue.h"
 
+#include <string.h>
+
 #include "../../host/core/lower.h"
 #include "../cuda_ops.h"
 #include "../launch.cuh"
@@ -15,8 +17,6 @@ static_assert((int)MFQN_ACTIVATION_NONE == (int)MFQ_ACTIVATION_NONE &&
 
 namespace {
 
-const char *const function = "mfq_gemm_run";
-
 int has_group_scales(const mfq_gemm_side *side) { return side->group > 0; }
 
 /* Whether a side has a factor that is applied to sums. */
@@ -29,7 +29,7 @@ int has_factor(const mfq_gemm_side *side) {
 epilogue_factor factor_of(const mfq_gemm_side *side) {
   epilogue_factor f = {};
   f.is_constant = 1;
-  f.rows_of_scale = divisor64_make(1);
+  f.batches_of_scale = f.rows_of_scale = divisor64_make(1);
   if (!has_factor(side)) return f;
   f.slots = mfq_cuda_scale_slots(&side->view);
   if (has_group_scales(side)) return f; /* the tensor scale alone */
@@ -38,6 +38,7 @@ epilogue_factor factor_of(const mfq_gemm_side *side) {
   mfq_lower(&side->view.q.scheme, &f.scheme);
   f.batch_stride = side->scale_stride[0];
   f.row_stride = side->scale_stride[1];
+  f.batches_of_scale = divisor64_make(side->scale_run[0] > 0 ? side->scale_run[0] : 1);
   f.rows_of_scale = divisor64_make(side->scale_run[1] > 0 ? side->scale_run[1] : 1);
   return f;
 }
@@ -103,7 +104,16 @@ mfqn_epilogue epilogue_of(const mfq_gemm_problem *problem) {
   return e;
 }
 
-epilogue_params params_of(const mfq_gemm_problem *problem, const mfq_cuda_sums *sums, float *values) {
+typedef void (*epilogue_entry)(epilogue_params);
+
+/* By activation. */
+const epilogue_entry entries[] = {epilogue_kernel<MFQN_ACTIVATION_NONE>, epilogue_kernel<MFQN_ACTIVATION_RELU>,
+                                  epilogue_kernel<MFQN_ACTIVATION_GELU>, epilogue_kernel<MFQN_ACTIVATION_GELU_TANH>,
+                                  epilogue_kernel<MFQN_ACTIVATION_SILU>};
+
+} // namespace
+
+epilogue_params mfq_cuda_gemm_epilogue(const mfq_gemm_problem *problem, const mfq_cuda_sums *sums, float *values) {
   const int64_t m = problem->m, n = problem->n, row_items = (n + EPILOGUE_COLS - 1) / EPILOGUE_COLS;
   const mfq_matrix sum_rows = rows_of_floats(sums->data, sums->rows, n, sums->row_stride);
   const mfq_matrix summed = batches_of_floats(sum_rows, sums->batches, sums->batch_stride);
@@ -127,15 +137,6 @@ epilogue_params params_of(const mfq_gemm_problem *problem, const mfq_cuda_sums *
   return p;
 }
 
-typedef void (*epilogue_entry)(epilogue_params);
-
-/* By activation. */
-const epilogue_entry entries[] = {epilogue_kernel<MFQN_ACTIVATION_NONE>, epilogue_kernel<MFQN_ACTIVATION_RELU>,
-                                  epilogue_kernel<MFQN_ACTIVATION_GELU>, epilogue_kernel<MFQN_ACTIVATION_GELU_TANH>,
-                                  epilogue_kernel<MFQN_ACTIVATION_SILU>};
-
-} // namespace
-
 int mfq_cuda_gemm_is_bare(const mfq_gemm_problem *problem) {
   return !problem->has_c && !problem->has_bias && problem->alpha == NULL && !problem->is_d_quantized &&
          problem->activation == MFQ_ACTIVATION_NONE && !has_factor(&problem->a) && !has_factor(&problem->b);
@@ -143,8 +144,8 @@ int mfq_cuda_gemm_is_bare(const mfq_gemm_problem *problem) {
 
 mfq_status mfq_cuda_gemm_finish(mfq_context *context, const mfq_gemm_problem *problem, const mfq_cuda_sums *sums,
                                 float *values) {
-  const epilogue_params p = params_of(problem, sums, values);
-  const mfq_launch at = {function, mfq_cuda_item_grid(p.items), ITEM_THREADS, 0};
+  const epilogue_params p = mfq_cuda_gemm_epilogue(problem, sums, values);
+  const mfq_launch at = {problem->function, mfq_cuda_item_grid(p.items), ITEM_THREADS, 0};
   return mfq_cuda_launch(context, at, entries[problem->activation], p);
 }
 
@@ -153,12 +154,8 @@ mfq_status mfq_cuda_gemm_quantize_d(mfq_context *context, const mfq_gemm_problem
   dense.data = values;
   dense.dtype = MFQ_DTYPE_F32;
   dense.rank = problem->d_view.q.rank;
-  int64_t stride = 1;
-  for (int32_t d = dense.rank - 1; d >= 0; --d) {
-    dense.shape[d] = problem->d_view.q.shape[d];
-    dense.strides[d] = stride;
-    stride *= dense.shape[d];
-  }
+  memcpy(dense.shape, problem->d_view.q.shape, sizeof dense.shape);
+  memcpy(dense.strides, problem->value_strides, sizeof dense.strides);
   return mfq_cuda_quantize(context, &dense, &problem->d_view, NULL);
 }
 

@@ -20,6 +20,11 @@ int mfq_cuda_gemm_is_bare(const mfq_gemm_problem *problem);
 mfq_status mfq_cuda_gemm_finish(mfq_context *context, const mfq_gemm_problem *problem, const mfq_cuda_sums *sums,
                                 float *values);
 
+/* The same as parameters of a kernel that has the sums in registers (epilogue_kernel.cuh). */
+struct epilogue_params;
+struct epilogue_params mfq_cuda_gemm_epilogue(const mfq_gemm_problem *problem, const mfq_cuda_sums *sums,
+                                              float *values);
+
 /* Queues the quantization of `values` into a quantized D; `context` has scratch memory of its own. */
 mfq_status mfq_cuda_gemm_quantize_d(mfq_context *context, const mfq_gemm_problem *problem, float *values);
 

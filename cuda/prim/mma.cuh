@@ -1,4 +1,4 @@
-/* prim/mma.cuh: matrix instructions of a warp, from sm_80 on. Beside ptx.cuh the one file with inline PTX; the twins
+/* prim/mma.cuh: matrix instructions of a warp, from sm_80 on. With inline PTX, as ptx.cuh and wgmma.cuh; the twins
  * hold the real layouts of fragments, and stop when a lane is missing.
  *
  * Of m16n8k16 with g = lane / 4 and t = lane % 4 (PTX ISA, "Matrix Fragments for mma.m16n8k16"; two halves a word, the

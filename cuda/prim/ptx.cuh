@@ -1,5 +1,6 @@
-/* prim/ptx.cuh: everything that only a GPU has. With mma.cuh the one place of inline PTX and device intrinsics; beside
- * each wrapper stands its twin for the build of the kernels on the CPU (MFQ_SIMT), where tests/simt checks what it can.
+/* prim/ptx.cuh: everything that only a GPU has. With mma.cuh and wgmma.cuh the one place of inline PTX and device
+ * intrinsics; beside each wrapper stands its twin for the build of the kernels on the CPU (MFQ_SIMT), where tests/simt
+ * checks what it can.
  * Kernels reach global memory through ptx_load, ptx_store, ptx_atomic_* and block_array::copy_async16 only. */
 #ifndef MFQ_CUDA_PRIM_PTX_CUH
 #define MFQ_CUDA_PRIM_PTX_CUH
@@ -240,6 +241,15 @@ __device__ __forceinline__ uint64_t ptx_multiply_high(uint64_t a, uint64_t b) {
 #endif
 }
 
+/* a * b + c, rounded once; for sums whose bits need not be the CPU's. */
+__device__ __forceinline__ float ptx_fma(float a, float b, float c) {
+#if defined(MFQ_SIMT)
+  return __builtin_fmaf(a, b, c);
+#else
+  return __fmaf_rn(a, b, c);
+#endif
+}
+
 /* Two float32 as bf16, to nearest even; `low` in the low half. Not for NaN, whose bits are the device's own. */
 __device__ __forceinline__ uint32_t ptx_bf16x2_from_f32(float low, float high) {
 #if defined(MFQ_SIMT)
@@ -338,6 +348,13 @@ template <int pending> __device__ __forceinline__ void ptx_copy_async_wait() {
 __device__ __forceinline__ void ptx_copy_async16(void *shared, const void *global) {
   const uint32_t address = (uint32_t)__cvta_generic_to_shared(shared);
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(address), "l"(global) : "memory");
+}
+
+/* The same, or zeros: no byte is read. */
+__device__ __forceinline__ void ptx_copy_async16_or_zero(void *shared, const void *global, int exists) {
+  const uint32_t address = (uint32_t)__cvta_generic_to_shared(shared);
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(global), "r"(exists ? 16 : 0)
+               : "memory");
 }
 #endif
 

@@ -26,8 +26,16 @@ template <class T, class Array> struct block_items {
   }
   /* Starts a copy of 16 bytes; see ptx_copy_async_commit. */
   __device__ __forceinline__ void copy_async16(int i, const void *global) { ptx_copy_async16(items() + i, global); }
+  /* The same, or, where `exists` is 0, zeros; `global` is any address then. */
+  __device__ __forceinline__ void copy_async16_or_zero(int i, const void *global, int exists) {
+    ptx_copy_async16_or_zero(items() + i, global, exists);
+  }
   /* For ptx_load_matrices. */
   __device__ __forceinline__ const T *item_at(int i) const { return items() + i; }
+  /* In the window of shared memory; for matrix descriptors (wgmma.cuh). */
+  __device__ __forceinline__ uint32_t address_of(int i) const {
+    return (uint32_t)__cvta_generic_to_shared(items() + i);
+  }
 
 private:
   __device__ __forceinline__ T *items() const {
@@ -69,6 +77,15 @@ template <class T, class Array> struct block_items {
   void copy_async16(int i, const void *global, const simt::site &at = simt::site::current()) {
     static_assert(16 % sizeof(T) == 0);
     simt::shared_copy_async(view(at), (int64_t)i * (int64_t)sizeof(T), global, at);
+  }
+  void copy_async16_or_zero(int i, const void *global, int exists, const simt::site &at = simt::site::current()) {
+    if (exists)
+      copy_async16(i, global, at);
+    else
+      store_as<uint4>(i, make_uint4(0, 0, 0, 0), at);
+  }
+  uint32_t address_of(int i, const simt::site &at = simt::site::current()) {
+    return simt::shared_address(view(at), (int64_t)i * (int64_t)sizeof(T));
   }
 
 private:

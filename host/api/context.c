@@ -11,7 +11,7 @@
 #include "../core/context_state.h"
 #include "../core/device.h"
 #include "../core/error.h"
-#include "../core/gemm_problem.h"
+#include "../core/conv_problem.h"
 #include "../core/scheme.h"
 
 enum { THREADS_MAX = 1024, ALLOC_ALIGN = 64 };
@@ -154,9 +154,9 @@ mfq_status mfq_supported(const mfq_context *context, mfq_op op, const mfq_scheme
   static const char function[] = "mfq_supported";
   if (context == NULL || support == NULL)
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s is NULL", context == NULL ? "context" : "support");
-  if ((int)op < MFQ_OP_QUANTIZE || (int)op > MFQ_OP_GEMM) {
+  if ((int)op < MFQ_OP_QUANTIZE || (int)op > MFQ_OP_CONV) {
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "op is %d; allowed is %d ... %d", (int)op, MFQ_OP_QUANTIZE,
-                    MFQ_OP_GEMM);
+                    MFQ_OP_CONV);
   }
   mfq_status status = mfq_scheme_verify(scheme, function, "scheme");
   if (status != MFQ_OK) return status;
@@ -168,6 +168,7 @@ mfq_status mfq_supported(const mfq_context *context, mfq_op op, const mfq_scheme
   }
   /* Planning leaves a context as it was. */
   if (op == MFQ_OP_GEMM) return mfq_gemm_supported((mfq_context *)context, scheme, support, reason, capacity);
+  if (op == MFQ_OP_CONV) return mfq_conv_supported((mfq_context *)context, scheme, support, reason, capacity);
   *support = context->backend->supported(context, op, scheme, reason, capacity);
   return MFQ_OK;
 }

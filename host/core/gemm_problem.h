@@ -32,7 +32,8 @@ typedef enum mfq_side_kind {
 /* A or B. `scale` and `codes` say where things are for kinds QUANTIZED and TO_QUANTIZE; the arrays are for batch, row
  * and depth. Code (i, r, k) starts at bit i * code_bits[0] + r * code_bits[1] + k * code_bits[2] of view.q.codes. It has
  * the scale and the zero point with logical index (view.sizes.scale_shape, row-major)
- *   i * scale_stride[0] + r / scale_run[1] * scale_stride[1] + k / scale_run[2] * scale_stride[2]. */
+ *   i / scale_run[0] * scale_stride[0] + r / scale_run[1] * scale_stride[1] + k / scale_run[2] * scale_stride[2],
+ * scale_run[0] being 1 but for the end of a convolution. */
 typedef struct mfq_gemm_side {
   mfq_side_kind kind;
   int64_t batches; /* 1 or the problem's */
@@ -58,22 +59,29 @@ typedef struct mfq_gemm_problem {
   int32_t is_d_quantized;
   mfq_matrix d;     /* plain D */
   mfq_qview d_view; /* quantized D: leading axes, M, N */
+  int64_t value_strides[MFQ_MAX_RANK]; /* quantized D: of its dense f32 values [batches, m, n], by its own axes */
   int32_t round_operands;
+  const char *function; /* that runs it, for what fails later */
 } mfq_gemm_problem;
 
-/* How a backend runs a product. */
-typedef struct mfq_gemm_choice {
+/* How a backend runs a product or a convolution. */
+typedef struct mfq_choice {
   void *state;            /* the backend's own */
   size_t workspace_bytes; /* of each run */
   int32_t is_general;     /* correct for everything, and slower */
   char description[640];
-} mfq_gemm_choice;
+} mfq_choice;
+
+/* What plans of all operations have. */
+typedef struct mfq_plan {
+  mfq_context *context;
+  mfq_choice choice;
+  void *workspace; /* of its own, or NULL */
+} mfq_plan;
 
 struct mfq_gemm_plan {
-  mfq_context *context;
+  mfq_plan base;
   mfq_gemm_problem problem; /* as planned; its pointers are for alignment only */
-  mfq_gemm_choice choice;
-  void *workspace; /* of its own, or NULL */
 };
 
 /* Bytes of workspace rounded up so that what follows is aligned to 256. */
@@ -122,7 +130,7 @@ void mfq_gemm_side_place(const mfq_gemm_side *side, uint8_t *memory, mfq_gemm_si
 
 /* Index of the scale (and zero point) of an element. */
 static inline int64_t mfq_gemm_side_scale(const mfq_gemm_side *side, int64_t batch, int64_t row, int64_t depth) {
-  return batch * side->scale_stride[0] + row / side->scale_run[1] * side->scale_stride[1] +
+  return batch / side->scale_run[0] * side->scale_stride[0] + row / side->scale_run[1] * side->scale_stride[1] +
          depth / side->scale_run[2] * side->scale_stride[2];
 }
 

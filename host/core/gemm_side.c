@@ -12,23 +12,6 @@ int64_t mfq_matrix_offset(const mfq_matrix *matrix, int64_t index) {
   return offset;
 }
 
-/* Where the scales of a logical axis stand: their stride, and the indices that share one. */
-typedef struct scale_axis {
-  int64_t stride, run;
-} scale_axis;
-
-static void scale_axes(const mfq_qview *view, scale_axis *axes) {
-  mfq_walk walk;
-  mfq_walk_init(view, NULL, &walk);
-  const int is_turned = view->q.layout.codes == MFQ_CODES_GROUP_LAST;
-  for (int32_t d = 0; d < view->q.rank; d++) {
-    int32_t place = d;
-    if (is_turned && d > view->sizes.axis) place = d - 1;
-    if (is_turned && d == view->sizes.axis) place = view->q.rank - 1;
-    axes[d] = (scale_axis){walk.scale_stride[place], walk.scale_run[place]};
-  }
-}
-
 /* Why the scales along these axes cannot be factored out of a product. */
 static const char *refuse_scales(const mfq_qview *view, int32_t depth_axis) {
   const int32_t axis = view->sizes.axis, batches = view->q.rank - 2;
@@ -55,9 +38,9 @@ const char *mfq_gemm_side_index(mfq_gemm_side *side, int is_transposed) {
   const char *why = refuse_scales(view, depth);
   if (why != NULL) return why;
   int64_t bits[MFQ_MAX_RANK];
-  scale_axis scales[MFQ_MAX_RANK];
+  mfq_scale_axis scales[MFQ_MAX_RANK];
   mfq_code_bit_strides(view, bits);
-  scale_axes(view, scales);
+  mfq_scale_axes(view, scales);
   const int has_batches = rank > 2;
   side->code_bits[0] = has_batches ? bits[rank - 3] : 0;
   side->code_bits[1] = bits[row];

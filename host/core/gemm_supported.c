@@ -1,8 +1,7 @@
-#include <stdio.h>
 #include <string.h>
 
 #include "context_state.h"
-#include "gemm_problem.h"
+#include "plan.h"
 
 enum { SIDE = 512 };
 
@@ -14,7 +13,7 @@ mfq_status mfq_gemm_supported(mfq_context *context, const mfq_scheme *scheme, mf
   mfq_tensor d;
   mfq_gemm gemm;
   mfq_gemm_problem problem;
-  mfq_gemm_choice choice;
+  mfq_choice choice;
   memset(&choice, 0, sizeof choice);
   mfq_gemm_init(&gemm);
   gemm.a.quantized = gemm.b.quantized = &q;
@@ -24,15 +23,6 @@ mfq_status mfq_gemm_supported(mfq_context *context, const mfq_scheme *scheme, mf
   if (status == MFQ_OK) status = mfq_tensor_init(NULL, MFQ_DTYPE_F32, 2, shape, &d);
   if (status == MFQ_OK) status = mfq_gemm_problem_make(function, context, &gemm, NULL, &problem);
   if (status == MFQ_OK) status = context->backend->gemm_plan(context, &problem, &choice);
-  if (status != MFQ_OK && status != MFQ_ERROR_UNSUPPORTED && status != MFQ_ERROR_SHAPE) return status;
-  *support = status != MFQ_OK ? MFQ_SUPPORT_NO : choice.is_general ? MFQ_SUPPORT_GENERAL : MFQ_SUPPORT_FAST;
-  if (status == MFQ_OK) {
-    (void)snprintf(reason, capacity, "%s", choice.description);
-    context->backend->gemm_plan_free(context, &choice);
-  } else { /* "mfq_supported: a: ..." */
-    const char *sentence = mfq_last_error();
-    const char *why = strncmp(sentence, function, sizeof function - 1) == 0 ? sentence + sizeof function + 1 : sentence;
-    (void)snprintf(reason, capacity, "%s", why);
-  }
-  return MFQ_OK;
+  if (status == MFQ_OK) context->backend->gemm_plan_free(context, &choice);
+  return mfq_support_answer(function, status, &choice, (mfq_answer){support, reason, capacity});
 }

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "context_state.h"
+#include "conv_problem.h"
 #include "error.h"
-#include "gemm_problem.h"
 #include "module_file.h"
 
 static mfq_status service_fail(mfq_status status, const char *function, const char *sentence) {
@@ -28,7 +28,7 @@ static int has_our_sizes(const mfq_module *module) {
   return module->module_bytes == sizeof *module && module->backend_bytes == sizeof(mfq_backend) &&
          module->context_bytes == sizeof(struct mfq_context) && module->options_bytes == sizeof(mfq_context_options) &&
          module->view_bytes == sizeof(mfq_qview) && module->problem_bytes == sizeof(mfq_gemm_problem) &&
-         module->choice_bytes == sizeof(mfq_gemm_choice);
+         module->conv_problem_bytes == sizeof(mfq_conv_problem) && module->choice_bytes == sizeof(mfq_choice);
 }
 
 static const mfq_module *shake_hands(const mfq_module_file *file, mfq_reason why) {

@@ -18,7 +18,8 @@ static const mfq_onednn *open_module(mfq_reason why) {
   mfq_onednn_fn enter = NULL;
   memcpy(&enter, &file.symbol, sizeof enter); /* ISO C knows no conversion from object to function pointers */
   const mfq_onednn *module = enter();
-  const int same = module->module_bytes == sizeof *module && module->shape_bytes == sizeof(mfq_onednn_shape);
+  const int same = module->module_bytes == sizeof *module && module->shape_bytes == sizeof(mfq_onednn_shape) &&
+                   module->conv_bytes == sizeof(mfq_onednn_conv);
   if (mfq_module_is_ours(&file, module->version, same, why)) return module;
   mfq_module_file_close(&file);
   return NULL;

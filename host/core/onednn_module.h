@@ -1,10 +1,11 @@
 /* host/core/onednn_module.h: what the core and libmfq_onednn say to each other.
  *
- * oneDNN multiplies matrices for the CPU backend. It is a module, opened at run time, so that libmfq needs nothing. */
+ * oneDNN multiplies matrices and convolves for the CPU backend. It is a module, opened at run time, so that libmfq needs
+ * nothing. */
 #ifndef MFQ_HOST_CORE_ONEDNN_MODULE_H
 #define MFQ_HOST_CORE_ONEDNN_MODULE_H
 
-#include <mfq/types.h>
+#include <mfq/conv.h>
 
 /* D = A x B, batched: sizes batches x m x k, batches x k x n, batches x m x n. Strides are in elements, one of the last
  * two is 1 in A and in B, and the last of D is 1. */
@@ -15,10 +16,20 @@ typedef struct mfq_onednn_shape {
   int32_t threads;
 } mfq_onednn_shape;
 
+/* A convolution x * w = y of dense arrays, channels last: x [N, in, C], w [K, filter, C/groups], y [N, out, K]. Axes of
+ * space that are not there have one element, stride and dilation 1. The result is x, w or y by the direction. */
+typedef struct mfq_onednn_conv {
+  mfq_conv_direction direction;
+  int64_t batch, groups, in_channels, out_channels; /* all >= 1; channels of one group */
+  int64_t in[3], filter[3], out[3], stride[3], dilation[3], padding[3];
+  mfq_dtype from, to; /* both operands: F32 or BF16; the result: F32, or BF16 where they are */
+  int32_t threads;
+} mfq_onednn_conv;
+
 /* What the module answers; equal version and sizes are the handshake, as in module.h. */
 typedef struct mfq_onednn {
   const char *version; /* MFQ_VERSION_STRING; it and module_bytes stay the first two members in every version */
-  size_t module_bytes, shape_bytes;
+  size_t module_bytes, shape_bytes, conv_bytes;
   const char *library; /* "oneDNN 2.6.3" */
   /* Returns NULL when oneDNN has no implementation for the shape but its reference, with a reason. */
   void *(*plan)(const mfq_onednn_shape *shape, char *reason, size_t capacity);
@@ -27,6 +38,16 @@ typedef struct mfq_onednn {
   size_t (*workspace_bytes)(const void *plan); /* oneDNN's scratchpad, which the caller lends */
   /* Several threads may run a plan at once. Returns 0, or oneDNN's status. */
   int (*run)(const void *plan, const void *a, const void *b, void *d, void *workspace);
+
+  /* The same for convolutions. conv_prepare puts w, for FORWARD and INPUT_GRADIENT, into the workspace in oneDNN's own
+   * order, where any number of runs find it. `gathered` is x, or y for INPUT_GRADIENT; `y` is only read for
+   * WEIGHT_GRADIENT, which is not prepared. */
+  void *(*conv_plan)(const mfq_onednn_conv *conv, char *reason, size_t capacity);
+  void (*conv_plan_free)(void *plan);
+  const char *(*conv_plan_name)(const void *plan);
+  size_t (*conv_workspace_bytes)(const void *plan);
+  int (*conv_prepare)(const void *plan, const void *w, void *workspace);
+  int (*conv_run)(const void *plan, const void *gathered, const void *y, void *result, void *workspace);
 } mfq_onednn;
 
 /* The one symbol that the module exports, by this name. */

@@ -119,3 +119,15 @@ int32_t mfq_code_bits(const mfq_qtensor *q) {
   const mfq_format *e = &q->scheme.element;
   return q->layout.packing == MFQ_PACK_BYTE ? 8 : e->is_signed + e->exp_bits + e->man_bits;
 }
+
+void mfq_scale_axes(const mfq_qview *view, mfq_scale_axis *axes) {
+  mfq_walk walk;
+  mfq_walk_init(view, NULL, &walk);
+  const int is_turned = view->q.layout.codes == MFQ_CODES_GROUP_LAST;
+  for (int32_t d = 0; d < view->q.rank; d++) {
+    int32_t place = d;
+    if (is_turned && d > view->sizes.axis) place = d - 1;
+    if (is_turned && d == view->sizes.axis) place = view->q.rank - 1;
+    axes[d] = (mfq_scale_axis){walk.scale_stride[place], walk.scale_run[place]};
+  }
+}

@@ -40,6 +40,12 @@ void mfq_code_strides(const mfq_qview *view, const int64_t *shape, int64_t *stri
 /* Bits from one index of each logical axis to the next, padding of rows included. */
 void mfq_code_bit_strides(const mfq_qview *view, int64_t *strides);
 
+/* Where the scales of each logical axis stand: their stride, and the indices that share one. */
+typedef struct mfq_scale_axis {
+  int64_t stride, run;
+} mfq_scale_axis;
+void mfq_scale_axes(const mfq_qview *view, mfq_scale_axis *axes);
+
 /* Whether a plain tensor has the view's scale shape. */
 int mfq_has_scale_shape(const mfq_qview *view, const mfq_tensor *tensor);
 

@@ -4,6 +4,7 @@
 
 #include "../core/error.h"
 #include "../core/host_memory.h"
+#include "conv_cpu.h"
 #include "cpu_state.h"
 #include "gemm_cpu.h"
 #include "panels.h"
@@ -175,6 +176,9 @@ const mfq_backend *mfq_cpu_backend(void) {
       .gemm_plan = mfq_cpu_gemm_plan,
       .gemm_plan_free = mfq_cpu_gemm_plan_free,
       .gemm_run = mfq_cpu_gemm_run,
+      .conv_plan = mfq_cpu_conv_plan,
+      .conv_plan_free = mfq_cpu_conv_plan_free,
+      .conv_run = mfq_cpu_conv_run,
       .supported = cpu_supported,
       .check_memory = cpu_check_memory,
       .synchronize = cpu_synchronize,

@@ -156,10 +156,8 @@ static mfq_status run(mfq_context *context, const void *state, const mfq_gemm_pr
   mfq_context lent = mfq_cpu_lend(context, memory + x->scratch_at, x->scratch_bytes);
   mfq_gemm_side a, b;
   const void *a_values, *b_values;
-  mfq_status status = mfq_cpu_side_ready(&lent, &p->a, memory + x->a.parts_at, &a);
-  if (status == MFQ_OK) status = mfq_cpu_side_ready(&lent, &p->b, memory + x->b.parts_at, &b);
-  if (status == MFQ_OK) status = mfq_expand_run(&lent, &x->a, &a, memory, &a_values);
-  if (status == MFQ_OK) status = mfq_expand_run(&lent, &x->b, &b, memory, &b_values);
+  mfq_status status = mfq_expand_run(&lent, &x->a, &p->a, memory, &a, &a_values);
+  if (status == MFQ_OK) status = mfq_expand_run(&lent, &x->b, &p->b, memory, &b, &b_values);
   if (status != MFQ_OK) return status;
   running r = {.x = x, .problem = p, .workspace = memory, .a = a_values, .b = b_values};
   if (!x->is_direct) mfq_finish_open(&x->finish, p, &a, &b, memory, &r.finish);

@@ -1,4 +1,4 @@
-/* host/cpu/fakequant_cpu.c: quantize and dequantize in one step, element by element. */
+/* host/cpu/fakequant_cpu.c: quantize and dequantize in one step; into bf16 by kernels, else element by element. */
 #include <string.h>
 
 #include <mfq/num/random.h>
@@ -7,6 +7,7 @@
 #include "../core/walk.h"
 #include "cpu_state.h"
 #include "elements.h"
+#include "round_values.h"
 #include "scale_slots.h"
 
 typedef struct fake_job {
@@ -40,6 +41,12 @@ static void store_scales(const fake_job *job, const mfq_tensor *scales) {
 
 mfq_status mfq_cpu_fake_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *view,
                                  const mfq_tensor *dst, const mfq_tensor *scales) {
+  mfq_round_values plan;
+  if (!scales && dst->dtype == MFQ_DTYPE_BF16 && dst->data != src->data &&
+      mfq_round_values_make(context, src, view, dst->strides, &plan)) {
+    mfq_round_values_run(context, &plan, src->data, dst->data);
+    return MFQ_OK;
+  }
   fake_job job = {.context = context, .src = src, .dst = dst, .view = view};
   mfq_lower(&view->q.scheme, &job.scheme);
   mfq_walk_init(view, src->strides, &job.from);

@@ -17,7 +17,7 @@ typedef struct chosen {
   void *state;
 } chosen;
 
-__attribute__((format(printf, 2, 3))) static void append(mfq_gemm_choice *choice, const char *format, ...) {
+__attribute__((format(printf, 2, 3))) static void append(mfq_choice *choice, const char *format, ...) {
   const size_t used = strlen(choice->description);
   va_list arguments;
   va_start(arguments, format);
@@ -25,10 +25,17 @@ __attribute__((format(printf, 2, 3))) static void append(mfq_gemm_choice *choice
   va_end(arguments);
 }
 
-mfq_status mfq_cpu_gemm_plan(mfq_context *context, const mfq_gemm_problem *problem, mfq_gemm_choice *choice) {
-  mfq_line why[ROWS];
+void mfq_cpu_describe(mfq_choice *choice, const char *name, const mfq_line *how, const mfq_refusal *refused,
+                      int count) {
+  choice->description[0] = '\0';
+  append(choice, "%s: %s", name, how->text);
+  for (int i = count; i-- > 0;) append(choice, "; not %s: %s", refused[i].name, refused[i].why.text);
+}
+
+mfq_status mfq_cpu_gemm_plan(mfq_context *context, const mfq_gemm_problem *problem, mfq_choice *choice) {
+  mfq_refusal refused[ROWS];
   int k = 0;
-  while (k < ROWS - 1 && rows[k]->refuse(context, problem, &why[k])) ++k;
+  for (; k < ROWS - 1 && rows[k]->refuse(context, problem, &refused[k].why); ++k) refused[k].name = rows[k]->name;
   chosen *made_of = context->alloc(context->alloc_user, sizeof *made_of);
   if (!made_of)
     return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_gemm_plan_create", "no memory for %zu bytes of plan",
@@ -43,13 +50,11 @@ mfq_status mfq_cpu_gemm_plan(mfq_context *context, const mfq_gemm_problem *probl
   choice->state = made_of;
   choice->workspace_bytes = made.workspace_bytes;
   choice->is_general = k == ROWS - 1;
-  choice->description[0] = '\0';
-  append(choice, "%s: %s", rows[k]->name, made.how.text);
-  for (int i = k; i-- > 0;) append(choice, "; not %s: %s", rows[i]->name, why[i].text);
+  mfq_cpu_describe(choice, rows[k]->name, &made.how, refused, k);
   return MFQ_OK;
 }
 
-void mfq_cpu_gemm_plan_free(mfq_context *context, mfq_gemm_choice *choice) {
+void mfq_cpu_gemm_plan_free(mfq_context *context, mfq_choice *choice) {
   chosen *made_of = choice->state;
   if (!made_of) return;
   made_of->row->plan_free(context, made_of->state);
@@ -57,7 +62,7 @@ void mfq_cpu_gemm_plan_free(mfq_context *context, mfq_gemm_choice *choice) {
   choice->state = NULL;
 }
 
-mfq_status mfq_cpu_gemm_run(mfq_context *context, const mfq_gemm_choice *choice, const mfq_gemm_problem *problem,
+mfq_status mfq_cpu_gemm_run(mfq_context *context, const mfq_choice *choice, const mfq_gemm_problem *problem,
                             void *workspace) {
   const chosen *made_of = choice->state;
   return made_of->row->run(context, made_of->state, problem, workspace);

@@ -29,14 +29,23 @@ typedef struct mfq_gemm_row {
   mfq_status (*run)(mfq_context *context, const void *state, const mfq_gemm_problem *problem, void *workspace);
 } mfq_gemm_row;
 
+/* A faster row that did not take a problem. */
+typedef struct mfq_refusal {
+  const char *name;
+  mfq_line why;
+} mfq_refusal;
+
+/* Writes "<name>: <how>; not <faster>: <why>", the nearest refusal first. */
+void mfq_cpu_describe(mfq_choice *choice, const char *name, const mfq_line *how, const mfq_refusal *refused, int count);
+
 extern const mfq_gemm_row mfq_gemm_few_rows;
 extern const mfq_gemm_row mfq_gemm_expanded;
 extern const mfq_gemm_row mfq_gemm_reference;
 
 /* The members of the backend table. */
-mfq_status mfq_cpu_gemm_plan(mfq_context *context, const mfq_gemm_problem *problem, mfq_gemm_choice *choice);
-void mfq_cpu_gemm_plan_free(mfq_context *context, mfq_gemm_choice *choice);
-mfq_status mfq_cpu_gemm_run(mfq_context *context, const mfq_gemm_choice *choice, const mfq_gemm_problem *problem,
+mfq_status mfq_cpu_gemm_plan(mfq_context *context, const mfq_gemm_problem *problem, mfq_choice *choice);
+void mfq_cpu_gemm_plan_free(mfq_context *context, mfq_choice *choice);
+mfq_status mfq_cpu_gemm_run(mfq_context *context, const mfq_choice *choice, const mfq_gemm_problem *problem,
                             void *workspace);
 
 #endif

@@ -5,7 +5,7 @@
 
 enum { SHARE_ELEMENTS = 1 << 15 };
 
-/* ---- What fits ---------------------------------------------------------------------------------------------------- */
+/* ---- What fits --------------------------------------------------------------------------------------------------- */
 
 int mfq_side_fits_bf16(const mfq_gemm_side *side) { return mfq_gemm_side_digits(side) <= 8; }
 
@@ -14,7 +14,7 @@ int mfq_side_has_factors(const mfq_gemm_side *side) {
   return side->group == 0 || side->view.q.scheme.scale == MFQ_SCALE_UE4M3;
 }
 
-/* ---- Plans -------------------------------------------------------------------------------------------------------- */
+/* ---- Plans ------------------------------------------------------------------------------------------------------- */
 
 /* A dense matrix whose rows, or columns, are contiguous. */
 static void lay_out(mfq_expanded_side *e, const mfq_gemm_side *side, int by_columns) {
@@ -53,6 +53,16 @@ static mfq_tensor decode_target(const mfq_expanded_side *e, const mfq_gemm_side 
   return t;
 }
 
+/* A matrix in the source's own order of rows and columns. */
+static int plan_round(const mfq_context *context, const mfq_gemm_side *side, mfq_expanded_side *e) {
+  if (side->kind != MFQ_SIDE_TO_QUANTIZE || e->dtype != MFQ_DTYPE_BF16 || mfq_side_has_factors(side)) return 0;
+  lay_out(e, side, side->matrix.stride[0] == 1 && side->matrix.stride[1] != 1);
+  const mfq_tensor target = decode_target(e, side, NULL);
+  if (!mfq_round_values_make(context, &side->tensor, &side->view, target.strides, &e->round)) return 0;
+  e->how = MFQ_EXPAND_ROUND;
+  return 1;
+}
+
 static void plan_codes(const mfq_context *context, const mfq_gemm_side *side, size_t *bytes, mfq_expanded_side *e) {
   e->parts_at = mfq_workspace_take(bytes, mfq_gemm_side_bytes(side));
   e->scratch_bytes = mfq_cpu_side_scratch(context, side);
@@ -77,14 +87,14 @@ void mfq_expand_plan(const mfq_context *context, const mfq_gemm_side *side, mfq_
   e->dtype = dtype;
   if (side->kind == MFQ_SIDE_PLAIN)
     plan_plain(side, e);
-  else
+  else if (!plan_round(context, side, e))
     plan_codes(context, side, workspace_bytes, e);
   if (e->how == MFQ_EXPAND_IN_PLACE) return;
   const size_t count = (size_t)side->batches * (size_t)side->rows * (size_t)side->depth;
   e->values_at = mfq_workspace_take(workspace_bytes, count * mfq_dtype_bytes(dtype));
 }
 
-/* ---- Runs --------------------------------------------------------------------------------------------------------- */
+/* ---- Runs -------------------------------------------------------------------------------------------------------- */
 
 /* `n` elements of a matrix from `offset` on, `step` apart. */
 typedef struct line {
@@ -133,14 +143,22 @@ static mfq_status decode(mfq_context *lent, const mfq_expanded_side *e, const mf
   return mfq_cpu_dequantize(lent, &view, &target);
 }
 
-mfq_status mfq_expand_run(mfq_context *lent, const mfq_expanded_side *e, const mfq_gemm_side *ready, uint8_t *workspace,
-                          const void **values) {
-  *values = workspace + e->values_at;
+mfq_status mfq_expand_run(mfq_context *lent, const mfq_expanded_side *e, const mfq_gemm_side *side, uint8_t *workspace,
+                          mfq_gemm_side *ready, const void **values) {
+  uint8_t *made = workspace + e->values_at;
+  const int by_codes = e->how == MFQ_EXPAND_WIDEN || e->how == MFQ_EXPAND_DECODE;
+  *ready = *side;
+  *values = e->how == MFQ_EXPAND_IN_PLACE ? side->matrix.data : (void *)made;
+  const mfq_status status = by_codes ? mfq_cpu_side_ready(lent, side, workspace + e->parts_at, ready) : MFQ_OK;
+  if (status != MFQ_OK) return status;
   switch (e->how) {
-    case MFQ_EXPAND_IN_PLACE: *values = ready->matrix.data; return MFQ_OK;
-    case MFQ_EXPAND_CONVERT: convert(lent, e, ready, workspace + e->values_at); return MFQ_OK;
+    case MFQ_EXPAND_IN_PLACE: return MFQ_OK;
+    case MFQ_EXPAND_CONVERT: convert(lent, e, side, made); return MFQ_OK;
     case MFQ_EXPAND_WIDEN:
-      mfq_widen_side(lent, &e->widen, ready, &ready->view, (uint16_t *)(void *)(workspace + e->values_at));
+      mfq_widen_side(lent, &e->widen, ready, &ready->view, (uint16_t *)(void *)made);
+      return MFQ_OK;
+    case MFQ_EXPAND_ROUND:
+      mfq_round_values_run(lent, &e->round, side->tensor.data, (uint16_t *)(void *)made);
       return MFQ_OK;
     default: return decode(lent, e, ready, workspace);
   }

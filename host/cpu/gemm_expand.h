@@ -3,6 +3,7 @@
 #define MFQ_HOST_CPU_GEMM_EXPAND_H
 
 #include "gemm_sides.h"
+#include "round_values.h"
 #include "widen.h"
 
 /* How the matrix comes to be. */
@@ -10,6 +11,7 @@ typedef enum mfq_expansion {
   MFQ_EXPAND_IN_PLACE, /* it is there already */
   MFQ_EXPAND_CONVERT,  /* plain elements, copied */
   MFQ_EXPAND_WIDEN,    /* codes, by the kernel `widen` */
+  MFQ_EXPAND_ROUND,    /* plain elements to the values of their codes, which are never made */
   MFQ_EXPAND_DECODE    /* codes, by dequantization */
 } mfq_expansion;
 
@@ -18,11 +20,12 @@ typedef struct mfq_expanded_side {
   mfq_expansion how;
   mfq_dtype dtype;
   int64_t stride[3]; /* batch (0: shared), row, depth */
-  size_t parts_at;   /* codes and scales of a side that is quantized on the way */
+  size_t parts_at;   /* codes and scales of a side that is quantized on the way, but for ROUND */
   size_t ones_at;    /* scales for decoding without the scales that the epilogue applies */
   size_t values_at;
   size_t scratch_bytes; /* that making it takes */
   mfq_widen widen;
+  mfq_round_values round;
 } mfq_expanded_side;
 
 /* Whether bf16 holds every value of a side exactly; scales that the epilogue applies do not count. */
@@ -34,8 +37,9 @@ int mfq_side_has_factors(const mfq_gemm_side *side);
 void mfq_expand_plan(const mfq_context *context, const mfq_gemm_side *side, mfq_dtype dtype, size_t *workspace_bytes,
                      mfq_expanded_side *expanded);
 
-/* Makes the matrix of a side that is ready (mfq_cpu_side_ready); `values` receives its first element. */
-mfq_status mfq_expand_run(mfq_context *lent, const mfq_expanded_side *expanded, const mfq_gemm_side *ready,
-                          uint8_t *workspace, const void **values);
+/* Makes the matrix, quantizing the side before if it asks for that; `values` receives its first element. `ready`
+ * becomes the side with what the epilogue needs of it (gemm_finish.h). */
+mfq_status mfq_expand_run(mfq_context *lent, const mfq_expanded_side *expanded, const mfq_gemm_side *side,
+                          uint8_t *workspace, mfq_gemm_side *ready, const void **values);
 
 #endif

@@ -49,12 +49,8 @@ mfqn_epilogue mfq_cpu_epilogue(const mfq_gemm_problem *problem) {
 mfq_tensor mfq_cpu_d_values(const mfq_gemm_problem *problem, float *values) {
   const mfq_qtensor *q = &problem->d_view.q;
   mfq_tensor t = {.data = values, .dtype = MFQ_DTYPE_F32, .rank = q->rank};
-  int64_t step = 1;
-  for (int32_t d = q->rank - 1; d >= 0; --d) {
-    t.shape[d] = q->shape[d];
-    t.strides[d] = step;
-    step *= q->shape[d];
-  }
+  memcpy(t.shape, q->shape, sizeof t.shape);
+  memcpy(t.strides, problem->value_strides, sizeof t.strides);
   return t;
 }
 

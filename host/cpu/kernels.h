@@ -71,6 +71,29 @@ typedef struct mfq_widen {
   uint16_t scaled[256][16]; /* 4 bits: by scale and code */
 } mfq_widen;
 
+/* What rounding elements to the values of their codes needs of a scheme (round_values.h makes it): float32 bits, and
+ * differences of such bits. */
+typedef struct mfq_round_steps {
+  uint32_t statistic_min;
+  uint32_t bump;         /* carries a largest magnitude into the next binade where the rule steps up */
+  uint32_t lowest, span; /* the loops hold for groups with a power of two from lowest to lowest + span */
+  uint32_t least, limit; /* from that power to 2^23 of the smallest steps, and to the largest value */
+  uint32_t shift;        /* from the power of two in a number to 2^23 of its steps */
+} mfq_round_steps;
+typedef struct mfq_round {
+  mfqn_scheme scheme;
+  mfq_round_steps steps;
+} mfq_round;
+
+/* Columns that are a group each: bf16 or f32, and where their values go. */
+enum { MFQ_ROUND_COLS = 512 };
+typedef struct mfq_round_tile {
+  mfq_source x;
+  int64_t rows, cols; /* at most MFQ_ROUND_COLS of these */
+  int64_t ld, dst_ld; /* from one row to the next */
+  uint16_t *dst;
+} mfq_round_tile;
+
 /* A row of an epilogue; arrays that are not used may hold anything finite. */
 typedef struct mfq_finish_row {
   const float *sums, *col_factors, *c, *bias;
@@ -119,9 +142,17 @@ typedef struct mfq_kernels {
   void (*unpack)(uint8_t *codes, const uint8_t *src, int64_t n, int32_t bits);
   /* dst[c * rows + r] = src[r * cols + c]. */
   void (*transpose)(uint8_t *dst, const uint8_t *src, int64_t rows, int64_t cols);
+  /* dst[c * dst_ld + r] = src[r * src_ld + c]. */
+  void (*turn16)(uint16_t *dst, int64_t dst_ld, const uint16_t *src, int64_t src_ld, int64_t rows, int64_t cols);
+  void (*turn32)(uint32_t *dst, int64_t dst_ld, const uint32_t *src, int64_t src_ld, int64_t rows, int64_t cols);
 
   /* Packed codes to bf16, as decoding gives them; one scale code for each group. `n` is at most MFQ_CHUNK. */
   void (*widen)(const mfq_widen *w, const uint8_t *codes, const uint8_t *scales, int64_t n, uint16_t *dst);
+  /* The same with a scale code for each element. */
+  void (*widen_each)(const mfq_widen *w, const uint8_t *codes, const uint8_t *scales, int64_t n, uint16_t *dst);
+  /* bf16 or f32 elements to the values that their codes have; groups are runs, or columns of a tile. */
+  void (*round_runs)(const mfq_round *r, mfq_source x, mfq_span span, uint16_t *dst);
+  void (*round_columns)(const mfq_round *r, const mfq_round_tile *tile);
   void (*finish)(const mfqn_epilogue *e, const mfq_finish_row *row, int64_t n, uint32_t *d);
   /* These three: NULL where the instruction set has none. `n` scales, aligned to their format, to f32. */
   void (*few_scales)(int32_t format, const void *stored, int64_t n, float *scales);

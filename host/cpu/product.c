@@ -48,7 +48,7 @@ mfq_product *mfq_product_create(mfq_context *context, const mfq_onednn_shape *sh
     (void)snprintf(product->name, sizeof product->name, "%s by %s (%s)", type, product->onednn->library,
                    product->onednn->plan_name(product->plan));
   else
-    (void)snprintf(product->name, sizeof product->name, "%s by own loops, %s: %s", type, product->own.name, reason);
+    (void)snprintf(product->name, sizeof product->name, "%s by own loops, %s: %s", type, product->own.tiles.name, reason);
   return product;
 }
 

@@ -31,6 +31,8 @@ typedef struct mfq_product_loops {
   void (*pack)(uint32_t *to, const mfq_strip *from, int32_t width);
   /* Multiplies two strips. Sums are f32 and in order of K, products not rounded where the processor can do that. */
   void (*multiply)(const uint32_t *a, const uint32_t *b, int64_t units, const mfq_block *block);
+  /* sums[i] += x[i] * w[i], x being f32 or bf16. */
+  void (*accumulate)(float *sums, const void *x, mfq_dtype dtype, const float *w, int64_t n);
 } mfq_product_loops;
 
 /* Units of f32, and pairs of bf16; the latter has NULL for functions where the instruction set has none. */

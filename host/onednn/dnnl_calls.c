@@ -11,6 +11,12 @@ mfq_dnnl_desc mfq_dnnl_desc_create(int rank, const dnnl_dims_t dims, const dnnl_
   return *status == dnnl_success ? desc : NULL;
 }
 
+mfq_dnnl_desc mfq_dnnl_desc_any(int rank, const dnnl_dims_t dims, dnnl_data_type_t type, dnnl_status_t *status) {
+  dnnl_memory_desc_t desc = NULL;
+  *status = dnnl_memory_desc_create_with_tag(&desc, rank, dims, type, dnnl_format_tag_any);
+  return *status == dnnl_success ? desc : NULL;
+}
+
 void mfq_dnnl_desc_free(mfq_dnnl_desc desc) {
   if (desc != NULL) (void)dnnl_memory_desc_destroy((dnnl_memory_desc_t)desc);
 }
@@ -19,6 +25,22 @@ dnnl_status_t mfq_dnnl_matmul(dnnl_primitive_desc_t *implementation, dnnl_engine
                               const_dnnl_primitive_attr_t attr, const mfq_dnnl_desc src_weights_dst[3]) {
   return dnnl_matmul_primitive_desc_create(implementation, engine, src_weights_dst[0], src_weights_dst[1], NULL,
                                            src_weights_dst[2], attr);
+}
+
+dnnl_status_t mfq_dnnl_convolution(dnnl_primitive_desc_t *implementation, dnnl_engine_t engine,
+                                   const_dnnl_primitive_attr_t attr, const mfq_dnnl_conv *c) {
+  const dnnl_alg_kind_t direct = dnnl_convolution_direct;
+  if (c->kind == dnnl_backward_data)
+    return dnnl_convolution_backward_data_primitive_desc_create(implementation, engine, direct, c->src, c->weights,
+                                                                c->dst, c->stride, c->dilation, c->before, c->after,
+                                                                NULL, attr);
+  if (c->kind == dnnl_backward_weights)
+    return dnnl_convolution_backward_weights_primitive_desc_create(implementation, engine, direct, c->src, c->weights,
+                                                                   NULL, c->dst, c->stride, c->dilation, c->before,
+                                                                   c->after, NULL, attr);
+  return dnnl_convolution_forward_primitive_desc_create(implementation, engine, c->kind, direct, c->src, c->weights,
+                                                        NULL, c->dst, c->stride, c->dilation, c->before, c->after,
+                                                        attr);
 }
 
 #else
@@ -32,6 +54,15 @@ mfq_dnnl_desc mfq_dnnl_desc_create(int rank, const dnnl_dims_t dims, const dnnl_
   return NULL;
 }
 
+mfq_dnnl_desc mfq_dnnl_desc_any(int rank, const dnnl_dims_t dims, dnnl_data_type_t type, dnnl_status_t *status) {
+  dnnl_memory_desc_t *desc = malloc(sizeof *desc);
+  *status = dnnl_out_of_memory;
+  if (desc != NULL) *status = dnnl_memory_desc_init_by_tag(desc, rank, dims, type, dnnl_format_tag_any);
+  if (*status == dnnl_success) return desc;
+  free(desc);
+  return NULL;
+}
+
 void mfq_dnnl_desc_free(mfq_dnnl_desc desc) { free((dnnl_memory_desc_t *)desc); }
 
 dnnl_status_t mfq_dnnl_matmul(dnnl_primitive_desc_t *implementation, dnnl_engine_t engine,
@@ -39,6 +70,24 @@ dnnl_status_t mfq_dnnl_matmul(dnnl_primitive_desc_t *implementation, dnnl_engine
   dnnl_matmul_desc_t operation;
   const dnnl_status_t status =
       dnnl_matmul_desc_init(&operation, src_weights_dst[0], src_weights_dst[1], NULL, src_weights_dst[2]);
+  if (status != dnnl_success) return status;
+  return dnnl_primitive_desc_create(implementation, &operation, attr, engine, NULL);
+}
+
+dnnl_status_t mfq_dnnl_convolution(dnnl_primitive_desc_t *implementation, dnnl_engine_t engine,
+                                   const_dnnl_primitive_attr_t attr, const mfq_dnnl_conv *c) {
+  const dnnl_alg_kind_t direct = dnnl_convolution_direct;
+  dnnl_convolution_desc_t operation;
+  dnnl_status_t status;
+  if (c->kind == dnnl_backward_data)
+    status = dnnl_dilated_convolution_backward_data_desc_init(&operation, direct, c->src, c->weights, c->dst, c->stride,
+                                                              c->dilation, c->before, c->after);
+  else if (c->kind == dnnl_backward_weights)
+    status = dnnl_dilated_convolution_backward_weights_desc_init(&operation, direct, c->src, c->weights, NULL, c->dst,
+                                                                 c->stride, c->dilation, c->before, c->after);
+  else
+    status = dnnl_dilated_convolution_forward_desc_init(&operation, c->kind, direct, c->src, c->weights, NULL, c->dst,
+                                                        c->stride, c->dilation, c->before, c->after);
   if (status != dnnl_success) return status;
   return dnnl_primitive_desc_create(implementation, &operation, attr, engine, NULL);
 }

@@ -23,10 +23,23 @@ typedef const dnnl_memory_desc_t *mfq_dnnl_desc; /* version 2: structures */
 /* Strided memory, to be freed by mfq_dnnl_desc_free; NULL when oneDNN refuses it, with *status. */
 mfq_dnnl_desc mfq_dnnl_desc_create(int rank, const dnnl_dims_t dims, const dnnl_dims_t strides, dnnl_data_type_t type,
                                    dnnl_status_t *status);
+/* Memory in whatever order an implementation likes best. */
+mfq_dnnl_desc mfq_dnnl_desc_any(int rank, const dnnl_dims_t dims, dnnl_data_type_t type, dnnl_status_t *status);
 void mfq_dnnl_desc_free(mfq_dnnl_desc desc); /* NULL is allowed */
 
 /* The best implementation of dst = src x weights. */
 dnnl_status_t mfq_dnnl_matmul(dnnl_primitive_desc_t *implementation, dnnl_engine_t engine,
                               const_dnnl_primitive_attr_t attr, const mfq_dnnl_desc src_weights_dst[3]);
+
+/* Arrays have an entry for each axis of space; a dilation of 0 is none. */
+typedef struct mfq_dnnl_conv {
+  dnnl_prop_kind_t kind; /* forward_inference, backward_data, backward_weights */
+  mfq_dnnl_desc src, weights, dst;
+  dnnl_dims_t stride, dilation, before, after;
+} mfq_dnnl_conv;
+
+/* The best implementation of a direct convolution. */
+dnnl_status_t mfq_dnnl_convolution(dnnl_primitive_desc_t *implementation, dnnl_engine_t engine,
+                                   const_dnnl_primitive_attr_t attr, const mfq_dnnl_conv *conv);
 
 #endif

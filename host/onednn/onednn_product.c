@@ -1,50 +1,21 @@
-/* host/onednn/onednn_product.c: matrix products by oneDNN, and the table that libmfq asks for.
- *
- * A run creates and destroys four of oneDNN's memory objects and a stream, some hundred bytes on the heap: they name the
- * caller's memory, and oneDNN has no other way to be told it by several threads at once. The matrices and the scratchpad
- * are the caller's, so nothing that grows with the sizes is allocated. */
+/* host/onednn/onednn_product.c: matrix products by oneDNN, and the table that libmfq asks for. */
 #include <mfq/base.h>
 
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../core/onednn_module.h"
-#include "dnnl_calls.h"
-
-#if DNNL_CPU_THREADING_RUNTIME == DNNL_RUNTIME_OMP && defined(_OPENMP)
-#include <omp.h>
-/* oneDNN takes as many threads as the calling thread's next parallel region would; returns what that was. */
-static int set_threads(int threads) {
-  const int before = omp_get_max_threads();
-  omp_set_num_threads(threads); /* of this thread only */
-  return before;
-}
-#else
-static int set_threads(int threads) { return threads; } /* it has one */
-#endif
+#include "onednn_conv.h"
+#include "onednn_parts.h"
 
 enum { SRC, WEIGHTS, DST, OPERANDS };
 
-static char library[32];
-
 typedef struct onednn_plan {
-  dnnl_engine_t engine;
-  dnnl_primitive_attr_t attr;
-  dnnl_primitive_desc_t implementation;
-  dnnl_primitive_t primitive;
+  mfq_dnnl_place place;
+  mfq_dnnl_made matmul;
   mfq_dnnl_desc desc[OPERANDS];
-  mfq_dnnl_desc scratchpad; /* the implementation's own */
-  const char *name;         /* likewise */
   int threads;
 } onednn_plan;
-
-/* Where a reason is written. */
-typedef struct reason_text {
-  char *text;
-  size_t capacity;
-} reason_text;
 
 /* ---- Planning --------------------------------------------------------------------------------------------------- */
 
@@ -80,123 +51,85 @@ static dnnl_status_t describe_all(onednn_plan *plan, const mfq_onednn_shape *sha
   return status;
 }
 
-/* f32 stays f32, whatever the environment says, and the scratchpad is the caller's. */
 static dnnl_status_t choose(onednn_plan *plan) {
-  dnnl_status_t status = dnnl_engine_create(&plan->engine, dnnl_cpu, 0);
-  if (status == dnnl_success) status = dnnl_primitive_attr_create(&plan->attr);
-  if (status == dnnl_success) status = dnnl_primitive_attr_set_scratchpad_mode(plan->attr, dnnl_scratchpad_mode_user);
-  if (status == dnnl_success) status = dnnl_primitive_attr_set_fpmath_mode(plan->attr, dnnl_fpmath_mode_strict);
-  if (status == dnnl_success) status = mfq_dnnl_matmul(&plan->implementation, plan->engine, plan->attr, plan->desc);
+  dnnl_status_t status = mfq_dnnl_place_open(&plan->place);
   if (status == dnnl_success)
-    status = dnnl_primitive_desc_query(plan->implementation, dnnl_query_impl_info_str, 0, &plan->name);
-  if (status != dnnl_success) return status;
-  plan->scratchpad = dnnl_primitive_desc_query_md(plan->implementation, dnnl_query_scratchpad_md, 0);
-  return dnnl_primitive_create(&plan->primitive, plan->implementation);
+    status = mfq_dnnl_matmul(&plan->matmul.implementation, plan->place.engine, plan->place.attr, plan->desc);
+  return status == dnnl_success ? mfq_dnnl_make(&plan->matmul) : status;
 }
 
 static void onednn_plan_free(void *memory) {
   onednn_plan *plan = memory;
   if (plan == NULL) return;
-  if (plan->primitive != NULL) (void)dnnl_primitive_destroy(plan->primitive);
-  if (plan->implementation != NULL) (void)dnnl_primitive_desc_destroy(plan->implementation);
-  if (plan->attr != NULL) (void)dnnl_primitive_attr_destroy(plan->attr);
+  mfq_dnnl_unmake(&plan->matmul);
   for (int i = 0; i < OPERANDS; ++i) mfq_dnnl_desc_free(plan->desc[i]);
-  if (plan->engine != NULL) (void)dnnl_engine_destroy(plan->engine);
+  mfq_dnnl_place_close(&plan->place);
   free(plan);
 }
 
-static void explain(dnnl_status_t status, const mfq_onednn_shape *shape, reason_text why) {
-  const char *type = shape->in == MFQ_DTYPE_F32 ? "f32" : "bf16";
-  if (status == dnnl_unimplemented || status == dnnl_invalid_arguments)
-    (void)snprintf(why.text, why.capacity, "%s has no implementation for %s of this shape and these strides here",
-                   library, type);
-  else if (status == dnnl_out_of_memory)
-    (void)snprintf(why.text, why.capacity, "%s is out of memory", library);
-  else
-    (void)snprintf(why.text, why.capacity, "%s fails with status %d", library, (int)status);
-}
-
 static void *onednn_plan_make(const mfq_onednn_shape *shape, char *reason, size_t capacity) {
-  const reason_text why = {reason, capacity};
+  const mfq_dnnl_reason why = {reason, capacity};
   onednn_plan *plan = calloc(1, sizeof *plan);
   if (plan == NULL) {
-    explain(dnnl_out_of_memory, shape, why);
+    mfq_dnnl_explain(dnnl_out_of_memory, shape->in, NULL, why);
     return NULL;
   }
   plan->threads = shape->threads;
   dnnl_status_t status = describe_all(plan, shape);
   if (status == dnnl_success) {
-    const int before = set_threads(plan->threads);
+    const int before = mfq_dnnl_set_threads(plan->threads);
     status = choose(plan);
-    (void)set_threads(before);
+    (void)mfq_dnnl_set_threads(before);
   }
-  if (status == dnnl_success && strncmp(plan->name, "ref", 3) != 0) return plan;
-  if (status != dnnl_success)
-    explain(status, shape, why);
-  else
-    (void)snprintf(reason, capacity, "%s has only its slow reference (%s) for %s of this shape here", library,
-                   plan->name, shape->in == MFQ_DTYPE_F32 ? "f32" : "bf16");
+  if (status == dnnl_success && strncmp(plan->matmul.name, "ref", 3) != 0) return plan;
+  mfq_dnnl_explain(status, shape->in, plan->matmul.name, why);
   onednn_plan_free(plan);
   return NULL;
 }
 
-static const char *onednn_plan_name(const void *memory) { return ((const onednn_plan *)memory)->name; }
+static const char *onednn_plan_name(const void *memory) { return ((const onednn_plan *)memory)->matmul.name; }
 
-static size_t onednn_workspace_bytes(const void *memory) {
-  return dnnl_memory_desc_get_size(((const onednn_plan *)memory)->scratchpad);
-}
+static size_t onednn_workspace_bytes(const void *memory) { return ((const onednn_plan *)memory)->matmul.scratch_bytes; }
 
 /* ---- Running ---------------------------------------------------------------------------------------------------- */
 
-static dnnl_status_t execute(const onednn_plan *plan, dnnl_exec_arg_t *args, int count) {
-  dnnl_stream_t stream = NULL;
-  dnnl_status_t status = dnnl_stream_create(&stream, plan->engine, dnnl_stream_default_flags);
-  if (status == dnnl_success) status = dnnl_primitive_execute(plan->primitive, stream, count, args);
-  if (status == dnnl_success) status = dnnl_stream_wait(stream);
-  if (stream != NULL) (void)dnnl_stream_destroy(stream);
-  return status;
-}
-
 static int onednn_run(const void *memory, const void *a, const void *b, void *d, void *workspace) {
   const onednn_plan *plan = memory;
-  const mfq_dnnl_desc desc[] = {plan->desc[SRC], plan->desc[WEIGHTS], plan->desc[DST], plan->scratchpad};
-  void *const data[] = {(void *)a, (void *)b, d, workspace};
-  dnnl_exec_arg_t args[] = {
-      {DNNL_ARG_SRC, NULL}, {DNNL_ARG_WEIGHTS, NULL}, {DNNL_ARG_DST, NULL}, {DNNL_ARG_SCRATCHPAD, NULL}};
-  const int count = onednn_workspace_bytes(plan) > 0 ? 4 : 3;
-  const int before = set_threads(plan->threads);
-  dnnl_status_t status = dnnl_success;
-  int made = 0;
-  for (; made < count && status == dnnl_success; ++made)
-    status = dnnl_memory_create(&args[made].memory, desc[made], plan->engine, data[made]);
-  if (status == dnnl_success) status = execute(plan, args, count);
-  for (int i = 0; i < made; ++i)
-    if (args[i].memory != NULL) (void)dnnl_memory_destroy(args[i].memory);
-  (void)set_threads(before);
+  const mfq_dnnl_call call = {.made = &plan->matmul,
+                              .engine = plan->place.engine,
+                              .args = {{DNNL_ARG_SRC, plan->desc[SRC], (void *)(uintptr_t)a},
+                                       {DNNL_ARG_WEIGHTS, plan->desc[WEIGHTS], (void *)(uintptr_t)b},
+                                       {DNNL_ARG_DST, plan->desc[DST], d}},
+                              .count = OPERANDS,
+                              .scratch = workspace};
+  const int before = mfq_dnnl_set_threads(plan->threads);
+  const dnnl_status_t status = mfq_dnnl_execute(&call);
+  (void)mfq_dnnl_set_threads(before);
   return (int)status;
 }
 
 /* ---- The table -------------------------------------------------------------------------------------------------- */
 
-static void name_library(void) {
-  const dnnl_version_t *version = dnnl_version();
-  (void)snprintf(library, sizeof library, "oneDNN %d.%d.%d", version->major, version->minor, version->patch);
-}
-
 static const mfq_onednn module = {
     .version = MFQ_VERSION_STRING,
     .module_bytes = sizeof(mfq_onednn),
     .shape_bytes = sizeof(mfq_onednn_shape),
-    .library = library,
+    .conv_bytes = sizeof(mfq_onednn_conv),
+    .library = mfq_dnnl_library,
     .plan = onednn_plan_make,
     .plan_free = onednn_plan_free,
     .plan_name = onednn_plan_name,
     .workspace_bytes = onednn_workspace_bytes,
     .run = onednn_run,
+    .conv_plan = mfq_dnnl_conv_plan,
+    .conv_plan_free = mfq_dnnl_conv_plan_free,
+    .conv_plan_name = mfq_dnnl_conv_plan_name,
+    .conv_workspace_bytes = mfq_dnnl_conv_workspace_bytes,
+    .conv_prepare = mfq_dnnl_conv_prepare,
+    .conv_run = mfq_dnnl_conv_run,
 };
 
 MFQ_EXPORT const mfq_onednn *mfq_onednn_module(void) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  (void)pthread_once(&once, name_library);
+  mfq_dnnl_name_library();
   return &module;
 }

@@ -90,7 +90,8 @@ typedef enum mfq_op {
   MFQ_OP_DEQUANTIZE = 1,
   MFQ_OP_REPACK = 2,
   MFQ_OP_FAKE_QUANTIZE = 3,
-  MFQ_OP_GEMM = 4 /* a large product of two matrices of the scheme; others: mfq_gemm_plan_describe */
+  MFQ_OP_GEMM = 4, /* a large product of two matrices of the scheme; others: mfq_gemm_plan_describe */
+  MFQ_OP_CONV = 5  /* a 3 x 3 convolution of two tensors of the scheme, channels last; others: mfq_conv_plan_describe */
 } mfq_op;
 
 typedef enum mfq_support {

@@ -5,6 +5,7 @@
  *   mfq_qtensor q;           mfq_qtensor_init(...), mfq_qtensor_sizes_get(...), then your memory into q.codes, q.scales
  *   mfq_quantize(ctx, &tensor, &q, NULL);   mfq_dequantize(ctx, &q, &restored);
  *   mfq_gemm_plan_create(ctx, &gemm, &plan);   mfq_gemm_run(ctx, plan, &gemm, workspace, bytes);
+ *   mfq_conv_plan_create(ctx, &conv, &plan);   mfq_conv_run(ctx, plan, &conv, workspace, bytes);
  *
  * Every function that can fail returns mfq_status; mfq_last_error() has the sentence. */
 #ifndef MFQ_MFQ_H
@@ -17,5 +18,6 @@
 #include <mfq/quantize.h>
 #include <mfq/fakequant.h>
 #include <mfq/gemm.h>
+#include <mfq/conv.h>
 
 #endif

@@ -249,7 +249,7 @@ TEST_F(MisuseGemm, OtherThanPlanned) {
       {[&](mfq_gemm *g) { g->bias = nullptr; }, "1 with and 0 without bias is 0"},
       {[&](mfq_gemm *g) { g->alpha = &one; }, "1 with and 0 without alpha is 1"},
       {[&](mfq_gemm *g) { g->activation = MFQ_ACTIVATION_RELU; }, "the activation is 1"},
-      {[&](mfq_gemm *g) { g->d = nullptr, g->quantized_d = &quantized_d.q; }, "quantized_d is 1"},
+      {[&](mfq_gemm *g) { g->d = nullptr, g->quantized_d = &quantized_d.q; }, "quantized result is 1"},
       {[&](mfq_gemm *g) { g->round_operands = 1; }, "round_operands is 1"},
   };
   for (const Row &row : rows) {

@@ -1,11 +1,6 @@
 // Products in CUDA graphs, one for each implementation: a run allocates nothing, waits for nothing, and replays.
-#include <cuda_runtime.h>
-
+#include "device/capture.h"
 #include "support/product.h"
-
-#if defined(MFQ_SIMT)
-#include "simt/simt.h"
-#endif
 
 namespace {
 
@@ -38,36 +33,7 @@ std::vector<Row> rows() {
   return list;
 }
 
-/* Allocations, frees and waits so far; a real runtime only refuses them in a capture. */
-uint64_t toll() {
-#if defined(MFQ_SIMT)
-  const simt::counters c = simt::current_counters();
-  return c.allocations + c.frees + c.synchronisations;
-#else
-  return 0;
-#endif
-}
-
-class GemmCapture : public OnDevice {
-protected:
-  static mfq_status captured(mfq_context *context, const std::function<mfq_status()> &work) {
-    const cudaStream_t stream = mfq_context_stream(context);
-    EXPECT_EQ(mfq_context_synchronize(context), MFQ_OK) << mfq_last_error();
-    EXPECT_EQ(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal), cudaSuccess);
-    const uint64_t before = toll();
-    const mfq_status status = work();
-    EXPECT_EQ(toll(), before) << "a run allocated, freed or waited";
-    cudaGraph_t graph = nullptr;
-    cudaGraphExec_t exec = nullptr;
-    EXPECT_EQ(cudaStreamEndCapture(stream, &graph), cudaSuccess) << "a run broke the capture";
-    EXPECT_EQ(cudaGraphInstantiate(&exec, graph, 0), cudaSuccess);
-    for (int i = 0; i < 2; i++) EXPECT_EQ(cudaGraphLaunch(exec, stream), cudaSuccess);
-    EXPECT_EQ(cudaStreamSynchronize(stream), cudaSuccess);
-    EXPECT_EQ(cudaGraphExecDestroy(exec), cudaSuccess);
-    EXPECT_EQ(cudaGraphDestroy(graph), cudaSuccess);
-    return status;
-  }
-};
+class GemmCapture : public OnDevice {};
 
 TEST_F(GemmCapture, EveryImplementationReplays) {
   for (const mfq_policy policy : {MFQ_FAST, MFQ_REPRODUCIBLE}) {

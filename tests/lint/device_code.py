@@ -7,7 +7,7 @@ import re
 from source_tree import Finding, read, run, source_files, strip_comments
 
 LAUNCH = "cuda/launch.cuh"
-INTRINSICS = {"cuda/prim/ptx.cuh", "cuda/prim/mma.cuh", "cuda/prim/shared.cuh"}
+INTRINSICS = {"cuda/prim/ptx.cuh", "cuda/prim/mma.cuh", "cuda/prim/wgmma.cuh", "cuda/prim/shared.cuh"}
 # Names with two underscores that mean the same to every compiler of the kernels; all others are built-ins of one.
 COMMON = {"__global__", "__device__", "__host__", "__forceinline__", "__noinline__", "__shared__", "__launch_bounds__",
           "__grid_constant__", "__restrict__", "__attribute__", "__cplusplus"}

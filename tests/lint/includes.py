@@ -9,7 +9,7 @@ from source_tree import Finding, read, run, source_files, strip_comments
 ZONES = (
     ("num", r"include/mfq/num/"),
     ("public", r"include/mfq/"),
-    ("lower", r"host/core/lower\.[ch]$"),
+    ("lower", r"host/core/(lower\.[ch]|conv_problem\.h)$"),  # the numbers and indices that every backend starts from
     ("onednn_contract", r"host/core/onednn_module\.h$"),  # what the module sees of core
     ("core", r"host/core/"),
     ("api", r"host/api/"),

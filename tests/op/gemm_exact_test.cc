@@ -1,7 +1,6 @@
 // MFQ_REPRODUCIBLE, bit for bit: each run of K summed without rounding, rounded once with its scales, runs in order.
+#include "support/exact_parts.h"
 #include "support/exact_sum.h"
-#include "support/oracle.h"
-#include "support/product.h"
 
 namespace {
 
@@ -18,54 +17,13 @@ Context reproducible(const char *isa = nullptr, int threads = 2) {
   return Context(context);
 }
 
-/* An operand taken apart: elements without scales, and the two kinds of scales, for every element. */
-struct Parts {
-  std::vector<double> elements;
-  std::vector<float> group_scales, factors;
-  int64_t group = 0; /* along K */
-  bool is_plain;
-
-  Parts(const Side &side, const SideData &data) : is_plain(side.scheme.empty()) {
-    const size_t n = count_of(data.shape);
-    group_scales.assign(n, 1.0f);
-    factors.assign(n, 1.0f);
-    if (is_plain) {
-      elements = data.values;
-    } else {
-      take_elements(*data.quantized);
-      take_scales(*data.quantized, side.is_transposed);
-    }
-  }
-
-private:
-  void take_elements(const Quantized &q) {
-    const mfq_layout logical = {MFQ_CODES_LOGICAL, MFQ_PACK_BYTE, MFQ_SCALES_LOGICAL, 0};
-    Quantized plain(q.q.scheme, logical_shape(q), &logical);
-    EXPECT_EQ(mfq_repack(devices().cpu.get(), &q.q, &plain.q), MFQ_OK) << mfq_last_error();
-    const oracle::Grid grid(q.q.scheme.element);
-    const double step = std::ldexp(1.0, -q.q.scheme.element.frac_bits);
-    const std::vector<float> zeros = expanded_zero_points(devices().cpu.get(), q, logical_shape(q));
-    const std::vector<uint32_t> codes = all_codes(plain);
-    for (size_t i = 0; i < codes.size(); i++) elements.push_back(grid.decode(codes[i]) - zeros[i] * step);
-  }
-
-  void take_scales(const Quantized &q, bool depth_is_first) {
-    const mfq_scheme &s = q.q.scheme;
-    float one = 1.0f;
-    mfq_qtensor without = q.q; /* the tensor scale */
-    if (without.tensor_scale != nullptr) without.tensor_scale = &one;
-    std::vector<float> scales(factors.size());
-    const mfq_tensor dst = dense(scales, logical_shape(q));
-    EXPECT_EQ(mfq_expand_scales(devices().cpu.get(), &without, &dst), MFQ_OK) << mfq_last_error();
-    const float tensor_scale = q.q.tensor_scale != nullptr ? *q.q.tensor_scale : 1.0f;
-    if (s.granularity == MFQ_GRANULARITY_GROUP) group = s.group_size;
-    if (s.granularity == MFQ_GRANULARITY_BLOCK) group = depth_is_first ? s.block_rows : s.block_cols;
-    for (size_t i = 0; i < scales.size(); i++) {
-      (group != 0 ? group_scales : factors)[i] = scales[i];
-      factors[i] *= tensor_scale;
-    }
-  }
-};
+/* Elements along K that share a scale; 0: all of them do. */
+int64_t group_of(const SideData &data, bool depth_is_first) {
+  if (data.quantized == nullptr) return 0;
+  const mfq_scheme &s = data.quantized->q.scheme;
+  if (s.granularity == MFQ_GRANULARITY_GROUP) return s.group_size;
+  return s.granularity != MFQ_GRANULARITY_BLOCK ? 0 : depth_is_first ? s.block_rows : s.block_cols;
+}
 
 /* Where element (row, k) of a batch stands. */
 struct Index {
@@ -78,9 +36,8 @@ struct Index {
 std::vector<float> expected(const ProductData &data) {
   const Case &x = data.given;
   const bool a_first = x.a.is_transposed, b_first = !x.b.is_transposed;
-  Side b_side = x.b;
-  b_side.is_transposed = b_first;
-  const Parts a(x.a, data.a), b(b_side, data.b);
+  const ExactParts a(data.a), b(data.b);
+  const int64_t a_group = group_of(data.a, a_first), b_group = group_of(data.b, b_first);
   const Index ia(x.a, a_first, x.m, x.k), ib(x.b, b_first, x.n, x.k);
   std::vector<float> d;
   for (int64_t i = 0; i < data.batches(); i++)
@@ -100,7 +57,7 @@ std::vector<float> expected(const ProductData &data) {
           else
             run.add(product, scale);
           const auto ends = [&](int64_t length) { return length != 0 && (k + 1) % length == 0; };
-          if (k + 1 < x.k && !ends(32) && !ends(a.group) && !ends(b.group)) continue;
+          if (k + 1 < x.k && !ends(32) && !ends(a_group) && !ends(b_group)) continue;
           if (ordered != 0) run.add(ordered, scale);
           total += run.to_f32();
           run = ExactSum();

@@ -228,6 +228,7 @@ public:
     const float *at = s_.on_device ? scalars.data() : host_scalars;
     const device_array<float> values((size_t)(batches_ * s_.m * s_.n));
     mfq_gemm_problem p = {};
+    p.function = "mfq_gemm_run";
     p.batches = batches_;
     p.m = s_.m;
     p.n = s_.n;

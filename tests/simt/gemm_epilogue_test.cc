@@ -157,7 +157,7 @@ TEST(GemmEpilogue, PlacesBeyond32Bits) {
   p.n = n;
   p.d = batches_of_floats(rows_of_floats(nullptr, m, n, n + 7), batches, m * (n + 7));
   const mfq_cuda_sums sums = {nullptr, m * n, n, 2, 3, 0, m};
-  const epilogue_params params = params_of(&p, &sums, nullptr);
+  const epilogue_params params = mfq_cuda_gemm_epilogue(&p, &sums, nullptr);
   const int64_t row_items = (n + EPILOGUE_COLS - 1) / EPILOGUE_COLS;
   EXPECT_EQ(params.items, 3 * m * row_items);
   EXPECT_EQ(mfq_cuda_item_grid(params.items).x, (unsigned)((params.items + ITEM_THREADS - 1) / ITEM_THREADS));
@@ -209,12 +209,15 @@ TEST(GemmEpilogue, QuantizesDenseValues) {
   p.d_view.q.shape[0] = 2;
   p.d_view.q.shape[1] = 3;
   p.d_view.q.shape[2] = 5;
+  p.value_strides[0] = 1; // the values of a convolution need not lie in the order of D's axes
+  p.value_strides[1] = 10;
+  p.value_strides[2] = 2;
   float values[30];
   ASSERT_EQ(mfq_cuda_gemm_quantize_d(&queue.context, &p, values), MFQ_OK);
   EXPECT_EQ(quantized.row, &p.d_view);
   EXPECT_EQ(quantized.src.data, values);
   EXPECT_EQ(quantized.src.dtype, MFQ_DTYPE_F32);
-  const int64_t strides[] = {15, 5, 1};
+  const int64_t strides[] = {1, 10, 2};
   for (int k = 0; k < 3; ++k) EXPECT_EQ(quantized.src.strides[k], strides[k]);
 }
 

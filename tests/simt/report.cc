@@ -83,4 +83,6 @@ void fail_host(const char *format, ...) {
   abort();
 }
 
+void stop(const site &at, const char *sentence) { fail(at, "%s", sentence); }
+
 } // namespace simt

@@ -1,6 +1,7 @@
 /* Shared memory with a record for each unit: who wrote and read it when, and whether a copy is still on its way. */
 #include <algorithm>
 #include <cstring>
+#include <memory>
 
 #include "block.h"
 #include "device_limits.h"
@@ -151,6 +152,67 @@ void copy_async_wait(int pending) {
   for (const async_copy &copy : copies)
     if (is_due(copy)) arrive(b, copy);
   copies.erase(std::remove_if(copies.begin(), copies.end(), is_due), copies.end());
+}
+
+/* ---- The asynchronous proxy -------------------------------------------------------------------------------------- */
+
+/* Where dynamic shared memory begins: at no boundary that a kernel could rely on. */
+constexpr uint32_t first_address = 1024 + 16;
+
+uint32_t shared_address(const shared_view &view, int64_t offset) {
+  return first_address + static_cast<uint32_t>(view.byte) + static_cast<uint32_t>(offset);
+}
+
+/* Of each thread of the block: when its writes so far were ordered before the proxy's accesses. */
+static uint64_t *proxy_fences() {
+  static thread_local std::unique_ptr<uint64_t[]> times;
+  if (!times) times = std::make_unique<uint64_t[]>(1024);
+  return times.get();
+}
+
+void proxy_fence() {
+  block_state &b = block();
+  proxy_fences()[b.current] = b.time = next_time();
+}
+
+static access proxy_access(const block_state &b, uint32_t address, size_t bytes, shared_view *view, const site &at) {
+  *view = {block_serial, 0, 0, b.work->shared_bytes, 1};
+  const access a = {"matrix instruction reads", view, static_cast<int64_t>(address) - first_address, &at};
+  if (address % bytes) fail(at, "misaligned matrix in shared memory: address %#x", address);
+  if (a.offset < 0 || static_cast<size_t>(a.offset) + bytes > view->bytes)
+    fail(at, "a matrix reaches outside of dynamic shared memory: byte %lld of %zu", static_cast<long long>(a.offset),
+         view->bytes);
+  return a;
+}
+
+uint64_t proxy_read(uint32_t address, void *out, size_t bytes, const site &at) {
+  block_state &b = running_block(at);
+  shared_view view;
+  const access a = proxy_access(b, address, bytes, &view, at);
+  cell *cells = cells_of(b, a);
+  for (size_t i = 0; i < bytes; ++i) {
+    note_read(b, cells[i], a);
+    if (cells[i].write_time >= proxy_fences()[cells[i].writer]) {
+      fail(at, "shared byte %lld has no proxy fence between its write by thread %s and a matrix instruction",
+           static_cast<long long>(a.offset), text_of(b.threads[cells[i].writer].index));
+    }
+  }
+  memcpy(out, b.shared_bytes() + a.offset, bytes);
+  return b.time = next_time();
+}
+
+void proxy_unchanged(uint32_t address, size_t bytes, uint64_t since, const site &at) {
+  block_state &b = running_block(at);
+  shared_view view;
+  const access a = proxy_access(b, address, bytes, &view, at);
+  cell *cells = cells_of(b, a);
+  for (size_t i = 0; i < bytes; ++i) {
+    if (cells[i].write_time >= since || cells[i].pending_time >= since) {
+      fail(at, "shared race: thread %s wrote byte %lld while a matrix instruction was reading it",
+           text_of(b.threads[cells[i].writer].index), static_cast<long long>(a.offset));
+    }
+    note_read(b, cells[i], a);
+  }
 }
 
 } // namespace simt

@@ -31,7 +31,7 @@ struct SmallSteps {
 };
 inline SmallSteps small_steps;
 
-inline mfq_status plan_small(mfq_context *context, const mfq_gemm_problem *p, mfq_gemm_choice *choice) {
+inline mfq_status plan_small(mfq_context *context, const mfq_gemm_problem *p, mfq_choice *choice) {
   auto *gemm = static_cast<mfq_cuda_gemm *>(calloc(1, sizeof(mfq_cuda_gemm)));
   const mfq_status status = small_steps.plan(context, p, gemm);
   choice->state = gemm;
@@ -39,12 +39,12 @@ inline mfq_status plan_small(mfq_context *context, const mfq_gemm_problem *p, mf
   memcpy(choice->description, gemm->how, sizeof gemm->how);
   return status;
 }
-inline mfq_status run_small(mfq_context *context, const mfq_gemm_choice *choice, const mfq_gemm_problem *problem,
+inline mfq_status run_small(mfq_context *context, const mfq_choice *choice, const mfq_gemm_problem *problem,
                             void *workspace) {
   const auto *gemm = static_cast<const mfq_cuda_gemm *>(choice->state);
   return small_steps.row->run(context, gemm, problem, static_cast<uint8_t *>(workspace));
 }
-inline void free_small(mfq_context *, mfq_gemm_choice *choice) {
+inline void free_small(mfq_context *, mfq_choice *choice) {
   auto *gemm = static_cast<mfq_cuda_gemm *>(choice->state);
   free(gemm->state);
   free(gemm);
@@ -88,6 +88,9 @@ protected:
     EXPECT_EQ(got.bytes, whole.bytes);
     EXPECT_EQ(small_steps.steps, steps);
   }
+
+  mfq_context *context() const { return context_.get(); }
+  mfq_backend *backend() { return &backend_; }
 
 private:
   Context context_;

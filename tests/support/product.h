@@ -102,32 +102,37 @@ struct SideData {
   std::unique_ptr<Quantized> quantized;
   std::vector<double> values; /* [batches, rows, depth] */
 
-  SideData(const Side &side, const Shape &batches, const Shape &matrix, uint32_t seed) {
-    if (!side.is_shared) shape = batches;
-    shape.insert(shape.end(), matrix.begin(), matrix.end());
-    Shape strides = dense_strides(shape);
-    if (side.row_padding != 0) {
+  SideData(const Side &side, const Shape &batches, const Shape &matrix, uint32_t seed)
+      : SideData(side, with_batches(side, batches, matrix), seed, Shape{}) {}
+  /* Of any shape; no strides: dense, or as row_padding says. */
+  SideData(const Side &side, const Shape &of, uint32_t seed, const Shape &strides) : shape(of), strides_(strides) {
+    if (strides_.empty()) {
       Shape padded = shape;
-      padded.back() += side.row_padding;
-      strides = dense_strides(padded);
+      if (!padded.empty()) padded.back() += side.row_padding;
+      strides_ = dense_strides(padded);
     }
-    plain = std::make_unique<Operand>(side.dtype, shape, strides);
+    plain = std::make_unique<Operand>(side.dtype, shape, strides_);
     std::mt19937 generator(seed);
     std::normal_distribution<float> normal;
     plain->fill([&](size_t) { return bits_in(side.dtype, std::ldexp(normal(generator), (int)(generator() % 5) - 2)); });
+    if (!side.scheme.empty()) quantized = std::make_unique<Quantized>(parse(side.scheme), shape, &side.layout);
+    renew();
+  }
+
+  /* Quantizes again, and reads the values again, after the plain tensor was changed. */
+  void renew() {
     const mfq_tensor tensor = plain->here();
     std::vector<float> flat(count_of(shape));
     const mfq_tensor target = dense(flat, shape);
-    if (side.scheme.empty()) {
+    if (quantized == nullptr) {
       for (size_t i = 0; i < flat.size(); i++) {
         int64_t offset = 0, rest = (int64_t)i;
         for (size_t d = shape.size(); d-- > 0; rest /= shape[d])
-          offset += rest % shape[d] * strides[d];
-        flat[i] = (float)value_in(side.dtype, static_cast<uint8_t *>(tensor.data) +
-                                                  offset * (int64_t)mfq_dtype_bytes(side.dtype));
+          offset += rest % shape[d] * strides_[d];
+        flat[i] = (float)value_in(plain->dtype, static_cast<uint8_t *>(tensor.data) +
+                                                    offset * (int64_t)mfq_dtype_bytes(plain->dtype));
       }
     } else {
-      quantized = std::make_unique<Quantized>(parse(side.scheme), shape, &side.layout);
       EXPECT_EQ(mfq_quantize(devices().cpu.get(), &tensor, &quantized->q, nullptr), MFQ_OK) << mfq_last_error();
       EXPECT_EQ(mfq_dequantize(devices().cpu.get(), &quantized->q, &target), MFQ_OK) << mfq_last_error();
     }
@@ -137,7 +142,26 @@ struct SideData {
   void set_values(const std::vector<float> &flat) { values.assign(flat.begin(), flat.end()); }
   /* Reads the values of the quantized tensor again, after its parts were changed. */
   void requantized() { set_values(dequantized(devices().cpu.get(), *quantized)); }
+
+private:
+  Shape strides_;
+
+  static Shape with_batches(const Side &side, const Shape &batches, const Shape &matrix) {
+    Shape all = side.is_shared ? Shape{} : batches;
+    all.insert(all.end(), matrix.begin(), matrix.end());
+    return all;
+  }
 };
+
+inline void set_operand(mfq_operand *operand, const Side &side, const mfq_tensor *tensor, const DeviceQuantized *q,
+                        mfq_scheme *scheme) {
+  if (side.scheme.empty() || side.on_the_way) operand->plain = tensor;
+  if (!side.scheme.empty() && !side.on_the_way) operand->quantized = &q->q;
+  if (!side.scheme.empty() && side.on_the_way) {
+    *scheme = parse(side.scheme);
+    operand->quantize_to = scheme;
+  }
+}
 
 /* What a run gave: the values of D, and its bytes (of a quantized D all parts). */
 struct ProductResult {
@@ -231,16 +255,6 @@ public:
   }
 
 private:
-  static void set_operand(mfq_operand *operand, const Side &side, const mfq_tensor *tensor, const DeviceQuantized *q,
-                          mfq_scheme *scheme) {
-    if (side.scheme.empty() || side.on_the_way) operand->plain = tensor;
-    if (!side.scheme.empty() && !side.on_the_way) operand->quantized = &q->q;
-    if (!side.scheme.empty() && side.on_the_way) {
-      *scheme = parse(side.scheme);
-      operand->quantize_to = scheme;
-    }
-  }
-
   static void plan_and_run(mfq_context *context, const mfq_gemm &gemm, const Around &around, ProductResult *result) {
     mfq_gemm_plan *plan = nullptr;
     result->status = mfq_gemm_plan_create(context, &gemm, &plan);
@@ -311,35 +325,38 @@ private:
 
 /* What tensor cores may lose in 8-bit products, as a multiple of a bound of `expected`: a GPU keeps 13 bits of sums of up
  * to 128 products there, and 2^-6 of their magnitudes bounds that (docs/numerics.md); the emulator loses nothing. */
-inline double fp8_allowance(const ProductData &data, const ProductResult &got) {
+inline double fp8_allowance(const std::string &description, int64_t k) {
 #if defined(MFQ_SIMT)
-  (void)data;
-  (void)got;
+  (void)description;
+  (void)k;
   return 0.0;
 #else
-  const bool is_fp8 = got.description.rfind("native: 8-bit", 0) == 0 || got.description.rfind("folded", 0) == 0;
-  return is_fp8 ? std::ldexp(1.0, 24 - 6) / (double)(data.given.k + 8) : 0.0;
+  const bool is_fp8 = description.rfind("native: 8-bit", 0) == 0 || description.rfind("folded", 0) == 0;
+  return is_fp8 ? std::ldexp(1.0, 24 - 6) / (double)(k + 8) : 0.0;
 #endif
 }
 
-/* Whether values lie within the bounds, with what rounding to D's dtype adds. */
-inline testing::AssertionResult is_near(const ProductData &data, const ProductResult &result) {
-  std::vector<double> want, bounds;
-  data.expected(&want, &bounds);
-  const std::vector<double> &got = result.values;
-  const double allowance = 1 + fp8_allowance(data, result);
+/* Whether values lie within the bounds, with what rounding to a dtype adds. */
+inline testing::AssertionResult values_are_near(const std::vector<double> &got, const std::vector<double> &want,
+                                                const std::vector<double> &bounds, mfq_dtype dtype) {
   if (got.size() != want.size()) return testing::AssertionFailure() << got.size() << " values";
   for (size_t i = 0; i < want.size(); i++) {
-    const int digits = data.given.d == MFQ_DTYPE_F32 ? 24 : data.given.d == MFQ_DTYPE_BF16 ? 8 : 11;
-    double bound = bounds[i] * allowance;
-    bound += std::ldexp(std::fabs(want[i]) + bound, -digits);
-    if (data.given.d == MFQ_DTYPE_F16) bound += std::ldexp(1.0, -25);
+    const int digits = dtype == MFQ_DTYPE_F32 ? 24 : dtype == MFQ_DTYPE_BF16 ? 8 : 11;
+    double bound = bounds[i] + std::ldexp(std::fabs(want[i]) + bounds[i], -digits);
+    if (dtype == MFQ_DTYPE_F16) bound += std::ldexp(1.0, -25);
     const bool is_same = std::isnan(want[i]) ? std::isnan(got[i]) : std::fabs(got[i] - want[i]) <= bound;
     if (!is_same)
       return testing::AssertionFailure() << "element " << i << " of " << want.size() << " is " << got[i]
                                          << ", expected " << want[i] << " within " << bound;
   }
   return testing::AssertionSuccess();
+}
+
+inline testing::AssertionResult is_near(const ProductData &data, const ProductResult &result) {
+  std::vector<double> want, bounds;
+  data.expected(&want, &bounds);
+  for (double &bound : bounds) bound *= 1 + fp8_allowance(result.description, data.given.k);
+  return values_are_near(result.values, want, bounds, data.given.d);
 }
 
 inline std::string text_of(const Side &s) {

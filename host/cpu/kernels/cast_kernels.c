@@ -9,7 +9,9 @@
 #include "finish_loops.h"
 #include "measure_loops.h"
 #include "pack_loops.h"
+#include "round_loops.h"
 #include "scale_loops.h"
+#include "turn_loops.h"
 #include "widen_loops.h"
 
 #define MFQ_TEXT_OF(isa) #isa
@@ -31,7 +33,12 @@ const mfq_kernels MFQ_JOIN(mfq_kernels_, MFQ_ISA) = {
     .pack = pack,
     .unpack = unpack,
     .transpose = transpose,
+    .turn16 = turn16,
+    .turn32 = turn32,
     .widen = widen,
+    .widen_each = widen_each,
+    .round_runs = round_runs,
+    .round_columns = round_columns,
     .finish = finish,
 #ifdef MFQ_CODES512
     .few_scales = few_scales,

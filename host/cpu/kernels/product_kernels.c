@@ -5,8 +5,8 @@
 #include "product_pairs.h"
 
 const mfq_product_loops MFQ_JOIN(mfq_product_loops_, MFQ_ISA)[MFQ_PRODUCT_UNITS] = {
-    [MFQ_PRODUCT_F32] = {ROWS, COLS, 1, pack_f32, multiply_f32},
+    [MFQ_PRODUCT_F32] = {ROWS, COLS, 1, pack_f32, multiply_f32, accumulate},
 #if defined(MFQ_HAS_PAIRS)
-    [MFQ_PRODUCT_PAIRS] = {ROWS, COLS, 2, pack_pairs, multiply_pairs},
+    [MFQ_PRODUCT_PAIRS] = {ROWS, COLS, 2, pack_pairs, multiply_pairs, accumulate},
 #endif
 };

@@ -193,4 +193,21 @@ static void multiply_f32(const uint32_t *a, const uint32_t *b, int64_t units, co
     multiply_rows(x, y, units, block, ROWS);
 }
 
+/* ---- Channels side by side -------------------------------------------------------------------------------------- */
+
+static void accumulate(float *restrict sums, const void *x, mfq_dtype dtype, const float *restrict w, int64_t n) {
+  const float *wide = x;
+  const uint16_t *narrow = x;
+  if (dtype == MFQ_DTYPE_F32) {
+    for (int64_t i = 0; i < n; ++i) sums[i] += wide[i] * w[i];
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    const uint32_t bits = (uint32_t)narrow[i] << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    sums[i] += value * w[i];
+  }
+}
+
 #endif

@@ -128,4 +128,57 @@ static void widen(const mfq_widen *w, const uint8_t *src, const uint8_t *scales,
 
 #endif
 
+/* ---- A scale for each element ------------------------------------------------------------------------------------ */
+
+static void widen_each_of(const mfq_widen *w, const uint8_t *codes, const uint8_t *scales, int64_t n, uint16_t *dst) {
+  for (int64_t i = 0; i < n; ++i) {
+    const uint8_t scale = scales[i];
+    if (w->bits == 4)
+      dst[i] = w->scaled[scale][codes[i]];
+    else if (scale < w->lo || scale > w->hi)
+      widen_general(w, codes + i, 1, scale, dst + i);
+    else
+      dst[i] = add_step(w->value[codes[i]], scale_step(w, scale));
+  }
+}
+
+#ifdef MFQ_CODES512
+/* Returns 0 where a scale lies beyond those for which steps can be added. */
+INLINE int widen_each_block(const mfq_widen *w, const table512 *t, const uint8_t *src, const uint8_t *scales,
+                            uint16_t *dst, int bits) {
+  const __m512i scale = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)scales));
+  const __m512i above = _mm512_sub_epi16(scale, _mm512_set1_epi16((int16_t)w->lo));
+  if (_mm512_cmpgt_epu16_mask(above, _mm512_set1_epi16((int16_t)(w->hi - w->lo)))) return 0;
+  const __m512i steps = _mm512_slli_epi16(_mm512_sub_epi16(scale, _mm512_set1_epi16(127)), 7);
+  const __m512i v = look_up(t, codes_of(src, bits), bits);
+  const __m512i below = _mm512_sub_epi16(_mm512_and_si512(v, _mm512_set1_epi16(0x7fff)), _mm512_set1_epi16(1));
+  const __mmask32 finite = _mm512_cmplt_epu16_mask(below, _mm512_set1_epi16(0x7f7f));
+  _mm512_storeu_si512(dst, _mm512_mask_add_epi16(v, finite, v, steps));
+  return 1;
+}
+
+INLINE int64_t widen_each_blocks(const mfq_widen *w, const uint8_t *src, const uint8_t *scales, int64_t n,
+                                 uint16_t *dst, int bits) {
+  const table512 t = load_table(w->value, bits);
+  int64_t i = 0;
+  while (i + 32 <= n && widen_each_block(w, &t, src + i * bits / 8, scales + i, dst + i, bits)) i += 32;
+  return i;
+}
+#endif
+
+static void widen_each(const mfq_widen *w, const uint8_t *src, const uint8_t *scales, int64_t n, uint16_t *dst) {
+  uint8_t codes[MFQ_CHUNK + 8];
+  int64_t done = 0;
+#ifdef MFQ_CODES512
+  if (w->is_ue8m0 && w->bits == 4)
+    done = widen_each_blocks(w, src, scales, n, dst, 4);
+  else if (w->is_ue8m0 && w->bits == 6)
+    done = widen_each_blocks(w, src, scales, n, dst, 6);
+  else if (w->is_ue8m0)
+    done = widen_each_blocks(w, src, scales, n, dst, 8);
+#endif
+  unpack(codes, src + done * w->bits / 8, n - done, w->bits);
+  widen_each_of(w, codes, scales + done, n - done, dst + done);
+}
+
 #endif

@@ -1,5 +1,5 @@
 /* tests/c_api/modules/fake_onednn.c: what libmfq may find in the place of its oneDNN module, by FAKE: 1 a module of
- * another version, 2 one of another build, 3 one that multiplies nothing: it plans whatever MFQ_FAKE_PLANS in the
+ * another version, 2 one of another build, 3 one that computes nothing: it plans whatever MFQ_FAKE_PLANS in the
  * environment says, and fails to run. */
 #include <mfq/types.h>
 
@@ -15,15 +15,29 @@ typedef struct fake_shape {
   int32_t threads;
 } fake_shape;
 
+typedef struct fake_conv {
+  int32_t direction;
+  int64_t batch, groups, in_channels, out_channels;
+  int64_t in[3], filter[3], out[3], stride[3], dilation[3], padding[3];
+  mfq_dtype from, to;
+  int32_t threads;
+} fake_conv;
+
 typedef struct fake_module {
   const char *version;
-  size_t module_bytes, shape_bytes;
+  size_t module_bytes, shape_bytes, conv_bytes;
   const char *library;
   void *(*plan)(const fake_shape *shape, char *reason, size_t capacity);
   void (*plan_free)(void *plan);
   const char *(*plan_name)(const void *plan);
   size_t (*workspace_bytes)(const void *plan);
   int (*run)(const void *plan, const void *a, const void *b, void *d, void *workspace);
+  void *(*conv_plan)(const fake_conv *conv, char *reason, size_t capacity);
+  void (*conv_plan_free)(void *plan);
+  const char *(*conv_plan_name)(const void *plan);
+  size_t (*conv_workspace_bytes)(const void *plan);
+  int (*conv_prepare)(const void *plan, const void *w, void *workspace);
+  int (*conv_run)(const void *plan, const void *gathered, const void *y, void *result, void *workspace);
 } fake_module;
 
 static void *fake_plan(const fake_shape *shape, char *reason, size_t capacity) {
@@ -43,16 +57,36 @@ static int fake_run(const void *plan, const void *a, const void *b, void *d, voi
   return plan != NULL ? 77 : 0;
 }
 
+static void *fake_conv_plan(const fake_conv *conv, char *reason, size_t capacity) {
+  const char *plans = getenv("MFQ_FAKE_PLANS");
+  if (plans != NULL && strcmp(plans, "all") == 0) return malloc(1);
+  (void)snprintf(reason, capacity, "the fake takes no %s with a batch of %d",
+                 conv->from == MFQ_DTYPE_F32 ? "f32" : "bf16", (int)conv->batch);
+  return NULL;
+}
+
+static int fake_prepare(const void *plan, const void *w, void *workspace) {
+  (void)w, (void)workspace;
+  return plan != NULL ? 0 : 1;
+}
+
 static const fake_module fake = {
     .version = FAKE == 1 ? "0.0.9" : MFQ_VERSION_STRING,
     .module_bytes = sizeof fake - (FAKE == 2 ? 1 : 0),
     .shape_bytes = sizeof(fake_shape),
+    .conv_bytes = sizeof(fake_conv),
     .library = "fakeDNN 9.8.7",
     .plan = fake_plan,
     .plan_free = free,
     .plan_name = fake_plan_name,
     .workspace_bytes = fake_workspace_bytes,
     .run = fake_run,
+    .conv_plan = fake_conv_plan,
+    .conv_plan_free = free,
+    .conv_plan_name = fake_plan_name,
+    .conv_workspace_bytes = fake_workspace_bytes,
+    .conv_prepare = fake_prepare,
+    .conv_run = fake_run,
 };
 
 const void *mfq_onednn_module(void);

@@ -57,6 +57,17 @@ MFQ_SIMT_EXPORT void shared_copy_async(const shared_view &view, int64_t offset, 
 MFQ_SIMT_EXPORT void copy_async_commit();
 MFQ_SIMT_EXPORT void copy_async_wait(int pending);
 
+/* Dynamic shared memory as instructions of the asynchronous proxy see it: by address. proxy_read wants what it reads
+ * written before a proxy_fence of the writer, and ordered; proxy_unchanged stops where something was written since the
+ * time that a read returned. */
+MFQ_SIMT_EXPORT uint32_t shared_address(const shared_view &view, int64_t offset);
+MFQ_SIMT_EXPORT void proxy_fence();
+MFQ_SIMT_EXPORT uint64_t proxy_read(uint32_t address, void *out, size_t bytes, const site &at);
+MFQ_SIMT_EXPORT void proxy_unchanged(uint32_t address, size_t bytes, uint64_t since, const site &at);
+
+/* Stops with a sentence about the running thread. */
+[[noreturn]] MFQ_SIMT_EXPORT void stop(const site &at, const char *sentence);
+
 extern __thread __attribute__((visibility("default"), tls_model("initial-exec"))) uint64_t block_serial;
 
 } // namespace simt

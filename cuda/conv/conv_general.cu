@@ -1,0 +1,102 @@
+/* cuda/conv/conv_general.cu: the last row of the list: every convolution, reproducible. */
+#include <stdio.h>
+
+#include "../gemm/gemm_epilogue.h"
+#include "../gemm/side_params.h"
+#include "../launch.cuh"
+#include "conv_cuda.h"
+#include "conv_general_kernel.cuh"
+#include "conv_params.h"
+
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+
+/* The workspace: operands that are quantized on the way, all sums, and scratch memory for quantization. */
+struct parts {
+  mfq_conv_parts sides;
+  size_t sums, scratch, end;
+};
+
+parts parts_of(const mfq_conv_problem *p) {
+  const mfq_gemm_problem *f = &p->finish;
+  parts at = {};
+  at.sides = mfq_cuda_conv_take(p, &at.end);
+  at.sums = mfq_workspace_take(&at.end, (size_t)(f->batches * f->m * f->n) * sizeof(float));
+  at.scratch = mfq_workspace_take(&at.end, mfq_cuda_conv_quantizes(p) ? MFQ_CUDA_SCRATCH_BYTES : 0);
+  return at;
+}
+
+mfq_status plan(mfq_context *context, const mfq_conv_problem *problem, mfq_cuda_conv *conv, mfq_gemm_reason *reason) {
+  (void)context;
+  (void)reason;
+  conv->workspace_bytes = parts_of(problem).end;
+  (void)snprintf(conv->how, sizeof conv->how, "one rounding for each run of at most %d", (int)MFQN_DOT_RUN);
+  return MFQ_OK;
+}
+
+conv_general_side side_of(const mfq_conv_side *side, int axis) {
+  conv_general_side s = {};
+  s.side = mfq_cuda_conv_side(side);
+  s.axis = axis;
+  s.size = side->size[axis];
+  s.group = s.side.part.group != 0 && side->scale_stride[axis] != 0 ? side->scale_run[axis] : 0;
+  return s;
+}
+
+/* Which rows, lanes and lines the direction has. */
+void plan_direction(const mfq_conv_problem *problem, conv_general_params *p) {
+  const conv_geometry *g = &p->geometry;
+  p->is_weight = problem->direction == MFQ_CONV_WEIGHT_GRADIENT;
+  p->is_forward = problem->direction == MFQ_CONV_FORWARD;
+  p->channels = p->is_forward ? g->in_channels : g->out_channels;
+  p->row_pixels = problem->out[2];
+  p->rows = problem->direction == MFQ_CONV_INPUT_GRADIENT ? g->in_channels : g->out_channels;
+  p->lanes = p->is_weight ? g->in_channels : g->batch * g->pixels;
+  p->lines = p->is_weight ? g->batch * problem->out[0] * problem->out[1] : g->taps;
+  p->row_step = p->is_weight ? g->taps * p->lanes : 1;
+  p->lane_step = p->is_weight ? 1 : g->groups * p->rows;
+  p->tap_step = p->is_weight ? p->lanes : 0;
+}
+
+mfq_status sum_products(mfq_context *context, const mfq_conv_problem *problem, float *sums) {
+  const int is_weight = problem->direction == MFQ_CONV_WEIGHT_GRADIENT;
+  const int along_channels = problem->direction == MFQ_CONV_FORWARD ? MFQ_CONV_CHANNELS : 0, last_spatial = 3;
+  const int64_t most = 0x7fffffff;
+  conv_general_params p = {};
+  p.direct = side_of(mfq_conv_direct(problem), is_weight ? last_spatial : along_channels);
+  p.gathered = side_of(mfq_conv_gathered(problem), is_weight ? last_spatial : MFQ_CONV_CHANNELS);
+  p.geometry = mfq_cuda_conv_geometry(problem);
+  p.plan = mfq_cuda_dot_plan(&mfq_conv_direct(problem)->part, &mfq_conv_gathered(problem)->part);
+  plan_direction(problem, &p);
+  const int64_t row_tiles = ceil_div(p.rows, CONV_GENERAL_TILE), lane_tiles = ceil_div(p.lanes, CONV_GENERAL_TILE);
+  const int64_t tile_taps = is_weight ? p.geometry.taps : 1;
+  p.tiles = problem->groups * tile_taps * row_tiles * lane_tiles;
+  p.row_tiles = divisor64_make(row_tiles);
+  p.lane_tiles = divisor64_make(lane_tiles);
+  p.tile_taps = divisor64_make(tile_taps);
+  p.sums = sums;
+  const mfq_launch at = {"mfq_conv_run", dim3((unsigned)(p.tiles < most ? p.tiles : most)), CONV_GENERAL_THREADS, 0};
+  return mfq_cuda_launch(context, at, conv_general_kernel, p);
+}
+
+mfq_status run_lent(mfq_context *lent, const mfq_conv_problem *problem, const parts *at, uint8_t *workspace) {
+  float *sums = (float *)(workspace + at->sums);
+  mfq_conv_problem ready;
+  mfq_status status = mfq_cuda_conv_ready(lent, problem, &at->sides, workspace, &ready);
+  if (status == MFQ_OK) status = sum_products(lent, &ready, sums);
+  return status == MFQ_OK ? mfq_cuda_conv_finish(lent, &ready, sums) : status;
+}
+
+mfq_status run(mfq_context *context, const mfq_cuda_conv *conv, const mfq_conv_problem *problem, uint8_t *workspace) {
+  (void)conv;
+  const parts at = parts_of(problem);
+  mfq_cuda_lent lent;
+  const mfq_status status = run_lent(mfq_cuda_lend(context, workspace + at.scratch, &lent), problem, &at, workspace);
+  mfq_cuda_lend_end(context, &lent);
+  return status;
+}
+
+} // namespace
+
+const mfq_cuda_conv_row mfq_cuda_conv_general = {"general", plan, run, NULL};

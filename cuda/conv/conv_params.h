@@ -1,0 +1,31 @@
+/* cuda/conv/conv_params.h: convolutions made ready for kernels. */
+#ifndef MFQ_CUDA_CONV_CONV_PARAMS_H
+#define MFQ_CUDA_CONV_CONV_PARAMS_H
+
+#include "../../host/core/conv_problem.h"
+#include "conv_side.cuh"
+
+/* `side` is PLAIN or has its codes in memory. */
+conv_side mfq_cuda_conv_side(const mfq_conv_side *side);
+
+conv_geometry mfq_cuda_conv_geometry(const mfq_conv_problem *problem);
+
+/* The operands of a run in its workspace: mfq_cuda_side_ready of x, w and y, and their copies in `finish` with the same
+ * memory, so that kernels and the epilogue see QUANTIZED sides. Memory of side i is at `workspace + at[i]`. */
+typedef struct mfq_conv_parts {
+  size_t at[3]; /* x, w, y */
+} mfq_conv_parts;
+
+/* Takes what the operands need of a workspace that ends at `end` so far. */
+mfq_conv_parts mfq_cuda_conv_take(const mfq_conv_problem *problem, size_t *end);
+/* Whether a run quantizes operands or its result, and so needs MFQ_CUDA_SCRATCH_BYTES to lend. */
+int mfq_cuda_conv_quantizes(const mfq_conv_problem *problem);
+/* Fills `ready` with the problem whose operands are there; quantizations are queued on `lent`. */
+mfq_status mfq_cuda_conv_ready(mfq_context *lent, const mfq_conv_problem *problem, const mfq_conv_parts *parts,
+                               uint8_t *workspace, mfq_conv_problem *ready);
+
+/* Queues everything behind the sums of the whole result, which are dense in our order, and may become values in
+ * place. `lent` has scratch memory where the result is quantized. */
+mfq_status mfq_cuda_conv_finish(mfq_context *lent, const mfq_conv_problem *ready, float *sums);
+
+#endif

@@ -1,0 +1,157 @@
+/* prim/wgmma.cuh: matrix instructions of a warpgroup, on sm_90a alone: four warps multiply 64 rows of A by N of B, 16
+ * deep, both in shared memory, while they go on. With inline PTX, as ptx.cuh and mma.cuh; the twins read shared memory
+ * as the descriptors say, hold the registers back until they are waited for, and stop where an order is missing.
+ * Sections are those of the PTX ISA 9.0, 9.7.15 "Asynchronous Warpgroup Level Matrix Multiply-Accumulate Instructions".
+ *
+ * A tile in shared memory is rows of 128 bytes, 64 bf16, at a multiple of 1024 bytes; 16 bytes of row r are swizzled:
+ * they stand at place c ^ (r % 8) of the row (wgmma_place). Either the rows are those of A or B, 64 deep (K_MAJOR), or
+ * there is a row for each place of the depth, with 64 rows of A or B beside each other (MN_MAJOR).
+ *
+ * An order that works:
+ *   threads write tiles; ptx_proxy_fence(); a barrier;
+ *   ptx_wgmma_fence(); ptx_wgmma_bf16(...) any number of times; ptx_wgmma_commit();
+ *   ptx_wgmma_wait<n>(&d): all groups but the newest n are done, and their tiles may be written again after a barrier.
+ * From ptx_wgmma_bf16 to the wait that ends it nobody touches d. Every thread of the warpgroup calls each of them. */
+#ifndef MFQ_CUDA_PRIM_WGMMA_CUH
+#define MFQ_CUDA_PRIM_WGMMA_CUH
+
+#include "wgmma_twin.cuh"
+
+/* Whether kernels can call these; elsewhere they do nothing. */
+#if defined(MFQ_SIMT) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
+enum { PTX_HAS_WGMMA = 1 };
+#else
+enum { PTX_HAS_WGMMA = 0 };
+#endif
+
+enum wgmma_major { WGMMA_K_MAJOR, WGMMA_MN_MAJOR };
+enum { WGMMA_ROWS = 64, WGMMA_DEPTH = 16, WGMMA_ROW_BYTES = 128, WGMMA_PATTERN_BYTES = 1024 };
+
+/* Sums of a thread, 9.7.15.5.1.1.1: with warp w of four and its lane l, sum[4 j + e] is that of row
+ * 16 w + l / 4 + e / 2 * 8 and column 8 j + l % 4 * 2 + e % 2. */
+template <int N> struct wgmma_d { float sum[N / 2]; };
+
+/* The byte of a tile where 16-byte piece `piece` of row `row` stands: Swizzle<3, 4, 3>, 9.7.15.5.1.2. */
+__device__ __host__ __forceinline__ int wgmma_place(int row, int piece) {
+  return row * WGMMA_ROW_BYTES + (piece ^ row % 8) * 16;
+}
+
+/* What a descriptor describes, 9.7.15.5.1.2.2. Offsets in bytes: `stride` from eight rows of 128 bytes to the next
+ * eight; `leading`, of MN_MAJOR alone, from 64 rows of A or B to the next 64. */
+struct wgmma_tile {
+  uint32_t address; /* of a multiple of 1024; K_MAJOR: and 32 bytes for each 16 of the depth that lie before */
+  uint32_t leading, stride;
+};
+
+/* Bits 0-13 address, 16-29 leading, 32-45 stride, each without its lowest four bits; 49-51 base offset 0, as patterns
+ * begin at multiples of 1024; 62-63 is 1: swizzle of 128 bytes. */
+__device__ __host__ __forceinline__ uint64_t wgmma_descriptor(const wgmma_tile &t) {
+  return (uint64_t)((t.address & 0x3ffffu) >> 4) | (uint64_t)((t.leading & 0x3ffffu) >> 4) << 16 |
+         (uint64_t)((t.stride & 0x3ffffu) >> 4) << 32 | (uint64_t)1 << 62;
+}
+
+/* That of the same tile `bytes` further on, as long as memory is. */
+__device__ __host__ __forceinline__ uint64_t wgmma_moved(uint64_t descriptor, uint32_t bytes) {
+  return descriptor + (bytes >> 4);
+}
+
+/* Orders what this thread has written to shared memory before what matrix instructions read; a barrier must follow,
+ * where others wrote too. */
+__device__ __forceinline__ void ptx_proxy_fence() {
+#if defined(MFQ_SIMT)
+  simt::proxy_fence();
+#elif defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+
+/* Before the first instruction on registers that the thread has touched; the twin wants it before that of every group
+ * behind a wait. 9.7.15.7.1. */
+__device__ __forceinline__ void ptx_wgmma_fence(MFQ_SITE_ONLY) {
+#if defined(MFQ_SIMT)
+  ptx_wgmma_fence_twin(at);
+#elif defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+#endif
+}
+
+/* Closes the group of the instructions since the last one. 9.7.15.7.2. */
+__device__ __forceinline__ void ptx_wgmma_commit(MFQ_SITE_ONLY) {
+#if defined(MFQ_SIMT)
+  ptx_wgmma_commit_twin(at);
+#elif defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+#endif
+}
+
+/* Waits until at most `pending` groups are under way. `d` are all sums that any of them adds to: naming them here keeps
+ * the compiler from reading them earlier. 9.7.15.7.3. */
+template <int pending, int N> __device__ __forceinline__ void ptx_wgmma_wait(wgmma_d<N> *d MFQ_SITE) {
+#if defined(MFQ_SIMT)
+  (void)d;
+  ptx_wgmma_wait_twin(pending, at);
+#elif defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(pending) : "memory");
+#pragma unroll
+  for (int i = 0; i < N / 2; ++i) asm volatile("" : "+f"(d->sum[i])::"memory");
+#endif
+}
+
+/* d += A * B: 64 x 16 times 16 x N bf16, sums in float32. 9.7.15.5.2; imm-trans-a and -b are 1 for MN_MAJOR. */
+template <wgmma_major A, wgmma_major B>
+__device__ __forceinline__ void ptx_wgmma_bf16(uint64_t a, uint64_t b, wgmma_d<64> *d MFQ_SITE) {
+#if defined(MFQ_SIMT)
+  ptx_wgmma_twin({A == WGMMA_MN_MAJOR, B == WGMMA_MN_MAJOR, 64}, a, b, d->sum, at);
+#elif defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile("{\n"
+               ".reg .pred adds;\n"
+               "setp.ne.b32 adds, 1, 0;\n"
+               "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {"
+               "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+               "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
+               "%32, %33, adds, 1, 1, %34, %35;\n"
+               "}\n"
+               : "+f"(d->sum[0]), "+f"(d->sum[1]), "+f"(d->sum[2]), "+f"(d->sum[3]), "+f"(d->sum[4]), "+f"(d->sum[5]),
+                 "+f"(d->sum[6]), "+f"(d->sum[7]), "+f"(d->sum[8]), "+f"(d->sum[9]), "+f"(d->sum[10]), "+f"(d->sum[11]),
+                 "+f"(d->sum[12]), "+f"(d->sum[13]), "+f"(d->sum[14]), "+f"(d->sum[15]), "+f"(d->sum[16]),
+                 "+f"(d->sum[17]), "+f"(d->sum[18]), "+f"(d->sum[19]), "+f"(d->sum[20]), "+f"(d->sum[21]),
+                 "+f"(d->sum[22]), "+f"(d->sum[23]), "+f"(d->sum[24]), "+f"(d->sum[25]), "+f"(d->sum[26]),
+                 "+f"(d->sum[27]), "+f"(d->sum[28]), "+f"(d->sum[29]), "+f"(d->sum[30]), "+f"(d->sum[31])
+               : "l"(a), "l"(b), "n"(A == WGMMA_MN_MAJOR), "n"(B == WGMMA_MN_MAJOR)
+               : "memory");
+#endif
+}
+
+template <wgmma_major A, wgmma_major B>
+__device__ __forceinline__ void ptx_wgmma_bf16(uint64_t a, uint64_t b, wgmma_d<128> *d MFQ_SITE) {
+#if defined(MFQ_SIMT)
+  ptx_wgmma_twin({A == WGMMA_MN_MAJOR, B == WGMMA_MN_MAJOR, 128}, a, b, d->sum, at);
+#elif defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile(
+      "{\n"
+      ".reg .pred adds;\n"
+      "setp.ne.b32 adds, 1, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {"
+      "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+      "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+      "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+      "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
+      "%64, %65, adds, 1, 1, %66, %67;\n"
+      "}\n"
+      : "+f"(d->sum[0]), "+f"(d->sum[1]), "+f"(d->sum[2]), "+f"(d->sum[3]), "+f"(d->sum[4]), "+f"(d->sum[5]),
+        "+f"(d->sum[6]), "+f"(d->sum[7]), "+f"(d->sum[8]), "+f"(d->sum[9]), "+f"(d->sum[10]), "+f"(d->sum[11]),
+        "+f"(d->sum[12]), "+f"(d->sum[13]), "+f"(d->sum[14]), "+f"(d->sum[15]), "+f"(d->sum[16]), "+f"(d->sum[17]),
+        "+f"(d->sum[18]), "+f"(d->sum[19]), "+f"(d->sum[20]), "+f"(d->sum[21]), "+f"(d->sum[22]), "+f"(d->sum[23]),
+        "+f"(d->sum[24]), "+f"(d->sum[25]), "+f"(d->sum[26]), "+f"(d->sum[27]), "+f"(d->sum[28]), "+f"(d->sum[29]),
+        "+f"(d->sum[30]), "+f"(d->sum[31]), "+f"(d->sum[32]), "+f"(d->sum[33]), "+f"(d->sum[34]), "+f"(d->sum[35]),
+        "+f"(d->sum[36]), "+f"(d->sum[37]), "+f"(d->sum[38]), "+f"(d->sum[39]), "+f"(d->sum[40]), "+f"(d->sum[41]),
+        "+f"(d->sum[42]), "+f"(d->sum[43]), "+f"(d->sum[44]), "+f"(d->sum[45]), "+f"(d->sum[46]), "+f"(d->sum[47]),
+        "+f"(d->sum[48]), "+f"(d->sum[49]), "+f"(d->sum[50]), "+f"(d->sum[51]), "+f"(d->sum[52]), "+f"(d->sum[53]),
+        "+f"(d->sum[54]), "+f"(d->sum[55]), "+f"(d->sum[56]), "+f"(d->sum[57]), "+f"(d->sum[58]), "+f"(d->sum[59]),
+        "+f"(d->sum[60]), "+f"(d->sum[61]), "+f"(d->sum[62]), "+f"(d->sum[63])
+      : "l"(a), "l"(b), "n"(A == WGMMA_MN_MAJOR), "n"(B == WGMMA_MN_MAJOR)
+      : "memory");
+#endif
+}
+
+#endif

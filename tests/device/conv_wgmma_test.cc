@@ -1,0 +1,241 @@
+// Convolutions by the matrix instructions of warpgroups, which devices of compute capability 9.0 have and the emulated
+// one has by default: with small integers, whose sums are exact in any order, bit for bit; with random numbers within
+// the bounds of docs/numerics.md.
+#include "support/convolution.h"
+
+namespace {
+
+using namespace mfq_test;
+
+ConvCase sized(mfq_conv_direction direction, int64_t in_channels, int64_t out_channels, const Shape &in,
+               const Shape &filter) {
+  ConvCase x;
+  x.direction = direction;
+  x.layout = MFQ_CONV_CHANNELS_LAST;
+  x.in_channels = in_channels;
+  x.out_channels = out_channels;
+  x.in = in;
+  x.filter = filter;
+  return x;
+}
+
+const mfq_conv_direction kDirections[] = {MFQ_CONV_FORWARD, MFQ_CONV_INPUT_GRADIENT, MFQ_CONV_WEIGHT_GRADIENT};
+
+ConvCase of_scheme(ConvCase x, const std::string &scheme, bool on_the_way = false) {
+  for (ConvSide *side : {&x.input, &x.weight, &x.output_gradient}) {
+    side->scheme = scheme;
+    side->on_the_way = on_the_way;
+  }
+  return x;
+}
+
+/* -2 ... 2, which every format holds, and whose sums are exact. */
+void make_small(ConvData *data) {
+  for (const ConvTensor which : {kInput, kWeight, kOutput}) {
+    if (data->sides[which] == nullptr) continue;
+    SideData &side = data->side(which);
+    std::mt19937 generator(data->given.seed + which);
+    side.plain->fill([&](size_t) { return bits_in(side.plain->dtype, (float)((int)(generator() % 5) - 2)); });
+    const mfq_tensor tensor = side.plain->here();
+    if (side.quantized == nullptr) {
+      side.values = values_of(*side.plain, side.plain->bytes);
+      continue;
+    }
+    EXPECT_EQ(mfq_quantize(devices().cpu.get(), &tensor, &side.quantized->q, nullptr), MFQ_OK) << mfq_last_error();
+    side.requantized();
+  }
+}
+
+class ConvWgmma : public OnDevice {
+protected:
+  void SetUp() override {
+    OnDevice::SetUp();
+    if (IsSkipped()) return;
+    if (description_of(sized(MFQ_CONV_FORWARD, 16, 16, {4, 4}, {3, 3})).find("only 9.0 has") != std::string::npos)
+      GTEST_SKIP() << "the device has no matrix instructions of warpgroups";
+  }
+  static std::string description_of(const ConvCase &x) { return run_conv(device(), ConvData(x)).description; }
+  static void expect_exact(const ConvCase &x) {
+    ConvData data(x);
+    make_small(&data);
+    const ProductResult got = run_conv(device(), data);
+    ASSERT_EQ(got.status, MFQ_OK) << mfq_last_error() << text_of(x);
+    EXPECT_EQ(got.description.substr(0, 12), "warpgroups: ") << got.description << text_of(x);
+    std::vector<double> want, bounds;
+    data.expected(&want, &bounds);
+    ASSERT_EQ(got.values.size(), want.size());
+    for (size_t i = 0; i < want.size(); i++)
+      ASSERT_EQ(got.values[i], want[i]) << "element " << i << " of " << text_of(x) << "; " << got.description;
+  }
+  static void expect_near(const ConvCase &x) { EXPECT_TRUE(conv_is_near(device(), x, "warpgroups")) << text_of(x); }
+};
+
+TEST_F(ConvWgmma, Plain) {
+  for (const mfq_conv_direction direction : kDirections) {
+    expect_exact(sized(direction, 16, 16, {6, 7}, {3, 3}));
+    expect_exact(sized(direction, 5, 7, {6, 7}, {2, 3}));
+    expect_exact(sized(direction, 40, 70, {9}, {4}));
+    expect_exact(sized(direction, 24, 8, {3, 4, 5}, {2, 1, 3}));
+  }
+}
+
+/* Tails of tiles, units and stages; more than one tile of rows and of columns, both widths. */
+TEST_F(ConvWgmma, Sizes) {
+  for (const mfq_conv_direction direction : kDirections) {
+    for (const int64_t channels : {1, 3, 15, 17, 33, 64, 65})
+      expect_exact(sized(direction, channels, 68 - channels, {5, 4}, {3, 2}));
+    expect_exact(sized(direction, 64, 64, {8, 9}, {3, 3}));
+    expect_exact(sized(direction, 100, 130, {7, 6}, {2, 2}));
+    expect_exact(sized(direction, 200, 96, {4, 5}, {3, 3}));
+    ConvCase x = sized(direction, 32, 32, {11, 13}, {3, 3});
+    x.batch = 3;
+    expect_exact(x);
+  }
+}
+
+TEST_F(ConvWgmma, Windows) {
+  for (const mfq_conv_direction direction : kDirections)
+    for (const int64_t stride : {1, 2, 3})
+      for (const int64_t dilation : {1, 2, 3}) {
+        ConvCase x = sized(direction, 20, 36, {9, 11}, {3, 2});
+        x.stride = {stride, 2};
+        x.dilation = {1, dilation};
+        x.padding = {2, 1};
+        x.padding_after = {0, 3};
+        expect_exact(x);
+        x.in = {10};
+        x.filter = {5};
+        x.stride = {stride};
+        x.dilation = {dilation};
+        x.padding = {4};
+        x.padding_after = {};
+        expect_exact(x);
+      }
+}
+
+TEST_F(ConvWgmma, Groups) {
+  for (const mfq_conv_direction direction : kDirections)
+    for (const int64_t groups : {2, 3}) {
+      for (const int64_t each : {5, 16, 32, 40}) {
+        ConvCase x = sized(direction, groups * each, groups * 2 * each, {5, 6}, {3, 3});
+        x.groups = groups;
+        x.padding = {1, 1};
+        expect_exact(x);
+        expect_exact(of_scheme(x, "mxfp8_e4m3"));
+      }
+    }
+}
+
+TEST_F(ConvWgmma, Transposed) {
+  for (const mfq_conv_direction direction : kDirections) {
+    ConvCase x = sized(direction, 24, 40, {4, 5}, {3, 4});
+    x.transposed = true;
+    x.stride = {2, 3};
+    x.padding = {1, 0};
+    x.output_padding = {1, 2};
+    expect_exact(x);
+    expect_exact(of_scheme(x, "mxfp4_e2m1"));
+  }
+}
+
+/* Few tiles, and a long way through the depth. */
+TEST_F(ConvWgmma, PartsOfTheDepth) {
+  for (const mfq_conv_direction direction : kDirections) {
+    const bool is_forward = direction == MFQ_CONV_FORWARD;
+    ConvCase x = sized(direction, is_forward ? 200 : 40, is_forward ? 40 : 200, {4, 3}, {3, 3});
+    x.padding = {1, 1};
+    if (direction == MFQ_CONV_WEIGHT_GRADIENT) {
+      x = sized(direction, 10, 24, {23, 22}, {3, 2});
+      x.batch = 3;
+    }
+    EXPECT_EQ(description_of(x).find("depth in 1 parts"), std::string::npos) << description_of(x);
+    expect_exact(x);
+    x.d = MFQ_DTYPE_BF16;
+    x.has_c = true;
+    expect_near(of_scheme(x, "mxfp8_e4m3"));
+  }
+}
+
+TEST_F(ConvWgmma, Schemes) {
+  const char *const schemes[] = {"mxfp8_e4m3", "mxfp8_e5m2",      "mxfp6_e2m3",              "mxfp6_e3m2",
+                                 "mxfp4_e2m1", "nvfp4",           "e4m3fnuz/group:32/ue8m0", "uint4/group:32/ue8m0/zp",
+                                 "e4m3fn/channel/f32", "int8/tensor/f32"};
+  for (const mfq_conv_direction direction : kDirections)
+    for (const char *scheme : schemes) {
+      ConvCase x = sized(direction, 48, 40, {6, 7}, {3, 3});
+      x.padding = {1, 1};
+      expect_near(of_scheme(x, scheme));
+      x.layout = MFQ_CONV_CHANNELS_FIRST;
+      expect_near(of_scheme(x, scheme));
+      expect_near(of_scheme(x, scheme, true));
+    }
+}
+
+TEST_F(ConvWgmma, Memory) {
+  for (const mfq_conv_direction direction : kDirections)
+    for (const mfq_conv_layout layout : {MFQ_CONV_CHANNELS_FIRST, MFQ_CONV_CHANNELS_LAST})
+      for (const Memory memory : {Memory::kOtherOrder, Memory::kGaps, Memory::kReversed, Memory::kBroadcast}) {
+        ConvCase x = sized(direction, 32, 48, {5, 6}, {3, 2});
+        x.layout = layout;
+        x.input.memory = x.weight.memory = x.output_gradient.memory = memory;
+        x.d_memory = memory == Memory::kBroadcast ? Memory::kGaps : memory;
+        expect_exact(x);
+      }
+  ConvCase x = sized(MFQ_CONV_FORWARD, 32, 48, {5, 6}, {3, 2});
+  x.front = 4;
+  expect_exact(x);
+}
+
+TEST_F(ConvWgmma, RoundedOperands) {
+  for (const mfq_conv_direction direction : kDirections)
+    for (const mfq_dtype dtype : {MFQ_DTYPE_F32, MFQ_DTYPE_F16}) {
+      ConvCase x = sized(direction, 20, 36, {5, 6}, {3, 3});
+      for (ConvSide *side : {&x.input, &x.weight, &x.output_gradient}) side->dtype = dtype;
+      x.round_operands = true;
+      expect_near(x);
+    }
+}
+
+TEST_F(ConvWgmma, EpiloguesAndQuantizedEnds) {
+  for (const mfq_conv_direction direction : kDirections)
+    for (const mfq_dtype dtype : {MFQ_DTYPE_F32, MFQ_DTYPE_BF16, MFQ_DTYPE_F16}) {
+      ConvCase x = sized(direction, 32, 24, {6, 5}, {3, 3});
+      x.d = dtype;
+      expect_near(x);
+      x.has_c = true;
+      x.alpha = 0.5f;
+      if (direction == MFQ_CONV_FORWARD) {
+        x.has_bias = true;
+        x.activation = MFQ_ACTIVATION_SILU;
+      }
+      expect_near(of_scheme(x, "mxfp8_e4m3"));
+      expect_near(of_scheme(x, "nvfp4", true));
+    }
+}
+
+/* Zeros of the padding are zeros beside NaN and infinite scales, too: an element that no tap meets poisons nothing. */
+TEST_F(ConvWgmma, SkippedElementsDoNotMatter) {
+  ConvCase x = sized(MFQ_CONV_FORWARD, 32, 16, {5, 5}, {1, 2});
+  x.stride = {2, 1};
+  ConvData data(of_scheme(x, "mxfp8_e4m3"));
+  SideData &input = data.side(kInput);
+  for (size_t image = 0; image < 2; image++)
+    for (size_t column = 0; column < 5; column++) input.quantized->scales[(image * 5 + 1) * 5 + column] = 255;
+  input.requantized();
+  const ProductResult got = run_conv(device(), data);
+  ASSERT_EQ(got.status, MFQ_OK) << mfq_last_error();
+  EXPECT_EQ(got.description.substr(0, 12), "warpgroups: ");
+  for (const double value : got.values) EXPECT_FALSE(std::isnan(value));
+}
+
+TEST_F(ConvWgmma, SaysWhyNot) {
+  ConvCase x = sized(MFQ_CONV_FORWARD, 32, 32, {9, 9}, {1, 1});
+  x.stride = {2, 2};
+  const std::string once = description_of(of_scheme(x, "mxfp8_e4m3"));
+  EXPECT_NE(once.find("not warpgroups: elements meet one tap"), std::string::npos) << once;
+  x = sized(MFQ_CONV_FORWARD, 32, 32, {9, 9}, {3, 3});
+  x.input.dtype = MFQ_DTYPE_F32;
+  EXPECT_NE(description_of(x).find("not warpgroups: bf16 does not hold"), std::string::npos);
+}
+
+} // namespace
