@@ -7,7 +7,9 @@
 #              MFQ_COMMIT     commit of a source tree without git
 #              MFQ_BENCH      options of bench_cast, in place of all rows of cuda:0
 #              MFQ_BENCH_GEMM options of bench_gemm, in place of a choice of products on cuda:0
+#              MFQ_BENCH_CONV options of bench_conv, in place of layers of known networks on cuda:0
 #              MFQ_CUBLASLT   file of cuBLASLt, where neither the loader nor nvcc's folder has it
+#              MFQ_CUDNN      file of cuDNN, what convolutions are compared with: likewise
 #              MFQ_LIMIT      seconds for everything (540)
 set -u
 cd "$(dirname "$0")/.." || exit
@@ -16,6 +18,7 @@ results=${MFQ_RESULTS:-bench/results}
 deadline=$(($(date +%s) + ${MFQ_LIMIT:-540}))
 bench_options=${MFQ_BENCH:---device cuda:0}
 gemm_options=${MFQ_BENCH_GEMM:---device cuda:0}
+conv_options=${MFQ_BENCH_CONV:---device cuda:0}
 steps=
 failed=0
 reserve=0 # seconds that later steps need
@@ -78,7 +81,7 @@ step() {
 
 # tests/device/sanitizer.txt: tool, program, filter of its tests.
 sanitize() {
-  reserve=220
+  reserve=250
   while read -r tool subject filter; do
     case $tool in '#'* | '') continue ;; esac
     step "$tool-$subject" 40 env MFQ_CUDA_MODULE="$build/libmfq_cuda.so" compute-sanitizer --tool "$tool" \
@@ -107,9 +110,10 @@ range() {
 }
 
 write_result() {
-  bench=null gemm=null
+  bench=null gemm=null conv=null
   [ -s "$build/bench.json" ] && bench=$(cat "$build/bench.json")
   [ -s "$build/bench_gemm.json" ] && gemm=$(cat "$build/bench_gemm.json")
+  [ -s "$build/bench_conv.json" ] && conv=$(cat "$build/bench_conv.json")
   cat >"$result" <<EOF
 {"gpu": "$(gpu name)", "compute_capability": "$(gpu compute_cap)", "driver": "$(gpu driver_version)",
  "memory_mib": "$(gpu memory.total)", "power_limit_w": "$(gpu power.limit)", "ecc": "$(gpu ecc.mode.current)",
@@ -117,9 +121,11 @@ write_result() {
  "while_measured": {"sm_mhz": $(range 1), "memory_mhz": $(range 2), "power_w": $(range 3), "celsius": $(range 4)},
  "nvcc": "$(nvcc --version | sed -n 's/.*release \([0-9.]*\).*/\1/p')", "commit": "$commit", "date": "$date",
  "architectures": "$architecture", "bench_options": "$bench_options", "bench_gemm_options": "$gemm_options",
+ "bench_conv_options": "$conv_options",
  "steps": [$steps],
  "bench": $bench,
- "bench_gemm": $gemm}
+ "bench_gemm": $gemm,
+ "bench_conv": $conv}
 EOF
 }
 
@@ -130,12 +136,15 @@ else
 fi
 [ -z "${MFQ_DEBS:-}" ] || unpack_debs
 find_missing
-# cuBLASLt beside nvcc, where the loader does not look by itself.
+# cuBLASLt and cuDNN beside nvcc, where the loader does not look by itself.
 beside=$(dirname "$(command -v nvcc)")/../lib64
 if [ -z "${MFQ_CUBLASLT+given}" ] && ! ldconfig -p 2>/dev/null | grep -q libcublasLt; then
   for library in "$beside"/libcublasLt.so.13 "$beside"/libcublasLt.so.12; do
     if [ -e "$library" ]; then export MFQ_CUBLASLT="$library" && break; fi
   done
+fi
+if [ -z "${MFQ_CUDNN+given}" ] && ! ldconfig -p 2>/dev/null | grep -q 'libcudnn\.so\.9' && [ -e "$beside/libcudnn.so.9" ]; then
+  export MFQ_CUDNN="$beside/libcudnn.so.9"
 fi
 commit=$(commit) date=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 # Machine code for exactly this GPU; from 9.0 on with what only that architecture has.
@@ -153,15 +162,19 @@ if have compute-sanitizer; then sanitize; else say "no compute-sanitizer here: m
 nvidia-smi --id=0 --query-gpu=clocks.sm,clocks.mem,power.draw,temperature.gpu --format=csv,noheader,nounits -l 2 \
   >"$build/clocks.csv" 2>/dev/null &
 sampler=$!
-rm -f "$build/bench.json" "$build/bench_gemm.json"
-reserve=90 # for the products
-# shellcheck disable=SC2086
-step bench 150 env MFQ_CUDA_MODULE="$build/libmfq_cuda.so" "$build/bench/bench_cast" $bench_options --commit "$commit" \
-  --json "$build/bench.json" && cat "$build/bench.log"
+rm -f "$build/bench.json" "$build/bench_gemm.json" "$build/bench_conv.json"
+# measure STEP PROGRAM SECONDS OPTIONS: into build/gpu/<step>.json.
+measure() {
+  # shellcheck disable=SC2086
+  step "$1" "$3" env MFQ_CUDA_MODULE="$build/libmfq_cuda.so" "$build/bench/$2" $4 --commit "$commit" \
+    --json "$build/$1.json" && cat "$build/$1.log"
+}
+reserve=160 # for the products and the convolutions
+measure bench bench_cast 120 "$bench_options"
+reserve=80
+measure bench_gemm bench_gemm 120 "$gemm_options"
 reserve=0
-# shellcheck disable=SC2086
-step bench_gemm 150 env MFQ_CUDA_MODULE="$build/libmfq_cuda.so" "$build/bench/bench_gemm" $gemm_options \
-  --commit "$commit" --json "$build/bench_gemm.json" && cat "$build/bench_gemm.log"
+measure bench_conv bench_conv 120 "$conv_options"
 kill "$sampler" 2>/dev/null
 wait "$sampler" 2>/dev/null
 

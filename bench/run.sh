@@ -1,13 +1,17 @@
 #!/bin/sh
-# bench/run.sh BUILD [casts|products [options]]: measures casts (bench_cast), then products (bench_gemm), or one of the two
-# with options of its own; prints the tables, keeps everything in build/bench/. Builds nothing: `make bench` does that
-# first. Each took two to three minutes with two threads when this was written.
+# bench/run.sh BUILD [casts|products|convolutions [options]]: measures casts (bench_cast), products (bench_gemm), then
+# convolutions (bench_conv), or one of the three with options of its own; prints the tables, keeps everything in
+# build/bench/. Builds nothing: `make bench` does that first. Each took one to three minutes with two threads when this
+# was written.
 set -eu
 cd "$(dirname "$0")/.."
-build=${1:-build/dev} what=${2:-both}
+build=${1:-build/dev} what=${2:-all}
 [ $# -eq 0 ] || shift
 [ $# -eq 0 ] || shift
-case $what in casts | products | both) ;; *) echo "bench: '$what': casts or products" >&2; exit 2 ;; esac
+case $what in
+  casts | products | convolutions | all) ;;
+  *) echo "bench: '$what': casts, products or convolutions" >&2; exit 2 ;;
+esac
 out=build/bench
 mkdir -p "$out"
 commit=$(git rev-parse --short=12 HEAD 2>/dev/null || echo none)
@@ -26,6 +30,7 @@ measure() {
   [ "$code" -eq 0 ] || status=$code
 }
 status=0
-[ "$what" = products ] || measure cast "$@"
-[ "$what" = casts ] || measure gemm "$@"
+for name in casts:cast products:gemm convolutions:conv; do
+  if [ "$what" = all ] || [ "$what" = "${name%:*}" ]; then measure "${name#*:}" "$@"; fi
+done
 exit "$status"

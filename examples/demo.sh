@@ -1,7 +1,7 @@
 #!/bin/sh
-# examples/demo.sh BUILD: quantizes a real network by twenty schemes, prints and draws what each costs and gains, and
-# reads digits with it, its layers being quantized products. Builds nothing: `make demo` does that first. Results:
-# build/demo/.
+# examples/demo.sh BUILD: quantizes a real network by twenty schemes, prints and draws what each costs and gains, reads
+# digits with it, its layers being quantized convolutions and products, and goes through Brevitas' tutorial. Builds
+# nothing: `make demo` does that first. Results: build/demo/.
 set -eu
 cd "$(dirname "$0")/.."
 build=${1:-build/dev}
@@ -58,12 +58,17 @@ gzip -dc "$data/digits.csv.gz" | "$build/examples/example_digits_net" - "$model"
   --logits "$data/digits_logits.safetensors" --csv "$out/digits_net.csv" --json "$out/digits_net.json"
 cat <<'END'
 
-Every layer is one product: weights quantized before, inputs on the way in, bias and relu after the sums. The stored
-logits are Brevitas' own. Products: the part of the time that mfq_gemm_run took.
+Every layer is one convolution or product: weights quantized before, inputs on the way in, bias and relu after the sums.
+The stored logits are Brevitas' own. Layers: the part of the time that mfq_conv_run and mfq_gemm_run took.
 END
 awk -F, -v OFS=, 'NR > 2 { print $7 / 1000, 100 * $4 / $5, $1 }' "$out/digits_net.csv" |
   draw digits_net "A digits network with quantized weights and inputs; in float32 it takes 472 kB and reads 94.95 %" \
     "size: kB of weights, scales and zero points included" "297 unseen digits: % read right" "4 0.3 1 1.5"
+
+echo
+echo "Brevitas' tutorial \"Minifloat and Groupwise quantization\", by examples/tutorial.c:"
+echo
+"$build/examples/example_tutorial"
 
 echo
 echo "Files: ${drawn}$out/digits.csv $out/digits.json $out/digits_net.csv $out/digits_net.json $out/models/*.safetensors"

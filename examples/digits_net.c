@@ -1,4 +1,4 @@
-/* Reads handwritten digits with a small network whose layers are quantized products, by many schemes: how many are
+/* Reads handwritten digits with a small network whose layers are quantized convolutions and products, by many schemes: how many are
  * right, how far the logits are from those of another implementation, how long a digit takes. */
 #include <math.h>
 #include <popt.h>
@@ -97,13 +97,13 @@ static int time_runs(digits_network *network, int repetitions, float *logits, di
     const double start = digits_seconds();
     code = digits_network_run(network, logits);
     seconds[r] = digits_seconds() - start;
-    seconds[repetitions + r] = network->product_seconds;
+    seconds[repetitions + r] = network->layer_seconds;
   }
   if (code == DIGITS_OK) {
     qsort(seconds, (size_t)repetitions, sizeof *seconds, compare_doubles);
     qsort(seconds + repetitions, (size_t)repetitions, sizeof *seconds, compare_doubles);
     result->seconds = seconds[repetitions / 2];
-    result->product_seconds = seconds[repetitions + repetitions / 2];
+    result->layer_seconds = seconds[repetitions + repetitions / 2];
   }
   free(seconds);
   return code;
@@ -122,7 +122,7 @@ static int read_digits(const digits_options *o, mfq_context *context, digits_inp
   if (code == DIGITS_OK) code = time_runs(&network, o->repetitions, in->logits, result);
   if (code == DIGITS_OK) code = compare_stored(o, &in->images, in->logits, result);
   for (int i = 0; code == DIGITS_OK && i < DIGITS_LAYERS; i++) {
-    (void)snprintf(result->plans[i], sizeof result->plans[i], "%s", mfq_gemm_plan_describe(network.layers[i].plan));
+    (void)snprintf(result->plans[i], sizeof result->plans[i], "%s", digits_layer_describe(&network.layers[i]));
     result->weight_bytes += network.layers[i].weight_bytes;
   }
   digits_network_destroy(&network);

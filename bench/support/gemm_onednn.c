@@ -113,7 +113,7 @@ static dnnl_status_t pack(onednn *o, const gemm_memory *memory, desc_ref from_de
   if (status == dnnl_success)
     status = dnnl_reorder_primitive_desc_create(&reorder_desc, from_desc, o->engine, to_desc, o->engine, NULL);
   if (status == dnnl_success) status = dnnl_primitive_create(&reorder, reorder_desc);
-  if (status == dnnl_success) status = dnnl_memory_create(&from, from_desc, o->engine, gemm_slot(&memory->b, 0));
+  if (status == dnnl_success) status = dnnl_memory_create(&from, from_desc, o->engine, bench_slot(&memory->b, 0));
   for (int i = 0; status == dnnl_success && i < memory->b.count; i++) {
     const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, o->memories[WEIGHTS][i]}};
     status = dnnl_primitive_execute(reorder, o->stream, 2, args);
@@ -141,8 +141,8 @@ static dnnl_status_t build(onednn *o, const gemm_memory *memory) {
   }
   if (status == dnnl_success) status = choose(o, desc[SRC], desc[3], desc[DST]);
   if (status == dnnl_success) status = dnnl_primitive_create(&o->matmul, o->implementation);
-  if (status == dnnl_success) status = name_slots(o, SRC, desc[SRC], gemm_slot(&memory->a, 0), a);
-  if (status == dnnl_success) status = name_slots(o, DST, desc[DST], gemm_slot(&memory->d, 0), d);
+  if (status == dnnl_success) status = name_slots(o, SRC, desc[SRC], bench_slot(&memory->a, 0), a);
+  if (status == dnnl_success) status = name_slots(o, DST, desc[DST], bench_slot(&memory->d, 0), d);
   if (status == dnnl_success)
     status = pack(o, memory, desc[WEIGHTS], dnnl_primitive_desc_query_md(o->implementation, dnnl_query_weights_md, 0));
   for (int i = 0; i < 4; i++) forget(desc[i]);

@@ -3,6 +3,7 @@
 #define MFQ_BENCH_GEMM_RUN_H
 
 #include "gemm_table.h"
+#include "slots.h"
 
 /* What a run is made with; the defaults are in bench/gemm_bench.c. */
 typedef struct gemm_settings {
@@ -17,21 +18,13 @@ typedef struct gemm_settings {
 
 /* ---- Memory ----------------------------------------------------------------------------------------------------- */
 
-/* One buffer of equal slots, together larger than the caches. */
-typedef struct gemm_slots {
-  mfq_buffer *buffer;
-  size_t bytes; /* of one, a multiple of 256 */
-  int count;
-} gemm_slots;
-uint8_t *gemm_slot(const gemm_slots *slots, int turn);
-
 /* Operands of one size, quantized by one scheme at a time. A is [m, k], B is [n, k]; plain ones are bf16. */
 typedef struct gemm_memory {
   const gemm_settings *settings;
   mfq_context *context;
   gemm_size size;
   const gemm_scheme *scheme;
-  gemm_slots a, b, d, qa, qb;
+  bench_slots a, b, d, qa, qb;
   mfq_buffer *workspace;
 } gemm_memory;
 

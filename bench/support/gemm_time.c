@@ -1,24 +1,12 @@
-/* bench/support/gemm_time.c: checks and times products: the rows of one scheme and the peer, in turn.
- *
- * A sample is a number of launches in a row, each on the next slot of its operands, then one wait for all, divided by
- * their number. A launch that takes longer than a sample should is timed alone. */
+/* bench/support/gemm_time.c: checks and times products: the rows of one scheme and the peer, in turn. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "gemm_run.h"
+#include "race.h"
 
-static const double sample_seconds = 4e-3;
-enum { TASKS = GEMM_MODES + 1, MAX_LAUNCHES = 200 };
-
-/* What is run again and again: `row` NULL is the peer. */
-typedef struct task {
-  gemm_row *row;
-  gemm_mode mode;
-  mfq_gemm_plan *plan;
-  int launches, turn;
-  double *samples;
-} task;
+enum { TASKS = GEMM_MODES + 1 };
 
 typedef struct timing {
   gemm_memory memory;
@@ -30,10 +18,19 @@ typedef struct timing {
   double *samples;
 } timing;
 
-static int launch(const timing *t, task *k) {
+/* What is run again and again: `row` NULL is the peer. */
+typedef struct task {
+  const timing *timing;
+  gemm_row *row;
+  gemm_mode mode;
+  mfq_gemm_plan *plan;
+} task;
+
+static int launch(void *state, int turn) {
+  const task *k = state;
+  const timing *t = k->timing;
   const gemm_memory *m = &t->memory;
   gemm_call call;
-  const int turn = k->turn++;
   if (k->row == NULL) {
     const int code = gemm_peer_run(m, &t->peer, turn);
     return code == BENCH_OK ? code : bench_error(code, "the peer fails: %s", t->peer.about);
@@ -45,29 +42,18 @@ static int launch(const timing *t, task *k) {
   return bench_status(status, k->row->name);
 }
 
-static int sample(const timing *t, task *k, double *seconds) {
-  int code = bench_status(mfq_context_synchronize(t->memory.context), "waiting");
-  const double start = bench_seconds();
-  for (int i = 0; code == BENCH_OK && i < k->launches; i++) code = launch(t, k);
-  if (code == BENCH_OK) code = bench_status(mfq_context_synchronize(t->memory.context), "waiting");
-  *seconds = (bench_seconds() - start) / k->launches;
-  return code;
-}
-
 /* The first run is the one that is checked; the second one says how many fill a sample. */
-static int check_and_calibrate(const timing *t, task *k) {
+static int check_and_calibrate(const timing *t, const task *k, bench_racer *racer) {
   const char *name = k->row != NULL ? k->row->name : "the peer",
              *about = k->row != NULL ? k->row->about : t->peer.about;
   double seconds = 0;
-  k->launches = 1;
-  k->turn = 0;
+  racer->launches = 1;
   int code = bench_status(mfq_buffer_fill(t->memory.d.buffer, 0, t->memory.d.bytes, 0xff), "D"); /* NaN */
-  if (code == BENCH_OK) code = sample(t, k, &seconds);
+  if (code == BENCH_OK) code = bench_sample(t->memory.context, racer, &seconds);
   if (code == BENCH_OK)
     code = gemm_sample_check(&t->memory, t->sample, k->row != NULL ? k->mode : GEMM_MODES, name, about);
-  if (code == BENCH_OK && !t->memory.settings->only_verify) code = sample(t, k, &seconds);
-  const double wanted = seconds > 0 ? sample_seconds / seconds : 1;
-  k->launches = wanted > MAX_LAUNCHES ? MAX_LAUNCHES : wanted < 1 ? 1 : (int)wanted;
+  if (code == BENCH_OK && !t->memory.settings->only_verify) code = bench_sample(t->memory.context, racer, &seconds);
+  bench_calibrate(racer, seconds);
   return code;
 }
 
@@ -94,23 +80,18 @@ static int plan_row(timing *t, int scheme, gemm_mode mode, task *k) {
   return code == BENCH_OK ? gemm_memory_workspace(&t->memory, mfq_gemm_workspace_bytes(k->plan)) : code;
 }
 
-static int time_tasks(timing *t, task *tasks, int count) {
-  const int repetitions = t->memory.settings->repetitions;
-  int code = BENCH_OK;
-  for (int r = 0; code == BENCH_OK && r < repetitions; r++)
-    for (int i = 0; code == BENCH_OK && i < count; i++) code = sample(t, &tasks[i], &tasks[i].samples[r]);
+static int time_tasks(timing *t, const task *tasks, bench_racer *racers, int count) {
+  const int repetitions = t->memory.settings->repetitions, has_peer = t->peer.exists;
+  const int code = bench_race(t->memory.context, racers, count, repetitions);
   if (code != BENCH_OK) return code;
-  double *ratios = t->samples + TASKS * repetitions;
+  for (int i = has_peer; has_peer && i < count; i++)
+    tasks[i].row->share = bench_share(&racers[0], &racers[i], repetitions, t->samples + TASKS * repetitions);
   const bench_quantiles none = {0, 0, 0};
-  for (int i = t->peer.exists; t->peer.exists && i < count; i++) {
-    for (int r = 0; r < repetitions; r++) ratios[r] = tasks[0].samples[r] / tasks[i].samples[r];
-    tasks[i].row->share = bench_quantiles_of(ratios, repetitions).median;
-  }
-  const bench_quantiles peer = t->peer.exists ? bench_quantiles_of(tasks[0].samples, repetitions) : none;
-  for (int i = t->peer.exists; i < count; i++) {
-    tasks[i].row->seconds = bench_quantiles_of(tasks[i].samples, repetitions);
+  const bench_quantiles peer = has_peer ? bench_quantiles_of(racers[0].samples, repetitions) : none;
+  for (int i = has_peer; i < count; i++) {
+    tasks[i].row->seconds = bench_quantiles_of(racers[i].samples, repetitions);
     tasks[i].row->peer_seconds = peer;
-    tasks[i].row->launches = tasks[i].launches;
+    tasks[i].row->launches = racers[i].launches;
   }
   return code;
 }
@@ -121,17 +102,19 @@ static void tell(const timing *t, const char *text) {
 
 static int time_scheme(timing *t, int scheme) {
   task tasks[TASKS] = {{.row = NULL}};
+  bench_racer racers[TASKS];
   int count = t->peer.exists, code = gemm_memory_quantize(&t->memory, &t->table->schemes[scheme]);
   if (code == BENCH_OK) code = gemm_sample_scheme(&t->memory, t->sample);
   for (int mode = 0; code == BENCH_OK && mode < GEMM_MODES; mode++)
     if (gemm_table_row(t->table, t->size, scheme, (gemm_mode)mode)->is_wanted)
       code = plan_row(t, scheme, (gemm_mode)mode, &tasks[count++]);
   for (int i = 0; code == BENCH_OK && i < count; i++) {
-    tasks[i].samples = t->samples + i * t->memory.settings->repetitions;
+    tasks[i].timing = t;
+    racers[i] = (bench_racer){launch, &tasks[i], 0, 1, t->samples + i * t->memory.settings->repetitions};
     tell(t, tasks[i].row != NULL ? tasks[i].row->name : t->table->schemes[scheme].text);
-    code = check_and_calibrate(t, &tasks[i]);
+    code = check_and_calibrate(t, &tasks[i], &racers[i]);
   }
-  if (code == BENCH_OK && !t->memory.settings->only_verify) code = time_tasks(t, tasks, count);
+  if (code == BENCH_OK && !t->memory.settings->only_verify) code = time_tasks(t, tasks, racers, count);
   for (int i = 0; i < count; i++) mfq_gemm_plan_destroy(tasks[i].plan);
   t->done += gemm_table_wanted(t->table, t->size, scheme);
   return code;

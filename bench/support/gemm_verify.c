@@ -18,33 +18,13 @@ struct gemm_sample {
 
 /* ---- Values ----------------------------------------------------------------------------------------------------- */
 
-static void widen(const uint16_t *half, int64_t count, float *values) {
-  for (int64_t i = 0; i < count; i++) {
-    const uint32_t bits = (uint32_t)half[i] << 16;
-    memcpy(&values[i], &bits, sizeof bits);
-  }
-}
-
-/* `count` elements of bf16 or f32 from `offset` on; `scratch` holds as many. */
-static mfq_status read_values(const mfq_buffer *buffer, mfq_dtype dtype, int64_t offset, int64_t count, float *values) {
-  uint16_t *half = (uint16_t *)(void *)values;
-  const size_t element = mfq_dtype_bytes(dtype);
-  if (dtype == MFQ_DTYPE_F32) return mfq_buffer_read(buffer, element * (size_t)offset, values, element * (size_t)count);
-  half = malloc(element * (size_t)count);
-  if (half == NULL) return MFQ_ERROR_OUT_OF_MEMORY;
-  const mfq_status status = mfq_buffer_read(buffer, element * (size_t)offset, half, element * (size_t)count);
-  if (status == MFQ_OK) widen(half, count, values);
-  free(half);
-  return status;
-}
-
 static mfq_status read_rows(const gemm_memory *memory, gemm_sample *s, source which, const mfq_buffer *buffer,
                             mfq_dtype dtype) {
   const int side = which == PLAIN_B || which == CODES_B;
   const int64_t k = memory->size.k;
   mfq_status status = MFQ_OK;
   for (int i = 0; status == MFQ_OK && i < s->count[side]; i++)
-    status = read_values(buffer, dtype, s->at[side][i] * k, k, s->values[which] + i * k);
+    status = bench_read_values(buffer, dtype, s->at[side][i] * k, k, s->values[which] + i * k);
   return status;
 }
 
@@ -127,7 +107,7 @@ int gemm_sample_check(const gemm_memory *memory, gemm_sample *s, gemm_mode mode,
   const int64_t k = memory->size.k, n = memory->size.n;
   const double relative = relative_bound(memory, plan);
   for (int i = 0; i < s->count[0]; i++) {
-    const mfq_status status = read_values(memory->d.buffer, memory->settings->out, s->at[0][i] * n, n, s->line);
+    const mfq_status status = bench_read_values(memory->d.buffer, memory->settings->out, s->at[0][i] * n, n, s->line);
     if (status != MFQ_OK) return bench_status(status, name);
     for (int j = 0; j < s->count[1]; j++) {
       double sum = 0, magnitude = 0;

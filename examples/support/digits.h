@@ -1,4 +1,5 @@
-/* examples/support/digits.h: a small network that reads handwritten digits, with its layers as quantized products. */
+/* examples/support/digits.h: a small network that reads handwritten digits, with its layers as quantized convolutions and
+ * products. */
 #ifndef MFQ_EXAMPLES_DIGITS_H
 #define MFQ_EXAMPLES_DIGITS_H
 
@@ -23,16 +24,15 @@ typedef struct digits_images {
   int *labels;
 } digits_images;
 
-/* What a layer is. A convolution sees `taps` places of `channels` values each; a linear layer one place. */
+/* What a layer is: a convolution with a filter of `taps` places, or, with one, a linear layer. */
 typedef struct digits_shape {
   const char *name;
   int out, channels, taps;
-  int rows; /* of its product, for one image */
   int has_relu;
 } digits_shape;
 extern const digits_shape digits_shapes[DIGITS_LAYERS];
 
-/* Weights [out, taps, channels]: the channels of a place are neighbours, so that groups along them are groups along K. */
+/* Weights [out, taps, channels]: channels last. */
 typedef struct digits_weights {
   float *weight[DIGITS_LAYERS], *bias[DIGITS_LAYERS];
 } digits_weights;
@@ -54,28 +54,33 @@ typedef struct digits_scheme {
   const char *reference; /* tensor of the stored logits, or NULL */
 } digits_scheme;
 
-/* One layer on the context's device: D = relu(A x B + bias), B the weights, A what the layer before left. */
+/* One layer on the context's device: out = relu(in * weight + bias). `conv` or `gemm` is its description, which points
+ * into this structure: it must stay where it is. */
 typedef struct digits_layer {
   const digits_shape *shape;
-  int rows; /* of A and D */
   mfq_scheme input_scheme;
-  mfq_tensor a, b, bias, d;
-  mfq_qtensor q;                          /* the weights, where they are quantized */
-  mfq_buffer *a_memory, *d_memory, *rest; /* `rest`: weights and bias */
-  mfq_gemm gemm;                          /* points into this structure, which must stay where it is */
-  mfq_gemm_plan *plan;
+  mfq_tensor in, weight, bias, out; /* [count, 8, 8, channels] and [out, 3, 3, channels], or [count, channels] */
+  mfq_qtensor q;                    /* the weights, where they are quantized */
+  mfq_buffer *in_memory;            /* NULL: `in` is what the layer before left on the device */
+  mfq_buffer *out_memory, *rest;    /* `rest`: weights and bias */
+  mfq_conv conv;
+  mfq_conv_plan *conv_plan;
+  mfq_gemm gemm;
+  mfq_gemm_plan *gemm_plan;
   double weight_bytes;
 } digits_layer;
+int digits_layer_is_conv(const digits_layer *layer);
+const char *digits_layer_describe(const digits_layer *layer); /* its plan */
 
 typedef struct digits_network {
   mfq_context *context;
   const digits_images *images;
   digits_layer layers[DIGITS_LAYERS];
-  float *unfolded, *values; /* on the host: A and D of the largest layer */
-  double product_seconds;   /* of the last run */
+  float *values, *pooled; /* on the host: what conv2 left, what fc1 reads */
+  double layer_seconds;   /* of the last run */
 } digits_network;
 
-/* Quantizes the weights and plans the products for all images at once. */
+/* Quantizes the weights and plans the layers for all images at once. */
 int digits_network_create(mfq_context *context, const digits_images *images, const digits_weights *weights,
                           const digits_scheme *scheme, digits_network *network);
 void digits_network_destroy(digits_network *network);
@@ -85,16 +90,16 @@ int digits_network_run(digits_network *network, float *logits);
 
 typedef struct digits_result {
   const digits_scheme *scheme;
-  int right;              /* digits that were read as their label */
-  int changed;            /* digits that float32 reads as another one */
-  int has_reference;      /* the next four compare with the stored logits */
-  double difference;      /* largest difference per largest logit */
-  int moved;              /* digits with a logit that rounding sums in another order does not explain */
-  int equal;              /* logits with the same bits */
-  int reference_right;    /* digits that the stored logits read right */
-  double weight_bytes;    /* of all layers, scales included */
-  double seconds;         /* of all digits, median */
-  double product_seconds; /* the part that mfq_gemm_run and waiting for it took */
+  int right;            /* digits that were read as their label */
+  int changed;          /* digits that float32 reads as another one */
+  int has_reference;    /* the next four compare with the stored logits */
+  double difference;    /* largest difference per largest logit */
+  int moved;            /* digits with a logit that rounding sums in another order does not explain */
+  int equal;            /* logits with the same bits */
+  int reference_right;  /* digits that the stored logits read right */
+  double weight_bytes;  /* of all layers, scales included */
+  double seconds;       /* of all digits, median */
+  double layer_seconds; /* the part that mfq_conv_run, mfq_gemm_run and waiting for them took */
   char plans[DIGITS_LAYERS][512];
 } digits_result;
 

@@ -23,7 +23,7 @@ static int is_known(const digits_report *report, int layer, int result) {
 }
 
 static void print_plans(const digits_report *report) {
-  printf("\nProducts, layer by layer, and the first scheme that uses each:\n");
+  printf("\nLayers as they were planned, and the first scheme that uses each:\n");
   for (int layer = 0; layer < DIGITS_LAYERS; layer++)
     for (int i = 0; i < report->count; i++) {
       const char *plan = report->results[i].plans[layer];
@@ -45,11 +45,11 @@ void digits_print(const digits_report *report) {
   printf("%s%s; %d digits at once, median of %d runs\n\n", report->device,
          report->is_reproducible ? ", MFQ_REPRODUCIBLE" : "", report->digits, report->repetitions);
   printf("%-38s  %5s  %8s  %8s  %8s  %8s  %s\n", "weights and inputs of every layer", "right", "accuracy", "weights",
-         "us/digit", "products", "largest difference to the stored logits");
+         "us/digit", "layers", "largest difference to the stored logits");
   for (int i = 0; i < report->count; i++) {
     const digits_result *r = &report->results[i];
     printf("%-38s  %5d  %6.2f %%  %5.1f kB  %8.2f  %8.2f", r->scheme->name, r->right, 100.0 * r->right / report->digits,
-           1e-3 * r->weight_bytes, microseconds(report, r->seconds), microseconds(report, r->product_seconds));
+           1e-3 * r->weight_bytes, microseconds(report, r->seconds), microseconds(report, r->layer_seconds));
     if (r->has_reference) print_difference(report, r);
     printf("\n");
   }
@@ -67,14 +67,14 @@ static int close_file(FILE *file, const char *path, int is_written) {
 int digits_write_csv(const digits_report *report, const char *path) {
   FILE *file = fopen(path, "w");
   if (file == NULL) return digits_error(DIGITS_FAILED, "%s: cannot open: %s", path, strerror(errno));
-  fprintf(file, "name,weights,inputs,right,digits,changed,weight_bytes,seconds_per_digit,product_seconds_per_digit,"
+  fprintf(file, "name,weights,inputs,right,digits,changed,weight_bytes,seconds_per_digit,layer_seconds_per_digit,"
                 "logit_difference,logits_equal,digits_moved\n");
   for (int i = 0; i < report->count; i++) {
     const digits_result *r = &report->results[i];
     const digits_scheme *s = r->scheme;
     fprintf(file, "%s,%s,%s,%d,%d,%d,%.0f,%.9f,%.9f,", s->name, s->weights != NULL ? s->weights : "f32",
             s->inputs != NULL ? s->inputs : "f32", r->right, report->digits, r->changed, r->weight_bytes,
-            r->seconds / report->digits, r->product_seconds / report->digits);
+            r->seconds / report->digits, r->layer_seconds / report->digits);
     if (r->has_reference) fprintf(file, "%.9g,%d,%d", r->difference, r->equal, r->moved);
     fprintf(file, "%s\n", r->has_reference ? "" : ",,");
   }
@@ -93,7 +93,7 @@ static json_t *result_json(const digits_report *report, const digits_result *r) 
   return json_pack("{s:s, s:s?, s:s?, s:i, s:f, s:i, s:f, s:f, s:f, s:o, s:o}", "name", s->name, "weights", s->weights,
                    "inputs", s->inputs, "right", r->right, "accuracy", (double)r->right / report->digits, "changed",
                    r->changed, "weight_bytes", r->weight_bytes, "seconds_per_digit", r->seconds / report->digits,
-                   "product_seconds_per_digit", r->product_seconds / report->digits, "stored_logits", stored, "plans",
+                   "layer_seconds_per_digit", r->layer_seconds / report->digits, "stored_logits", stored, "plans",
                    plans);
 }
 

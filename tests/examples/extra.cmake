@@ -31,6 +31,10 @@ if(TARGET bench_gemm)
   mfq_add_program_test(bench/gemm sh "${CMAKE_CURRENT_LIST_DIR}/gemm_bench.sh" $<TARGET_FILE:bench_gemm>)
 endif()
 
+if(TARGET bench_conv)
+  mfq_add_program_test(bench/conv sh "${CMAKE_CURRENT_LIST_DIR}/conv_bench.sh" $<TARGET_FILE:bench_conv>)
+endif()
+
 if(TARGET bench_cast)
   # Full size for nothing: only the comparison of both paths is wanted here.
   mfq_add_program_test(bench/cast bench_cast --verify --filter "f32|dequantize|both")
@@ -55,6 +59,11 @@ if(TARGET mfq_cuda_simt)
     set_tests_properties(examples/digits_net_device examples/digits_net_device_schemes
                          PROPERTIES ENVIRONMENT "${emulated}" LABELS "examples;device")
   endif()
+  if(TARGET bench_conv)
+    mfq_add_program_test(bench/conv_device sh "${CMAKE_CURRENT_LIST_DIR}/conv_bench.sh" $<TARGET_FILE:bench_conv>
+                         --device cuda:0)
+    set_tests_properties(bench/conv_device PROPERTIES ENVIRONMENT "${emulated}" LABELS "bench;device")
+  endif()
   if(TARGET bench_gemm)
     mfq_add_program_test(bench/gemm_device sh "${CMAKE_CURRENT_LIST_DIR}/gemm_bench.sh" $<TARGET_FILE:bench_gemm>
                          --device cuda:0)
@@ -73,5 +82,14 @@ if(TARGET example_linear)
     mfq_add_program_test(examples/linear_device example_linear cuda:0)
     set_tests_properties(examples/linear_device PROPERTIES ENVIRONMENT "${emulated}" LABELS "examples;device"
                          PASS_REGULAR_EXPRESSION "\ny\\[0\\]\\[0\\] = 0\\.109, y\\[7\\]\\[63\\] = 1\\.286\n$")
+  endif()
+endif()
+
+if(TARGET example_tutorial)
+  set(tutorial sh "${CMAKE_CURRENT_LIST_DIR}/tutorial.sh" $<TARGET_FILE:example_tutorial>)
+  mfq_add_program_test(examples/tutorial ${tutorial})
+  if(TARGET mfq_cuda_simt)
+    mfq_add_program_test(examples/tutorial_device ${tutorial} cuda:0)
+    set_tests_properties(examples/tutorial_device PROPERTIES ENVIRONMENT "${emulated}" LABELS "examples;device")
   endif()
 endif()
