@@ -69,6 +69,7 @@ const mfq_backend backend = {
     .conv_plan = conv_plan,
     .conv_plan_free = mfq_cuda_conv_plan_free,
     .conv_run = conv_run,
+    .conv_beats_product = nullptr, /* not measured */
     .supported = mfq_cuda_supported,
     .check_memory = mfq_cuda_check_memory,
     .synchronize = mfq_cuda_synchronize,

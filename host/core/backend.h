@@ -43,14 +43,16 @@ typedef struct mfq_backend {
   mfq_status (*gemm_plan)(mfq_context *context, const struct mfq_gemm_problem *problem, struct mfq_choice *choice);
   void (*gemm_plan_free)(mfq_context *context, struct mfq_choice *choice);
   /* `problem` equals the planned one, with memory. `workspace` is aligned to 256. */
-  mfq_status (*gemm_run)(mfq_context *context, const struct mfq_choice *choice,
-                         const struct mfq_gemm_problem *problem, void *workspace);
+  mfq_status (*gemm_run)(mfq_context *context, const struct mfq_choice *choice, const struct mfq_gemm_problem *problem,
+                         void *workspace);
 
   /* The same for convolutions. */
   mfq_status (*conv_plan)(mfq_context *context, const struct mfq_conv_problem *problem, struct mfq_choice *choice);
   void (*conv_plan_free)(mfq_context *context, struct mfq_choice *choice);
-  mfq_status (*conv_run)(mfq_context *context, const struct mfq_choice *choice,
-                         const struct mfq_conv_problem *problem, void *workspace);
+  mfq_status (*conv_run)(mfq_context *context, const struct mfq_choice *choice, const struct mfq_conv_problem *problem,
+                         void *workspace);
+  /* Whether a convolution that is a matrix product runs faster as a convolution; NULL: never. */
+  int (*conv_beats_product)(const mfq_context *context, const struct mfq_conv_problem *problem);
 
   mfq_support (*supported)(const mfq_context *context, mfq_op op, const mfq_scheme *scheme, char *reason,
                            size_t capacity);

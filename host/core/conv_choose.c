@@ -17,7 +17,9 @@ mfq_status mfq_conv_choose(mfq_context *context, const mfq_conv_problem *problem
   mfq_gemm_problem product;
   char of_product[sizeof choice->description];
   const char *why = mfq_conv_as_product(problem, &product);
-  *is_product = why == NULL && !has_other_runs(context, problem);
+  const mfq_backend *backend = context->backend;
+  const int is_slower = backend->conv_beats_product != NULL && backend->conv_beats_product(context, problem);
+  *is_product = why == NULL && !has_other_runs(context, problem) && !is_slower;
   if (!*is_product) return context->backend->conv_plan(context, problem, choice);
   const mfq_status status = context->backend->gemm_plan(context, &product, choice);
   memcpy(of_product, choice->description, sizeof of_product);

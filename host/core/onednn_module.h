@@ -26,6 +26,16 @@ typedef struct mfq_onednn_conv {
   int32_t threads;
 } mfq_onednn_conv;
 
+/* An order of a bf16 filter in blocks of output x input channels. In a block channels stand in pairs: of output channels,
+ * as [out_block / 2][in_block][2], or of input channels, as [in_block / 2][out_block][2]. Blocks are whole, but for the
+ * last one of output channels, where pairs are of input channels: that is padded with zeros. */
+typedef struct mfq_onednn_order {
+  int64_t out_block, in_block;
+  int32_t has_output_pairs;
+  int64_t out_stride, in_stride; /* from a block to the next, in elements */
+  int64_t tap_stride[3];
+} mfq_onednn_order;
+
 /* What the module answers; equal version and sizes are the handshake, as in module.h. */
 typedef struct mfq_onednn {
   const char *version; /* MFQ_VERSION_STRING; it and module_bytes stay the first two members in every version */
@@ -48,6 +58,9 @@ typedef struct mfq_onednn {
   size_t (*conv_workspace_bytes)(const void *plan);
   int (*conv_prepare)(const void *plan, const void *w, void *workspace);
   int (*conv_run)(const void *plan, const void *gathered, const void *y, void *result, void *workspace);
+  /* Returns 1, and how conv_prepare lays out w from the first byte of the workspace on, where that has these words: a
+   * caller that knows a faster way may do it in its place. */
+  int (*conv_order)(const void *plan, mfq_onednn_order *order);
 } mfq_onednn;
 
 /* The one symbol that the module exports, by this name. */

@@ -179,6 +179,7 @@ const mfq_backend *mfq_cpu_backend(void) {
       .conv_plan = mfq_cpu_conv_plan,
       .conv_plan_free = mfq_cpu_conv_plan_free,
       .conv_run = mfq_cpu_conv_run,
+      .conv_beats_product = mfq_cpu_conv_beats_product,
       .supported = cpu_supported,
       .check_memory = cpu_check_memory,
       .synchronize = cpu_synchronize,

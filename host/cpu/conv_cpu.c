@@ -2,6 +2,8 @@
 #include "conv_cpu.h"
 
 #include "../core/error.h"
+#include "../core/onednn_module.h"
+#include "cpu_state.h"
 
 static const mfq_conv_row *const rows[] = {&mfq_conv_expanded, &mfq_conv_reference};
 enum { ROWS = sizeof rows / sizeof rows[0] };
@@ -46,4 +48,17 @@ mfq_status mfq_cpu_conv_run(mfq_context *context, const mfq_choice *choice, cons
                             void *workspace) {
   const chosen *made_of = choice->state;
   return made_of->row->run(context, made_of->state, problem, workspace);
+}
+
+/* oneDNN's convolutions by one element are faster than its products where pixels are many, but want the filter in an
+ * order of their own: measured, with 4 pixels and more for each channel that pays. */
+enum { PIXELS_OF_CHANNEL = 4 };
+
+int mfq_cpu_conv_beats_product(const mfq_context *context, const mfq_conv_problem *p) {
+  char unused[1];
+  const int64_t pixels = p->batch * p->out[0] * p->out[1] * p->out[2];
+  const int64_t channels = p->in_channels > p->out_channels ? p->in_channels : p->out_channels;
+  const int is_fast = context->policy == MFQ_FAST && mfq_cpu_kernels(context) != NULL;
+  return is_fast && p->direction != MFQ_CONV_WEIGHT_GRADIENT && p->finish.k > 0 &&
+         pixels >= PIXELS_OF_CHANNEL * channels && mfq_onednn_open(unused, sizeof unused) != NULL;
 }

@@ -23,4 +23,7 @@ void mfq_cpu_conv_plan_free(mfq_context *context, mfq_choice *choice);
 mfq_status mfq_cpu_conv_run(mfq_context *context, const mfq_choice *choice, const mfq_conv_problem *problem,
                             void *workspace);
 
+/* Of convolutions with a filter of one element. */
+int mfq_cpu_conv_beats_product(const mfq_context *context, const mfq_conv_problem *problem);
+
 #endif

@@ -4,11 +4,14 @@
 
 #include "../core/error.h"
 #include "conv_own.h"
+#include "conv_pack.h"
 
 struct mfq_conv_engine {
   mfq_own_conv own;
   const mfq_onednn *onednn; /* NULL: own */
   void *plan;               /* of oneDNN's */
+  const mfq_kernels *packs; /* with which we lay out the filter; NULL: oneDNN does */
+  mfq_onednn_order order;   /* of it then */
   char name[512];
 };
 
@@ -21,6 +24,8 @@ mfq_conv_engine *mfq_conv_engine_create(mfq_context *context, const mfq_onednn_c
   mfq_own_conv_init(context, conv, &engine->own);
   engine->onednn = mfq_onednn_open(reason, sizeof reason);
   if (engine->onednn != NULL) engine->plan = engine->onednn->conv_plan(conv, reason, sizeof reason);
+  if (engine->plan != NULL && engine->onednn->conv_order(engine->plan, &engine->order))
+    engine->packs = mfq_cpu_kernels(context);
   if (engine->plan != NULL)
     (void)snprintf(engine->name, sizeof engine->name, "%s by %s (%s)", type, engine->onednn->library,
                    engine->onednn->conv_plan_name(engine->plan));
@@ -48,6 +53,10 @@ static mfq_status status_of(const mfq_conv_engine *engine, int status) {
 }
 
 mfq_status mfq_conv_engine_prepare(const mfq_conv_engine *engine, const void *w, void *workspace) {
+  if (engine->packs != NULL) {
+    mfq_conv_pack(engine->packs, &engine->own.conv, &engine->order, w, workspace);
+    return MFQ_OK;
+  }
   if (engine->plan != NULL) return status_of(engine, engine->onednn->conv_prepare(engine->plan, w, workspace));
   mfq_own_conv_prepare(&engine->own, w, workspace);
   return MFQ_OK;

@@ -146,6 +146,9 @@ typedef struct mfq_kernels {
   void (*turn16)(uint16_t *dst, int64_t dst_ld, const uint16_t *src, int64_t src_ld, int64_t rows, int64_t cols);
   void (*turn32)(uint32_t *dst, int64_t dst_ld, const uint32_t *src, int64_t src_ld, int64_t rows, int64_t cols);
 
+  /* dst[2 * i] = a[i], dst[2 * i + 1] = b[i]. */
+  void (*weave16)(uint16_t *dst, const uint16_t *a, const uint16_t *b, int64_t n);
+
   /* Packed codes to bf16, as decoding gives them; one scale code for each group. `n` is at most MFQ_CHUNK. */
   void (*widen)(const mfq_widen *w, const uint8_t *codes, const uint8_t *scales, int64_t n, uint16_t *dst);
   /* The same with a scale code for each element. */

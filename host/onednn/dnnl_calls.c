@@ -43,6 +43,26 @@ dnnl_status_t mfq_dnnl_convolution(dnnl_primitive_desc_t *implementation, dnnl_e
                                                         attr);
 }
 
+int mfq_dnnl_blocks_of(mfq_dnnl_desc desc, mfq_dnnl_blocks *blocks) {
+  dnnl_format_kind_t kind = dnnl_format_kind_undef;
+  const dnnl_dims_t *strides = NULL, *sizes = NULL, *axes = NULL;
+  int32_t rank = 0, count = 0;
+  if (dnnl_memory_desc_query(desc, dnnl_query_format_kind, &kind) != dnnl_success || kind != dnnl_blocked) return 0;
+  if (dnnl_memory_desc_query(desc, dnnl_query_ndims_s32, &rank) != dnnl_success ||
+      dnnl_memory_desc_query(desc, dnnl_query_strides, (void *)&strides) != dnnl_success ||
+      dnnl_memory_desc_query(desc, dnnl_query_inner_nblks_s32, &count) != dnnl_success || count > MFQ_DNNL_BLOCKS ||
+      dnnl_memory_desc_query(desc, dnnl_query_inner_blks, (void *)&sizes) != dnnl_success ||
+      dnnl_memory_desc_query(desc, dnnl_query_inner_idxs, (void *)&axes) != dnnl_success)
+    return 0;
+  blocks->count = count;
+  for (int i = 0; i < rank; ++i) blocks->strides[i] = (*strides)[i];
+  for (int i = 0; i < count; ++i) {
+    blocks->sizes[i] = (*sizes)[i];
+    blocks->axes[i] = (*axes)[i];
+  }
+  return 1;
+}
+
 #else
 
 mfq_dnnl_desc mfq_dnnl_desc_create(int rank, const dnnl_dims_t dims, const dnnl_dims_t strides, dnnl_data_type_t type,
@@ -90,6 +110,18 @@ dnnl_status_t mfq_dnnl_convolution(dnnl_primitive_desc_t *implementation, dnnl_e
                                                         c->stride, c->dilation, c->before, c->after);
   if (status != dnnl_success) return status;
   return dnnl_primitive_desc_create(implementation, &operation, attr, engine, NULL);
+}
+
+int mfq_dnnl_blocks_of(mfq_dnnl_desc desc, mfq_dnnl_blocks *blocks) {
+  const dnnl_blocking_desc_t *order = &desc->format_desc.blocking;
+  if (desc->format_kind != dnnl_blocked || order->inner_nblks > MFQ_DNNL_BLOCKS) return 0;
+  blocks->count = order->inner_nblks;
+  for (int i = 0; i < desc->ndims; ++i) blocks->strides[i] = order->strides[i];
+  for (int i = 0; i < blocks->count; ++i) {
+    blocks->sizes[i] = order->inner_blks[i];
+    blocks->axes[i] = order->inner_idxs[i];
+  }
+  return 1;
 }
 
 #endif

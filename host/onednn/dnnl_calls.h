@@ -27,6 +27,17 @@ mfq_dnnl_desc mfq_dnnl_desc_create(int rank, const dnnl_dims_t dims, const dnnl_
 mfq_dnnl_desc mfq_dnnl_desc_any(int rank, const dnnl_dims_t dims, dnnl_data_type_t type, dnnl_status_t *status);
 void mfq_dnnl_desc_free(mfq_dnnl_desc desc); /* NULL is allowed */
 
+/* A blocked order: strides from block to block along each axis, and the blocks from the outermost to the innermost. */
+enum { MFQ_DNNL_BLOCKS = 12 };
+typedef struct mfq_dnnl_blocks {
+  dnnl_dims_t strides;
+  int count;
+  int64_t sizes[MFQ_DNNL_BLOCKS];
+  int64_t axes[MFQ_DNNL_BLOCKS];
+} mfq_dnnl_blocks;
+/* Returns 0 for memory in another kind of order. */
+int mfq_dnnl_blocks_of(mfq_dnnl_desc desc, mfq_dnnl_blocks *blocks);
+
 /* The best implementation of dst = src x weights. */
 dnnl_status_t mfq_dnnl_matmul(dnnl_primitive_desc_t *implementation, dnnl_engine_t engine,
                               const_dnnl_primitive_attr_t attr, const mfq_dnnl_desc src_weights_dst[3]);

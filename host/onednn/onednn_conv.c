@@ -222,3 +222,40 @@ int mfq_dnnl_conv_run(const void *memory, const void *gathered, const void *y, v
   (void)mfq_dnnl_set_threads(before);
   return (int)status;
 }
+
+/* ---- The order of w ----------------------------------------------------------------------------------------------- */
+
+enum { OUT = 0, IN = 1 }; /* oneDNN's axes of a filter without groups */
+
+/* The channels of a block, and which ones stand in pairs. Returns 0 for blocks of another form. */
+static int read_blocks(const mfq_dnnl_blocks *b, mfq_onednn_order *order) {
+  const int last = b->count - 1;
+  if (b->count == 2 && b->axes[0] == OUT && b->axes[1] == IN && b->sizes[1] == 2) {
+    *order = (mfq_onednn_order){.out_block = b->sizes[0], .in_block = 2};
+    return 1;
+  }
+  if (b->count != 3 || b->axes[1] == b->axes[0] || b->axes[last] != b->axes[0] || b->sizes[last] != 2) return 0;
+  order->has_output_pairs = b->axes[0] == OUT;
+  order->out_block = order->has_output_pairs ? 2 * b->sizes[0] : b->sizes[1];
+  order->in_block = order->has_output_pairs ? b->sizes[1] : 2 * b->sizes[0];
+  return 1;
+}
+
+int mfq_dnnl_conv_order(const void *memory, mfq_onednn_order *order) {
+  const conv_plan *plan = memory;
+  const mfq_onednn_conv *c = &plan->conv;
+  mfq_dnnl_blocks blocks;
+  int axes[3];
+  *order = (mfq_onednn_order){.out_block = 0};
+  if (c->direction == MFQ_CONV_WEIGHT_GRADIENT || c->groups != 1 || c->from != MFQ_DTYPE_BF16) return 0;
+  if (!mfq_dnnl_blocks_of(plan->own_w, &blocks) || !read_blocks(&blocks, order)) return 0;
+  const int64_t padded = (c->out_channels + order->out_block - 1) / order->out_block * order->out_block;
+  if ((order->has_output_pairs && padded != c->out_channels) || c->in_channels % order->in_block != 0) return 0;
+  const int space = list_axes(c, axes);
+  order->out_stride = blocks.strides[OUT];
+  order->in_stride = blocks.strides[IN];
+  for (int i = 0; i < space; ++i) order->tap_stride[axes[i]] = blocks.strides[2 + i];
+  /* Nothing but the elements: no sums beside them. */
+  const int64_t taps = c->filter[0] * c->filter[1] * c->filter[2];
+  return dnnl_memory_desc_get_size(plan->own_w) == (size_t)(padded * c->in_channels * taps) * 2;
+}

@@ -10,5 +10,6 @@ const char *mfq_dnnl_conv_plan_name(const void *plan);
 size_t mfq_dnnl_conv_workspace_bytes(const void *plan);
 int mfq_dnnl_conv_prepare(const void *plan, const void *w, void *workspace);
 int mfq_dnnl_conv_run(const void *plan, const void *gathered, const void *y, void *result, void *workspace);
+int mfq_dnnl_conv_order(const void *plan, mfq_onednn_order *order);
 
 #endif

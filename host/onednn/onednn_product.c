@@ -127,6 +127,7 @@ static const mfq_onednn module = {
     .conv_workspace_bytes = mfq_dnnl_conv_workspace_bytes,
     .conv_prepare = mfq_dnnl_conv_prepare,
     .conv_run = mfq_dnnl_conv_run,
+    .conv_order = mfq_dnnl_conv_order,
 };
 
 MFQ_EXPORT const mfq_onednn *mfq_onednn_module(void) {

@@ -80,6 +80,17 @@ TEST_P(ConvEngines, Sizes) {
   }
 }
 
+// Channels in whole blocks of the orders that oneDNN asks for, and in blocks with a tail (176 = 3 * 48 + 32).
+TEST_P(ConvEngines, FiltersInBlocks) {
+  const ConvCase cases[] = {shape(1, 64, 64, {4, 3}, {3, 3}),  shape(2, 32, 96, {3, 3}, {2, 3}),
+                            shape(1, 96, 176, {3, 2}, {1, 1}), shape(1, 48, 80, {3, 3}, {3, 2}),
+                            shape(1, 128, 48, {9}, {4}),       shape(1, 32, 64, {2, 3, 3}, {2, 1, 3})};
+  for (ConvCase x : cases) {
+    x.stride.assign(x.in.size(), x.filter[0] == 1 ? 2 : 1);
+    ASSERT_NO_FATAL_FAILURE(check(x));
+  }
+}
+
 TEST_P(ConvEngines, OneAndThreeAxes) {
   ConvCase line = shape(2, 6, 9, {23}, {4});
   line.stride = {2};

@@ -35,6 +35,7 @@ const mfq_kernels MFQ_JOIN(mfq_kernels_, MFQ_ISA) = {
     .transpose = transpose,
     .turn16 = turn16,
     .turn32 = turn32,
+    .weave16 = weave16,
     .widen = widen,
     .widen_each = widen_each,
     .round_runs = round_runs,

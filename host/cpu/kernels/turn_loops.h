@@ -1,4 +1,5 @@
-/* host/cpu/kernels/turn_loops.h: matrices of 16 or 32-bit elements transposed, in squares of 16 bytes by 16 bytes. */
+/* host/cpu/kernels/turn_loops.h: matrices of 16 or 32-bit elements transposed, in squares of 16 bytes by 16 bytes,
+ * and rows woven into each other. */
 #ifndef MFQ_HOST_CPU_KERNELS_TURN_LOOPS_H
 #define MFQ_HOST_CPU_KERNELS_TURN_LOOPS_H
 
@@ -114,6 +115,13 @@ static void turn32(uint32_t *dst, int64_t dst_ld, const uint32_t *src, int64_t s
   if (turn_by_blocks(t, 32)) return;
   for (int64_t c = 0; c < cols; ++c)
     for (int64_t r = 0; r < rows; ++r) dst[c * dst_ld + r] = src[r * src_ld + c];
+}
+
+static void weave16(uint16_t *restrict dst, const uint16_t *restrict a, const uint16_t *restrict b, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    dst[2 * i] = a[i];
+    dst[2 * i + 1] = b[i];
+  }
 }
 
 #endif

@@ -38,6 +38,7 @@ typedef struct fake_module {
   size_t (*conv_workspace_bytes)(const void *plan);
   int (*conv_prepare)(const void *plan, const void *w, void *workspace);
   int (*conv_run)(const void *plan, const void *gathered, const void *y, void *result, void *workspace);
+  int (*conv_order)(const void *plan, void *order);
 } fake_module;
 
 static void *fake_plan(const fake_shape *shape, char *reason, size_t capacity) {
@@ -70,6 +71,11 @@ static int fake_prepare(const void *plan, const void *w, void *workspace) {
   return plan != NULL ? 0 : 1;
 }
 
+static int fake_order(const void *plan, void *order) {
+  (void)plan, (void)order;
+  return 0;
+}
+
 static const fake_module fake = {
     .version = FAKE == 1 ? "0.0.9" : MFQ_VERSION_STRING,
     .module_bytes = sizeof fake - (FAKE == 2 ? 1 : 0),
@@ -87,6 +93,7 @@ static const fake_module fake = {
     .conv_workspace_bytes = fake_workspace_bytes,
     .conv_prepare = fake_prepare,
     .conv_run = fake_run,
+    .conv_order = fake_order,
 };
 
 const void *mfq_onednn_module(void);
