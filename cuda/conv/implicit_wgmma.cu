@@ -2,12 +2,13 @@
  * widened to bf16 before: every element meets many taps and columns, and to widen it for each would take longer.
  *
  * Workspace: 2 bytes an element of the operands that are not bf16 in whole units where they lie (at most
- * WIDE_OPERAND_BYTES), what those take that are quantized on the way, MFQ_CUDA_SCRATCH_BYTES for that, and what
- * implicit_run.cu has for sums. */
+ * WIDE_OPERAND_BYTES where batch_part.h cannot take fewer images), what those take that are quantized on the way,
+ * MFQ_CUDA_SCRATCH_BYTES for that, and what implicit_run.cu has for sums. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "../../host/core/error.h"
+#include "batch_part.h"
 #include "implicit.h"
 #include "implicit_wgmma_kernel.cuh"
 #include "widen_units.h"
@@ -84,7 +85,8 @@ const char *make_plan(mfq_context *context, const mfq_conv_problem *problem, wid
   const size_t gathered = mfq_cuda_unit_bytes(&wide.gathered), direct = mfq_cuda_unit_bytes(&wide.direct);
   if (gathered > 0 && p.a.source != IMPLICIT_ELEMENTS && reads_of(problem, p, tile.columns) <= 1)
     return "elements meet one tap and one tile, and need not be widened before";
-  if ((double)gathered + (double)direct > (double)WIDE_OPERAND_BYTES) return "more than 2 GiB of operands as bf16";
+  if ((double)gathered + (double)direct > (double)WIDE_OPERAND_BYTES && !mfq_cuda_conv_splits(context, problem, 1))
+    return "more than 2 GiB of operands as bf16";
   if (mfq_cuda_conv_quantizes(problem)) plan->scratch = mfq_workspace_take(&plan->end, MFQ_CUDA_SCRATCH_BYTES);
   plan->sides = mfq_cuda_conv_take(problem, &plan->end);
   plan->gathered = mfq_workspace_take(&plan->end, gathered);

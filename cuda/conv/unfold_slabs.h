@@ -13,6 +13,10 @@
 static const int64_t MFQ_UNFOLD_BYTES = (int64_t)24 << 20, MFQ_UNFOLD_DIRECT_BYTES = (int64_t)12 << 20,
                      MFQ_UNFOLD_SUM_BYTES = (int64_t)12 << 20, MFQ_UNFOLD_LIBRARY_BYTES = (int64_t)15 << 20;
 
+/* Of the first part, for a convolution that quantizes on the way: codes, and values of the result, of some images
+ * (batch_steps.h). */
+static const int64_t MFQ_UNFOLD_KEPT_BYTES = (int64_t)8 << 20;
+
 enum { MFQ_UNFOLD_ROWS = 128, MFQ_UNFOLD_COLS = 16 }; /* rows worth a step; columns at whose multiples steps are cut */
 
 typedef struct mfq_unfold_question {
@@ -23,6 +27,7 @@ typedef struct mfq_unfold_question {
   int64_t
       direct_col_bytes; /* the other operand, one channel: in all; with is_weight_gradient of one pixel; 0: in place */
   int64_t sum_bytes;    /* sums of one pixel; with is_weight_gradient of one channel; 0: written at once, or kept */
+  int64_t kept_bytes;   /* of the room for unfolded pixels, kept for other things */
   int32_t is_weight_gradient;
 } mfq_unfold_question;
 
@@ -79,8 +84,9 @@ static inline void mfq_unfold_cut_rows(const mfq_unfold_question *q, int64_t mos
 /* Returns 0 where a single pixel or channel is beyond these bounds. */
 static inline int mfq_unfold_slabs_of(const mfq_unfold_question *q, mfq_unfold_slabs *s) {
   const int64_t few = q->rows < MFQ_UNFOLD_ROWS ? q->rows : (int64_t)MFQ_UNFOLD_ROWS;
+  const int64_t unfolded = MFQ_UNFOLD_BYTES - q->kept_bytes;
   const int64_t of_group = mfq_unfold_direct_bytes(q, q->cols, few), sums = q->is_weight_gradient ? q->sum_bytes : 0;
-  const int is_together = q->groups * q->line_bytes * few <= MFQ_UNFOLD_BYTES &&
+  const int is_together = q->groups * q->line_bytes * few <= unfolded &&
                           q->groups * of_group <= MFQ_UNFOLD_DIRECT_BYTES &&
                           q->groups * q->cols * sums <= MFQ_UNFOLD_SUM_BYTES;
   s->groups = is_together ? q->groups : 1;
@@ -92,7 +98,7 @@ static inline int mfq_unfold_slabs_of(const mfq_unfold_question *q, mfq_unfold_s
     s->cols = by_direct < by_sums ? by_direct : by_sums;
   }
   s->direct_is_whole = !q->is_weight_gradient && s->groups == q->groups && s->cols == q->cols;
-  int64_t most = mfq_unfold_most(MFQ_UNFOLD_BYTES, s->groups * q->line_bytes, q->rows);
+  int64_t most = mfq_unfold_most(unfolded, s->groups * q->line_bytes, q->rows);
   const int64_t of_row = q->is_weight_gradient ? s->groups * mfq_unfold_direct_bytes(q, s->cols, 1) : 0;
   const int64_t by_direct = mfq_unfold_most(MFQ_UNFOLD_DIRECT_BYTES, of_row, q->rows);
   const int64_t by_sums = mfq_unfold_most(MFQ_UNFOLD_SUM_BYTES, q->is_weight_gradient ? 0 : q->sum_bytes, q->rows);

@@ -72,6 +72,7 @@ int plan_steps(const mfq_conv_problem *p, mfq_unfolded_plan *u, int writes_d) {
   q.line_bytes = mfq_unfolding_line(&u->gathered, u->gathered.channels) * bytes_of(u->gathered.dtype);
   q.direct_col_bytes = direct_col_bytes(u);
   q.sum_bytes = writes_d || p->finish.is_d_quantized ? 0 : mfq_unfolded_sum_ld(p, u) * 4;
+  q.kept_bytes = mfq_cuda_conv_quantizes(p) ? MFQ_UNFOLD_KEPT_BYTES : 0;
   return mfq_unfold_slabs_of(&q, &u->step);
 }
 

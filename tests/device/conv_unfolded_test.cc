@@ -1,5 +1,6 @@
 // Convolutions whose operands bf16 does not hold: unfolded, and multiplied by cuBLASLt in float32.
 #include "support/conv_cases.h"
+#include "support/conv_layers.h"
 
 #if defined(MFQ_SIMT)
 #include "simt/cublaslt_standin.h"
@@ -139,21 +140,13 @@ TEST_F(ConvUnfolded, Ends) {
       }
 }
 
-struct Layer {
-  int64_t in_channels, out_channels, filter, stride, in;
-};
-/* Those of ResNet-50 that are no matrix products. */
-constexpr Layer kResNet50[] = {{3, 64, 7, 2, 224},    {64, 64, 3, 1, 56},     {128, 128, 3, 2, 56}, {128, 128, 3, 1, 28},
-                               {256, 512, 1, 2, 56},  {256, 256, 3, 2, 28},   {256, 256, 3, 1, 14}, {512, 1024, 1, 2, 28},
-                               {512, 512, 3, 2, 14},  {1024, 2048, 1, 2, 14}, {512, 512, 3, 1, 7}};
-
 /* The description of a layer without memory: for planning only. */
 struct PlannedLayer {
   mfq_conv conv;
   mfq_tensor tensors[3];
   mfq_qtensor codes[3];
 
-  PlannedLayer(const Layer &l, int64_t batch, mfq_conv_direction direction, bool is_quantized) {
+  PlannedLayer(const ConvLayer &l, int64_t batch, mfq_conv_direction direction, bool is_quantized) {
     const int64_t padding = l.filter / 2, out = (l.in + 2 * padding - l.filter) / l.stride + 1;
     const int64_t shapes[3][4] = {{batch, l.in, l.in, l.in_channels},
                                   {l.out_channels, l.filter, l.filter, l.in_channels},
@@ -183,7 +176,7 @@ struct PlannedLayer {
 };
 
 TEST_F(ConvUnfolded, WorkspaceIsBounded) {
-  for (const Layer &layer : kResNet50)
+  for (const ConvLayer &layer : kResNet50)
     for (const mfq_conv_direction direction : kDirections)
       for (const bool is_quantized : {false, true}) {
         const PlannedLayer planned(layer, 256, direction, is_quantized);

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lint"))
@@ -16,16 +17,34 @@ RULES = (
 )
 
 
+@dataclass(frozen=True)
+class Allowed:
+    """An instruction that functions may have whose readable names match the pattern."""
+    number: int
+    opcode: str
+    pattern: str
+
+    def covers(self, opcode, name):
+        return opcode == self.opcode and re.search(self.pattern, name)
+
+
 def load_allowed(path):
-    """Reads "instruction reason" lines."""
-    allowed = {}
+    """Reads "instruction functions reason" lines; functions is a pattern."""
+    allowed = []
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if line.strip() and not line.startswith("#"):
-            fields = line.split(None, 1)
-            if len(fields) < 2:
-                sys.exit(f"{path}:{number}: want: instruction reason")
-            allowed[fields[0]] = number
+            fields = line.split(None, 2)
+            if len(fields) < 3:
+                sys.exit(f"{path}:{number}: want: instruction functions reason")
+            allowed.append(Allowed(number, *fields[:2]))
     return allowed
+
+
+def faults(opcode, name, allowed, used):
+    """Returns (rule, text) of what is wrong with an instruction of a function; adds what allows it to `used`."""
+    covering = [entry for entry in allowed if entry.covers(opcode, name)]
+    used.update(covering)
+    return [] if covering else [(rule, text) for rule, pattern, text in RULES if pattern.search(opcode)]
 
 
 def check(options):
@@ -41,16 +60,16 @@ def check(options):
             first_lines = {}
             for line, opcode in function.instructions:
                 first_lines.setdefault(opcode, line)
-            used.update(allowed.keys() & first_lines.keys())
-            findings += [Finding(rule, path.name, line, f"{opcode} in {names[function.name]}: {text}")
-                         for opcode, line in first_lines.items() if opcode not in allowed
-                         for rule, pattern, text in RULES if pattern.search(opcode)]
+            name = names[function.name]
+            findings += [Finding(rule, path.name, line, f"{opcode} in {name}: {text}")
+                         for opcode, line in first_lines.items()
+                         for rule, text in faults(opcode, name, allowed, used)]
     print(f"{len(options.ptx)} files, {count} instructions")
     if count == 0:
         findings.append(Finding("ptx-unread", "ptx", 1, "no instruction found: was anything compiled?"))
-    for opcode, number in allowed.items():
-        if opcode not in used:
-            findings.append(Finding("ptx-stale", options.allowed.name, number, f"no kernel has {opcode}; delete it"))
+    findings += [Finding("ptx-stale", options.allowed.name, entry.number,
+                         f"nothing that matches {entry.pattern} has {entry.opcode}; delete the line")
+                 for entry in allowed if entry not in used]
     return findings
 
 
