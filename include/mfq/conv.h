@@ -30,9 +30,9 @@ typedef enum mfq_conv_layout {
   MFQ_CONV_CHANNELS_LAST = 1   /* input [N, ..., C], weight [K, ..., C/groups], output [N, ..., K] */
 } mfq_conv_layout;
 
-/* A convolution. Filled by mfq_conv_init; set what you need. Arrays have an entry for each spatial axis, in the order of
- * the shape; entries beyond are not read. The same description makes the plan and runs it; at planning, data pointers
- * only tell how memory is aligned, and NULL stands for memory aligned to 256 bytes. */
+/* A convolution. Filled by mfq_conv_init; set what you need. Arrays have an entry for each spatial axis, in the order
+ * of the shape; entries beyond are not read. The same description makes the plan and runs it; at planning, data
+ * pointers only tell how memory is aligned, and NULL stands for memory aligned to 256 bytes. */
 typedef struct mfq_conv {
   size_t struct_size;
   mfq_conv_direction direction;
@@ -80,16 +80,17 @@ typedef struct mfq_conv_plan mfq_conv_plan;
  *   each channel along an axis that is not summed over (batch, or the channels of the result), or groups along the axis
  *   that is: the channel axis for FORWARD (the weight's axis of C/groups) and INPUT_GRADIENT (the weight's axis of K),
  *   the batch or any spatial axis for WEIGHT_GRADIENT. Groups follow the operand's own axis; those of x may straddle
- *   groups of channels. In `quantize_to`, MFQ_AXIS_AUTO means that axis, the last spatial one for WEIGHT_GRADIENT, for
- *   groups, and for channels batch or the channels of the result. MFQ_REPRODUCIBLE takes the taps of the filter in row-major order, in each the
- *   channels in runs of at most 32, or, for WEIGHT_GRADIENT, images, output rows, and pixels of a row in such runs; a
- *   run also ends where a scale does, is exact, and rounded once (docs/numerics.md, "Convolutions"). MFQ_FAST multiplies
- *   the same values, exactly expanded, with sums in f32 in an order of the implementation's choice.
+ *   groups of channels. In `quantize_to`, MFQ_AXIS_AUTO means for groups that axis (WEIGHT_GRADIENT: the last spatial
+ *   one), for channels the axis that is not summed over. MFQ_REPRODUCIBLE takes the taps of the filter in row-major
+ *   order, in each the channels in runs of at most 32, or, for WEIGHT_GRADIENT, images, output rows, and pixels of a row
+ *   in such runs; a run also ends where a scale does, is exact, and rounded once (docs/numerics.md, "Convolutions").
+ *   MFQ_FAST multiplies the same values, exactly expanded, with sums in f32 in an order of the implementation's choice.
  * Memory: allocates the plan, and its workspace with own_workspace.
  * Errors: INVALID_ARGUMENT for NULL, fields out of their range, operands that the direction does not have; SHAPE for a
  *   wrong rank, shapes that do not fit each other, groups that do not divide the channels, an empty or negative output;
- *   UNSUPPORTED for scales along another axis than this direction can factor out, for quantize_to with MFQ_RULE_GIVEN,
- *   and while the context's stream is being captured; OUT_OF_MEMORY, DEVICE. */
+ *   UNSUPPORTED for scales along another axis than this direction can factor out (blocks; channels of the weight that
+ *   groups of the result share), for quantize_to with MFQ_RULE_GIVEN, and while the context's stream is being captured;
+ *   OUT_OF_MEMORY, DEVICE. */
 MFQ_API mfq_status mfq_conv_plan_create(mfq_context *context, const mfq_conv *conv, mfq_conv_plan **plan);
 /* Frees a plan; NULL is allowed. On CUDA, waits for its runs when it owns the workspace. */
 MFQ_EXPORT void mfq_conv_plan_destroy(mfq_conv_plan *plan);

@@ -1,6 +1,6 @@
 // Convolutions by our own kernel of tiles, which takes what bf16 holds where cuBLASLt is missing: with small integers,
 // whose sums are exact in any order, bit for bit; with random numbers within the bounds of docs/numerics.md.
-#include "support/convolution.h"
+#include "support/conv_small.h"
 
 #if defined(MFQ_SIMT)
 #include "simt/cublaslt_standin.h"
@@ -24,34 +24,6 @@ ConvCase sized(mfq_conv_direction direction, int64_t batch, int64_t in_channels,
   x.in = in;
   x.filter = filter;
   return x;
-}
-
-const mfq_conv_direction kDirections[] = {MFQ_CONV_FORWARD, MFQ_CONV_INPUT_GRADIENT, MFQ_CONV_WEIGHT_GRADIENT};
-
-/* The same scheme for all operands. */
-ConvCase of_scheme(ConvCase x, const std::string &scheme, bool on_the_way = false) {
-  for (ConvSide *side : {&x.input, &x.weight, &x.output_gradient}) {
-    side->scheme = scheme;
-    side->on_the_way = on_the_way;
-  }
-  return x;
-}
-
-/* -2 ... 2, which every format holds, and whose sums are exact. */
-void make_small(ConvData *data) {
-  for (const ConvTensor which : {kInput, kWeight, kOutput}) {
-    if (data->sides[which] == nullptr) continue;
-    SideData &side = data->side(which);
-    std::mt19937 generator(data->given.seed + which);
-    side.plain->fill([&](size_t) { return bits_in(side.plain->dtype, (float)((int)(generator() % 5) - 2)); });
-    const mfq_tensor tensor = side.plain->here();
-    if (side.quantized == nullptr) {
-      side.values = values_of(*side.plain, side.plain->bytes);
-      continue;
-    }
-    EXPECT_EQ(mfq_quantize(devices().cpu.get(), &tensor, &side.quantized->q, nullptr), MFQ_OK) << mfq_last_error();
-    side.requantized();
-  }
 }
 
 /* The emulator's device is one without larger matrix instructions; a real one may choose another way. */
