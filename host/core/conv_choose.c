@@ -12,14 +12,17 @@ static int has_other_runs(const mfq_context *context, const mfq_conv_problem *p)
          !is_one_row;
 }
 
+static int is_faster_alone(const mfq_context *context, const mfq_conv_problem *p) {
+  const mfq_backend *backend = context->backend;
+  return backend->conv_beats_product != NULL && backend->conv_beats_product(context, p);
+}
+
 mfq_status mfq_conv_choose(mfq_context *context, const mfq_conv_problem *problem, mfq_choice *choice,
                            int32_t *is_product) {
   mfq_gemm_problem product;
   char of_product[sizeof choice->description];
-  const char *why = mfq_conv_as_product(problem, &product);
-  const mfq_backend *backend = context->backend;
-  const int is_slower = backend->conv_beats_product != NULL && backend->conv_beats_product(context, problem);
-  *is_product = why == NULL && !has_other_runs(context, problem) && !is_slower;
+  *is_product = mfq_conv_as_product(problem, &product) == NULL && !has_other_runs(context, problem) &&
+                !is_faster_alone(context, problem);
   if (!*is_product) return context->backend->conv_plan(context, problem, choice);
   const mfq_status status = context->backend->gemm_plan(context, &product, choice);
   memcpy(of_product, choice->description, sizeof of_product);
