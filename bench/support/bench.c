@@ -78,6 +78,11 @@ uint8_t *bench_arena_slot(const bench_arena *arena, int64_t index) {
   return arena->base + (size_t)(index % arena->slots) * arena->slot_bytes;
 }
 
+void bench_rest(void) {
+  const struct timespec rest = {0, 5 * 1000 * 1000};
+  (void)nanosleep(&rest, NULL);
+}
+
 void bench_copy(void *dst, const void *src, size_t bytes, int threads) {
   const size_t part = (bytes / (size_t)threads + 63) / 64 * 64;
 #pragma omp parallel for num_threads(threads) schedule(static, 1)

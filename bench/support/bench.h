@@ -43,6 +43,9 @@ void bench_fill_normal(void *data, mfq_dtype dtype, int64_t count, uint64_t seed
 /* memcpy by `threads` threads, each its own part. */
 void bench_copy(void *dst, const void *src, size_t bytes, int threads);
 
+/* Waits until OpenMP's threads sleep, which look for work for 3 ms first: nobody else has all processors before. */
+void bench_rest(void);
+
 /* CPU, threads, instruction set, compiler, versions; `commit` may be NULL. */
 json_t *bench_machine_json(const mfq_context *context, int threads, const char *commit);
 void bench_cpu_model(char *text, size_t capacity);

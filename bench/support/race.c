@@ -21,7 +21,10 @@ void bench_calibrate(bench_racer *racer, double seconds) {
 int bench_race(mfq_context *context, bench_racer *racers, int count, int repetitions) {
   int code = BENCH_OK;
   for (int r = 0; code == BENCH_OK && r < repetitions; r++)
-    for (int i = 0; code == BENCH_OK && i < count; i++) code = bench_sample(context, &racers[i], &racers[i].samples[r]);
+    for (int i = 0; code == BENCH_OK && i < count; i++) {
+      if (mfq_context_stream(context) == NULL) bench_rest(); /* on the CPU */
+      code = bench_sample(context, &racers[i], &racers[i].samples[r]);
+    }
   return code;
 }
 
