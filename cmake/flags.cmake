@@ -29,18 +29,16 @@ target_compile_options(mfq_warnings INTERFACE
   "$<$<COMPILE_LANGUAGE:C>:-Wshadow;-Wstrict-prototypes>"
   "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra;$<$<BOOL:${MFQ_WERROR}>:-Werror=all-warnings>>")
 
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+find_package(Threads REQUIRED)
+
+# Not for libmfq, which has threads of its own: for oneDNN's module, and what tests and benchmarks compare with.
 add_library(mfq_openmp INTERFACE)
-set(MFQ_OPENMP_LIBRARIES "")
-if(MFQ_OPENMP)
-  find_package(OpenMP QUIET COMPONENTS C)
-endif()
+find_package(OpenMP QUIET COMPONENTS C)
 if(OpenMP_C_FOUND)
   target_link_libraries(mfq_openmp INTERFACE OpenMP::OpenMP_C)
-  set(MFQ_OPENMP_LIBRARIES ${OpenMP_C_LIB_NAMES})
-  message(STATUS "mfq: OpenMP ${OpenMP_C_VERSION}: parallel loops")
 else()
   target_compile_options(mfq_openmp INTERFACE -Wno-unknown-pragmas)
-  message(STATUS "mfq: no OpenMP (MFQ_OPENMP=${MFQ_OPENMP}): loops run on one thread")
 endif()
 
 if(MFQ_SANITIZE)

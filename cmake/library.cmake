@@ -12,7 +12,7 @@ function(mfq_add_objects name)
   endif()
   add_library(${name} OBJECT ${ARGN})
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/include")
-  target_link_libraries(${name} PRIVATE mfq_numerics mfq_warnings mfq_openmp)
+  target_link_libraries(${name} PRIVATE mfq_numerics mfq_warnings Threads::Threads)
   set(mfq_objects ${mfq_objects} $<TARGET_OBJECTS:${name}> PARENT_SCOPE)
 endfunction()
 
@@ -71,10 +71,10 @@ else()
   set(MFQ_SOVERSION "${PROJECT_VERSION_MAJOR}")
 endif()
 set_target_properties(mfq PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${MFQ_SOVERSION})
-target_link_libraries(mfq PRIVATE mfq_openmp m ${CMAKE_DL_LIBS}) # dlopen, of libmfq_cuda
+target_link_libraries(mfq PRIVATE Threads::Threads m ${CMAKE_DL_LIBS}) # dlopen, of libmfq_cuda
 if(NOT MFQ_SANITIZE)
   target_link_options(mfq PRIVATE -Wl,--no-undefined)
 endif()
-# Installed, the static library names plain libraries, so that its users need not find OpenMP the same way.
-target_link_libraries(mfq_static PRIVATE $<BUILD_INTERFACE:mfq_openmp> $<INSTALL_INTERFACE:${MFQ_OPENMP_LIBRARIES}> m
+# Installed, the static library names plain libraries, so that its users need not find threads the same way.
+target_link_libraries(mfq_static PRIVATE $<BUILD_INTERFACE:Threads::Threads> $<INSTALL_INTERFACE:-pthread> m
                                           ${CMAKE_DL_LIBS})

@@ -31,8 +31,6 @@ install(FILES cmake/mfqConfig.cmake "${PROJECT_BINARY_DIR}/mfqConfigVersion.cmak
 # ${pcfiledir} is where pkg-config found the file, so that the prefix follows the tree.
 file(RELATIVE_PATH to_prefix "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_INSTALL_PREFIX}")
 string(REGEX REPLACE "/$" "" MFQ_PC_TO_PREFIX "${to_prefix}")
-list(TRANSFORM MFQ_OPENMP_LIBRARIES PREPEND "-l" OUTPUT_VARIABLE openmp_flags)
-list(JOIN openmp_flags " " MFQ_PC_OPENMP)
 set(MFQ_PC_DL "")
 if(CMAKE_DL_LIBS)
   set(MFQ_PC_DL "-l${CMAKE_DL_LIBS}")

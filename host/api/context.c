@@ -12,6 +12,7 @@
 #include "../core/device.h"
 #include "../core/error.h"
 #include "../core/conv_problem.h"
+#include "../core/fp_mode.h"
 #include "../core/scheme.h"
 
 enum { THREADS_MAX = 1024, ALLOC_ALIGN = 64 };
@@ -141,6 +142,7 @@ mfq_stream mfq_context_stream(const mfq_context *context) {
 }
 
 mfq_status mfq_context_synchronize(mfq_context *context) {
+  MFQ_USUAL_FP_MODE;
   if (context == NULL) return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, "mfq_context_synchronize", "context is NULL");
   return context->backend->synchronize(context);
 }
@@ -151,6 +153,7 @@ const char *mfq_context_describe(const mfq_context *context) {
 
 mfq_status mfq_supported(const mfq_context *context, mfq_op op, const mfq_scheme *scheme, mfq_support *support,
                          char *reason, size_t capacity) {
+  MFQ_USUAL_FP_MODE;
   static const char function[] = "mfq_supported";
   if (context == NULL || support == NULL)
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s is NULL", context == NULL ? "context" : "support");

@@ -7,6 +7,7 @@
 #include "../core/conv_problem.h"
 #include "../core/conv_shape.h"
 #include "../core/error.h"
+#include "../core/fp_mode.h"
 #include "../core/plan.h"
 
 void mfq_conv_init(mfq_conv *conv) {
@@ -39,6 +40,7 @@ static mfq_status choose(const char *function, const mfq_conv *conv, mfq_conv_pl
 }
 
 mfq_status mfq_conv_plan_create(mfq_context *context, const mfq_conv *conv, mfq_conv_plan **plan) {
+  MFQ_USUAL_FP_MODE;
   static const char function[] = "mfq_conv_plan_create";
   mfq_status status = mfq_argument_present((mfq_where){function, "context"}, context);
   if (status == MFQ_OK) status = mfq_argument_present((mfq_where){function, "plan"}, (const void *)plan);
@@ -84,6 +86,7 @@ size_t mfq_conv_workspace_bytes(const mfq_conv_plan *plan) {
 
 mfq_status mfq_conv_run(mfq_context *context, const mfq_conv_plan *plan, const mfq_conv *conv, void *workspace,
                         size_t workspace_bytes) {
+  MFQ_USUAL_FP_MODE;
   static const char function[] = "mfq_conv_run";
   mfq_conv_problem problem;
   mfq_gemm_problem product;

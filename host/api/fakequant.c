@@ -5,6 +5,7 @@
 #include "../core/arguments.h"
 #include "../core/context_state.h"
 #include "../core/error.h"
+#include "../core/fp_mode.h"
 #include "../core/scheme.h"
 
 /* 1 when `dst` is `src` itself: each element is read before its own place is written. */
@@ -53,6 +54,7 @@ static mfq_status check_same_shape(const char *function, const mfq_tensor *src, 
 
 mfq_status mfq_fake_quantize(mfq_context *context, const mfq_scheme *scheme, const mfq_tensor *src,
                              const mfq_tensor *dst, const mfq_tensor *scales) {
+  MFQ_USUAL_FP_MODE;
   static const char function[] = "mfq_fake_quantize";
   mfq_parts parts = {.count = 0};
   mfq_tensor source, target, scale_view;

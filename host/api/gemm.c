@@ -5,6 +5,7 @@
 #include "../core/arguments.h"
 #include "../core/context_state.h"
 #include "../core/error.h"
+#include "../core/fp_mode.h"
 #include "../core/plan.h"
 
 void mfq_gemm_init(mfq_gemm *gemm) {
@@ -26,6 +27,7 @@ static mfq_status choose(const char *function, const mfq_gemm *gemm, mfq_gemm_pl
 }
 
 mfq_status mfq_gemm_plan_create(mfq_context *context, const mfq_gemm *gemm, mfq_gemm_plan **plan) {
+  MFQ_USUAL_FP_MODE;
   static const char function[] = "mfq_gemm_plan_create";
   mfq_status status = mfq_argument_present((mfq_where){function, "context"}, context);
   if (status == MFQ_OK) status = mfq_argument_present((mfq_where){function, "plan"}, (const void *)plan);
@@ -70,6 +72,7 @@ size_t mfq_gemm_workspace_bytes(const mfq_gemm_plan *plan) {
 
 mfq_status mfq_gemm_run(mfq_context *context, const mfq_gemm_plan *plan, const mfq_gemm *gemm, void *workspace,
                         size_t workspace_bytes) {
+  MFQ_USUAL_FP_MODE;
   static const char function[] = "mfq_gemm_run";
   mfq_gemm_problem problem;
   mfq_workspace lent = {workspace, workspace_bytes};

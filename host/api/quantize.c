@@ -3,6 +3,7 @@
 #include "../core/arguments.h"
 #include "../core/context_state.h"
 #include "../core/error.h"
+#include "../core/fp_mode.h"
 #include "../core/scheme.h"
 
 static mfq_status require_shape(mfq_where where, const mfq_qview *view, const char *other, const mfq_tensor *tensor) {
@@ -26,6 +27,7 @@ static mfq_status check_direction(mfq_where where, const mfq_qtensor *q, const m
 }
 
 mfq_status mfq_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qtensor *row, const mfq_qtensor *col) {
+  MFQ_USUAL_FP_MODE;
   static const char function[] = "mfq_quantize";
   mfq_parts parts = {.count = 0};
   mfq_tensor source;
@@ -52,6 +54,7 @@ static mfq_status check_read(const char *function, mfq_context *context, const m
 }
 
 mfq_status mfq_dequantize(mfq_context *context, const mfq_qtensor *q, const mfq_tensor *dst) {
+  MFQ_USUAL_FP_MODE;
   static const char function[] = "mfq_dequantize";
   mfq_parts parts = {.count = 0};
   mfq_qview view;
@@ -96,6 +99,7 @@ static mfq_status check_repack(const char *function, const mfq_qview *src, const
 }
 
 mfq_status mfq_repack(mfq_context *context, const mfq_qtensor *src, const mfq_qtensor *dst) {
+  MFQ_USUAL_FP_MODE;
   static const char function[] = "mfq_repack";
   const mfq_where from = {function, "src"}, to = {function, "dst"};
   mfq_parts parts = {.count = 0};
@@ -112,6 +116,7 @@ mfq_status mfq_repack(mfq_context *context, const mfq_qtensor *src, const mfq_qt
 
 static mfq_status expand(const char *function, mfq_context *context, const mfq_qtensor *q, mfq_expand_part part,
                          const mfq_tensor *dst) {
+  MFQ_USUAL_FP_MODE;
   mfq_parts parts = {.count = 0};
   mfq_qview view;
   mfq_tensor target;

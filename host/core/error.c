@@ -4,15 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ERROR_TEXT_MAX = 1024 };
-
-static _Thread_local char last_error[ERROR_TEXT_MAX];
+static _Thread_local char last_error[MFQ_ERROR_TEXT_MAX];
 
 /* Replaces the end of a cut text so that a reader sees that it was cut. */
 static void mark_cut(char *text, size_t capacity) { memcpy(text + capacity - 4, "...", 4); }
 
 mfq_status mfq_fail(mfq_status status, const char *function, const char *format, ...) {
-  char text[ERROR_TEXT_MAX]; /* not last_error itself: an argument may be mfq_last_error() */
+  char text[MFQ_ERROR_TEXT_MAX]; /* not last_error itself: an argument may be mfq_last_error() */
   int used = snprintf(text, sizeof text, "%s: ", function);
   if (used < 0 || (size_t)used >= sizeof text) used = 0;
   va_list arguments;
@@ -23,5 +21,7 @@ mfq_status mfq_fail(mfq_status status, const char *function, const char *format,
   memcpy(last_error, text, sizeof text);
   return status;
 }
+
+void mfq_error_restore(const char *text) { (void)snprintf(last_error, sizeof last_error, "%s", text); }
 
 const char *mfq_last_error(void) { return last_error; }

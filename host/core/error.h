@@ -8,10 +8,15 @@
 extern "C" {
 #endif
 
+enum { MFQ_ERROR_TEXT_MAX = 1024 };
+
 /* Stores "function: sentence" as this thread's last error and returns `status`, so that callers write
  * `return mfq_fail(MFQ_ERROR_SHAPE, "mfq_quantize", "...", ...)`. Longer texts are cut with "...". */
 __attribute__((format(printf, 3, 4))) mfq_status mfq_fail(mfq_status status, const char *function, const char *format,
                                                           ...);
+
+/* Makes `text` this thread's last error, as another thread had it. */
+void mfq_error_restore(const char *text);
 
 #ifdef __cplusplus
 }

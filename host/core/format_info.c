@@ -1,5 +1,6 @@
 #include "error.h"
 #include "format.h"
+#include "fp_mode.h"
 
 #include <math.h>
 
@@ -33,6 +34,7 @@ static void integer_info(const mfq_format *f, mfq_format_info *info) {
 }
 
 mfq_status mfq_format_info_get(const mfq_format *format, mfq_format_info *info) {
+  MFQ_USUAL_FP_MODE;
   static const char function[] = "mfq_format_info_get";
   mfq_status status = mfq_format_check(format, function, "format");
   if (status != MFQ_OK) return status;
@@ -70,6 +72,7 @@ static double decode_minifloat(const mfq_format *f, int32_t code) {
 }
 
 mfq_status mfq_format_decode(const mfq_format *format, uint32_t code, double *value) {
+  MFQ_USUAL_FP_MODE;
   static const char function[] = "mfq_format_decode";
   mfq_status status = mfq_format_check(format, function, "format");
   if (status != MFQ_OK) return status;

@@ -41,6 +41,9 @@ typedef struct mfq_onednn {
   const char *version; /* MFQ_VERSION_STRING; it and module_bytes stay the first two members in every version */
   size_t module_bytes, shape_bytes, conv_bytes;
   const char *library; /* "oneDNN 2.6.3" */
+  /* Runs body(user, 0) ... body(user, threads - 1) on the threads that oneDNN has for the calling one. A run with
+   * several is led by a thread of libmfq (team.h). */
+  void (*spawn)(int threads, void (*body)(void *user, int thread), void *user);
   /* Returns NULL when oneDNN has no implementation for the shape but its reference, with a reason. */
   void *(*plan)(const mfq_onednn_shape *shape, char *reason, size_t capacity);
   void (*plan_free)(void *plan);

@@ -1,5 +1,6 @@
 #include "error.h"
 #include "format.h"
+#include "fp_mode.h"
 #include "scheme.h"
 
 #include <stdio.h>
@@ -60,6 +61,7 @@ static void write_others(const mfq_scheme *s, mfq_sentence *text) {
 }
 
 mfq_status mfq_scheme_print(const mfq_scheme *scheme, char *text, size_t capacity) {
+  MFQ_USUAL_FP_MODE;
   static const char function[] = "mfq_scheme_print";
   mfq_status status = mfq_scheme_verify(scheme, function, "scheme");
   if (status != MFQ_OK) return status;

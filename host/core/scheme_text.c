@@ -1,5 +1,6 @@
 #include "error.h"
 #include "format.h"
+#include "fp_mode.h"
 #include "scheme.h"
 
 /* One part of a scheme's text between slashes: word[:argument][@axis]. */
@@ -283,6 +284,7 @@ int mfq_scheme_read_row(int32_t index, mfq_scheme *scheme) {
 }
 
 mfq_status mfq_scheme_parse(const char *text, mfq_scheme *scheme) {
+  MFQ_USUAL_FP_MODE;
   static const char function[] = "mfq_scheme_parse";
   if (text == NULL || scheme == NULL)
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s is NULL", text == NULL ? "text" : "scheme");

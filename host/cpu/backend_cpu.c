@@ -4,6 +4,7 @@
 
 #include "../core/error.h"
 #include "../core/host_memory.h"
+#include "../core/team.h"
 #include "conv_cpu.h"
 #include "cpu_state.h"
 #include "gemm_cpu.h"
@@ -72,6 +73,13 @@ static mfq_status cpu_open(mfq_context *context, const mfq_context_options *opti
     return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_context_create", "no memory for %zu bytes of state", sizeof *state);
   state->kernels = isa->kernels;
   context->backend_state = state;
+  const int wanted = context->threads;
+  context->threads = mfq_team_prepare(wanted);
+  if (context->threads < wanted)
+    mfq_context_log(
+        context, MFQ_LOG_WARN,
+        "the system lends %d of %d threads to this process; the context has those (see ulimit -u, pids.max)",
+        (int)context->threads, wanted);
   snprintf(context->description, sizeof context->description, "cpu, %d thread%s, isa %s (of %s)", (int)context->threads,
            context->threads == 1 ? "" : "s", isa->name, here);
   return MFQ_OK;

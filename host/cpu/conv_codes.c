@@ -1,5 +1,6 @@
 #include "conv_codes.h"
 
+#include "../core/team.h"
 #include "../core/walk.h"
 #include "scale_slots.h"
 
@@ -70,15 +71,29 @@ static void widen_box(const mfq_kernels *kernels, const mfq_conv_codes *c, const
   }
 }
 
+typedef struct codes_work {
+  const mfq_kernels *kernels;
+  const mfq_conv_codes *codes;
+  const mfq_conv_side *side;
+  const mfq_qview *view;
+  uint16_t *dst;
+} codes_work;
+
+static void turn_boxes(void *work, int thread, int64_t first, int64_t end) {
+  const codes_work *w = work;
+  const mfq_conv_boxes *boxes = &w->codes->boxes;
+  (void)thread;
+  for (int64_t i = first; i < end; ++i) {
+    uint16_t tile[MFQ_CONV_BOX_ROWS * MFQ_CONV_BOX_COLS];
+    const mfq_conv_box box = mfq_conv_box_at(boxes, i);
+    widen_box(w->kernels, w->codes, w->side, w->view, box, tile);
+    w->kernels->turn16(w->dst + box.dst, boxes->dst_stride[boxes->axis], tile, box.cols, box.rows, box.cols);
+  }
+}
+
 void mfq_conv_codes_run(const mfq_context *context, const mfq_conv_codes *c, const mfq_conv_side *side,
                         const mfq_qview *view, uint16_t *dst) {
-  const mfq_kernels *kernels = mfq_cpu_kernels(context);
   const int64_t elements = c->boxes.count * MFQ_CONV_BOX_ROWS * MFQ_CONV_BOX_COLS;
-#pragma omp parallel for num_threads(mfq_threads_for(context, elements, SHARE_ELEMENTS)) schedule(static)
-  for (int64_t i = 0; i < c->boxes.count; ++i) {
-    uint16_t tile[MFQ_CONV_BOX_ROWS * MFQ_CONV_BOX_COLS];
-    const mfq_conv_box box = mfq_conv_box_at(&c->boxes, i);
-    widen_box(kernels, c, side, view, box, tile);
-    kernels->turn16(dst + box.dst, c->boxes.dst_stride[c->boxes.axis], tile, box.cols, box.rows, box.cols);
-  }
+  codes_work work = {mfq_cpu_kernels(context), c, side, view, dst};
+  mfq_team_run((mfq_loop){mfq_threads_for(context, elements, SHARE_ELEMENTS), c->boxes.count, 0}, turn_boxes, &work);
 }

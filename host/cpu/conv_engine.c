@@ -42,6 +42,10 @@ void mfq_conv_engine_free(mfq_context *context, mfq_conv_engine *engine) {
 
 const char *mfq_conv_engine_name(const mfq_conv_engine *engine) { return engine->name; }
 
+const mfq_onednn *mfq_conv_engine_onednn(const mfq_conv_engine *engine) {
+  return engine->plan != NULL ? engine->onednn : NULL;
+}
+
 size_t mfq_conv_engine_workspace_bytes(const mfq_conv_engine *engine) {
   return engine->plan != NULL ? engine->onednn->conv_workspace_bytes(engine->plan) : mfq_own_conv_bytes(&engine->own);
 }

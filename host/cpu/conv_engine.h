@@ -16,6 +16,9 @@ void mfq_conv_engine_free(mfq_context *context, mfq_conv_engine *engine); /* NUL
 /* "bf16 by oneDNN 2.6.3 (brgconv:avx512_core_bf16)"; "bf16 by own loops, avx512: <why not oneDNN>". */
 const char *mfq_conv_engine_name(const mfq_conv_engine *engine);
 
+/* oneDNN, where it computes: a run with several threads is led as onednn_module.h says. NULL: our own loops do. */
+const mfq_onednn *mfq_conv_engine_onednn(const mfq_conv_engine *engine);
+
 /* What each run needs; aligned to 64. */
 size_t mfq_conv_engine_workspace_bytes(const mfq_conv_engine *engine);
 /* Any number of threads may use an engine at once, each with a workspace of its own. FORWARD and INPUT_GRADIENT take the

@@ -1,5 +1,6 @@
 #include "conv_expand.h"
 
+#include "../core/team.h"
 #include "../core/walk.h"
 #include "elements.h"
 
@@ -133,20 +134,30 @@ static void convert_line(const mfq_kernels *kernels, mfq_source from, int64_t st
   }
 }
 
+typedef struct convert_work {
+  const mfq_kernels *kernels;
+  const mfq_conv_side *side;
+  mfq_dtype dtype;
+  uint8_t *dst;
+  mfq_conv_boxes boxes;
+} convert_work;
+
 /* Row by row of channels. */
-static void convert_rows(const mfq_context *context, const mfq_conv_side *side, mfq_dtype dtype, uint8_t *dst) {
+static void convert_rows(void *work, int thread, int64_t first, int64_t end) {
+  const convert_work *w = work;
+  const mfq_conv_side *side = w->side;
   const mfq_tensor *t = &side->part.tensor;
-  const int64_t count = count_of(side), length = side->size[MFQ_CONV_CHANNELS], lines = length ? count / length : 0;
-#pragma omp parallel for num_threads(mfq_threads_for(context, count, SHARE_ELEMENTS)) schedule(static)
-  for (int64_t i = 0; i < lines; ++i) {
+  const int64_t length = side->size[MFQ_CONV_CHANNELS];
+  (void)thread;
+  for (int64_t i = first; i < end; ++i) {
     int64_t offset = 0, rest = i;
     for (int d = MFQ_CONV_CHANNELS - 1; d >= 0; --d) {
       offset += rest % side->size[d] * side->stride[d];
       rest /= side->size[d];
     }
     const mfq_source from = {(const uint8_t *)t->data + offset * (int64_t)mfq_dtype_bytes(t->dtype), t->dtype};
-    convert_line(mfq_cpu_kernels(context), from, length == 1 ? 1 : side->stride[MFQ_CONV_CHANNELS], length, dtype,
-                 dst + (size_t)(i * length) * mfq_dtype_bytes(dtype));
+    convert_line(w->kernels, from, length == 1 ? 1 : side->stride[MFQ_CONV_CHANNELS], length, w->dtype,
+                 w->dst + (size_t)(i * length) * mfq_dtype_bytes(w->dtype));
   }
 }
 
@@ -187,17 +198,24 @@ static int32_t line_axis(const mfq_conv_side *side) {
   return -1;
 }
 
+static void convert_boxes(void *work, int thread, int64_t first, int64_t end) {
+  const convert_work *w = work;
+  (void)thread;
+  for (int64_t i = first; i < end; ++i)
+    convert_box(w->kernels, w->side, &w->boxes, mfq_conv_box_at(&w->boxes, i), w->dtype, w->dst);
+}
+
 static void convert(const mfq_context *context, const mfq_conv_side *side, mfq_dtype dtype, uint8_t *dst) {
+  const int64_t count = count_of(side), length = side->size[MFQ_CONV_CHANNELS];
+  const int threads = mfq_threads_for(context, count, SHARE_ELEMENTS);
   const int32_t axis = line_axis(side);
+  convert_work work = {.kernels = mfq_cpu_kernels(context), .side = side, .dtype = dtype, .dst = dst};
   if (axis < 0) {
-    convert_rows(context, side, dtype, dst);
+    mfq_team_run((mfq_loop){threads, length ? count / length : 0, 0}, convert_rows, &work);
     return;
   }
-  mfq_conv_boxes boxes;
-  mfq_conv_boxes_make(side->size, axis, mfq_conv_merged(side->size, side->stride, axis), &boxes);
-#pragma omp parallel for num_threads(mfq_threads_for(context, count_of(side), SHARE_ELEMENTS)) schedule(static)
-  for (int64_t i = 0; i < boxes.count; ++i)
-    convert_box(mfq_cpu_kernels(context), side, &boxes, mfq_conv_box_at(&boxes, i), dtype, dst);
+  mfq_conv_boxes_make(side->size, axis, mfq_conv_merged(side->size, side->stride, axis), &work.boxes);
+  mfq_team_run((mfq_loop){threads, work.boxes.count, 0}, convert_boxes, &work);
 }
 
 /* Decodes with every scale that the epilogue applies replaced by 1. */

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "../core/team.h"
+
 enum { MOST_CHANNELS = 4, LEAST_GROUPS = 8, CHUNK = 256 };
 
 int mfq_conv_few_takes(const mfq_onednn_conv *c) {
@@ -53,13 +55,29 @@ static int64_t weight_at(const mfq_own_conv *own, const channels *n, int64_t tap
   return (k * n->taps + tap) * c->in_channels + in;
 }
 
+/* A convolution at work; not all of it in each loop. */
+typedef struct few_work {
+  const mfq_own_conv *own;
+  const void *w;       /* as given */
+  float *made;         /* as it is read */
+  const float *filter; /* the same */
+  const uint8_t *gathered, *direct;
+  uint8_t *result;
+} few_work;
+
+static void prepare_lines(void *work, int thread, int64_t first, int64_t end) {
+  const few_work *f = work;
+  const channels n = channels_of(f->own);
+  (void)thread;
+  for (int64_t i = first; i < end; ++i)
+    for (int64_t j = 0; j < n.all; ++j)
+      f->made[i * n.all + j] = value_of(f->w, f->own->conv.from, weight_at(f->own, &n, i / n.theirs, i % n.theirs, j));
+}
+
 void mfq_conv_few_prepare(const mfq_own_conv *own, const void *w, float *filter) {
   const channels n = channels_of(own);
-  const int64_t lines = n.taps * n.theirs;
-#pragma omp parallel for num_threads(own->tiles.threads) schedule(static)
-  for (int64_t i = 0; i < lines; ++i)
-    for (int64_t j = 0; j < n.all; ++j)
-      filter[i * n.all + j] = value_of(w, own->conv.from, weight_at(own, &n, i / n.theirs, i % n.theirs, j));
+  mfq_team_run((mfq_loop){own->tiles.threads, n.taps * n.theirs, 0}, prepare_lines,
+               &(few_work){.own = own, .w = w, .made = filter});
 }
 
 /* Sums of some of our channels, and what they are multiplied by. */
@@ -116,18 +134,19 @@ static void convolve_stretch(const mfq_own_conv *own, const uint8_t *gathered, c
   }
 }
 
-static void convolve(const mfq_own_conv *own, const uint8_t *gathered, const float *filter, uint8_t *result) {
+static void convolve_pixels(void *work, int thread, int64_t first_pixel, int64_t end_pixel) {
+  const few_work *f = work;
+  const mfq_own_conv *own = f->own;
   const channels n = channels_of(own);
-  const int64_t pixels = own->conv.batch * mfq_conv_gather_pixels(&own->gather), step = CHUNK / n.own;
-  const int64_t bytes = (int64_t)mfq_dtype_bytes(own->conv.to);
-#pragma omp parallel for num_threads(own->tiles.threads) schedule(static)
-  for (int64_t i = 0; i < pixels; ++i) {
+  const int64_t step = CHUNK / n.own, bytes = (int64_t)mfq_dtype_bytes(own->conv.to);
+  (void)thread;
+  for (int64_t i = first_pixel; i < end_pixel; ++i) {
     const mfq_conv_pixel pixel = mfq_conv_pixel_at(&own->gather, i);
     float sums[CHUNK];
     for (int64_t first = 0; first < own->conv.groups; first += step) {
       const stretch s = {first, mfq_least(own->conv.groups - first, step)};
-      convolve_stretch(own, gathered, filter, &pixel, s, sums);
-      own->tiles.kernels->store(result + (i * n.all + first * n.own) * bytes, own->conv.to,
+      convolve_stretch(own, f->gathered, f->filter, &pixel, s, sums);
+      own->tiles.kernels->store(f->result + (i * n.all + first * n.own) * bytes, own->conv.to,
                                 (const uint32_t *)(const void *)sums, s.groups * n.own);
     }
   }
@@ -178,29 +197,34 @@ static void store_sums(const mfq_own_conv *own, const tap_walk *walk, int64_t ta
                                 (const uint32_t *)(const void *)&sums->at[their][j], 1);
 }
 
-static void convolve_taps(const mfq_own_conv *own, const uint8_t *x, const uint8_t *y, uint8_t *result) {
-  const channels n = channels_of(own);
+/* Stretches of channels for one tap. */
+static int64_t stretches_of(const mfq_own_conv *own) { return mfq_cut(own->conv.groups, CHUNK / channels_of(own).own); }
+
+static void convolve_taps(void *work, int thread, int64_t first_task, int64_t end_task) {
+  const few_work *f = work;
+  const mfq_own_conv *own = f->own;
   const mfq_conv_gather *g = &own->gather;
-  const int64_t step = CHUNK / n.own, chunks = mfq_cut(own->conv.groups, step), tasks = n.taps * chunks;
+  const int64_t step = CHUNK / channels_of(own).own, chunks = stretches_of(own);
   const int64_t lines = own->conv.batch * g->size[0] * g->size[1];
-#pragma omp parallel for num_threads(own->tiles.threads) schedule(static)
-  for (int64_t i = 0; i < tasks; ++i) {
+  (void)thread;
+  for (int64_t i = first_task; i < end_task; ++i) {
     const int64_t tap = i / chunks, first = i % chunks * step;
-    tap_walk walk = {.x = x, .y = y, .s = {first, mfq_least(own->conv.groups - first, step)}};
+    tap_walk walk = {.x = f->gathered, .y = f->direct, .s = {first, mfq_least(own->conv.groups - first, step)}};
     walk.tap[0] = tap / g->filter[2] / g->filter[1];
     walk.tap[1] = tap / g->filter[2] % g->filter[1];
     walk.tap[2] = tap % g->filter[2];
     tap_sums sums;
     memset(&sums, 0, sizeof sums);
     for (int64_t line = 0; line < lines; ++line) add_line(own, &walk, &sums);
-    store_sums(own, &walk, tap, &sums, result);
+    store_sums(own, &walk, tap, &sums, f->result);
   }
 }
 
 void mfq_conv_few_run(const mfq_own_conv *own, const void *gathered, const void *direct, void *result,
                       const float *filter) {
-  if (own->conv.direction == MFQ_CONV_WEIGHT_GRADIENT)
-    convolve_taps(own, gathered, direct, result);
-  else
-    convolve(own, gathered, filter, result);
+  const int is_weight = own->conv.direction == MFQ_CONV_WEIGHT_GRADIENT;
+  const int64_t pixels = own->conv.batch * mfq_conv_gather_pixels(&own->gather);
+  const int64_t tasks = is_weight ? channels_of(own).taps * stretches_of(own) : pixels;
+  few_work work = {own, NULL, NULL, filter, gathered, direct, result};
+  mfq_team_run((mfq_loop){own->tiles.threads, tasks, 0}, is_weight ? convolve_taps : convolve_pixels, &work);
 }

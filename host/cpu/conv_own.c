@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "panels.h" /* mfq_thread_number */
+#include "../core/team.h"
 
 /* A strip's lanes, gathered, before they are packed; channels that are turned at a time. */
 enum { LANES_BYTES = 32 * MFQ_OWN_UNITS * 4, TURNED = 16 };
@@ -77,17 +77,29 @@ static int64_t whole_tap(const mfq_own_conv *part, int64_t tap) {
 
 /* w [k][tap][c] of a group as [c][tap][k], so that the gradient of the input reads it as FORWARD does: as words of two
  * bytes, each tap in squares that the caches hold. */
-static void turn_filter(const mfq_own_conv *part, const uint16_t *w, uint16_t *to) {
+typedef struct turn_work {
+  const mfq_own_conv *part;
+  const uint16_t *w;
+  uint16_t *to;
+} turn_work;
+
+static int64_t turned_strips(const mfq_own_conv *part) {
+  return part->conv.groups * mfq_cut(part->conv.in_channels, TURNED) * mfq_conv_gather_taps(&part->gather);
+}
+
+static void turn_filter(void *work, int thread, int64_t first_strip, int64_t end_strip) {
+  const turn_work *t = work;
+  const mfq_own_conv *part = t->part;
   const mfq_onednn_conv *c = &part->conv;
   const int64_t in = c->in_channels, out = c->out_channels, taps = mfq_conv_gather_taps(&part->gather);
   const int64_t all_taps = c->filter[0] * c->filter[1] * c->filter[2], words = part->gather.element_bytes / 2;
-  const int64_t strips = mfq_cut(in, TURNED), all = c->groups * strips * taps;
-#pragma omp parallel for num_threads(c->threads) schedule(static)
-  for (int64_t i = 0; i < all; ++i) {
+  const int64_t strips = mfq_cut(in, TURNED);
+  (void)thread;
+  for (int64_t i = first_strip; i < end_strip; ++i) {
     const int64_t group = i / taps / strips, first = i / taps % strips * TURNED, end = mfq_least(first + TURNED, in);
     const int64_t tap = i % taps;
-    const uint16_t *from = w + (group * out * all_taps + whole_tap(part, tap)) * in * words;
-    uint16_t *turned = to + (group * in * taps + tap) * out * words;
+    const uint16_t *from = t->w + (group * out * all_taps + whole_tap(part, tap)) * in * words;
+    uint16_t *turned = t->to + (group * in * taps + tap) * out * words;
     for (int64_t k = 0; k < out; ++k)
       for (int64_t j = first; j < end; ++j)
         for (int64_t word = 0; word < words; ++word)
@@ -103,7 +115,8 @@ void mfq_own_conv_prepare(const mfq_own_conv *own, const void *w, void *workspac
   }
   for (int64_t i = 0; i < own->phases && own->conv.direction == MFQ_CONV_INPUT_GRADIENT; ++i) {
     const mfq_own_conv part = phase_of(own, i);
-    turn_filter(&part, w, (uint16_t *)(void *)to);
+    mfq_team_run((mfq_loop){part.conv.threads, turned_strips(&part), 0}, turn_filter,
+                 &(turn_work){&part, w, (uint16_t *)(void *)to});
     to += filter_bytes_of(&part);
   }
 }
@@ -223,15 +236,21 @@ static void convolve_tile(const mfq_own_conv *own, mfq_own_tile t, tile_operands
 }
 
 /* A phase; `memory` is all threads'. */
-static void convolve_tiles(const mfq_own_conv *own, tile_operands from, void *result, uint8_t *memory) {
-  const int64_t tiles = mfq_own_tile_count(&own->tiles), bytes = thread_bytes(own);
-#pragma omp parallel num_threads(own->tiles.threads) firstprivate(from)
-  {
-    uint8_t *mine = memory + mfq_thread_number() * bytes;
-    from.lanes = mine + bytes - LANES_BYTES;
-#pragma omp for schedule(dynamic, 1)
-    for (int64_t i = 0; i < tiles; ++i) convolve_tile(own, mfq_own_tile_at(&own->tiles, i, mine), from, result);
-  }
+typedef struct tiles_work {
+  const mfq_own_conv *part;
+  tile_operands from;
+  void *result;
+  uint8_t *memory;
+} tiles_work;
+
+static void convolve_tiles(void *work, int thread, int64_t first, int64_t end) {
+  const tiles_work *w = work;
+  const int64_t bytes = thread_bytes(w->part);
+  uint8_t *mine = w->memory + thread * bytes;
+  tile_operands from = w->from;
+  from.lanes = mine + bytes - LANES_BYTES;
+  for (int64_t i = first; i < end; ++i)
+    convolve_tile(w->part, mfq_own_tile_at(&w->part->tiles, i, mine), from, w->result);
 }
 
 void mfq_own_conv_run(const mfq_own_conv *own, const void *gathered, const void *direct, void *result,
@@ -243,8 +262,9 @@ void mfq_own_conv_run(const mfq_own_conv *own, const void *gathered, const void 
   uint8_t *filter = workspace;
   for (int64_t i = 0; i < own->phases; ++i) {
     const mfq_own_conv part = phase_of(own, i);
-    const tile_operands from = {gathered, own->filter_bytes > 0 ? filter : direct, NULL};
-    convolve_tiles(&part, from, result, (uint8_t *)workspace + own->filter_bytes);
+    tiles_work work = {&part, {gathered, own->filter_bytes > 0 ? filter : direct, NULL}, result, workspace};
+    work.memory += own->filter_bytes;
+    mfq_team_run((mfq_loop){part.tiles.threads, mfq_own_tile_count(&part.tiles), 1}, convolve_tiles, &work);
     filter += filter_bytes_of(&part);
   }
 }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "../core/team.h"
+
 enum { SHARE_ELEMENTS = 1 << 15 };
 
 /* One tap of all input channels of a block of output channels. */
@@ -33,28 +35,44 @@ static void pack_output_pairs(const mfq_kernels *kernels, const mfq_onednn_order
   }
 }
 
+typedef struct pack_work {
+  const mfq_kernels *kernels;
+  const mfq_onednn_conv *conv;
+  mfq_onednn_order order;
+  const uint16_t *w;
+  uint16_t *to;
+} pack_work;
+
+static void pack_lines(void *work, int thread, int64_t first, int64_t end) {
+  const pack_work *p = work;
+  const mfq_onednn_order *o = &p->order;
+  const int64_t *taps = p->conv->filter, count = taps[0] * taps[1] * taps[2], channels = p->conv->in_channels;
+  (void)thread;
+  for (int64_t i = first; i < end; ++i) {
+    const int64_t block = i / count, tap = i % count, t1 = tap / taps[2] % taps[1], t0 = tap / taps[2] / taps[1];
+    const int64_t left = p->conv->out_channels - block * o->out_block;
+    const pack_line line = {.outputs = left < o->out_block ? left : o->out_block,
+                            .from = p->w + (block * o->out_block * count + tap) * channels,
+                            .ld = count * channels,
+                            .to = p->to + block * o->out_stride + t0 * o->tap_stride[0] + t1 * o->tap_stride[1] +
+                                  tap % taps[2] * o->tap_stride[2]};
+    if (o->has_output_pairs)
+      pack_output_pairs(p->kernels, o, channels, line);
+    else
+      pack_input_pairs(p->kernels, o, channels, line);
+  }
+}
+
 void mfq_conv_pack(const mfq_kernels *kernels, const mfq_onednn_conv *conv, const mfq_onednn_order *order,
                    const uint16_t *w, uint16_t *to) {
-  mfq_onednn_order o = *order;
-  const int64_t *taps = conv->filter, count = taps[0] * taps[1] * taps[2], channels = conv->in_channels;
-  const int64_t lines = (conv->out_channels + o.out_block - 1) / o.out_block * count;
-  const int threads = conv->out_channels * count * channels < SHARE_ELEMENTS ? 1 : conv->threads;
-  if (!o.has_output_pairs && o.in_stride == o.out_block * o.in_block) { /* blocks of a line follow each other */
-    o.in_block = channels;
-    o.in_stride = 0;
+  pack_work work = {kernels, conv, *order, w, to};
+  mfq_onednn_order *o = &work.order;
+  const int64_t taps = conv->filter[0] * conv->filter[1] * conv->filter[2], channels = conv->in_channels;
+  const int64_t lines = (conv->out_channels + o->out_block - 1) / o->out_block * taps;
+  const int threads = conv->out_channels * taps * channels < SHARE_ELEMENTS ? 1 : conv->threads;
+  if (!o->has_output_pairs && o->in_stride == o->out_block * o->in_block) { /* blocks of a line follow each other */
+    o->in_block = channels;
+    o->in_stride = 0;
   }
-#pragma omp parallel for num_threads(threads) schedule(static)
-  for (int64_t i = 0; i < lines; ++i) {
-    const int64_t block = i / count, tap = i % count, t1 = tap / taps[2] % taps[1], t0 = tap / taps[2] / taps[1];
-    const int64_t left = conv->out_channels - block * o.out_block;
-    const pack_line line = {.outputs = left < o.out_block ? left : o.out_block,
-                            .from = w + (block * o.out_block * count + tap) * channels,
-                            .ld = count * channels,
-                            .to = to + block * o.out_stride + t0 * o.tap_stride[0] + t1 * o.tap_stride[1] +
-                                  tap % taps[2] * o.tap_stride[2]};
-    if (o.has_output_pairs)
-      pack_output_pairs(kernels, &o, channels, line);
-    else
-      pack_input_pairs(kernels, &o, channels, line);
-  }
+  mfq_team_run((mfq_loop){threads, lines, 0}, pack_lines, &work);
 }

@@ -5,9 +5,9 @@
 #include "conv_ref.h"
 
 #include "../core/sizes.h"
+#include "../core/team.h"
 #include "conv_lines.h"
 #include "gemm_finish.h"
-#include "panels.h"
 
 enum { SHARE_PRODUCTS = 1 << 18 }; /* of less a second thread is not worth it */
 
@@ -238,19 +238,17 @@ static int thread_count(const mfq_context *context, const mfq_conv_problem *p) {
   return products < SHARE_PRODUCTS ? 1 : (int)at_most(tile_count(&c), context->threads);
 }
 
-static void run_tiles(const mfq_context *context, const ref_conv *c, uint8_t *memory) {
-  const int64_t tiles = tile_count(c);
+typedef struct tiles_work {
+  const ref_conv *conv;
+  uint8_t *memory; /* zeros: lanes that a tile does not have are multiplied too */
+} tiles_work;
+
+static void run_tiles(void *work, int thread, int64_t first, int64_t end) {
+  const tiles_work *w = work;
   const size_t bytes = mfq_workspace_round(sizeof(ref_work));
-  (void)context; /* without OpenMP */
-#pragma omp parallel num_threads(thread_count(context, c->problem))
-  {
-    ref_work *work = (ref_work *)(void *)(memory + bytes * (size_t)mfq_thread_number());
-    memset(work, 0, sizeof *work); /* lanes that a tile does not have are multiplied too */
-#pragma omp for schedule(dynamic, 1)
-    for (int64_t t = 0; t < tiles; ++t) {
-      const ref_place at = place_of(c, t);
-      sum_tile(c, &at, work);
-    }
+  for (int64_t t = first; t < end; ++t) {
+    const ref_place at = place_of(w->conv, t);
+    sum_tile(w->conv, &at, (ref_work *)(void *)(w->memory + bytes * (size_t)thread));
   }
 }
 
@@ -327,6 +325,8 @@ mfq_status mfq_conv_ref_run(const mfq_context *context, const mfq_conv_problem *
   c.gathered.side = *mfq_conv_gathered(&ready);
   const mfqn_dot_side direct = mfq_conv_operand_open(&c.direct), gathered = mfq_conv_operand_open(&c.gathered);
   c.plan = mfqn_dot_plan_make(direct, gathered);
-  run_tiles(context, &c, memory + parts.shared);
+  const int threads = thread_count(context, problem);
+  memset(memory + parts.shared, 0, mfq_workspace_round(sizeof(ref_work)) * (size_t)threads);
+  mfq_team_run((mfq_loop){threads, tile_count(&c), 1}, run_tiles, &(tiles_work){&c, memory + parts.shared});
   return finish(&lent, &parts, &ready, memory);
 }

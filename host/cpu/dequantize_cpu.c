@@ -1,19 +1,24 @@
 /* host/cpu/dequantize_cpu.c: codes and scales to values. */
 #include "../core/error.h"
+#include "../core/team.h"
 #include "../core/walk.h"
 #include "elements.h"
 #include "panels.h"
 #include "scale_slots.h"
 #include "stream_copy.h"
 
-static void decode_panels(const mfq_panels *p, void *memory) {
-#pragma omp parallel num_threads(p->threads)
-  {
-    mfq_panel_scratch *scratch = mfq_panels_scratch_at(p, memory, mfq_thread_number());
-#pragma omp for schedule(dynamic, 8)
-    for (int64_t k = 0; k < p->count; ++k) mfq_panel_dequantize(p, k, scratch);
-    mfq_stream_fence();
-  }
+enum { PANELS = 8 }; /* that a thread takes at a time */
+
+typedef struct panels_work {
+  const mfq_panels *panels;
+  void *memory;
+} panels_work;
+
+static void decode_panels(void *work, int thread, int64_t first, int64_t end) {
+  const panels_work *w = work;
+  mfq_panel_scratch *scratch = mfq_panels_scratch_at(w->panels, w->memory, thread);
+  for (int64_t k = first; k < end; ++k) mfq_panel_dequantize(w->panels, k, scratch);
+  mfq_stream_fence();
 }
 
 /* Gives every element of a padded target the value of padding: the code that stands for 0, times its scale. */
@@ -60,7 +65,7 @@ mfq_status mfq_cpu_dequantize(mfq_context *context, const mfq_qview *view, const
   if (is_padded) fill_padded(view, dst);
   if (is_fast) {
     panels.tensor_scale = mfq_tensor_scale_get(view);
-    decode_panels(&panels, memory);
+    mfq_team_run((mfq_loop){panels.threads, panels.count, PANELS}, decode_panels, &(panels_work){&panels, memory});
   } else {
     mfq_dequantize_ref(view, &logical);
   }

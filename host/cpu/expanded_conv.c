@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "../core/error.h"
+#include "../core/team.h"
 #include "conv_cpu.h"
 #include "conv_engine.h"
 #include "conv_expand.h"
@@ -182,9 +183,20 @@ static mfq_status convolve(const mfq_context *context, const running *r, int64_t
   return MFQ_OK;
 }
 
-static mfq_status run(mfq_context *context, const void *state, const mfq_conv_problem *p, void *workspace) {
-  const expanded *x = state;
-  uint8_t *memory = workspace;
+/* The arguments of a run. */
+typedef struct run_call {
+  mfq_context *context;
+  const expanded *x;
+  const mfq_conv_problem *problem;
+  uint8_t *workspace;
+} run_call;
+
+static mfq_status run_here(void *user) {
+  const run_call *call = user;
+  const mfq_context *context = call->context;
+  const expanded *x = call->x;
+  const mfq_conv_problem *p = call->problem;
+  uint8_t *memory = call->workspace;
   mfq_context lent = mfq_cpu_lend(context, memory + x->scratch_at, x->scratch_bytes);
   const void *gathered, *direct;
   mfq_status status = mfq_conv_expand_run(&lent, &x->gathered, mfq_conv_gathered(p), memory, &gathered);
@@ -201,6 +213,14 @@ static mfq_status run(mfq_context *context, const void *state, const mfq_conv_pr
   for (int64_t image = 0; image < p->batch && status == MFQ_OK; image += x->images) status = convolve(&lent, &r, image);
   if (status != MFQ_OK || !p->finish.is_d_quantized) return status;
   return mfq_finish_quantize(&lent, &p->finish, (float *)(void *)(memory + x->sums_at));
+}
+
+static mfq_status run(mfq_context *context, const void *state, const mfq_conv_problem *p, void *workspace) {
+  const expanded *x = state;
+  run_call call = {context, x, p, workspace};
+  const mfq_onednn *onednn = mfq_conv_engine_onednn(x->whole);
+  if (onednn == NULL || context->threads == 1) return run_here(&call);
+  return mfq_team_lead((mfq_lead){"mfq_conv_run", onednn->spawn, context->threads}, run_here, &call);
 }
 
 const mfq_conv_row mfq_conv_expanded = {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "../core/error.h"
+#include "../core/team.h"
 #include "gemm_cpu.h"
 #include "gemm_expand.h"
 #include "gemm_finish.h"
@@ -150,9 +151,20 @@ static mfq_status multiply(const mfq_context *context, const running *r, int64_t
   return MFQ_OK;
 }
 
-static mfq_status run(mfq_context *context, const void *state, const mfq_gemm_problem *p, void *workspace) {
-  const expanded *x = state;
-  uint8_t *memory = workspace;
+/* The arguments of a run. */
+typedef struct run_call {
+  mfq_context *context;
+  const expanded *x;
+  const mfq_gemm_problem *problem;
+  uint8_t *workspace;
+} run_call;
+
+static mfq_status run_here(void *user) {
+  const run_call *call = user;
+  const mfq_context *context = call->context;
+  const expanded *x = call->x;
+  const mfq_gemm_problem *p = call->problem;
+  uint8_t *memory = call->workspace;
   mfq_context lent = mfq_cpu_lend(context, memory + x->scratch_at, x->scratch_bytes);
   mfq_gemm_side a, b;
   const void *a_values, *b_values;
@@ -167,6 +179,14 @@ static mfq_status run(mfq_context *context, const void *state, const mfq_gemm_pr
       if (status != MFQ_OK) return status;
     }
   return p->is_d_quantized ? mfq_finish_quantize(&lent, p, (float *)(void *)(memory + x->sums_at)) : MFQ_OK;
+}
+
+static mfq_status run(mfq_context *context, const void *state, const mfq_gemm_problem *p, void *workspace) {
+  const expanded *x = state;
+  run_call call = {context, x, p, workspace};
+  const mfq_onednn *onednn = mfq_product_onednn(x->whole);
+  if (onednn == NULL || context->threads == 1) return run_here(&call);
+  return mfq_team_lead((mfq_lead){"mfq_gemm_run", onednn->spawn, context->threads}, run_here, &call);
 }
 
 const mfq_gemm_row mfq_gemm_expanded = {

@@ -4,6 +4,7 @@
 #include <mfq/num/random.h>
 
 #include "../core/error.h"
+#include "../core/team.h"
 #include "../core/walk.h"
 #include "cpu_state.h"
 #include "elements.h"
@@ -34,6 +35,11 @@ static void fake_row(const fake_job *job, int64_t r) {
   }
 }
 
+static void fake_rows(void *work, int thread, int64_t first, int64_t end) {
+  (void)thread;
+  for (int64_t r = first; r < end; ++r) fake_row(work, r);
+}
+
 static void store_scales(const fake_job *job, const mfq_tensor *scales) {
   for (int64_t i = 0; i < job->view->sizes.scale_count; ++i)
     mfq_element_store(scales->data, scales->dtype, mfq_offset_of(scales, i), mfqn_one_nan(job->groups[i].divisor));
@@ -61,8 +67,7 @@ mfq_status mfq_cpu_fake_quantize(mfq_context *context, const mfq_tensor *src, co
   mfqn_statistic *statistics = (mfqn_statistic *)(void *)(memory + count * sizeof(mfqn_group));
   const float tensor_scale = mfq_measure_ref(view, &job.scheme, src, statistics);
   for (size_t i = 0; i < count; ++i) job.groups[i] = mfqn_group_make(&job.scheme, &statistics[i], tensor_scale);
-#pragma omp parallel for num_threads(context->threads) schedule(static)
-  for (int64_t r = 0; r < job.from.rows; ++r) fake_row(&job, r);
+  mfq_team_run((mfq_loop){context->threads, job.from.rows, 0}, fake_rows, &job);
   if (scales) store_scales(&job, scales);
   return MFQ_OK;
 }

@@ -6,6 +6,7 @@
 
 #include "../core/error.h"
 #include "../core/lower.h"
+#include "../core/team.h"
 #include "../core/walk.h"
 #include "elements.h"
 #include "few_rows.h"
@@ -143,33 +144,43 @@ static void put_sums(const few_rows *f, const mfq_gemm_problem *p, int64_t row, 
       sums[i * p->n + row] = of_row[i - first];
 }
 
-/* The plain rows, for all threads: a few of them take less time than waking a thread. */
-static void lay_out(const few_rows *f, const mfq_context *context, const mfq_matrix *m, uint8_t *plain) {
-  const int64_t blocks = (m->cols + 31) / 32, all = blocks * f->passes;
-#pragma omp parallel for num_threads(mfq_threads_for(context, all * 32 * f->rows, SHARE_CODES)) schedule(static)
-  for (int64_t i = 0; i < all; ++i)
-    lay_out_block(f, mfq_cpu_kernels(context), m, i / blocks, i % blocks, plain + (size_t)(i / blocks) * f->pass_bytes);
+/* A run: where the plain rows are laid out, and the sums. */
+typedef struct few_work {
+  const few_rows *f;
+  const mfq_gemm_problem *problem;
+  const mfq_few_job *job;
+  const mfq_matrix *matrix;
+  uint8_t *plain;
+  float *sums;
+} few_work;
+
+static int64_t plain_blocks(const mfq_matrix *m) { return (m->cols + 31) / 32; }
+
+static void lay_out(void *work, int thread, int64_t first, int64_t end) {
+  const few_work *w = work;
+  const int64_t blocks = plain_blocks(w->matrix);
+  (void)thread;
+  for (int64_t i = first; i < end; ++i)
+    lay_out_block(w->f, w->job->kernels, w->matrix, i / blocks, i % blocks,
+                  w->plain + (size_t)(i / blocks) * w->f->pass_bytes);
 }
 
-static void multiply(const few_rows *f, const mfq_context *context, const mfq_gemm_problem *p, const mfq_few_job *job,
-                     float *sums) {
-  const int64_t count = job->side->rows;
-  (void)context; /* without OpenMP */
-#pragma omp parallel num_threads(mfq_threads_for(context, count * p->k, SHARE_CODES))
-  {
-    float of_rows[BLOCK_ROWS][MFQ_FEW_MOST];
-    mfq_few_scratch scratch;
-    mfq_few_scratch_init(job, &scratch);
-#pragma omp for schedule(static) nowait
-    for (int64_t row = 0; row < count; row += BLOCK_ROWS)
-      for (int64_t pass = 0; pass < f->passes; ++pass) {
-        const int64_t rows = count - row < BLOCK_ROWS ? count - row : BLOCK_ROWS;
-        mfq_few_job part = *job;
-        part.plain = (const uint8_t *)job->plain + (size_t)pass * f->pass_bytes;
-        mfq_few_block(&part, row, rows, &scratch, of_rows);
-        for (int64_t r = 0; r < rows; ++r) put_sums(f, p, row + r, pass, of_rows[r], sums);
-      }
-  }
+/* Blocks of packed rows. */
+static void multiply(void *work, int thread, int64_t first, int64_t end) {
+  const few_work *w = work;
+  const int64_t count = w->job->side->rows;
+  float of_rows[BLOCK_ROWS][MFQ_FEW_MOST];
+  mfq_few_scratch scratch;
+  (void)thread;
+  mfq_few_scratch_init(w->job, &scratch);
+  for (int64_t row = first * BLOCK_ROWS; row < end * BLOCK_ROWS && row < count; row += BLOCK_ROWS)
+    for (int64_t pass = 0; pass < w->f->passes; ++pass) {
+      const int64_t rows = count - row < BLOCK_ROWS ? count - row : BLOCK_ROWS;
+      mfq_few_job part = *w->job;
+      part.plain = w->plain + (size_t)pass * w->f->pass_bytes;
+      mfq_few_block(&part, row, rows, &scratch, of_rows);
+      for (int64_t r = 0; r < rows; ++r) put_sums(w->f, w->problem, row + r, pass, of_rows[r], w->sums);
+    }
 }
 
 static mfq_status run(mfq_context *context, const void *state, const mfq_gemm_problem *p, void *workspace) {
@@ -178,8 +189,11 @@ static mfq_status run(mfq_context *context, const void *state, const mfq_gemm_pr
   uint8_t *memory = workspace;
   float *sums = (float *)(void *)(memory + f->sums_at);
   const mfq_few_job job = {&f->codes, many, mfq_cpu_kernels(context), memory + f->plain_at, f->rows, f->is_bf16};
-  lay_out(f, context, &few->matrix, memory + f->plain_at);
-  multiply(f, context, p, &job, sums);
+  few_work work = {f, p, &job, &few->matrix, memory + f->plain_at, sums};
+  const int64_t laid_out = plain_blocks(&few->matrix) * f->passes, blocks = (many->rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+  /* a few plain rows take less time than waking a thread */
+  mfq_team_run((mfq_loop){mfq_threads_for(context, laid_out * 32 * f->rows, SHARE_CODES), laid_out, 0}, lay_out, &work);
+  mfq_team_run((mfq_loop){mfq_threads_for(context, many->rows * p->k, SHARE_CODES), blocks, 0}, multiply, &work);
   mfq_finish finish;
   mfq_finish_open(&f->finish, p, &p->a, &p->b, memory, &finish);
   mfq_finish_run(context, &finish, &(mfq_finish_part){sums, 0, 1, 0, p->m});

@@ -1,5 +1,6 @@
 #include "gemm_expand.h"
 
+#include "../core/team.h"
 #include "../core/walk.h"
 #include "elements.h"
 
@@ -114,16 +115,35 @@ static void convert_line(const mfq_kernels *kernels, const mfq_matrix *m, line f
   }
 }
 
+/* The lines of a matrix that are contiguous in its copy. */
+typedef struct convert_work {
+  const mfq_kernels *kernels;
+  const mfq_matrix *matrix;
+  int64_t lines, length, line_step, step;
+  mfq_dtype dtype;
+  uint8_t *dst;
+} convert_work;
+
+static void convert_lines(void *work, int thread, int64_t first, int64_t end) {
+  const convert_work *w = work;
+  const size_t line_bytes = (size_t)w->length * mfq_dtype_bytes(w->dtype);
+  (void)thread;
+  for (int64_t i = first; i < end; ++i) {
+    const int64_t offset = mfq_matrix_offset(w->matrix, i / w->lines) + i % w->lines * w->line_step;
+    convert_line(w->kernels, w->matrix, (line){offset, w->step, w->length}, w->dtype, w->dst + (size_t)i * line_bytes);
+  }
+}
+
 static void convert(const mfq_context *context, const mfq_expanded_side *e, const mfq_gemm_side *side, uint8_t *dst) {
   const mfq_matrix *m = &side->matrix;
   const int by_columns = e->stride[2] != 1;
-  const int64_t lines = by_columns ? m->cols : m->rows, length = by_columns ? m->rows : m->cols;
-  const int64_t line_step = m->stride[by_columns], step = m->stride[!by_columns], all = side->batches * lines;
-#pragma omp parallel for num_threads(mfq_threads_for(context, all *length, SHARE_ELEMENTS)) schedule(static)
-  for (int64_t i = 0; i < all; ++i) {
-    const line from = {mfq_matrix_offset(m, i / lines) + i % lines * line_step, step, length};
-    convert_line(mfq_cpu_kernels(context), m, from, e->dtype, dst + (size_t)(i * length) * mfq_dtype_bytes(e->dtype));
-  }
+  convert_work work = {.kernels = mfq_cpu_kernels(context), .matrix = m, .dtype = e->dtype, .dst = dst};
+  work.lines = by_columns ? m->cols : m->rows;
+  work.length = by_columns ? m->rows : m->cols;
+  work.line_step = m->stride[by_columns];
+  work.step = m->stride[!by_columns];
+  const int64_t all = side->batches * work.lines;
+  mfq_team_run((mfq_loop){mfq_threads_for(context, all * work.length, SHARE_ELEMENTS), all, 0}, convert_lines, &work);
 }
 
 /* Decodes with every scale that the epilogue applies replaced by 1. */

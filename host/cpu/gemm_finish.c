@@ -1,6 +1,7 @@
 #include "gemm_finish.h"
 
 #include "../core/lower.h"
+#include "../core/team.h"
 #include "elements.h"
 #include "gemm_expand.h"
 
@@ -109,11 +110,23 @@ static void finish_row(const mfq_kernels *kernels, const mfq_finish *f, const mf
   }
 }
 
+typedef struct finish_work {
+  const mfq_kernels *kernels;
+  const mfq_finish *finish;
+  const mfq_finish_part *part;
+} finish_work;
+
+static void finish_rows(void *work, int thread, int64_t first, int64_t end) {
+  const finish_work *w = work;
+  (void)thread;
+  for (int64_t i = first; i < end; ++i)
+    finish_row(w->kernels, w->finish, w->part, i / w->part->rows, i % w->part->rows);
+}
+
 void mfq_finish_run(const mfq_context *context, const mfq_finish *f, const mfq_finish_part *part) {
-  const mfq_kernels *kernels = mfq_cpu_kernels(context);
   const int64_t rows = part->batches * part->rows;
-#pragma omp parallel for num_threads(mfq_threads_for(context, rows * f->problem->n, SHARE_ELEMENTS)) schedule(static)
-  for (int64_t i = 0; i < rows; ++i) finish_row(kernels, f, part, i / part->rows, i % part->rows);
+  mfq_team_run((mfq_loop){mfq_threads_for(context, rows * f->problem->n, SHARE_ELEMENTS), rows, 0}, finish_rows,
+               &(finish_work){mfq_cpu_kernels(context), f, part});
 }
 
 mfq_status mfq_finish_quantize(mfq_context *lent, const mfq_gemm_problem *problem, float *values) {

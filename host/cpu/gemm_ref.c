@@ -8,10 +8,10 @@
 
 #include "../core/lower.h"
 #include "../core/sizes.h"
+#include "../core/team.h"
 #include "../core/walk.h"
 #include "elements.h"
 #include "gemm_sides.h"
-#include "panels.h"
 #include "scale_slots.h"
 
 enum { SHARE_PRODUCTS = 1 << 18 }; /* of less a second thread is not worth it */
@@ -197,19 +197,19 @@ static int thread_count(const mfq_context *context, const mfq_gemm_problem *p) {
   return products < SHARE_PRODUCTS ? 1 : (int)at_most(tile_count(p), context->threads);
 }
 
-static void run_tiles(const mfq_context *context, const ref_product *p, uint8_t *memory) {
-  const int64_t tiles = tile_count(p->problem);
+typedef struct tiles_work {
+  const ref_product *product;
+  uint8_t *memory;
+} tiles_work;
+
+static void run_tiles(void *work, int thread, int64_t first, int64_t end) {
+  const tiles_work *w = work;
   const size_t bytes = mfq_workspace_round(sizeof(mfq_dot_tile));
-  (void)context; /* without OpenMP */
-#pragma omp parallel num_threads(thread_count(context, p->problem))
-  {
-    mfq_dot_tile *tile = (mfq_dot_tile *)(void *)(memory + bytes * (size_t)mfq_thread_number());
-#pragma omp for schedule(dynamic, 1)
-    for (int64_t t = 0; t < tiles; ++t) {
-      const tile_place at = place_of(p, t);
-      sum_tile(p, &at, tile);
-      finish_tile(p, &at, tile);
-    }
+  mfq_dot_tile *tile = (mfq_dot_tile *)(void *)(w->memory + bytes * (size_t)thread);
+  for (int64_t t = first; t < end; ++t) {
+    const tile_place at = place_of(w->product, t);
+    sum_tile(w->product, &at, tile);
+    finish_tile(w->product, &at, tile);
   }
 }
 
@@ -252,7 +252,8 @@ mfq_status mfq_gemm_ref_run(const mfq_context *context, const mfq_gemm_problem *
   if (status != MFQ_OK) return status;
   const mfqn_dot_side a = open_operand(&p.a), b = open_operand(&p.b);
   p.plan = mfqn_dot_plan_make(a, b);
-  run_tiles(context, &p, shared);
+  mfq_team_run((mfq_loop){thread_count(context, problem), tile_count(problem), 1}, run_tiles,
+               &(tiles_work){&p, shared});
   if (!problem->is_d_quantized) return MFQ_OK;
   const mfq_tensor values = mfq_cpu_d_values(problem, p.values);
   return mfq_cpu_quantize(&lent, &values, &problem->d_view, NULL);

@@ -7,20 +7,7 @@
 #ifndef MFQ_HOST_CPU_PANELS_H
 #define MFQ_HOST_CPU_PANELS_H
 
-#if defined(_OPENMP)
-#include <omp.h>
-#endif
-
 #include "cpu_state.h"
-
-/* The calling thread's number in its team. */
-static inline int mfq_thread_number(void) {
-#if defined(_OPENMP)
-  return omp_get_thread_num();
-#else
-  return 0;
-#endif
-}
 
 typedef struct mfq_panels {
   const mfq_kernels *kernels;

@@ -48,7 +48,8 @@ mfq_product *mfq_product_create(mfq_context *context, const mfq_onednn_shape *sh
     (void)snprintf(product->name, sizeof product->name, "%s by %s (%s)", type, product->onednn->library,
                    product->onednn->plan_name(product->plan));
   else
-    (void)snprintf(product->name, sizeof product->name, "%s by own loops, %s: %s", type, product->own.tiles.name, reason);
+    (void)snprintf(product->name, sizeof product->name, "%s by own loops, %s: %s", type, product->own.tiles.name,
+                   reason);
   return product;
 }
 
@@ -60,7 +61,9 @@ void mfq_product_free(mfq_context *context, mfq_product *product) {
 
 const char *mfq_product_name(const mfq_product *product) { return product->name; }
 
-int mfq_product_is_onednn(const mfq_product *product) { return product->plan != NULL; }
+const mfq_onednn *mfq_product_onednn(const mfq_product *product) {
+  return product->plan != NULL ? product->onednn : NULL;
+}
 
 size_t mfq_product_workspace_bytes(const mfq_product *product) {
   return product->plan != NULL ? product->onednn->workspace_bytes(product->plan) : mfq_own_product_bytes(&product->own);

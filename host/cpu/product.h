@@ -18,8 +18,8 @@ void mfq_product_free(mfq_context *context, mfq_product *product); /* NULL is al
 
 /* "bf16 by oneDNN 2.6.3 (brg:avx512_core_bf16)"; "bf16 by own loops, avx512: <why not oneDNN>". */
 const char *mfq_product_name(const mfq_product *product);
-/* 1 when oneDNN computes it. */
-int mfq_product_is_onednn(const mfq_product *product);
+/* oneDNN, where it computes: a run with several threads is led as onednn_module.h says. NULL: our own loops do. */
+const mfq_onednn *mfq_product_onednn(const mfq_product *product);
 
 /* What each run needs; aligned to 64. */
 size_t mfq_product_workspace_bytes(const mfq_product *product);

@@ -1,6 +1,6 @@
 #include "product_own.h"
 
-#include "panels.h" /* mfq_thread_number */
+#include "../core/team.h"
 
 void mfq_own_product_init(const mfq_context *context, const mfq_onednn_shape *shape, mfq_own_product *own) {
   const mfq_onednn_shape *s = shape;
@@ -70,12 +70,21 @@ static void multiply_tile(const mfq_own_product *own, mfq_own_tile t, const void
   if (is_narrow) mfq_own_narrow(&own->tiles, &t, (uint16_t *)d + at, s->d_stride[1]);
 }
 
+typedef struct tiles_work {
+  const mfq_own_product *own;
+  const void *a, *b;
+  void *d;
+  uint8_t *memory;
+} tiles_work;
+
+static void multiply_tiles(void *work, int thread, int64_t first, int64_t end) {
+  const tiles_work *w = work;
+  const mfq_own_tiles *tiles = &w->own->tiles;
+  uint8_t *mine = w->memory + thread * mfq_own_thread_bytes(tiles);
+  for (int64_t i = first; i < end; ++i) multiply_tile(w->own, mfq_own_tile_at(tiles, i, mine), w->a, w->b, w->d);
+}
+
 void mfq_own_product_run(const mfq_own_product *own, const void *a, const void *b, void *d, void *workspace) {
-  const int64_t tiles = mfq_own_tile_count(&own->tiles), bytes = mfq_own_thread_bytes(&own->tiles);
-#pragma omp parallel num_threads(own->tiles.threads)
-  {
-    uint8_t *memory = (uint8_t *)workspace + mfq_thread_number() * bytes;
-#pragma omp for schedule(dynamic, 1)
-    for (int64_t i = 0; i < tiles; ++i) multiply_tile(own, mfq_own_tile_at(&own->tiles, i, memory), a, b, d);
-  }
+  tiles_work work = {own, a, b, d, workspace};
+  mfq_team_run((mfq_loop){own->tiles.threads, mfq_own_tile_count(&own->tiles), 1}, multiply_tiles, &work);
 }

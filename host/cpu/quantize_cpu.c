@@ -1,7 +1,9 @@
 /* host/cpu/quantize_cpu.c: chooses the path of a quantization and runs its panels on the context's threads. */
+#include <stdatomic.h>
 #include <string.h>
 
 #include "../core/error.h"
+#include "../core/team.h"
 #include "panels.h"
 #include "scale_slots.h"
 
@@ -10,44 +12,67 @@ static mfq_status no_memory(size_t bytes) {
                   "no memory for %zu bytes of scratch; free some or use fewer threads", bytes);
 }
 
-/* The largest finite statistic of all groups, for the tensor scale above UE4M3. */
-static float measure_tensor_scale(const mfq_panels *p, void *memory) {
+/* Panels that a thread takes at a time. */
+enum { PANELS = 8 };
+
+typedef struct tensor_scale_work {
+  const mfq_panels *panels;
+  void *memory;
+  _Atomic uint32_t largest;
+} tensor_scale_work;
+
+static void measure_largest(void *work, int thread, int64_t first, int64_t end) {
+  tensor_scale_work *w = work;
+  const mfq_panels *p = w->panels;
+  mfq_panel_scratch *scratch = mfq_panels_scratch_at(p, w->memory, thread);
   uint32_t largest = 0;
-#pragma omp parallel num_threads(p->threads) reduction(max : largest)
-  {
-    mfq_panel_scratch *scratch = mfq_panels_scratch_at(p, memory, mfq_thread_number());
-#pragma omp for schedule(dynamic, 8)
-    for (int64_t k = 0; k < mfq_panels_pieces(p); ++k) {
-      const mfq_panel a = mfq_panel_at(p, k);
-      mfq_panel_measure(p, &a, scratch);
-      for (int64_t i = 0; i < a.lanes; ++i) {
-        const mfqn_statistic statistic = mfq_stats_at(&scratch->stats, i, p->scheme.minmax);
-        const uint32_t value = mfqn_statistic_value(&statistic, &p->scheme);
-        if (value < MFQN_INF && value > largest) largest = value;
-      }
+  for (int64_t k = first; k < end; ++k) {
+    const mfq_panel a = mfq_panel_at(p, k);
+    mfq_panel_measure(p, &a, scratch);
+    for (int64_t i = 0; i < a.lanes; ++i) {
+      const mfqn_statistic statistic = mfq_stats_at(&scratch->stats, i, p->scheme.minmax);
+      const uint32_t value = mfqn_statistic_value(&statistic, &p->scheme);
+      if (value < MFQN_INF && value > largest) largest = value;
     }
   }
-  return mfqn_tensor_scale(largest, p->scheme.threshold);
+  uint32_t known = atomic_load(&w->largest);
+  while (largest > known && !atomic_compare_exchange_weak(&w->largest, &known, largest)) continue;
+}
+
+/* From the largest finite statistic of all groups, for the tensor scale above UE4M3. */
+static float measure_tensor_scale(const mfq_panels *p, void *memory) {
+  tensor_scale_work work = {p, memory, 0};
+  mfq_team_run((mfq_loop){p->threads, mfq_panels_pieces(p), PANELS}, measure_largest, &work);
+  return mfqn_tensor_scale(atomic_load(&work.largest), p->scheme.threshold);
+}
+
+typedef struct shared_work {
+  const mfq_panels *panels;
+  void *memory;
+  mfqn_statistic *statistics;
+} shared_work;
+
+static void measure_own(void *work, int thread, int64_t first, int64_t end) {
+  const shared_work *w = work;
+  const mfq_panels *p = w->panels;
+  mfq_panel_scratch *scratch = mfq_panels_scratch_at(p, w->memory, thread);
+  mfqn_statistic *mine = w->statistics + p->view->sizes.scale_count * thread;
+  for (int64_t k = first; k < end; ++k) {
+    const mfq_panel a = mfq_panel_at(p, k);
+    mfq_panel_measure(p, &a, scratch);
+    for (int64_t i = 0; i < a.lanes; ++i) {
+      const mfqn_statistic statistic = mfq_stats_at(&scratch->stats, i, p->scheme.minmax);
+      mfqn_statistic_merge(&mine[a.scale0 + i * a.scale_step], &statistic);
+    }
+  }
 }
 
 /* Statistics of scales that many panels share: each thread its own, merged at the end (the order does not matter). */
 static void measure_shared(const mfq_panels *p, void *memory, mfqn_statistic *statistics) {
   const int64_t count = p->view->sizes.scale_count;
   for (int64_t i = 0; i < count * p->threads; ++i) statistics[i] = mfqn_statistic_none();
-#pragma omp parallel num_threads(p->threads)
-  {
-    mfq_panel_scratch *scratch = mfq_panels_scratch_at(p, memory, mfq_thread_number());
-    mfqn_statistic *mine = statistics + count * mfq_thread_number();
-#pragma omp for schedule(dynamic, 8)
-    for (int64_t k = 0; k < mfq_panels_pieces(p); ++k) {
-      const mfq_panel a = mfq_panel_at(p, k);
-      mfq_panel_measure(p, &a, scratch);
-      for (int64_t i = 0; i < a.lanes; ++i) {
-        const mfqn_statistic statistic = mfq_stats_at(&scratch->stats, i, p->scheme.minmax);
-        mfqn_statistic_merge(&mine[a.scale0 + i * a.scale_step], &statistic);
-      }
-    }
-  }
+  mfq_team_run((mfq_loop){p->threads, mfq_panels_pieces(p), PANELS}, measure_own,
+               &(shared_work){p, memory, statistics});
   for (int32_t t = 1; t < p->threads; ++t)
     for (int64_t i = 0; i < count; ++i) mfqn_statistic_merge(&statistics[i], &statistics[count * t + i]);
 }
@@ -62,13 +87,15 @@ static void store_shared(const mfq_panels *p, const mfqn_statistic *statistics) 
 
 static int scales_known(const mfq_panels *p) { return p->shared || !mfqn_is_measured(&p->scheme); }
 
-static void run_panels(const mfq_panels *p, void *memory) {
-#pragma omp parallel num_threads(p->threads)
-  {
-    mfq_panel_scratch *scratch = mfq_panels_scratch_at(p, memory, mfq_thread_number());
-#pragma omp for schedule(dynamic, 8)
-    for (int64_t k = 0; k < p->count; ++k) mfq_panel_quantize(p, k, scales_known(p), scratch);
-  }
+typedef struct panels_work {
+  const mfq_panels *panels;
+  void *memory;
+} panels_work;
+
+static void quantize_panels(void *work, int thread, int64_t first, int64_t end) {
+  const panels_work *w = work;
+  mfq_panel_scratch *scratch = mfq_panels_scratch_at(w->panels, w->memory, thread);
+  for (int64_t k = first; k < end; ++k) mfq_panel_quantize(w->panels, k, scales_known(w->panels), scratch);
 }
 
 static size_t panel_scratch(const mfq_panels *p) { return mfq_panels_scratch_bytes(p) * (size_t)p->threads; }
@@ -95,7 +122,7 @@ static mfq_status quantize_fast(mfq_context *context, mfq_panels *p) {
     measure_shared(p, memory, statistics);
     store_shared(p, statistics);
   }
-  run_panels(p, memory);
+  mfq_team_run((mfq_loop){p->threads, p->count, PANELS}, quantize_panels, &(panels_work){p, memory});
   return MFQ_OK;
 }
 
@@ -109,6 +136,27 @@ static int can_pair(const mfq_panels *row, const mfq_panels *col) {
          col->size[0] == 1 && row->size[1] == col->size[1] && row->size[2] == col->size[2];
 }
 
+typedef struct pair_work {
+  const mfq_panels *row, *col;
+  uint8_t *row_memory, *col_memory;
+} pair_work;
+
+/* Stacks of `col`, and the panels of `row` that they cover. */
+static void quantize_stacks(void *work, int thread, int64_t first, int64_t end) {
+  const pair_work *w = work;
+  const mfq_panels *row = w->row, *col = w->col;
+  mfq_panel_scratch *row_scratch = mfq_panels_scratch_at(row, w->row_memory, thread);
+  mfq_panel_scratch *col_scratch = mfq_panels_scratch_at(col, w->col_memory, thread);
+  for (int64_t b = first; b < end; ++b) {
+    const int64_t height = col->rows * col->stack, top = b * height, left = col->size[1] - top;
+    const int64_t rows = left < height ? left : height;
+    for (int64_t k = top * row->col_blocks; k < (top + rows) * row->col_blocks; ++k)
+      mfq_panel_quantize(row, k, scales_known(row), row_scratch);
+    for (int64_t k = b * col->col_blocks; k < (b + 1) * col->col_blocks; ++k)
+      mfq_panel_quantize(col, k, scales_known(col), col_scratch);
+  }
+}
+
 static mfq_status quantize_pair(mfq_context *context, mfq_panels *row, mfq_panels *col) {
   const size_t row_bytes = panel_scratch(row);
   const size_t bytes = row_bytes + mfq_panels_scratch_bytes(col) * (size_t)row->threads;
@@ -116,20 +164,8 @@ static mfq_status quantize_pair(mfq_context *context, mfq_panels *row, mfq_panel
   if (!memory) return no_memory(bytes);
   mfq_scales_clear_padding(row->view);
   mfq_scales_clear_padding(col->view);
-#pragma omp parallel num_threads(row->threads)
-  {
-    mfq_panel_scratch *row_scratch = mfq_panels_scratch_at(row, memory, mfq_thread_number());
-    mfq_panel_scratch *col_scratch = mfq_panels_scratch_at(col, memory + row_bytes, mfq_thread_number());
-#pragma omp for schedule(dynamic, 1)
-    for (int64_t b = 0; b < col->stacks; ++b) {
-      const int64_t height = col->rows * col->stack, first = b * height, left = col->size[1] - first;
-      const int64_t rows = left < height ? left : height;
-      for (int64_t k = first * row->col_blocks; k < (first + rows) * row->col_blocks; ++k)
-        mfq_panel_quantize(row, k, scales_known(row), row_scratch);
-      for (int64_t k = b * col->col_blocks; k < (b + 1) * col->col_blocks; ++k)
-        mfq_panel_quantize(col, k, scales_known(col), col_scratch);
-    }
-  }
+  mfq_team_run((mfq_loop){row->threads, col->stacks, 1}, quantize_stacks,
+               &(pair_work){row, col, memory, memory + row_bytes});
   return MFQ_OK;
 }
 

@@ -1,6 +1,7 @@
 #include "round_values.h"
 
 #include "../core/lower.h"
+#include "../core/team.h"
 #include "elements.h"
 #include "widen.h"
 
@@ -358,24 +359,34 @@ static void round_turned(const mfq_kernels *kernels, const mfq_round_values *p, 
   }
 }
 
-void mfq_round_values_run(const mfq_context *context, const mfq_round_values *p, const void *src, uint16_t *dst) {
-  const mfq_kernels *kernels = mfq_cpu_kernels(context);
+typedef struct round_work {
+  const mfq_kernels *kernels;
+  const mfq_round_values *plan;
+  const void *src;
+  uint16_t *dst;
+} round_work;
+
+static void round_boxes(void *work, int thread, int64_t first, int64_t end) {
+  const round_work *w = work;
+  const mfq_round_values *p = w->plan;
   const int32_t g = p->group_axis, s = p->src_axis, d = p->dst_axis;
   const int is_turned = turns_first(p);
-#pragma omp parallel num_threads(mfq_threads_for(context, p->elements, SHARE_ELEMENTS))
-  {
-    round_buffers buffers;
-#pragma omp for schedule(static)
-    for (int64_t i = 0; i < p->boxes; ++i) {
-      const round_box box = box_at(p, i, src, dst);
-      if (g == s && g == d)
-        round_rows(kernels, p, &box, &buffers);
-      else if (s == d || g == d)
-        round_columns(kernels, p, &box, &buffers);
-      else if (is_turned)
-        round_turned(kernels, p, &box, &buffers);
-      else
-        round_pile(kernels, p, &box, &buffers);
-    }
+  round_buffers buffers;
+  (void)thread;
+  for (int64_t i = first; i < end; ++i) {
+    const round_box box = box_at(p, i, w->src, w->dst);
+    if (g == s && g == d)
+      round_rows(w->kernels, p, &box, &buffers);
+    else if (s == d || g == d)
+      round_columns(w->kernels, p, &box, &buffers);
+    else if (is_turned)
+      round_turned(w->kernels, p, &box, &buffers);
+    else
+      round_pile(w->kernels, p, &box, &buffers);
   }
+}
+
+void mfq_round_values_run(const mfq_context *context, const mfq_round_values *p, const void *src, uint16_t *dst) {
+  round_work work = {mfq_cpu_kernels(context), p, src, dst};
+  mfq_team_run((mfq_loop){mfq_threads_for(context, p->elements, SHARE_ELEMENTS), p->boxes, 0}, round_boxes, &work);
 }

@@ -1,5 +1,6 @@
 #include "widen.h"
 
+#include "../core/team.h"
 #include "../core/walk.h"
 #include "scale_slots.h"
 #include "stream_copy.h"
@@ -100,20 +101,31 @@ static void widen_one(const mfq_kernels *kernels, const mfq_widen *w, const mfq_
   }
 }
 
+typedef struct widen_work {
+  const mfq_kernels *kernels;
+  const mfq_widen *widen;
+  const mfq_gemm_side *side;
+  const mfq_qview *view;
+  uint16_t *dst;
+} widen_work;
+
+static void widen_rows(void *work, int thread, int64_t first, int64_t end) {
+  const widen_work *w = work;
+  const mfq_gemm_side *side = w->side;
+  (void)thread;
+  for (int64_t i = first; i < end; ++i) {
+    const int64_t batch = i / side->rows, r = i % side->rows;
+    const int64_t bit = batch * side->code_bits[0] + r * side->code_bits[1];
+    widen_one(w->kernels, w->widen, w->view,
+              (widen_row){(const uint8_t *)w->view->q.codes + bit / 8, mfq_gemm_side_scale(side, batch, r, 0),
+                          side->depth, w->dst + i * side->depth});
+  }
+  mfq_stream_fence();
+}
+
 void mfq_widen_side(const mfq_context *context, const mfq_widen *w, const mfq_gemm_side *side, const mfq_qview *view,
                     uint16_t *dst) {
-  const mfq_kernels *kernels = mfq_cpu_kernels(context);
   const int64_t rows = side->batches * side->rows;
-#pragma omp parallel num_threads(mfq_threads_for(context, rows * side->depth, SHARE_ELEMENTS))
-  {
-#pragma omp for schedule(static) nowait
-    for (int64_t i = 0; i < rows; ++i) {
-      const int64_t batch = i / side->rows, r = i % side->rows;
-      const int64_t bit = batch * side->code_bits[0] + r * side->code_bits[1];
-      widen_one(kernels, w, view,
-                (widen_row){(const uint8_t *)view->q.codes + bit / 8, mfq_gemm_side_scale(side, batch, r, 0),
-                            side->depth, dst + i * side->depth});
-    }
-    mfq_stream_fence();
-  }
+  widen_work work = {mfq_cpu_kernels(context), w, side, view, dst};
+  mfq_team_run((mfq_loop){mfq_threads_for(context, rows * side->depth, SHARE_ELEMENTS), rows, 0}, widen_rows, &work);
 }

@@ -10,8 +10,18 @@ int mfq_dnnl_set_threads(int threads) {
   omp_set_num_threads(threads); /* of this thread only */
   return before;
 }
+
+void mfq_dnnl_spawn(int threads, void (*body)(void *user, int thread), void *user) {
+#pragma omp parallel num_threads(threads)
+  body(user, omp_get_thread_num());
+}
 #else
 int mfq_dnnl_set_threads(int threads) { return threads; } /* it has one */
+
+void mfq_dnnl_spawn(int threads, void (*body)(void *user, int thread), void *user) {
+  (void)threads;
+  body(user, 0);
+}
 #endif
 
 char mfq_dnnl_library[32];

@@ -13,6 +13,8 @@ void mfq_dnnl_name_library(void);
 
 /* oneDNN takes as many threads as the calling thread's next parallel region would; returns what that was. */
 int mfq_dnnl_set_threads(int threads);
+/* Runs body(user, 0) ... body(user, threads - 1) on the threads that oneDNN uses. */
+void mfq_dnnl_spawn(int threads, void (*body)(void *user, int thread), void *user);
 
 /* Attributes: f32 stays f32, whatever the environment says, and the scratchpad is the caller's. */
 typedef struct mfq_dnnl_place {

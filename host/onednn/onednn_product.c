@@ -116,6 +116,7 @@ static const mfq_onednn module = {
     .shape_bytes = sizeof(mfq_onednn_shape),
     .conv_bytes = sizeof(mfq_onednn_conv),
     .library = mfq_dnnl_library,
+    .spawn = mfq_dnnl_spawn,
     .plan = onednn_plan_make,
     .plan_free = onednn_plan_free,
     .plan_name = onednn_plan_name,

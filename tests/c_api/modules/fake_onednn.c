@@ -27,6 +27,7 @@ typedef struct fake_module {
   const char *version;
   size_t module_bytes, shape_bytes, conv_bytes;
   const char *library;
+  void (*spawn)(int threads, void (*body)(void *user, int thread), void *user);
   void *(*plan)(const fake_shape *shape, char *reason, size_t capacity);
   void (*plan_free)(void *plan);
   const char *(*plan_name)(const void *plan);
@@ -47,6 +48,10 @@ static void *fake_plan(const fake_shape *shape, char *reason, size_t capacity) {
   (void)snprintf(reason, capacity, "the fake takes no %s with K = %d", shape->in == MFQ_DTYPE_F32 ? "f32" : "bf16",
                  (int)shape->k);
   return NULL;
+}
+
+static void fake_spawn(int threads, void (*body)(void *user, int thread), void *user) {
+  for (int i = 0; i < threads; ++i) body(user, i);
 }
 
 static const char *fake_plan_name(const void *plan) { return plan != NULL ? "made:of_nothing" : "?"; }
@@ -82,6 +87,7 @@ static const fake_module fake = {
     .shape_bytes = sizeof(fake_shape),
     .conv_bytes = sizeof(fake_conv),
     .library = "fakeDNN 9.8.7",
+    .spawn = fake_spawn,
     .plan = fake_plan,
     .plan_free = free,
     .plan_name = fake_plan_name,
