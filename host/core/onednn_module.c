@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@ static const mfq_module_kind kind = {"oneDNN", "libmfq_onednn", "MFQ_ONEDNN_MODU
 
 static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic(const mfq_onednn *) opened;
+static atomic_int held = MFQ_LEVEL_ANY; /* the limit that it was given */
 
 static const mfq_onednn *open_module(mfq_reason why) {
   mfq_module_file file;
@@ -30,15 +32,30 @@ static int is_switched_off(void) {
   return chosen != NULL && chosen[0] == '\0';
 }
 
-const mfq_onednn *mfq_onednn_open(char *reason, size_t capacity) {
+/* Whether oneDNN keeps within `limit`, with the mutex held. */
+static int keeps_within(const mfq_onednn *module, mfq_cpu_level limit, mfq_reason why) {
+  if ((int)limit >= atomic_load(&held)) return 1;
+  if (module->limit(limit)) {
+    atomic_store(&held, (int)limit);
+    return 1;
+  }
+  (void)snprintf(
+      why.text, why.capacity,
+      "%s does not keep within MFQ_CPU_ISA=%s: it was used in this process before, or is built without limits",
+      module->library, mfq_cpu_level_name(limit));
+  return 0;
+}
+
+const mfq_onednn *mfq_onednn_open(mfq_cpu_level limit, char *reason, size_t capacity) {
+  const mfq_reason why = {reason, capacity};
   const mfq_onednn *module = is_switched_off() ? NULL : atomic_load(&opened);
-  if (module != NULL) return module;
+  if (module != NULL && (int)limit >= atomic_load(&held)) return module;
   (void)pthread_mutex_lock(&opening);
   module = is_switched_off() ? NULL : atomic_load(&opened); /* another thread may have been first */
-  if (module == NULL) {
-    module = open_module((mfq_reason){reason, capacity}); /* switched off: says so */
-    if (module != NULL) atomic_store(&opened, module);
-  }
+  const int is_new = module == NULL;
+  if (is_new) module = open_module(why); /* switched off: says so */
+  const int is_within = module != NULL && keeps_within(module, limit, why);
+  if (is_new && module != NULL) atomic_store(&opened, module);
   (void)pthread_mutex_unlock(&opening);
-  return module;
+  return is_within ? module : NULL;
 }

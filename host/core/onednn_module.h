@@ -7,6 +7,8 @@
 
 #include <mfq/conv.h>
 
+#include "cpu_level.h"
+
 /* D = A x B, batched: sizes batches x m x k, batches x k x n, batches x m x n. Strides are in elements, one of the last
  * two is 1 in A and in B, and the last of D is 1. */
 typedef struct mfq_onednn_shape {
@@ -44,6 +46,9 @@ typedef struct mfq_onednn {
   /* Runs body(user, 0) ... body(user, threads - 1) on the threads that oneDNN has for the calling one. A run with
    * several is led by a thread of libmfq (team.h). */
   void (*spawn)(int threads, void (*body)(void *user, int thread), void *user);
+  /* Has oneDNN use no instructions beyond a level's, but that it has nothing below SSE4.1. Returns 0 where it
+   * does and cannot be stopped: once it was used in this process, or where it is built so. */
+  int (*limit)(mfq_cpu_level highest);
   /* Returns NULL when oneDNN has no implementation for the shape but its reference, with a reason. */
   void *(*plan)(const mfq_onednn_shape *shape, char *reason, size_t capacity);
   void (*plan_free)(void *plan);
@@ -73,7 +78,7 @@ const mfq_onednn *mfq_onednn_module(void); /* the module's own declaration; libm
 
 /* The module, looked for and opened until one is found, then kept; NULL with the reason in a sentence without its full
  * stop. Looked for: what MFQ_ONEDNN_MODULE in the environment names (empty: none, also where one was found before),
- * else libmfq_onednn.so.<version> beside libmfq, then by the loader. */
-const mfq_onednn *mfq_onednn_open(char *reason, size_t capacity);
+ * else libmfq_onednn.so.<version> beside libmfq, then by the loader. It keeps within `limit`, or is not to be had. */
+const mfq_onednn *mfq_onednn_open(mfq_cpu_level limit, char *reason, size_t capacity);
 
 #endif

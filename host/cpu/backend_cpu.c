@@ -1,4 +1,4 @@
-/* host/cpu/backend_cpu.c: fills the backend table, and chooses the instruction set. */
+/* host/cpu/backend_cpu.c: fills the backend table. */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,60 +10,10 @@
 #include "gemm_cpu.h"
 #include "panels.h"
 
-/* ---- Instruction sets, best first ------------------------------------------------------------------------------- */
-
-typedef struct isa_row {
-  const char *name;
-  const mfq_kernels *kernels; /* NULL: the reference path */
-  int (*runs_here)(void);
-} isa_row;
-
-static int always(void) { return 1; }
-#ifdef MFQ_HAVE_ISA_AVX2
-static int has_avx2(void) {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
-}
-#endif
-#ifdef MFQ_HAVE_ISA_AVX512
-static int has_avx512(void) {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && has_avx2();
-}
-#endif
-
-static const isa_row isa_rows[] = {
-#ifdef MFQ_HAVE_ISA_AVX512
-    {"avx512", &mfq_kernels_avx512, has_avx512},
-#endif
-#ifdef MFQ_HAVE_ISA_AVX2
-    {"avx2", &mfq_kernels_avx2, has_avx2},
-#endif
-    {"baseline", &mfq_kernels_baseline, always},
-    {"reference", NULL, always},
-};
-enum { ISA_ROWS = sizeof isa_rows / sizeof isa_rows[0] };
-
-static void list_isas(char *text, size_t capacity) {
-  size_t used = 0;
-  text[0] = '\0';
-  for (int i = 0; i < ISA_ROWS && used < capacity; ++i)
-    if (isa_rows[i].runs_here())
-      used += (size_t)snprintf(text + used, capacity - used, "%s%s", used ? " " : "", isa_rows[i].name);
-}
-
-static const isa_row *find_isa(const char *name) {
-  for (int i = 0; i < ISA_ROWS; ++i)
-    if (isa_rows[i].runs_here() && (!name || strcmp(name, isa_rows[i].name) == 0)) return &isa_rows[i];
-  return NULL;
-}
-
 static mfq_status cpu_open(mfq_context *context, const mfq_context_options *options) {
-  char here[64];
-  list_isas(here, sizeof here);
-  const isa_row *isa = find_isa(options->cpu_isa);
-  if (!isa)
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, "mfq_context_create",
-                    "cpu_isa is '%s'; this machine and build have: %s; NULL chooses the first", options->cpu_isa, here);
+  mfq_cpu_isa isa;
+  const mfq_status chosen = mfq_cpu_isa_choose(options->cpu_isa, &isa);
+  if (chosen != MFQ_OK) return chosen;
   if (options->stream)
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, "mfq_context_create",
                     "options->stream is %p, but options->device is \"cpu\", which has no streams; leave it NULL",
@@ -71,7 +21,7 @@ static mfq_status cpu_open(mfq_context *context, const mfq_context_options *opti
   mfq_cpu_state *state = context->alloc(context->alloc_user, sizeof *state);
   if (!state)
     return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_context_create", "no memory for %zu bytes of state", sizeof *state);
-  state->kernels = isa->kernels;
+  state->isa = isa;
   context->backend_state = state;
   const int wanted = context->threads;
   context->threads = mfq_team_prepare(wanted);
@@ -80,8 +30,11 @@ static mfq_status cpu_open(mfq_context *context, const mfq_context_options *opti
         context, MFQ_LOG_WARN,
         "the system lends %d of %d threads to this process; the context has those (see ulimit -u, pids.max)",
         (int)context->threads, wanted);
-  snprintf(context->description, sizeof context->description, "cpu, %d thread%s, isa %s (of %s)", (int)context->threads,
-           context->threads == 1 ? "" : "s", isa->name, here);
+  const int is_limited = isa.limit != MFQ_LEVEL_ANY;
+  snprintf(context->description, sizeof context->description, "cpu, %d thread%s, %s%s%sisa %s (of %s)",
+           (int)context->threads, context->threads == 1 ? "" : "s", is_limited ? "MFQ_CPU_ISA=" : "",
+           is_limited ? mfq_cpu_level_name(isa.limit) : "", is_limited ? ", " : "", mfq_cpu_level_name(isa.level),
+           isa.here);
   return MFQ_OK;
 }
 

@@ -2,8 +2,8 @@
 #include "conv_cpu.h"
 
 #include "../core/error.h"
-#include "../core/onednn_module.h"
-#include "cpu_state.h"
+#include "conv_expand.h"
+#include "cpu_onednn.h"
 
 static const mfq_conv_row *const rows[] = {&mfq_conv_expanded, &mfq_conv_reference};
 enum { ROWS = sizeof rows / sizeof rows[0] };
@@ -60,5 +60,6 @@ int mfq_cpu_conv_beats_product(const mfq_context *context, const mfq_conv_proble
   const int64_t channels = p->in_channels > p->out_channels ? p->in_channels : p->out_channels;
   const int is_fast = context->policy == MFQ_FAST && mfq_cpu_kernels(context) != NULL;
   return is_fast && p->direction != MFQ_CONV_WEIGHT_GRADIENT && p->finish.k > 0 &&
-         pixels >= PIXELS_OF_CHANNEL * channels && mfq_onednn_open(unused, sizeof unused) != NULL;
+         pixels >= PIXELS_OF_CHANNEL * channels &&
+         mfq_cpu_onednn(context, mfq_conv_array_dtype(p), unused, sizeof unused) != NULL;
 }

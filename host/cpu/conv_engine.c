@@ -5,6 +5,7 @@
 #include "../core/error.h"
 #include "conv_own.h"
 #include "conv_pack.h"
+#include "cpu_onednn.h"
 
 struct mfq_conv_engine {
   mfq_own_conv own;
@@ -22,7 +23,7 @@ mfq_conv_engine *mfq_conv_engine_create(mfq_context *context, const mfq_onednn_c
   char reason[400] = "";
   *engine = (mfq_conv_engine){.plan = NULL};
   mfq_own_conv_init(context, conv, &engine->own);
-  engine->onednn = mfq_onednn_open(reason, sizeof reason);
+  engine->onednn = mfq_cpu_onednn(context, conv->from, reason, sizeof reason);
   if (engine->onednn != NULL) engine->plan = engine->onednn->conv_plan(conv, reason, sizeof reason);
   if (engine->plan != NULL && engine->onednn->conv_order(engine->plan, &engine->order))
     engine->packs = mfq_cpu_kernels(context);

@@ -30,6 +30,12 @@ typedef struct mfq_conv_array {
   };
 } mfq_conv_array;
 
+/* What both operands of a fast convolution become: bf16 where it holds all their values, or where they may be rounded. */
+static inline mfq_dtype mfq_conv_array_dtype(const mfq_conv_problem *p) {
+  const int fits = mfq_side_fits_bf16(&mfq_conv_gathered(p)->part) && mfq_side_fits_bf16(&mfq_conv_direct(p)->part);
+  return fits || p->finish.round_operands ? MFQ_DTYPE_BF16 : MFQ_DTYPE_F32;
+}
+
 /* Plans the array of `side` in `dtype`, adding what it needs to `workspace_bytes`. */
 void mfq_conv_expand_plan(const mfq_context *context, const mfq_conv_side *side, mfq_dtype dtype,
                           size_t *workspace_bytes, mfq_conv_array *expanded);

@@ -300,7 +300,8 @@ static mfq_status make_ready(mfq_context *lent, const mfq_conv_problem *p, const
 /* From all sums to the result. */
 static mfq_status finish(mfq_context *lent, const ref_parts *parts, const mfq_conv_problem *ready, uint8_t *memory) {
   const mfq_gemm_problem *p = &ready->finish;
-  mfq_cpu_state loops = {mfq_cpu_kernels(lent) ? mfq_cpu_kernels(lent) : &mfq_kernels_baseline};
+  mfq_cpu_state loops = {*mfq_cpu_isa_of(lent)};
+  if (!loops.isa.kernels) loops.isa.kernels = &mfq_kernels_baseline;
   mfq_context with_loops = *lent;
   with_loops.backend_state = &loops;
   const mfq_finish_part all = {(float *)(void *)(memory + parts->sums), 0, p->batches, 0, p->m};

@@ -3,14 +3,18 @@
 #define MFQ_HOST_CPU_CPU_STATE_H
 
 #include "../core/context_state.h"
-#include "kernels.h"
+#include "cpu_isa.h"
 
 typedef struct mfq_cpu_state {
-  const mfq_kernels *kernels; /* NULL: the reference path only */
+  mfq_cpu_isa isa;
 } mfq_cpu_state;
 
+static inline const mfq_cpu_isa *mfq_cpu_isa_of(const mfq_context *context) {
+  return &((const mfq_cpu_state *)context->backend_state)->isa;
+}
+
 static inline const mfq_kernels *mfq_cpu_kernels(const mfq_context *context) {
-  return ((const mfq_cpu_state *)context->backend_state)->kernels;
+  return mfq_cpu_isa_of(context)->kernels;
 }
 
 /* The operations of the backend table. */

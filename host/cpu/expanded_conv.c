@@ -102,8 +102,7 @@ static void plan_free(mfq_context *context, void *state) {
 
 static void plan_memory(const mfq_context *context, const mfq_conv_problem *p, expanded *x, size_t *bytes) {
   const mfq_conv_side *gathered = mfq_conv_gathered(p), *direct = mfq_conv_direct(p), *result = mfq_conv_result(p);
-  const int fits = mfq_side_fits_bf16(&gathered->part) && mfq_side_fits_bf16(&direct->part);
-  const mfq_dtype dtype = fits || p->finish.round_operands ? MFQ_DTYPE_BF16 : MFQ_DTYPE_F32;
+  const mfq_dtype dtype = mfq_conv_array_dtype(p);
   mfq_conv_expand_plan(context, gathered, dtype, bytes, &x->gathered);
   mfq_conv_expand_plan(context, direct, dtype, bytes, &x->direct);
   x->from_image = count_of(gathered, 1);

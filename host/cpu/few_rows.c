@@ -74,14 +74,6 @@ static int refuse(const mfq_context *context, const mfq_gemm_problem *p, mfq_lin
 
 /* ---- Planning ------------------------------------------------------------------------------------------------------ */
 
-static int has_bf16_dots(void) {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512bf16");
-#else
-  return 0;
-#endif
-}
-
 static mfq_status plan(mfq_context *context, const mfq_gemm_problem *p, mfq_gemm_made *made) {
   few_rows *f = context->alloc(context->alloc_user, sizeof *f);
   if (!f)
@@ -90,7 +82,8 @@ static mfq_status plan(mfq_context *context, const mfq_gemm_problem *p, mfq_gemm
   f->is_mirrored = !is_few(p, &p->a, &p->b);
   const mfq_gemm_side *few = f->is_mirrored ? &p->b : &p->a, *many = f->is_mirrored ? &p->a : &p->b;
   mfq_few_codes_make(many, &f->codes);
-  f->is_bf16 = has_bf16_dots() && (few->matrix.dtype == MFQ_DTYPE_BF16 || p->round_operands);
+  const int has_bf16_dots = mfq_cpu_isa_of(context)->machine == MFQ_LEVEL_AVX512_BF16;
+  f->is_bf16 = has_bf16_dots && (few->matrix.dtype == MFQ_DTYPE_BF16 || p->round_operands);
   f->rows = few->rows <= 2 ? (int32_t)few->rows : few->rows <= 4 ? 4 : 8;
   f->passes = (int32_t)((few->rows + f->rows - 1) / f->rows);
   size_t *bytes = &made->workspace_bytes;

@@ -2,46 +2,22 @@
 
 /* ---- Choices ---------------------------------------------------------------------------------------------------- */
 
-typedef struct own_row {
-  const char *name;
-  const mfq_kernels *kernels;     /* of the context that takes it */
+typedef struct own_loops {
+  const mfq_kernels *kernels;
   const mfq_product_loops *loops; /* MFQ_PRODUCT_UNITS of them */
   int unit;
-  int (*runs_here)(void);
-} own_row;
+} own_loops;
 
-static int always(void) { return 1; }
-#ifdef MFQ_HAVE_ISA_AVX512
-static int has_bf16(void) {
-#if defined(__clang__) || __GNUC__ >= 10
-  return mfq_product_loops_avx512[MFQ_PRODUCT_PAIRS].multiply != NULL && __builtin_cpu_supports("avx512bf16");
-#else
-  return 0;
-#endif
-}
-#endif
-
-/* The last row also serves contexts without kernels. */
-static const own_row own_rows[] = {
-#ifdef MFQ_HAVE_ISA_AVX512
-    {"avx512_bf16", &mfq_kernels_avx512, mfq_product_loops_avx512, MFQ_PRODUCT_PAIRS, has_bf16},
-    {"avx512", &mfq_kernels_avx512, mfq_product_loops_avx512, MFQ_PRODUCT_F32, always},
-#endif
+static const own_loops all_loops[MFQ_LEVELS] = {
+    [MFQ_LEVEL_BASELINE] = {&mfq_kernels_baseline, mfq_product_loops_baseline, MFQ_PRODUCT_F32},
 #ifdef MFQ_HAVE_ISA_AVX2
-    {"avx2", &mfq_kernels_avx2, mfq_product_loops_avx2, MFQ_PRODUCT_F32, always},
+    [MFQ_LEVEL_AVX2] = {&mfq_kernels_avx2, mfq_product_loops_avx2, MFQ_PRODUCT_F32},
 #endif
-    {"baseline", &mfq_kernels_baseline, mfq_product_loops_baseline, MFQ_PRODUCT_F32, always},
+#ifdef MFQ_HAVE_ISA_AVX512
+    [MFQ_LEVEL_AVX512] = {&mfq_kernels_avx512, mfq_product_loops_avx512, MFQ_PRODUCT_F32},
+    [MFQ_LEVEL_AVX512_BF16] = {&mfq_kernels_avx512, mfq_product_loops_avx512, MFQ_PRODUCT_PAIRS},
+#endif
 };
-enum { OWN_ROWS = sizeof own_rows / sizeof own_rows[0] };
-
-static const own_row *choose(const mfq_context *context, mfq_dtype in) {
-  const own_row *row = own_rows;
-  for (; row < own_rows + OWN_ROWS - 1; ++row)
-    if (row->kernels == mfq_cpu_kernels(context) && row->runs_here() &&
-        (row->unit == MFQ_PRODUCT_F32 || in == MFQ_DTYPE_BF16))
-      break;
-  return row;
-}
 
 /* A tile's rows share its packed strips of B; TILE_COLS columns those of A. */
 enum { TILE_ROWS = 1536, TILE_COLS = 512, LEAST_BLOCKS = 4 };
@@ -69,10 +45,12 @@ static void cut_tiles(mfq_own_tiles *t) {
 }
 
 void mfq_own_tiles_choose(const mfq_context *context, mfq_own_tiles *tiles) {
-  const own_row *row = choose(context, tiles->in);
-  tiles->loops = row->loops + row->unit;
-  tiles->kernels = mfq_cpu_kernels(context) ? mfq_cpu_kernels(context) : row->kernels;
-  tiles->name = row->name;
+  const mfq_cpu_isa *isa = mfq_cpu_isa_of(context);
+  const mfq_cpu_level level = mfq_cpu_level_of_loops(isa->level, isa->machine, tiles->in == MFQ_DTYPE_BF16);
+  const own_loops *own = &all_loops[level];
+  tiles->loops = own->loops + own->unit;
+  tiles->kernels = own->kernels;
+  tiles->name = mfq_cpu_level_name(level);
 }
 
 void mfq_own_tiles_cut(mfq_own_tiles *tiles) {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "../core/error.h"
+#include "cpu_onednn.h"
 #include "product_own.h"
 
 struct mfq_product {
@@ -28,8 +29,9 @@ static mfq_onednn_shape simplify(const mfq_onednn_shape *shape) {
   return s;
 }
 
-static void plan_onednn(mfq_product *product, const mfq_onednn_shape *shape, char *reason, size_t capacity) {
-  const mfq_onednn *module = mfq_onednn_open(reason, capacity);
+static void plan_onednn(const mfq_context *context, mfq_product *product, const mfq_onednn_shape *shape, char *reason,
+                        size_t capacity) {
+  const mfq_onednn *module = mfq_cpu_onednn(context, shape->in, reason, capacity);
   if (module == NULL) return;
   product->plan = module->plan(shape, reason, capacity);
   if (product->plan != NULL) product->onednn = module;
@@ -43,7 +45,7 @@ mfq_product *mfq_product_create(mfq_context *context, const mfq_onednn_shape *sh
   char reason[400] = "";
   *product = (mfq_product){.plan = NULL};
   mfq_own_product_init(context, &simple, &product->own);
-  plan_onednn(product, &simple, reason, sizeof reason);
+  plan_onednn(context, product, &simple, reason, sizeof reason);
   if (product->plan != NULL)
     (void)snprintf(product->name, sizeof product->name, "%s by %s (%s)", type, product->onednn->library,
                    product->onednn->plan_name(product->plan));

@@ -66,11 +66,22 @@ void mfq_dnnl_unmake(mfq_dnnl_made *made) {
   if (made->implementation != NULL) (void)dnnl_primitive_desc_destroy(made->implementation);
 }
 
+/* oneDNN computes in bf16 from AVX-512 on; of other processors than x86-64 nothing is known. */
+static int lacks_bf16(void) {
+#if defined(__x86_64__)
+  return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) != dnnl_cpu_isa_avx512_core;
+#else
+  return 0;
+#endif
+}
+
 void mfq_dnnl_explain(dnnl_status_t status, mfq_dtype dtype, const char *name, mfq_dnnl_reason why) {
   const char *type = dtype == MFQ_DTYPE_F32 ? "f32" : "bf16";
   if (status == dnnl_success)
     (void)snprintf(why.text, why.capacity, "%s has only its slow reference (%s) for %s of this shape here",
                    mfq_dnnl_library, name, type);
+  else if (status == dnnl_unimplemented && dtype == MFQ_DTYPE_BF16 && lacks_bf16())
+    (void)snprintf(why.text, why.capacity, "%s has no bf16 for the instructions of this processor", mfq_dnnl_library);
   else if (status == dnnl_unimplemented || status == dnnl_invalid_arguments)
     (void)snprintf(why.text, why.capacity, "%s has no implementation for %s of this shape and these strides here",
                    mfq_dnnl_library, type);

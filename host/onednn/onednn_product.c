@@ -108,6 +108,18 @@ static int onednn_run(const void *memory, const void *a, const void *b, void *d,
   return (int)status;
 }
 
+/* ---- Instruction sets ------------------------------------------------------------------------------------------- */
+
+static int onednn_limit(mfq_cpu_level highest) {
+  static const dnnl_cpu_isa_t isas[MFQ_LEVELS] = {[MFQ_LEVEL_REFERENCE] = dnnl_cpu_isa_sse41,
+                                                  [MFQ_LEVEL_BASELINE] = dnnl_cpu_isa_sse41,
+                                                  [MFQ_LEVEL_AVX2] = dnnl_cpu_isa_avx2,
+                                                  [MFQ_LEVEL_AVX512] = dnnl_cpu_isa_avx512_core,
+                                                  [MFQ_LEVEL_AVX512_BF16] = dnnl_cpu_isa_avx512_core_bf16};
+  if (dnnl_set_max_cpu_isa(isas[highest]) == dnnl_success) return 1;
+  return ((int)dnnl_get_effective_cpu_isa() & ~(int)isas[highest]) == 0; /* values are sets of instructions */
+}
+
 /* ---- The table -------------------------------------------------------------------------------------------------- */
 
 static const mfq_onednn module = {
@@ -117,6 +129,7 @@ static const mfq_onednn module = {
     .conv_bytes = sizeof(mfq_onednn_conv),
     .library = mfq_dnnl_library,
     .spawn = mfq_dnnl_spawn,
+    .limit = onednn_limit,
     .plan = onednn_plan_make,
     .plan_free = onednn_plan_free,
     .plan_name = onednn_plan_name,

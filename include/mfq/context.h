@@ -33,7 +33,8 @@ typedef struct mfq_context_options {
   const char *device; /* "cpu"; "cuda" or "cuda:0", "cuda:1", ...: see mfq_device_name */
   int32_t threads;    /* 0: as many as the system lends this process */
   mfq_policy policy;
-  const char *cpu_isa; /* NULL: the best of this machine; or one that mfq_context_describe names, such as "reference" */
+  const char *cpu_isa; /* NULL: the best of this machine; or one that mfq_context_describe names, such as "reference";
+                          MFQ_CPU_ISA in the environment limits both */
   mfq_log_level log_level; /* MFQ_LOG (off, warn, info, debug) in the environment is the default */
   mfq_log_fn log;          /* NULL: standard error */
   void *log_user;
@@ -47,8 +48,12 @@ typedef struct mfq_context_options {
 MFQ_EXPORT void mfq_context_options_init(mfq_context_options *options);
 
 /* Creates a context.
+ * On the CPU, the environment variable MFQ_CPU_ISA is the most that it uses of the machine: avx512_bf16, avx512 (without
+ * AVX512_BF16), avx2, baseline or reference; unset or empty: all there is. It is for tests and for the results of another
+ * machine. oneDNN keeps within it too, or is left out where it was used in this process before.
  * Memory: on a CUDA device, 1 MiB of its memory; operations allocate no more there.
- * Errors: INVALID_ARGUMENT for an option out of range, an unknown device, index or instruction set; UNSUPPORTED for a
+ * Errors: INVALID_ARGUMENT for an option out of range, an unknown device or index, an instruction set, by cpu_isa or
+ *   MFQ_CPU_ISA, that is unknown, not here, or beyond MFQ_CPU_ISA; UNSUPPORTED for a
  *   device that this machine or build does not have or that is too old, with the reason; OUT_OF_MEMORY; DEVICE. */
 MFQ_API mfq_status mfq_context_create(const mfq_context_options *options, mfq_context **context);
 /* Frees a context and its scratch memory, once the work of its stream is done. NULL is allowed.

@@ -4,6 +4,7 @@
 #include "support/expect_failure.h"
 #include <mfq/conv.h>
 
+#include "support/environment.h"
 #include "support/small_product.h"
 
 namespace {
@@ -41,7 +42,10 @@ struct SmallConv {
 
 class OnednnFailure : public testing::Test {
 protected:
-  void SetUp() override { setenv("MFQ_ONEDNN_MODULE", MFQ_FAKES "/mfq_fake_onednn_whole.so", 1); }
+  void SetUp() override {
+    setenv("MFQ_ONEDNN_MODULE", MFQ_FAKES "/mfq_fake_onednn_whole.so", 1);
+    unsetenv("MFQ_CPU_ISA"); /* the reference path asks for no oneDNN */
+  }
 };
 
 TEST_F(OnednnFailure, TakesNothing) {
@@ -91,6 +95,29 @@ TEST_F(OnednnFailure, SwitchedOff) {
   setenv("MFQ_ONEDNN_MODULE", "", 1);
   const SmallProduct without(context.get());
   EXPECT_NE(without.says().find("MFQ_ONEDNN_MODULE is empty"), std::string::npos) << without.says();
+}
+
+// Used before, it cannot be limited, and a context that MFQ_CPU_ISA limits does without; within the limit that it was
+// given first, it goes on.
+TEST_F(OnednnFailure, DoesNotKeepWithin) {
+  setenv("MFQ_FAKE_PLANS", "all", 1);
+  const auto any = make_context();
+  const SmallProduct with(any.get());
+  EXPECT_NE(with.says().find("fakeDNN"), std::string::npos) << with.says();
+  const mfq_test::Variable limit("MFQ_CPU_ISA", "baseline");
+  const auto limited = make_context();
+  SmallProduct without(limited.get());
+  EXPECT_EQ(without.says().rfind("expanded: f32 by own loops, baseline: fakeDNN 9.8.7 does not keep within "
+                                 "MFQ_CPU_ISA=baseline: it was used in this process before",
+                                 0),
+            0u)
+      << without.says();
+  ASSERT_EQ(without.run(limited.get()), MFQ_OK) << mfq_last_error();
+  EXPECT_EQ(without.d, std::vector<float>(15, 240.0f));
+  const SmallConv conv(limited.get());
+  EXPECT_NE(conv.says().find("does not keep within MFQ_CPU_ISA=baseline"), std::string::npos) << conv.says();
+  const SmallProduct again(any.get());
+  EXPECT_NE(again.says().find("fakeDNN"), std::string::npos) << again.says();
 }
 
 } // namespace

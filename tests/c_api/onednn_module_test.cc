@@ -14,6 +14,7 @@ class OnednnModule : public testing::TestWithParam<std::pair<const char *, std::
 TEST_P(OnednnModule, IsRefused) {
   const auto &[file, says] = GetParam();
   const std::string name = file;
+  unsetenv("MFQ_CPU_ISA"); /* the reference path asks for no oneDNN */
   const bool is_ours = name.rfind("mfq_fake", 0) == 0;
   setenv("MFQ_ONEDNN_MODULE", is_ours ? (std::string(MFQ_FAKES) + "/" + name).c_str() : file, 1);
   const auto context = make_context();
@@ -40,6 +41,7 @@ INSTANTIATE_TEST_SUITE_P(
 // Without a name, nothing lies beside this test, nor where the loader searches.
 TEST(OnednnSearch, NotInstalled) {
   unsetenv("MFQ_ONEDNN_MODULE");
+  unsetenv("MFQ_CPU_ISA");
   const auto context = make_context();
   const SmallProduct product(context.get());
   if (product.says().find("by oneDNN") != std::string::npos) GTEST_SKIP() << "libmfq_onednn is installed here";
@@ -50,6 +52,7 @@ TEST(OnednnSearch, NotInstalled) {
 // Many threads ask at once, for what is not there.
 TEST(OnednnSearch, Threads) {
   setenv("MFQ_ONEDNN_MODULE", MFQ_FAKES "/mfq_fake_onednn_version.so", 1);
+  unsetenv("MFQ_CPU_ISA");
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; i++) {
     threads.emplace_back([] {

@@ -11,6 +11,7 @@ ZONES = (
     ("public", r"include/mfq/"),
     ("lower", r"host/core/(lower\.[ch]|conv_problem\.h)$"),  # the numbers and indices that every backend starts from
     ("onednn_contract", r"host/core/onednn_module\.h$"),  # what the module sees of core
+    ("cpu_level", r"host/core/cpu_level\.[ch]$"),  # what follows from a processor's features
     ("core", r"host/core/"),
     ("api", r"host/api/"),
     ("cpu", r"host/cpu/"),
@@ -33,10 +34,11 @@ ALLOWED = {
     "num": {"num"},
     "public": {"public"},
     "lower": {"num", "public", "core", "lower"},
-    "onednn_contract": {"public"},
-    "core": {"public", "core", "lower", "onednn_contract"},
+    "onednn_contract": {"public", "cpu_level"},
+    "cpu_level": {"own"},
+    "core": {"public", "core", "lower", "onednn_contract", "cpu_level"},
     "api": {"public", "core", "lower"},
-    "cpu": {"num", "public", "core", "lower", "onednn_contract", "own"},
+    "cpu": {"num", "public", "core", "lower", "onednn_contract", "cpu_level", "own"},
     "onednn": {"public", "onednn_contract", "own", "dnnl"},
     "io": {"public", "own", "jansson"},
     "tools": {"public", "own", "jansson", "popt"},
@@ -47,7 +49,7 @@ ALLOWED = {
     "test_simt": {"public", "own", "test_support", "gtest", "prim", "cuda", "toolkit", "boost"},
     "test_support": {"public", "own", "gtest", "toolkit"},
     "test_device": {"public", "own", "test_support", "test_simt", "gtest", "toolkit"},  # counters of the emulator
-    "test": {"public", "own", "test_support", "gtest", "toolkit", "jansson"},
+    "test": {"public", "cpu_level", "own", "test_support", "gtest", "toolkit", "jansson"},
     "bench": {"public", "own", "toolkit", "jansson", "popt", "dnnl"},
     "examples": {"public", "own", "toolkit", "jansson", "popt"},
 }

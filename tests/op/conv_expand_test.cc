@@ -1,6 +1,7 @@
 // Operands of convolutions on their way to a dense array: every kind, scheme, order of codes and of memory, with more
 // channels and pixels than a box of the conversion has. A wrong element is far beyond the bound of the sums.
 #include "support/conv_cases.h"
+#include "support/machine.h"
 
 namespace {
 
@@ -37,10 +38,13 @@ ConvCase case_of(mfq_conv_direction direction, const Shape &in) {
 
 class ConvExpand : public testing::TestWithParam<std::string> {
 protected:
+  void SetUp() override {
+    if (is_only_reference()) GTEST_SKIP() << kOnlyReference;
+  }
   const Context context = make_context(GetParam().c_str(), 2);
 };
 
-INSTANTIATE_TEST_SUITE_P(, ConvExpand, testing::ValuesIn(fast_isas()), [](const auto &info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(, ConvExpand, testing::ValuesIn(fast_isas_or_reference()), [](const auto &info) { return info.param; });
 
 constexpr const char *kSchemes[] = {"mxfp8_e4m3", "mxfp6_e3m2",         "mxfp4_e2m1",         "mxint8_even",
                                     "nvfp4",      "int8n/tensor/f32",   "mxfp8_e5m2/group:9", "int4/group:16/f32",

@@ -4,6 +4,8 @@
 #include <map>
 #include <thread>
 
+#include "support/environment.h"
+#include "support/machine.h"
 #include "support/product.h"
 #include "support/sample.h"
 
@@ -18,24 +20,11 @@ struct Machine {
   bool own_loops = false; /* without oneDNN */
 };
 
-class EngineChoice {
+/* Leaves oneDNN out for a scope, where that is asked for. */
+class EngineChoice : Variable {
 public:
-  explicit EngineChoice(bool own_loops) {
-    const char *before = std::getenv("MFQ_ONEDNN_MODULE");
-    had_ = before != nullptr;
-    if (had_) before_ = before;
-    if (own_loops) setenv("MFQ_ONEDNN_MODULE", "", 1);
-  }
-  ~EngineChoice() {
-    if (had_)
-      setenv("MFQ_ONEDNN_MODULE", before_.c_str(), 1);
-    else
-      unsetenv("MFQ_ONEDNN_MODULE");
-  }
-
-private:
-  bool had_;
-  std::string before_;
+  explicit EngineChoice(bool own_loops)
+      : Variable("MFQ_ONEDNN_MODULE", own_loops ? "" : std::getenv("MFQ_ONEDNN_MODULE")) {}
 };
 
 Context make(const Machine &machine, int threads = 2) {
@@ -49,7 +38,13 @@ Context make(const Machine &machine, int threads = 2) {
   return Context(context);
 }
 
-bool has_few_rows() { return fast_isas().front() == "avx512"; }
+/* Fast ways are none of the reference path's. */
+class GemmPaths : public testing::Test {
+protected:
+  void SetUp() override {
+    if (is_only_reference()) GTEST_SKIP() << kOnlyReference;
+  }
+};
 
 Case product(int64_t m, const std::string &a, const std::string &b, mfq_dtype dtype = MFQ_DTYPE_BF16) {
   Case x;
@@ -75,20 +70,29 @@ testing::AssertionResult says(const Case &x, const std::string &start, const std
 
 // ---- Which one ------------------------------------------------------------------------------------------------------
 
-TEST(GemmPaths, Descriptions) {
+TEST_F(GemmPaths, Descriptions) {
   const std::string mx = "mxfp4_e2m1";
-  const Case few = product(3, "", mx);
-  if (has_few_rows()) {
-    EXPECT_TRUE(says(few, "few rows: ", "avx512"));
-    EXPECT_TRUE(says(product(3, "", mx, MFQ_DTYPE_F32), "few rows: f32", "avx512"));
+  const Case few = product(3, "", mx), few_f32 = product(3, "", mx, MFQ_DTYPE_F32);
+  if (machine_has("avx512")) {
+    const char *how = machine_has("avx512_bf16") ? "few rows: bf16 by own loops, avx512_bf16: codes expanded"
+                                                 : "few rows: f32 by own loops, avx512: codes expanded";
+    EXPECT_TRUE(says(few, how, ""));
+    EXPECT_TRUE(says(few_f32, "few rows: f32 by own loops, avx512: codes expanded", ""));
+  } else {
+    EXPECT_TRUE(says(few, "expanded: bf16 by own loops, " + fast_isas().front(), "not few rows: needs avx512"));
+    EXPECT_TRUE(says(few_f32, "expanded: f32 by ", "not few rows: needs avx512"));
   }
   EXPECT_TRUE(says(product(17, "", mx), "expanded: bf16 by ", "; not few rows: M is 17, at most 16"));
   EXPECT_TRUE(says(product(65, "", mx, MFQ_DTYPE_F32), "expanded: f32 by ", "not few rows: M is 65, at most 64"));
   EXPECT_TRUE(says(product(3, mx, mx), "expanded: bf16", "not few rows: both operands are quantized"));
   EXPECT_TRUE(says(product(3, "", ""), "expanded: bf16", "not few rows: neither operand comes quantized"));
-  EXPECT_TRUE(says(product(3, "", "mxfp4_e2m1/group:8"), "expanded: bf16", "groups are not multiples of 32, or 16"));
-  EXPECT_TRUE(says(product(3, "", "int8_group32_zp"), "expanded: f32", "zero points need codes of 4 bits"));
-  EXPECT_TRUE(says(few, "expanded", "not few rows: needs avx512", {"baseline"}));
+  const std::string of_codes = machine_has("avx512") ? "" : "needs avx512"; /* the first reason is told */
+  EXPECT_TRUE(says(product(3, "", "mxfp4_e2m1/group:8"), "expanded: bf16",
+                   of_codes.empty() ? "groups are not multiples of 32, or 16" : of_codes));
+  EXPECT_TRUE(says(product(3, "", "int8_group32_zp"), "expanded: f32",
+                   of_codes.empty() ? "zero points need codes of 4 bits" : of_codes));
+  for (const std::string &isa : fast_isas())
+    if (isa != "avx512") EXPECT_TRUE(says(few, "expanded", "not few rows: needs avx512", {isa}));
   EXPECT_TRUE(says(few, "reference: ", "not expanded: the context's policy is reproducible", {"", true}));
   EXPECT_TRUE(says(few, "reference: ", "not few rows: the context's cpu_isa is reference", {"reference"}));
   Case nothing = few;
@@ -96,7 +100,7 @@ TEST(GemmPaths, Descriptions) {
   EXPECT_TRUE(says(nothing, "reference: ", "K is 0"));
   Case mirrored = product(40, mx, "");
   mirrored.n = 5;
-  if (has_few_rows()) EXPECT_TRUE(says(mirrored, "few rows: ", ""));
+  EXPECT_TRUE(says(mirrored, machine_has("avx512") ? "few rows: " : "expanded: ", ""));
   mirrored.n = 17;
   EXPECT_TRUE(says(mirrored, "expanded: ", "N is 17, at most 16"));
   Case batched = few;
@@ -105,7 +109,7 @@ TEST(GemmPaths, Descriptions) {
 }
 
 // bf16 where it holds all values: significant bits of element and group scale are at most 8.
-TEST(GemmPaths, Bf16WhereItIsExact) {
+TEST_F(GemmPaths, Bf16WhereItIsExact) {
   const char *const in_bf16[] = {"mxfp8_e4m3",       "mxfp8_e5m2",  "mxfp6_e2m3", "mxfp4_e2m1",    "mxint8",
                                  "nvfp4",            "int8_tensor", "int8_channel@-2", "int8_tensor_zp", "uint8",
                                  "fp8_e4m3_channel@-2", "e3m4/group:32/ue8m0", "e4m3fn/group:16/ue4m3"};
@@ -126,13 +130,20 @@ TEST(GemmPaths, Bf16WhereItIsExact) {
   }
 }
 
-#if defined(MFQ_HAVE_ONEDNN)
-TEST(GemmPaths, EnginesAreNamed) {
-  EXPECT_TRUE(says(product(20, "mxfp8_e4m3", "mxfp8_e4m3"), "expanded: bf16 by oneDNN", ""));
-  const EngineChoice own(true);
-  EXPECT_TRUE(says(product(20, "mxfp8_e4m3", "mxfp8_e4m3"), "expanded: bf16 by own loops", ""));
-}
+TEST_F(GemmPaths, EnginesAreNamed) {
+#if defined(MFQ_ONEDNN_FILE)
+  const bool has_onednn = true;
+#else
+  const bool has_onednn = false;
 #endif
+  const std::string isa = fast_isas().front();
+  const Case in_bf16 = product(20, "mxfp8_e4m3", "mxfp8_e4m3"), in_f32 = product(20, "mxfp8_e4m3", "int4_group128");
+  EXPECT_TRUE(is_by(run(in_bf16).description, isa, MFQ_DTYPE_BF16, has_onednn));
+  EXPECT_TRUE(is_by(run(in_f32).description, isa, MFQ_DTYPE_F32, has_onednn));
+  const EngineChoice own(true);
+  EXPECT_TRUE(is_by(run(in_bf16).description, isa, MFQ_DTYPE_BF16, false));
+  EXPECT_TRUE(is_by(run(in_f32).description, isa, MFQ_DTYPE_F32, false));
+}
 
 // ---- Values ---------------------------------------------------------------------------------------------------------
 
@@ -215,7 +226,7 @@ __attribute__((noinline)) void leave_nan_on_the_stack() {
 
 // Groups of 16 whose last block of 32 is half there: what lies behind the last scale is no part of a sum, not even as
 // 0 * NaN.
-TEST(GemmPaths, HalfABlockAtTheEndOfK) {
+TEST_F(GemmPaths, HalfABlockAtTheEndOfK) {
   Case x = product(4, "", "mxfp8_e4m3/group:16", MFQ_DTYPE_F32);
   x.k = 70;
   const ProductData data(x);
@@ -229,7 +240,7 @@ TEST(GemmPaths, HalfABlockAtTheEndOfK) {
 }
 
 /* D and C with any strides have the bits that dense ones have. */
-TEST(GemmPaths, StridesOfD) {
+TEST_F(GemmPaths, StridesOfD) {
   const Context context = make({});
   const int64_t strides[][2] = {{50, 1}, {1, 30}, {-40, 1}, {2, 100}, {37, -1}};
   for (const int64_t m : {5, 29}) /* few rows, and expanded */
@@ -269,7 +280,7 @@ TEST(GemmPaths, StridesOfD) {
 
 /* Sums of more than 64 MiB are made in slabs of rows. With one group of products that are exact in f32, a bias of 1 adds
  * exactly 1 to what the engine writes by itself. */
-TEST(GemmPaths, SlabsOfRows) {
+TEST_F(GemmPaths, SlabsOfRows) {
   const Context context = make({});
   const int64_t m = 4500, n = 4097, k = 32;
   const mfq_scheme scheme = parse("mxfp4_e2m1");
@@ -373,7 +384,7 @@ std::vector<Case> every_path() {
   return all;
 }
 
-TEST(GemmPaths, RunsAllocateNothing) {
+TEST_F(GemmPaths, RunsAllocateNothing) {
   for (const Machine &machine : {Machine{}, Machine{"", true}, Machine{"baseline"}})
     for (const Case &x : every_path()) {
       Counter counter;
@@ -402,7 +413,7 @@ TEST(GemmPaths, RunsAllocateNothing) {
     }
 }
 
-TEST(GemmPaths, TwoThreadsWithOnePlan) {
+TEST_F(GemmPaths, TwoThreadsWithOnePlan) {
   for (const Case &x : every_path()) {
     const Context context = make({}, 1);
     Job first(x), second(x), any(x);

@@ -2,6 +2,7 @@
 // set and number of threads.
 #include <cmath>
 
+#include "support/machine.h"
 #include "support/quantized.h"
 
 namespace {
@@ -145,7 +146,12 @@ const std::vector<std::string> &schemes() {
   return all;
 }
 
-class Paths : public ::testing::TestWithParam<std::string> {};
+class Paths : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    if (mfq_test::is_only_reference()) GTEST_SKIP() << mfq_test::kOnlyReference;
+  }
+};
 
 TEST_P(Paths, EverySchemeAndShape) {
   const Context reference = make_context("reference", 1), fast = make_context(GetParam().c_str(), 2);
@@ -259,7 +265,7 @@ TEST_P(Paths, AnyNumberOfThreads) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Isa, Paths, ::testing::ValuesIn(mfq_test::fast_isas()),
+INSTANTIATE_TEST_SUITE_P(Isa, Paths, ::testing::ValuesIn(mfq_test::fast_isas_or_reference()),
                          [](const auto &info) { return info.param; });
 
 }  // namespace

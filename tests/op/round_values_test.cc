@@ -1,6 +1,7 @@
 // mfq_fake_quantize into bf16 goes by kernels that round without making codes: the same bits as mfq_quantize followed
 // by mfq_dequantize, for every scheme, element type, order of axes, instruction set and number of threads.
 
+#include "support/machine.h"
 #include "support/operand.h"
 #include "support/sample.h"
 
@@ -33,8 +34,8 @@ void PrintTo(const Path &path, std::ostream *out) { *out << path.isa << ", " << 
 
 /* Each instruction set, the best one without threads too. */
 std::vector<Path> paths() {
-  std::vector<Path> all = {{fast_isas().front(), 1}};
-  for (const std::string &isa : fast_isas()) all.push_back({isa, 2});
+  std::vector<Path> all = {{fast_isas_or_reference().front(), 1}};
+  for (const std::string &isa : fast_isas_or_reference()) all.push_back({isa, 2});
   return all;
 }
 

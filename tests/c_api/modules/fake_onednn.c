@@ -28,6 +28,7 @@ typedef struct fake_module {
   size_t module_bytes, shape_bytes, conv_bytes;
   const char *library;
   void (*spawn)(int threads, void (*body)(void *user, int thread), void *user);
+  int (*limit)(int highest);
   void *(*plan)(const fake_shape *shape, char *reason, size_t capacity);
   void (*plan_free)(void *plan);
   const char *(*plan_name)(const void *plan);
@@ -42,7 +43,15 @@ typedef struct fake_module {
   int (*conv_order)(const void *plan, void *order);
 } fake_module;
 
+/* As oneDNN, which takes a limit until it was asked for a plan. */
+static int is_used;
+static int fake_limit(int highest) {
+  (void)highest;
+  return !is_used;
+}
+
 static void *fake_plan(const fake_shape *shape, char *reason, size_t capacity) {
+  is_used = 1;
   const char *plans = getenv("MFQ_FAKE_PLANS");
   if (plans != NULL && strcmp(plans, "all") == 0) return malloc(1); /* a leak shows under the sanitizers */
   (void)snprintf(reason, capacity, "the fake takes no %s with K = %d", shape->in == MFQ_DTYPE_F32 ? "f32" : "bf16",
@@ -88,6 +97,7 @@ static const fake_module fake = {
     .conv_bytes = sizeof(fake_conv),
     .library = "fakeDNN 9.8.7",
     .spawn = fake_spawn,
+    .limit = fake_limit,
     .plan = fake_plan,
     .plan_free = free,
     .plan_name = fake_plan_name,
