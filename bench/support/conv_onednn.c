@@ -2,7 +2,8 @@
  * layouts that it likes best, reordered before anything is timed. Shares no code with the library.
  *
  * Left the choice of every layout (format "any"), oneDNN sometimes takes an implementation that is far slower than the
- * one it has for activations with channels last; both are tried, and the faster one is the peer. */
+ * one it has for activations with channels last; both are tried, and the faster one is the peer. So is f32, on processors
+ * that have no instruction for bf16: oneDNN has none there either, or a slow one. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,9 +29,8 @@ void conv_onednn_destroy(void *state) { (void)state; }
 #else
 
 #include <dnnl.h>
-#if defined(_OPENMP)
-#include <omp.h>
-#endif
+
+#include "onednn_peer.h"
 
 #if DNNL_VERSION_MAJOR >= 3
 typedef const_dnnl_memory_desc_t desc_ref;
@@ -52,7 +52,10 @@ typedef struct onednn {
   dnnl_memory_t *memories[CONV_TENSORS]; /* of each slot, in the layout that was chosen */
   uint8_t *packed[CONV_TENSORS];
   int slots[CONV_TENSORS];
-  dnnl_memory_t result; /* slot 0, as mfq has it */
+  dnnl_memory_t result; /* slot 0, as mfq has it, or that in f32: */
+  void *wide;
+  const conv_memory *memory;
+  dnnl_data_type_t type; /* of the operands */
   variant variant;
   int out; /* which tensor it is */
 } onednn;
@@ -66,7 +69,8 @@ typedef struct view {
   dnnl_data_type_t type;
 } view;
 
-static view view_of(const conv_memory *memory, int which) {
+static view view_of(const onednn *o, int which) {
+  const conv_memory *memory = o->memory;
   const conv_shape *s = memory->shape;
   int64_t size[4];
   conv_tensor_shape(s, which, size);
@@ -74,7 +78,7 @@ static view view_of(const conv_memory *memory, int which) {
   static const int order[4] = {0, 3, 1, 2};
   const int is_result = which == conv_roles_of(memory->direction).result;
   const int has_groups = which == CONV_W && s->groups > 1;
-  view v = {.rank = 4 + has_groups, .type = is_result && memory->settings->out == MFQ_DTYPE_F32 ? dnnl_f32 : dnnl_bf16};
+  view v = {.rank = 4 + has_groups, .type = is_result && memory->settings->out == MFQ_DTYPE_F32 ? dnnl_f32 : o->type};
   for (int i = 0; i < 4; i++) {
     v.dims[has_groups + i] = size[order[i]];
     v.strides[has_groups + i] = strides[order[i]];
@@ -89,7 +93,7 @@ static view view_of(const conv_memory *memory, int which) {
 /* The layer: what is common to the three directions. */
 typedef struct layer {
   desc_ref tensors[CONV_TENSORS];
-  desc_ref hint[CONV_TENSORS]; /* all bf16: the forward pass that a gradient in f32 belongs to */
+  desc_ref hint[CONV_TENSORS]; /* all of one type: the forward pass that a gradient in f32 belongs to */
   dnnl_dims_t strides, dilates, padding;
 } layer;
 
@@ -199,9 +203,22 @@ static dnnl_status_t reorder(const onednn *o, dnnl_memory_t from, dnnl_memory_t 
   return status;
 }
 
+/* Slot 0 as mfq has it: an operand that is to be f32 is widened, and so is the place of a result. */
+static void *plain_memory(onednn *o, int which, const bench_slots *slots) {
+  const int is_bf16 = which != o->out || o->memory->settings->out == MFQ_DTYPE_BF16;
+  const size_t count = (size_t)conv_tensor_count(o->memory->shape, which);
+  if (o->type == dnnl_bf16 || !is_bf16) return bench_slot(slots, 0);
+  free(o->wide);
+  o->wide = calloc(count, sizeof(float));
+  if (o->wide != NULL && which != o->out)
+    bench_widen((const uint16_t *)(const void *)bench_slot(slots, 0), count, o->wide);
+  return o->wide;
+}
+
 /* As many slots as mfq's, or, where a layout pads much, as hold as much memory four times; each has the operand. */
-static dnnl_status_t pack(onednn *o, const conv_memory *memory, int which) {
-  const view v = view_of(memory, which);
+static dnnl_status_t pack(onednn *o, int which) {
+  const conv_memory *memory = o->memory;
+  const view v = view_of(o, which);
   const bench_slots *slots = which == o->out ? &memory->result : &memory->plain[which];
   desc_ref own = chosen(o, memory->direction, which), plain = describe(&v, 0);
   const size_t bytes = (dnnl_memory_desc_get_size(own) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
@@ -210,13 +227,14 @@ static dnnl_status_t pack(onednn *o, const conv_memory *memory, int which) {
   dnnl_memory_t from = NULL;
   o->packed[which] = aligned_alloc(ALIGNMENT, bytes * (size_t)count);
   o->memories[which] = calloc((size_t)count, sizeof(dnnl_memory_t));
-  if (o->packed[which] == NULL || o->memories[which] == NULL || plain == NULL) {
+  void *data = plain_memory(o, which, slots);
+  if (o->packed[which] == NULL || o->memories[which] == NULL || plain == NULL || data == NULL) {
     forget(plain);
     return dnnl_out_of_memory;
   }
   o->slots[which] = count;
   memset(o->packed[which], 0, bytes * (size_t)count);
-  dnnl_status_t status = dnnl_memory_create(&from, plain, o->engine, bench_slot(slots, 0));
+  dnnl_status_t status = dnnl_memory_create(&from, plain, o->engine, data);
   for (int i = 0; status == dnnl_success && i < count; i++) {
     status = dnnl_memory_create(&o->memories[which][i], own, o->engine, o->packed[which] + bytes * (size_t)i);
     if (status == dnnl_success && which != o->out) status = reorder(o, from, o->memories[which][i]);
@@ -231,36 +249,31 @@ static dnnl_status_t pack(onednn *o, const conv_memory *memory, int which) {
 
 /* ---- The peer --------------------------------------------------------------------------------------------------- */
 
-static dnnl_status_t build(onednn *o, const conv_memory *memory) {
+static dnnl_status_t build(onednn *o) {
+  const conv_memory *memory = o->memory;
   const conv_shape *s = memory->shape;
   layer l = {.strides = {s->stride, s->stride}, .padding = {s->padding, s->padding}};
   o->out = conv_roles_of(memory->direction).result;
   dnnl_status_t status = dnnl_engine_create(&o->engine, dnnl_cpu, 0);
   if (status == dnnl_success) status = dnnl_stream_create(&o->stream, o->engine, dnnl_stream_default_flags);
   for (int i = 0; i < CONV_TENSORS; i++) {
-    view v = view_of(memory, i);
+    view v = view_of(o, i);
     const int is_any = o->variant == ANY || i == CONV_W;
     l.tensors[i] = describe(&v, is_any);
-    v.type = dnnl_bf16;
+    v.type = o->type;
     l.hint[i] = describe(&v, is_any);
     if ((l.tensors[i] == NULL || l.hint[i] == NULL) && status == dnnl_success) status = dnnl_invalid_arguments;
   }
   if (status == dnnl_success) status = choose(o, &l, memory->direction);
   if (status == dnnl_success) status = dnnl_primitive_create(&o->convolution, o->implementation);
-  for (int i = 0; status == dnnl_success && i < CONV_TENSORS; i++) status = pack(o, memory, i);
+  for (int i = 0; status == dnnl_success && i < CONV_TENSORS; i++)
+    if (i != o->out) status = pack(o, i);
+  if (status == dnnl_success) status = pack(o, o->out); /* last: the widened result stays */
   for (int i = 0; i < CONV_TENSORS; i++) {
     forget(l.tensors[i]);
     forget(l.hint[i]);
   }
   return status;
-}
-
-static void set_threads(int threads) {
-#if defined(_OPENMP)
-  omp_set_num_threads(threads);
-#else
-  (void)threads;
-#endif
 }
 
 int conv_onednn_run(void *state, int threads, int turn) {
@@ -272,7 +285,7 @@ int conv_onednn_run(void *state, int threads, int turn) {
     const int is_gradient = o->out != CONV_Y && (i == o->out || i == CONV_Y);
     args[i] = (dnnl_exec_arg_t){names[i][is_gradient], o->memories[i][turn % o->slots[i]]};
   }
-  set_threads(threads);
+  bench_onednn_threads(threads);
   return dnnl_primitive_execute(o->convolution, o->stream, CONV_TENSORS, args) == dnnl_success &&
                  dnnl_stream_wait(o->stream) == dnnl_success
              ? BENCH_OK
@@ -281,7 +294,11 @@ int conv_onednn_run(void *state, int threads, int turn) {
 
 int conv_onednn_result(void *state) {
   const onednn *o = state;
-  return reorder(o, o->memories[o->out][0], o->result) == dnnl_success ? BENCH_OK : BENCH_FAILED;
+  if (reorder(o, o->memories[o->out][0], o->result) != dnnl_success) return BENCH_FAILED;
+  if (o->wide != NULL && o->memory->settings->out == MFQ_DTYPE_BF16)
+    bench_narrow(o->wide, (size_t)conv_tensor_count(o->memory->shape, o->out),
+                 (uint16_t *)(void *)bench_slot(&o->memory->result, 0));
+  return BENCH_OK;
 }
 
 void conv_onednn_destroy(void *state) {
@@ -298,16 +315,19 @@ void conv_onednn_destroy(void *state) {
   (void)dnnl_primitive_desc_destroy(o->forward_hint);
   (void)dnnl_stream_destroy(o->stream);
   (void)dnnl_engine_destroy(o->engine);
+  free(o->wide);
   free(o);
 }
 
 /* NULL with the status when oneDNN refuses. */
-static onednn *make(const conv_memory *memory, variant v, dnnl_status_t *status) {
+static onednn *make(const conv_memory *memory, dnnl_data_type_t type, variant v, dnnl_status_t *status) {
   onednn *o = calloc(1, sizeof *o);
   *status = dnnl_out_of_memory;
   if (o == NULL) return NULL;
+  o->memory = memory;
+  o->type = type;
   o->variant = v;
-  *status = build(o, memory);
+  *status = build(o);
   if (*status == dnnl_success) return o;
   conv_onednn_destroy(o);
   return NULL;
@@ -324,28 +344,39 @@ static double fastest_run(onednn *o, int threads) {
   return best;
 }
 
+/* The faster of the layouts, NULL with the status of the first when there is none. */
+static onednn *make_fastest(const conv_memory *memory, dnnl_data_type_t type, dnnl_status_t *status) {
+  dnnl_status_t of_last;
+  onednn *any = make(memory, type, ANY, status), *last = make(memory, type, CHANNELS_LAST, &of_last);
+  if (any == NULL || last == NULL) return any != NULL ? any : last;
+  const int threads = memory->settings->threads, is_last = fastest_run(last, threads) < fastest_run(any, threads);
+  conv_onednn_destroy(is_last ? any : last);
+  return is_last ? last : any;
+}
+
 void *conv_onednn_create(const conv_memory *memory, char *about, size_t capacity) {
   const dnnl_version_t *v = dnnl_version();
-  const char *implementation = "?";
+  const char *implementation = "?", *instead = "";
   const int threads = memory->settings->threads;
-  dnnl_status_t status[VARIANTS];
-  onednn *made[VARIANTS], *o;
-  set_threads(threads);
-  for (int i = 0; i < VARIANTS; i++) made[i] = make(memory, (variant)i, &status[i]);
-  o = made[ANY] != NULL ? made[ANY] : made[CHANNELS_LAST];
-  if (o == NULL) {
-    (void)snprintf(about, capacity, "none: oneDNN %d.%d.%d answers with its status %d", v->major, v->minor, v->patch,
-                   (int)status[ANY]);
+  dnnl_status_t status[2] = {dnnl_success, dnnl_success};
+  if (!bench_onednn_limit(about, capacity)) return NULL;
+  bench_onednn_threads(threads);
+  onednn *o = make_fastest(memory, dnnl_bf16, &status[0]);
+  onednn *wide = o != NULL && bench_onednn_has_bf16() ? NULL : make_fastest(memory, dnnl_f32, &status[1]);
+  if (o == NULL && wide == NULL) {
+    (void)snprintf(about, capacity, "none: oneDNN %d.%d.%d answers with its status %d for bf16, %d for f32", v->major,
+                   v->minor, v->patch, (int)status[0], (int)status[1]);
     return NULL;
   }
-  if (made[ANY] != NULL && made[CHANNELS_LAST] != NULL) {
-    const int is_last = fastest_run(made[CHANNELS_LAST], threads) < fastest_run(made[ANY], threads);
-    o = made[is_last ? CHANNELS_LAST : ANY];
-    conv_onednn_destroy(made[is_last ? ANY : CHANNELS_LAST]);
+  if (wide != NULL) {
+    const int is_wide = o == NULL || fastest_run(wide, threads) < fastest_run(o, threads);
+    instead = !is_wide ? "" : o == NULL ? " (it has no bf16 here)" : " (here faster than its bf16)";
+    conv_onednn_destroy(is_wide ? o : wide);
+    o = is_wide ? wide : o;
   }
   (void)dnnl_primitive_desc_query(o->implementation, dnnl_query_impl_info_str, 0, &implementation);
-  (void)snprintf(about, capacity, "oneDNN %d.%d.%d itself (%s), bf16, %s reordered before", v->major, v->minor,
-                 v->patch, implementation,
+  (void)snprintf(about, capacity, "oneDNN %d.%d.%d itself (%s), %s%s, %s reordered before", v->major, v->minor,
+                 v->patch, implementation, o->type == dnnl_bf16 ? "bf16" : "f32", instead,
                  o->variant == ANY ? "all tensors in its own layouts" : "channels last, weights");
   return o;
 }

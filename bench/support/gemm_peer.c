@@ -29,6 +29,10 @@ int gemm_peer_run(const gemm_memory *memory, const gemm_peer *peer, int turn) {
   return status == MFQ_OK ? BENCH_OK : BENCH_FAILED;
 }
 
+int gemm_peer_result(const gemm_peer *peer) {
+  return peer->library != NULL ? gemm_onednn_result(peer->library) : BENCH_OK;
+}
+
 void gemm_peer_destroy(gemm_peer *peer) {
   gemm_onednn_destroy(peer->library);
   mfq_gemm_plan_destroy(peer->plan);

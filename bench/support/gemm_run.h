@@ -46,8 +46,8 @@ mfq_status gemm_call_plain(const gemm_memory *memory, int turn, gemm_call *call)
 
 /* ---- The peer --------------------------------------------------------------------------------------------------- */
 
-/* bf16 x bf16 on the same inputs: on the CPU oneDNN itself, with B reordered before; on a GPU the plan for plain
- * operands, which is cuBLASLt where that is found. */
+/* The same product of the same bf16 inputs: on the CPU oneDNN itself, with B reordered before, in f32 where it has no bf16
+ * or a slower one; on a GPU the plan for plain operands, which is cuBLASLt where that is found. */
 typedef struct gemm_peer {
   char about[GEMM_ABOUT]; /* what it is, or why there is none */
   int exists;
@@ -57,11 +57,13 @@ typedef struct gemm_peer {
 
 int gemm_peer_create(gemm_memory *memory, gemm_peer *peer);
 int gemm_peer_run(const gemm_memory *memory, const gemm_peer *peer, int turn); /* returns BENCH_OK, says nothing */
+int gemm_peer_result(const gemm_peer *peer); /* of turn 0, into slot 0 of D */
 void gemm_peer_destroy(gemm_peer *peer);
 
 /* oneDNN without mfq. NULL when it is not there, with the reason in `about`. */
 void *gemm_onednn_create(const gemm_memory *memory, char *about, size_t capacity);
 int gemm_onednn_run(void *state, int threads, int turn);
+int gemm_onednn_result(void *state); /* of turn 0, into slot 0 of D; returns an exit code */
 void gemm_onednn_destroy(void *state);
 
 /* ---- Checks and times ------------------------------------------------------------------------------------------- */

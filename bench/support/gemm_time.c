@@ -50,6 +50,7 @@ static int check_and_calibrate(const timing *t, const task *k, bench_racer *race
   racer->launches = 1;
   int code = bench_status(mfq_buffer_fill(t->memory.d.buffer, 0, t->memory.d.bytes, 0xff), "D"); /* NaN */
   if (code == BENCH_OK) code = bench_sample(t->memory.context, racer, &seconds);
+  if (code == BENCH_OK && k->row == NULL) code = gemm_peer_result(&t->peer);
   if (code == BENCH_OK)
     code = gemm_sample_check(&t->memory, t->sample, k->row != NULL ? k->mode : GEMM_MODES, name, about);
   if (code == BENCH_OK && !t->memory.settings->only_verify) code = bench_sample(t->memory.context, racer, &seconds);
