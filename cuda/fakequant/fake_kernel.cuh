@@ -2,7 +2,7 @@
  *
  * Scales with few elements: a thread measures all of them and writes what they become; two reads of an element, the
  * second from the caches, and one write. Others are measured into slots first, a thread a scale turns each slot into
- * its scale, and a thread an element does the rest. */
+ * its scale, and a thread an element does the rest. Given scales are read where they stand, by a thread an element. */
 #ifndef MFQ_CUDA_FAKEQUANT_FAKE_KERNEL_CUH
 #define MFQ_CUDA_FAKEQUANT_FAKE_KERNEL_CUH
 
@@ -38,6 +38,13 @@ typedef struct fake_elements_params {
   walk_plan walk; /* at.offset in the source, at.other in the target */
   fake_elements elements;
 } fake_elements_params;
+
+typedef struct fake_given_params {
+  mfqn_scheme scheme;
+  scale_slots given;
+  walk_plan walk; /* at.offset in the source, at.other in the target */
+  fake_elements elements;
+} fake_given_params;
 
 __device__ __forceinline__ float thread_scale_or_one(const float *tensor_scale) {
   return tensor_scale ? mfqn_float_of(ptx_load<uint32_t>(tensor_scale)) : 1.0f;
@@ -85,6 +92,15 @@ __global__ void __launch_bounds__(ITEM_THREADS) fake_elements_kernel(const __gri
     const uint32_t *slot = p.slots + at.scale * STAT_SLOT_WORDS;
     mfqn_group g = mfqn_group_load(&p.scheme, ptx_load<uint32_t>(slot + FAKE_STORED), tensor_scale);
     g.zero_point = (int32_t)ptx_load<uint32_t>(slot + FAKE_ZERO_POINT);
+    thread_fake_element(p.scheme, p.elements, g, at.at);
+  }
+}
+
+__global__ void __launch_bounds__(ITEM_THREADS) fake_given_kernel(const __grid_constant__ fake_given_params p) {
+  const float tensor_scale = thread_tensor_scale(p.given);
+  for (int64_t i = thread_item(); i < p.walk.count; i += thread_items()) {
+    const walk_place at = thread_walk_at(p.walk, i);
+    const mfqn_group g = thread_stored_group(p.given, p.scheme, at.scale, tensor_scale);
     thread_fake_element(p.scheme, p.elements, g, at.at);
   }
 }

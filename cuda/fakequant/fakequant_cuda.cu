@@ -37,15 +37,21 @@ static mfq_status fake_by_element(const mfq_scale_job *job, const fake_scales *s
   return status == MFQ_OK ? mfq_cuda_launch(job->context, items_of(job, walk->count), fake_elements_kernel, p) : status;
 }
 
+static mfq_status fake_by_given(const mfq_scale_job *job, const fake_elements *elements, const walk_plan *walk) {
+  const fake_given_params p = {*job->scheme, mfq_cuda_scale_slots(job->view), *walk, *elements};
+  return mfq_cuda_launch(job->context, items_of(job, walk->count), fake_given_kernel, p);
+}
+
 mfq_status mfq_cuda_fake_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *shape,
                                   const mfq_tensor *dst, const mfq_tensor *scales) {
   mfqn_scheme scheme;
   mfq_lower(&shape->q.scheme, &scheme);
-  const mfq_scale_job job = {context, "mfq_fake_quantize", shape, &scheme};
+  const int is_given = scheme.rule == MFQN_RULE_GIVEN;
+  const mfq_scale_job job = {context, is_given ? "mfq_fake_quantize_given" : "mfq_fake_quantize", shape, &scheme};
   fake_scales p = {};
   p.scheme = scheme;
   want_scales(scales, &p);
-  const mfq_status status = measure(&job, src, &p);
+  const mfq_status status = is_given ? MFQ_OK : measure(&job, src, &p);
   if (status != MFQ_OK) return status;
 
   mfq_walk from, to;
@@ -54,9 +60,9 @@ mfq_status mfq_cuda_fake_quantize(mfq_context *context, const mfq_tensor *src, c
   const mfq_walk_extras extras = {to.offset_stride, nullptr, scheme.rounding == MFQN_ROUND_STOCHASTIC};
   const fake_elements elements = {mfq_cuda_element_view(src), mfq_cuda_element_view(dst), context->seed,
                                   context->offset};
-  if (p.from.slots) {
+  if (is_given || p.from.slots) {
     const walk_plan walk = mfq_cuda_walk_plan(&from, &extras);
-    return fake_by_element(&job, &p, &elements, &walk);
+    return is_given ? fake_by_given(&job, &elements, &walk) : fake_by_element(&job, &p, &elements, &walk);
   }
   p.from.boxes = mfq_cuda_box_plan(&from, &extras);
   return fake_by_scale(&job, &p, &elements);

@@ -38,8 +38,8 @@ static mfq_status shape_view(mfq_where where, const mfq_scheme *scheme, const mf
   if (status != MFQ_OK) return status;
   if (scheme->rule == MFQ_RULE_GIVEN) {
     return mfq_fail(MFQ_ERROR_UNSUPPORTED, where.function,
-                    "scheme: rule given reads scales, for which this function has no argument; use mfq_quantize and "
-                    "mfq_dequantize");
+                    "scheme: rule given reads scales, for which this function has no argument; use "
+                    "mfq_fake_quantize_given");
   }
   mfq_qtensor q = {.scheme = *scheme, .rank = tensor->rank};
   memcpy(q.shape, tensor->shape, sizeof q.shape);
@@ -52,25 +52,66 @@ static mfq_status check_same_shape(const char *function, const mfq_tensor *src, 
                   mfq_shape_write(dst->rank, dst->shape).text, mfq_shape_write(src->rank, src->shape).text);
 }
 
+/* Checks what every call has; `parts` and the views are filled. */
+static mfq_status check_plain(const char *function, const mfq_tensor *src, const mfq_tensor *dst, mfq_parts *parts,
+                              mfq_tensor views[2]) {
+  mfq_status status = mfq_argument_tensor((mfq_where){function, "src"}, src, 0, parts, &views[0]);
+  if (status == MFQ_OK) status = mfq_argument_tensor((mfq_where){function, "dst"}, dst, 1, parts, &views[1]);
+  if (status == MFQ_OK) status = check_same_shape(function, &views[0], &views[1]);
+  if (status == MFQ_OK && is_in_place(&views[0], &views[1])) {
+    parts->items[0] = parts->items[1]; /* one and the same memory */
+    parts->count = 1;
+  }
+  return status;
+}
+
 mfq_status mfq_fake_quantize(mfq_context *context, const mfq_scheme *scheme, const mfq_tensor *src,
                              const mfq_tensor *dst, const mfq_tensor *scales) {
   MFQ_USUAL_FP_MODE;
   static const char function[] = "mfq_fake_quantize";
   mfq_parts parts = {.count = 0};
-  mfq_tensor source, target, scale_view;
+  mfq_tensor views[2], scale_view;
   mfq_qview shape;
   mfq_status status = mfq_argument_present((mfq_where){function, "context"}, context);
-  if (status == MFQ_OK) status = mfq_argument_tensor((mfq_where){function, "src"}, src, 0, &parts, &source);
-  if (status == MFQ_OK) status = mfq_argument_tensor((mfq_where){function, "dst"}, dst, 1, &parts, &target);
-  if (status == MFQ_OK) status = check_same_shape(function, &source, &target);
-  if (status == MFQ_OK) status = shape_view((mfq_where){function, "src"}, scheme, &source, &shape);
-  if (status == MFQ_OK && is_in_place(&source, &target)) {
-    parts.items[0] = parts.items[1]; /* one and the same memory */
-    parts.count = 1;
-  }
+  if (status == MFQ_OK) status = check_plain(function, src, dst, &parts, views);
+  if (status == MFQ_OK) status = shape_view((mfq_where){function, "src"}, scheme, &views[0], &shape);
   if (status == MFQ_OK && scales != NULL)
     status = check_scales((mfq_where){function, "scales"}, scales, &shape, &parts, &scale_view);
   if (status == MFQ_OK) status = mfq_parts_check(context, &parts);
   if (status != MFQ_OK) return status;
-  return context->backend->fake_quantize(context, &source, &shape, &target, scales != NULL ? &scale_view : NULL);
+  return context->backend->fake_quantize(context, &views[0], &shape, &views[1], scales != NULL ? &scale_view : NULL);
+}
+
+/* The parts that are read: none is computed here. */
+static mfq_status check_given(mfq_where where, const mfq_qtensor *q, const mfq_tensor *src, mfq_parts *parts,
+                              mfq_qview *view) {
+  mfq_status status = mfq_qview_init(where, q, view);
+  if (status != MFQ_OK) return status;
+  if (q->scheme.rule != MFQ_RULE_GIVEN && q->scheme.scale != MFQ_SCALE_NONE) {
+    const char *scale = mfq_scale_words.words[q->scheme.scale];
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function,
+                    "%s: the scheme's rule is %s, but scales are read here; allowed is given (\"%s:given\"), or "
+                    "mfq_fake_quantize, which computes them",
+                    where.argument, mfq_rule_words.words[q->scheme.rule], scale);
+  }
+  if (!mfq_shape_is(src, view->q.rank, view->q.shape)) {
+    return mfq_fail(MFQ_ERROR_SHAPE, where.function, "%s: shape is %s, but src has %s; they must be equal",
+                    where.argument, mfq_shape_write(view->q.rank, view->q.shape).text,
+                    mfq_shape_write(src->rank, src->shape).text);
+  }
+  return mfq_argument_parts(where, view, (mfq_use){MFQ_PART_ALL & ~MFQ_PART_CODES, 0}, parts);
+}
+
+mfq_status mfq_fake_quantize_given(mfq_context *context, const mfq_qtensor *q, const mfq_tensor *src,
+                                   const mfq_tensor *dst) {
+  MFQ_USUAL_FP_MODE;
+  static const char function[] = "mfq_fake_quantize_given";
+  mfq_parts parts = {.count = 0};
+  mfq_tensor views[2];
+  mfq_qview view;
+  mfq_status status = mfq_argument_present((mfq_where){function, "context"}, context);
+  if (status == MFQ_OK) status = check_plain(function, src, dst, &parts, views);
+  if (status == MFQ_OK) status = check_given((mfq_where){function, "q"}, q, &views[0], &parts, &view);
+  if (status == MFQ_OK) status = mfq_parts_check(context, &parts);
+  return status == MFQ_OK ? context->backend->fake_quantize(context, &views[0], &view, &views[1], NULL) : status;
 }

@@ -35,7 +35,8 @@ typedef struct mfq_backend {
   mfq_status (*dequantize)(mfq_context *context, const mfq_qview *q, const mfq_tensor *dst);
   mfq_status (*repack)(mfq_context *context, const mfq_qview *src, const mfq_qview *dst);
   mfq_status (*expand)(mfq_context *context, const mfq_qview *q, mfq_expand_part part, const mfq_tensor *dst);
-  /* `shape` carries the scheme, the shape and NULL pointers; `scales` may be NULL. */
+  /* `shape` carries the scheme, the shape and, under MFQ_RULE_GIVEN, all parts but the codes; its other pointers are
+   * not to be used. `scales` may be NULL. */
   mfq_status (*fake_quantize)(mfq_context *context, const mfq_tensor *src, const mfq_qview *shape,
                               const mfq_tensor *dst, const mfq_tensor *scales);
 

@@ -45,6 +45,18 @@ static void store_scales(const fake_job *job, const mfq_tensor *scales) {
     mfq_element_store(scales->data, scales->dtype, mfq_offset_of(scales, i), mfqn_one_nan(job->groups[i].divisor));
 }
 
+/* From the elements, or from the scales that the caller gave. */
+static void make_groups(const fake_job *job, mfqn_statistic *statistics) {
+  const mfq_qview *view = job->view;
+  const int64_t count = view->sizes.scale_count;
+  if (view->q.scheme.rule == MFQ_RULE_GIVEN) {
+    for (int64_t i = 0; i < count; ++i) job->groups[i] = mfq_group_stored(view, &job->scheme, i);
+    return;
+  }
+  const float tensor_scale = mfq_measure_ref(view, &job->scheme, job->src, statistics);
+  for (int64_t i = 0; i < count; ++i) job->groups[i] = mfqn_group_make(&job->scheme, &statistics[i], tensor_scale);
+}
+
 mfq_status mfq_cpu_fake_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *view,
                                  const mfq_tensor *dst, const mfq_tensor *scales) {
   mfq_round_values plan;
@@ -61,12 +73,11 @@ mfq_status mfq_cpu_fake_quantize(mfq_context *context, const mfq_tensor *src, co
   const size_t bytes = count * (sizeof(mfqn_group) + sizeof(mfqn_statistic));
   uint8_t *memory = mfq_context_scratch(context, bytes);
   if (!memory)
-    return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_fake_quantize",
+    return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY,
+                    view->q.scheme.rule == MFQ_RULE_GIVEN ? "mfq_fake_quantize_given" : "mfq_fake_quantize",
                     "no memory for %zu scales (%zu bytes); free some or use larger groups", count, bytes);
   job.groups = (mfqn_group *)(void *)memory;
-  mfqn_statistic *statistics = (mfqn_statistic *)(void *)(memory + count * sizeof(mfqn_group));
-  const float tensor_scale = mfq_measure_ref(view, &job.scheme, src, statistics);
-  for (size_t i = 0; i < count; ++i) job.groups[i] = mfqn_group_make(&job.scheme, &statistics[i], tensor_scale);
+  make_groups(&job, (mfqn_statistic *)(void *)(memory + count * sizeof(mfqn_group)));
   mfq_team_run((mfq_loop){context->threads, job.from.rows, 0}, fake_rows, &job);
   if (scales) store_scales(&job, scales);
   return MFQ_OK;

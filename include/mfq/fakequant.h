@@ -14,9 +14,22 @@ extern "C" {
  *   keeps: NaN in formats without NaN, -0 in FNUZ and unsigned formats, infinities turned into NaN.
  * Memory: `dst` may be `src` itself, with equal strides; otherwise they must not overlap.
  * Async: as in mfq/quantize.h.
- * Errors: INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, DEVICE; UNSUPPORTED for MFQ_RULE_GIVEN, which has no place for the scales. */
+ * Errors: INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, DEVICE; UNSUPPORTED for MFQ_RULE_GIVEN, whose scales
+ *   mfq_fake_quantize_given takes. */
 MFQ_API mfq_status mfq_fake_quantize(mfq_context *context, const mfq_scheme *scheme, const mfq_tensor *src,
                                      const mfq_tensor *dst, const mfq_tensor *scales);
+
+/* The same with the scales, zero points and tensor scale of `q`, which are read, not written, as by mfq_quantize under
+ * MFQ_RULE_GIVEN: in the scheme's own formats, in the order of `q`'s layout. For scales that were collected or learned,
+ * such as those of Brevitas' static activation quantizers.
+ * Shapes: `q`, `src` and `dst` have one shape. `q.codes` is not used and may be NULL.
+ * Numerics: as above. Elements under a scale of 0, infinity or NaN have code 0; with MFQ_ARITH_BREVITAS they are NaN.
+ * Memory: as above; `dst` must not overlap the parts of `q`.
+ * Async: as in mfq/quantize.h.
+ * Errors: INVALID_ARGUMENT, also for a scheme that computes its scales; SHAPE, OUT_OF_MEMORY, DEVICE; `dst` is
+ *   untouched. */
+MFQ_API mfq_status mfq_fake_quantize_given(mfq_context *context, const mfq_qtensor *q, const mfq_tensor *src,
+                                           const mfq_tensor *dst);
 
 #ifdef __cplusplus
 }

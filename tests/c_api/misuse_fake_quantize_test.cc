@@ -41,7 +41,8 @@ TEST_F(Misuse, FakeQuantize) {
   EXPECT_TRUE(fails(run(&bad, &src, &dst, nullptr), bad_shape, {"axis is 2"}));
   bad = s;
   bad.rule = MFQ_RULE_GIVEN;
-  EXPECT_TRUE(fails(run(&bad, &src, &dst, nullptr), MFQ_ERROR_UNSUPPORTED, {"rule given", "use mfq_quantize"}));
+  EXPECT_TRUE(
+      fails(run(&bad, &src, &dst, nullptr), MFQ_ERROR_UNSUPPORTED, {"rule given", "use mfq_fake_quantize_given"}));
   mfq_tensor t = scales;
   t.dtype = MFQ_DTYPE_F16;
   EXPECT_TRUE(fails(run(&s, &src, &dst, &t), invalid, {"scales: dtype is f16; allowed is f32"}));
@@ -78,6 +79,58 @@ TEST_F(Misuse, FakeQuantizeOverlap) {
   t = dense(&data[248], MFQ_DTYPE_F32, {4, 2});
   EXPECT_TRUE(fails(mfq_fake_quantize(context, &s, &src, &dst, &t), invalid, {"src.data and scales.data overlap"}));
   EXPECT_TRUE(fails(mfq_fake_quantize(context, &s, &src, &src, &t), invalid, {"dst.data and scales.data overlap"}));
+}
+
+TEST_F(Misuse, FakeQuantizeGiven) {
+  std::vector<float> in(4 * 64 + 8, 0.5f), out(4 * 64 + 8, -7.0f);
+  const std::vector<float> before = out;
+  const mfq_tensor src = dense(in.data(), MFQ_DTYPE_F32, {4, 64}), dst = dense(out.data(), MFQ_DTYPE_F32, {4, 64});
+  Owned own("int4/group:16/f32:given/zp", {4, 64}), nv("nvfp4/ue4m3:given", {4, 64});
+  const auto run = [&](const mfq_qtensor *q, const mfq_tensor *a, const mfq_tensor *b) {
+    return mfq_fake_quantize_given(context, q, a, b);
+  };
+  EXPECT_TRUE(fails(mfq_fake_quantize_given(nullptr, &own.q, &src, &dst), invalid, {"context is NULL"}));
+  EXPECT_TRUE(fails(run(nullptr, &src, &dst), invalid, {"mfq_fake_quantize_given: q is NULL"}));
+  EXPECT_TRUE(fails(run(&own.q, nullptr, &dst), invalid, {"mfq_fake_quantize_given: src is NULL"}));
+  EXPECT_TRUE(fails(run(&own.q, &src, nullptr), invalid, {"mfq_fake_quantize_given: dst is NULL"}));
+  for (const bool is_output : {false, true})
+    for (const BadTensor &bad : bad_tensors(is_output)) {
+      mfq_tensor t = is_output ? dst : src;
+      bad.spoil(&t);
+      EXPECT_TRUE(fails(is_output ? run(&own.q, &src, &t) : run(&own.q, &t, &dst), bad.status, {bad.says}));
+    }
+  mfq_qtensor q = own.q;
+  q.scheme.rule = MFQ_RULE_ABSMAX;
+  EXPECT_TRUE(fails(run(&q, &src, &dst), invalid,
+                    {"q: the scheme's rule is absmax", "allowed is given (\"f32:given\")", "mfq_fake_quantize"}));
+  q = own.q;
+  q.shape[1] = 63;
+  EXPECT_TRUE(fails(run(&q, &src, &dst), bad_shape, {"q: shape is [4, 63], but src has [4, 64]"}));
+  q = own.q;
+  q.scales = nullptr;
+  EXPECT_TRUE(fails(run(&q, &src, &dst), invalid, {"q: scales is NULL, but needs 64 bytes"}));
+  q = own.q;
+  q.zero_points = nullptr;
+  EXPECT_TRUE(fails(run(&q, &src, &dst), invalid, {"q: zero_points is NULL, but needs 16 bytes"}));
+  q = nv.q;
+  q.tensor_scale = nullptr;
+  EXPECT_TRUE(fails(run(&q, &src, &dst), invalid, {"q: tensor_scale is NULL, but needs 4 bytes"}));
+  q = own.q;
+  q.scales = out.data() + 250;
+  EXPECT_TRUE(fails(run(&q, &src, &dst), invalid, {"dst.data and q.scales overlap"}));
+  q = own.q;
+  q.zero_points = in.data();
+  EXPECT_TRUE(fails(run(&q, &src, &src), invalid, {"dst.data and q.zero_points overlap"}));
+  mfq_tensor t = src;
+  t.data = &in[1];
+  EXPECT_TRUE(fails(run(&own.q, &src, &t), invalid, {"src.data and dst.data overlap"}));
+  EXPECT_EQ(out, before);
+  q = own.q;
+  q.codes = nullptr;
+  EXPECT_EQ(run(&q, &src, &dst), MFQ_OK) << mfq_last_error();
+  q.codes = out.data(); // not used, so it may be anything
+  q.scales = in.data(); // what is only read may be shared
+  EXPECT_EQ(run(&q, &src, &dst), MFQ_OK) << mfq_last_error();
 }
 
 // Nothing is refused for being empty, of rank 0, or strided.

@@ -37,6 +37,41 @@ TEST_F(FakeQuantize, EveryFormatAndGranularity) {
     }
 }
 
+/* Scales of every kind, in every order. */
+TEST_F(FakeQuantize, GivenScales) {
+  uint32_t seed = 0;
+  for (const std::string &name : scheme_names())
+    for (const mfq_dtype dtype : kDtypes) {
+      mfq_scheme scheme = parse(name);
+      if (scheme.scale != MFQ_SCALE_NONE) scheme.rule = MFQ_RULE_GIVEN;
+      const Shape &shape = shapes[seed % 6];
+      mfq_layout layout = {MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 0};
+      const bool is_group = scheme.granularity == MFQ_GRANULARITY_GROUP;
+      if (is_group && seed % 2 == 0) layout.codes = MFQ_CODES_GROUP_LAST;
+      if (is_group && seed % 5 < 3 && scheme.scale >= MFQ_SCALE_UE8M0) layout.scales = MFQ_SCALES_128X4;
+      Quantized q(scheme, shape, &layout);
+      give_scales(&q, seed);
+      Operand x = awkward(dtype, shape, seed);
+      ASSERT_TRUE(same_fake_given(q, x, Operand(kDtypes[seed / 3 % 3], shape))) << name;
+      seed++;
+    }
+}
+
+TEST_F(FakeQuantize, GivenInPlace) {
+  Quantized q(parse("uint8/group:32@0/f32:given/zp"), {33, 70});
+  give_scales(&q, 5);
+  const DeviceQuantized there(device(), q);
+  for (const Shape &strides : {Shape{70, 1}, Shape{1, 33}, Shape{-90, 1}}) {
+    Operand x(MFQ_DTYPE_F32, {33, 70}, strides);
+    x.fill_awkward(7);
+    const DeviceMemory memory(device(), x.bytes.data(), x.bytes.size());
+    const mfq_tensor here = x.here(), on_device = x.at(memory.data());
+    ASSERT_EQ(mfq_fake_quantize_given(cpu(), &q.q, &here, &here), MFQ_OK) << mfq_last_error();
+    ASSERT_EQ(mfq_fake_quantize_given(device(), &there.q, &on_device, &on_device), MFQ_OK) << mfq_last_error();
+    ASSERT_TRUE(same_memory(memory.read(), x.bytes, 4));
+  }
+}
+
 TEST_F(FakeQuantize, InPlace) {
   uint32_t seed = 0;
   for (const char *text : {"mxfp8_e4m3", "nvfp4", "e4m3fn/tensor/f32", "int8n/channel@1/f32", "uint4/group:32@0/f32/zp",

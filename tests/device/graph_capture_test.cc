@@ -72,9 +72,9 @@ struct Work {
     if (status == MFQ_OK) status = mfq_repack(context, codes, other);
     if (status == MFQ_OK) status = mfq_dequantize(context, other, &t[1]);
     if (status == MFQ_OK) status = mfq_expand_scales(context, other, &t[2]);
-    if (status == MFQ_OK && scheme.rule != MFQ_RULE_GIVEN)
-      status = mfq_fake_quantize(context, &scheme, &t[0], &t[3], nullptr);
-    return status;
+    if (status != MFQ_OK) return status;
+    return scheme.rule == MFQ_RULE_GIVEN ? mfq_fake_quantize_given(context, codes, &t[0], &t[3])
+                                         : mfq_fake_quantize(context, &scheme, &t[0], &t[3], nullptr);
   }
 };
 

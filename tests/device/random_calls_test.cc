@@ -137,7 +137,13 @@ protected:
     mfq_scheme scheme;
     if (pick(2) && throw_call(shape, &other, &scheme, &call.col_layout)) call.col = other;
     ASSERT_TRUE(same_quantize(x, call));
-    if (parse(text).rule != MFQ_RULE_GIVEN) ASSERT_TRUE(same_fake(text, x, target(shape), pick(2), call.at));
+    if (parse(text).rule != MFQ_RULE_GIVEN) {
+      ASSERT_TRUE(same_fake(text, x, target(shape), pick(2), call.at));
+    } else {
+      Quantized q(parse(text), shape, &layout);
+      give_scales(&q, seed);
+      ASSERT_TRUE(same_fake_given(q, x, target(shape), call.at));
+    }
   }
 
   void read(uint32_t seed, const Shape &shape, const mfq_scheme &scheme, const mfq_layout &layout) {

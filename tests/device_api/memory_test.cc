@@ -61,6 +61,22 @@ TEST_F(DeviceMemoryChecks, HostMemoryOnTheDevice) {
   const mfq_scheme scheme = parse(scheme_text);
   EXPECT_TRUE(refused(mfq_fake_quantize(device(), &scheme, &good, &bad, nullptr), "mfq_fake_quantize: dst: data is ",
                       host_words));
+  Quantized own(parse("int4/group:8/f32:given/zp"), {4, 16});
+  give_scales(&own, 1);
+  const DeviceQuantized lent(device(), own);
+  Operand y(MFQ_DTYPE_F32, {4, 16});
+  const DeviceMemory to(device(), y.bytes.data(), y.bytes.size());
+  const mfq_tensor target = y.at(to.data());
+  for (const auto &part : parts) {
+    mfq_qtensor q = lent.q;
+    part.spoil(&q, own.q);
+    const std::string name = part.name;
+    const mfq_status status = mfq_fake_quantize_given(device(), &q, &target, &target);
+    if (name == "codes")
+      EXPECT_EQ(status, MFQ_OK) << mfq_last_error(); /* they are not used */
+    else
+      EXPECT_TRUE(refused(status, "mfq_fake_quantize_given: q: " + name + " is ", host_words));
+  }
 }
 
 TEST_F(DeviceMemoryChecks, DeviceMemoryOnTheCpu) {

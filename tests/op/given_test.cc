@@ -2,7 +2,7 @@
 #include <cmath>
 #include <limits>
 
-#include "support/plain_tensor.h"
+#include "support/operand.h"
 
 namespace {
 
@@ -119,6 +119,94 @@ TEST_P(Given, MeasuredScalesGiveTheSameCodes) {
     mfq_test::quantize(context.get(), x, &given);
     EXPECT_TRUE(given.same_bytes(measured)) << given.difference(measured);
   }
+}
+
+/* ---- In one step ------------------------------------------------------------------------------------------------ */
+
+std::vector<std::string> schemes_with_scales() {
+  std::vector<std::string> all = {"int4/channel@1/f16:given",
+                                  "e5m2/block:5x7/bf16:given",
+                                  "e4m3fn/tensor/bf16:given/nosat",
+                                  "e2m1/group:16@0/ue4m3:given",
+                                  "uint4/block:3x4/ue8m0:given/zp/round:floor",
+                                  "mxfp4_e2m1/ue8m0:given/round:stochastic",
+                                  "e4m3fn"};
+  for (const std::string &name : mfq_test::scheme_names())
+    if (parse(name).arith == MFQ_ARITH_EXACT) all.push_back(name);
+  return all;
+}
+
+mfq_scheme given(const std::string &text) {
+  mfq_scheme scheme = parse(text);
+  if (scheme.scale != MFQ_SCALE_NONE) scheme.rule = MFQ_RULE_GIVEN;
+  return scheme;
+}
+
+/* Into each type, from and to strided memory, the bytes of the two steps; in place as well. */
+void expect_two_steps(mfq_context *context, const Quantized &t, mfq_dtype from, mfq_dtype to, uint32_t seed) {
+  const mfq_test::Shape shape = logical_shape(t), turned = {1, shape[0]};
+  mfq_test::Operand x(from, shape, turned), fake(to, shape, {shape[1] + 3, 1}), steps(to, shape, {shape[1] + 3, 1});
+  x.fill_awkward(seed);
+  const mfq_tensor src = x.here(), fake_dst = fake.here(), dst = steps.here();
+  mfq_qtensor parts = t.q;
+  parts.codes = nullptr;
+  ASSERT_EQ(mfq_quantize(context, &src, &t.q, nullptr), MFQ_OK) << mfq_last_error();
+  ASSERT_EQ(mfq_dequantize(context, &t.q, &dst), MFQ_OK) << mfq_last_error();
+  ASSERT_EQ(mfq_fake_quantize_given(context, &parts, &src, &fake_dst), MFQ_OK) << mfq_last_error();
+  EXPECT_EQ(fake.bytes, steps.bytes);
+  mfq_test::Operand want(from, shape, turned);
+  const mfq_tensor in_place = want.here();
+  ASSERT_EQ(mfq_dequantize(context, &t.q, &in_place), MFQ_OK) << mfq_last_error();
+  ASSERT_EQ(mfq_fake_quantize_given(context, &parts, &src, &src), MFQ_OK) << mfq_last_error();
+  EXPECT_EQ(x.bytes, want.bytes);
+}
+
+TEST_P(Given, FakeIsTheTwoSteps) {
+  const Context context = make_context(GetParam().c_str());
+  ASSERT_EQ(mfq_context_set_seed(context.get(), 5, 6), MFQ_OK);
+  uint32_t seed = 0;
+  for (const std::string &text : schemes_with_scales()) {
+    SCOPED_TRACE(text);
+    const mfq_scheme scheme = given(text);
+    mfq_layout layout = {MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 0};
+    const bool is_group = scheme.granularity == MFQ_GRANULARITY_GROUP;
+    if (is_group && seed % 2 == 1) layout.codes = MFQ_CODES_GROUP_LAST;
+    if (is_group && seed % 3 != 0 && scheme.scale >= MFQ_SCALE_UE8M0) layout.scales = MFQ_SCALES_128X4;
+    Quantized t(scheme, {19, 70}, &layout);
+    mfq_test::give_scales(&t, seed);
+    const std::vector<uint8_t> scales = t.scales, zeros = t.zero_points;
+    expect_two_steps(context.get(), t, mfq_test::kDtypes[seed % 3], mfq_test::kDtypes[seed / 3 % 3], seed);
+    EXPECT_EQ(t.scales, scales);
+    EXPECT_EQ(t.zero_points, zeros);
+    seed++;
+  }
+}
+
+TEST_P(Given, FakeOfOddShapes) {
+  const Context context = make_context(GetParam().c_str());
+  for (const char *text : {"mxfp8_e4m3", "nvfp4", "int8_tensor_zp", "fp8_e4m3_block128", "e4m3fn"})
+    for (const mfq_test::Shape &shape : {mfq_test::Shape{}, {0}, {1}, {5, 0}, {0, 5}, {2, 1, 1, 2, 1, 1, 1, 3}}) {
+      SCOPED_TRACE(std::string(text) + testing::PrintToString(shape));
+      const mfq_scheme scheme = given(text);
+      Quantized t(scheme, shape);
+      mfq_test::give_scales(&t, 3);
+      const std::vector<float> x = mfq_test::awkward_values(mfq_test::count_of(shape), 22);
+      mfq_test::quantize(context.get(), x, &t);
+      EXPECT_TRUE(same_floats(mfq_test::faked_given(context.get(), t, x), mfq_test::dequantized(context.get(), t)));
+    }
+}
+
+/* Under scales that are no numbers to divide by, Brevitas' values are NaN. */
+TEST_P(Given, FakeByBrevitas) {
+  const Context context = make_context(GetParam().c_str());
+  Quantized t(parse("e4m3fn/channel@0/f32:given/arith:brevitas"), {5, 3});
+  put_scales<float>(&t, {0.5f, -0.5f, 0.0f, kInf, kNan});
+  const std::vector<float> row = {1.0f, -1000.0f, kNan};
+  std::vector<float> x;
+  for (int i = 0; i < 5; i++)
+    x.insert(x.end(), row.begin(), row.end());
+  EXPECT_TRUE(same_floats(mfq_test::faked_given(context.get(), t, x),
+                          {1, -224, kNan, 1, -224, kNan, kNan, kNan, kNan, kNan, kNan, kNan, kNan, kNan, kNan}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Isa, Given, testing::ValuesIn(mfq_test::every_isa()),

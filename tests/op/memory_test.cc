@@ -111,6 +111,13 @@ struct Fixture {
          [this] { return bytes_of(y); }},
         {"fake_quantize", [this](mfq_context *c) { return mfq_fake_quantize(c, &scheme, &src, &fake_dst, nullptr); },
          [this] { return bytes_of(fake); }},
+        {"fake_quantize_given",
+         [this](mfq_context *c) {
+           mfq_qtensor given = filled.q;
+           if (scheme.scale != MFQ_SCALE_NONE) given.scheme.rule = MFQ_RULE_GIVEN;
+           return mfq_fake_quantize_given(c, &given, &src, &fake_dst);
+         },
+         [this] { return bytes_of(fake); }},
         {"repack", [this](mfq_context *c) { return mfq_repack(c, &filled.q, &repacked.q); },
          [this] { return bytes_of(repacked); }},
         {"expand_scales", [this](mfq_context *c) { return mfq_expand_scales(c, &filled.q, &scales_dst); },

@@ -42,6 +42,10 @@ public:
     uint64_t h =
         hash(y_.data(), y_.size() * 4, hash(scales.data(), sizes.scales_bytes, hash(codes.data(), codes.size())));
     if (mfq_fake_quantize(context, &scheme, &src, &dst, nullptr)) return 0;
+    h = hash(y_.data(), y_.size() * 4, h);
+    q.scheme.rule = MFQ_RULE_GIVEN;
+    q.codes = nullptr;
+    if (mfq_fake_quantize_given(context, &q, &src, &dst)) return 0;
     return hash(y_.data(), y_.size() * 4, h);
   }
 

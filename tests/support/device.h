@@ -274,6 +274,20 @@ inline testing::AssertionResult same_fake(const std::string &text, Operand &src,
   return result << "; mfq_fake_quantize " << text << ' ' << mfq_dtype_name(src.dtype) << ' ' << text_of(src.shape);
 }
 
+/* With the scales of `q`, and without its codes: nothing may look for them. */
+inline testing::AssertionResult same_fake_given(const Quantized &q, Operand &src, const Operand &dst,
+                                                const Placement &at = {}) {
+  const DeviceMemory from(devices().device.get(), src.bytes.data(), src.bytes.size(), at.tensor);
+  const ReadOperation fake = [&](mfq_context *context, const mfq_qtensor *parts, const mfq_tensor *y) {
+    const mfq_tensor x = context == devices().cpu.get() ? src.here() : src.at(from.data());
+    mfq_qtensor given = *parts;
+    given.codes = nullptr;
+    return mfq_fake_quantize_given(context, &given, &x, y);
+  };
+  auto result = same_read(fake, q, dst, at);
+  return result ? result : result << "; mfq_fake_quantize_given of " << text_of(src);
+}
+
 /* An Operand by value, filled. */
 inline Operand awkward(mfq_dtype dtype, const Shape &shape, uint32_t seed = 1) {
   Operand x(dtype, shape);

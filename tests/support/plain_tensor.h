@@ -119,6 +119,16 @@ inline std::vector<float> faked(mfq_context *context, const mfq_scheme &scheme, 
   return y;
 }
 
+/* mfq_fake_quantize_given with the scales of `t` and without its codes. */
+inline std::vector<float> faked_given(mfq_context *context, const Quantized &t, const std::vector<float> &x) {
+  std::vector<float> y(x.size(), kUnwritten);
+  const mfq_tensor src = dense(x, logical_shape(t)), dst = dense(y, logical_shape(t));
+  mfq_qtensor given = t.q;
+  given.codes = nullptr;
+  EXPECT_EQ(mfq_fake_quantize_given(context, &given, &src, &dst), MFQ_OK) << mfq_last_error();
+  return y;
+}
+
 /* Code `index` of the stream or of its row, read bit by bit from the definition in types.h. */
 inline uint32_t code_at(const Quantized &t, int64_t row, int64_t column) {
   const mfq_format &e = t.q.scheme.element;
