@@ -7,6 +7,7 @@
 
 #include "error.h"
 #include "module.h"
+#include "text.h"
 
 enum { REASON_BYTES = 800, LISTED_MAX = 64, NAME_BYTES = 24, ABOUT_BYTES = 160, INDEX_DIGITS = 6 };
 
@@ -25,6 +26,8 @@ static int read_name(const char *text, const char *kind, int32_t *index) {
   return digits > 0 && rest[digits] == '\0';
 }
 
+static mfq_quote quote(const char *name) { return mfq_quoted(mfq_span_of(name), 80); }
+
 /* The module and how many devices it has; 0 with the reason. */
 static int32_t cuda_devices(const mfq_module **module, char *reason, size_t capacity) {
   *module = mfq_module_open(reason, capacity);
@@ -36,11 +39,11 @@ static mfq_status find_cuda(const char *function, const char *name, mfq_device *
   const mfq_module *module = NULL;
   int32_t count = cuda_devices(&module, reason, sizeof reason);
   if (count == 0)
-    return mfq_fail(MFQ_ERROR_UNSUPPORTED, function, "options->device is \"%.40s\", but %s; \"cpu\" is always there",
-                    name, reason);
+    return mfq_fail(MFQ_ERROR_UNSUPPORTED, function, "options->device is \"%s\", but %s; \"cpu\" is always there",
+                    quote(name).text, reason);
   if (device->index >= count) {
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
-                    "options->device is \"%.40s\", but there %s %d CUDA device%s; the last is cuda:%d", name,
+                    "options->device is \"%s\", but there %s %d CUDA device%s; the last is cuda:%d", quote(name).text,
                     count == 1 ? "is" : "are", (int)count, count == 1 ? "" : "s", (int)count - 1);
   }
   device->backend = module->backend;
@@ -56,7 +59,8 @@ mfq_status mfq_device_find(const char *function, const char *name, mfq_device *d
     return MFQ_OK;
   }
   if (read_name(name, "cuda", &device->index)) return find_cuda(function, name, device);
-  return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "options->device is \"%.40s\"; allowed are %s", name, allowed);
+  return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "options->device is \"%s\"; allowed are %s", quote(name).text,
+                  allowed);
 }
 
 /* ---- The list of devices ---------------------------------------------------------------------------------------- */

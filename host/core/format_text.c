@@ -155,7 +155,8 @@ mfq_status mfq_format_parse(const char *text, mfq_format *format) {
   mfq_sentence why;
   size_t at = 0;
   if (!mfq_format_read(mfq_span_of(text), format, &at, &why))
-    return mfq_fail(MFQ_ERROR_PARSE, function, "\"%.80s\", column %zu: %s", text, at + 1, why.text);
+    return mfq_fail(MFQ_ERROR_PARSE, function, "\"%s\", column %zu: %s", mfq_quoted(mfq_span_of(text), 80).text, at + 1,
+                    why.text);
   return MFQ_OK;
 }
 

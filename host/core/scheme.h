@@ -58,6 +58,8 @@ mfq_status mfq_scheme_verify(const mfq_scheme *scheme, const char *function, con
 
 /* Index of a name among the first `limit` rows of schemes.def, or -1. */
 int32_t mfq_scheme_row_named(mfq_span name, int32_t limit);
+/* Index of the first row with these fields, or -1. Rows are read once. */
+int32_t mfq_scheme_row_of(const mfq_scheme *scheme);
 const char *mfq_scheme_row_text(int32_t index);
 int32_t mfq_scheme_row_count(void);
 

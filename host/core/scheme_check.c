@@ -102,10 +102,12 @@ static int scale_valid(const mfq_scheme *s, mfq_sentence *why) {
   double largest = mfq_format_max_value(&s->element);
   if (s->scale != MFQ_SCALE_NONE && s->rule == MFQ_RULE_ABSMAX &&
       (largest < (double)FLT_MIN || largest > (double)FLT_MAX)) {
+    char number[32];
+    mfq_number_write(largest, number, sizeof number);
     mfq_sentence_set(why,
-                     "rule absmax divides by the element's largest value, but %g is not a normal float32; "
+                     "rule absmax divides by the element's largest value, but %s is not a normal float32; "
                      "use a rule of powers of two or another bias",
-                     largest);
+                     number);
     return 0;
   }
   return 1;
@@ -146,7 +148,9 @@ static int statistic_valid(const mfq_scheme *s, mfq_sentence *why) {
 
 static int statistic_min_valid(const mfq_scheme *s, mfq_sentence *why) {
   if (isfinite(s->statistic_min) && s->statistic_min >= 0.0f) return 1;
-  mfq_sentence_set(why, "statistic_min is %g; allowed is a finite number from 0 on", (double)s->statistic_min);
+  char number[32];
+  mfq_number_write((double)s->statistic_min, number, sizeof number);
+  mfq_sentence_set(why, "statistic_min is %s; allowed is a finite number from 0 on", number);
   return 0;
 }
 
@@ -212,9 +216,9 @@ mfq_status mfq_scheme_check(const mfq_scheme *scheme) {
 
 int mfq_scheme_equal(const mfq_scheme *a, const mfq_scheme *b) {
   if (a == NULL || b == NULL) return a == b;
-  return mfq_format_equal(&a->element, &b->element) && a->granularity == b->granularity && a->axis == b->axis &&
-         a->group_size == b->group_size && a->block_rows == b->block_rows && a->block_cols == b->block_cols &&
-         a->scale == b->scale && a->rule == b->rule && a->statistic == b->statistic && a->rounding == b->rounding &&
-         a->no_saturate == b->no_saturate && a->zero_point == b->zero_point && a->arith == b->arith &&
-         a->statistic_min == b->statistic_min;
+  return a->granularity == b->granularity && a->group_size == b->group_size && a->scale == b->scale &&
+         a->rule == b->rule && a->axis == b->axis && a->arith == b->arith && a->block_rows == b->block_rows &&
+         a->block_cols == b->block_cols && a->statistic == b->statistic && a->rounding == b->rounding &&
+         a->no_saturate == b->no_saturate && a->zero_point == b->zero_point && a->statistic_min == b->statistic_min &&
+         mfq_format_equal(&a->element, &b->element);
 }

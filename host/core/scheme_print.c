@@ -14,15 +14,6 @@ mfq_scheme mfq_scheme_of_element(const mfq_format *element) {
   return (mfq_scheme){.element = *element, .axis = MFQ_AXIS_AUTO};
 }
 
-/* The name of the first row of schemes.def with these fields, or NULL. */
-static const char *name_of(const mfq_scheme *scheme) {
-  for (int32_t i = 0; i < mfq_scheme_row_count(); i++) {
-    mfq_scheme row;
-    if (mfq_scheme_read_row(i, &row) && mfq_scheme_equal(scheme, &row)) return mfq_scheme_name(i, NULL);
-  }
-  return NULL;
-}
-
 static void write_element(const mfq_scheme *s, mfq_sentence *text) {
   char element[MFQ_FORMAT_TEXT_MAX];
   mfq_format_write(&s->element, element);
@@ -67,9 +58,9 @@ mfq_status mfq_scheme_print(const mfq_scheme *scheme, char *text, size_t capacit
   if (status != MFQ_OK) return status;
   if (text == NULL) return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "text is NULL");
   mfq_sentence written = {{0}};
-  const char *name = name_of(scheme);
-  if (name != NULL) {
-    mfq_sentence_set(&written, "%s", name);
+  const int32_t row = mfq_scheme_row_of(scheme);
+  if (row >= 0) {
+    mfq_sentence_set(&written, "%s", mfq_scheme_name(row, NULL));
   } else {
     write_element(scheme, &written);
     write_granularity(scheme, &written);

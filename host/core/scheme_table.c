@@ -1,5 +1,7 @@
 #include "scheme.h"
 
+#include <pthread.h>
+
 typedef struct scheme_row {
   const char *name, *text, *about;
 } scheme_row;
@@ -17,6 +19,21 @@ int32_t mfq_scheme_row_count(void) { return SCHEME_ROWS; }
 int32_t mfq_scheme_row_named(mfq_span name, int32_t limit) {
   for (int32_t i = 0; i < limit; i++)
     if (mfq_span_equal(name, scheme_rows[i].name)) return i;
+  return -1;
+}
+
+/* What the rows' texts mean; all zero, which is no scheme, where one cannot be read. */
+static mfq_scheme meanings[SCHEME_ROWS];
+static pthread_once_t meanings_once = PTHREAD_ONCE_INIT;
+
+static void read_rows(void) {
+  for (int32_t i = 0; i < SCHEME_ROWS; i++) (void)mfq_scheme_read_row(i, &meanings[i]);
+}
+
+int32_t mfq_scheme_row_of(const mfq_scheme *scheme) {
+  (void)pthread_once(&meanings_once, read_rows);
+  for (int32_t i = 0; i < SCHEME_ROWS; i++)
+    if (mfq_scheme_equal(scheme, &meanings[i])) return i;
   return -1;
 }
 

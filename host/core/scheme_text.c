@@ -28,8 +28,8 @@ static int bad_at(segment *part, mfq_span place) {
   return 0;
 }
 
-/* How many characters of a span a sentence quotes. */
-static int quoted(mfq_span span) { return span.length < 40 ? (int)span.length : 40; }
+/* How much of a word and of a whole text a sentence quotes. */
+enum { WORD_QUOTED = 80, TEXT_QUOTED = 160 };
 
 static int read_axis(segment *part, int32_t *axis, mfq_sentence *why) {
   *axis = MFQ_AXIS_AUTO;
@@ -80,7 +80,7 @@ static int read_word(const mfq_words *words, segment *part, mfq_sentence *why) {
   if (value >= 0) return value;
   mfq_nearest nearest = mfq_nearest_start(part->argument);
   for (int i = 0; i < words->count; i++) mfq_nearest_offer(&nearest, words->words[i]);
-  mfq_sentence_set(why, "\"%.*s\" is not a %s; allowed are ", quoted(part->argument), part->argument.text, words->what);
+  mfq_sentence_set(why, "\"%s\" is not a %s; allowed are ", mfq_quoted(part->argument, WORD_QUOTED).text, words->what);
   mfq_words_list(words, why);
   mfq_nearest_add(&nearest, why);
   bad_at(part, part->argument);
@@ -198,10 +198,10 @@ static void explain_unknown(mfq_span word, mfq_sentence *why) {
   for (int i = 0; i < SETTING_WORDS; i++) mfq_nearest_offer(&nearest, setting_words[i].word);
   for (int32_t i = 0; mfq_format_row_at(i) != NULL; i++) mfq_nearest_offer(&nearest, mfq_format_row_at(i)->name);
   mfq_sentence_set(why,
-                   "\"%.*s\" is not a setting; allowed are an element format, tensor, channel[@axis], "
+                   "\"%s\" is not a setting; allowed are an element format, tensor, channel[@axis], "
                    "group:size[@axis], block:rows x cols, none, f32, bf16, f16, ue8m0, ue4m3 (each with :rule), "
                    "round:, sat, nosat, zp, nozp, stat:, min:, arith:",
-                   quoted(word), word.text);
+                   mfq_quoted(word, WORD_QUOTED).text);
   mfq_nearest_add(&nearest, why);
 }
 
@@ -238,9 +238,9 @@ static int read_first(mfq_span word, int32_t rows, mfq_scheme *scheme, size_t *a
     }
   } else {
     mfq_sentence_set(why,
-                     "\"%.*s\" is neither a scheme's name nor an element format such as int8; "
+                     "\"%s\" is neither a scheme's name nor an element format such as int8; "
                      "one of the two goes first",
-                     quoted(word), word.text);
+                     mfq_quoted(word, WORD_QUOTED).text);
   }
   mfq_nearest nearest = mfq_nearest_start(word);
   for (int32_t i = 0; i < rows; i++) mfq_nearest_offer(&nearest, mfq_scheme_name(i, NULL));
@@ -291,6 +291,7 @@ mfq_status mfq_scheme_parse(const char *text, mfq_scheme *scheme) {
   size_t at = 0;
   mfq_sentence why;
   if (!mfq_scheme_read(mfq_span_of(text), mfq_scheme_row_count(), scheme, &at, &why))
-    return mfq_fail(MFQ_ERROR_PARSE, function, "\"%.160s\", column %zu: %s", text, at + 1, why.text);
+    return mfq_fail(MFQ_ERROR_PARSE, function, "\"%s\", column %zu: %s",
+                    mfq_quoted(mfq_span_of(text), TEXT_QUOTED).text, at + 1, why.text);
   return MFQ_OK;
 }

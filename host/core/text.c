@@ -15,7 +15,9 @@ mfq_span mfq_span_of(const char *text) { return (mfq_span){text, strlen(text)}; 
 mfq_span mfq_span_from(mfq_span span, size_t start) { return (mfq_span){span.text + start, span.length - start}; }
 
 int mfq_span_equal(mfq_span span, const char *word) {
-  return strlen(word) == span.length && memcmp(span.text, word, span.length) == 0;
+  if (span.length == 0) return word[0] == '\0';
+  /* Most words differ at once. Spans hold no NUL. */
+  return word[0] == span.text[0] && strncmp(word, span.text, span.length) == 0 && word[span.length] == '\0';
 }
 
 int mfq_span_starts(mfq_span span, const char *prefix) {
@@ -80,10 +82,33 @@ int mfq_span_float(mfq_span span, float *value) {
 }
 
 void mfq_float_write(float value, char *text, size_t capacity) {
+  enum { DIGITS = 9 }; /* these always suffice */
   locale_t c_locale;
   locale_t previous = enter_c_locale(&c_locale);
-  (void)snprintf(text, capacity, "%.9g", (double)value);
+  for (int digits = 1; digits <= DIGITS; digits++) {
+    (void)snprintf(text, capacity, "%.*g", digits, (double)value);
+    if (strtof(text, NULL) == value) break;
+  }
   leave_c_locale(c_locale, previous);
+}
+
+void mfq_number_write(double value, char *text, size_t capacity) {
+  locale_t c_locale;
+  locale_t previous = enter_c_locale(&c_locale);
+  (void)snprintf(text, capacity, "%.9g", value);
+  leave_c_locale(c_locale, previous);
+}
+
+mfq_quote mfq_quoted(mfq_span span, size_t most) {
+  mfq_quote quote;
+  size_t room = sizeof quote.text - sizeof "...";
+  size_t length = most < room ? most : room;
+  int is_cut = span.length > length;
+  if (!is_cut) length = span.length;
+  while (is_cut && length > 0 && ((unsigned char)span.text[length] & 0xc0) == 0x80) length--;
+  memcpy(quote.text, span.text, length);
+  memcpy(quote.text + length, is_cut ? "..." : "", is_cut ? sizeof "..." : 1);
+  return quote;
 }
 
 int mfq_word_distance(mfq_span word, const char *other) {

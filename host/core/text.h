@@ -28,8 +28,17 @@ size_t mfq_span_find(mfq_span span, char wanted);
 size_t mfq_span_integer(mfq_span span, int is_signed, int32_t *value);
 /* Reads all of `span` as a decimal number; 0 when it is not one. Independent of the process's locale. */
 int mfq_span_float(mfq_span span, float *value);
-/* Writes the shortest-safe decimal text (9 digits) of a finite number. Independent of the process's locale. */
+/* Writes a finite number with as few digits as mfq_span_float reads back to it. Independent of the process's locale. */
 void mfq_float_write(float value, char *text, size_t capacity);
+/* Writes a number with up to 9 digits, for a sentence. Independent of the process's locale. */
+void mfq_number_write(double value, char *text, size_t capacity);
+
+/* A text as sentences quote it: "..." stands for what was cut. */
+typedef struct mfq_quote {
+  char text[164];
+} mfq_quote;
+/* Quotes at most `most` bytes (up to 160), and no half UTF-8 character. */
+mfq_quote mfq_quoted(mfq_span span, size_t most);
 
 /* Number of edits between two words, cases being equal; a word longer than 63 is far from everything. */
 int mfq_word_distance(mfq_span word, const char *other);
