@@ -84,7 +84,7 @@ sanitize() {
   reserve=250
   while read -r tool subject filter; do
     case $tool in '#'* | '') continue ;; esac
-    step "$tool-$subject" 40 env MFQ_CUDA_MODULE="$build/libmfq_cuda.so" compute-sanitizer --tool "$tool" \
+    step "$tool-$subject" 40 env MFQ_CUDA_MODULE="$PWD/$build/libmfq_cuda.so" compute-sanitizer --tool "$tool" \
       --error-exitcode 9 "$build/tests/${subject}_test" --gtest_brief=1 --gtest_filter="$filter" </dev/null
   done <tests/device/sanitizer.txt
   reserve=0
@@ -166,7 +166,7 @@ rm -f "$build/bench.json" "$build/bench_gemm.json" "$build/bench_conv.json"
 # measure STEP PROGRAM SECONDS OPTIONS: into build/gpu/<step>.json.
 measure() {
   # shellcheck disable=SC2086
-  step "$1" "$3" env MFQ_CUDA_MODULE="$build/libmfq_cuda.so" "$build/bench/$2" $4 --commit "$commit" \
+  step "$1" "$3" env MFQ_CUDA_MODULE="$PWD/$build/libmfq_cuda.so" "$build/bench/$2" $4 --commit "$commit" \
     --json "$build/$1.json" && cat "$build/$1.log"
 }
 reserve=160 # for the products and the convolutions

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../host/core/loader.h"
 #include "cublaslt.h"
 
 /* Which files are tried, in this order. The emulated build names a stand-in. */
@@ -39,24 +40,29 @@ const symbol symbols[] = {
 };
 static_assert(sizeof symbols / sizeof symbols[0] == sizeof(lt_functions) / sizeof(void *), "every function is named");
 
+/* What does not fit ends in "...". */
 void refuse(mfq_cublaslt *lt, const char *format, const char *first, const char *second) {
-  (void)snprintf(lt->unavailable.text, sizeof lt->unavailable.text, format, first, second);
+  char *const text = lt->unavailable.text;
+  const size_t room = sizeof lt->unavailable.text;
+  const int wanted = snprintf(text, room, format, first, second);
+  if (wanted >= 0 && (size_t)wanted >= room) memcpy(text + room - sizeof "...", "...", sizeof "...");
 }
 
 /* Tries one file. Returns 1 when it is open and has every function. What it registers with the driver outlives a context,
  * so it stays loaded. */
 int open_file(mfq_cublaslt *lt, const char *file) {
-  lt->library = dlopen(file, RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE);
+  enum { FLAGS = RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE };
+  char why[512];
+  lt->library = file[0] == '/' ? dlopen(file, FLAGS) : mfq_loader_open(file, FLAGS, why, sizeof why);
   if (lt->library == NULL) {
-    const char *why = dlerror();
-    refuse(lt, "cuBLASLt cannot be opened (%.110s)%s", why != NULL ? why : file, "");
+    refuse(lt, "cuBLASLt cannot be opened (%s)%s", file[0] == '/' ? mfq_loader_says() : why, "");
     return 0;
   }
   for (const symbol &s : symbols) {
     void *function = dlsym(lt->library, s.name);
     memcpy((char *)&lt->call + s.member, &function, sizeof function);
     if (function != NULL) continue;
-    refuse(lt, "%.60s has no function %s", file, s.name);
+    refuse(lt, "%s has no function %s", file, s.name);
     (void)dlclose(lt->library);
     lt->library = NULL;
     return 0;
@@ -65,12 +71,14 @@ int open_file(mfq_cublaslt *lt, const char *file) {
 }
 
 void open_library(mfq_cublaslt *lt) {
-  const char *given = getenv("MFQ_CUBLASLT");
+  const char *given = secure_getenv("MFQ_CUBLASLT");
   if (given == NULL) {
     for (const char *file : files)
       if (open_file(lt, file)) return;
   } else if (given[0] == '\0') {
     refuse(lt, "MFQ_CUBLASLT is empty, which forbids cuBLASLt%s%s", "", "");
+  } else if (given[0] != '/') {
+    refuse(lt, "MFQ_CUBLASLT is no absolute path: name the file from / on, not \"%s\"%s", given, "");
   } else {
     (void)open_file(lt, given);
   }

@@ -1,4 +1,4 @@
-#define _GNU_SOURCE /* sched_getaffinity */
+#define _GNU_SOURCE /* sched_getaffinity, secure_getenv */
 #include <mfq/context.h>
 
 #include <sched.h>
@@ -21,7 +21,7 @@ static const char *const log_words[] = {"off", "warn", "info", "debug"};
 
 /* Level of MFQ_LOG; -1 when it says something else. */
 static int environment_log_level(void) {
-  const char *word = getenv("MFQ_LOG");
+  const char *word = secure_getenv("MFQ_LOG");
   if (word == NULL || word[0] == '\0') return MFQ_LOG_OFF;
   for (int i = 0; i < (int)(sizeof log_words / sizeof log_words[0]); i++)
     if (strcmp(word, log_words[i]) == 0) return i;

@@ -23,6 +23,7 @@ static const mfq_module_kind kind = {"CUDA", "libmfq_cuda", "MFQ_CUDA_MODULE", M
 
 static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic(const mfq_module *) opened;
+static mfq_refusal refusal; /* under `opening` */
 
 static int has_our_sizes(const mfq_module *module) {
   return module->module_bytes == sizeof *module && module->backend_bytes == sizeof(mfq_backend) &&
@@ -57,8 +58,10 @@ const mfq_module *mfq_module_open(char *reason, size_t capacity) {
   if (module != NULL) return module;
   (void)pthread_mutex_lock(&opening);
   module = mfq_module_opened(); /* another thread may have been first */
-  if (module == NULL) {
-    module = open_module((mfq_reason){reason, capacity});
+  const mfq_reason why = {reason, capacity};
+  if (module == NULL && !mfq_refusal_recall(&refusal, &kind, why)) {
+    module = open_module(why);
+    if (module == NULL) mfq_refusal_keep(&refusal, &kind, why);
     atomic_store(&opened, module);
   }
   (void)pthread_mutex_unlock(&opening);

@@ -35,8 +35,8 @@ typedef struct mfq_module {
 typedef const mfq_module *(*mfq_module_fn)(const mfq_core_services *services);
 
 /* The module of CUDA, looked for and opened until one is found, then kept; NULL with the reason in a sentence. Looked
- * for: what MFQ_CUDA_MODULE in the environment names (empty: none), else libmfq_cuda.so.<version> beside libmfq, then
- * by the loader. */
+ * for: what MFQ_CUDA_MODULE in the environment names (an absolute path; empty: none), else libmfq_cuda.so.<version>
+ * beside libmfq, then by the loader. What was refused is looked at again when the variable says something else. */
 const mfq_module *mfq_module_open(char *reason, size_t capacity);
 /* The same without looking: NULL when it is not open yet. */
 const mfq_module *mfq_module_opened(void);

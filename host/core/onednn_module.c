@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "module_file.h"
@@ -13,6 +12,7 @@ static const mfq_module_kind kind = {"oneDNN", "libmfq_onednn", "MFQ_ONEDNN_MODU
 static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic(const mfq_onednn *) opened;
 static atomic_int held = MFQ_LEVEL_ANY; /* the limit that it was given */
+static mfq_refusal refusal;             /* under `opening` */
 
 static const mfq_onednn *open_module(mfq_reason why) {
   mfq_module_file file;
@@ -28,7 +28,7 @@ static const mfq_onednn *open_module(mfq_reason why) {
 }
 
 static int is_switched_off(void) {
-  const char *chosen = getenv(kind.variable);
+  const char *chosen = mfq_module_chosen(&kind);
   return chosen != NULL && chosen[0] == '\0';
 }
 
@@ -53,7 +53,10 @@ const mfq_onednn *mfq_onednn_open(mfq_cpu_level limit, char *reason, size_t capa
   (void)pthread_mutex_lock(&opening);
   module = is_switched_off() ? NULL : atomic_load(&opened); /* another thread may have been first */
   const int is_new = module == NULL;
-  if (is_new) module = open_module(why); /* switched off: says so */
+  if (is_new && !mfq_refusal_recall(&refusal, &kind, why)) {
+    module = open_module(why); /* switched off: says so */
+    if (module == NULL) mfq_refusal_keep(&refusal, &kind, why);
+  }
   const int is_within = module != NULL && keeps_within(module, limit, why);
   if (is_new && module != NULL) atomic_store(&opened, module);
   (void)pthread_mutex_unlock(&opening);

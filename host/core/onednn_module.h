@@ -77,8 +77,9 @@ typedef const mfq_onednn *(*mfq_onednn_fn)(void);
 const mfq_onednn *mfq_onednn_module(void); /* the module's own declaration; libmfq has no such function */
 
 /* The module, looked for and opened until one is found, then kept; NULL with the reason in a sentence without its full
- * stop. Looked for: what MFQ_ONEDNN_MODULE in the environment names (empty: none, also where one was found before),
- * else libmfq_onednn.so.<version> beside libmfq, then by the loader. It keeps within `limit`, or is not to be had. */
+ * stop. Looked for: what MFQ_ONEDNN_MODULE in the environment names (an absolute path; empty: none, also where one was
+ * found before), else libmfq_onednn.so.<version> beside libmfq, then by the loader. What was refused is looked at again
+ * when the variable says something else. It keeps within `limit`, or is not to be had. */
 const mfq_onednn *mfq_onednn_open(mfq_cpu_level limit, char *reason, size_t capacity);
 
 #endif

@@ -1,7 +1,10 @@
 // The CUDA module: why there is none, in a sentence; and the CPU works on.
 #include <mfq/mfq.h>
 
+#include <unistd.h>
+
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <thread>
 #include <vector>
@@ -54,8 +57,74 @@ INSTANTIATE_TEST_SUITE_P(
         std::pair("mfq_fake_taken.so", std::vector<std::string>{"mfq_fake_taken.so serves another copy of libmfq"})));
 
 TEST(ModuleSearch, NotOneOfOurs) {
-  setenv("MFQ_CUDA_MODULE", "libm.so.6", 1);
-  EXPECT_TRUE(fails(create("cuda"), MFQ_ERROR_UNSUPPORTED, {"libm.so.6 is no module of mfq", "mfq_cuda_module"}));
+  setenv("MFQ_CUDA_MODULE", MFQ_FAKES "/mfq_fake_onednn_whole.so", 1);
+  EXPECT_TRUE(fails(create("cuda"), MFQ_ERROR_UNSUPPORTED,
+                    {"mfq_fake_onednn_whole.so is no module of mfq", "no symbol mfq_cuda_module"}));
+}
+
+// How often a fake was opened.
+class Marks {
+public:
+  Marks() : file_(std::filesystem::temp_directory_path() / ("mfq_mark_" + std::to_string(getpid()))) {
+    setenv("MFQ_FAKE_MARK", file_.c_str(), 1);
+  }
+  ~Marks() {
+    unsetenv("MFQ_FAKE_MARK");
+    std::filesystem::remove(file_);
+  }
+  size_t count() const {
+    return std::filesystem::exists(file_) ? std::filesystem::file_size(file_) : 0;
+  }
+
+private:
+  std::filesystem::path file_;
+};
+
+TEST(ModuleSearch, RelativePathsAreRefused) {
+  const Marks marks;
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(MFQ_FAKES);
+  for (const std::string path : {"mfq_fake_version.so", "./mfq_fake_version.so", "../fakes/mfq_fake_version.so"}) {
+    setenv("MFQ_CUDA_MODULE", path.c_str(), 1);
+    EXPECT_TRUE(fails(create("cuda"), MFQ_ERROR_UNSUPPORTED,
+                      {"MFQ_CUDA_MODULE is \"" + path + "\", which is no absolute path"}));
+  }
+  std::filesystem::current_path(before);
+  const std::string longest = "/" + std::string(5000, 'x'), quoted = "\"" + longest.substr(0, 160) + "...\"";
+  setenv("MFQ_CUDA_MODULE", longest.c_str(), 1);
+  for (int i = 0; i < 2; i++)
+    EXPECT_TRUE(fails(create("cuda"), MFQ_ERROR_UNSUPPORTED,
+                      {"MFQ_CUDA_MODULE is " + quoted + ", which is no absolute path of less than"}));
+  EXPECT_EQ(marks.count(), 0u);
+}
+
+// The reason is kept, and the file left alone, until the variable says something else.
+TEST(ModuleSearch, RefusedOnce) {
+  const Marks marks;
+  for (size_t turn = 1; turn <= 3; turn++) {
+    const bool is_version = turn != 2;
+    setenv("MFQ_CUDA_MODULE", is_version ? MFQ_FAKES "/mfq_fake_version.so" : MFQ_FAKES "/mfq_fake_build.so", 1);
+    for (int i = 0; i < 5; i++) {
+      const char *missing = mfq_device_missing("cuda");
+      ASSERT_NE(missing, nullptr);
+      const char *says = is_version ? "is of version 0.0.9" : "is of another build";
+      EXPECT_NE(std::string(missing).find(says), std::string::npos) << missing;
+      EXPECT_TRUE(fails(create("cuda:1"), MFQ_ERROR_UNSUPPORTED, {says}));
+    }
+    EXPECT_EQ(marks.count(), turn);
+  }
+  unsetenv("MFQ_CUDA_MODULE");
+  (void)mfq_device_missing("cuda");
+  setenv("MFQ_CUDA_MODULE", "", 1);
+  EXPECT_TRUE(fails(create("cuda"), MFQ_ERROR_UNSUPPORTED, {"MFQ_CUDA_MODULE is empty"}));
+  EXPECT_EQ(marks.count(), 3u);
+}
+
+TEST(Devices, LongNamesEndInDots) {
+  setenv("MFQ_CUDA_MODULE", "", 1);
+  const std::string longest(80, 'x');
+  EXPECT_TRUE(fails(create(longest.c_str()), invalid, {"options->device is \"" + longest + "\";"}));
+  EXPECT_TRUE(fails(create((longest + "y").c_str()), invalid, {"options->device is \"" + longest + "...\";"}));
 }
 
 // Many threads ask at once, for what is not there.

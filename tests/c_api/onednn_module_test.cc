@@ -1,5 +1,8 @@
 // The oneDNN module: why there is none, in the plan's own words; and products run all the same.
+#include <unistd.h>
+
 #include <cstdlib>
+#include <filesystem>
 #include <thread>
 
 #include "support/small_product.h"
@@ -29,10 +32,13 @@ INSTANTIATE_TEST_SUITE_P(
     , OnednnModule,
     testing::Values(
         std::pair("", std::vector<std::string>{"MFQ_ONEDNN_MODULE is empty, which leaves oneDNN out"}),
-        std::pair("not_there.so", std::vector<std::string>{"the module that MFQ_ONEDNN_MODULE names cannot be opened",
-                                                           "not_there.so", "No such file"}),
+        std::pair("/not_there.so", std::vector<std::string>{"the module that MFQ_ONEDNN_MODULE names cannot be opened",
+                                                            "/not_there.so", "No such file"}),
+        std::pair("not_there.so",
+                  std::vector<std::string>{"MFQ_ONEDNN_MODULE is \"not_there.so\", which is no absolute path"}),
         std::pair("/etc/passwd", std::vector<std::string>{"cannot be opened", "/etc/passwd"}),
-        std::pair("libm.so.6", std::vector<std::string>{"libm.so.6 is no module of mfq", "mfq_onednn_module"}),
+        std::pair("mfq_fake_version.so",
+                  std::vector<std::string>{"mfq_fake_version.so is no module of mfq", "mfq_onednn_module"}),
         std::pair("mfq_fake_onednn_version.so",
                   std::vector<std::string>{"is of version 0.0.9", "libmfq of " MFQ_VERSION_STRING, "must be equal"}),
         std::pair("mfq_fake_onednn_build.so",
@@ -47,6 +53,21 @@ TEST(OnednnSearch, NotInstalled) {
   if (product.says().find("by oneDNN") != std::string::npos) GTEST_SKIP() << "libmfq_onednn is installed here";
   const char *reason = "there is no oneDNN module: this package was built without oneDNN, or libmfq_onednn.so.";
   EXPECT_NE(product.says().find(reason), std::string::npos) << product.says();
+}
+
+// The reason is kept, and the file left alone, until the variable says something else.
+TEST(OnednnSearch, RefusedOnce) {
+  const std::string mark = std::filesystem::temp_directory_path() / ("mfq_onednn_" + std::to_string(getpid()));
+  setenv("MFQ_FAKE_MARK", mark.c_str(), 1);
+  const auto context = make_context();
+  for (size_t turn = 1; turn <= 2; turn++) {
+    setenv("MFQ_ONEDNN_MODULE", turn == 1 ? MFQ_FAKES "/mfq_fake_version.so" : MFQ_FAKES "/mfq_fake_build.so", 1);
+    for (int i = 0; i < 4; i++)
+      EXPECT_NE(SmallProduct(context.get()).says().find("is no module of mfq"), std::string::npos);
+    EXPECT_EQ(std::filesystem::file_size(mark), turn);
+  }
+  unsetenv("MFQ_FAKE_MARK");
+  std::filesystem::remove(mark);
 }
 
 // Many threads ask at once, for what is not there.

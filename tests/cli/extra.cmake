@@ -2,3 +2,12 @@
 if(TEST cli/device)
   set_property(TEST cli/device APPEND PROPERTY LABELS device)
 endif()
+# What tries to have a planted module opened: a program that links libmfq.so.
+if(TARGET cli_planted_test)
+  add_executable(mfq_change_folder cli/change_folder.c)
+  target_link_libraries(mfq_change_folder PRIVATE mfq mfq_warnings)
+  add_dependencies(cli_planted_test mfq_change_folder)
+  target_compile_definitions(cli_planted_test PRIVATE
+    MFQ_CHANGE_FOLDER="$<TARGET_FILE:mfq_change_folder>" MFQ_LIBRARY="$<TARGET_FILE:mfq>"
+    MFQ_FAKES="${PROJECT_BINARY_DIR}/fakes")
+endif()

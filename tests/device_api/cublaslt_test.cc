@@ -1,5 +1,6 @@
 // cuBLASLt as a library that may be missing, old, or of another kind, its use in captures and by several threads.
 #include <cuda_runtime.h>
+#include <dlfcn.h>
 
 #include <atomic>
 #include <thread>
@@ -83,8 +84,15 @@ TEST_F(Cublaslt, Forbidden) {
 }
 
 TEST_F(Cublaslt, AnotherLibrary) {
+  Dl_info math; /* some library that is loaded already */
+  ASSERT_NE(dladdr(dlsym(RTLD_DEFAULT, "cos"), &math), 0);
+  const Named name(math.dli_fname);
+  expect_without(std::string(math.dli_fname) + " has no function cublasLtGetVersion");
+}
+
+TEST_F(Cublaslt, RelativePathsAreRefused) {
   const Named name("libm.so.6");
-  expect_without("libm.so.6 has no function cublasLtGetVersion");
+  expect_without("MFQ_CUBLASLT is no absolute path: name the file from / on, not \"libm.so.6\"");
 }
 
 /* A stream in capture. */
