@@ -16,7 +16,7 @@ static const cli_help help = {"A B [options]",
                               "bytes, or is in one file only.\n"
                               "\n"
                               "Memory: one pair of tensors at a time; at most 2.5 times the largest tensor "
-                              "(dequantized), 32 MiB, and 16 bytes for each\n"
+                              "(dequantized), 32 MiB, and 24 bytes for each\n"
                               "byte of the two headers.\n"
                               "\n"
                               "Examples:\n"

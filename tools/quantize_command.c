@@ -24,7 +24,7 @@ static const cli_help help = {
     "\n"
     "Memory: one tensor at a time; at most 2.5 times the largest quantized tensor (the larger of before and after), 32 "
     "MiB,\n"
-    "and 16 bytes for each byte of the two headers.\n"
+    "and 24 bytes for each byte of the two headers.\n"
     "\n"
     "Examples:\n"
     "  mfq quantize model.safetensors -o small.safetensors --scheme mxfp8_e4m3\n"

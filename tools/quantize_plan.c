@@ -51,7 +51,7 @@ static int decide(const plan *p, rules *r, plan_item *item) {
 }
 
 uint64_t plan_peak_memory(uint64_t largest_tensor, uint64_t header_bytes) {
-  return largest_tensor * 5 / 2 + (32u << 20) + 16 * header_bytes;
+  return largest_tensor * 5 / 2 + (32u << 20) + 24 * header_bytes;
 }
 
 int plan_make(const char *path, const mfq_catalog *catalog, rules *r, plan *p) {

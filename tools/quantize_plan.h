@@ -42,7 +42,8 @@ int plan_print_json(const plan *p, const char *output, int is_dry_run);
 /* Copies the metadata of a file, but for what mfq wrote itself. Returns an exit code. */
 int plan_copy_metadata(const mfq_reader *reader, mfq_writer *writer);
 
-/* The stated bound: 2.5 times the largest tensor, 32 MiB, and 16 bytes for each byte of the headers. */
+/* The stated bound: 2.5 times the largest tensor, 32 MiB, and 24 bytes for each byte of the headers, of which --json takes
+ * the half. */
 uint64_t plan_peak_memory(uint64_t largest_tensor, uint64_t header_bytes);
 
 #endif

@@ -6,10 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include "file_dtype.h"
 #include "io_error.h"
+#include "json_members.h"
 #include "quantized_parts.h"
 
 struct mfq_catalog {
@@ -143,24 +142,49 @@ static mfq_status add_quantized(mfq_catalog *catalog, const char *name, const js
   return MFQ_OK;
 }
 
+static mfq_status not_json(const mfq_catalog *catalog, const mfq_json_members *members) {
+  if (members->is_no_memory) return no_memory(catalog);
+  return refuse(MFQ_ERROR_CORRUPT_FILE, catalog, NULL,
+                "metadata mfq_quantized is not a JSON object without duplicate keys: %s (its byte %zu)",
+                members->why[0] != '\0' ? members->why : "duplicate object key", members->at);
+}
+
+/* Looks at all keys before any value: there are no more than tensors, and none is there twice. */
+static mfq_status check_keys(const mfq_catalog *catalog, const char *text) {
+  const int64_t tensors = mfq_reader_tensor_count(catalog->reader);
+  mfq_json_members members;
+  mfq_json_member member;
+  if (!mfq_json_begin(&members, text, 0, strlen(text))) return not_json(catalog, &members);
+  uint8_t *is_seen = calloc((size_t)tensors + 1, 1);
+  if (is_seen == NULL) return no_memory(catalog);
+  mfq_status status = MFQ_OK;
+  for (int64_t count = 1; status == MFQ_OK && mfq_json_next(&members, &member); count++) {
+    const int64_t index = mfq_reader_find(catalog->reader, member.key);
+    free(member.key);
+    if (count > tensors)
+      status = refuse(MFQ_ERROR_CORRUPT_FILE, catalog, NULL,
+                      "metadata mfq_quantized has more entries than the file has tensors");
+    else if (index >= 0 && is_seen[index]++)
+      status = not_json(catalog, &members);
+  }
+  if (status == MFQ_OK && members.is_wrong) status = not_json(catalog, &members);
+  free(is_seen);
+  return status;
+}
+
 static mfq_status add_all_quantized(mfq_catalog *catalog) {
   const char *text = mfq_reader_metadata_find(catalog->reader, "mfq_quantized");
   if (text == NULL) return MFQ_OK;
-  json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-  mfq_status status = MFQ_OK;
-  if (!json_is_object(root)) {
-    status = refuse(MFQ_ERROR_CORRUPT_FILE, catalog, NULL,
-                    "metadata mfq_quantized is not a JSON object without duplicate keys");
-  } else if ((int64_t)json_object_size(root) > mfq_reader_tensor_count(catalog->reader)) {
-    status = refuse(MFQ_ERROR_CORRUPT_FILE, catalog, NULL,
-                    "metadata mfq_quantized has more entries than the file has tensors");
+  mfq_status status = check_keys(catalog, text);
+  mfq_json_members members;
+  mfq_json_member member;
+  if (status == MFQ_OK && !mfq_json_begin(&members, text, 0, strlen(text))) status = not_json(catalog, &members);
+  while (status == MFQ_OK && mfq_json_next(&members, &member)) {
+    json_t *object = member.to - member.from > MFQ_JSON_MEMBER_BYTES ? json_null() : mfq_json_value(&members, &member);
+    status = object != NULL ? add_quantized(catalog, member.key, object) : not_json(catalog, &members);
+    json_decref(object);
+    free(member.key);
   }
-  const char *name;
-  json_t *object;
-  json_object_foreach(root, name, object) {
-    if (status == MFQ_OK) status = add_quantized(catalog, name, object);
-  }
-  json_decref(root);
   return status;
 }
 

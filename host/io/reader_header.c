@@ -7,10 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include "file_dtype.h"
 #include "io_error.h"
+#include "json_members.h"
 #include "reader_state.h"
 
 static const char function[] = "mfq_reader_open";
@@ -44,24 +43,74 @@ static mfq_status check_name(const mfq_reader *reader, const char *what, const c
   return MFQ_OK;
 }
 
-static mfq_status parse_metadata(mfq_reader *reader, json_t *object) {
-  if (!json_is_object(object))
-    return refuse(MFQ_ERROR_CORRUPT_FILE, reader, NULL, "__metadata__ must be an object of strings");
-  reader->metadata = calloc(json_object_size(object) + 1, sizeof *reader->metadata);
-  if (reader->metadata == NULL) return no_memory(reader);
-  const char *key;
-  json_t *value;
-  json_object_foreach(object, key, value) {
-    mfq_status status = check_name(reader, "metadata key", key, strlen(key));
-    if (status != MFQ_OK) return status;
-    if (!json_is_string(value))
-      return refuse(MFQ_ERROR_CORRUPT_FILE, reader, NULL, "metadata '%.200s' must be a string", key);
-    mfq_reader_metadata_state *entry = &reader->metadata[reader->metadata_count++];
-    entry->key = strdup(key);
-    entry->value = strdup(json_string_value(value));
-    if (entry->key == NULL || entry->value == NULL) return no_memory(reader);
+static mfq_status not_json(const mfq_reader *reader, const mfq_json_members *members) {
+  if (members->is_no_memory) return no_memory(reader);
+  return refuse(MFQ_ERROR_CORRUPT_FILE, reader, NULL, "the header is not valid JSON: %s (header byte %zu)",
+                members->why, members->at);
+}
+
+static mfq_status duplicate(const mfq_reader *reader, const char *what, const char *name) {
+  char text[256];
+  return refuse(MFQ_ERROR_CORRUPT_FILE, reader, NULL, "the header has a duplicate %s: '%s'", what,
+                mfq_io_printable(name, text, sizeof text));
+}
+
+/* Makes room for one more than `count` items, in steps of powers of two; NULL when there is no memory. */
+static void *room_for_more(void *items, int64_t count, size_t bytes) {
+  if ((count & (count - 1)) != 0) return items;
+  return reallocarray(items, count > 0 ? 2 * (size_t)count : 1, bytes);
+}
+
+static mfq_status parse_metadata_entry(mfq_reader *reader, mfq_json_members *members, const mfq_json_member *member,
+                                       mfq_reader_metadata_state *entry) {
+  mfq_status status = check_name(reader, "metadata key", entry->key, strlen(entry->key));
+  if (status != MFQ_OK) return status;
+  if (members->text[member->from] != '"') {
+    char text[256];
+    return refuse(MFQ_ERROR_CORRUPT_FILE, reader, NULL, "metadata '%s' must be a string",
+                  mfq_io_printable(entry->key, text, sizeof text));
   }
-  return MFQ_OK;
+  json_t *value = mfq_json_value(members, member);
+  if (value == NULL) return not_json(reader, members);
+  entry->value = strdup(json_string_value(value));
+  json_decref(value);
+  return entry->value != NULL ? MFQ_OK : no_memory(reader);
+}
+
+static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+static mfq_status check_metadata_keys(const mfq_reader *reader) {
+  const size_t count = (size_t)reader->metadata_count;
+  const char **keys = calloc(count + 1, sizeof *keys);
+  if (keys == NULL) return no_memory(reader);
+  for (size_t i = 0; i < count; i++) keys[i] = reader->metadata[i].key;
+  qsort(keys, count, sizeof *keys, by_text);
+  mfq_status status = MFQ_OK;
+  for (size_t i = 1; i < count && status == MFQ_OK; i++)
+    if (strcmp(keys[i - 1], keys[i]) == 0) status = duplicate(reader, "metadata key", keys[i]);
+  free(keys);
+  return status;
+}
+
+static mfq_status parse_metadata(mfq_reader *reader, const char *json, const mfq_json_member *object) {
+  if (json[object->from] != '{')
+    return refuse(MFQ_ERROR_CORRUPT_FILE, reader, NULL, "__metadata__ must be an object of strings");
+  mfq_json_members members;
+  mfq_json_member member;
+  if (!mfq_json_begin(&members, json, object->from, object->to)) return not_json(reader, &members);
+  while (mfq_json_next(&members, &member)) {
+    void *grown = room_for_more(reader->metadata, reader->metadata_count, sizeof *reader->metadata);
+    if (grown == NULL) {
+      free(member.key);
+      return no_memory(reader);
+    }
+    reader->metadata = grown;
+    mfq_reader_metadata_state *entry = &reader->metadata[reader->metadata_count++];
+    *entry = (mfq_reader_metadata_state){.key = member.key};
+    mfq_status status = parse_metadata_entry(reader, &members, &member, entry);
+    if (status != MFQ_OK) return status;
+  }
+  return members.is_wrong ? not_json(reader, &members) : check_metadata_keys(reader);
 }
 
 static mfq_status parse_dtype(const mfq_reader *reader, mfq_reader_tensor_state *t, const json_t *value) {
@@ -131,26 +180,45 @@ static mfq_status parse_tensor(const mfq_reader *reader, mfq_reader_tensor_state
   return MFQ_OK;
 }
 
-static mfq_status parse_entries(mfq_reader *reader, json_t *root) {
-  reader->tensors = calloc(json_object_size(root) + 1, sizeof *reader->tensors);
-  if (reader->tensors == NULL) return no_memory(reader);
-  const char *key;
-  json_t *value;
-  json_object_foreach(root, key, value) {
+static mfq_status add_tensor(mfq_reader *reader, mfq_json_members *members, const mfq_json_member *member) {
+  void *grown = room_for_more(reader->tensors, reader->tensor_count, sizeof *reader->tensors);
+  if (grown == NULL) {
+    free(member->key);
+    return no_memory(reader);
+  }
+  reader->tensors = grown;
+  mfq_reader_tensor_state *t = &reader->tensors[reader->tensor_count];
+  *t = (mfq_reader_tensor_state){.name = member->key, .position = reader->tensor_count++};
+  mfq_status status = check_name(reader, "tensor name", t->name, strlen(t->name));
+  if (status != MFQ_OK) return status;
+  if (member->to - member->from > MFQ_JSON_MEMBER_BYTES) {
+    return refuse(MFQ_ERROR_CORRUPT_FILE, reader, t->name, "its entry has %zu bytes; at most %d are allowed",
+                  member->to - member->from, MFQ_JSON_MEMBER_BYTES);
+  }
+  json_t *entry = mfq_json_value(members, member);
+  if (entry == NULL) return not_json(reader, members);
+  status = parse_tensor(reader, t, entry);
+  json_decref(entry);
+  return status;
+}
+
+static mfq_status parse_entries(mfq_reader *reader, const char *json, size_t bytes) {
+  mfq_json_members members;
+  mfq_json_member member;
+  int has_metadata = 0;
+  if (!mfq_json_begin(&members, json, 0, bytes)) return not_json(reader, &members);
+  while (mfq_json_next(&members, &member)) {
     mfq_status status;
-    if (strcmp(key, "__metadata__") == 0) {
-      status = parse_metadata(reader, value);
+    if (strcmp(member.key, "__metadata__") == 0) {
+      free(member.key);
+      status = has_metadata ? duplicate(reader, "key", "__metadata__") : parse_metadata(reader, json, &member);
+      has_metadata = 1;
     } else {
-      status = check_name(reader, "tensor name", key, strlen(key));
-      if (status != MFQ_OK) return status;
-      mfq_reader_tensor_state *t = &reader->tensors[reader->tensor_count];
-      t->position = reader->tensor_count++;
-      t->name = strdup(key);
-      status = t->name == NULL ? no_memory(reader) : parse_tensor(reader, t, value);
+      status = add_tensor(reader, &members, &member);
     }
     if (status != MFQ_OK) return status;
   }
-  return MFQ_OK;
+  return members.is_wrong ? not_json(reader, &members) : MFQ_OK;
 }
 
 static int by_offset(const void *a, const void *b) {
@@ -191,6 +259,10 @@ static mfq_status index_names(mfq_reader *reader) {
   if (reader->by_name == NULL) return no_memory(reader);
   for (size_t i = 0; i < count; i++) reader->by_name[i] = (int64_t)i;
   qsort_r(reader->by_name, count, sizeof *reader->by_name, by_name, reader->tensors);
+  for (size_t i = 1; i < count; i++) {
+    const char *name = reader->tensors[reader->by_name[i]].name;
+    if (strcmp(reader->tensors[reader->by_name[i - 1]].name, name) == 0) return duplicate(reader, "tensor", name);
+  }
   return MFQ_OK;
 }
 
@@ -199,19 +271,10 @@ mfq_status mfq_reader_parse_header(mfq_reader *reader, const char *json, size_t 
     return refuse(MFQ_ERROR_CORRUPT_FILE, reader, NULL,
                   "the header must begin with '{'; this is not a safetensors file");
   }
-  json_error_t error;
-  json_t *root = json_loadb(json, bytes, JSON_REJECT_DUPLICATES, &error);
-  if (root == NULL) {
-    char *quote = strstr(error.text, " near "); /* what follows is the file's own text */
-    if (quote != NULL) *quote = '\0';
-    if (json_error_code(&error) == json_error_out_of_memory) return no_memory(reader);
-    return refuse(MFQ_ERROR_CORRUPT_FILE, reader, NULL, "the header is not valid JSON: %s (header byte %d)", error.text,
-                  error.position);
-  }
-  mfq_status status = parse_entries(reader, root);
-  json_decref(root);
+  mfq_status status = parse_entries(reader, json, bytes);
   if (status != MFQ_OK) return status;
-  qsort(reader->tensors, (size_t)reader->tensor_count, sizeof *reader->tensors, by_offset);
-  status = check_coverage(reader);
-  return status == MFQ_OK ? index_names(reader) : status;
+  if (reader->tensor_count > 0)
+    qsort(reader->tensors, (size_t)reader->tensor_count, sizeof *reader->tensors, by_offset);
+  status = index_names(reader);
+  return status == MFQ_OK ? check_coverage(reader) : status;
 }

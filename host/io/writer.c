@@ -62,7 +62,7 @@ static mfq_status check_tensor(const mfq_writer *writer, const char *function, c
                        "%s: tensor '%s': its name is reserved, has a control character, or has more than %d bytes",
                        writer->path, text, MFQ_FILE_MAX_NAME);
   }
-  if (json_object_get(writer->header, name) != NULL) {
+  if (json_object_get(writer->names, name) != NULL) {
     return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
                        "%s: tensor '%s': the name is taken already; rename one of the two", writer->path, name);
   }
@@ -120,9 +120,15 @@ mfq_status mfq_writer_add_tensor(mfq_writer *writer, const char *name, mfq_file_
     free(t.name);
     return no_memory(writer, function);
   }
-  if (json_object_set_new(writer->header, name, entry) != 0) {
+  if (json_object_set_new(writer->names, name, json_true()) != 0) {
+    json_decref(entry);
     free(t.name);
     return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s: the name of a tensor is not UTF-8", writer->path);
+  }
+  if (mfq_member_text_add(&writer->header, name, entry) != 0) {
+    (void)json_object_del(writer->names, name);
+    free(t.name);
+    return no_memory(writer, function);
   }
   if (index != NULL) *index = writer->tensor_count;
   writer->tensors[writer->tensor_count++] = t;
@@ -132,34 +138,31 @@ mfq_status mfq_writer_add_tensor(mfq_writer *writer, const char *name, mfq_file_
 
 /* Writes what the writer says itself into the metadata. */
 static mfq_status set_own_metadata(mfq_writer *writer, const char *function) {
-  if (json_object_size(writer->quantized) == 0) return MFQ_OK;
-  char *text = json_dumps(writer->quantized, JSON_COMPACT);
+  const size_t bytes = writer->quantized.bytes;
+  if (bytes == 0) return MFQ_OK;
+  char *text = malloc(bytes + sizeof "{}");
   if (text == NULL) return no_memory(writer, function);
+  text[0] = '{';
+  memcpy(text + 1, writer->quantized.text, bytes);
+  memcpy(text + 1 + bytes, "}", sizeof "}");
   mfq_status status = set_metadata(writer, function, "mfq_version", MFQ_VERSION_STRING);
   if (status == MFQ_OK) status = set_metadata(writer, function, "mfq_quantized", text);
   free(text);
   return status;
 }
 
-/* Returns the header as one object, metadata first; NULL when out of memory. */
-static json_t *whole_header(const mfq_writer *writer) {
-  json_t *whole = json_object();
-  int failed = whole == NULL;
-  if (json_object_size(writer->metadata) > 0) failed |= json_object_set(whole, "__metadata__", writer->metadata);
-  failed |= json_object_update(whole, writer->header);
-  if (!failed) return whole;
-  json_decref(whole);
-  return NULL;
-}
-
 char *mfq_writer_header_text(mfq_writer *writer, const char *function, size_t *bytes, mfq_status *status) {
   *status = set_own_metadata(writer, function);
   if (*status != MFQ_OK) return NULL;
-  json_t *whole = whole_header(writer);
-  size_t length = whole == NULL ? 0 : json_dumpb(whole, NULL, 0, JSON_COMPACT);
-  size_t padded = (length + HEADER_ALIGN - 1) / HEADER_ALIGN * HEADER_ALIGN;
+  mfq_member_text metadata = {NULL, 0, 0};
+  const mfq_member_text *header = &writer->header;
+  const int has_metadata = json_object_size(writer->metadata) > 0;
+  const int failed = has_metadata && mfq_member_text_add(&metadata, "__metadata__", json_incref(writer->metadata)) != 0;
+  const int has_both = metadata.bytes > 0 && header->bytes > 0;
+  const size_t length = metadata.bytes + header->bytes + (size_t)has_both + 2;
+  const size_t padded = (length + HEADER_ALIGN - 1) / HEADER_ALIGN * HEADER_ALIGN;
   char *text = NULL;
-  if (length == 0) {
+  if (failed) {
     *status = no_memory(writer, function);
   } else if (padded > MFQ_FILE_MAX_HEADER) {
     *status = mfq_io_fail(MFQ_ERROR_UNSUPPORTED, function, "%s: the header has %zu bytes; at most %u are allowed",
@@ -168,10 +171,14 @@ char *mfq_writer_header_text(mfq_writer *writer, const char *function, size_t *b
     *status = no_memory(writer, function);
   } else {
     memset(text, ' ', padded);
-    (void)json_dumpb(whole, text, length, JSON_COMPACT);
+    text[0] = '{';
+    if (metadata.bytes > 0) memcpy(text + 1, metadata.text, metadata.bytes);
+    if (has_both) text[1 + metadata.bytes] = ',';
+    if (header->bytes > 0) memcpy(text + length - 1 - header->bytes, header->text, header->bytes);
+    text[length - 1] = '}';
     *bytes = padded;
   }
-  json_decref(whole);
+  free(metadata.text);
   return text;
 }
 

@@ -81,11 +81,10 @@ mfq_status mfq_writer_create(const char *path, const mfq_writer_options *options
   writer->fd = writer->folder_fd = -1;
   writer->replace = options->replace;
   writer->path = strdup(path);
-  writer->header = json_object();
+  writer->names = json_object();
   writer->metadata = json_object();
-  writer->quantized = json_object();
   mfq_status status = MFQ_OK;
-  if (!writer->path || !writer->header || !writer->metadata || !writer->quantized)
+  if (!writer->path || !writer->names || !writer->metadata)
     status = mfq_io_fail(MFQ_ERROR_OUT_OF_MEMORY, function, "%s: no memory for a writer", path);
   if (status == MFQ_OK) status = open_folder(writer);
   if (status == MFQ_OK) status = check_output(writer, options);
@@ -105,9 +104,10 @@ void mfq_writer_destroy(mfq_writer *writer) {
   if (writer->folder_fd >= 0) close(writer->folder_fd);
   for (int64_t i = 0; i < writer->tensor_count; i++) free(writer->tensors[i].name);
   free(writer->tensors);
-  json_decref(writer->header);
+  json_decref(writer->names);
   json_decref(writer->metadata);
-  json_decref(writer->quantized);
+  free(writer->header.text);
+  free(writer->quantized.text);
   free(writer->temp_name);
   free(writer->file_name);
   free(writer->path);

@@ -8,6 +8,8 @@
 
 #include <mfq/io.h>
 
+#include "member_text.h"
+
 typedef struct mfq_writer_tensor_state {
   char *name;
   uint64_t begin, end; /* from the end of the header */
@@ -23,9 +25,10 @@ struct mfq_writer {
   int fd;
   int32_t replace;
   mfq_writer_stage stage;
-  json_t *header; /* entries of tensors; its names are the names that are taken */
+  json_t *names; /* those that are taken, as keys */
   json_t *metadata;
-  json_t *quantized; /* what becomes the text of "mfq_quantized" */
+  mfq_member_text header;    /* entries of tensors */
+  mfq_member_text quantized; /* what becomes the text of "mfq_quantized" */
   mfq_writer_tensor_state *tensors;
   int64_t tensor_count, tensor_capacity;
   int64_t current; /* the first tensor that is not complete */

@@ -83,8 +83,8 @@ typedef struct mfq_file_tensor {
 
 /* Opens a safetensors file and checks its whole header: length, JSON without duplicate keys, fields, names, shapes,
  * sizes, and that the tensors cover the data from end to end without holes or overlaps.
- * Memory: a few times the header's bytes while opening; sizes are checked against the file before anything is
- *   allocated.
+ * Memory: at most 16 times the header's bytes, about 3 times where it describes tensors; sizes are checked against the
+ *   file before anything is allocated, and what nests deeper than 16 is refused before it is read.
  * Errors: NOT_FOUND; IO, also for what is not a regular file; CORRUPT_FILE with the tensor and the broken rule;
  *   UNSUPPORTED for a dtype that this version does not know or a rank above MFQ_FILE_MAX_RANK; OUT_OF_MEMORY. */
 MFQ_API mfq_status mfq_reader_open(const char *path, mfq_reader **reader);

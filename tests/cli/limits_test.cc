@@ -63,6 +63,26 @@ TEST(Limits, MemoryStaysBelowTheStatedBound) {
   }
 }
 
+// Headers of many small tensors cost about ten times their bytes, and two of them are in memory.
+TEST(Limits, MemoryOfLargeHeaders) {
+  if (sanitized) GTEST_SKIP() << "the address sanitizer multiplies memory";
+  Folder folder;
+  const std::string in = folder.file("in"), listing = folder.file("listing");
+  std::string header = "{";
+  for (int i = 0; i < 40000; i++)
+    header += (i == 0 ? "\"" : ",\"") + std::to_string(i) + R"(":{"dtype":"U8","shape":[],"data_offsets":[)" +
+              std::to_string(i) + "," + std::to_string(i + 1) + "]}";
+  write_file(in, safetensors(header + "}", std::string(40000, 'x')));
+  const long header_kib = static_cast<long>(header.size() / 1024);
+  const std::string q = folder.file("q");
+  const Result r = run({MFQ_COMMAND, "quantize", in, "-s", "int8_tensor", "--rule", ".=keep", "-o", q, "-q"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_LE(r.peak_kib, (16 << 10) + 2 * 12 * header_kib);
+  const Result json = Process({MFQ_COMMAND, "compare", in, q, "--json"}, listing).wait();
+  ASSERT_EQ(json.code, 0) << json.err;
+  EXPECT_LE(json.peak_kib, (32 << 10) + 2 * 24 * header_kib);
+}
+
 // Sends a signal as soon as the temporary file is there.
 void interrupt(int signal) {
   Folder folder;

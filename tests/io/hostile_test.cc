@@ -1,6 +1,8 @@
 // tests/io/hostile_test.cc: files that lie. Each must give its status and its sentence, and nothing worse.
 #include <mfq/io.h>
 
+#include <pthread.h>
+
 #include "support/file_fixture.h"
 
 using namespace fixture;
@@ -39,7 +41,12 @@ std::string two(const std::string &a, const std::string &b) {
   return safetensors(R"({"a":)" + entry("\"U8\"", "[2]", a) + R"(,"b":)" + entry("\"U8\"", "[2]", b) + "}", "1234");
 }
 
-const mfq_status corrupt = MFQ_ERROR_CORRUPT_FILE;
+// `depth` arrays in each other.
+std::string nested(size_t depth) {
+  return std::string(depth, '[') + std::string(depth, ']');
+}
+
+const mfq_status corrupt = MFQ_ERROR_CORRUPT_FILE, unsupported = MFQ_ERROR_UNSUPPORTED;
 
 std::vector<Case> length_cases() {
   return {{"empty file", "", corrupt, {"too short", "0 bytes"}},
@@ -62,8 +69,34 @@ std::vector<Case> json_cases() {
       {"duplicate tensor", safetensors("{\"x\":" + x + ",\"x\":" + x + "}", "1234"), corrupt, {"duplicate"}},
       {"duplicate by escape", safetensors("{\"x\":" + x + ",\"\\u0078\":" + x + "}", "1234"), corrupt, {"duplicate"}},
       {"duplicate field", one("\"U8\",\"dtype\":\"U8\"", "[4]", "[0,4]"), corrupt, {"duplicate"}},
-      {"deep arrays", safetensors("{\"x\":" + std::string(100000, '['), ""), corrupt, {"not valid JSON"}},
-      {"deep objects", one("\"U8\"", std::string(5000, '[') + std::string(5000, ']'), "[0,4]"), corrupt, {"JSON"}},
+      {"deep arrays",
+       safetensors("{\"x\":" + std::string(100000, '['), ""),
+       corrupt,
+       {"not valid JSON: values nest deeper than 16 (header byte 20)"}},
+      {"deep objects", one("\"U8\"", std::string(5000, '[') + std::string(5000, ']'), "[0,4]"), corrupt, {"deeper"}},
+      {"17 deep", one("\"U8\"", nested(15), "[0,4]"), corrupt, {"values nest deeper than 16 (header byte 41)"}},
+      {"16 deep", one("\"U8\"", nested(14), "[0,4]"), corrupt, {"tensor 'x'", "axis 0"}},
+      {"brackets in a string", one("\"" + std::string(50, '[') + "\\\"[[\"", "[4]", "[0,4]"), unsupported, {"'[[["}},
+      {"a bracket too many", safetensors("{\"x\":" + x + "}}", "1234"), corrupt, {"end of file expected (header byte"}},
+      {"no colon", safetensors("{\"x\" " + x + "}", "1234"), corrupt, {"':' expected (header byte 5)"}},
+      {"no comma", safetensors("{\"x\":" + x + "\"y\":" + x + "}", "1234"), corrupt, {"'}' expected"}},
+      {"two commas", safetensors("{\"x\":" + x + ",,\"y\":" + x + "}", "1234"), corrupt, {"string or '}' expected"}},
+      {"comma at the end", safetensors("{\"x\":" + x + ",}", "1234"), corrupt, {"string or '}' expected"}},
+      {"open string", safetensors("{\"x", ""), corrupt, {"not valid JSON"}},
+      {"escape at the end", safetensors("{\"x\\", ""), corrupt, {"not valid JSON"}},
+      {"fault inside", one("\"U8\"", "[4,x]", "[0,4]"), corrupt, {"not valid JSON: invalid token (header byte 31)"}},
+      {"a large entry",
+       safetensors("{\"x\":[" + std::string(65536, ' ') + "]}", ""),
+       corrupt,
+       {"tensor 'x'", "its entry has 65538 bytes; at most 65536"}},
+      {"metadata twice",
+       safetensors(R"({"__metadata__":{},"__metadata__":{}})", ""),
+       corrupt,
+       {"duplicate key: '__metadata__'"}},
+      {"metadata key twice",
+       safetensors(R"({"__metadata__":{"b":"1","a":"2","b":"3"}})", ""),
+       corrupt,
+       {"duplicate metadata key: 'b'"}},
       {"invalid UTF-8", named("\xff"), corrupt, {"not valid JSON"}},
       {"overlong UTF-8", named("\xc0\xaf"), corrupt, {"not valid JSON"}},
       {"surrogate in UTF-8", named("\xed\xa0\x80"), corrupt, {"not valid JSON"}},
@@ -163,6 +196,26 @@ TEST(Hostile, Json) {
 }
 TEST(Hostile, Entries) {
   check(entry_cases());
+}
+
+// The reader needs no more stack for what nests: threads may have little.
+TEST(Hostile, DeepHeaderOnASmallStack) {
+  Folder folder;
+  write_file(folder.file("deep"), one("\"U8\"", nested(2040), "[0,4]"));
+  const std::string path = folder.file("deep");
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  ASSERT_EQ(pthread_attr_setstacksize(&attributes, 128 << 10), 0);
+  pthread_t thread;
+  const auto open_it = [](void *name) -> void * {
+    mfq_reader *reader = nullptr;
+    return reinterpret_cast<void *>(static_cast<intptr_t>(mfq_reader_open(static_cast<const char *>(name), &reader)));
+  };
+  ASSERT_EQ(pthread_create(&thread, &attributes, open_it, const_cast<char *>(path.c_str())), 0);
+  void *status = nullptr;
+  ASSERT_EQ(pthread_join(thread, &status), 0);
+  EXPECT_EQ(reinterpret_cast<intptr_t>(status), corrupt);
+  pthread_attr_destroy(&attributes);
 }
 
 // A good file becomes bad wherever it is cut.
