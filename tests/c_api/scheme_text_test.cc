@@ -97,6 +97,8 @@ TEST(SchemeText, Canonical) {
       {"mxfp8_e4m3/tensor", "e4m3fn/ue8m0"},
       {"brevitas:MXFloat8e4m3Weight/e5m2/group:8@1", "e5m2/group:8@1/f32:floor/min:1e-10/arith:brevitas"},
       {"brevitas:MXFloat8e4m3WeightMSE", "brevitas:MXFloat8e4m3Weight"},
+      {"brevitas:MXFloat8e4m3Act/e4m3fn", "brevitas:MXFloat8e4m3Act"},
+      {"brevitas:MXFloat8e4m3Act/e4m3", "e4m3/group:32/f32:floor/min:1e-10/arith:brevitas"}, /* not OCP */
       {"e2m1/block:1x2147483647/bf16/nosat/round:dpu", "e2m1/block:1x2147483647/bf16/round:dpu/nosat"},
       {"e3m2/channel@-1/f16:rceil/min:0.5", "e3m2/channel@-1/f16:rceil/min:0.5"},
       {"int8nf6", "int8nf6"},
