@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "../../host/core/error.h"
+#include "../../host/core/overlap.h"
 #include "../../host/core/walk.h"
 #include "../cuda_ops.h"
 #include "../launch.cuh"
@@ -144,11 +146,14 @@ mfq_status decode_all(mfq_context *lent, const mfq_cuda_expansion *e, const mfq_
   memcpy(dst.shape, view.q.shape, sizeof dst.shape);
   dst.strides[at.row] = e->is_depth_last ? ld : 1;
   dst.strides[at.depth] = e->is_depth_last ? 1 : ld;
-  int64_t stride = mfq_cuda_expansion_elements(e, side, side->rows);
+  const int64_t each = mfq_cuda_expansion_elements(e, side, side->rows);
+  int64_t stride = side->batches > 1 ? each : dst.shape[at.row] * dst.strides[at.row]; /* batches may count as rows */
   for (int32_t d = view.q.rank - 3; d >= 0; --d) {
     dst.strides[d] = stride;
     stride *= dst.shape[d];
   }
+  if (!mfq_tensor_fits(&dst, side->batches * each))
+    return mfq_fail(MFQ_ERROR_INTERNAL, "mfq_gemm_run", "the values of an operand leave their memory");
   return mfq_cuda_dequantize(lent, &view, &dst);
 }
 

@@ -150,13 +150,9 @@ mfq_status mfq_cuda_gemm_finish(mfq_context *context, const mfq_gemm_problem *pr
 }
 
 mfq_status mfq_cuda_gemm_quantize_d(mfq_context *context, const mfq_gemm_problem *problem, float *values) {
-  mfq_tensor dense = {};
-  dense.data = values;
-  dense.dtype = MFQ_DTYPE_F32;
-  dense.rank = problem->d_view.q.rank;
-  memcpy(dense.shape, problem->d_view.q.shape, sizeof dense.shape);
-  memcpy(dense.strides, problem->value_strides, sizeof dense.strides);
-  return mfq_cuda_quantize(context, &dense, &problem->d_view, NULL);
+  mfq_tensor dense;
+  const mfq_status status = mfq_gemm_d_values(problem, values, &dense);
+  return status == MFQ_OK ? mfq_cuda_quantize(context, &dense, &problem->d_view, NULL) : status;
 }
 
 mfq_context *mfq_cuda_lend(const mfq_context *context, void *scratch, mfq_cuda_lent *lent) {

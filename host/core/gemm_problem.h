@@ -57,8 +57,8 @@ typedef struct mfq_gemm_problem {
   int32_t device_scalars;
   mfq_activation activation;
   int32_t is_d_quantized;
-  mfq_matrix d;     /* plain D */
-  mfq_qview d_view; /* quantized D: leading axes, M, N */
+  mfq_matrix d;                        /* plain D */
+  mfq_qview d_view;                    /* quantized D: leading axes, M, N */
   int64_t value_strides[MFQ_MAX_RANK]; /* quantized D: of its dense f32 values [batches, m, n], by its own axes */
   int32_t round_operands;
   const char *function; /* that runs it, for what fails later */
@@ -127,6 +127,9 @@ size_t mfq_gemm_side_bytes(const mfq_gemm_side *side);
 /* Fills `ready` with the same side; one that is to be quantized is QUANTIZED then, by what the caller still has to
  * write into `memory`. */
 void mfq_gemm_side_place(const mfq_gemm_side *side, uint8_t *memory, mfq_gemm_side *ready);
+
+/* The dense f32 values of a quantized D as a tensor in its own axes. */
+mfq_status mfq_gemm_d_values(const mfq_gemm_problem *problem, float *values, mfq_tensor *tensor);
 
 /* Index of the scale (and zero point) of an element. */
 static inline int64_t mfq_gemm_side_scale(const mfq_gemm_side *side, int64_t batch, int64_t row, int64_t depth) {

@@ -1,6 +1,8 @@
 #include <string.h>
 
+#include "error.h"
 #include "gemm_problem.h"
+#include "overlap.h"
 #include "walk.h"
 
 int64_t mfq_matrix_offset(const mfq_matrix *matrix, int64_t index) {
@@ -92,4 +94,13 @@ void mfq_gemm_side_place(const mfq_gemm_side *side, uint8_t *memory, mfq_gemm_si
   view->q.scales = part(&memory, view->sizes.scales_bytes);
   view->q.zero_points = part(&memory, view->sizes.zero_points_bytes);
   view->q.tensor_scale = part(&memory, view->sizes.tensor_scale_bytes);
+}
+
+mfq_status mfq_gemm_d_values(const mfq_gemm_problem *problem, float *values, mfq_tensor *tensor) {
+  const mfq_qtensor *q = &problem->d_view.q;
+  *tensor = (mfq_tensor){.data = values, .dtype = MFQ_DTYPE_F32, .rank = q->rank};
+  memcpy(tensor->shape, q->shape, sizeof tensor->shape);
+  memcpy(tensor->strides, problem->value_strides, sizeof tensor->strides);
+  if (mfq_tensor_fits(tensor, problem->batches * problem->m * problem->n)) return MFQ_OK;
+  return mfq_fail(MFQ_ERROR_INTERNAL, problem->function, "the values of a quantized result leave their memory");
 }

@@ -66,3 +66,10 @@ int mfq_strides_are_distinct(const mfq_tensor *tensor) {
   }
   return 1;
 }
+
+int mfq_tensor_fits(const mfq_tensor *tensor, int64_t count) {
+  mfq_bytes span;
+  if (!mfq_tensor_bytes(tensor, &span) || !mfq_strides_are_distinct(tensor)) return 0;
+  const size_t bytes = (size_t)count * mfq_dtype_bytes(tensor->dtype);
+  return span.low == (uintptr_t)tensor->data && span.high - span.low <= bytes;
+}

@@ -4,6 +4,10 @@
 
 #include <mfq/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Bytes [low, high); empty when low == high. */
 typedef struct mfq_bytes {
   uintptr_t low, high;
@@ -17,5 +21,12 @@ int mfq_bytes_overlap(mfq_bytes a, mfq_bytes b);
 /* 1 when no two indices of the tensor share memory, as far as a sufficient condition tells: sorted by size, each stride
  * is larger than what the smaller ones span together. */
 int mfq_strides_are_distinct(const mfq_tensor *tensor);
+/* 1 when each element of a tensor has a place of its own among the `count` from `data` on: what must hold of strides that
+ * we make for memory that we allocate, before anything is written by them. */
+int mfq_tensor_fits(const mfq_tensor *tensor, int64_t count);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

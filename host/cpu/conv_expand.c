@@ -1,5 +1,7 @@
 #include "conv_expand.h"
 
+#include "../core/error.h"
+#include "../core/overlap.h"
 #include "../core/team.h"
 #include "../core/walk.h"
 #include "elements.h"
@@ -100,8 +102,8 @@ static void plan_codes(const mfq_context *context, const mfq_conv_side *side, si
   if (scratch > e->scratch_bytes) e->scratch_bytes = scratch;
 }
 
-void mfq_conv_expand_plan(const mfq_context *context, const mfq_conv_side *side, mfq_dtype dtype, size_t *bytes,
-                          mfq_conv_array *e) {
+mfq_status mfq_conv_expand_plan(const mfq_context *context, const mfq_conv_side *side, mfq_dtype dtype, size_t *bytes,
+                                mfq_conv_array *e) {
   memset(e, 0, sizeof *e);
   e->dtype = dtype;
   const int is_plain = side->part.kind == MFQ_SIDE_PLAIN;
@@ -109,8 +111,12 @@ void mfq_conv_expand_plan(const mfq_context *context, const mfq_conv_side *side,
     e->how = side->part.tensor.dtype == dtype && mfq_conv_side_is_dense(side) ? MFQ_CONV_IN_PLACE : MFQ_CONV_CONVERT;
   else if (!plan_round(context, side, e))
     plan_codes(context, side, bytes, e);
-  if (e->how == MFQ_CONV_IN_PLACE) return;
+  if (e->how == MFQ_CONV_IN_PLACE) return MFQ_OK;
   e->values_at = mfq_workspace_take(bytes, (size_t)count_of(side) * mfq_dtype_bytes(dtype));
+  if (is_plain) return MFQ_OK;
+  const mfq_tensor target = decode_target(e, side, NULL);
+  if (mfq_tensor_fits(&target, count_of(side))) return MFQ_OK;
+  return mfq_fail(MFQ_ERROR_INTERNAL, "mfq_conv_plan_create", "the values of an operand leave their memory");
 }
 
 /* ---- Runs -------------------------------------------------------------------------------------------------------- */

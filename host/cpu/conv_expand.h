@@ -37,8 +37,8 @@ static inline mfq_dtype mfq_conv_array_dtype(const mfq_conv_problem *p) {
 }
 
 /* Plans the array of `side` in `dtype`, adding what it needs to `workspace_bytes`. */
-void mfq_conv_expand_plan(const mfq_context *context, const mfq_conv_side *side, mfq_dtype dtype,
-                          size_t *workspace_bytes, mfq_conv_array *expanded);
+mfq_status mfq_conv_expand_plan(const mfq_context *context, const mfq_conv_side *side, mfq_dtype dtype,
+                                size_t *workspace_bytes, mfq_conv_array *expanded);
 
 /* Makes the array, quantizing on the way if the side asks for it; `values` receives its first element, [size] dense.
  * Scales that `finish` applies are left out; mfq_gemm_side_place(&problem->finish.a or b, workspace + parts_at, ...)

@@ -100,11 +100,11 @@ static void plan_free(mfq_context *context, void *state) {
   context->free(context->alloc_user, x);
 }
 
-static void plan_memory(const mfq_context *context, const mfq_conv_problem *p, expanded *x, size_t *bytes) {
+static mfq_status plan_memory(const mfq_context *context, const mfq_conv_problem *p, expanded *x, size_t *bytes) {
   const mfq_conv_side *gathered = mfq_conv_gathered(p), *direct = mfq_conv_direct(p), *result = mfq_conv_result(p);
   const mfq_dtype dtype = mfq_conv_array_dtype(p);
-  mfq_conv_expand_plan(context, gathered, dtype, bytes, &x->gathered);
-  mfq_conv_expand_plan(context, direct, dtype, bytes, &x->direct);
+  mfq_status status = mfq_conv_expand_plan(context, gathered, dtype, bytes, &x->gathered);
+  if (status == MFQ_OK) status = mfq_conv_expand_plan(context, direct, dtype, bytes, &x->direct);
   x->from_image = count_of(gathered, 1);
   x->to_image = count_of(result, 1);
   x->is_direct = can_write(p, dtype);
@@ -116,6 +116,7 @@ static void plan_memory(const mfq_context *context, const mfq_conv_problem *p, e
   }
   x->scratch_bytes = larger(x->finish.scratch_bytes, larger(x->gathered.scratch_bytes, x->direct.scratch_bytes));
   x->scratch_at = mfq_workspace_take(bytes, x->scratch_bytes);
+  return status;
 }
 
 static mfq_status plan(mfq_context *context, const mfq_conv_problem *p, mfq_gemm_made *made) {
@@ -123,8 +124,8 @@ static mfq_status plan(mfq_context *context, const mfq_conv_problem *p, mfq_gemm
   if (!x)
     return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_conv_plan_create", "no memory for %zu bytes of plan", sizeof *x);
   memset(x, 0, sizeof *x);
-  plan_memory(context, p, x, &made->workspace_bytes);
-  const mfq_status status = plan_engine(context, p, x, &made->workspace_bytes);
+  mfq_status status = plan_memory(context, p, x, &made->workspace_bytes);
+  if (status == MFQ_OK) status = plan_engine(context, p, x, &made->workspace_bytes);
   if (status != MFQ_OK) {
     plan_free(context, x);
     return status;

@@ -92,11 +92,11 @@ static void plan_free(mfq_context *context, void *state) {
   context->free(context->alloc_user, x);
 }
 
-static void plan_memory(const mfq_context *context, const mfq_gemm_problem *p, expanded *x, size_t *bytes) {
+static mfq_status plan_memory(const mfq_context *context, const mfq_gemm_problem *p, expanded *x, size_t *bytes) {
   const int fits = mfq_side_fits_bf16(&p->a) && mfq_side_fits_bf16(&p->b);
   const mfq_dtype dtype = fits || p->round_operands ? MFQ_DTYPE_BF16 : MFQ_DTYPE_F32;
-  mfq_expand_plan(context, &p->a, dtype, bytes, &x->a);
-  mfq_expand_plan(context, &p->b, dtype, bytes, &x->b);
+  mfq_status status = mfq_expand_plan(context, &p->a, dtype, bytes, &x->a);
+  if (status == MFQ_OK) status = mfq_expand_plan(context, &p->b, dtype, bytes, &x->b);
   x->is_direct = can_write(p, dtype);
   choose_slab(p, x);
   if (!x->is_direct) {
@@ -105,6 +105,7 @@ static void plan_memory(const mfq_context *context, const mfq_gemm_problem *p, e
   }
   x->scratch_bytes = larger(x->finish.scratch_bytes, larger(x->a.scratch_bytes, x->b.scratch_bytes));
   x->scratch_at = mfq_workspace_take(bytes, x->scratch_bytes);
+  return status;
 }
 
 static mfq_status plan(mfq_context *context, const mfq_gemm_problem *p, mfq_gemm_made *made) {
@@ -112,8 +113,8 @@ static mfq_status plan(mfq_context *context, const mfq_gemm_problem *p, mfq_gemm
   if (!x)
     return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_gemm_plan_create", "no memory for %zu bytes of plan", sizeof *x);
   memset(x, 0, sizeof *x);
-  plan_memory(context, p, x, &made->workspace_bytes);
-  const mfq_status status = plan_engine(context, p, x, &made->workspace_bytes);
+  mfq_status status = plan_memory(context, p, x, &made->workspace_bytes);
+  if (status == MFQ_OK) status = plan_engine(context, p, x, &made->workspace_bytes);
   if (status != MFQ_OK) {
     plan_free(context, x);
     return status;

@@ -1,5 +1,7 @@
 #include "gemm_expand.h"
 
+#include "../core/error.h"
+#include "../core/overlap.h"
 #include "../core/team.h"
 #include "../core/walk.h"
 #include "elements.h"
@@ -38,15 +40,15 @@ static void plan_plain(const mfq_gemm_side *side, mfq_expanded_side *e) {
   lay_out(e, side, m->stride[0] == 1 && m->stride[1] != 1);
 }
 
-/* The matrix of codes as a tensor in the view's own axes. */
+/* The matrix of codes as a tensor in the view's own axes. A batch that counts as rows is so many rows further on. */
 static mfq_tensor decode_target(const mfq_expanded_side *e, const mfq_gemm_side *side, void *values) {
   const mfq_qtensor *q = &side->view.q;
   mfq_tensor t = {.data = values, .dtype = e->dtype, .rank = q->rank};
   memcpy(t.shape, q->shape, sizeof t.shape);
-  const int32_t last = q->rank - 1;
-  int64_t step = q->shape[last] * q->shape[last - 1]; /* batches may count as rows */
-  t.strides[side->is_transposed ? last : last - 1] = e->stride[1];
-  t.strides[side->is_transposed ? last - 1 : last] = e->stride[2];
+  const int32_t last = q->rank - 1, row = side->is_transposed ? last : last - 1;
+  int64_t step = side->batches > 1 ? e->stride[0] : q->shape[row] * e->stride[1];
+  t.strides[row] = e->stride[1];
+  t.strides[2 * last - 1 - row] = e->stride[2];
   for (int32_t d = last - 2; d >= 0; --d) {
     t.strides[d] = step;
     step *= q->shape[d];
@@ -82,17 +84,21 @@ static void plan_codes(const mfq_context *context, const mfq_gemm_side *side, si
   if (scratch > e->scratch_bytes) e->scratch_bytes = scratch;
 }
 
-void mfq_expand_plan(const mfq_context *context, const mfq_gemm_side *side, mfq_dtype dtype, size_t *workspace_bytes,
-                     mfq_expanded_side *e) {
+mfq_status mfq_expand_plan(const mfq_context *context, const mfq_gemm_side *side, mfq_dtype dtype,
+                           size_t *workspace_bytes, mfq_expanded_side *e) {
   memset(e, 0, sizeof *e);
   e->dtype = dtype;
   if (side->kind == MFQ_SIDE_PLAIN)
     plan_plain(side, e);
   else if (!plan_round(context, side, e))
     plan_codes(context, side, workspace_bytes, e);
-  if (e->how == MFQ_EXPAND_IN_PLACE) return;
-  const size_t count = (size_t)side->batches * (size_t)side->rows * (size_t)side->depth;
-  e->values_at = mfq_workspace_take(workspace_bytes, count * mfq_dtype_bytes(dtype));
+  if (e->how == MFQ_EXPAND_IN_PLACE) return MFQ_OK;
+  const int64_t count = side->batches * side->rows * side->depth;
+  e->values_at = mfq_workspace_take(workspace_bytes, (size_t)count * mfq_dtype_bytes(dtype));
+  if (side->kind == MFQ_SIDE_PLAIN) return MFQ_OK;
+  const mfq_tensor target = decode_target(e, side, NULL);
+  if (mfq_tensor_fits(&target, count)) return MFQ_OK;
+  return mfq_fail(MFQ_ERROR_INTERNAL, "mfq_gemm_plan_create", "the values of an operand leave their memory");
 }
 
 /* ---- Runs -------------------------------------------------------------------------------------------------------- */

@@ -34,8 +34,8 @@ int mfq_side_fits_bf16(const mfq_gemm_side *side);
 int mfq_side_has_factors(const mfq_gemm_side *side);
 
 /* Plans the matrix in `dtype`, adding what it needs to `workspace_bytes`. */
-void mfq_expand_plan(const mfq_context *context, const mfq_gemm_side *side, mfq_dtype dtype, size_t *workspace_bytes,
-                     mfq_expanded_side *expanded);
+mfq_status mfq_expand_plan(const mfq_context *context, const mfq_gemm_side *side, mfq_dtype dtype,
+                           size_t *workspace_bytes, mfq_expanded_side *expanded);
 
 /* Makes the matrix, quantizing the side before if it asks for that; `values` receives its first element. `ready`
  * becomes the side with what the epilogue needs of it (gemm_finish.h). */

@@ -130,6 +130,7 @@ void mfq_finish_run(const mfq_context *context, const mfq_finish *f, const mfq_f
 }
 
 mfq_status mfq_finish_quantize(mfq_context *lent, const mfq_gemm_problem *problem, float *values) {
-  const mfq_tensor from = mfq_cpu_d_values(problem, values);
-  return mfq_cpu_quantize(lent, &from, &problem->d_view, NULL);
+  mfq_tensor from;
+  const mfq_status status = mfq_gemm_d_values(problem, values, &from);
+  return status == MFQ_OK ? mfq_cpu_quantize(lent, &from, &problem->d_view, NULL) : status;
 }

@@ -11,6 +11,7 @@
 #include "../core/team.h"
 #include "../core/walk.h"
 #include "elements.h"
+#include "gemm_finish.h"
 #include "gemm_sides.h"
 #include "scale_slots.h"
 
@@ -254,7 +255,5 @@ mfq_status mfq_gemm_ref_run(const mfq_context *context, const mfq_gemm_problem *
   p.plan = mfqn_dot_plan_make(a, b);
   mfq_team_run((mfq_loop){thread_count(context, problem), tile_count(problem), 1}, run_tiles,
                &(tiles_work){&p, shared});
-  if (!problem->is_d_quantized) return MFQ_OK;
-  const mfq_tensor values = mfq_cpu_d_values(problem, p.values);
-  return mfq_cpu_quantize(&lent, &values, &problem->d_view, NULL);
+  return problem->is_d_quantized ? mfq_finish_quantize(&lent, problem, p.values) : MFQ_OK;
 }

@@ -46,16 +46,8 @@ mfqn_epilogue mfq_cpu_epilogue(const mfq_gemm_problem *problem) {
   return e;
 }
 
-mfq_tensor mfq_cpu_d_values(const mfq_gemm_problem *problem, float *values) {
-  const mfq_qtensor *q = &problem->d_view.q;
-  mfq_tensor t = {.data = values, .dtype = MFQ_DTYPE_F32, .rank = q->rank};
-  memcpy(t.shape, q->shape, sizeof t.shape);
-  memcpy(t.strides, problem->value_strides, sizeof t.strides);
-  return t;
-}
-
 size_t mfq_cpu_d_scratch(const mfq_context *context, const mfq_gemm_problem *problem) {
-  if (!problem->is_d_quantized) return 0;
-  const mfq_tensor values = mfq_cpu_d_values(problem, NULL);
+  mfq_tensor values;
+  if (!problem->is_d_quantized || mfq_gemm_d_values(problem, NULL, &values) != MFQ_OK) return 0; /* a run fails then */
   return mfq_cpu_quantize_scratch(context, &values, &problem->d_view);
 }

@@ -29,8 +29,7 @@ float mfq_cpu_side_group_scale(const mfq_gemm_side *side, const mfqn_scheme *s, 
 /* What the epilogue of a run does; alpha and beta are read here. */
 mfqn_epilogue mfq_cpu_epilogue(const mfq_gemm_problem *problem);
 
-/* `values`, dense f32, as the tensor that a quantized D is made from. */
-mfq_tensor mfq_cpu_d_values(const mfq_gemm_problem *problem, float *values);
+/* Scratch memory of quantizing D; 0 for a plain one. */
 size_t mfq_cpu_d_scratch(const mfq_context *context, const mfq_gemm_problem *problem);
 
 #endif

@@ -50,14 +50,20 @@ struct Operand {
   mfq_tensor at(void *base) const { return strided(static_cast<uint8_t *>(base) + origin, dtype, shape, strides); }
   mfq_tensor here() { return at(bytes.data()); }
 
+  /* Where in `bytes`, in elements, the element with this row-major index is. */
+  size_t place(size_t index) const {
+    int64_t at = (int64_t)(origin / mfq_dtype_bytes(dtype));
+    for (size_t d = shape.size(); d-- > 0; index /= (size_t)shape[d])
+      at += (int64_t)(index % (size_t)shape[d]) * strides[d];
+    return (size_t)at;
+  }
   void put(size_t index, uint32_t bits) {
     const size_t size = mfq_dtype_bytes(dtype);
     std::memcpy(&bytes[index * size], &bits, size);
   }
   /* Element `index` of the memory is bits(index). */
   template <typename Bits> Operand &fill(Bits bits) {
-    for (size_t i = 0; i < count(); i++)
-      put(i, (uint32_t)bits(i));
+    for (size_t i = 0; i < count(); i++) put(i, (uint32_t)bits(i));
     return *this;
   }
   Operand &fill_awkward(uint32_t seed, bool finite = false) {
@@ -71,8 +77,7 @@ inline void give_scales(Quantized *t, uint32_t seed) {
   std::mt19937 generator(seed);
   const mfq_scale_format format = t->q.scheme.scale;
   const size_t size = t->sizes.scales_bytes;
-  for (size_t i = 0; i < size; i++)
-    t->scales[i] = (uint8_t)(generator() & (format == MFQ_SCALE_UE4M3 ? 0x7f : 0xff));
+  for (size_t i = 0; i < size; i++) t->scales[i] = (uint8_t)(generator() & (format == MFQ_SCALE_UE4M3 ? 0x7f : 0xff));
   for (size_t i = 0; format == MFQ_SCALE_F32 && i < size / 4; i++) {
     static const float rare[] = {0.0f, -0.0f, -1.5f, 1e-40f, 3e38f, HUGE_VALF, -HUGE_VALF, NAN};
     const float usual = std::ldexp(1.0f + (float)(generator() % 1024) / 1024, (int)(generator() % 16) - 12);
@@ -88,8 +93,7 @@ inline void give_scales(Quantized *t, uint32_t seed) {
 /* Any bytes as codes: every code occurs, next to scales of every kind. */
 inline void give_everything(Quantized *t, uint32_t seed) {
   std::mt19937 generator(seed + 1);
-  for (size_t i = 0; i < t->sizes.codes_bytes; i++)
-    t->codes[i] = (uint8_t)generator();
+  for (size_t i = 0; i < t->sizes.codes_bytes; i++) t->codes[i] = (uint8_t)generator();
   give_scales(t, seed);
 }
 
@@ -98,14 +102,12 @@ inline std::string text_of(const Shape &shape) { return testing::PrintToString(s
 /* The names of the tables. */
 inline std::vector<std::string> scheme_names() {
   std::vector<std::string> names;
-  for (int32_t i = 0; mfq_scheme_name(i, nullptr) != nullptr; i++)
-    names.push_back(mfq_scheme_name(i, nullptr));
+  for (int32_t i = 0; mfq_scheme_name(i, nullptr) != nullptr; i++) names.push_back(mfq_scheme_name(i, nullptr));
   return names;
 }
 inline std::vector<std::string> format_names() {
   std::vector<std::string> names;
-  for (int32_t i = 0; mfq_format_name(i, nullptr) != nullptr; i++)
-    names.push_back(mfq_format_name(i, nullptr));
+  for (int32_t i = 0; mfq_format_name(i, nullptr) != nullptr; i++) names.push_back(mfq_format_name(i, nullptr));
   return names;
 }
 

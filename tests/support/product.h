@@ -11,13 +11,14 @@ namespace mfq_test {
 
 /* How one operand comes. */
 struct Side {
-  std::string scheme;             /* empty: plain */
-  bool on_the_way = false;        /* plain in memory, quantized by the run */
-  bool is_transposed = false;     /* A as [K, M]; B as [N, K] */
-  bool is_shared = false;         /* rank 2 whatever the batches */
+  std::string scheme;              /* empty: plain */
+  bool on_the_way = false;         /* plain in memory, quantized by the run */
+  bool is_transposed = false;      /* A as [K, M]; B as [N, K] */
+  bool is_shared = false;          /* rank 2 whatever the batches */
   mfq_dtype dtype = MFQ_DTYPE_F32; /* of a plain tensor */
   mfq_layout layout = {};
   int64_t row_padding = 0; /* elements between rows of a plain tensor */
+  Shape strides;           /* of a plain tensor, any; empty: dense rows */
 };
 
 struct Case {
@@ -25,7 +26,10 @@ struct Case {
   Shape batches;
   Side a, b;
   mfq_dtype d = MFQ_DTYPE_F32;
-  std::string quantized_d; /* a scheme: D is quantized */
+  std::string quantized_d;    /* a scheme: D is quantized */
+  Shape d_strides, c_strides; /* empty: dense */
+  mfq_dtype c = MFQ_DTYPE_F32;
+  int64_t bias_step = 1;
   bool has_c = false, c_is_d = false, has_bias = false, device_scalars = false, round_operands = false;
   float alpha = 1.0f, beta = 1.0f;
   mfq_activation activation = MFQ_ACTIVATION_NONE;
@@ -74,8 +78,7 @@ inline double activated(double x, mfq_activation activation) {
   switch (activation) {
     case MFQ_ACTIVATION_RELU: return x < 0 ? 0 : x;
     case MFQ_ACTIVATION_GELU: return x * std::erfc(-x / std::sqrt(2.0)) / 2;
-    case MFQ_ACTIVATION_GELU_TANH:
-      return x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))) / 2;
+    case MFQ_ACTIVATION_GELU_TANH: return x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))) / 2;
     case MFQ_ACTIVATION_SILU: return x / (1 + std::exp(-x));
     default: return x;
   }
@@ -103,7 +106,7 @@ struct SideData {
   std::vector<double> values; /* [batches, rows, depth] */
 
   SideData(const Side &side, const Shape &batches, const Shape &matrix, uint32_t seed)
-      : SideData(side, with_batches(side, batches, matrix), seed, Shape{}) {}
+      : SideData(side, with_batches(side, batches, matrix), seed, side.strides) {}
   /* Of any shape; no strides: dense, or as row_padding says. */
   SideData(const Side &side, const Shape &of, uint32_t seed, const Shape &strides) : shape(of), strides_(strides) {
     if (strides_.empty()) {
@@ -127,8 +130,7 @@ struct SideData {
     if (quantized == nullptr) {
       for (size_t i = 0; i < flat.size(); i++) {
         int64_t offset = 0, rest = (int64_t)i;
-        for (size_t d = shape.size(); d-- > 0; rest /= shape[d])
-          offset += rest % shape[d] * strides_[d];
+        for (size_t d = shape.size(); d-- > 0; rest /= shape[d]) offset += rest % shape[d] * strides_[d];
         flat[i] = (float)value_in(plain->dtype, static_cast<uint8_t *>(tensor.data) +
                                                     offset * (int64_t)mfq_dtype_bytes(plain->dtype));
       }
@@ -189,6 +191,9 @@ public:
     for (std::vector<float> *values : {&bias, &c})
       for (float &v : *values)
         if (!(std::fabs(v) < 100)) v = 1.25f;
+    const Operand of_c = c_memory(), of_bias = bias_memory();
+    for (size_t i = 0; i < c.size(); i++) c[i] = (float)memory_at(of_c, i);
+    for (size_t i = 0; i < bias.size(); i++) bias[i] = (float)memory_at(of_bias, i);
   }
 
   int64_t batches() const { return (int64_t)count_of(d_shape) / std::max<int64_t>(1, given.m * given.n); }
@@ -214,17 +219,17 @@ public:
     std::unique_ptr<DeviceQuantized> qa, qb, qd;
     if (a.quantized != nullptr) qa = std::make_unique<DeviceQuantized>(context, *a.quantized, at);
     if (b.quantized != nullptr) qb = std::make_unique<DeviceQuantized>(context, *b.quantized, at);
-    Operand d(given.d, d_shape);
-    if (given.has_c && given.c_is_d) d.fill([&](size_t i) { return bits_in(given.d, c[i]); });
+    const Operand c_host = c_memory();
+    Operand d = given.has_c && given.c_is_d ? c_host : laid_out(given.d, given.d_strides), bias_host = bias_memory();
     const DeviceMemory d_memory(context, d.bytes.data(), d.bytes.size(), given.front);
-    const DeviceMemory c_memory(context, c.data(), c.size() * sizeof(float), given.front / 4 * 4);
-    const DeviceMemory bias_memory(context, bias.data(), bias.size() * sizeof(float), given.front / 4 * 4);
+    const DeviceMemory c_there(context, c_host.bytes.data(), c_host.bytes.size(), given.front / 4 * 4);
+    const DeviceMemory bias_there(context, bias_host.bytes.data(), bias_host.bytes.size(), given.front / 4 * 4);
     const float scalars[] = {given.alpha, given.beta};
     const DeviceMemory scalar_memory(context, scalars, sizeof scalars);
 
     const mfq_tensor ta = a.plain->at(a_memory.data()), tb = b.plain->at(b_memory.data()), td = d.at(d_memory.data());
-    const mfq_tensor tc = given.c_is_d ? td : strided(c_memory.data(), MFQ_DTYPE_F32, d_shape, dense_strides(d_shape));
-    const mfq_tensor tbias = strided(bias_memory.data(), MFQ_DTYPE_F32, {given.n}, {1});
+    const mfq_tensor tc = given.c_is_d ? td : c_host.at(c_there.data());
+    const mfq_tensor tbias = bias_host.at(bias_there.data());
     mfq_gemm gemm;
     mfq_gemm_init(&gemm);
     mfq_scheme schemes[2];
@@ -250,11 +255,29 @@ public:
     }
     plan_and_run(context, gemm, around, &result);
     if (result.status != MFQ_OK) return result;
-    collect(d_memory, qd.get(), quantized.get(), &result);
+    collect(d_memory, d, qd.get(), quantized.get(), &result);
+    EXPECT_TRUE(a_memory.read() == a.plain->bytes && b_memory.read() == b.plain->bytes) << "an operand was written";
     return result;
   }
 
 private:
+  Operand laid_out(mfq_dtype dtype, const Shape &strides) const {
+    return Operand(dtype, d_shape, strides.empty() ? dense_strides(d_shape) : strides);
+  }
+  Operand c_memory() const {
+    Operand memory = given.c_is_d ? laid_out(given.d, given.d_strides) : laid_out(given.c, given.c_strides);
+    for (size_t i = 0; i < c.size(); i++) memory.put(memory.place(i), bits_in(memory.dtype, c[i]));
+    return memory;
+  }
+  Operand bias_memory() const {
+    Operand memory(MFQ_DTYPE_F32, {given.n}, {given.bias_step});
+    for (size_t i = 0; i < bias.size(); i++) memory.put(memory.place(i), float_bits(bias[i]));
+    return memory;
+  }
+  static double memory_at(const Operand &x, size_t index) {
+    return value_in(x.dtype, &x.bytes[x.place(index) * mfq_dtype_bytes(x.dtype)]);
+  }
+
   static void plan_and_run(mfq_context *context, const mfq_gemm &gemm, const Around &around, ProductResult *result) {
     mfq_gemm_plan *plan = nullptr;
     result->status = mfq_gemm_plan_create(context, &gemm, &plan);
@@ -271,12 +294,15 @@ private:
     mfq_gemm_plan_destroy(plan);
   }
 
-  void collect(const DeviceMemory &d_memory, const DeviceQuantized *there, Quantized *quantized,
+  /* `d` is the memory of D before. */
+  void collect(const DeviceMemory &d_memory, Operand d, const DeviceQuantized *there, Quantized *quantized,
                ProductResult *result) const {
     if (quantized == nullptr) {
       result->bytes = d_memory.read();
-      for (size_t i = 0; i < count_of(d_shape); i++)
-        result->values.push_back(value_in(given.d, &result->bytes[i * mfq_dtype_bytes(given.d)]));
+      d.bytes.swap(result->bytes);
+      for (size_t i = 0; i < count_of(d_shape); i++) result->values.push_back(memory_at(d, i));
+      d.bytes.swap(result->bytes);
+      check_gaps(d, result->bytes);
       return;
     }
     there->download(quantized);
@@ -284,6 +310,14 @@ private:
       result->bytes.insert(result->bytes.end(), part->begin(), part->end());
     const std::vector<float> values = dequantized(devices().cpu.get(), *quantized);
     result->values.assign(values.begin(), values.end());
+  }
+
+  /* Bytes of D that belong to no element stay as they were. */
+  void check_gaps(Operand before, const std::vector<uint8_t> &after) const {
+    const size_t size = mfq_dtype_bytes(before.dtype);
+    for (size_t i = 0; i < count_of(d_shape); i++)
+      std::memcpy(&before.bytes[before.place(i) * size], &after[before.place(i) * size], size);
+    EXPECT_TRUE(before.bytes == after) << "memory between the elements of D was written";
   }
 
   void add_expected(int64_t batch, int64_t row, int64_t col, std::vector<double> *values,
@@ -304,7 +338,7 @@ private:
     if (given.round_operands) error += std::ldexp(1.0, -7) * std::fabs(given.alpha) * magnitude;
     if (given.has_c && given.beta != 0) {
       const size_t i = (size_t)((batch * given.m + row) * given.n + col);
-      const double old = given.c_is_d ? stored(c[i], given.d) : c[i];
+      const double old = c[i];
       value += given.beta * old;
       error += 4 * unit * std::fabs(given.beta * old);
     }
@@ -315,11 +349,6 @@ private:
     values->push_back(activated(value, given.activation));
     /* The slopes of the activations are at most 1.13, and their own error 8 units. */
     bounds->push_back(1.13 * error + 16 * unit * std::fabs(value) + std::ldexp(1.0, -140));
-  }
-
-  static double stored(float x, mfq_dtype dtype) {
-    const uint32_t bits = bits_in(dtype, x);
-    return value_in(dtype, reinterpret_cast<const uint8_t *>(&bits));
   }
 };
 
@@ -361,14 +390,16 @@ inline testing::AssertionResult is_near(const ProductData &data, const ProductRe
 
 inline std::string text_of(const Side &s) {
   return (s.scheme.empty() ? mfq_dtype_name(s.dtype) : s.scheme) + (s.on_the_way ? " on the way" : "") +
-         (s.is_transposed ? " transposed" : "") + (s.is_shared ? " shared" : "") + text_of(s.layout);
+         (s.is_transposed ? " transposed" : "") + (s.is_shared ? " shared" : "") + text_of(s.layout) +
+         (s.strides.empty() ? "" : " strides " + text_of(s.strides));
 }
 inline std::string text_of(const Case &x) {
   return "M " + std::to_string(x.m) + " N " + std::to_string(x.n) + " K " + std::to_string(x.k) + " batches " +
          text_of(x.batches) + "; a " + text_of(x.a) + "; b " + text_of(x.b) + "; D " +
          (x.quantized_d.empty() ? mfq_dtype_name(x.d) : x.quantized_d) + " C " + std::to_string(x.has_c) + " bias " +
          std::to_string(x.has_bias) + " activation " + std::to_string(x.activation) + " front " +
-         std::to_string(x.front);
+         std::to_string(x.front) + (x.d_strides.empty() ? "" : " D strides " + text_of(x.d_strides)) +
+         (x.c_strides.empty() ? "" : " C strides " + text_of(x.c_strides));
 }
 
 /* Runs a case, which must take the implementation `by` (any: NULL), and compares it with double sums. */
