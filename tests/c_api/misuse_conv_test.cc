@@ -333,6 +333,35 @@ TEST_F(MisuseConv, Overlap) {
                     {"mfq_conv_run: conv is NULL"}));
 }
 
+// Two elements of a result in one place, for each direction and each axis, at planning and in a run.
+TEST_F(MisuseConv, ResultsThatShareMemory) {
+  const std::vector<float> inputs = input_data, weights = weight_data;
+  mfq_conv directions[] = {conv, gradient(MFQ_CONV_INPUT_GRADIENT, &result, &input),
+                           gradient(MFQ_CONV_WEIGHT_GRADIENT, &result, &plain_weight)};
+  for (mfq_conv &v : directions) {
+    v.c = nullptr;
+    mfq_conv_plan *made = nullptr;
+    ASSERT_EQ(mfq_conv_plan_create(context, &v, &made), MFQ_OK) << mfq_last_error();
+    std::vector<unsigned char> memory(mfq_conv_workspace_bytes(made) + 512);
+    void *aligned = memory.data() + (256 - reinterpret_cast<uintptr_t>(memory.data()) % 256);
+    mfq_tensor shared = *v.result;
+    for (int axis = 0; axis < 4; axis++)
+      for (const int64_t stride : {int64_t{0}, int64_t{1}, v.result->strides[axis] - 1, 1 - v.result->strides[axis]}) {
+        if (stride == v.result->strides[axis]) continue;
+        shared.strides[axis] = stride;
+        mfq_conv bad = v;
+        bad.result = &shared;
+        EXPECT_TRUE(fails(create(bad), invalid, {"result: strides [", "let two elements share memory"}));
+        EXPECT_TRUE(fails(mfq_conv_run(context, made, &bad, aligned, mfq_conv_workspace_bytes(made)), invalid,
+                          {"mfq_conv_run: result: strides [", "let two elements share memory"}));
+        shared.strides[axis] = v.result->strides[axis];
+      }
+    mfq_conv_plan_destroy(made);
+  }
+  EXPECT_EQ(input_data, inputs);
+  EXPECT_EQ(weight_data, weights);
+}
+
 TEST_F(MisuseConv, OutputShapes) {
   struct Row {
     std::function<void(mfq_conv *)> set;
