@@ -2,8 +2,16 @@
 
 #include "scale_slots.h"
 
+/* A run that wants more than was planned fails, where it would free a piece of its workspace to have more. */
+static void *no_more(void *user, size_t bytes) {
+  (void)user;
+  (void)bytes;
+  return NULL;
+}
+
 mfq_context mfq_cpu_lend(const mfq_context *context, void *scratch, size_t bytes) {
   mfq_context lent = *context;
+  lent.alloc = no_more;
   lent.scratch = scratch;
   lent.scratch_bytes = bytes;
   return lent;
