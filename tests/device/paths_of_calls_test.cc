@@ -21,6 +21,7 @@ protected:
     options.device = device_name();
     options.log_level = MFQ_LOG_DEBUG;
     options.log = keep;
+    poison_memory(&options);
     mfq_context *context = nullptr;
     ASSERT_EQ(mfq_context_create(&options, &context), MFQ_OK) << mfq_last_error();
     telling_.reset(context);

@@ -25,6 +25,7 @@ Context context_on(cudaStream_t stream) {
   mfq_context_options_init(&options);
   options.device = device_name();
   options.stream = stream;
+  poison_memory(&options);
   mfq_context *context = nullptr;
   EXPECT_EQ(mfq_context_create(&options, &context), MFQ_OK) << mfq_last_error();
   return Context(context);

@@ -228,7 +228,7 @@ TEST_P(ConvEngines, OnePlanManyThreads) {
     std::vector<std::thread> threads;
     for (int i = 0; i < 4; i++) {
       threads.emplace_back([&, i] {
-        std::vector<uint8_t> memory(bytes + 256);
+        std::vector<uint8_t> memory(bytes + 256, kPoison);
         void *workspace = memory.data() + (256 - (uintptr_t)memory.data() % 256) % 256;
         for (int round = 0; round < 10; round++)
           EXPECT_EQ(mfq_conv_run(context, plan, &calls[(size_t)i]->conv, workspace, bytes), MFQ_OK) << mfq_last_error();

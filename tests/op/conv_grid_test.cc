@@ -39,6 +39,7 @@ Context make_way(const Way &way, int threads = 2) {
   options.policy = way.policy;
   options.cpu_isa = way.isa;
   options.threads = threads;
+  poison_memory(&options);
   mfq_context *context = nullptr;
   EXPECT_EQ(mfq_context_create(&options, &context), MFQ_OK) << mfq_last_error();
   return Context(context);
@@ -97,7 +98,7 @@ TEST_P(ConvGrid, TwoThreadsWithOnePlan) {
     ASSERT_EQ(mfq_conv_plan_create(alone.get(), &calls[0].conv, &plan), MFQ_OK) << mfq_last_error();
     const size_t bytes = mfq_conv_workspace_bytes(plan);
     const auto repeat = [&](const ConvCall *call) {
-      std::vector<uint8_t> memory(bytes + 256);
+      std::vector<uint8_t> memory(bytes + 256, kPoison);
       uint8_t *workspace = memory.data() + (size_t)(-(uintptr_t)memory.data() & 255);
       for (int i = 0; i < 10; i++)
         if (mfq_conv_run(alone.get(), plan, &call->conv, bytes > 0 ? workspace : nullptr, bytes) != MFQ_OK)

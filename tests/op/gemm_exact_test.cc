@@ -12,6 +12,7 @@ Context reproducible(const char *isa = nullptr, int threads = 2) {
   options.policy = MFQ_REPRODUCIBLE;
   options.cpu_isa = isa;
   options.threads = threads;
+  poison_memory(&options);
   mfq_context *context = nullptr;
   EXPECT_EQ(mfq_context_create(&options, &context), MFQ_OK) << mfq_last_error();
   return Context(context);

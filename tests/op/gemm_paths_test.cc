@@ -33,6 +33,7 @@ Context make(const Machine &machine, int threads = 2) {
   options.cpu_isa = machine.isa.empty() ? nullptr : machine.isa.c_str();
   options.policy = machine.reproducible ? MFQ_REPRODUCIBLE : MFQ_FAST;
   options.threads = threads;
+  poison_memory(&options);
   mfq_context *context = nullptr;
   EXPECT_EQ(mfq_context_create(&options, &context), MFQ_OK) << mfq_last_error();
   return Context(context);
@@ -402,12 +403,12 @@ TEST_F(GemmPaths, RunsAllocateNothing) {
       mfq_gemm_plan *plan = nullptr;
       ASSERT_EQ(mfq_gemm_plan_create(context, &job.gemm, &plan), MFQ_OK) << mfq_last_error();
       const size_t bytes = mfq_gemm_workspace_bytes(plan);
-      std::vector<uint8_t> memory(bytes + 256 + 64, 0xab);
+      std::vector<uint8_t> memory(bytes + 256 + 64, kPoison);
       uint8_t *workspace = memory.data() + (size_t)(-(uintptr_t)memory.data() & 255);
       const int before = counter.calls;
       ASSERT_EQ(mfq_gemm_run(context, plan, &job.gemm, workspace, bytes), MFQ_OK) << mfq_last_error();
       EXPECT_EQ(counter.calls, before) << mfq_gemm_plan_describe(plan);
-      for (int i = 0; i < 32; i++) ASSERT_EQ(workspace[bytes + (size_t)i], 0xab) << "byte " << i << " behind the workspace";
+      for (int i = 0; i < 32; i++) ASSERT_EQ(workspace[bytes + (size_t)i], kPoison) << "byte " << i << " behind the workspace";
       mfq_gemm_plan_destroy(plan);
       mfq_context_destroy(context);
     }
@@ -422,7 +423,7 @@ TEST_F(GemmPaths, TwoThreadsWithOnePlan) {
     ASSERT_EQ(mfq_gemm_plan_create(context.get(), &any.gemm, &plan), MFQ_OK) << mfq_last_error();
     const size_t bytes = mfq_gemm_workspace_bytes(plan);
     const auto repeat = [&](Job *job) {
-      std::vector<uint8_t> memory(bytes + 256);
+      std::vector<uint8_t> memory(bytes + 256, kPoison);
       uint8_t *workspace = memory.data() + (size_t)(-(uintptr_t)memory.data() & 255);
       for (int i = 0; i < 30; i++)
         if (mfq_gemm_run(context.get(), plan, &job->gemm, workspace, bytes) != MFQ_OK) ADD_FAILURE() << mfq_last_error();

@@ -116,7 +116,7 @@ TEST(Huge, AlignedRows) {
     EXPECT_TRUE(back.same_bytes(want)) << back.difference(want);
     EXPECT_TRUE(
         mfq_test::same_floats(mfq_test::dequantized(context.get(), wide), mfq_test::dequantized(context.get(), want)));
-    wide.codes.assign(wide.codes.size(), 0xab);
+    wide.codes.assign(wide.codes.size(), mfq_test::kPoison);
     ASSERT_EQ(mfq_repack(context.get(), &want.q, &wide.q), MFQ_OK) << mfq_last_error();
     EXPECT_TRUE(
         mfq_test::same_floats(mfq_test::dequantized(context.get(), wide), mfq_test::dequantized(context.get(), want)));

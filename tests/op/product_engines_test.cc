@@ -220,7 +220,7 @@ TEST_P(ProductEngines, OnePlanManyThreads) {
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; i++) {
     threads.emplace_back([&] {
-      std::vector<uint8_t> memory(bytes + 256);
+      std::vector<uint8_t> memory(bytes + 256, kPoison);
       void *workspace = memory.data() + (256 - (uintptr_t)memory.data() % 256) % 256;
       for (int round = 0; round < 20; round++) {
         std::vector<float> d(M * N, -1.0f);

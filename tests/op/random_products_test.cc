@@ -45,6 +45,7 @@ TEST_P(RandomProductsOf, Products) {
     options.cpu_isa = GetParam().isa.c_str();
     options.policy = GetParam().is_reproducible ? MFQ_REPRODUCIBLE : MFQ_FAST;
     options.threads = threads;
+    poison_memory(&options);
     mfq_context *context = nullptr;
     ASSERT_EQ(mfq_context_create(&options, &context), MFQ_OK) << mfq_last_error();
     const Context owner(context);

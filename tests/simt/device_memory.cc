@@ -19,7 +19,7 @@ namespace simt {
 namespace {
 
 constexpr size_t page = 4096, alignment = 256;
-constexpr unsigned char margin_byte = 0xca, fresh_byte = 0xcd;
+constexpr unsigned char margin_byte = 0xca, fresh_byte = 0xff; /* NaN */
 /* Larger allocations stay untouched, so that sparse ones cost nothing. */
 constexpr size_t fresh_limit = 16 << 20, traced_limit = 16 << 20;
 

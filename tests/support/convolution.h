@@ -134,20 +134,20 @@ private:
     c_.bytes = spread(c_, [&](size_t i) { return float_bits(data_.c[i]); });
     c_tensor_ = c_.at(put(context, c_.bytes.data(), c_.bytes.size(), front));
     std::vector<uint8_t> bytes = d_.bytes;
-    bytes.insert(bytes.end(), kTail, 0xab);
+    bytes.insert(bytes.end(), kTail, kPoison);
     d_tensor_ = d_.at(put(context, bytes.data(), bytes.size(), x.front));
     if (x.has_c) conv.c = x.c_is_result ? &d_tensor_ : &c_tensor_;
     if (x.quantized_result.empty()) conv.result = &d_tensor_;
   }
 
-  /* 0xab wherever the result has no element. */
+  /* kPoison wherever the result has no element. */
   void check_untouched(const std::vector<uint8_t> &all) const {
     std::vector<uint8_t> mask = spread(Operand(d_.dtype, d_.shape, d_.strides), [](size_t) { return 0u; });
     const std::vector<uint8_t> ones = spread(Operand(d_.dtype, d_.shape, d_.strides), [](size_t) { return ~0u; });
-    mask.insert(mask.end(), kTail, 0xab);
+    mask.insert(mask.end(), kTail, kPoison);
     for (size_t i = 0; i < all.size(); i++) {
       const bool is_element = i < ones.size() && ones[i] != mask[i];
-      if (!is_element && all[i] != 0xab) {
+      if (!is_element && all[i] != kPoison) {
         ADD_FAILURE() << "byte " << i << " of " << all.size() << ", which is no element's, was written";
         return;
       }
@@ -171,7 +171,7 @@ inline ProductResult run_conv(mfq_context *context, const ConvData &data,
   const size_t bytes = mfq_conv_workspace_bytes(plan);
   mfq_buffer *workspace = nullptr;
   EXPECT_EQ(mfq_buffer_create(context, bytes, &workspace), MFQ_OK) << mfq_last_error();
-  EXPECT_EQ(mfq_buffer_fill(workspace, 0, bytes, 0xff), MFQ_OK) << mfq_last_error(); /* NaN */
+  EXPECT_EQ(mfq_buffer_fill(workspace, 0, bytes, kPoison), MFQ_OK) << mfq_last_error();
   const auto work = [&] { return mfq_conv_run(context, plan, &call.conv, mfq_buffer_data(workspace), bytes); };
   result.status = around != nullptr ? around(work) : work();
   if (result.status == MFQ_OK) result.status = mfq_context_synchronize(context);

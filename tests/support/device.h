@@ -1,8 +1,8 @@
 /* tests/support/device.h: every operation on a device and on the CPU, compared byte for byte.
  *
  * The device is that of MFQ_TEST_DEVICE, "cuda:0" without it. Operands lie in buffers of exactly their size, so that an
- * emulated device notices the first byte beyond; behind a misaligned address lie bytes that must stay. Outputs hold
- * 0xab before. */
+ * emulated device notices the first byte beyond; behind a misaligned address lie bytes that must stay. Outputs are
+ * poisoned before. */
 #ifndef MFQ_TESTS_SUPPORT_DEVICE_H
 #define MFQ_TESTS_SUPPORT_DEVICE_H
 
@@ -24,6 +24,7 @@ inline Context make_device_context() {
   mfq_context_options_init(&options);
   options.device = device_name();
   options.threads = 1;
+  poison_memory(&options);
   mfq_context *context = nullptr;
   return Context(mfq_context_create(&options, &context) == MFQ_OK ? context : nullptr);
 }
@@ -57,7 +58,7 @@ class DeviceMemory {
 public:
   DeviceMemory(mfq_context *context, const void *host, size_t bytes, size_t front = 0) : front_(front) {
     EXPECT_EQ(mfq_buffer_create(context, front + bytes, &buffer_), MFQ_OK) << mfq_last_error();
-    EXPECT_EQ(mfq_buffer_fill(buffer_, 0, front, 0xab), MFQ_OK) << mfq_last_error();
+    EXPECT_EQ(mfq_buffer_fill(buffer_, 0, front, kPoison), MFQ_OK) << mfq_last_error();
     write(host);
   }
   ~DeviceMemory() { mfq_buffer_destroy(buffer_); }
@@ -70,7 +71,7 @@ public:
     std::vector<uint8_t> all(front_ + bytes());
     EXPECT_EQ(mfq_buffer_read(buffer_, 0, all.data(), all.size()), MFQ_OK) << mfq_last_error();
     for (size_t i = 0; i < front_; i++)
-      EXPECT_EQ(all[i], 0xab) << "byte " << front_ - i << " before the memory was written";
+      EXPECT_EQ(all[i], kPoison) << "byte " << front_ - i << " before the memory was written";
     if (bytes() > 0) std::memcpy(host, all.data() + front_, bytes());
   }
   std::vector<uint8_t> read() const {

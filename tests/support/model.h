@@ -41,7 +41,7 @@ public:
       add_element(x[i], scale_of((int64_t)i), words.empty() ? 0 : words[i]);
   }
 
-  /* The whole memory of the parts of `t`, padding 0 and the byte behind them 0xab. */
+  /* The whole memory of the parts of `t`, padding 0 and the byte behind them kPoison. */
   std::vector<uint8_t> code_bytes(const Quantized &t) const {
     std::vector<uint8_t> bytes(t.sizes.codes_bytes, 0);
     const std::vector<size_t> order = code_order(t.q.layout);
@@ -54,7 +54,7 @@ public:
       for (size_t b = 0; b < (size_t)grid_.bits(); b++)
         bytes[(bit + b) / 8] = (uint8_t)(bytes[(bit + b) / 8] | (codes[i] >> b & 1) << (bit + b) % 8);
     }
-    bytes.push_back(0xab);
+    bytes.push_back(kPoison);
     return bytes;
   }
 
@@ -67,7 +67,7 @@ public:
       else
         std::memcpy(&bytes[(size_t)slot * 4], &scales[i], 4);
     }
-    bytes.push_back(0xab);
+    bytes.push_back(kPoison);
     return bytes;
   }
 
@@ -77,7 +77,7 @@ public:
     logical.scales = MFQ_SCALES_LOGICAL;
     for (size_t i = 0; i < zero_points.size() && scheme_.zero_point; i++)
       bytes[(size_t)scale_slot((int64_t)i, logical)] = (uint8_t)((uint32_t)zero_points[i] & (grid_.codes() - 1));
-    bytes.push_back(0xab);
+    bytes.push_back(kPoison);
     return bytes;
   }
 

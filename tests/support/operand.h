@@ -40,7 +40,7 @@ struct Operand {
       empty |= shape[i] == 0;
       if (shape[i] > 1) (strides[i] < 0 ? low : high) += (shape[i] - 1) * strides[i];
     }
-    bytes.assign(empty ? 0 : (size_t)(high - low + 1) * mfq_dtype_bytes(d), 0xab);
+    bytes.assign(empty ? 0 : (size_t)(high - low + 1) * mfq_dtype_bytes(d), kPoison);
     origin = empty ? 0 : (size_t)-low * mfq_dtype_bytes(d);
   }
   Operand(mfq_dtype d, const Shape &sizes) : Operand(d, sizes, dense_strides(sizes)) {}

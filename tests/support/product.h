@@ -69,6 +69,7 @@ inline Context make_context_of(const char *device, mfq_policy policy, int thread
   options.device = device;
   options.policy = policy;
   options.threads = threads;
+  poison_memory(&options);
   mfq_context *context = nullptr;
   EXPECT_EQ(mfq_context_create(&options, &context), MFQ_OK) << mfq_last_error();
   return Context(context);
@@ -286,7 +287,7 @@ private:
     const size_t bytes = mfq_gemm_workspace_bytes(plan);
     mfq_buffer *workspace = nullptr;
     EXPECT_EQ(mfq_buffer_create(context, bytes, &workspace), MFQ_OK) << mfq_last_error();
-    EXPECT_EQ(mfq_buffer_fill(workspace, 0, bytes, 0xab), MFQ_OK) << mfq_last_error();
+    EXPECT_EQ(mfq_buffer_fill(workspace, 0, bytes, kPoison), MFQ_OK) << mfq_last_error();
     const auto work = [&] { return mfq_gemm_run(context, plan, &gemm, mfq_buffer_data(workspace), bytes); };
     result->status = around != nullptr ? around(work) : work();
     if (result->status == MFQ_OK) result->status = mfq_context_synchronize(context);

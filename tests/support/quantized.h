@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <random>
@@ -20,12 +21,27 @@ struct ContextDeleter {
 };
 using Context = std::unique_ptr<mfq_context, ContextDeleter>;
 
+/* What memory holds before something is written to it: NaN in every float format, so that reading it shows. */
+constexpr uint8_t kPoison = 0xff;
+
+inline void *poisoned_alloc(void *, size_t bytes) {
+  void *memory = nullptr;
+  if (bytes > PTRDIFF_MAX || posix_memalign(&memory, 64, bytes) != 0) return nullptr;
+  return std::memset(memory, kPoison, bytes);
+}
+/* Scratch memory and workspaces that the library allocates are poisoned. */
+inline void poison_memory(mfq_context_options *options) {
+  options->alloc = poisoned_alloc;
+  options->free = [](void *, void *memory) { std::free(memory); };
+}
+
 /* A context of the given instruction set (null: the best) and number of threads. */
 inline Context make_context(const char *isa = nullptr, int threads = 2) {
   mfq_context_options options;
   mfq_context_options_init(&options);
   options.cpu_isa = isa;
   options.threads = threads;
+  poison_memory(&options);
   mfq_context *context = nullptr;
   EXPECT_EQ(mfq_context_create(&options, &context), MFQ_OK) << mfq_last_error();
   return Context(context);
@@ -55,7 +71,7 @@ inline mfq_scheme parse(const std::string &text) {
   return scheme;
 }
 
-/* A quantized tensor whose parts are filled with 0xab until something writes them. */
+/* A quantized tensor whose parts are poisoned until something writes them. */
 struct Quantized {
   mfq_qtensor q;
   mfq_qtensor_sizes sizes;
@@ -65,9 +81,9 @@ struct Quantized {
   Quantized(const mfq_scheme &scheme, const std::vector<int64_t> &shape, const mfq_layout *layout = nullptr) {
     EXPECT_EQ(mfq_qtensor_init(&scheme, (int32_t)shape.size(), shape.data(), layout, &q), MFQ_OK) << mfq_last_error();
     EXPECT_EQ(mfq_qtensor_sizes_get(&q, &sizes), MFQ_OK) << mfq_last_error();
-    codes.assign(sizes.codes_bytes + 1, 0xab); /* one more byte: it must stay */
-    scales.assign(sizes.scales_bytes + 1, 0xab);
-    zero_points.assign(sizes.zero_points_bytes + 1, 0xab);
+    codes.assign(sizes.codes_bytes + 1, kPoison); /* one more byte: it must stay */
+    scales.assign(sizes.scales_bytes + 1, kPoison);
+    zero_points.assign(sizes.zero_points_bytes + 1, kPoison);
     q.codes = codes.data();
     q.scales = sizes.scales_bytes ? scales.data() : nullptr;
     q.zero_points = sizes.zero_points_bytes ? zero_points.data() : nullptr;
