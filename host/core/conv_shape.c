@@ -188,7 +188,8 @@ static mfq_status shape_of(mfq_where where, const mfq_operand *operand, int32_t 
   const int64_t *from = operand->plain != NULL ? operand->plain->shape : operand->quantized->shape;
   const int is_rank = *rank >= 0 && *rank <= MFQ_MAX_RANK;
   if (is_rank) memcpy(shape, from, (size_t)*rank * sizeof shape[0]);
-  return mfq_shape_check(where, *rank, shape, 1);
+  const mfq_status checked = mfq_shape_check(where, *rank, shape, 1);
+  return checked == MFQ_OK ? mfq_elements_check(where, *rank, shape) : checked;
 }
 
 /* The smallest input that makes s->in outputs. */
@@ -235,5 +236,7 @@ mfq_status mfq_conv_output_make(const char *function, const mfq_conv *conv, int3
                       (long long)s.dilation);
     }
   }
-  return mfq_shape_check((mfq_where){function, "the output"}, *rank, shape, (int64_t)sizeof(float));
+  const mfq_where output = {function, "the output"};
+  status = mfq_shape_check(output, *rank, shape, (int64_t)sizeof(float));
+  return status == MFQ_OK ? mfq_elements_check(output, *rank, shape) : status;
 }

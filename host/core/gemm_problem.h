@@ -84,7 +84,8 @@ struct mfq_gemm_plan {
   mfq_gemm_problem problem; /* as planned; its pointers are for alignment only */
 };
 
-/* Bytes of workspace rounded up so that what follows is aligned to 256. */
+/* Bytes of workspace rounded up so that what follows is aligned to 256. Nothing wraps here, nor where `bytes` come from:
+ * MFQ_MOST_ELEMENTS (sizes.h) sees to that before a backend plans. */
 static inline size_t mfq_workspace_round(size_t bytes) { return (bytes + 255) / 256 * 256; }
 
 /* Takes `bytes` of a workspace that ends at `end` so far, and returns where they are: a multiple of 256. */

@@ -34,11 +34,12 @@ mfq_status mfq_take_tensor(mfq_check *check, mfq_where where, const mfq_tensor *
   if (is_unknown) tensor.data = UNKNOWN_MEMORY;
   const mfq_status status = mfq_argument_tensor(where, &tensor, is_written, &check->parts, out);
   if (is_unknown) out->data = NULL;
-  return status;
+  return status == MFQ_OK ? mfq_elements_check(where, out->rank, out->shape) : status;
 }
 
 mfq_status mfq_take_quantized(mfq_check *check, mfq_where where, const mfq_qtensor *q, int written, mfq_qview *view) {
-  const mfq_status status = mfq_qview_init(where, q, view);
+  mfq_status status = mfq_qview_init(where, q, view);
+  if (status == MFQ_OK) status = mfq_elements_check(where, view->q.rank, view->q.shape);
   if (status != MFQ_OK || !check->is_run) return status;
   return mfq_argument_parts(where, view, (mfq_use){MFQ_PART_ALL, written}, &check->parts);
 }

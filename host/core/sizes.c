@@ -51,6 +51,17 @@ mfq_status mfq_shape_check(mfq_where where, int32_t rank, const int64_t *shape, 
   return MFQ_OK;
 }
 
+mfq_status mfq_elements_check(mfq_where where, int32_t rank, const int64_t *shape) {
+  int64_t count = 1;
+  for (int32_t i = 0; i < rank; i++) count *= shape[i] > 0 ? shape[i] : 1;
+  if (count <= MFQ_MOST_ELEMENTS) return MFQ_OK;
+  return mfq_fail(MFQ_ERROR_SHAPE, where.function,
+                  "%s: shape %s has %lld elements%s; products and convolutions take at most %lld (2^46) each, so that "
+                  "the sizes of what they make fit 64 bits; cut it into parts",
+                  where.argument, mfq_shape_write(rank, shape).text, (long long)count,
+                  mfq_shape_count(rank, shape) == 0 ? ", sizes of 0 counted as 1" : "", (long long)MFQ_MOST_ELEMENTS);
+}
+
 size_t mfq_dtype_bytes(mfq_dtype dtype) {
   return dtype == MFQ_DTYPE_F32 ? 4 : dtype == MFQ_DTYPE_BF16 || dtype == MFQ_DTYPE_F16 ? 2 : 0;
 }

@@ -4,6 +4,7 @@
 #include <mfq/num/random.h>
 
 #include "../core/error.h"
+#include "../core/sizes.h"
 #include "../core/team.h"
 #include "../core/walk.h"
 #include "cpu_state.h"
@@ -70,7 +71,7 @@ mfq_status mfq_cpu_fake_quantize(mfq_context *context, const mfq_tensor *src, co
   mfq_walk_init(view, src->strides, &job.from);
   mfq_walk_init(view, dst->strides, &job.to);
   const size_t count = (size_t)view->sizes.scale_count;
-  const size_t bytes = count * (sizeof(mfqn_group) + sizeof(mfqn_statistic));
+  const size_t bytes = mfq_size_times(count, sizeof(mfqn_group) + sizeof(mfqn_statistic));
   uint8_t *memory = mfq_context_scratch(context, bytes);
   if (!memory)
     return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY,

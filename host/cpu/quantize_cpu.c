@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "../core/error.h"
+#include "../core/sizes.h"
 #include "../core/team.h"
 #include "panels.h"
 #include "scale_slots.h"
@@ -103,14 +104,15 @@ static size_t panel_scratch(const mfq_panels *p) { return mfq_panels_scratch_byt
 /* For the statistics of scales that panels share. */
 static size_t shared_scratch(const mfq_panels *p) {
   if (!p->shared || !mfqn_is_measured(&p->scheme)) return 0;
-  return (size_t)p->threads * (size_t)p->view->sizes.scale_count * sizeof(mfqn_statistic);
+  return mfq_size_times((size_t)p->view->sizes.scale_count, (size_t)p->threads * sizeof(mfqn_statistic));
 }
 
 static mfq_status quantize_fast(mfq_context *context, mfq_panels *p) {
   const size_t scratch_bytes = panel_scratch(p), shared_bytes = shared_scratch(p);
   const int measures = mfqn_is_measured(&p->scheme);
-  uint8_t *memory = mfq_context_scratch(context, scratch_bytes + shared_bytes);
-  if (!memory) return no_memory(scratch_bytes + shared_bytes);
+  const size_t bytes = mfq_size_plus(scratch_bytes, shared_bytes);
+  uint8_t *memory = mfq_context_scratch(context, bytes);
+  if (!memory) return no_memory(bytes);
   if (measures) mfq_scales_clear_padding(p->view);
   if (measures && p->scheme.scale == MFQN_SCALE_UE4M3) {
     const float tensor_scale = measure_tensor_scale(p, memory);
@@ -177,7 +179,8 @@ static mfq_status quantize_one(mfq_context *context, const mfq_tensor *src, cons
 
 size_t mfq_cpu_quantize_scratch(const mfq_context *context, const mfq_tensor *src, const mfq_qview *view) {
   mfq_panels panels;
-  if (mfq_panels_plan(context, src, view, 1, 0, &panels)) return panel_scratch(&panels) + shared_scratch(&panels);
+  if (mfq_panels_plan(context, src, view, 1, 0, &panels))
+    return mfq_size_plus(panel_scratch(&panels), shared_scratch(&panels));
   return mfq_quantize_ref_scratch(view);
 }
 

@@ -8,6 +8,7 @@
 #include <mfq/num/random.h>
 
 #include "../core/error.h"
+#include "../core/sizes.h"
 #include "../core/walk.h"
 #include "cpu_state.h"
 #include "elements.h"
@@ -78,7 +79,7 @@ static int measures_scales(const mfq_qview *view) {
 }
 
 size_t mfq_quantize_ref_scratch(const mfq_qview *view) {
-  return measures_scales(view) ? (size_t)view->sizes.scale_count * sizeof(mfqn_statistic) : 0;
+  return measures_scales(view) ? mfq_size_times((size_t)view->sizes.scale_count, sizeof(mfqn_statistic)) : 0;
 }
 
 mfq_status mfq_quantize_ref(mfq_context *context, const mfq_tensor *src, const mfq_qview *view) {

@@ -58,6 +58,18 @@ static void lay_out(array *a) {
 
 static dnnl_data_type_t type_of(mfq_dtype dtype) { return dtype == MFQ_DTYPE_F32 ? dnnl_f32 : dnnl_bf16; }
 
+/* Some of oneDNN's implementations make tables as long as an axis with its padding, take a time that grows with it, and
+ * throw where it is too long. */
+static dnnl_status_t sizes_check(const mfq_onednn_conv *c) {
+  const int64_t longest = 1 << 20, channels[] = {c->groups * c->in_channels, c->groups * c->out_channels};
+  if (channels[0] > longest || channels[1] > longest) return dnnl_unimplemented;
+  for (int i = 0; i < 3; ++i)
+    if (c->in[i] + c->padding[i] > longest || c->out[i] * c->stride[i] > longest ||
+        c->filter[i] * c->dilation[i] > longest)
+      return dnnl_unimplemented;
+  return mfq_dnnl_sizes_check(&c->batch, 1);
+}
+
 static dnnl_status_t describe(conv_plan *plan, const int *axes, int space) {
   const mfq_onednn_conv *c = &plan->conv;
   const int64_t g = c->groups;
@@ -113,7 +125,8 @@ static dnnl_status_t choose(conv_plan *plan) {
   int axes[3];
   mfq_dnnl_conv call;
   const int space = list_axes(&plan->conv, axes);
-  dnnl_status_t status = describe(plan, axes, space);
+  dnnl_status_t status = sizes_check(&plan->conv);
+  if (status == dnnl_success) status = describe(plan, axes, space);
   if (status == dnnl_success) status = describe_call(plan, axes, space, &call);
   if (status == dnnl_success) status = mfq_dnnl_place_open(&plan->place);
   if (status == dnnl_success)

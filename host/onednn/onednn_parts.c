@@ -75,6 +75,12 @@ static int lacks_bf16(void) {
 #endif
 }
 
+dnnl_status_t mfq_dnnl_sizes_check(const int64_t *sizes, size_t count) {
+  for (size_t i = 0; i < count; ++i)
+    if (sizes[i] > INT32_MAX) return dnnl_unimplemented;
+  return dnnl_success;
+}
+
 void mfq_dnnl_explain(dnnl_status_t status, mfq_dtype dtype, const char *name, mfq_dnnl_reason why) {
   const char *type = dtype == MFQ_DTYPE_F32 ? "f32" : "bf16";
   if (status == dnnl_success)

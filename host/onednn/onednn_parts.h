@@ -24,6 +24,9 @@ typedef struct mfq_dnnl_place {
 dnnl_status_t mfq_dnnl_place_open(mfq_dnnl_place *place);
 void mfq_dnnl_place_close(mfq_dnnl_place *place);
 
+/* oneDNN 2.6.3 keeps many sizes in 32 bits, and divides by what is left of longer ones: those are not asked about. */
+dnnl_status_t mfq_dnnl_sizes_check(const int64_t *sizes, size_t count);
+
 /* An implementation, which its caller has chosen, and what comes of it. */
 typedef struct mfq_dnnl_made {
   dnnl_primitive_desc_t implementation;

@@ -45,7 +45,8 @@ static mfq_dnnl_desc describe(int64_t batches, const int64_t size[2], const int6
 static dnnl_status_t describe_all(onednn_plan *plan, const mfq_onednn_shape *shape) {
   const int64_t size[OPERANDS][2] = {{shape->m, shape->k}, {shape->k, shape->n}, {shape->m, shape->n}};
   const int64_t *const stride[OPERANDS] = {shape->a_stride, shape->b_stride, shape->d_stride};
-  dnnl_status_t status = dnnl_success;
+  const int64_t sizes[] = {shape->batches, shape->m, shape->n, shape->k};
+  dnnl_status_t status = mfq_dnnl_sizes_check(sizes, sizeof sizes / sizeof sizes[0]);
   for (int i = 0; i < OPERANDS && status == dnnl_success; ++i)
     plan->desc[i] = describe(shape->batches, size[i], stride[i], i == DST ? shape->out : shape->in, &status);
   return status;

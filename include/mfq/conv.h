@@ -75,7 +75,8 @@ MFQ_API mfq_status mfq_conv_output_shape(const mfq_conv *conv, int32_t *rank, in
 typedef struct mfq_conv_plan mfq_conv_plan;
 
 /* Plans a convolution.
- * Shapes: rank 3, 4 or 5. Any sizes, 0 included. A filter that is larger than the padded input is refused.
+ * Shapes: rank 3, 4 or 5. Any sizes, 0 included, at most 2^46 elements a tensor. A filter that is larger than the
+ *   padded input is refused.
  * Numerics: zeros of the padding are exact, whatever the zero point. An operand's scale may stand for the whole operand,
  *   each channel along an axis that is not summed over (batch, or the channels of the result), or groups along the axis
  *   that is: the channel axis for FORWARD (the weight's axis of C/groups) and INPUT_GRADIENT (the weight's axis of K),
@@ -87,10 +88,10 @@ typedef struct mfq_conv_plan mfq_conv_plan;
  *   MFQ_FAST multiplies the same values, exactly expanded, with sums in f32 in an order of the implementation's choice.
  * Memory: allocates the plan, and its workspace with own_workspace.
  * Errors: INVALID_ARGUMENT for NULL, fields out of their range, operands that the direction does not have; SHAPE for a
- *   wrong rank, shapes that do not fit each other, groups that do not divide the channels, an empty or negative output;
- *   UNSUPPORTED for scales along another axis than this direction can factor out (blocks; channels of the weight that
- *   groups of the result share), for quantize_to with MFQ_RULE_GIVEN, and while the context's stream is being captured;
- *   OUT_OF_MEMORY, DEVICE. */
+ *   wrong rank, shapes that do not fit each other, groups that do not divide the channels, an empty or negative output,
+ *   too many elements; UNSUPPORTED for scales along another axis than this direction can factor out (blocks; channels
+ *   of the weight that groups of the result share), for quantize_to with MFQ_RULE_GIVEN, and while the context's stream
+ *   is being captured; OUT_OF_MEMORY, DEVICE. */
 MFQ_API mfq_status mfq_conv_plan_create(mfq_context *context, const mfq_conv *conv, mfq_conv_plan **plan);
 /* Frees a plan; NULL is allowed. On CUDA, waits for its runs when it owns the workspace. */
 MFQ_EXPORT void mfq_conv_plan_destroy(mfq_conv_plan *plan);

@@ -58,16 +58,17 @@ typedef struct mfq_gemm_plan mfq_gemm_plan;
 
 /* Plans a product.
  * Shapes: ranks 2 ... MFQ_MAX_RANK; the axes before the last two are batches: equal, or missing (rank 2) in an operand
- *   that every batch shares. Any size, 0 included: K = 0 gives A x B = 0. Strides of plain tensors as in mfq/types.h.
+ *   that every batch shares. Any size, 0 included: K = 0 gives A x B = 0; at most 2^46 elements a
+ *   tensor. Strides of plain tensors as in mfq/types.h.
  * Numerics: a scale may stand for the whole operand, each row of A or column of B, groups along K, or blocks. The
  *   policy of the context decides: MFQ_REPRODUCIBLE is exact within runs of at most 32 along K and rounds once for
  *   each (docs/numerics.md, "Products"); MFQ_FAST multiplies the same values, exactly expanded, in an order that the
  *   implementation chooses, with sums in f32. A plain operand is never rounded unless round_operands is 1.
  * Memory: allocates the plan, and its workspace with own_workspace.
  * Errors: INVALID_ARGUMENT for NULL, both or neither of two alternatives, unknown enumerators; SHAPE for shapes that do
- *   not chain; UNSUPPORTED for scales that vary along another axis than the product can factor out (groups not along
- *   K, channels along K), with K's axis, for quantize_to with MFQ_RULE_GIVEN, and while the context's stream is being
- *   captured into a CUDA graph; OUT_OF_MEMORY, DEVICE. */
+ *   not chain, and for too many elements; UNSUPPORTED for scales that vary along another axis than the product can
+ *   factor out (groups not along K, channels along K), with K's axis, for quantize_to with MFQ_RULE_GIVEN, and while
+ *   the context's stream is being captured into a CUDA graph; OUT_OF_MEMORY, DEVICE. */
 MFQ_API mfq_status mfq_gemm_plan_create(mfq_context *context, const mfq_gemm *gemm, mfq_gemm_plan **plan);
 /* Frees a plan; NULL is allowed. On CUDA, waits for its runs when it owns the workspace. */
 MFQ_EXPORT void mfq_gemm_plan_destroy(mfq_gemm_plan *plan);
