@@ -1,11 +1,11 @@
 #include "device.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "error.h"
+#include "lock.h"
 #include "module.h"
 #include "text.h"
 
@@ -67,14 +67,13 @@ mfq_status mfq_device_find(const char *function, const char *name, mfq_device *d
 
 /* Filled when there is a CUDA device for the first time; the number of devices does not change after that. */
 static struct {
-  pthread_mutex_t lock;
   int32_t count;
   char names[LISTED_MAX][NAME_BYTES];
   char about[LISTED_MAX][ABOUT_BYTES];
-} cuda_list = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} cuda_list;
 
 static int32_t list_cuda(char *reason, size_t capacity) {
-  (void)pthread_mutex_lock(&cuda_list.lock);
+  mfq_lock(MFQ_LOCK_DEVICES);
   if (cuda_list.count == 0) {
     const mfq_module *module = NULL;
     int32_t count = cuda_devices(&module, reason, capacity);
@@ -86,7 +85,7 @@ static int32_t list_cuda(char *reason, size_t capacity) {
     cuda_list.count = count;
   }
   int32_t count = cuda_list.count;
-  (void)pthread_mutex_unlock(&cuda_list.lock);
+  mfq_unlock(MFQ_LOCK_DEVICES);
   return count;
 }
 

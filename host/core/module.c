@@ -1,6 +1,5 @@
 #include "module.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include "context_state.h"
 #include "conv_problem.h"
 #include "error.h"
+#include "lock.h"
 #include "module_file.h"
 
 static mfq_status service_fail(mfq_status status, const char *function, const char *sentence) {
@@ -21,9 +21,8 @@ static void service_log(const mfq_context *context, mfq_log_level level, const c
 static const mfq_core_services services = {service_fail, service_log};
 static const mfq_module_kind kind = {"CUDA", "libmfq_cuda", "MFQ_CUDA_MODULE", MFQ_MODULE_SYMBOL};
 
-static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic(const mfq_module *) opened;
-static mfq_refusal refusal; /* under `opening` */
+static mfq_refusal refusal; /* under the lock */
 
 static int has_our_sizes(const mfq_module *module) {
   return module->module_bytes == sizeof *module && module->backend_bytes == sizeof(mfq_backend) &&
@@ -56,7 +55,7 @@ const mfq_module *mfq_module_opened(void) { return atomic_load(&opened); }
 const mfq_module *mfq_module_open(char *reason, size_t capacity) {
   const mfq_module *module = mfq_module_opened();
   if (module != NULL) return module;
-  (void)pthread_mutex_lock(&opening);
+  mfq_lock(MFQ_LOCK_CUDA);
   module = mfq_module_opened(); /* another thread may have been first */
   const mfq_reason why = {reason, capacity};
   if (module == NULL && !mfq_refusal_recall(&refusal, &kind, why)) {
@@ -64,6 +63,6 @@ const mfq_module *mfq_module_open(char *reason, size_t capacity) {
     if (module == NULL) mfq_refusal_keep(&refusal, &kind, why);
     atomic_store(&opened, module);
   }
-  (void)pthread_mutex_unlock(&opening);
+  mfq_unlock(MFQ_LOCK_CUDA);
   return module;
 }

@@ -1,18 +1,17 @@
 #include "onednn_module.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "lock.h"
 #include "module_file.h"
 
 static const mfq_module_kind kind = {"oneDNN", "libmfq_onednn", "MFQ_ONEDNN_MODULE", MFQ_ONEDNN_SYMBOL};
 
-static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic(const mfq_onednn *) opened;
 static atomic_int held = MFQ_LEVEL_ANY; /* the limit that it was given */
-static mfq_refusal refusal;             /* under `opening` */
+static mfq_refusal refusal;             /* under the lock */
 
 static const mfq_onednn *open_module(mfq_reason why) {
   mfq_module_file file;
@@ -50,7 +49,7 @@ const mfq_onednn *mfq_onednn_open(mfq_cpu_level limit, char *reason, size_t capa
   const mfq_reason why = {reason, capacity};
   const mfq_onednn *module = is_switched_off() ? NULL : atomic_load(&opened);
   if (module != NULL && (int)limit >= atomic_load(&held)) return module;
-  (void)pthread_mutex_lock(&opening);
+  mfq_lock(MFQ_LOCK_ONEDNN);
   module = is_switched_off() ? NULL : atomic_load(&opened); /* another thread may have been first */
   const int is_new = module == NULL;
   if (is_new && !mfq_refusal_recall(&refusal, &kind, why)) {
@@ -59,6 +58,6 @@ const mfq_onednn *mfq_onednn_open(mfq_cpu_level limit, char *reason, size_t capa
   }
   const int is_within = module != NULL && keeps_within(module, limit, why);
   if (is_new && module != NULL) atomic_store(&opened, module);
-  (void)pthread_mutex_unlock(&opening);
+  mfq_unlock(MFQ_LOCK_ONEDNN);
   return is_within ? module : NULL;
 }

@@ -10,6 +10,7 @@
 
 #include "error.h"
 #include "fp_mode.h"
+#include "lock.h"
 
 /* Threads look for work so often before they sleep, some ten microseconds; and one that waits for the last part of
  * another, before it lends its processor. */
@@ -51,10 +52,7 @@ struct team {
 /* Teams for loops, and teams of one thread that leads those of another library: OpenMP has threads for each that does. */
 enum { LOOPS, LEADS, KINDS };
 
-static struct {
-  pthread_mutex_t lock;
-  team *all, *free[KINDS];
-} teams = {.lock = PTHREAD_MUTEX_INITIALIZER};
+static struct { team *all, *free[KINDS]; } teams; /* under MFQ_LOCK_TEAMS */
 
 static _Thread_local mfq_spawn_fn borrowed; /* set in mfq_team_lead */
 
@@ -150,13 +148,7 @@ static void open_sync(team *t) {
   (void)pthread_cond_init(&t->done, NULL);
 }
 
-static void before_fork(void) { (void)pthread_mutex_lock(&teams.lock); }
-
-static void after_fork(void) { (void)pthread_mutex_unlock(&teams.lock); }
-
-/* The child has one thread: every team is free and empty. */
-static void in_child(void) {
-  (void)pthread_mutex_init(&teams.lock, NULL);
+void mfq_team_forget(void) {
   teams.free[LOOPS] = teams.free[LEADS] = NULL;
   for (team *t = teams.all; t != NULL; t = t->next) {
     *t = (team){.next = t->next, .kind = t->kind, .next_free = teams.free[t->kind]};
@@ -166,16 +158,10 @@ static void in_child(void) {
   borrowed = NULL;
 }
 
-static int is_fork_safe;
-
-static void watch_forks(void) { is_fork_safe = pthread_atfork(before_fork, after_fork, in_child) == 0; }
-
 /* A team that is nobody else's, with `workers` threads or as many as there are; NULL: not even memory. */
 static team *acquire(int kind, int workers) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  (void)pthread_once(&once, watch_forks);
-  if (!is_fork_safe) return NULL;
-  (void)pthread_mutex_lock(&teams.lock);
+  if (!mfq_lock_survives_fork()) return NULL;
+  mfq_lock(MFQ_LOCK_TEAMS);
   team *t = teams.free[kind];
   if (t != NULL) {
     teams.free[kind] = t->next_free;
@@ -185,16 +171,16 @@ static team *acquire(int kind, int workers) {
     t->next = teams.all;
     teams.all = t;
   }
-  (void)pthread_mutex_unlock(&teams.lock);
+  mfq_unlock(MFQ_LOCK_TEAMS);
   if (t != NULL && t->workers < workers) grow(t, workers);
   return t;
 }
 
 static void release(team *t) {
-  (void)pthread_mutex_lock(&teams.lock);
+  mfq_lock(MFQ_LOCK_TEAMS);
   t->next_free = teams.free[t->kind];
   teams.free[t->kind] = t;
-  (void)pthread_mutex_unlock(&teams.lock);
+  mfq_unlock(MFQ_LOCK_TEAMS);
 }
 
 static void end_team(team *t) {
@@ -211,7 +197,7 @@ static void end_team(team *t) {
 
 /* When the library is unloaded or the process ends. A team that still serves a call is left alone. */
 __attribute__((destructor)) static void end_teams(void) {
-  (void)pthread_mutex_lock(&teams.lock);
+  mfq_lock(MFQ_LOCK_TEAMS);
   for (int kind = 0; kind < KINDS; kind++)
     for (team *t; (t = teams.free[kind]) != NULL;) {
       team **link = &teams.all;
@@ -220,7 +206,7 @@ __attribute__((destructor)) static void end_teams(void) {
       teams.free[kind] = t->next_free;
       end_team(t);
     }
-  (void)pthread_mutex_unlock(&teams.lock);
+  mfq_unlock(MFQ_LOCK_TEAMS);
 }
 
 int mfq_team_prepare(int threads) {
@@ -250,15 +236,18 @@ static void open_job(team *t, job *j) {
 static int is_over(team *t, job *j) { return !atomic_load(&j->unfinished) && atomic_load(&t->inside) == 0; }
 
 static void wait_for_end(team *t, job *j) {
+  int before;
   for (int i = 0; i < SPINS_FOR_END; i++) {
     if (is_over(t, j)) return;
     pause_briefly();
   }
+  (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before); /* the job is on this thread's stack */
   (void)pthread_mutex_lock(&t->lock);
   atomic_store(&t->is_awaited, 1);
   while (!is_over(t, j)) (void)pthread_cond_wait(&t->done, &t->lock);
   atomic_store(&t->is_awaited, 0);
   (void)pthread_mutex_unlock(&t->lock);
+  (void)pthread_setcancelstate(before, NULL);
 }
 
 static void join_borrowed(void *user, int thread) { take_parts(user, thread); }

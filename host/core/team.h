@@ -44,6 +44,9 @@ mfq_status mfq_team_lead(mfq_lead lead, mfq_status (*call)(void *user), void *us
  * where the system lends no more. */
 int mfq_team_prepare(int threads);
 
+/* For a child made by fork, which has one thread: every team is free and empty. */
+void mfq_team_forget(void);
+
 #ifdef __cplusplus
 }
 #endif

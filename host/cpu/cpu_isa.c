@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* secure_getenv */
 #include "cpu_isa.h"
 
 #include <stdio.h>
@@ -67,7 +68,7 @@ static void list_levels(mfq_cpu_level highest, int are_kernels, char *text, size
 static mfq_status limit_machine(mfq_cpu_isa *isa) {
   char here[MFQ_ISA_LIST_BYTES];
   const mfq_cpu_features has = features();
-  const char *word = getenv(variable);
+  const char *word = secure_getenv(variable);
   isa->machine = mfq_cpu_level_of(&has);
   isa->limit = MFQ_LEVEL_ANY;
   if (word == NULL || word[0] == '\0') return MFQ_OK;

@@ -31,7 +31,7 @@ typedef void (*mfq_free_fn)(void *user, void *memory);
 typedef struct mfq_context_options {
   size_t struct_size;
   const char *device; /* "cpu"; "cuda" or "cuda:0", "cuda:1", ...: see mfq_device_name */
-  int32_t threads;    /* 0: as many as the system lends this process */
+  int32_t threads;    /* 0: as many as the system lends this process; those that cannot be created are done without */
   mfq_policy policy;
   const char *cpu_isa; /* NULL: the best of this machine; or one that mfq_context_describe names, such as "reference";
                           MFQ_CPU_ISA in the environment limits both */

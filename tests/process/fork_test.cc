@@ -50,7 +50,7 @@ TEST(Fork, ContextAndPlansOfTheParentWorkInTheChild) {
 }
 
 /* At the moment of the fork another thread is anywhere in the library, with any lock. */
-TEST(Fork, WhileAnotherThreadComputes) {
+void fork_while_another_thread_computes() {
   mfq_test::Workload work, other;
   const uint64_t expected = work.all(2);
   std::atomic<bool> ends{false};
@@ -65,6 +65,14 @@ TEST(Fork, WhileAnotherThreadComputes) {
   ends = true;
   busy.join();
   EXPECT_EQ(wrong, 0);
+}
+
+TEST(Fork, WhileAnotherThreadComputes) { fork_while_another_thread_computes(); }
+
+/* A module that is not there is asked for under its lock by every plan. */
+TEST(Fork, WhileAnotherThreadLooksForAModule) {
+  ASSERT_EQ(setenv("MFQ_ONEDNN_MODULE", "/nowhere/libmfq_onednn.so", 1), 0);
+  fork_while_another_thread_computes();
 }
 
 } // namespace
