@@ -70,7 +70,7 @@ TEST(Limits, MemoryOfLargeHeaders) {
   const std::string in = folder.file("in"), listing = folder.file("listing");
   std::string header = "{";
   for (int i = 0; i < 40000; i++)
-    header += (i == 0 ? "\"" : ",\"") + std::to_string(i) + R"(":{"dtype":"U8","shape":[],"data_offsets":[)" +
+    header += (i == 0 ? "\"" : ",\"") + std::to_string(i) + "\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[" +
               std::to_string(i) + "," + std::to_string(i + 1) + "]}";
   write_file(in, safetensors(header + "}", std::string(40000, 'x')));
   const long header_kib = static_cast<long>(header.size() / 1024);
