@@ -78,7 +78,7 @@ install: ## install below PREFIX (/usr/local); DESTDIR is respected
 	@cmake --install build/release --prefix "$(PREFIX)"
 	@echo "mfq: installed below $(DESTDIR)$(PREFIX); if programs do not find libmfq.so there, run ldconfig"
 
-aarch64: ## cross build, number tests under qemu-user (gcc- and g++-aarch64-linux-gnu, qemu-user)
+aarch64: ## cross build, quick tests under qemu-user (gcc- and g++-aarch64-linux-gnu, qemu-user)
 	@$(call configure,aarch64)
 	@$(call build,aarch64)
 	@$(call ctest,aarch64) $(quick)

@@ -4,6 +4,7 @@
 #include <mfq/num/bits.h>
 
 #include "support/f32_inputs.h"
+#include "support/float16.h"
 #include "support/oracle.h"
 
 namespace {
@@ -63,7 +64,7 @@ TEST(Half, CompilerAgrees) {
 #if defined(__FLT16_MANT_DIG__)
   for (uint32_t u : narrowing_inputs(f16())) {
     if (inputs::is_nan(u)) continue;
-    const _Float16 x = (_Float16)inputs::f32(u);
+    const mfq_test::Float16 x = (mfq_test::Float16)inputs::f32(u);
     uint16_t h;
     std::memcpy(&h, &x, sizeof h);
     ASSERT_EQ(narrow_f16(u), h) << inputs::f32(u);

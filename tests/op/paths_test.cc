@@ -2,6 +2,7 @@
 // set and number of threads.
 #include <cmath>
 
+#include "support/float16.h"
 #include "support/machine.h"
 #include "support/quantized.h"
 
@@ -53,7 +54,7 @@ void fill(Plain &plain, uint32_t seed) {
     }
     uint16_t h = (uint16_t)(u >> 16); /* bf16 by truncation */
     if (plain.tensor.dtype == MFQ_DTYPE_F16) {
-      const _Float16 f = (_Float16)values[i];
+      const mfq_test::Float16 f = (mfq_test::Float16)values[i];
       std::memcpy(&h, &f, 2);
     }
     std::memcpy(&plain.bytes[i * 2], &h, 2);

@@ -1,5 +1,6 @@
 // Strided tensors in and out, of every dtype: a tensor means its values, wherever they lie, and outputs leave the
 // memory between their elements alone.
+#include "support/float16.h"
 #include "support/model.h"
 
 namespace {
@@ -84,7 +85,7 @@ private:
     if (dtype_ == MFQ_DTYPE_F32) return;
     uint16_t half = nearest_bf16(value);
     if (dtype_ == MFQ_DTYPE_F16) {
-      const _Float16 f = (_Float16)value;
+      const mfq_test::Float16 f = (mfq_test::Float16)value;
       std::memcpy(&half, &f, 2);
     }
     std::memcpy(&bytes_[i * 2], &half, 2);

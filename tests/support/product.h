@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "support/device.h"
+#include "support/float16.h"
 
 namespace mfq_test {
 
@@ -89,7 +90,7 @@ inline double value_in(mfq_dtype dtype, const uint8_t *at) {
   uint32_t u = 0;
   std::memcpy(&u, at, mfq_dtype_bytes(dtype));
   if (dtype == MFQ_DTYPE_F16) {
-    _Float16 h;
+    Float16 h;
     std::memcpy(&h, &u, sizeof h);
     return (double)h;
   }
