@@ -34,6 +34,9 @@ double mfq_minifloat_value(const mfq_format *format, int32_t magnitude);
 /* Largest finite value of a valid format. */
 double mfq_format_max_value(const mfq_format *format);
 
+/* Whether float32 holds every finite value of a valid format. */
+int mfq_format_is_float32(const mfq_format *format);
+
 /* Row `index` of formats.def, NULL beyond the last. */
 const mfq_format_row *mfq_format_row_at(int32_t index);
 const mfq_format_row *mfq_format_row_named(mfq_span name);

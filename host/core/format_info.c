@@ -2,6 +2,7 @@
 #include "format.h"
 #include "fp_mode.h"
 
+#include <float.h>
 #include <math.h>
 
 static int32_t nan_code(const mfq_format *f) {
@@ -31,6 +32,12 @@ static void integer_info(const mfq_format *f, mfq_format_info *info) {
   info->min_positive = info->min_normal;
   info->nan_code = -1;
   info->inf_code = -1;
+}
+
+int mfq_format_is_float32(const mfq_format *format) {
+  /* All values are multiples of the smallest one, by at most 8 bits times a power of two. */
+  const double smallest = format->kind == MFQ_KIND_INTEGER ? 1.0 : mfq_minifloat_value(format, 1);
+  return smallest >= ldexp(1.0, -149) && mfq_format_max_value(format) <= (double)FLT_MAX;
 }
 
 mfq_status mfq_format_info_get(const mfq_format *format, mfq_format_info *info) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "format.h"
 #include "operands.h"
 
 enum { PLAN_ALIGN = 16 };
@@ -51,6 +52,12 @@ static mfq_status rank_check(mfq_where where, int32_t rank) {
 
 /* ---- Operands ---------------------------------------------------------------------------------------------------- */
 
+const char *mfq_gemm_refuse_factor(const mfq_scheme *scheme) {
+  if (scheme->scale != MFQ_SCALE_UE8M0 || mfq_format_is_float32(&scheme->element)) return NULL;
+  return "its elements reach beyond float32, in which they are summed before one scale is applied; use groups along "
+         "the axis of the sums, or another bias";
+}
+
 /* The view of a plain operand that the run quantizes: K contiguous, rows on 16 bytes where the codes allow it. */
 static mfq_status view_to_quantize(mfq_where where, const mfq_scheme *scheme, int is_transposed, mfq_gemm_side *side) {
   const mfq_tensor *tensor = &side->tensor;
@@ -91,6 +98,7 @@ static mfq_status take_side(gemm_check *check, const char *name, const mfq_opera
   side->batches = mfq_shape_count(rank - 2, shape);
   if (side->kind == MFQ_SIDE_PLAIN) return MFQ_OK;
   const char *why = mfq_gemm_side_index(side, is_transposed);
+  if (why == NULL && side->group == 0) why = mfq_gemm_refuse_factor(&side->view.q.scheme);
   if (why == NULL) return MFQ_OK;
   char hint[320];
   (void)snprintf(hint, sizeof hint, "K is axis %d of %s here (see transpose_%s)",

@@ -116,6 +116,9 @@ mfq_status mfq_gemm_problem_match(const char *function, const mfq_gemm_problem *
 /* Offset of batch `index`, in elements. */
 int64_t mfq_matrix_offset(const mfq_matrix *matrix, int64_t index);
 
+/* Why the scales of a scheme cannot be factors of sums, or NULL. */
+const char *mfq_gemm_refuse_factor(const mfq_scheme *scheme);
+
 /* Fills code_bits, scale_stride, scale_run and group from side->view, whose last two axes are rows and depth, or depth
  * and rows with `is_transposed`. Returns NULL, or why products cannot use such a scheme there. */
 const char *mfq_gemm_side_index(mfq_gemm_side *side, int is_transposed);

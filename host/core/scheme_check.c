@@ -92,6 +92,33 @@ static const char *rules_of_scale(mfq_scale_format scale) {
                                     : "absmax, given";
 }
 
+/* Float scales multiply elements as float32, and absmax divides by the largest one. */
+static int element_fits_scale(const mfq_scheme *s, mfq_sentence *why) {
+  if (s->scale == MFQ_SCALE_NONE || s->scale == MFQ_SCALE_UE8M0) return 1;
+  char smallest[32], largest[32], limit[32], least[32];
+  const double most = mfq_format_max_value(&s->element);
+  mfq_number_write(most, largest, sizeof largest);
+  if (!mfq_format_is_float32(&s->element)) {
+    mfq_number_write(mfq_minifloat_value(&s->element, 1), smallest, sizeof smallest);
+    mfq_number_write(ldexp(1.0, -149), least, sizeof least);
+    mfq_number_write((double)FLT_MAX, limit, sizeof limit);
+    mfq_sentence_set(why,
+                     "scale %s multiplies elements as float32, but they lie between %s and %s, and float32 holds %s to "
+                     "%s; use scale ue8m0 or none, or another bias",
+                     word_of(&mfq_scale_words, (int)s->scale), smallest, largest, least, limit);
+    return 0;
+  }
+  if (s->rule == MFQ_RULE_ABSMAX && most < (double)FLT_MIN) {
+    mfq_number_write((double)FLT_MIN, limit, sizeof limit);
+    mfq_sentence_set(why,
+                     "rule absmax divides by the element's largest value, but %s is below the smallest normal float32, "
+                     "%s; use a rule of powers of two or another bias",
+                     largest, limit);
+    return 0;
+  }
+  return 1;
+}
+
 static int scale_valid(const mfq_scheme *s, mfq_sentence *why) {
   if (!in_words(&mfq_scale_words, (int)s->scale, why) || !in_words(&mfq_rule_words, (int)s->rule, why)) return 0;
   if (!rule_fits_scale(s)) {
@@ -99,18 +126,7 @@ static int scale_valid(const mfq_scheme *s, mfq_sentence *why) {
                      word_of(&mfq_rule_words, (int)s->rule), rules_of_scale(s->scale));
     return 0;
   }
-  double largest = mfq_format_max_value(&s->element);
-  if (s->scale != MFQ_SCALE_NONE && s->rule == MFQ_RULE_ABSMAX &&
-      (largest < (double)FLT_MIN || largest > (double)FLT_MAX)) {
-    char number[32];
-    mfq_number_write(largest, number, sizeof number);
-    mfq_sentence_set(why,
-                     "rule absmax divides by the element's largest value, but %s is not a normal float32; "
-                     "use a rule of powers of two or another bias",
-                     number);
-    return 0;
-  }
-  return 1;
+  return element_fits_scale(s, why);
 }
 
 static int rounding_valid(const mfq_scheme *s, mfq_sentence *why) {

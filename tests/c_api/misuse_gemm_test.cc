@@ -181,7 +181,9 @@ TEST_F(MisuseGemm, ScalesThatNoSumFactorsOut) {
   const struct {
     const char *scheme, *says;
   } rows[] = {{"mxfp8_e4m3/group:32@0", "its groups do not run along K"},
-              {"e4m3fn/channel@1/f32", "its scales vary with every element along K"}};
+              {"e4m3fn/channel@1/f32", "its scales vary with every element along K"},
+              {"ue4m1b155/tensor/ue8m0", "its elements reach beyond float32, in which they are summed"},
+              {"e7m0b-1/tensor/ue8m0", "use groups along the axis of the sums, or another bias"}};
   for (const auto &row : rows) {
     Owned q(row.scheme, {8, 64});
     mfq_gemm g = gemm;

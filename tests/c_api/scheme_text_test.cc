@@ -323,12 +323,25 @@ const struct {
     {"int8f6/tensor/f32/arith:brevitas", "column 19:", "integers without fraction bits only"},
     {"e4m3fn/arith:brevitas/round:stochastic", "column 8:", "arith brevitas has no stochastic rounding"},
     {"e8m0/f32", "column 1:", "the width in bits is 9"},
-    {"ue8m0/f32", "column 7:", "is not a normal float32"},
-    {"e2m1b160/bf16", "column 10:", "is not a normal float32"},
     {"e8m0none/f32", "column 1:", "the width in bits is 9"},
-    {"ue8m0b126/f32", "column 11:", "but 6.80564734e+38 is not a normal float32"},
-    {"ue8m0b127none/f32", "column 15:", "but 3.40282367e+38 is not a normal float32"}, /* 2^128, no float */
+    {"ue8m0/f32", "column 7:", "they lie between 1.17549435e-38 and 3.40282367e+38, and float32 holds 1.40129846e-45 to "
+                               "3.40282347e+38; use scale ue8m0 or none, or another bias"},
+    {"e2m1b160/bf16", "column 10:", "scale bf16 multiplies elements as float32"},
+    {"ue4m1b150/f32:given", "column 11:", "they lie between 7.00649232e-46 and"},
+    {"ue4m1b155/tensor/f32:given", "column 18:", "they lie between 2.18952885e-47 and"},
+    {"e7m0b-1/f16:floor", "column 9:", "and 3.40282367e+38, and float32"},
+    {"e2m1b160/group:16/ue4m3:given", "column 19:", "scale ue4m3 multiplies elements as float32"},
+    {"ue4m1b149/f32", "column 11:", "is below the smallest normal float32, 1.17549435e-38"},
+    {"ue8m0b126/f32", "column 11:", "and 6.80564734e+38, and float32"},
+    {"ue8m0b127none/f32", "column 15:", "and 3.40282367e+38, and float32"}, /* 2^128, no float */
 };
+
+/* Elements of which float32 just holds all, and any with scales that do not multiply them. */
+TEST(SchemeText, ElementsAtTheEndsOfFloat32) {
+  for (const char *text : {"ue4m1b149/f32:given", "ue4m1b149/bf16:floor", "e7m0b0/f32", "e7m0b0/f16:given",
+                           "ue4m1b155", "ue4m1b155/ue8m0", "e7m0b-64/group:32/ue8m0", "e7m0b-64", "e2m1b160/ue8m0:given"})
+    (void)parsed(text);
+}
 
 TEST(SchemeText, BadTexts) {
   for (const auto &c : bad_texts) {
