@@ -110,7 +110,7 @@ __device__ __forceinline__ uint32_t thread_conv_value(const conv_side &p, const 
 
 /* The same as bf16, rounded to nearest even. */
 __device__ __forceinline__ uint32_t thread_conv_bf16(const conv_side &p, const side_row &place) {
-  return mfqn_bf16_from_f32(thread_conv_value(p, place));
+  return mfqn_bf16_limited(thread_conv_value(p, place));
 }
 
 #endif

@@ -30,6 +30,7 @@ static const char *code_side(const mfq_conv_side *from, depthwise_side *side) {
   side->has_zero_point = side->format.has_zero_point;
   side->has_scales = from->part.group != 0;
   side->step = mfqn_float_of((uint32_t)(127 + side->format.exp2) << 23); /* used for integers */
+  side->safe_scale = mfqn_safe_scale(&side->side.part.scheme, MFQN_MAX_BF16);
   side->format.has_zero_point = 0;
   side->format.scale = MFQN_SCALE_NONE;
   side->channel_scales = run % DEPTHWISE_CHANNELS == 0 ? 0 : step;

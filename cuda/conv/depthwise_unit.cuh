@@ -16,6 +16,7 @@ typedef struct depthwise_side {
   widen_format format; /* without scale and zero point */
   int32_t is_bytes;    /* unsigned integers of 8 bits, which `format` does not have */
   float step;          /* of integers */
+  uint32_t safe_scale; /* larger scales may make values that are to be limited */
   int32_t has_zero_point, has_scales;
   int64_t channel_scales; /* from one channel's scale to the next; 0: the 8 share one */
 } depthwise_side;
@@ -61,7 +62,9 @@ __device__ __forceinline__ void thread_scale_unit(const depthwise_side &s, side_
       if (s.has_zero_point) zero = mfqn_mul((float)thread_side_zero_point(s.side.part, place.scale), s.step);
       if (s.has_scales) scale = thread_unit_scale(s, place);
     }
-    x[i] = mfqn_mul(mfqn_sub(x[i], zero), scale);
+    const float value = mfqn_sub(x[i], zero);
+    const int is_vast = (mfqn_bits(scale) & MFQN_ABS) > s.safe_scale;
+    x[i] = is_vast ? mfqn_mul_limited(value, scale) : mfqn_mul(value, scale);
   }
 }
 
@@ -91,7 +94,7 @@ template <int BITS> __device__ __forceinline__ void thread_code_unit(const depth
     stream[1] = ptx_load<uint16_t>(from + 4);
   }
   widen16 t = thread_pairs_in_order<BITS>(stream);
-  const widen_scale power = thread_widen_power(s.format.exp2);
+  const widen_scale power = thread_widen_power(s.format, s.format.exp2);
   thread_widen<BITS, 1>(s.format, &power, &t);
   thread_unpack_pairs(t.word, x);
 }

@@ -146,12 +146,13 @@ __device__ __forceinline__ uint32_t thread_two_small_floats(uint32_t stored) {
 }
 
 /* Times a scale for each. */
-__device__ __forceinline__ void thread_scale_each(int32_t scales, const uint32_t *stored, widen16 *t) {
+__device__ __forceinline__ void thread_scale_each(int32_t scales, int32_t is_vast, const uint32_t *stored, widen16 *t) {
 #pragma unroll
   for (int p = 0; p < 8; ++p) {
     const uint32_t two = stored[p / 2] >> p % 2 * 16 & 0xffffu;
-    t->word[p] = ptx_bf16x2_multiply(t->word[p], scales == IMPLICIT_EACH_UE8M0 ? thread_two_powers(two)
-                                                                               : thread_two_small_floats(two));
+    const uint32_t by = scales == IMPLICIT_EACH_UE8M0 ? thread_two_powers(two) : thread_two_small_floats(two);
+    const uint32_t product = ptx_bf16x2_multiply(t->word[p], by);
+    t->word[p] = is_vast ? thread_limit_pair(product, t->word[p], by) : product;
   }
 }
 
@@ -169,7 +170,7 @@ __device__ __forceinline__ widen16 thread_unit_words(const implicit_side &s, con
   widen_scale scale = thread_widen_scale(s.format, s.scales == IMPLICIT_ONE_SCALE ? u.word[4] : 127u);
   if (s.format.has_zero_point) thread_widen_zero_point(&scale, (int32_t)u.word[5]);
   thread_widen<8, 1>(s.format, &scale, &t); /* which takes every format */
-  if (s.scales >= IMPLICIT_EACH_UE8M0) thread_scale_each(s.scales, u.word + 4, &t);
+  if (s.scales >= IMPLICIT_EACH_UE8M0) thread_scale_each(s.scales, s.format.is_vast, u.word + 4, &t);
   if (u.codes < IMPLICIT_UNIT) {
 #pragma unroll
     for (int p = 0; p < 8; ++p) {

@@ -68,7 +68,7 @@ __device__ __forceinline__ int thread_unfold_meet(const unfold_params &p, const 
 }
 
 __device__ __forceinline__ uint32_t unfold_half(const unfold_params &p, uint32_t f32) {
-  return p.dtype == ELEMENT_F16 ? mfqn_f16_from_f32(f32) : mfqn_bf16_from_f32(f32);
+  return p.dtype == ELEMENT_F16 ? mfqn_f16_limited(f32) : mfqn_bf16_limited(f32);
 }
 
 /* The next element as it is stored; moves on. */

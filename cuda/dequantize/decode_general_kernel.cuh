@@ -24,7 +24,7 @@ __global__ void __launch_bounds__(ITEM_THREADS) decode_general_kernel(const __gr
     const mfqn_group g = thread_stored_group(p.slots, p.scheme, at.scale, tensor_scale);
     uint32_t code = p.scheme.has_zero_point ? mfqn_integer_code(g.zero_point, &p.scheme.integer) : 0u;
     if (!at.is_padding) code = thread_load_bits(p.codes, at.at.other, p.bits) & mask;
-    thread_store_element(p.dst, at.at.offset, mfqn_decode(&p.scheme, &g, code));
+    thread_store_limited(p.dst, at.at.offset, mfqn_decode(&p.scheme, &g, code));
   }
 }
 

@@ -2,8 +2,8 @@
  *
  * A thread has one piece: as many neighbouring codes as make 16 bytes of values. Exponent and mantissa of a code are
  * put into the fields of a float32 and one multiplication repairs the bias, exactly; the next one is by the scale.
- * Pieces with codes that are no numbers, or scales that are NaN, 0 or infinite, take mfqn_decode. Bytes moved per
- * element: the code, its share of a scale, the value, once each.
+ * Pieces with codes that are no numbers, or scales that are NaN, 0, infinite, or so large that values may overflow, take
+ * mfqn_decode. Bytes moved per element: the code, its share of a scale, the value, once each.
  * Not for values beyond the normal numbers of float32, or codes whose order is not that of the values. */
 #ifndef MFQ_CUDA_DEQUANTIZE_DECODE_KERNEL_CUH
 #define MFQ_CUDA_DEQUANTIZE_DECODE_KERNEL_CUH
@@ -30,6 +30,7 @@ typedef struct decode_params {
   divisor64 row_group, col_group;   /* rows and columns that share a scale */
   int64_t outer_scales, row_scales; /* from outer index to outer index, from row group to row group */
   int32_t is_single_row;
+  uint32_t safe_scale;    /* larger ones may make values that are to be limited */
   int32_t col_group_log2; /* of col_group where it is a power of two, else -1 */
   /* Of a code, as float32 fields. */
   int32_t field_shift, sign_shift;
@@ -88,6 +89,11 @@ __device__ __forceinline__ mfqn_group thread_piece_group(const decode_params &p,
   return thread_slot_group(p.slots, p.scheme, thread_slot_place(p.slots, index));
 }
 
+/* Whether values with the scale of a group are not the product alone. */
+__device__ __forceinline__ int thread_is_rare_group(const decode_params &p, const mfqn_group &g) {
+  return !g.usable || (mfqn_bits(g.divisor) & MFQN_ABS) > p.safe_scale;
+}
+
 /* Whether some of four codes are infinite or NaN. */
 __device__ __forceinline__ int thread_is_special(const decode_params &p, uint32_t codes) {
   const uint32_t high = 0x80808080u, magnitudes = codes & (p.field_mask >> p.field_shift) * 0x01010101u;
@@ -113,8 +119,8 @@ __device__ __forceinline__ float thread_scaled(const decode_params &p, uint32_t 
 
 template <int DTYPE> __device__ __forceinline__ void thread_store_value(uint8_t *to, uint32_t bits) {
   if constexpr (DTYPE == ELEMENT_F32) ptx_store<uint32_t>(to, bits);
-  if constexpr (DTYPE == ELEMENT_BF16) ptx_store<uint16_t>(to, (uint16_t)mfqn_bf16_from_f32(bits));
-  if constexpr (DTYPE == ELEMENT_F16) ptx_store<uint16_t>(to, (uint16_t)mfqn_f16_from_f32(bits));
+  if constexpr (DTYPE == ELEMENT_BF16) ptx_store<uint16_t>(to, (uint16_t)mfqn_bf16_limited(bits));
+  if constexpr (DTYPE == ELEMENT_F16) ptx_store<uint16_t>(to, (uint16_t)mfqn_f16_limited(bits));
 }
 
 /* Any piece, element by element. */
@@ -174,7 +180,7 @@ __global__ void __launch_bounds__(DECODE_THREADS, 4) decode_kernel(const __grid_
   const uint64_t stream = thread_load_codes(p, at.row * p.row_bits + at.col * p.bits, PIECE<DTYPE>, count);
   uint32_t codes[PIECE<DTYPE> / 4];
   mfqn_group g = thread_piece_group(p, at, 0);
-  int is_rare = !g.usable;
+  int is_rare = thread_is_rare_group(p, g);
 #pragma unroll
   for (int k = 0; k < PIECE<DTYPE> / 4; ++k) {
     const uint32_t packed = (uint32_t)(stream >> 4 * k * p.bits);
@@ -191,7 +197,7 @@ __global__ void __launch_bounds__(DECODE_THREADS, 4) decode_kernel(const __grid_
 #pragma unroll
   for (int i = 0; i < PIECE<DTYPE>; ++i) {
     if (!p.one_scale && i > 0 && i < count) g = thread_piece_group(p, at, i);
-    is_rare |= !g.usable;
+    is_rare |= thread_is_rare_group(p, g);
     y[i] = thread_scaled(p, codes[i / 4] >> 8 * (i % 4) & 0xffu, g);
   }
   if (is_rare)

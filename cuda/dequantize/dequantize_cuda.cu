@@ -93,6 +93,7 @@ static int plan_decode(const mfq_qview *view, const mfq_tensor *dst, decode_para
   p->middle = divisor64_make(g.size[1]);
   p->is_single_row = rows == 1;
   plan_number(&p->scheme, used_bits, p);
+  p->safe_scale = mfqn_safe_scale(&p->scheme, dst->dtype == MFQ_DTYPE_F16 ? MFQN_MAX_F16 : MFQN_MAX_BF16);
   plan_groups(view, &g, piece, p);
   const int64_t strides = (g.size[0] > 1 ? p->outer_bytes : 0) | (g.size[1] > 1 ? p->middle_bytes : 0);
   p->vector_store = ((int64_t)(uintptr_t)p->dst | strides) % 16 == 0;

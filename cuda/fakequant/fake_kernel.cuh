@@ -54,7 +54,7 @@ __device__ __forceinline__ float thread_scale_or_one(const float *tensor_scale) 
 __device__ __forceinline__ mfqn_group thread_fake_group(const fake_scales &p, int64_t index, float tensor_scale) {
   const mfqn_statistic statistic = thread_statistic(p.from, p.scheme, index);
   const mfqn_group g = mfqn_group_make(&p.scheme, &statistic, tensor_scale);
-  if (p.wanted.data) thread_store_element(p.wanted, thread_walk_at(p.walk, index).at.offset, mfqn_one_nan(g.divisor));
+  if (p.wanted.data) thread_store_limited(p.wanted, thread_walk_at(p.walk, index).at.offset, mfqn_one_nan(g.divisor));
   return g;
 }
 
@@ -62,7 +62,7 @@ __device__ __forceinline__ void thread_fake_element(const mfqn_scheme &s, const 
                                                     const linear &at) {
   const uint32_t u = thread_load_element(e.src, at.offset);
   const uint32_t random = s.rounding == MFQN_ROUND_STOCHASTIC ? mfqn_random(e.seed, e.offset, (uint64_t)at.logical) : 0;
-  thread_store_element(e.dst, at.other, mfqn_fake(&s, &g, u, random));
+  thread_store_limited(e.dst, at.other, mfqn_fake(&s, &g, u, random));
 }
 
 __global__ void __launch_bounds__(ITEM_THREADS) fake_direct_kernel(const __grid_constant__ fake_direct_params p) {

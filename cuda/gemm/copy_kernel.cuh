@@ -37,7 +37,7 @@ static __global__ void __launch_bounds__(ITEM_THREADS) copy_kernel(const __grid_
     const int64_t line = thread_divide(i, p.line), at = i - line * (int64_t)p.line.value;
     const int64_t batch = thread_divide(line, p.lines), row = line - batch * (int64_t)p.lines.value;
     const int64_t from = thread_batch_offset(p, p.first_batch + batch) + row * p.src_step[1] + at * p.src_step[0];
-    thread_store_element(p.dst, batch * p.dst_batch + row * p.dst_line + at, thread_load_element(p.src, from));
+    thread_store_limited(p.dst, batch * p.dst_batch + row * p.dst_line + at, thread_load_element(p.src, from));
   }
 }
 

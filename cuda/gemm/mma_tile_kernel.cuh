@@ -131,7 +131,7 @@ __device__ __forceinline__ widen16 thread_widen_unit(const widen_format &f, cons
 
 /* Elements one at a time: 0 behind the last one. */
 __device__ __forceinline__ uint32_t thread_element_bf16(const tile_side &s, const tile_unit &u, int32_t i) {
-  return i < u.count ? mfqn_bf16_from_f32(thread_side_value(s.side, u.row, u.k + i)) : 0u;
+  return i < u.count ? mfqn_bf16_limited(thread_side_value(s.side, u.row, u.k + i)) : 0u;
 }
 
 /* Writes the unit as bf16 from item `to` on. */

@@ -1,5 +1,6 @@
 #include "operand_plan.h"
 
+#include "../../host/core/lower.h"
 #include "../../host/core/walk.h"
 
 int32_t mfq_cuda_element_digits(const mfq_gemm_side *side) {
@@ -73,5 +74,9 @@ int mfq_cuda_widen_format(const mfq_gemm_side *side, widen_format *format) {
   format->has_zero_point = s->zero_point;
   const int fits = side->group != 0 && (s->scale == MFQ_SCALE_UE8M0 || s->scale == MFQ_SCALE_UE4M3);
   format->scale = fits ? (int32_t)s->scale : (int32_t)MFQN_SCALE_NONE;
+  mfqn_scheme lowered;
+  mfq_lower(s, &lowered);
+  const float largest = s->scale == MFQ_SCALE_UE4M3 ? 448.0f : 0x1p127f;
+  format->is_vast = mfqn_bits(largest) > mfqn_safe_scale(&lowered, MFQN_MAX_BF16);
   return e->kind == MFQ_KIND_INTEGER ? widen_integer(e, format) : widen_minifloat(e, format);
 }

@@ -88,13 +88,15 @@ __device__ __forceinline__ float thread_side_factor(const side_params &p, const 
 }
 
 /* The element times its group scale, without factors, as float32 bits: what bf16 holds comes out exact, the rest is
- * rounded once. */
+ * rounded once. Finite ones become at most the largest finite number. */
 __device__ __forceinline__ uint32_t thread_side_value(const side_params &p, const side_row &r, int64_t k) {
   if (p.is_plain) return thread_load_element(p.plain, r.at + k * p.stride[1]);
   const int64_t index = thread_side_scale_index(p, r, k);
   const double element = mfqn_dot_element(&p.scheme, thread_side_code(p, r, k), thread_side_zero_point(p, index));
-  const double scaled = mfqn_dmul(element, (double)thread_side_group_scale(p, index)); /* exact: at most 33 bits */
-  return mfqn_one_nan(mfqn_float_from_double(scaled));
+  const float scale = thread_side_group_scale(p, index);
+  const uint32_t value = mfqn_one_nan(mfqn_float_from_double(mfqn_dmul(element, (double)scale))); /* at most 33 bits */
+  const int is_infinite = element - element != 0.0 || (mfqn_bits(scale) & MFQN_ABS) >= MFQN_INF;
+  return is_infinite ? value : (value & 0x80000000u) | mfqn_umin(value & MFQN_ABS, MFQN_MAX_FINITE);
 }
 
 #endif

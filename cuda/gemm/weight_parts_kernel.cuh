@@ -24,7 +24,7 @@ __global__ void narrow_side_kernel(const __grid_constant__ narrow_params p) {
   uint32_t both = 0;
 #pragma unroll 1
   for (int i = 0; i < 2; ++i)
-    if (k + i < p.side.depth) both |= mfqn_bf16_from_f32(thread_side_value(p.side, row, k + i)) << 16 * i;
+    if (k + i < p.side.depth) both |= mfqn_bf16_limited(thread_side_value(p.side, row, k + i)) << 16 * i;
   ptx_store<uint32_t>(p.to + 4 * item, both);
 }
 

@@ -25,4 +25,10 @@ __device__ __forceinline__ void thread_store_element(const element_view &v, int6
   ptx_store<uint16_t>(v.data + offset * 2, (uint16_t)half);
 }
 
+/* The same for values: finite ones become at most the largest finite element. */
+__device__ __forceinline__ void thread_store_limited(const element_view &v, int64_t offset, uint32_t bits) {
+  const uint32_t limit = v.dtype == ELEMENT_BF16 ? MFQN_BF16_LIMIT : MFQN_F16_LIMIT;
+  thread_store_element(v, offset, v.dtype == ELEMENT_F32 ? bits : mfqn_limit_finite(bits, limit));
+}
+
 #endif

@@ -131,7 +131,14 @@ __device__ __forceinline__ codes16 thread_encode_integer(const encoder &e, const
   const int is_divided = e.steps == STEPS_INTEGER_DIVIDED;
   const float power = mfqn_float_of((uint32_t)(127 + f->frac_bits - (is_divided ? 0 : g.exp2)) << 23);
   const float zero_point = (float)g.zero_point;
-  if (is_divided)
+  if (is_divided && e.scheme.has_zero_point && !e.scheme.is_brevitas)
+    return thread_encode_each(
+        x,
+        [&](uint32_t u) {
+          const float t = mfqn_div(mfqn_float_of(u), g.divisor);
+          return mfqn_integer_sum_central(t, zero_point, f) & f->mask;
+        });
+  if (is_divided) /* Brevitas adds zero points in float32 */
     return thread_encode_each(
         x,
         [&](uint32_t u) {

@@ -21,7 +21,8 @@ typedef struct widen_format {
   int32_t has_specials;
   uint32_t special_from, nan_from; /* WIDEN_RANGE: infinity and NaN begin there; WIDEN_LONE: -0 is the one NaN */
   int32_t has_zero_point;
-  int32_t scale; /* MFQN_SCALE_* of the group scales; NONE where they are factors of a whole row */
+  int32_t scale;   /* MFQN_SCALE_* of the group scales; NONE where they are factors of a whole row */
+  int32_t is_vast; /* some scales make values that are to be limited */
 } widen_format;
 
 enum { WIDEN_RANGE = 1, WIDEN_LONE = 2 };
@@ -40,20 +41,21 @@ typedef struct widen_scale {
 
 __device__ __forceinline__ uint32_t thread_twice(uint32_t f32) { return (f32 >> 16) * 0x00010001u; }
 
-/* 2^exp2, -252 ... 254, in two factors that are normal numbers. */
-__device__ __forceinline__ widen_scale thread_widen_power(int32_t exp2) {
-  const int32_t first = mfqn_clamp(exp2, -126, 127);
+/* 2^exp2, -252 ... 254, in two factors that are normal numbers. Times the first one alone no value overflows: fields are
+ * below 2, integers below 2^8. */
+__device__ __forceinline__ widen_scale thread_widen_power(const widen_format &f, int32_t exp2) {
+  const int32_t first = mfqn_clamp(exp2, -126, f.is_integer ? 119 : 127);
   return widen_scale{(uint32_t)(first + 127) * 0x00800080u, (uint32_t)(exp2 - first + 127) * 0x00800080u, 0u};
 }
 
 /* For group scales that are powers of two, UE4M3, or absent (the power of two 127): others do not fit into a bf16. */
 __device__ __forceinline__ widen_scale thread_widen_scale(const widen_format &f, uint32_t stored) {
   if (f.scale == MFQN_SCALE_UE4M3) {
-    widen_scale s = thread_widen_power(f.exp2);
+    widen_scale s = thread_widen_power(f, f.exp2);
     s.second = thread_twice(mfqn_ue4m3_value(stored)); /* formats that go with it need no second factor */
     return s;
   }
-  widen_scale s = thread_widen_power(f.exp2 + (int32_t)stored - 127);
+  widen_scale s = thread_widen_power(f, f.exp2 + (int32_t)stored - 127);
   if (stored == 255u) s.first = thread_twice(MFQN_NAN);
   return s;
 }
@@ -167,6 +169,17 @@ template <bool CAN_BE_SPECIAL> __device__ __forceinline__ void thread_widen_fiel
   }
 }
 
+/* Whether a half is infinite or NaN. */
+__device__ __forceinline__ uint32_t thread_any_special(uint32_t pair) {
+  return ((pair & 0x7f807f80u) + 0x00800080u) & 0x80008000u;
+}
+
+/* Products of the halves of two words: those of finite numbers become at most the largest finite one. */
+__device__ __forceinline__ uint32_t thread_limit_pair(uint32_t product, uint32_t a, uint32_t b) {
+  const uint32_t finite = thread_any_special(product) & ~(thread_any_special(a) | thread_any_special(b));
+  return product - (finite >> 15); /* from infinity to the number below it */
+}
+
 /* Which formats a kernel can do without the code for: 8 bits have all. */
 template <int BITS> inline constexpr bool WIDEN_SPECIALS = BITS == 8;
 template <int BITS> inline constexpr bool WIDEN_INTEGERS = BITS != 6;
@@ -195,8 +208,17 @@ __device__ __forceinline__ void thread_widen(const widen_format &f, const widen_
 #pragma unroll
   for (int i = 0; i < 8 * ROWS; ++i) t[i / 8].word[i % 8] = ptx_bf16x2_multiply(t[i / 8].word[i % 8], s[i / 8].first);
   if (!beyond) return;
+  if (!f.is_vast) {
 #pragma unroll
-  for (int i = 0; i < 8 * ROWS; ++i) t[i / 8].word[i % 8] = ptx_bf16x2_multiply(t[i / 8].word[i % 8], s[i / 8].second);
+    for (int i = 0; i < 8 * ROWS; ++i)
+      t[i / 8].word[i % 8] = ptx_bf16x2_multiply(t[i / 8].word[i % 8], s[i / 8].second);
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < 8 * ROWS; ++i) {
+    uint32_t &word = t[i / 8].word[i % 8];
+    word = thread_limit_pair(ptx_bf16x2_multiply(word, s[i / 8].second), word, s[i / 8].second);
+  }
 }
 
 #endif

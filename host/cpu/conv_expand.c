@@ -136,7 +136,7 @@ static void convert_line(const mfq_kernels *kernels, mfq_source from, int64_t st
       kernels->load(x, (const uint8_t *)from.data + i * size, from.dtype, count);
     else
       for (int64_t j = 0; j < count; ++j) x[j] = mfq_element_load(from.data, from.dtype, (i + j) * step);
-    kernels->store(dst + i * (int64_t)mfq_dtype_bytes(dtype), dtype, x, count);
+    kernels->store_limited(dst + i * (int64_t)mfq_dtype_bytes(dtype), dtype, x, count);
   }
 }
 

@@ -36,7 +36,8 @@ static void fill_padded(const mfq_qview *view, const mfq_tensor *dst) {
       const int64_t scale = mfq_walk_scale(&walk, at, j);
       const mfqn_group g = mfq_group_stored(view, &s, scale);
       const uint32_t code = s.has_zero_point ? mfqn_integer_code(g.zero_point, &s.integer) : 0u;
-      mfq_element_store(dst->data, dst->dtype, at.offset + j * walk.offset_stride[last], mfqn_decode(&s, &g, code));
+      mfq_element_store_limited(dst->data, dst->dtype, at.offset + j * walk.offset_stride[last],
+                                mfqn_decode(&s, &g, code));
     }
   }
 }

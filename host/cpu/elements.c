@@ -27,6 +27,11 @@ void mfq_element_store(void *data, mfq_dtype dtype, int64_t offset, uint32_t bit
   memcpy((uint8_t *)data + offset * 2, &half, 2);
 }
 
+void mfq_element_store_limited(void *data, mfq_dtype dtype, int64_t offset, uint32_t bits) {
+  const uint32_t limit = dtype == MFQ_DTYPE_BF16 ? MFQN_BF16_LIMIT : MFQN_F16_LIMIT;
+  mfq_element_store(data, dtype, offset, dtype == MFQ_DTYPE_F32 ? bits : mfqn_limit_finite(bits, limit));
+}
+
 static int64_t code_bit(const mfq_qview *view, int64_t row, int64_t j, int32_t bits) {
   return row * (int64_t)view->sizes.row_bits + j * bits;
 }

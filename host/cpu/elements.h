@@ -7,6 +7,8 @@
 /* Elements of plain tensors as float32 bits. */
 uint32_t mfq_element_load(const void *data, mfq_dtype dtype, int64_t offset);
 void mfq_element_store(void *data, mfq_dtype dtype, int64_t offset, uint32_t bits);
+/* The same for values: finite ones become at most the largest finite element. */
+void mfq_element_store_limited(void *data, mfq_dtype dtype, int64_t offset, uint32_t bits);
 
 /* Code j of a row. The bits of a code that is put must be 0 before. */
 uint32_t mfq_code_get(const mfq_qview *view, int64_t row, int64_t j);

@@ -15,7 +15,7 @@ static uint32_t part_at(const mfq_qview *view, const mfqn_scheme *s, mfq_expand_
 static void expand_compressed(const mfq_qview *view, const mfqn_scheme *s, mfq_expand_part part,
                               const mfq_tensor *dst) {
   for (int64_t i = 0; i < view->sizes.scale_count; ++i)
-    mfq_element_store(dst->data, dst->dtype, mfq_offset_of(dst, i), part_at(view, s, part, i));
+    mfq_element_store_limited(dst->data, dst->dtype, mfq_offset_of(dst, i), part_at(view, s, part, i));
 }
 
 /* The target has the logical or the padded shape: the scale of an index follows from either in the same way. */
@@ -29,7 +29,8 @@ static void expand_elements(const mfq_qview *view, const mfqn_scheme *s, mfq_exp
     const mfq_walk_row at = mfq_walk_at(&walk, r);
     for (int64_t j = 0; j < walk.length; ++j) {
       const int64_t index = mfq_walk_scale(&walk, at, j);
-      mfq_element_store(dst->data, dst->dtype, at.offset + j * walk.offset_stride[last], part_at(view, s, part, index));
+      mfq_element_store_limited(dst->data, dst->dtype, at.offset + j * walk.offset_stride[last],
+                                part_at(view, s, part, index));
     }
   }
 }

@@ -31,8 +31,8 @@ static void fake_row(const fake_job *job, int64_t r) {
     const uint64_t index = (uint64_t)(from.logical + j * job->from.logical_stride[last]);
     const uint32_t random =
         s->rounding == MFQN_ROUND_STOCHASTIC ? mfqn_random(job->context->seed, job->context->offset, index) : 0;
-    mfq_element_store(job->dst->data, job->dst->dtype, to.offset + j * job->to.offset_stride[last],
-                      mfqn_fake(s, &job->groups[mfq_walk_scale(&job->from, from, j)], u, random));
+    mfq_element_store_limited(job->dst->data, job->dst->dtype, to.offset + j * job->to.offset_stride[last],
+                              mfqn_fake(s, &job->groups[mfq_walk_scale(&job->from, from, j)], u, random));
   }
 }
 
@@ -43,7 +43,8 @@ static void fake_rows(void *work, int thread, int64_t first, int64_t end) {
 
 static void store_scales(const fake_job *job, const mfq_tensor *scales) {
   for (int64_t i = 0; i < job->view->sizes.scale_count; ++i)
-    mfq_element_store(scales->data, scales->dtype, mfq_offset_of(scales, i), mfqn_one_nan(job->groups[i].divisor));
+    mfq_element_store_limited(scales->data, scales->dtype, mfq_offset_of(scales, i),
+                              mfqn_one_nan(job->groups[i].divisor));
 }
 
 /* From the elements, or from the scales that the caller gave. */

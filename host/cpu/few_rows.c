@@ -117,7 +117,7 @@ static void lay_out_block(const few_rows *f, const mfq_kernels *kernels, const m
       for (int64_t i = 0; i < n; ++i) x[i] = mfq_element_load(m->data, m->dtype, at + i * m->stride[1]);
     const int64_t to = (b * f->rows + r) * 32;
     if (f->is_bf16)
-      kernels->store((uint16_t *)plain + to, MFQ_DTYPE_BF16, x, 32);
+      kernels->store_limited((uint16_t *)plain + to, MFQ_DTYPE_BF16, x, 32);
     else
       for (int i = 0; i < 16; ++i) {
         ((uint32_t *)plain)[to + i] = x[2 * i];

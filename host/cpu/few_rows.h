@@ -12,6 +12,7 @@ typedef struct mfq_few_codes {
   int64_t group;       /* 0: scales do not vary along K, and the epilogue applies them */
   int32_t scale_bytes; /* of one */
   int has_zero_points; /* then values hold a table for each */
+  uint32_t safe_scale; /* larger scales may make values that are to be limited */
   uint16_t values[256];
 } mfq_few_codes;
 

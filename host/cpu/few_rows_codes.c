@@ -49,12 +49,15 @@ const char *mfq_few_codes_refuse(const mfq_gemm_side *side) {
 
 void mfq_few_codes_make(const mfq_gemm_side *side, mfq_few_codes *c) {
   const mfq_scheme *s = &side->view.q.scheme;
+  mfqn_scheme lowered;
+  mfq_lower(s, &lowered);
   (void)make_values(side, c->values);
   c->bits = mfq_code_bits(&side->view.q);
   c->halves = side->group == 16;
   c->group = s->scale == MFQ_SCALE_NONE ? 0 : side->group;
   c->scale_bytes = bytes_of_scale(s->scale);
   c->has_zero_points = s->zero_point;
+  c->safe_scale = mfqn_safe_scale(&lowered, MFQN_MAX_BF16);
 }
 
 void mfq_few_scratch_init(const mfq_few_job *job, mfq_few_scratch *scratch) {
@@ -72,6 +75,13 @@ static void load_scales(const mfq_few_job *job, int64_t first, int64_t n, float 
     at = gathered;
   }
   job->kernels->few_scales((int32_t)view->q.scheme.scale, at, n, scales);
+}
+
+/* Whether values times the scales of a chunk may overflow. */
+static int is_vast(const mfq_few_job *job, const float *scales, int64_t n) {
+  uint32_t largest = 0;
+  for (int64_t i = 0; i < n; ++i) largest = mfqn_umax(largest, mfqn_bits(scales[i]) & MFQN_ABS);
+  return largest > job->codes->safe_scale;
 }
 
 static void load_chunk(const mfq_few_job *job, int64_t row, int64_t k, int64_t n, mfq_few_scratch *scratch) {
@@ -112,6 +122,7 @@ static void add_piece(const mfq_few_job *job, int64_t row, int64_t k, int64_t n,
       .bits = c->bits,
       .rows = job->rows,
       .halves = c->halves,
+      .is_vast = c->group != 0 && is_vast(job, scratch->scales, (n - 1) / (c->halves ? 16 : 32) + 1),
       .depth = n,
       .plain = (const uint8_t *)job->plain + k * job->rows * (job->is_bf16 ? 2 : 4),
       .values = c->values,

@@ -117,7 +117,7 @@ static void convert_line(const mfq_kernels *kernels, const mfq_matrix *m, line f
       kernels->load(x, (const uint8_t *)m->data + at * (int64_t)mfq_dtype_bytes(m->dtype), m->dtype, count);
     else
       for (int64_t j = 0; j < count; ++j) x[j] = mfq_element_load(m->data, m->dtype, at + j * from.step);
-    kernels->store(dst + i * (int64_t)mfq_dtype_bytes(dtype), dtype, x, count);
+    kernels->store_limited(dst + i * (int64_t)mfq_dtype_bytes(dtype), dtype, x, count);
   }
 }
 

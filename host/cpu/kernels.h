@@ -25,6 +25,7 @@ typedef struct mfq_lanes {
   uint32_t stored[MFQ_CHUNK];
   uint8_t rare[MFQ_CHUNK]; /* 1: the loops do not hold for this group, encode it by mfqn_encode */
   uint32_t any_rare;
+  uint32_t largest; /* magnitude of the divisors, as bits */
   float tensor_scale;
 } mfq_lanes;
 
@@ -105,6 +106,7 @@ typedef struct mfq_few {
   int32_t bits;      /* of a stored code: 4, 6 or 8 */
   int32_t rows;      /* plain ones: 1, 2, 4 or 8 */
   int32_t halves;    /* scales are for 16 codes, not 32 */
+  int32_t is_vast;   /* scaled values may overflow */
   int64_t depth;     /* at most MFQ_CHUNK */
   const void *plain; /* 32 elements of each row, then the next 32; 0 behind the last. In f32, the even ones first */
   const uint16_t *values;     /* bf16 of each code; with zero points a table of 16 for each */
@@ -119,6 +121,8 @@ typedef struct mfq_kernels {
   void (*load)(uint32_t *x, const void *src, mfq_dtype dtype, int64_t n);
   /* Narrows float32 bits, NaN being canonical, to `n` contiguous elements. */
   void (*store)(void *dst, mfq_dtype dtype, const uint32_t *x, int64_t n);
+  /* The same for values: finite ones become at most the largest finite element. */
+  void (*store_limited)(void *dst, mfq_dtype dtype, const uint32_t *x, int64_t n);
   /* The same for values that bf16 holds exactly. */
   void (*store_top_half)(uint16_t *dst, const uint32_t *x, int64_t n);
 

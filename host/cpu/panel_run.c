@@ -36,9 +36,17 @@ static int fits_bf16(const mfq_panels *p, const mfq_panel_scratch *scratch) {
   return p->tensor->dtype == MFQ_DTYPE_BF16 && po2 && !p->scheme.has_zero_point && !scratch->lanes.any_rare;
 }
 
+/* Whether some values may be beyond the target's type. */
+static int is_vast(const mfq_panels *p, const mfq_panel_scratch *scratch) {
+  const float limit = p->tensor->dtype == MFQ_DTYPE_F16 ? MFQN_MAX_F16 : MFQN_MAX_BF16;
+  return scratch->lanes.largest > mfqn_safe_scale(&p->scheme, limit);
+}
+
 static void narrow_row(const mfq_panels *p, const mfq_panel_scratch *scratch, void *dst, int64_t n) {
   if (fits_bf16(p, scratch))
     p->kernels->store_top_half(dst, scratch->x, n);
+  else if (is_vast(p, scratch))
+    p->kernels->store_limited(dst, p->tensor->dtype, scratch->x, n);
   else
     p->kernels->store(dst, p->tensor->dtype, scratch->x, n);
 }
@@ -50,7 +58,7 @@ static void store_row(const mfq_panels *p, int64_t offset, int64_t n, mfq_panel_
   const size_t bytes = mfq_dtype_bytes(t->dtype);
   uint8_t *at = (uint8_t *)t->data + offset * (int64_t)bytes;
   if (!is_contiguous(p)) {
-    for (int64_t i = 0; i < n; ++i) mfq_element_store(t->data, t->dtype, offset + i * p->stride[2], x[i]);
+    for (int64_t i = 0; i < n; ++i) mfq_element_store_limited(t->data, t->dtype, offset + i * p->stride[2], x[i]);
   } else if (!p->stream) {
     narrow_row(p, scratch, at, n);
   } else if (t->dtype == MFQ_DTYPE_F32) {

@@ -116,8 +116,8 @@ void mfq_dequantize_ref(const mfq_qview *view, const mfq_tensor *dst) {
     for (int64_t j = 0; j < walk.length; ++j) {
       const int64_t scale = mfq_walk_scale(&walk, at, j);
       if (scale != held) g = mfq_group_stored(view, &s, held = scale);
-      mfq_element_store(dst->data, dst->dtype, at.offset + j * walk.offset_stride[last],
-                        mfqn_decode(&s, &g, mfq_code_get(view, r, j)));
+      mfq_element_store_limited(dst->data, dst->dtype, at.offset + j * walk.offset_stride[last],
+                                mfqn_decode(&s, &g, mfq_code_get(view, r, j)));
     }
   }
 }

@@ -44,7 +44,7 @@ static void scale_values(mfq_widen *w) {
     const mfqn_group g = mfqn_group_load(&w->scheme, scale, 1.0f);
     for (uint32_t code = 0; code < 16; ++code)
       w->scaled[scale][code] =
-          (uint16_t)mfqn_bf16_from_f32(mfqn_decode(&w->scheme, &g, code & ((1u << w->scheme.bits) - 1u)));
+          (uint16_t)mfqn_bf16_limited(mfqn_decode(&w->scheme, &g, code & ((1u << w->scheme.bits) - 1u)));
   }
 }
 

@@ -1,6 +1,7 @@
 // Depthwise convolutions on a device, by their own kernels: near sums of double, whatever is read and written, and the
 // same bits each time.
 #include "support/conv_cases.h"
+#include "support/conv_huge.h"
 
 namespace {
 
@@ -177,6 +178,14 @@ TEST_F(ConvDepthwise, WhatItRefuses) {
   refuses(other, "groups of channels are no multiples of 8");
   other.input = conv_side("e2m2/group:8/ue8m0");
   refuses(other, "bf16 does not hold an operand's codes by shift and mask");
+}
+
+TEST_F(ConvDepthwise, FiniteValuesStayFinite) {
+  for (const char *scheme : kHugeSchemes) {
+    ConvCase x = huge_case(MFQ_CONV_CHANNELS_LAST);
+    x.groups = x.out_channels = x.in_channels;
+    EXPECT_TRUE(conv_keeps_huge_values(there(), x, scheme, "depthwise", std::numeric_limits<float>::max()));
+  }
 }
 
 } // namespace

@@ -1,5 +1,6 @@
 // Convolutions by our own kernel of tiles, which takes what bf16 holds where cuBLASLt is missing: with small integers,
 // whose sums are exact in any order, bit for bit; with random numbers within the bounds of docs/numerics.md.
+#include "support/conv_huge.h"
 #include "support/conv_small.h"
 
 #if defined(MFQ_SIMT)
@@ -356,6 +357,12 @@ TEST_F(ConvImplicit, SaysWhyNot) {
   EXPECT_NE(description(x).find("not implicit: bf16 does not hold plain"), std::string::npos) << description(x);
   x.input = quantized("int8/group:16/f32");
   EXPECT_NE(description(x).find("not implicit: bf16 does not hold elements"), std::string::npos) << description(x);
+}
+
+TEST_F(ConvImplicit, FiniteValuesStayFinite) {
+  for (const char *scheme : kHugeSchemes)
+    EXPECT_TRUE(
+        conv_keeps_huge_values(context(), huge_case(MFQ_CONV_CHANNELS_LAST), scheme, "implicit", 0x1.fep127));
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 // Convolutions by the matrix instructions of warpgroups, which devices of compute capability 9.0 have and the emulated
 // one has by default: with small integers, whose sums are exact in any order, bit for bit; with random numbers within
 // the bounds of docs/numerics.md.
+#include "support/conv_huge.h"
 #include "support/conv_small.h"
 
 namespace {
@@ -209,6 +210,12 @@ TEST_F(ConvWgmma, SaysWhyNot) {
   x = sized(MFQ_CONV_FORWARD, 32, 32, {9, 9}, {3, 3});
   x.input.dtype = MFQ_DTYPE_F32;
   EXPECT_NE(description_of(x).find("not warpgroups: bf16 does not hold"), std::string::npos);
+}
+
+TEST_F(ConvWgmma, FiniteValuesStayFinite) {
+  for (const char *scheme : kHugeSchemes)
+    EXPECT_TRUE(
+        conv_keeps_huge_values(device(), huge_case(MFQ_CONV_CHANNELS_LAST), scheme, "warpgroups", 0x1.fep127));
 }
 
 } // namespace

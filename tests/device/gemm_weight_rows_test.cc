@@ -158,6 +158,7 @@ TEST_F(GemmWeightRows, EveryCode) {
     data.expected(&want, &unused);
     for (size_t i = 0; i < want.size(); i++) {
       const bool is_tiny = std::fabs(want[i]) < std::ldexp(1.0, -126); /* rounded to the grid of bf16 */
+      if (std::isfinite(want[i])) want[i] = std::clamp(want[i], -0x1.fep127, 0x1.fep127); /* which ends there */
       ASSERT_TRUE(std::isnan(want[i]) ? std::isnan(got.values[i])
                   : is_tiny           ? std::fabs(got.values[i] - want[i]) <= std::ldexp(1.0, -134)
                                       : got.values[i] == want[i])

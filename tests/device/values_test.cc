@@ -79,7 +79,8 @@ TEST_F(Values, EveryRuleAndRounding) {
 
 TEST_F(Values, FloatScalesOfEveryHalf) {
   for (const char *scheme : {"e4m3fn/group:32/f32", "e2m1/group:16/ue4m3", "int8n/group:32/bf16", "e5m2/group:32/f16",
-                             "uint8/group:64/f32/zp", "int4n/group:32/f32", "e4m3fn/group:32/f32:floor"})
+                             "uint8/group:64/f32/zp", "int8/channel@0/f32/zp", "uint8/channel@0/f32/zp/arith:brevitas",
+                             "uint8/group:64/f32/zp/round:floor", "int4n/group:32/f32", "e4m3fn/group:32/f32:floor"})
     for (const mfq_dtype dtype : {MFQ_DTYPE_BF16, MFQ_DTYPE_F16})
       for (const uint32_t step : {1u, 40503u}) {
         Operand x = all_halves(dtype, {512, 128}, step);

@@ -53,6 +53,18 @@ TEST(Half, EveryBfloat16Widens) { check_widen(bf16(), widen_bf16); }
 TEST(Half, Float16Narrows) { check_narrow(f16(), narrow_f16, 0x7e00); }
 TEST(Half, Bfloat16Narrows) { check_narrow(bf16(), narrow_bf16, 0x7fc0); }
 
+/* Values: finite ones saturate, infinities stay. */
+TEST(Half, LimitedNarrowingKeepsFiniteNumbersFinite) {
+  for (const oracle::Grid *grid : {&f16(), &bf16()})
+    for (uint32_t u : narrowing_inputs(*grid)) {
+      const bool is_f16 = grid == &f16();
+      const uint32_t nan = is_f16 ? 0x7e00 : 0x7fc0;
+      const uint32_t want =
+          inputs::is_nan(u) ? nan : grid->encode(inputs::f32(u), MFQ_ROUND_EVEN, std::isfinite(inputs::f32(u)));
+      ASSERT_EQ(is_f16 ? mfqn_f16_limited(u) : mfqn_bf16_limited(u), want) << inputs::f32(u);
+    }
+}
+
 TEST(Half, NarrowingUndoesWidening) {
   for (uint32_t h = 0; h < 65536; h++) {
     ASSERT_TRUE(inputs::is_nan(widen_f16(h)) || narrow_f16(widen_f16(h)) == h) << h;

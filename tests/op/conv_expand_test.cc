@@ -1,6 +1,7 @@
 // Operands of convolutions on their way to a dense array: every kind, scheme, order of codes and of memory, with more
 // channels and pixels than a box of the conversion has. A wrong element is far beyond the bound of the sums.
 #include "support/conv_cases.h"
+#include "support/conv_huge.h"
 #include "support/machine.h"
 
 namespace {
@@ -106,6 +107,13 @@ TEST_P(ConvExpand, FormsAgree) {
         ASSERT_EQ(result.values, first) << scheme << ", direction " << direction << ", form " << form;
       }
     }
+}
+
+// What an engine multiplies is finite where the operands' codes and scales are.
+TEST_P(ConvExpand, FiniteValuesStayFinite) {
+  for (const char *scheme : kHugeSchemes)
+    for (const mfq_conv_layout layout : kConvLayouts)
+      EXPECT_TRUE(conv_keeps_huge_values(context.get(), huge_case(layout), scheme, "expanded", 0x1.fep127));
 }
 
 } // namespace

@@ -119,11 +119,15 @@ const std::vector<Group> &zero_points() {
       {"uint4/f32/zp", {-1.0f, -kInf}, kF32Nan, {0, 0}, 0},
       {"int8/f32/zp", {-3.0f, 252.0f}, 0x3f800000, {0x80, 127}, 0x83}, /* 3 - 128 = -125 */
       {"int8/f32/zp", {kNan}, kF32Nan, {0}, 0x80},
-      {"uint8/f32/zp",
-       {-kMax, kMax},
-       0x7b808080,
-       {0, 255},
-       255}, /* the range is cut to the largest float32, at its upper end */
+      {"uint8/f32/zp", {-kMax, kMax}, 0x7c008080, {0, 255}, 128}, /* twice as wide as float32 */
+      {"uint8/f32/zp", {-kMax, 0.0f}, 0x7b808080, {0, 255}, 255}, /* as wide */
+      {"int8/f32/zp", {-kMax, kMax, 0.0f}, 0x7c008080, {0x80, 127, 0}, 0},
+      {"uint8/ue8m0:ceil/zp", {-kMax, kMax}, 249, {0, 128}, 64}, /* 2^(129 - 7) */
+      /* Brevitas rounds its zero point as its elements: 0.6 down. */
+      {"uint8/f32/zp/arith:brevitas/round:floor", {-0.6f, 254.4f}, 0x3f800000, {0, 254}, 0},
+      {"uint8/f32/zp/arith:brevitas", {-0.6f, 254.4f}, 0x3f800000, {0, 255}, 1},
+      /* Rounded once: in float32 63.500004 - 65 is -1.5, a tie. */
+      {"int8/f32/zp", {-63.0f, 192.0f, 63.500004f}, 0x3f800000, {0x80, 127, 0xff}, 0xbf},
   };
   return all;
 }
@@ -154,7 +158,9 @@ void check_values(mfq_context *context, const Quantized &t, const Group &g, cons
     double value = 0, zero = 0;
     ASSERT_EQ(mfq_format_decode(&t.q.scheme.element, g.codes[i], &value), MFQ_OK);
     if (t.q.scheme.zero_point) ASSERT_EQ(mfq_format_decode(&t.q.scheme.element, t.zero_points[1], &zero), MFQ_OK);
-    const float want = (float)((value - zero) * scales[n.place(1, i)]);
+    const double product = (value - zero) * scales[n.place(1, i)];
+    const bool is_finite = std::isfinite(value) && std::isfinite(scales[n.place(1, i)]); /* then it stays so */
+    const float want = (float)(is_finite ? std::clamp(product, -(double)kMax, (double)kMax) : product);
     EXPECT_TRUE(mfq_test::same_float(y[n.place(1, i)], want)) << y[n.place(1, i)] << ", expected " << want;
   }
 }

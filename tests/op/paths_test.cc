@@ -135,6 +135,8 @@ const std::vector<std::string> &schemes() {
       "e4m3fn/group:128/f32", "e4m3fn/block:128x128/f32", "e5m2/block:4x3/f16", "e3m4/block:2x32/ue8m0",
       "int8n/tensor/f32", "int8n/channel/f32", "int4/group:32/f32", "int4/group:16@0/bf16", "int3/group:32/f16",
       "uint4/group:32/f32/zp", "uint8/tensor/f32/zp", "int8/channel@0/f32/zp", "uint4/group:16@1/f32/zp",
+      "uint8/group:32/f32/zp/round:away", "int4/group:16@0/bf16/zp/round:dpu", "uint8/channel/f32/zp/round:ceil",
+      "uint8/f32/zp/arith:brevitas", "uint4/group:16/f32/zp/arith:brevitas/round:floor",
       "uint4/group:16/ue8m0/zp", "e2m2/group:32/ue8m0", "e3m0/group:32/f32", "ue4m3fn/tensor/f32",
       "e4m3fn/group:32/f32:rceil", "e4m3fn/group:32/bf16:even", "e2m1/group:32/f16:floor",
       "e4m3fn/group:32/ue8m0/round:dpu", "e4m3fn/group:32/ue8m0/round:ceil/nosat",
@@ -210,7 +212,8 @@ TEST_P(Paths, BothDirectionsInOneCall) {
 TEST_P(Paths, GivenScales) {
   const Context reference = make_context("reference", 1), fast = make_context(GetParam().c_str(), 2);
   for (const char *text : {"e4m3fn/channel@0/f32:given", "e2m1/group:32/ue8m0:given", "int4/group:16@0/bf16:given",
-                           "uint4/group:16/f32:given/zp", "e2m1/group:16/ue4m3:given",
+                           "uint4/group:16/f32:given/zp", "uint8/group:16/f32:given/zp/round:floor",
+                           "int8/group:16/f32:given/zp/arith:brevitas", "e2m1/group:16/ue4m3:given",
                            "e4m3fn/tensor/f32:given/arith:brevitas", "brevitas:Fp8e4m3OCPActPerTensorFloat",
                            "e4m3fn/tensor/f32:given", "e4m3fnuz/channel@1/f32:given", "e5m2/group:8@0/ue8m0:given",
                            "int8/group:32/ue8m0:given", "int4/channel@0/f32:given/round:floor",

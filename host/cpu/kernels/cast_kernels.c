@@ -21,6 +21,7 @@ const mfq_kernels MFQ_JOIN(mfq_kernels_, MFQ_ISA) = {
     .isa = MFQ_TEXT(MFQ_ISA),
     .load = load,
     .store = store,
+    .store_limited = store_limited,
     .store_top_half = store_top_half,
     .measure = measure,
     .absmax16 = absmax16,

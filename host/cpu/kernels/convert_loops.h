@@ -50,6 +50,19 @@ static void store(void *restrict dst, mfq_dtype dtype, const uint32_t *restrict 
     store_f16(h, x, n);
 }
 
+static void store_limited(void *restrict dst, mfq_dtype dtype, const uint32_t *restrict x, int64_t n) {
+  enum { PART = 512 };
+  const uint32_t limit = dtype == MFQ_DTYPE_BF16 ? MFQN_BF16_LIMIT : MFQN_F16_LIMIT;
+  uint16_t *restrict h = dst;
+  uint32_t y[PART];
+  for (int64_t i = 0; i < n && dtype != MFQ_DTYPE_F32; i += PART) {
+    const int64_t count = n - i < PART ? n - i : PART;
+    for (int64_t j = 0; j < count; ++j) y[j] = mfqn_limit_finite(x[i + j], limit);
+    store(h + i, dtype, y, count);
+  }
+  if (dtype == MFQ_DTYPE_F32) memcpy(dst, x, (size_t)n * sizeof *x);
+}
+
 static void store_top_half(uint16_t *restrict dst, const uint32_t *restrict x, int64_t n) {
   for (int64_t i = 0; i < n; ++i) dst[i] = (uint16_t)(x[i] >> 16);
 }

@@ -47,15 +47,18 @@ typedef struct decode_scale {
   float scale, zero_point, step, tensor_scale;
 } decode_scale;
 
-/* What a loop need not do: scales that are all finite make no NaN, and only UE4M3 has a tensor scale beside 1. */
+/* What a loop need not do: scales that are all finite make no NaN, only UE4M3 has a tensor scale beside 1, and only large
+ * scales make values that are to be limited. */
 typedef struct decode_kind {
   int is_integer;
   int plain;
+  int is_vast;
 } decode_kind;
 
 /* A step of a fixed point is a power of two and does not round. */
 INLINE uint32_t scaled(float v, decode_scale by, decode_kind kind) {
   const float exact = kind.is_integer ? mfqn_mul(mfqn_sub(v, by.zero_point), by.step) : v;
+  if (kind.is_vast) return mfqn_one_nan(mfqn_mul_limited(mfqn_mul_limited(exact, by.scale), by.tensor_scale));
   const float y = mfqn_mul(exact, by.scale);
   return kind.plain ? mfqn_bits(y) : mfqn_one_nan(mfqn_mul(y, by.tensor_scale));
 }
@@ -98,15 +101,20 @@ static void decode(const mfqn_scheme *s, const uint8_t *codes, mfq_span span, co
   float v[MFQ_CHUNK];
   const float step = mfqn_float_of(mfqn_pow2(-s->integer.frac_bits));
   const int plain = !lanes->any_rare && s->scale != MFQN_SCALE_UE4M3;
+  const int is_vast = lanes->largest > mfqn_safe_scale(s, MFQN_MAX_BF16);
   values_of_codes(s, codes, span.n, v);
-  if (s->is_integer && plain)
-    scale_span(v, span, lanes, step, x, (decode_kind){1, 1});
+  if (s->is_integer && is_vast)
+    scale_span(v, span, lanes, step, x, (decode_kind){1, 0, 1});
+  else if (is_vast)
+    scale_span(v, span, lanes, step, x, (decode_kind){0, 0, 1});
+  else if (s->is_integer && plain)
+    scale_span(v, span, lanes, step, x, (decode_kind){1, 1, 0});
   else if (s->is_integer)
-    scale_span(v, span, lanes, step, x, (decode_kind){1, 0});
+    scale_span(v, span, lanes, step, x, (decode_kind){1, 0, 0});
   else if (plain)
-    scale_span(v, span, lanes, step, x, (decode_kind){0, 1});
+    scale_span(v, span, lanes, step, x, (decode_kind){0, 1, 0});
   else
-    scale_span(v, span, lanes, step, x, (decode_kind){0, 0});
+    scale_span(v, span, lanes, step, x, (decode_kind){0, 0, 0});
 }
 
 #endif

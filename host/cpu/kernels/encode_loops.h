@@ -4,7 +4,8 @@
 
 #include "convert_loops.h"
 
-enum { BY_EXPONENT, BY_DIVISION, BY_ZERO_POINT };
+/* What scales an element. Brevitas adds a zero point in float32 before it rounds. */
+enum { BY_EXPONENT, BY_DIVISION, BY_ZERO_POINT, BY_FLOAT_ZERO_POINT };
 
 /* How an element becomes a code once it is scaled: by the general function, or in the fewer steps of a "central"
  * one. */
@@ -46,7 +47,13 @@ INLINE uint32_t encode_one(const mfqn_scheme *s, uint32_t u, encode_lane lane, e
   const int32_t exp2 = kind.how == BY_EXPONENT ? lane.exp2 : 0;
   uint32_t v = u;
   if (kind.how != BY_EXPONENT) v = mfqn_bits(mfqn_div(mfqn_float_of(u), lane.divisor));
-  if (kind.how == BY_ZERO_POINT) v = mfqn_bits(mfqn_add(mfqn_float_of(v), lane.zero_point));
+  if (kind.how == BY_ZERO_POINT && kind.steps == CENTRAL)
+    return mfqn_integer_sum_central(mfqn_float_of(v), lane.zero_point, &s->integer) & s->integer.mask;
+  if (kind.how == BY_ZERO_POINT) {
+    const int32_t zero_point = (int32_t)lane.zero_point;
+    return mfqn_integer_code(mfqn_integer_round_sum(v, zero_point, &s->integer, kind.rounding, 0), &s->integer);
+  }
+  if (kind.how == BY_FLOAT_ZERO_POINT) v = mfqn_bits(mfqn_add(mfqn_float_of(v), lane.zero_point));
   if (kind.is_integer && kind.steps == CENTRAL) {
     const uint32_t power = (uint32_t)(127 + s->integer.frac_bits - exp2) << 23;
     return mfqn_integer_encode_central(mfqn_mul(mfqn_float_of(v), mfqn_float_of(power)), &s->integer);
@@ -108,19 +115,23 @@ INLINE void encode_general(const encode_job *job, int how, int is_integer) {
 }
 
 static void encode_integers(const encode_job *job, int how) {
-  const int central = job->s->rounding == MFQN_ROUND_EVEN && mfqn_is_measured(job->s);
-  if (how == BY_EXPONENT && central)
+  const int even = job->s->rounding == MFQN_ROUND_EVEN, central = even && mfqn_is_measured(job->s);
+  if (how == BY_ZERO_POINT && even) /* which holds for infinite quotients and NaN too */
+    encode_span(job, (encode_kind){BY_ZERO_POINT, 1, CENTRAL, 0, 0, 0});
+  else if (how == BY_EXPONENT && central)
     encode_span(job, (encode_kind){BY_EXPONENT, 1, CENTRAL, 1, 0, 0});
   else if (how == BY_DIVISION && central)
     encode_span(job, (encode_kind){BY_DIVISION, 1, CENTRAL, 1, 0, 0});
   else if (central)
-    encode_span(job, (encode_kind){BY_ZERO_POINT, 1, CENTRAL, 1, 0, 0});
+    encode_span(job, (encode_kind){BY_FLOAT_ZERO_POINT, 1, CENTRAL, 1, 0, 0});
   else if (how == BY_EXPONENT)
     encode_general(job, BY_EXPONENT, 1);
   else if (how == BY_DIVISION)
     encode_general(job, BY_DIVISION, 1);
-  else
+  else if (how == BY_ZERO_POINT)
     encode_general(job, BY_ZERO_POINT, 1);
+  else
+    encode_general(job, BY_FLOAT_ZERO_POINT, 1);
 }
 
 /* Ties to even, saturation and a sign: what the shorter steps hold for. A quotient by a given scale is unscaled. */
@@ -157,7 +168,8 @@ static void encode_minifloats(const encode_job *job, int how, int is_bf16) {
 }
 
 static int choose_how(const mfqn_scheme *s) {
-  return s->has_zero_point ? BY_ZERO_POINT : mfqn_by_exponent(s) ? BY_EXPONENT : BY_DIVISION;
+  if (s->has_zero_point) return s->is_brevitas ? BY_FLOAT_ZERO_POINT : BY_ZERO_POINT;
+  return mfqn_by_exponent(s) ? BY_EXPONENT : BY_DIVISION;
 }
 
 /* The common loops read bf16 themselves. */

@@ -76,6 +76,15 @@ INLINE void put_sums(const few_sums *s, int rows, float *sums) {
 
 /* ---- Plain rows as f32 ------------------------------------------------------------------------------------------ */
 
+/* Finite values that became infinite by their scale, as the largest finite number. */
+static __m512 limit_values(__m512 y, __m512 v, __m512 scale) {
+  const __m512 infinity = _mm512_set1_ps(__builtin_inff()), most = _mm512_set1_ps(mfqn_float_of(MFQN_MAX_FINITE));
+  const __mmask16 finite = _mm512_cmp_ps_mask(_mm512_abs_ps(v), infinity, _CMP_LT_OQ) &
+                           _mm512_cmp_ps_mask(_mm512_abs_ps(scale), infinity, _CMP_LT_OQ);
+  const __m512 low = _mm512_max_ps(y, _mm512_sub_ps(_mm512_setzero_ps(), most));
+  return _mm512_mask_min_ps(y, finite, low, most);
+}
+
 /* The even and the odd elements of a block, scaled, times those of a row. */
 INLINE void f32_row(const float *x, __m512 even, __m512 odd, __m512 *s, __m512 *t) {
   *s = _mm512_fmadd_ps(even, _mm512_loadu_ps(x), *s);
@@ -86,9 +95,13 @@ INLINE void f32_block(const mfq_few *f, const table512 *t, const uint8_t *src, i
                       few_kind kind) {
   const __m512i v = block_values(f, t, src, block, kind.bits);
   const __m512 scale = block_scales(f, block, kind.halves);
-  const __m512 even = _mm512_mul_ps(_mm512_castsi512_ps(_mm512_slli_epi32(v, 16)), scale);
-  const __m512i upper = _mm512_and_si512(v, _mm512_set1_epi32((int)0xffff0000u));
-  const __m512 odd = _mm512_mul_ps(_mm512_castsi512_ps(upper), scale);
+  const __m512 lower = _mm512_castsi512_ps(_mm512_slli_epi32(v, 16));
+  const __m512 upper = _mm512_castsi512_ps(_mm512_and_si512(v, _mm512_set1_epi32((int)0xffff0000u)));
+  __m512 even = _mm512_mul_ps(lower, scale), odd = _mm512_mul_ps(upper, scale);
+  if (__builtin_expect(f->is_vast, 0)) {
+    even = limit_values(even, lower, scale);
+    odd = limit_values(odd, upper, scale);
+  }
   const float *x = (const float *)f->plain + block * 32 * kind.rows;
   f32_row(x, even, odd, &s->s0, &s->t0);
   if (kind.rows > 1) f32_row(x + 32, even, odd, &s->s1, &s->t1);

@@ -68,7 +68,7 @@ static __attribute__((noinline)) void round_rare(const mfqn_scheme *s, round_lin
   const mfqn_group g = mfqn_group_make(s, &statistic, 1.0f);
   for (int64_t i = 0; i < line.n; ++i) {
     const uint32_t code = mfqn_encode(s, &g, round_element(line.x, i * line.step), 0);
-    line.dst[i * line.dst_step] = (uint16_t)mfqn_bf16_from_f32(mfqn_decode(s, &g, code));
+    line.dst[i * line.dst_step] = (uint16_t)mfqn_bf16_limited(mfqn_decode(s, &g, code));
   }
 }
 

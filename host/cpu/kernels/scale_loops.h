@@ -101,7 +101,7 @@ INLINE uint32_t off_centre(const mfqn_scheme *s, int32_t exp2) {
 INLINE void lanes_as(const mfqn_scheme *s, int64_t n, float tensor_scale, mfq_lanes *restrict lanes, int scale) {
   mfqn_scheme local = *s;
   local.scale = scale; /* a constant: the choice in mfqn_group_load folds away */
-  uint32_t any_rare = 0;
+  uint32_t any_rare = 0, largest = 0;
   for (int64_t i = 0; i < n; ++i) {
     const mfqn_group g = mfqn_group_load(&local, lanes->stored[i], tensor_scale);
     const mfqn_central central = mfqn_central_of(&local.minifloat, g.exp2);
@@ -112,11 +112,13 @@ INLINE void lanes_as(const mfqn_scheme *s, int64_t n, float tensor_scale, mfq_la
     lanes->divisor[i] = g.divisor;
     lanes->scale[i] = g.scale;
     lanes->zero_point[i] = 0.0f;
+    largest = mfqn_umax(largest, mfqn_bits(g.divisor) & MFQN_ABS);
     const uint32_t rare = (g.usable ^ 1u) | off_centre(&local, g.exp2);
     lanes->rare[i] = (uint8_t)rare;
     any_rare |= rare;
   }
   lanes->any_rare = any_rare;
+  lanes->largest = largest;
   lanes->tensor_scale = tensor_scale;
 }
 
@@ -131,8 +133,10 @@ static void lanes_of(const mfqn_scheme *s, int64_t n, float tensor_scale, mfq_la
   }
 }
 
-static void zero_points(const mfqn_scheme *s, const mfq_stats *restrict stats, int64_t n, mfq_lanes *restrict lanes) {
-  const mfqn_scheme local = *s;
+INLINE void zero_points_as(const mfqn_scheme *s, const mfq_stats *restrict stats, int64_t n, mfq_lanes *restrict lanes,
+                           int is_brevitas) {
+  mfqn_scheme local = *s;
+  local.is_brevitas = is_brevitas;
   for (int64_t i = 0; i < n; ++i) {
     const mfqn_statistic statistic = mfq_stats_at(stats, i, 1);
     mfqn_group g;
@@ -141,6 +145,13 @@ static void zero_points(const mfqn_scheme *s, const mfq_stats *restrict stats, i
     g.usable = magnitude - 1u < MFQN_INF - 1u;
     lanes->zero_point[i] = (float)mfqn_group_zero_point(&local, &statistic, &g);
   }
+}
+
+static void zero_points(const mfqn_scheme *s, const mfq_stats *stats, int64_t n, mfq_lanes *lanes) {
+  if (s->is_brevitas)
+    zero_points_as(s, stats, n, lanes, 1);
+  else
+    zero_points_as(s, stats, n, lanes, 0);
 }
 
 #endif

@@ -20,7 +20,7 @@ static void widen_general(const mfq_widen *w, const uint8_t *codes, int64_t n, u
   const mfqn_group g = mfqn_group_load(&w->scheme, scale, 1.0f);
   for (int64_t i = 0; i < n; ++i) {
     const uint32_t code = codes[i] & ((1u << w->scheme.bits) - 1u);
-    dst[i] = (uint16_t)mfqn_bf16_from_f32(mfqn_decode(&w->scheme, &g, code));
+    dst[i] = (uint16_t)mfqn_bf16_limited(mfqn_decode(&w->scheme, &g, code));
   }
 }
 

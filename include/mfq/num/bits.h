@@ -11,6 +11,8 @@
 #define MFQN_NAN 0x7fc00000u
 #define MFQN_MIN_NORMAL 0x00800000u /* 2^-126 */
 #define MFQN_MAX_FINITE 0x7f7fffffu
+#define MFQN_MAX_BF16 0x1.fep127f /* the largest finite one; float32 reaches less than a step of bf16 further */
+#define MFQN_MAX_F16 65504.0f
 
 MFQ_HD uint32_t mfqn_bits(float x) {
 #if defined(__CUDA_ARCH__)
@@ -38,6 +40,13 @@ MFQ_HD uint32_t mfqn_one_nan(float y) {
   return (bits & MFQN_ABS) > MFQN_INF ? MFQN_NAN : bits;
 }
 
+/* a * b, where both are finite at most the largest finite number. */
+MFQ_HD float mfqn_mul_limited(float a, float b) {
+  const uint32_t y = mfqn_bits(mfqn_mul(a, b)), larger = mfqn_umax(mfqn_bits(a) & MFQN_ABS, mfqn_bits(b) & MFQN_ABS);
+  const uint32_t limit = larger < MFQN_INF ? MFQN_MAX_FINITE : MFQN_ABS;
+  return mfqn_float_of((y & 0x80000000u) | mfqn_umin(y & MFQN_ABS, limit));
+}
+
 /* Index of the highest set bit of x > 0. */
 MFQ_HD int32_t mfqn_msb(uint32_t x) {
 #if defined(__CUDA_ARCH__)
@@ -54,7 +63,7 @@ MFQ_HD uint32_t mfqn_pow2(int32_t exp2) {
   return exp2 >= -149 ? 1u << (exp2 + 149) : 0u;
 }
 
-/* The float32 bits of man * 2^exp2, rounded to nearest even; man < 2^24. */
+/* The float32 bits of man * 2^exp2, rounded to nearest even, infinity beyond 2^128; man < 2^24. */
 MFQ_HD uint32_t mfqn_ldexp(uint32_t man, int32_t exp2) {
   if (man == 0) return 0;
   const int32_t top = mfqn_msb(man), exponent = exp2 + top;
@@ -97,5 +106,18 @@ MFQ_HD uint32_t mfqn_f16_from_f32(uint32_t u) {
   const uint32_t finite = mfqn_umin(rounded, 0x7c00u);
   return a > MFQN_INF ? 0x7e00u : sign | finite;
 }
+
+/* The conversions of values, which stay finite: the same, but finite numbers become at most the largest finite one.
+ * What is above these limits rounds to infinity otherwise. */
+#define MFQN_BF16_LIMIT 0x7f7f7fffu
+#define MFQN_F16_LIMIT 0x477fefffu
+MFQ_HD uint32_t mfqn_limit_finite(uint32_t u, uint32_t limit) {
+  const uint32_t a = u & MFQN_ABS;
+  return a < MFQN_INF ? (u & 0x80000000u) | mfqn_umin(a, limit) : u;
+}
+
+MFQ_HD uint32_t mfqn_bf16_limited(uint32_t u) { return mfqn_bf16_from_f32(mfqn_limit_finite(u, MFQN_BF16_LIMIT)); }
+
+MFQ_HD uint32_t mfqn_f16_limited(uint32_t u) { return mfqn_f16_from_f32(mfqn_limit_finite(u, MFQN_F16_LIMIT)); }
 
 #endif

@@ -60,13 +60,17 @@ MFQ_HD void mfqn_statistic_merge(mfqn_statistic *s, const mfqn_statistic *other)
   s->hi = other->hi > s->hi ? other->hi : s->hi;
 }
 
-/* The statistic as float32 bits, >= 0 or NaN. */
-MFQ_HD uint32_t mfqn_statistic_value(const mfqn_statistic *s, const mfqn_scheme *scheme) {
-  if (!scheme->minmax || s->absmax >= MFQN_INF || s->lo > s->hi) return s->absmax;
+/* The width of a range times 1 or 1/2, as float32 bits: the whole may be infinite, the half is not. */
+MFQ_HD uint32_t mfqn_statistic_width(const mfqn_statistic *s, const mfqn_scheme *scheme, float part) {
   const float lo = s->lo < 0.0f ? s->lo : 0.0f;
   const float hi = scheme->has_zero_point && !scheme->is_brevitas && s->hi < 0.0f ? 0.0f : s->hi;
-  const uint32_t width = mfqn_bits(mfqn_sub(hi, lo)) & MFQN_ABS;
-  return scheme->is_brevitas ? width : mfqn_umin(width, MFQN_MAX_FINITE);
+  return mfqn_bits(mfqn_sub(mfqn_mul(hi, part), mfqn_mul(lo, part))) & MFQN_ABS;
+}
+
+/* The statistic as float32 bits, >= 0 or NaN; infinite where a range of finite elements is wider than float32. */
+MFQ_HD uint32_t mfqn_statistic_value(const mfqn_statistic *s, const mfqn_scheme *scheme) {
+  if (!scheme->minmax || s->absmax >= MFQN_INF || s->lo > s->hi) return s->absmax;
+  return mfqn_statistic_width(s, scheme, 1.0f);
 }
 
 /* Whether scales follow from the elements; otherwise there are none, or they are given. */
@@ -150,20 +154,23 @@ MFQ_HD uint32_t mfqn_group_scale(const mfqn_scheme *s, const mfqn_statistic *sta
   const uint32_t measured = mfqn_statistic_value(statistic, s);
   if (s->scale == MFQN_SCALE_NONE) return 0;
   if (s->is_brevitas) return mfqn_brevitas_scale(measured, s->statistic_min, s->rule, s->threshold, &s->brevitas);
-  if (measured >= MFQN_INF) return mfqn_store_nan(s->scale);
-  const uint32_t value = mfqn_umax(measured, s->statistic_min);
+  if (statistic->absmax >= MFQN_INF) return mfqn_store_nan(s->scale);
+  const int is_wide = measured >= MFQN_INF; /* then its half is at hand */
+  const uint32_t value = is_wide ? mfqn_statistic_width(statistic, s, 0.5f) : mfqn_umax(measured, s->statistic_min);
   if (s->rule != MFQN_RULE_ABSMAX)
-    return mfqn_store_exp2(value == 0 ? -1000 : mfqn_scale_exp2(value, s->rule, &s->range), s->scale);
-  float q = mfqn_div(mfqn_float_of(value), s->threshold);
+    return mfqn_store_exp2(value == 0 ? -1000 : mfqn_scale_exp2(value, s->rule, &s->range) + is_wide, s->scale);
+  float q = mfqn_mul(mfqn_div(mfqn_float_of(value), s->threshold), is_wide ? 2.0f : 1.0f);
   if (s->scale == MFQN_SCALE_UE4M3) q = mfqn_div(q, tensor_scale);
   return mfqn_store_quotient(mfqn_bits(q), s->scale, value == 0);
 }
 
-/* The zero point that puts min(lo, 0) at the lowest code. */
+/* The zero point that puts min(lo, 0) at the lowest code, to the nearest integer; Brevitas rounds it as its elements. */
 MFQ_HD int32_t mfqn_group_zero_point(const mfqn_scheme *s, const mfqn_statistic *statistic, const mfqn_group *g) {
-  const float depth = statistic->lo < 0.0f ? -statistic->lo : 0.0f;
-  const float z = mfqn_add(mfqn_div(depth, g->divisor), (float)s->integer.lowest);
-  const int32_t r = mfqn_integer_round(mfqn_bits(z), &s->integer, s->integer.frac_bits, MFQN_ROUND_EVEN, 0);
+  const float depth = statistic->lo < 0.0f ? -statistic->lo : 0.0f, lowest = (float)s->integer.lowest;
+  const float t = mfqn_div(depth, g->divisor);
+  const int32_t r = s->is_brevitas
+                        ? mfqn_integer_round(mfqn_bits(mfqn_add(t, lowest)), &s->integer, 0, s->rounding, 0)
+                        : (int32_t)(mfqn_integer_sum_central(t, lowest, &s->integer) - mfqn_bits(12582912.0f));
   return g->usable ? r : s->integer.lowest;
 }
 
@@ -193,15 +200,16 @@ MFQ_HD uint32_t mfqn_encode(const mfqn_scheme *s, const mfqn_group *g, uint32_t 
     rounding = MFQN_ROUND_EVEN;
     exp2 = 0;
   } else if (!g->by_exponent) {
-    const float t = mfqn_div(mfqn_float_of(u), g->divisor);
-    v = mfqn_bits(s->has_zero_point ? mfqn_add(t, (float)g->zero_point) : t);
+    v = mfqn_bits(mfqn_div(mfqn_float_of(u), g->divisor));
     exp2 = 0;
+    if (s->has_zero_point)
+      return mfqn_integer_code(mfqn_integer_round_sum(v, g->zero_point, &s->integer, rounding, random), &s->integer);
   }
   return s->is_integer ? mfqn_integer_encode(v, &s->integer, exp2, rounding, random)
                        : mfqn_minifloat_encode(v, &s->minifloat, exp2, rounding, random);
 }
 
-/* The value of a code as float32 bits. */
+/* The value of a code as float32 bits; at most the largest finite number where code and scale are finite. */
 MFQ_HD uint32_t mfqn_decode(const mfqn_scheme *s, const mfqn_group *g, uint32_t code) {
   const int exact = s->scale == MFQN_SCALE_NONE || (s->scale == MFQN_SCALE_UE8M0 && g->usable);
   const int32_t exp2 = exact ? g->exp2 : 0;
@@ -209,8 +217,15 @@ MFQ_HD uint32_t mfqn_decode(const mfqn_scheme *s, const mfqn_group *g, uint32_t 
                          ? mfqn_integer_scaled(mfqn_integer_value(code, &s->integer) - g->zero_point, &s->integer, exp2)
                          : mfqn_minifloat_decode(code, &s->minifloat, exp2);
   if (exact) return v;
-  const float y = mfqn_mul(mfqn_float_of(v), g->scale);
-  return mfqn_one_nan(s->scale == MFQN_SCALE_UE4M3 ? mfqn_mul(y, g->tensor_scale) : y);
+  const float y = mfqn_mul_limited(mfqn_float_of(v), g->scale);
+  return mfqn_one_nan(s->scale == MFQN_SCALE_UE4M3 ? mfqn_mul_limited(y, g->tensor_scale) : y);
+}
+
+/* The largest magnitude of a scale with which no value exceeds `limit` by more than some roundings. */
+MFQ_HD uint32_t mfqn_safe_scale(const mfqn_scheme *s, float limit) {
+  const uint32_t largest = s->is_integer ? mfqn_integer_scaled(1 << s->integer.bits, &s->integer, 0)
+                                         : mfqn_minifloat_decode(s->minifloat.max_code, &s->minifloat, 0);
+  return mfqn_bits(mfqn_div(limit, mfqn_float_of(largest)));
 }
 
 /* The value that an element becomes: decode(encode(u)), or Brevitas' own value. */
@@ -218,7 +233,7 @@ MFQ_HD uint32_t mfqn_fake(const mfqn_scheme *s, const mfqn_group *g, uint32_t u,
   if (!s->is_brevitas) return mfqn_decode(s, g, mfqn_encode(s, g, u, random));
   if (!g->usable) return MFQN_NAN;
   const float v = mfqn_brevitas_element(s, g, u);
-  return mfqn_one_nan(mfqn_mul(s->is_integer ? mfqn_sub(v, (float)g->zero_point) : v, g->scale));
+  return mfqn_one_nan(mfqn_mul_limited(s->is_integer ? mfqn_sub(v, (float)g->zero_point) : v, g->scale));
 }
 
 #endif

@@ -38,6 +38,40 @@ MFQ_HD int32_t mfqn_integer_round(uint32_t u, const mfqn_integer *f, int32_t exp
   return a > MFQN_INF ? f->highest : mfqn_clamp(value, f->lowest, f->highest);
 }
 
+/* Rounds the exact sum of the float32 with bits `u` and an integer zero point, of formats without fraction bits.
+ * Infinity saturates, NaN becomes `highest`. */
+MFQ_HD int32_t mfqn_integer_round_sum(uint32_t u, int32_t zero_point, const mfqn_integer *f, int rounding,
+                                      uint32_t random) {
+  const uint32_t a = u & MFQN_ABS, negative = u >> 31;
+  if (a > MFQN_INF) return f->highest;
+  if (a >= 0x44800000u) return negative ? f->lowest : f->highest; /* from 1024 on: beyond every format and zero point */
+  /* The sum as a fixed point with 32 bits of fraction, rounded down, and whether something is below them. */
+  const int32_t field = (int32_t)(a >> 23), up = mfqn_max(field, 1) - 150 + 32;
+  const uint64_t man = (a & 0x7fffffu) | (field != 0 ? 0x800000u : 0u);
+  const int32_t down = mfqn_min(mfqn_max(-up, 0), 25);
+  const int64_t fixed = (int64_t)(man << mfqn_max(up, 0) >> down);
+  const int64_t rest = ((uint64_t)fixed << down) != man << mfqn_max(up, 0);
+  const int64_t sum = (int64_t)zero_point * ((int64_t)1 << 32) + (negative ? -fixed - rest : fixed);
+  /* Its magnitude, rounded down likewise. */
+  const uint32_t below = sum < 0;
+  const int64_t magnitude = below ? -sum - rest : sum;
+  const uint64_t low = (uint64_t)magnitude >> 32, fraction = (uint64_t)magnitude & 0xffffffffu, half = 1ull << 31;
+  const uint64_t odd = low & 1u, some = (fraction | (uint64_t)rest) != 0;
+  const uint64_t above = fraction > half || (fraction == half && rest), tie = fraction == half && !rest;
+  uint64_t step = above | (tie & odd);
+  switch (rounding) {
+    case MFQN_ROUND_AWAY: step = above | tie; break;
+    case MFQN_ROUND_ZERO: step = 0; break;
+    case MFQN_ROUND_FLOOR: step = some & below; break;
+    case MFQN_ROUND_CEIL: step = some & (below ^ 1u); break;
+    case MFQN_ROUND_DPU: step = above | (tie & odd & (below ^ 1u)); break;
+    case MFQN_ROUND_STOCHASTIC: step = (fraction + random) >> 32; break;
+    default: break;
+  }
+  const int32_t value = (int32_t)(low + step);
+  return mfqn_clamp(below ? -value : value, f->lowest, f->highest);
+}
+
 MFQ_HD uint32_t mfqn_integer_code(int32_t value, const mfqn_integer *f) { return (uint32_t)value & f->mask; }
 
 MFQ_HD uint32_t mfqn_integer_encode(uint32_t u, const mfqn_integer *f, int32_t exp2, int rounding, uint32_t random) {
@@ -52,6 +86,14 @@ MFQ_HD uint32_t mfqn_integer_encode_central(float scaled, const mfqn_integer *f)
   return mfqn_bits(mfqn_add(clamped, 12582912.0f)) & f->mask;
 }
 
+/* mfqn_integer_round_sum with ties to even, in the low bits of a float32 near 1.5 * 2^23: `t` is limited so that the sum
+ * does not leave the codes, and then added once, which rounds to an integer there. */
+MFQ_HD uint32_t mfqn_integer_sum_central(float t, float zero_point, const mfqn_integer *f) {
+  const float lowest = mfqn_sub((float)f->lowest, zero_point), highest = mfqn_sub((float)f->highest, zero_point);
+  const float low = t < highest ? t : highest, clamped = low > lowest ? low : lowest;
+  return mfqn_bits(mfqn_add(clamped, mfqn_add(12582912.0f, zero_point)));
+}
+
 /* Whether 2^(frac_bits - exp2), which scales such a value, is a normal float32 number. */
 MFQ_HD int mfqn_integer_is_central(const mfqn_integer *f, int32_t exp2) {
   return exp2 >= f->frac_bits - 127 && exp2 <= f->frac_bits + 126;
@@ -63,10 +105,11 @@ MFQ_HD int32_t mfqn_integer_value(uint32_t code, const mfqn_integer *f) {
   return (int32_t)((code & f->mask) ^ top) - (int32_t)top;
 }
 
-/* The float32 bits of value * 2^(exp2 - frac_bits). */
+/* The float32 bits of value * 2^(exp2 - frac_bits), at most the largest finite number. */
 MFQ_HD uint32_t mfqn_integer_scaled(int32_t value, const mfqn_integer *f, int32_t exp2) {
   const uint32_t magnitude = (uint32_t)(value < 0 ? -value : value);
-  return mfqn_ldexp(magnitude, exp2 - f->frac_bits) | (value < 0 ? 0x80000000u : 0u);
+  const uint32_t finite = mfqn_umin(mfqn_ldexp(magnitude, exp2 - f->frac_bits), MFQN_MAX_FINITE);
+  return finite | (value < 0 ? 0x80000000u : 0u);
 }
 
 MFQ_HD uint32_t mfqn_integer_decode(uint32_t code, const mfqn_integer *f, int32_t exp2) {

@@ -118,7 +118,7 @@ MFQ_HD uint32_t mfqn_minifloat_encode_central(uint32_t u, const mfqn_minifloat *
 }
 
 /* Decodes a code, times 2^exp2, to float32 bits; one rounding to nearest even where the product leaves float32's
- * grid. */
+ * grid. Finite codes become at most the largest finite number. */
 MFQ_HD uint32_t mfqn_minifloat_decode(uint32_t code, const mfqn_minifloat *f, int32_t exp2) {
   const uint32_t magnitude = f->sign_bit ? code & (f->sign_bit - 1u) : code;
   const uint32_t sign = (f->sign_bit & code) != 0 ? 0x80000000u : 0u;
@@ -127,7 +127,7 @@ MFQ_HD uint32_t mfqn_minifloat_decode(uint32_t code, const mfqn_minifloat *f, in
   const uint32_t field = magnitude >> f->man_bits, fraction = magnitude & ((1u << f->man_bits) - 1u);
   const uint32_t man = field != 0 ? fraction | (1u << f->man_bits) : fraction;
   const int32_t e = field != 0 ? (int32_t)field : 1;
-  return sign | mfqn_ldexp(man, e - f->bias - f->man_bits + exp2);
+  return sign | mfqn_umin(mfqn_ldexp(man, e - f->bias - f->man_bits + exp2), MFQN_MAX_FINITE);
 }
 
 #endif
