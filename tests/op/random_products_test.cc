@@ -20,9 +20,10 @@ void PrintTo(const Engine &engine, std::ostream *out) { *out << name_of(engine);
 
 std::vector<Engine> engines() {
   std::vector<Engine> all;
-  for (const std::string &isa : fast_isas()) all.push_back({isa});
-  all.push_back({fast_isas().front(), false, true});
   all.push_back({"reference"});
+  for (const std::string &isa : fast_isas()) all.push_back({isa});
+  if (fast_isas().empty()) return all; /* MFQ_CPU_ISA=reference */
+  all.push_back({fast_isas().front(), false, true});
 #if defined(MFQ_ONEDNN_FILE)
   all.push_back({fast_isas().front(), true});
 #endif
