@@ -35,6 +35,21 @@ if(TARGET bench_conv)
   mfq_add_program_test(bench/conv sh "${CMAKE_CURRENT_LIST_DIR}/conv_bench.sh" $<TARGET_FILE:bench_conv>)
 endif()
 
+# Beside peers in f32: with AVX2 oneDNN has no bf16.
+function(mfq_add_avx2_test name)
+  mfq_add_program_test(${name} ${ARGN})
+  set_tests_properties(${name} PROPERTIES ENVIRONMENT "OMP_WAIT_POLICY=passive;MFQ_CPU_ISA=avx2" LABELS "bench;isa"
+                       SKIP_REGULAR_EXPRESSION "MFQ_CPU_ISA is 'avx2'; this machine and build have")
+endfunction()
+if(TARGET bench_gemm AND TARGET mfq_dnnl AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+  mfq_add_avx2_test(bench/gemm@avx2 bench_gemm --shapes 40x70x96 --schemes mxfp8_e4m3 --out bf16 --repetitions 3)
+  set_tests_properties(bench/gemm@avx2 PROPERTIES PASS_REGULAR_EXPRESSION
+                       "Peer: oneDNN [^\n]* f32 x f32 \\(it has no bf16 here\\)[^\n]*: [0-9.]+ ms")
+  mfq_add_avx2_test(bench/conv@avx2 bench_conv --verify --shapes 1x16x5x5-16x3x3 --schemes mxfp8_e4m3)
+  set_tests_properties(bench/conv@avx2 PROPERTIES FAIL_REGULAR_EXPRESSION "not compared" PASS_REGULAR_EXPRESSION
+                       "Peers\n  A oneDNN [^\n]*, f32 \\(it has no bf16 here\\), ")
+endif()
+
 if(TARGET bench_cast)
   # Full size for nothing: only the comparison of both paths is wanted here.
   mfq_add_program_test(bench/cast bench_cast --verify --filter "f32|dequantize|both")
