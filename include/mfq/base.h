@@ -53,7 +53,8 @@ MFQ_EXPORT const char *mfq_version(void);
 MFQ_EXPORT const char *mfq_status_name(mfq_status status);
 
 /* Returns the sentence of this thread's last failure: function, argument, its value, what is allowed, what to do.
- * Empty before the first failure. It stays valid until this thread's next failure; successes do not clear it. */
+ * Empty before the first failure. It stays valid until this thread's next failure; successes do not clear it. It can be
+ * printed as it is: control characters of what it quotes are replaced by '?'. */
 MFQ_EXPORT const char *mfq_last_error(void);
 
 #ifdef __cplusplus

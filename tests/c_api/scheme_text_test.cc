@@ -433,4 +433,11 @@ TEST(SchemeText, LocaleDoesNotMatter) {
   std::setlocale(LC_NUMERIC, "C");
 }
 
+/* A sentence can be printed, whatever it quotes. */
+TEST(SchemeText, SentencesHaveNoControlCharacters) {
+  mfq_scheme s;
+  EXPECT_TRUE(fails(mfq_scheme_parse("int8/\x1b[2J\x7f", &s), MFQ_ERROR_PARSE, {"\"?[2J?\""}));
+  EXPECT_TRUE(fails(mfq_scheme_parse("int8/a\xc2\x9b\xc3\xa4", &s), MFQ_ERROR_PARSE, {"\"a??\xc3\xa4\""}));
+}
+
 } // namespace
