@@ -66,7 +66,7 @@ function(mfq_add_cuda_library name)
   endforeach()
   add_library(${name} ${ARGN})
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/include")
-  target_link_libraries(${name} PRIVATE mfq_numerics mfq_warnings)
+  target_link_libraries(${name} PRIVATE mfq_numerics mfq_warnings mfq_hardening)
   # No exceptions, no guards of local statics: then nothing is needed of libstdc++, and C links it.
   target_compile_options(${name} PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20>"
     "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-fno-exceptions,-fno-rtti,-fno-threadsafe-statics>")

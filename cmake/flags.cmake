@@ -41,6 +41,36 @@ else()
   target_compile_options(mfq_openmp INTERFACE -Wno-unknown-pragmas)
 endif()
 
+# What every shipped object is hardened with: addresses of functions read-only before main, canaries around arrays on the
+# stack, checked string functions, a stack that cannot be run. Left out one by one where the compiler lacks it.
+add_library(mfq_hardening INTERFACE)
+include(CheckPIESupported)
+check_pie_supported(LANGUAGES C) # executables are linked as position-independent, too
+check_c_compiler_flag(-fstack-protector-strong MFQ_CC_STACK_PROTECTOR)
+set(hardened "")
+if(MFQ_CC_STACK_PROTECTOR)
+  list(APPEND hardened -fstack-protector-strong)
+endif()
+# Checked string functions need optimization. Sanitizers check more; a packager's own choice stays.
+string(TOUPPER "CMAKE_C_FLAGS_${CMAKE_BUILD_TYPE}" flags_of_type)
+set(MFQ_FORTIFIED OFF)
+if(CMAKE_BUILD_TYPE MATCHES "^(Release|RelWithDebInfo|MinSizeRel)$" AND NOT MFQ_SANITIZE
+   AND NOT "${CMAKE_C_FLAGS} ${${flags_of_type}}" MATCHES "_FORTIFY_SOURCE")
+  set(MFQ_FORTIFIED ON)
+  list(APPEND hardened -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+endif()
+foreach(flag IN LISTS hardened)
+  target_compile_options(mfq_hardening INTERFACE $<$<COMPILE_LANGUAGE:C>:${flag}>
+                                                 $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=${flag}>)
+endforeach()
+include(CheckLinkerFlag)
+foreach(flag relro now noexecstack)
+  check_linker_flag(C "-Wl,-z,${flag}" MFQ_LD_${flag})
+  if(MFQ_LD_${flag})
+    target_link_options(mfq_hardening INTERFACE "-Wl,-z,${flag}")
+  endif()
+endforeach()
+
 if(MFQ_SANITIZE)
   add_compile_options(-fsanitize=${MFQ_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer) # C and C++ only
   add_link_options(-fsanitize=${MFQ_SANITIZE})
