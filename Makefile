@@ -1,6 +1,6 @@
 # The front door. Building is CMake's work; this file only says in which order, and sees that the tools are there.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check asan lint bench gpu-check ptx-report install aarch64 clean
+.PHONY: help demo test check asan tsan fuzz lint bench gpu-check ptx-report install aarch64 clean
 
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 PREFIX ?= /usr/local
@@ -41,6 +41,24 @@ asan: ## the memory-handling tests under the address and undefined-behaviour san
 	@$(call build,asan)
 	@echo "mfq: running tests under the sanitizers"
 	@$(call ctest,asan) $(quick)
+
+tsan: ## what threads share, under the thread sanitizer
+	@sh cmake/setup.sh test
+	@echo "mfq: configuring and building build/tsan ($(JOBS) jobs)"
+	@$(call configure,tsan)
+	@$(call build,tsan)
+	@$(call ctest,tsan)
+
+FUZZ_SECONDS ?= 60
+# What is found is left as crash-* beside the corpus, in build/fuzz/<target>.
+fuzz: ## every fuzz target by libFuzzer for FUZZ_SECONDS each (clang, libclang-rt-dev)
+	@$(call configure,fuzz)
+	@$(call build,fuzz)
+	@set -e; for target in text file cast product convolution; do \
+	  mkdir -p build/fuzz/$$target; dict=tests/fuzz/$$target.dict; test -f $$dict && dict="-dict=$$PWD/$$dict" || dict=; \
+	  echo "mfq: fuzzing $$target for $(FUZZ_SECONDS) s"; \
+	  (cd build/fuzz/$$target && OMP_WAIT_POLICY=passive ../tests/fuzz_$$target -max_len=1024 -print_final_stats=0 \
+	     -verbosity=0 -max_total_time=$(FUZZ_SECONDS) $$dict .); done
 
 # In this order, one after the other, whatever -j says.
 test: ## everything that needs no GPU: check, then asan (what CI runs)

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "support/float16.h"
+#include "support/half.h"
 #include "support/plain_tensor.h"
 
 namespace mfq_test {
@@ -21,10 +21,7 @@ inline uint32_t bits_in(mfq_dtype dtype, float x) {
   const uint32_t u = float_bits(x);
   if (dtype == MFQ_DTYPE_F32) return u;
   if (dtype == MFQ_DTYPE_BF16) return u >> 16;
-  const Float16 f = (Float16)x;
-  uint16_t h;
-  std::memcpy(&h, &f, sizeof h);
-  return h;
+  return half_bits(x);
 }
 
 /* A strided tensor on the host. The span of its elements is `bytes`, without a byte more. */

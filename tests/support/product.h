@@ -89,11 +89,7 @@ inline double activated(double x, mfq_activation activation) {
 inline double value_in(mfq_dtype dtype, const uint8_t *at) {
   uint32_t u = 0;
   std::memcpy(&u, at, mfq_dtype_bytes(dtype));
-  if (dtype == MFQ_DTYPE_F16) {
-    Float16 h;
-    std::memcpy(&h, &u, sizeof h);
-    return (double)h;
-  }
+  if (dtype == MFQ_DTYPE_F16) return half_value((uint16_t)u);
   if (dtype == MFQ_DTYPE_BF16) u <<= 16;
   float f;
   std::memcpy(&f, &u, sizeof f);
@@ -374,7 +370,8 @@ inline testing::AssertionResult values_are_near(const std::vector<double> &got, 
   for (size_t i = 0; i < want.size(); i++) {
     const int digits = dtype == MFQ_DTYPE_F32 ? 24 : dtype == MFQ_DTYPE_BF16 ? 8 : 11;
     double bound = bounds[i] + std::ldexp(std::fabs(want[i]) + bounds[i], -digits);
-    if (dtype == MFQ_DTYPE_F16) bound += std::ldexp(1.0, -25);
+    if (dtype == MFQ_DTYPE_F16) bound += std::ldexp(1.0, -25);   /* half of the smallest subnormal number */
+    if (dtype == MFQ_DTYPE_BF16) bound += std::ldexp(1.0, -134);
     const bool is_same = std::isnan(want[i]) ? std::isnan(got[i]) : std::fabs(got[i] - want[i]) <= bound;
     if (!is_same)
       return testing::AssertionFailure() << "element " << i << " of " << want.size() << " is " << got[i]
