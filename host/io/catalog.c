@@ -185,7 +185,7 @@ static mfq_status add_all_quantized(mfq_catalog *catalog) {
     json_decref(object);
     free(member.key);
   }
-  return status;
+  return status == MFQ_OK && members.is_wrong ? not_json(catalog, &members) : status;
 }
 
 static mfq_status add_plain(mfq_catalog *catalog) {

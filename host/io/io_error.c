@@ -59,3 +59,19 @@ const char *mfq_io_printable(const char *text, char *buffer, size_t capacity) {
   replace_controls(buffer);
   return buffer;
 }
+
+int mfq_io_is_utf8(const char *text) {
+  for (const unsigned char *p = (const unsigned char *)text; *p != 0;) {
+    const int length = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
+    if (length == 0) return 0;
+    uint32_t point = length == 1 ? *p : *p & (0x7fu >> length);
+    for (int i = 1; i < length; i++) {
+      if ((p[i] & 0xc0) != 0x80) return 0;
+      point = point << 6 | (p[i] & 0x3fu);
+    }
+    if ((length == 3 && point < 0x800) || (length == 4 && (point < 0x10000 || point > 0x10ffff))) return 0;
+    if (point >= 0xd800 && point <= 0xdfff) return 0;
+    p += length;
+  }
+  return 1;
+}

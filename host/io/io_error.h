@@ -16,4 +16,7 @@ const char *mfq_io_printable(const char *text, char *buffer, size_t capacity);
 /* Returns the byte offset of the first control character (C0, DEL, C1) in UTF-8 text, or -1. */
 ptrdiff_t mfq_io_find_control(const char *text);
 
+/* Whether a text is UTF-8 as the JSON library wants it: without overlong forms, surrogates, and more than U+10ffff. */
+int mfq_io_is_utf8(const char *text);
+
 #endif

@@ -69,14 +69,28 @@ int mfq_json_begin(mfq_json_members *m, const char *text, size_t at, size_t end)
   return 1;
 }
 
-/* Reads text[from, to) by itself. */
+/* Whether there is memory for about what a text needs. */
+static int has_memory(size_t bytes) {
+  volatile char *probe = malloc(bytes);
+  if (probe == NULL) return 0;
+  *probe = 0; /* so that the compiler does not leave it out */
+  free((void *)probe);
+  return 1;
+}
+
+/* Reads text[from, to) by itself. The JSON library reports many failures to allocate as errors of syntax, so a text is
+ * wrong when it is wrong again while there is memory. */
 static json_t *load(mfq_json_members *m, size_t from, size_t to) {
+  enum { FLAGS = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY };
   json_error_t error;
-  json_t *value = json_loadb(m->text + from, to - from, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+  json_t *value = json_loadb(m->text + from, to - from, FLAGS, &error);
+  if (value != NULL) return value;
+  const int is_memory_there = has_memory(4096 + 2 * (to - from));
+  if (is_memory_there) value = json_loadb(m->text + from, to - from, FLAGS, &error);
   if (value != NULL) return value;
   char *quote = strstr(error.text, " near "); /* what follows is the text itself */
   if (quote != NULL) *quote = '\0';
-  m->is_no_memory = json_error_code(&error) == json_error_out_of_memory;
+  m->is_no_memory = !is_memory_there || json_error_code(&error) == json_error_out_of_memory;
   (void)wrong(m, from + (error.position > 0 ? (size_t)error.position : 0), error.text);
   return NULL;
 }

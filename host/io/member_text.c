@@ -18,12 +18,15 @@ static int make_room(mfq_member_text *m, size_t more) {
 int mfq_member_text_add(mfq_member_text *m, const char *name, json_t *value) {
   json_t *key = json_string(name);
   const size_t key_bytes = json_dumpb(key, NULL, 0, FLAGS), value_bytes = json_dumpb(value, NULL, 0, FLAGS);
-  const int is_added = key_bytes > 0 && value_bytes > 0 && make_room(m, key_bytes + value_bytes + 2) == 0;
+  int is_added = key_bytes > 0 && value_bytes > 0 && make_room(m, key_bytes + value_bytes + 2) == 0;
   if (is_added) {
-    if (m->bytes > 0) m->text[m->bytes++] = ',';
-    m->bytes += json_dumpb(key, m->text + m->bytes, key_bytes, FLAGS);
-    m->text[m->bytes++] = ':';
-    m->bytes += json_dumpb(value, m->text + m->bytes, value_bytes, FLAGS);
+    size_t at = m->bytes;
+    if (at > 0) m->text[at++] = ',';
+    is_added = json_dumpb(key, m->text + at, key_bytes, FLAGS) == key_bytes; /* it allocates, too */
+    at += key_bytes;
+    m->text[at++] = ':';
+    is_added = is_added && json_dumpb(value, m->text + at, value_bytes, FLAGS) == value_bytes;
+    if (is_added) m->bytes = at + value_bytes;
   }
   json_decref(key);
   json_decref(value);

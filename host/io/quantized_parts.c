@@ -109,7 +109,11 @@ static mfq_status record(mfq_writer *writer, const char *name, mfq_dtype dtype, 
   for (int32_t i = 0; i < q->rank; i++) failed |= json_array_append_new(shape, json_integer(q->shape[i]));
   json_t *entry = json_pack("{s:s, s:o, s:s}", "scheme", scheme, "shape", shape, "dtype",
                             mfq_file_dtype_name(mfq_file_dtype_from_dtype(dtype)));
-  if (failed || mfq_member_text_add(&writer->quantized, name, entry) != 0) {
+  if (failed) {
+    json_decref(entry);
+    entry = NULL;
+  }
+  if (entry == NULL || mfq_member_text_add(&writer->quantized, name, entry) != 0) {
     return mfq_io_fail(MFQ_ERROR_OUT_OF_MEMORY, function, "%s: tensor '%s': no memory for its entry", writer->path,
                        name);
   }

@@ -26,6 +26,7 @@ mfq_status mfq_writer_check_describing(const mfq_writer *writer, const char *fun
 static mfq_status set_metadata(mfq_writer *writer, const char *function, const char *key, const char *value) {
   json_t *text = json_string(value);
   if (text == NULL || json_object_set_new(writer->metadata, key, text) != 0) {
+    if (mfq_io_is_utf8(key) && mfq_io_is_utf8(value)) return no_memory(writer, function);
     return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s: a metadata key or its value is not UTF-8",
                        writer->path);
   }
@@ -123,6 +124,7 @@ mfq_status mfq_writer_add_tensor(mfq_writer *writer, const char *name, mfq_file_
   if (json_object_set_new(writer->names, name, json_true()) != 0) {
     json_decref(entry);
     free(t.name);
+    if (mfq_io_is_utf8(name)) return no_memory(writer, function);
     return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s: the name of a tensor is not UTF-8", writer->path);
   }
   if (mfq_member_text_add(&writer->header, name, entry) != 0) {
