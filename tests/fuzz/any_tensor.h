@@ -145,7 +145,7 @@ inline std::string text_of(const mfq_scheme &scheme) {
 
 /* ---- Memory ----------------------------------------------------------------------------------------------------- */
 
-/* Whether bytes that belong to no element are as they were, 0xab. */
+/* Whether bytes that belong to no element are as they were, kPoison. */
 inline void require_gaps(const mfq_test::Operand &operand) {
   std::vector<bool> is_element(operand.bytes.size());
   const size_t size = mfq_dtype_bytes(operand.dtype), count = mfq_test::count_of(operand.shape);
@@ -156,7 +156,8 @@ inline void require_gaps(const mfq_test::Operand &operand) {
     for (size_t b = 0; b < size; b++) is_element[(size_t)((int64_t)operand.origin + offset * (int64_t)size) + b] = true;
   }
   for (size_t i = 0; i < is_element.size(); i++)
-    require(is_element[i] || operand.bytes[i] == 0xab, "a byte between the elements of an output was written");
+    require(is_element[i] || operand.bytes[i] == mfq_test::kPoison,
+            "a byte between the elements of an output was written");
 }
 
 /* A context; a target keeps those it uses. */

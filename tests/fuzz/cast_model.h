@@ -14,11 +14,8 @@
 namespace fuzz {
 
 /* What the library does not do yet; each line goes when it does. */
-constexpr bool kLastRoundingSaturates = false; /* finite values that round beyond a type become its largest */
-constexpr bool kZeroPointsRoundOnce = false;   /* an element is x / scale + zero point, rounded once */
-constexpr bool kWideRangesKeepEnds = false;    /* ranges wider than float32 */
-constexpr bool kTensorScaleKnowsMin = false;   /* `min:` above every element of a tensor with UE4M3 scales */
-constexpr bool kBrevitasOverflows = false;     /* quotients beyond float32 give NaN in the vector loops, too */
+constexpr bool kTensorScaleKnowsMin = false; /* `min:` above every element of a tensor with UE4M3 scales */
+constexpr bool kBrevitasOverflows = false;   /* quotients beyond float32 give NaN in the vector loops, too */
 
 constexpr double kLargest = std::numeric_limits<float>::max();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
@@ -51,7 +48,7 @@ inline bool is_rounded(mfq_dtype dtype, uint32_t bits, double exact) {
   const uint32_t want = rounded_bits(dtype, (float)exact);
   if (!std::isfinite(exact) || std::isfinite(value_of_bits(dtype, want))) return bits == want;
   const uint32_t largest = largest_bits(dtype) | (exact < 0 ? sign_of(dtype) : 0u);
-  return bits == largest || (!kLastRoundingSaturates && bits == want);
+  return bits == largest;
 }
 
 /* Indices along the axes of a tensor. */
@@ -193,14 +190,11 @@ public:
     const bool by_exponent = !scheme.zero_point && (scheme.scale == MFQ_SCALE_NONE || scheme.scale == MFQ_SCALE_UE8M0 ||
                                                     (scheme.rule >= MFQ_RULE_FLOOR && scheme.rule <= MFQ_RULE_EVEN));
     if (by_exponent) return is_encoded(got, x / s);
-    const double quotient = (float)(x / s);
+    double quotient = (float)(x / s);
     if (!scheme.zero_point) return is_encoded(got, quotient);
-    const double moved = x / s + zero_point(index);
-    if (std::isnan(moved) || is_encoded(got, moved)) return is_encoded(got, moved);
-    /* Two roundings to float32 on the way, each of half a step of the larger of quotient and sum. */
-    const double slack = std::ldexp(std::fabs(quotient) + std::fabs(moved), -23);
-    return !kZeroPointsRoundOnce && (is_encoded(got, moved - slack) || is_encoded(got, moved + slack) ||
-                                     is_encoded(got, (float)(quotient + zero_point(index))));
+    /* The sum is exact. A part far below a step counts as one that double can add, of its sign. */
+    if (quotient != 0 && std::fabs(quotient) < 0x1p-20) quotient = std::copysign(0x1p-20, quotient);
+    return is_encoded(got, quotient + zero_point(index));
   }
 
   /* Whether an element divided by its scale leaves float32. */
@@ -214,13 +208,16 @@ public:
 
   /* ---- Scales ---- */
 
-  /* The largest magnitude, or range, of finite elements from lo to hi; the smaller of two answers where what is measured
-   * is wider than float32. */
+  /* hi - lo, one float32 subtraction; where that is wider than float32, of the halves, doubled. */
+  static double range(double hi, double lo) {
+    const double width = std::fabs(hi - lo);
+    return std::isinf((float)width) ? 2.0 * (double)(float)(hi / 2 - lo / 2) : (double)(float)width;
+  }
+  /* The largest magnitude, or range, of finite elements from lo to hi. */
   double statistic(double lo, double hi) const {
     double a = std::max(std::fabs(lo), std::fabs(hi));
     if (scheme.statistic == MFQ_STATISTIC_MINMAX)
-      a = (float)((scheme.zero_point ? std::max(hi, 0.0) : hi) - std::min(lo, 0.0));
-    if (scheme.statistic == MFQ_STATISTIC_MINMAX) a = std::min(std::fabs(a), kLargest);
+      a = range((scheme.zero_point ? std::max(hi, 0.0) : hi), std::min(lo, 0.0));
     return std::max(a, (double)scheme.statistic_min);
   }
   /* The scale of a group whose elements are finite: as it is stored, before its type. */
@@ -258,7 +255,7 @@ private:
   }
 
   double quotient_scale(double a, double tensor) const {
-    double q = (float)(a / highest_quotient());
+    double q = a > kLargest ? 2.0 * (double)(float)(a / 2 / highest_quotient()) : (float)(a / highest_quotient());
     switch (scheme.scale) {
       case MFQ_SCALE_F32: return std::clamp(q, 0x1p-126, kLargest);
       case MFQ_SCALE_BF16:

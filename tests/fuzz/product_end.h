@@ -10,8 +10,7 @@
 
 namespace fuzz {
 
-/* What the library does not do yet; each line goes when it does. */
-constexpr bool kInterleavedBatches = false; /* batches that interleave in memory, quantized on the way in */
+/* What the library does not do yet; the line goes when it does. */
 constexpr bool kConvWordsAreLogical =
     false; /* stochastic rounding on the way into a convolution: words by logical index */
 
@@ -176,7 +175,7 @@ inline void check_result(const EndMemory &memory, const End &end, const std::vec
     if (std::isinf(bounds[i]) || (memory.quantized != nullptr && std::isnan(want[i]))) return;
   if (memory.quantized != nullptr) {
     check_quantized(CastModel(*memory.quantized), want, bounds);
-    require(memory.quantized->codes.back() == 0xab && memory.quantized->scales.back() == 0xab,
+    require(memory.quantized->codes.back() == mfq_test::kPoison && memory.quantized->scales.back() == mfq_test::kPoison,
             "bytes behind a part of the result were written");
     return;
   }

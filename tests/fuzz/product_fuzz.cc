@@ -52,11 +52,6 @@ Case any_case(Input *in) {
 }
 End end_of(const Case &x) { return {x.d, x.quantized_d, x.has_c, x.c_is_d, x.has_bias, x.alpha, x.beta, x.activation}; }
 
-Shape strides_of(Input *in, const Side &side, const Shape &shape) {
-  const bool may_interleave = fuzz::kInterleavedBatches || !side.on_the_way || shape.size() == 2;
-  return may_interleave ? fuzz::any_input_strides(in, shape) : mfq_test::dense_strides(shape);
-}
-
 /* NaN somewhere in a plain operand: it must reach its row or column of the result, and nothing else. */
 void put_nan(Input *in, SideData *side) {
   if (side->quantized != nullptr || side->plain->count() == 0) return;
@@ -216,8 +211,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
   const Case x = any_case(&in);
   fuzz::current() = mfq_test::text_of(x) + " alpha " + std::to_string(x.alpha) + " beta " + std::to_string(x.beta);
   ProductData data(x);
-  data.a = SideData(x.a, data.a.shape, x.seed * 3 + 1, strides_of(&in, x.a, data.a.shape));
-  data.b = SideData(x.b, data.b.shape, x.seed * 3 + 2, strides_of(&in, x.b, data.b.shape));
+  data.a = SideData(x.a, data.a.shape, x.seed * 3 + 1, fuzz::any_input_strides(&in, data.a.shape));
+  data.b = SideData(x.b, data.b.shape, x.seed * 3 + 2, fuzz::any_input_strides(&in, data.b.shape));
   if (in.one_in(6) && x.quantized_d.empty()) put_nan(&in, &data.a);
   if (in.one_in(6) && x.quantized_d.empty()) put_nan(&in, &data.b);
   const Call call(&in, &data);
