@@ -46,7 +46,7 @@ tsan: ## what threads share, under the thread sanitizer
 	@sh cmake/setup.sh test
 	@echo "mfq: configuring and building build/tsan ($(JOBS) jobs)"
 	@$(call configure,tsan)
-	@$(call build,tsan)
+	@$(call build,tsan) --target threads_shared_test
 	@$(call ctest,tsan)
 
 FUZZ_SECONDS ?= 60
@@ -61,9 +61,10 @@ fuzz: ## every fuzz target by libFuzzer for FUZZ_SECONDS each (clang, libclang-r
 	     -verbosity=0 -max_total_time=$(FUZZ_SECONDS) $$dict .); done
 
 # In this order, one after the other, whatever -j says.
-test: ## everything that needs no GPU: check, then asan (what CI runs)
+test: ## everything that needs no GPU: check, then asan and tsan (what CI runs)
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory asan
+	@$(MAKE) --no-print-directory tsan
 	@if command -v aarch64-linux-gnu-g++ >/dev/null && command -v qemu-aarch64 >/dev/null; then \
 	  $(MAKE) --no-print-directory aarch64; \
 	else echo "mfq: aarch64 not checked: no cross compiler and qemu-user here (see \`make aarch64\`)"; fi
