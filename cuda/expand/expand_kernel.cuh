@@ -18,7 +18,7 @@ __global__ void __launch_bounds__(ITEM_THREADS) expand_kernel(const __grid_const
   for (int64_t i = thread_item(); i < p.walk.count; i += thread_items()) {
     const walk_place at = thread_walk_at(p.walk, i);
     const mfqn_group g = thread_stored_group(p.slots, p.scheme, p.is_compressed ? i : at.scale, tensor_scale);
-    const uint32_t scale = mfqn_one_nan(g.divisor); /* the tensor scale included */
+    const uint32_t scale = mfqn_whole_scale(&p.scheme, &g);
     thread_store_limited(p.dst, at.at.offset, p.is_zero_points ? mfqn_bits((float)g.zero_point) : scale);
   }
 }

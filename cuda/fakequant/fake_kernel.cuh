@@ -54,7 +54,8 @@ __device__ __forceinline__ float thread_scale_or_one(const float *tensor_scale) 
 __device__ __forceinline__ mfqn_group thread_fake_group(const fake_scales &p, int64_t index, float tensor_scale) {
   const mfqn_statistic statistic = thread_statistic(p.from, p.scheme, index);
   const mfqn_group g = mfqn_group_make(&p.scheme, &statistic, tensor_scale);
-  if (p.wanted.data) thread_store_limited(p.wanted, thread_walk_at(p.walk, index).at.offset, mfqn_one_nan(g.divisor));
+  if (p.wanted.data)
+    thread_store_limited(p.wanted, thread_walk_at(p.walk, index).at.offset, mfqn_whole_scale(&p.scheme, &g));
   return g;
 }
 

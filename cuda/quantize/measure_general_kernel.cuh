@@ -52,12 +52,14 @@ __global__ void __launch_bounds__(ITEM_THREADS) tensor_absmax_kernel(const __gri
 typedef struct tensor_scale_params {
   const uint32_t *absmax;
   float *tensor_scale;
+  uint32_t least;
   float threshold;
 } tensor_scale_params;
 
 /* One thread. */
 __global__ void tensor_scale_kernel(const __grid_constant__ tensor_scale_params p) {
-  ptx_store<uint32_t>(p.tensor_scale, mfqn_bits(mfqn_tensor_scale(ptx_load<uint32_t>(p.absmax), p.threshold)));
+  const float scale = mfqn_tensor_scale(ptx_load<uint32_t>(p.absmax), p.least, p.threshold);
+  ptx_store<uint32_t>(p.tensor_scale, mfqn_bits(scale));
 }
 
 __global__ void __launch_bounds__(ITEM_THREADS) scales_kernel(const __grid_constant__ scales_params p) {

@@ -9,7 +9,7 @@
 static uint32_t part_at(const mfq_qview *view, const mfqn_scheme *s, mfq_expand_part part, int64_t index) {
   if (part == MFQ_EXPAND_ZERO_POINTS) return mfqn_bits((float)mfq_zero_point_get(view, s, index));
   const mfqn_group g = mfqn_group_load(s, mfq_scale_get(view, index), mfq_tensor_scale_get(view));
-  return mfqn_one_nan(g.divisor); /* the tensor scale included */
+  return mfqn_whole_scale(s, &g);
 }
 
 static void expand_compressed(const mfq_qview *view, const mfqn_scheme *s, mfq_expand_part part,

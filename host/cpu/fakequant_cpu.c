@@ -44,7 +44,7 @@ static void fake_rows(void *work, int thread, int64_t first, int64_t end) {
 static void store_scales(const fake_job *job, const mfq_tensor *scales) {
   for (int64_t i = 0; i < job->view->sizes.scale_count; ++i)
     mfq_element_store_limited(scales->data, scales->dtype, mfq_offset_of(scales, i),
-                              mfqn_one_nan(job->groups[i].divisor));
+                              mfqn_whole_scale(&job->scheme, &job->groups[i]));
 }
 
 /* From the elements, or from the scales that the caller gave. */

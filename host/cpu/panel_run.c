@@ -156,11 +156,15 @@ static void make_scales(const mfq_panels *p, const mfq_panel *a, mfq_panel_scrat
     mfq_zero_point_put(p->view, s, a->scale0 + i * a->scale_step, (int32_t)lanes->zero_point[i]);
 }
 
-/* Infinite quotients are NaN to Brevitas. Where scales are not measured, they are found here, and their groups are
- * encoded by the general function. */
-static void find_infinities(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
+/* Infinite quotients are NaN to Brevitas. Scales that are not measured allow them, and those of ranges, in which negative
+ * elements alone have no width. */
+static int may_have_infinities(const mfq_panels *p) {
+  return p->scheme.is_brevitas && (p->scheme.minmax || !mfqn_is_measured(&p->scheme));
+}
+
+/* Finds them from scratch->stats; their groups are encoded by the general function. */
+static void find_infinities(const mfq_panel *a, mfq_panel_scratch *scratch) {
   mfq_lanes *lanes = &scratch->lanes;
-  mfq_panel_measure(p, a, scratch);
   for (int64_t i = 0; i < a->lanes; ++i) {
     const float largest = mfqn_div(mfqn_float_of(scratch->stats.absmax[i]), lanes->divisor[i]);
     if ((mfqn_bits(largest) & MFQN_ABS) < MFQN_INF) continue;
@@ -262,11 +266,12 @@ static void encode_panel(const mfq_panels *p, const mfq_panel *a, mfq_panel_scra
 static void make_or_load_scales(const mfq_panels *p, const mfq_panel *a, int scales_known, mfq_panel_scratch *scratch) {
   if (scales_known) {
     load_scales(p, a, scratch);
-    if (p->scheme.is_brevitas && !mfqn_is_measured(&p->scheme)) find_infinities(p, a, scratch);
-    return;
+    if (may_have_infinities(p)) mfq_panel_measure(p, a, scratch);
+  } else {
+    mfq_panel_measure(p, a, scratch);
+    make_scales(p, a, scratch);
   }
-  mfq_panel_measure(p, a, scratch);
-  make_scales(p, a, scratch);
+  if (may_have_infinities(p)) find_infinities(a, scratch);
 }
 
 /* Rows of a bundle: how many there are from `first` on. */

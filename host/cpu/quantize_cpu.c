@@ -44,7 +44,7 @@ static void measure_largest(void *work, int thread, int64_t first, int64_t end) 
 static float measure_tensor_scale(const mfq_panels *p, void *memory) {
   tensor_scale_work work = {p, memory, 0};
   mfq_team_run((mfq_loop){p->threads, mfq_panels_pieces(p), PANELS}, measure_largest, &work);
-  return mfqn_tensor_scale(atomic_load(&work.largest), p->scheme.threshold);
+  return mfqn_tensor_scale(atomic_load(&work.largest), p->scheme.statistic_min, p->scheme.threshold);
 }
 
 typedef struct shared_work {

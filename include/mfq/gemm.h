@@ -82,11 +82,12 @@ MFQ_EXPORT size_t mfq_gemm_workspace_bytes(const mfq_gemm_plan *plan);
 /* Runs a plan on `gemm`, which has the shapes, strides and schemes that the plan was made for, and memory that is
  * aligned as well.
  * Memory: `workspace` is as mfq_gemm_workspace_bytes tells (NULL when that is 0) and no other run's at the same time.
- *   D must not overlap what is read, but may be C itself with equal strides. Neither allocates nor waits.
+ *   D must not overlap what is read, but may be C itself with equal strides. Neither allocates nor waits, but that the
+ *   first run with several threads on the CPU makes them (docs/process.md).
  * Async: as in mfq/quantize.h; alpha and beta on the host are read before the function returns.
  * Errors: INVALID_ARGUMENT for NULL, another context than the plan's, a workspace that is too small, badly aligned or
- *   missing, overlapping memory, memory of another device; SHAPE for what differs from the plan; DEVICE. D is
- *   untouched. */
+ *   missing, overlapping memory, memory of another device; SHAPE for what differs from the plan; OUT_OF_MEMORY where
+ *   the system lends no threads to oneDNN; DEVICE. D is untouched. */
 MFQ_API mfq_status mfq_gemm_run(mfq_context *context, const mfq_gemm_plan *plan, const mfq_gemm *gemm, void *workspace,
                                 size_t workspace_bytes);
 

@@ -258,8 +258,7 @@ void call_badly(Input *in, Operand *x, Quantized *t) {
   fuzz::current() = good;
 }
 
-/* Returns whether it is a case whose results are known. */
-bool quantize_twice(Input *in, Source *src, Quantized *want, Quantized *got) {
+void quantize_twice(Input *in, Source *src, Quantized *want, Quantized *got) {
   const mfq_tensor x = src->memory.here();
   mfq_context *const fast = in->pick(contexts().fast);
   const std::vector<uint8_t> before = src->memory.bytes;
@@ -268,12 +267,9 @@ bool quantize_twice(Input *in, Source *src, Quantized *want, Quantized *got) {
   /* In the second argument the same must come out. */
   const bool is_second = in->one_in(3);
   require_ok(mfq_quantize(fast, &x, is_second ? nullptr : &got->q, is_second ? &got->q : nullptr));
-  const bool is_brevitas = want->q.scheme.arith == MFQ_ARITH_BREVITAS && !fuzz::kBrevitasOverflows;
-  if (is_brevitas && CastModel(*want).overflows(src->values)) return false;
   if (!want->same_bytes(*got))
     fuzz::found("reference and " + std::string(mfq_context_describe(fast)) + ": " + want->difference(*got));
   require(before == src->memory.bytes, "the input was changed");
-  return true;
 }
 
 void read_back(Input *in, const CastModel &model, const Quantized &t) {
@@ -307,9 +303,7 @@ void expand(Input *in, const CastModel &model, const Quantized &t) {
   for (size_t i = 0; i < got.size(); i++) {
     const int64_t s = model.scale_of(CastModel::places((int64_t)i, model.shape));
     const double want = are_scales ? model.scale(s) * model.tensor_scale() : model.zero_point(s);
-    const bool is_beyond =
-        std::isinf(fuzz::value_of_bits(dst.dtype, got[i])) && want > 65504; /* two scales multiplied */
-    require(is_beyond || fuzz::is_rounded(dst.dtype, got[i], want), "an expanded scale or zero point is wrong");
+    require(fuzz::is_rounded(dst.dtype, got[i], want), "an expanded scale or zero point is wrong");
   }
 }
 
@@ -379,7 +373,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   }
   if (in.one_in(3)) call_badly(&in, &src.memory, &want);
   fuzz::tally().done++;
-  if (!quantize_twice(&in, &src, &want, &got)) return 0;
+  quantize_twice(&in, &src, &want, &got);
   const CastModel model(got);
   const bool is_given = scheme.rule == MFQ_RULE_GIVEN || scheme.scale == MFQ_SCALE_NONE;
   if (scheme.arith == MFQ_ARITH_EXACT && !is_given) check_scales(model, src.values);

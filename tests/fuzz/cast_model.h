@@ -13,10 +13,6 @@
 
 namespace fuzz {
 
-/* What the library does not do yet; each line goes when it does. */
-constexpr bool kTensorScaleKnowsMin = false; /* `min:` above every element of a tensor with UE4M3 scales */
-constexpr bool kBrevitasOverflows = false;   /* quotients beyond float32 give NaN in the vector loops, too */
-
 constexpr double kLargest = std::numeric_limits<float>::max();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
@@ -197,15 +193,6 @@ public:
     return is_encoded(got, quotient + zero_point(index));
   }
 
-  /* Whether an element divided by its scale leaves float32. */
-  bool overflows(const std::vector<float> &x) const {
-    for (size_t i = 0; i < x.size(); i++) {
-      const double s = divisor(scale_of(places((int64_t)i, shape)));
-      if (std::isfinite(x[i]) && std::isfinite(s) && s != 0 && std::isinf((float)(x[i] / s))) return true;
-    }
-    return false;
-  }
-
   /* ---- Scales ---- */
 
   /* hi - lo, one float32 subtraction; where that is wider than float32, of the halves, doubled. */
@@ -229,7 +216,7 @@ public:
   }
   /* The tensor scale of UE4M3 for the largest magnitude of finite groups. */
   double computed_tensor(double a) const {
-    if (kTensorScaleKnowsMin) a = std::max(a, (double)scheme.statistic_min);
+    a = std::max(a, (double)scheme.statistic_min);
     if (a == 0) return 1;
     return std::max((double)(float)(a / (double)(float)(grid.max_value() * 448)), 0x1p-126);
   }

@@ -10,10 +10,6 @@
 
 namespace fuzz {
 
-/* What the library does not do yet; the line goes when it does. */
-constexpr bool kConvWordsAreLogical =
-    false; /* stochastic rounding on the way into a convolution: words by logical index */
-
 /* ---- Schemes ---------------------------------------------------------------------------------------------------- */
 
 /* Whether all values lie far inside of float32, so that the bounds of docs/numerics.md are those of sums of such values. */

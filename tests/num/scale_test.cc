@@ -238,12 +238,14 @@ INSTANTIATE_TEST_SUITE_P(Elements, AbsmaxScale, testing::Values("e4m3fn", "e5m2"
 
 /* NVFP4: absmax / 2688, 1 for a zero tensor, never subnormal. */
 TEST(TensorScale, IsAbsmaxOverTheLargestProduct) {
-  EXPECT_EQ(mfqn_tensor_scale(0, 6.0f), 1.0f);
-  EXPECT_EQ(mfqn_tensor_scale(inputs::bits_of(2688.0f), 6.0f), 1.0f);
-  EXPECT_EQ(mfqn_tensor_scale(1, 6.0f), 0x1p-126f);
+  EXPECT_EQ(mfqn_tensor_scale(0, 0, 6.0f), 1.0f);
+  EXPECT_EQ(mfqn_tensor_scale(0, inputs::bits_of(2688.0f), 6.0f), 1.0f);
+  EXPECT_EQ(mfqn_tensor_scale(inputs::bits_of(1.0f), inputs::bits_of(5376.0f), 6.0f), 2.0f);
+  EXPECT_EQ(mfqn_tensor_scale(inputs::bits_of(2688.0f), 0, 6.0f), 1.0f);
+  EXPECT_EQ(mfqn_tensor_scale(1, 0, 6.0f), 0x1p-126f);
   for (uint32_t u : statistics()) {
     if (u == 0) continue;
-    ASSERT_EQ(mfqn_tensor_scale(u, 6.0f), quotient(inputs::f32(u), 2688.0f)) << inputs::f32(u);
+    ASSERT_EQ(mfqn_tensor_scale(u, 0, 6.0f), quotient(inputs::f32(u), 2688.0f)) << inputs::f32(u);
   }
 }
 

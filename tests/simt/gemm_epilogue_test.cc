@@ -205,6 +205,9 @@ TEST(GemmEpilogue, BareProducts) {
 TEST(GemmEpilogue, QuantizesDenseValues) {
   Queue queue;
   mfq_gemm_problem p = {};
+  p.batches = 2;
+  p.m = 3;
+  p.n = 5;
   p.d_view.q.rank = 3;
   p.d_view.q.shape[0] = 2;
   p.d_view.q.shape[1] = 3;

@@ -141,11 +141,12 @@ MFQ_HD uint32_t mfqn_store_nan(int32_t scale) {
                                      : MFQN_NAN;
 }
 
-/* The tensor scale of UE4M3 from the largest finite group statistic: absmax / (largest element * 448), 1 for a zero
- * tensor. */
-MFQ_HD float mfqn_tensor_scale(uint32_t absmax, float threshold) {
-  if (absmax == 0) return 1.0f;
-  const float g = mfqn_div(mfqn_float_of(absmax), mfqn_mul(threshold, 448.0f));
+/* The tensor scale of UE4M3 from the largest finite group statistic, which is at least `least`: absmax / (largest element
+ * * 448), 1 for a zero tensor. */
+MFQ_HD float mfqn_tensor_scale(uint32_t absmax, uint32_t least, float threshold) {
+  const uint32_t largest = mfqn_umax(absmax, least);
+  if (largest == 0) return 1.0f;
+  const float g = mfqn_div(mfqn_float_of(largest), mfqn_mul(threshold, 448.0f));
   return mfqn_float_of(mfqn_umax(mfqn_bits(g), MFQN_MIN_NORMAL));
 }
 
@@ -219,6 +220,11 @@ MFQ_HD uint32_t mfqn_decode(const mfqn_scheme *s, const mfqn_group *g, uint32_t 
   if (exact) return v;
   const float y = mfqn_mul_limited(mfqn_float_of(v), g->scale);
   return mfqn_one_nan(s->scale == MFQN_SCALE_UE4M3 ? mfqn_mul_limited(y, g->tensor_scale) : y);
+}
+
+/* The scale as one number, the tensor scale included; at most the largest finite one where both are finite. */
+MFQ_HD uint32_t mfqn_whole_scale(const mfqn_scheme *s, const mfqn_group *g) {
+  return mfqn_one_nan(s->scale == MFQN_SCALE_UE4M3 ? mfqn_mul_limited(g->scale, g->tensor_scale) : g->scale);
 }
 
 /* The largest magnitude of a scale with which no value exceeds `limit` by more than some roundings. */
