@@ -130,20 +130,15 @@ __device__ __forceinline__ codes16 thread_encode_integer(const encoder &e, const
   const mfqn_integer *f = &e.scheme.integer;
   const int is_divided = e.steps == STEPS_INTEGER_DIVIDED;
   const float power = mfqn_float_of((uint32_t)(127 + f->frac_bits - (is_divided ? 0 : g.exp2)) << 23);
+  /* Brevitas adds zero points in float32 and then rounds; adding 0 changes nothing. */
   const float zero_point = (float)g.zero_point;
-  if (is_divided && e.scheme.has_zero_point && !e.scheme.is_brevitas)
+  const float before = e.scheme.is_brevitas ? zero_point : 0.0f, after = e.scheme.is_brevitas ? 0.0f : zero_point;
+  if (is_divided)
     return thread_encode_each(
         x,
         [&](uint32_t u) {
-          const float t = mfqn_div(mfqn_float_of(u), g.divisor);
-          return mfqn_integer_sum_central(t, zero_point, f) & f->mask;
-        });
-  if (is_divided) /* Brevitas adds zero points in float32 */
-    return thread_encode_each(
-        x,
-        [&](uint32_t u) {
-          const float t = mfqn_add(mfqn_div(mfqn_float_of(u), g.divisor), zero_point);
-          return mfqn_integer_encode_central(mfqn_mul(t, power), f);
+          const float t = mfqn_add(mfqn_div(mfqn_float_of(u), g.divisor), before);
+          return mfqn_integer_code(mfqn_integer_sum_central(mfqn_mul(t, power), after, f), f);
         });
   return thread_encode_each(
       x, [&](uint32_t u) { return mfqn_integer_encode_central(mfqn_mul(mfqn_float_of(u), power), f); });

@@ -35,7 +35,7 @@ static void lower_minifloat(const mfq_scheme *scheme, mfqn_scheme *out) {
   out->threshold = mfqn_float_of(highest);
   out->brevitas.man_bits = e->man_bits;
   out->brevitas.step_exp2 = 1 - e->bias - e->man_bits;
-  out->brevitas.highest = mfqn_float_of(highest);
+  out->brevitas.highest = mfqn_float_of(mfqn_umin(highest, MFQN_MAX_FINITE));
   out->brevitas.lowest = e->is_signed ? -out->brevitas.highest : 0.0f;
   out->brevitas.beyond = !scheme->no_saturate || e->specials == MFQ_SPECIALS_NONE ? 0u
                          : e->specials == MFQ_SPECIALS_IEEE                       ? MFQN_INF

@@ -26,3 +26,4 @@ foreach(fault IN LISTS mutation_faults)
                        ENVIRONMENT "CC=${CMAKE_C_COMPILER};CXX=${CMAKE_CXX_COMPILER};\
 MFQ_SIMT_BUILD=${CMAKE_CURRENT_BINARY_DIR};MFQ_SIMT_OBJECTS=${mutation_objects}")
 endforeach()
+set_tests_properties(mutation/control PROPERTIES COST 1000) # the longest: it starts first

@@ -48,7 +48,7 @@ INLINE uint32_t encode_one(const mfqn_scheme *s, uint32_t u, encode_lane lane, e
   uint32_t v = u;
   if (kind.how != BY_EXPONENT) v = mfqn_bits(mfqn_div(mfqn_float_of(u), lane.divisor));
   if (kind.how == BY_ZERO_POINT && kind.steps == CENTRAL)
-    return mfqn_integer_sum_central(mfqn_float_of(v), lane.zero_point, &s->integer) & s->integer.mask;
+    return mfqn_integer_code(mfqn_integer_sum_central(mfqn_float_of(v), lane.zero_point, &s->integer), &s->integer);
   if (kind.how == BY_ZERO_POINT) {
     const int32_t zero_point = (int32_t)lane.zero_point;
     return mfqn_integer_code(mfqn_integer_round_sum(v, zero_point, &s->integer, kind.rounding, 0), &s->integer);

@@ -10,8 +10,8 @@
 /* What float clamping needs: the range, and what lies beyond it when the format does not saturate. */
 typedef struct mfqn_brevitas {
   int32_t man_bits;
-  int32_t step_exp2; /* of the subnormal step: 1 - bias - man_bits */
-  float lowest, highest;
+  int32_t step_exp2;      /* of the subnormal step: 1 - bias - man_bits */
+  float lowest, highest;  /* finite */
   uint32_t beyond;        /* float32 bits of what overflow becomes, 0 when it saturates */
   int32_t threshold_exp2; /* power-of-two scales divide by 2^threshold_exp2 */
 } mfqn_brevitas;
@@ -32,15 +32,14 @@ MFQ_HD uint32_t mfqn_brevitas_scale(uint32_t statistic, uint32_t least, int rule
   return mfqn_one_nan(mfqn_div(mfqn_float_of(power), mfqn_float_of(mfqn_pow2(f->threshold_exp2))));
 }
 
-/* Rounds a scaled value to the format's grid, unbounded above, then clamps, at the end of float32 at the latest. Infinity
- * gives NaN. */
+/* Rounds a scaled value to the format's grid, unbounded above, then clamps. Infinity gives NaN. */
 MFQ_HD float mfqn_brevitas_value(float t, const mfqn_brevitas *f, int rounding) {
   const float tiny = mfqn_float_of(MFQN_MIN_NORMAL);
   const uint32_t a = mfqn_bits(mfqn_add(mfqn_float_of(mfqn_bits(t) & MFQN_ABS), tiny));
   if (a >= MFQN_INF) return mfqn_float_of(MFQN_NAN);
   const int32_t p = mfqn_max(mfqn_log2_floor(a) - f->man_bits, f->step_exp2);
   const float u = mfqn_float_of(mfqn_pow2(p));
-  const float v = mfqn_mul_limited(u, mfqn_round_float(mfqn_div(t, u), rounding));
+  const float v = mfqn_mul(u, mfqn_round_float(mfqn_div(t, u), rounding));
   const int above = v > f->highest, below = v < f->lowest;
   if (!above && !below) return v;
   if (f->beyond == 0) return above ? f->highest : f->lowest;

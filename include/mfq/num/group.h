@@ -169,9 +169,8 @@ MFQ_HD uint32_t mfqn_group_scale(const mfqn_scheme *s, const mfqn_statistic *sta
 MFQ_HD int32_t mfqn_group_zero_point(const mfqn_scheme *s, const mfqn_statistic *statistic, const mfqn_group *g) {
   const float depth = statistic->lo < 0.0f ? -statistic->lo : 0.0f, lowest = (float)s->integer.lowest;
   const float t = mfqn_div(depth, g->divisor);
-  const int32_t r = s->is_brevitas
-                        ? mfqn_integer_round(mfqn_bits(mfqn_add(t, lowest)), &s->integer, 0, s->rounding, 0)
-                        : (int32_t)(mfqn_integer_sum_central(t, lowest, &s->integer) - mfqn_bits(12582912.0f));
+  const int32_t r = s->is_brevitas ? mfqn_integer_round(mfqn_bits(mfqn_add(t, lowest)), &s->integer, 0, s->rounding, 0)
+                                   : mfqn_integer_sum_central(t, lowest, &s->integer);
   return g->usable ? r : s->integer.lowest;
 }
 

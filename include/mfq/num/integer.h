@@ -86,12 +86,12 @@ MFQ_HD uint32_t mfqn_integer_encode_central(float scaled, const mfqn_integer *f)
   return mfqn_bits(mfqn_add(clamped, 12582912.0f)) & f->mask;
 }
 
-/* mfqn_integer_round_sum with ties to even, in the low bits of a float32 near 1.5 * 2^23: `t` is limited so that the sum
- * does not leave the codes, and then added once, which rounds to an integer there. */
-MFQ_HD uint32_t mfqn_integer_sum_central(float t, float zero_point, const mfqn_integer *f) {
-  const float lowest = mfqn_sub((float)f->lowest, zero_point), highest = mfqn_sub((float)f->highest, zero_point);
-  const float low = t < highest ? t : highest, clamped = low > lowest ? low : lowest;
-  return mfqn_bits(mfqn_add(clamped, mfqn_add(12582912.0f, zero_point)));
+/* mfqn_integer_round_sum with ties to even: added once to 1.5 * 2^23 plus the zero point, `t` is rounded to an integer.
+ * Limits before that keep it near there. */
+MFQ_HD int32_t mfqn_integer_sum_central(float t, float zero_point, const mfqn_integer *f) {
+  const float low = t < 1024.0f ? t : 1024.0f, near = low > -1024.0f ? low : -1024.0f;
+  const float sum = mfqn_add(near, mfqn_add(12582912.0f, zero_point));
+  return mfqn_clamp((int32_t)(mfqn_bits(sum) - mfqn_bits(12582912.0f)), f->lowest, f->highest);
 }
 
 /* Whether 2^(frac_bits - exp2), which scales such a value, is a normal float32 number. */
