@@ -2,7 +2,7 @@
 // set and number of threads.
 #include <cmath>
 
-#include "support/float16.h"
+#include "support/half.h"
 #include "support/machine.h"
 #include "support/quantized.h"
 
@@ -53,10 +53,7 @@ void fill(Plain &plain, uint32_t seed) {
       continue;
     }
     uint16_t h = (uint16_t)(u >> 16); /* bf16 by truncation */
-    if (plain.tensor.dtype == MFQ_DTYPE_F16) {
-      const mfq_test::Float16 f = (mfq_test::Float16)values[i];
-      std::memcpy(&h, &f, 2);
-    }
+    if (plain.tensor.dtype == MFQ_DTYPE_F16) h = mfq_test::half_bits(values[i]);
     std::memcpy(&plain.bytes[i * 2], &h, 2);
   }
 }

@@ -1,6 +1,6 @@
 // Strided tensors in and out, of every dtype: a tensor means its values, wherever they lie, and outputs leave the
 // memory between their elements alone.
-#include "support/float16.h"
+#include "support/half.h"
 #include "support/model.h"
 
 namespace {
@@ -83,11 +83,7 @@ private:
   void store(size_t i, float value) {
     if (dtype_ == MFQ_DTYPE_F32) std::memcpy(&bytes_[i * 4], &value, 4);
     if (dtype_ == MFQ_DTYPE_F32) return;
-    uint16_t half = nearest_bf16(value);
-    if (dtype_ == MFQ_DTYPE_F16) {
-      const mfq_test::Float16 f = (mfq_test::Float16)value;
-      std::memcpy(&half, &f, 2);
-    }
+    const uint16_t half = dtype_ == MFQ_DTYPE_F16 ? mfq_test::half_bits(value) : nearest_bf16(value);
     std::memcpy(&bytes_[i * 2], &half, 2);
   }
   static uint16_t nearest_bf16(float value) {

@@ -1,4 +1,4 @@
-/* tests/support/half.h: f16 by the compiler, or by arithmetic where it has no such type (clang before 15 on x86). */
+/* tests/support/half.h: f16 by the compiler's own type, or by arithmetic where it has none (clang before 15 on x86). */
 #ifndef MFQ_TESTS_SUPPORT_HALF_H
 #define MFQ_TESTS_SUPPORT_HALF_H
 
@@ -6,12 +6,18 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__aarch64__)
+#define MFQ_TEST_FLOAT16 __fp16 /* GCC before 13 has no _Float16 in C++ there */
+#elif defined(__FLT16_MAX__)
+#define MFQ_TEST_FLOAT16 _Float16
+#endif
+
 namespace mfq_test {
 
 /* The nearest f16, ties to even. */
 inline uint16_t half_bits(float x) {
-#ifdef __FLT16_MAX__
-  const _Float16 half = (_Float16)x;
+#ifdef MFQ_TEST_FLOAT16
+  const MFQ_TEST_FLOAT16 half = (MFQ_TEST_FLOAT16)x;
   uint16_t bits;
   std::memcpy(&bits, &half, sizeof bits);
   return bits;
@@ -26,8 +32,8 @@ inline uint16_t half_bits(float x) {
 }
 
 inline float half_value(uint16_t bits) {
-#ifdef __FLT16_MAX__
-  _Float16 half;
+#ifdef MFQ_TEST_FLOAT16
+  MFQ_TEST_FLOAT16 half;
   std::memcpy(&half, &bits, sizeof half);
   return (float)half;
 #else

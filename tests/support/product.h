@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "support/device.h"
-#include "support/float16.h"
+#include "support/half.h"
 
 namespace mfq_test {
 

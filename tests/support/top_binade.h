@@ -34,10 +34,7 @@ inline double value_in(mfq_dtype dtype, const uint8_t *at) {
   uint32_t bits = 0;
   std::memcpy(&bits, at, mfq_dtype_bytes(dtype));
   if (dtype != MFQ_DTYPE_F16) return (double)float_of(dtype == MFQ_DTYPE_BF16 ? bits << 16 : bits);
-  const uint16_t half = (uint16_t)bits;
-  _Float16 f;
-  std::memcpy(&f, &half, sizeof f);
-  return (double)f;
+  return (double)half_value((uint16_t)bits);
 }
 
 /* ---- Inputs ------------------------------------------------------------------------------------------------------ */
