@@ -12,7 +12,7 @@ using namespace fixture;
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(MFQ_UNDER_ASAN)
 const bool sanitized = true;
 #else
 const bool sanitized = false;
