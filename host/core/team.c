@@ -287,25 +287,20 @@ void mfq_team_run(mfq_loop loop, mfq_part_fn part, void *work) {
 
 /* ---- Threads of another library ----------------------------------------------------------------------------------- */
 
-typedef struct gate {
-  pthread_mutex_t lock;
-} gate;
-
-static void *wait_at_gate(void *user) {
-  gate *g = user;
-  (void)pthread_mutex_lock(&g->lock);
-  (void)pthread_mutex_unlock(&g->lock);
+static void *wait_at_gate(void *gate) {
+  (void)pthread_mutex_lock(gate);
+  (void)pthread_mutex_unlock(gate);
   return NULL;
 }
 
 /* Whether so many threads can exist beside the others: makes them, all at once, and ends them. */
 static int can_start(int count) {
   pthread_t threads[WORKERS_MAX];
-  gate g = {PTHREAD_MUTEX_INITIALIZER};
+  pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
   int made = 0;
-  (void)pthread_mutex_lock(&g.lock);
-  while (made < count && made < WORKERS_MAX && start(&threads[made], wait_at_gate, &g)) made++;
-  (void)pthread_mutex_unlock(&g.lock);
+  (void)pthread_mutex_lock(&gate);
+  while (made < count && made < WORKERS_MAX && start(&threads[made], wait_at_gate, &gate)) made++;
+  (void)pthread_mutex_unlock(&gate);
   for (int i = 0; i < made; i++) (void)pthread_join(threads[i], NULL);
   return made == count;
 }

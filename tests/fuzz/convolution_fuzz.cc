@@ -233,10 +233,7 @@ void check_reproducible(mfq_context *context, const Call &call, const ConvData &
   conv.quantized_result = nullptr;
   std::string description;
   require_ok(plan_and_run(context, conv, &description));
-  mfq_test::Quantized want(call.end.quantized->q.scheme, data.result_shape);
-  require_ok(mfq_quantize(context, &plain, &want.q, nullptr));
-  require(want.codes == call.end.quantized->codes && want.scales == call.end.quantized->scales,
-          "a quantized result differs from the plain result, quantized");
+  fuzz::check_quantized(context, plain, *call.end.quantized);
 }
 
 } // namespace

@@ -200,6 +200,14 @@ inline ProductContexts &product_contexts() {
   return contexts;
 }
 
+/* A reproducible quantized result has the bytes of the plain result, quantized. */
+inline void check_quantized(mfq_context *context, const mfq_tensor &plain, const mfq_test::Quantized &got) {
+  mfq_test::Quantized want(got.q.scheme, Shape(plain.shape, plain.shape + plain.rank));
+  require_ok(mfq_quantize(context, &plain, &want.q, nullptr));
+  require(want.codes == got.codes && want.scales == got.scales,
+          "a quantized result differs from the plain result, quantized");
+}
+
 } // namespace fuzz
 
 #endif

@@ -196,10 +196,7 @@ void check_reproducible(mfq_context *context, const Call &call, const ProductDat
   gemm.quantized_d = nullptr;
   std::string description;
   require_ok(plan_and_run(context, gemm, &description));
-  mfq_test::Quantized want(call.end.quantized->q.scheme, data.d_shape);
-  require_ok(mfq_quantize(context, &plain, &want.q, nullptr));
-  require(want.codes == call.end.quantized->codes && want.scales == call.end.quantized->scales,
-          "a quantized result differs from the plain result, quantized");
+  fuzz::check_quantized(context, plain, *call.end.quantized);
 }
 
 } // namespace
