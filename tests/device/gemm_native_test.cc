@@ -10,11 +10,12 @@ namespace {
 
 using namespace mfq_test;
 
-
+#if defined(MFQ_SIMT)
 Side with_tiles(Side s) {
   s.layout = {MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_128X4, 16};
   return s;
 }
+#endif
 
 Side on_the_way(Side s) {
   s.on_the_way = true;

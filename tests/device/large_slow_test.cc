@@ -13,9 +13,7 @@ static_assert(kRows * kCols > int64_t{1} << 31, "beyond 32 bits");
 class Large : public OnDevice {
 protected:
   void SetUp() override {
-#if defined(MFQ_SIMT)
-    GTEST_SKIP() << "2^31 elements are too many for an emulated device";
-#endif
+    if (is_emulated()) GTEST_SKIP() << "2^31 elements are too many for an emulated device";
     OnDevice::SetUp();
   }
 };

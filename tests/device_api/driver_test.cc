@@ -3,7 +3,6 @@
 
 #include "support/expect_failure.h"
 
-#if defined(MFQ_SIMT)
 #include "simt/simt.h"
 
 namespace {
@@ -75,9 +74,3 @@ TEST_F(Driver, ThreeDevices) {
 }
 
 } // namespace
-
-#else
-
-TEST(Driver, Emulated) { GTEST_SKIP() << "the driver of a real machine cannot be taken away"; }
-
-#endif

@@ -39,6 +39,12 @@ inline Devices &devices() {
   return all;
 }
 
+/* Whether the device is the emulator of tests/simt. */
+inline bool is_emulated() {
+  const char *about = nullptr;
+  return mfq_device_name(1, &about) != nullptr && std::strstr(about, "SIMT emulator") != nullptr;
+}
+
 /* A machine without a GPU skips, with the library's sentence. With MFQ_CUDA_MODULE a device was promised. */
 class OnDevice : public testing::Test {
 protected:

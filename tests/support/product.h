@@ -353,14 +353,8 @@ private:
 /* What tensor cores may lose in 8-bit products, as a multiple of a bound of `expected`: a GPU keeps 13 bits of sums of up
  * to 128 products there, and 2^-6 of their magnitudes bounds that (docs/numerics.md); the emulator loses nothing. */
 inline double fp8_allowance(const std::string &description, int64_t k) {
-#if defined(MFQ_SIMT)
-  (void)description;
-  (void)k;
-  return 0.0;
-#else
   const bool is_fp8 = description.rfind("native: 8-bit", 0) == 0 || description.rfind("folded", 0) == 0;
-  return is_fp8 ? std::ldexp(1.0, 24 - 6) / (double)(k + 8) : 0.0;
-#endif
+  return is_fp8 && !is_emulated() ? std::ldexp(1.0, 24 - 6) / (double)(k + 8) : 0.0;
 }
 
 /* Whether values lie within the bounds, with what rounding to a dtype adds. */
