@@ -1,6 +1,6 @@
 # The front door. Building is CMake's work; this file only says in which order, and sees that the tools are there.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check asan tsan fuzz lint bench gpu-check ptx-report install aarch64 clean
+.PHONY: help demo test check asan tsan fuzz lint bench gpu-pack gpu-check ptx-report install aarch64 clean
 
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 PREFIX ?= /usr/local
@@ -82,8 +82,13 @@ bench: ## measure quantize, dequantize and products on this machine
 	@$(call build,dev) --target bench
 	@sh bench/run.sh build/dev
 
-gpu-check: ## device tests, compute-sanitizer and benchmarks on this machine's GPU, in nine minutes
-	@sh bench/gpu_check.sh
+ARCHITECTURE ?= 90a
+gpu-pack: ## without a GPU: what gpu-check needs on a bare machine with one of ARCHITECTURE (90a), in .gpu/
+	@sh cmake/setup.sh test
+	@JOBS=$(JOBS) sh bench/gpu/pack.sh $(ARCHITECTURE)
+
+gpu-check: ## everything that is asked of this machine's GPU, in nine minutes: right bytes, speed, memory
+	@sh bench/gpu/check.sh
 
 ptx-report: ## registers, spills and memory accesses of the kernels as compiled (nvcc, no GPU)
 	@sh cmake/setup.sh test

@@ -1,0 +1,53 @@
+#!/bin/sh
+# tests/gpu_check/rehearsal.sh BUILD SCENARIO: bench/gpu/check.sh, whole, on the emulated device, with stand-ins for what
+# only a machine with a GPU has. Then results.py looks at what was left.
+set -eu
+build=$1 scenario=$2
+here=$(cd "$(dirname "$0")" && pwd)
+source=$(cd "$here/../.." && pwd)
+work=$build/tests/rehearsal/$scenario
+rm -rf "$work"
+mkdir -p "$work/tests" "$work/bench" "$work/bin" "$work/results"
+for program in "$build"/tests/device_*_test "$build"/tests/emulated_device_*_test; do # the second ones in place of real ones
+  name=${program##*/}
+  ln -sf "$program" "$work/tests/${name#emulated_}"
+done
+cp "$here"/standins/*_test "$work/tests/"
+cp "$here"/standins/mfq "$work/"
+cp "$here"/standins/nvidia-smi "$here"/standins/compute-sanitizer "$work/bin/"
+ln -s "$build/mfq" "$work/real_mfq"
+ln -s "$build/tests/libmfq_cuda_simt.so" "$work/libmfq_cuda.so"
+for program in bench_cast bench_gemm bench_conv; do ln -s "$build/bench/$program" "$work/bench/"; done
+[ ! -e "$build/bench/probe_simt" ] || ln -s "$build/bench/probe_simt" "$work/bench/probe"
+printf 'commit rehearsed\narchitectures emulated\nnvcc none\n' >"$work/about"
+
+export PATH="$work/bin:$PATH" MFQ_GPU_BUILD="$work" MFQ_RESULTS="$work/results" MFQ_GPU_PLAN="$here/plan.sh" \
+  MFQ_GPU_SANITIZER="$here/sanitizer.txt" MFQ_LIMIT=300
+export MFQ_CUBLASLT="$build/tests/libmfq_simt.so" # the emulator is its cuBLASLt too
+unset MFQ_CUDNN
+code=0
+case $scenario in
+  well) ;;
+  hang | interrupted) export MFQ_REHEARSE=hangs ;;
+  crash) export MFQ_REHEARSE=crashes ;;
+  lost) export MFQ_REHEARSE=loses ;;
+  little_time) export MFQ_REHEARSE=hangs MFQ_LIMIT=8 ;;
+  no_gpu) printf '#!/bin/sh\nexit 9\n' >"$work/bin/nvidia-smi" ;;
+  old_driver) export MFQ_SIMT_DRIVER=old ;;
+  no_space) ln -s /dev/full "$work/results/summary.txt" ;;
+  no_folder) export MFQ_RESULTS="$work/about/results" ;;
+  *) echo "no scenario $scenario" >&2; exit 2 ;;
+esac
+if [ "$scenario" = interrupted ]; then
+  sh "$source/bench/gpu/check.sh" >"$work/out" 2>"$work/err" &
+  check=$!
+  for _ in $(seq 600); do
+    ! grep -q 'Hang.Second' "$work/logs/hangs.log" 2>/dev/null || break
+    sleep 0.1
+  done
+  kill "$check"
+  wait "$check" || code=$?
+else
+  sh "$source/bench/gpu/check.sh" >"$work/out" 2>"$work/err" || code=$?
+fi
+python3 "$here/results.py" "$scenario" "$work" "$code"
