@@ -1,6 +1,7 @@
 # bench/gpu/check.sh rehearsed on the emulated device.
 if(TARGET mfq_cuda_simt AND TARGET bench_cast AND TARGET mfq_command AND NOT CMAKE_CROSSCOMPILING AND NOT MFQ_SANITIZE)
-  foreach(scenario well hang crash lost little_time interrupted no_gpu old_driver no_space no_folder)
+  foreach(scenario well hang crash lost little_time interrupted no_gpu old_driver no_space no_folder packed
+          foreign_pack)
     add_test(NAME gpu_check/${scenario}
              COMMAND sh "${CMAKE_CURRENT_LIST_DIR}/rehearsal.sh" "${PROJECT_BINARY_DIR}" ${scenario})
     set_tests_properties(gpu_check/${scenario} PROPERTIES LABELS gpu_check TIMEOUT 120

@@ -25,7 +25,7 @@ export PATH="$work/bin:$PATH" MFQ_GPU_BUILD="$work" MFQ_RESULTS="$work/results" 
   MFQ_GPU_SANITIZER="$here/sanitizer.txt" MFQ_LIMIT=300
 export MFQ_CUBLASLT="$build/tests/libmfq_simt.so" # the emulator is its cuBLASLt too
 unset MFQ_CUDNN
-code=0
+script=$source/bench/gpu/check.sh code=0
 case $scenario in
   well) ;;
   hang | interrupted) export MFQ_REHEARSE=hangs ;;
@@ -35,11 +35,22 @@ case $scenario in
   no_gpu) printf '#!/bin/sh\nexit 9\n' >"$work/bin/nvidia-smi" ;;
   old_driver) export MFQ_SIMT_DRIVER=old ;;
   no_space) ln -s /dev/full "$work/results/summary.txt" ;;
+  packed | foreign_pack) # as on a bare machine: a tree, and what make gpu-pack makes
+    [ "$scenario" = packed ] || printf '#!/bin/sh\necho "version GLIBC_9 not found" >&2\nexit 1\n' >"$work/mfq"
+    mkdir -p "$work/tree/bench" "$work/tree/.gpu"
+    cp -r "$source/bench/gpu" "$work/tree/bench/"
+    tar czf "$work/tree/.gpu/pack.tar.gz" -C "$work" about tests bench mfq real_mfq libmfq_cuda.so
+    rm -rf "$work/tests" "$work/bench" "$work/mfq" "$work/real_mfq" "$work/libmfq_cuda.so"
+    unset MFQ_GPU_BUILD
+    script=$work/tree/bench/gpu/check.sh
+    printf '#!/bin/sh\nexit 1\n' >"$work/bin/pkg-config" # so that nothing can be built
+    chmod +x "$work/bin/pkg-config"
+    ;;
   no_folder) export MFQ_RESULTS="$work/about/results" ;;
   *) echo "no scenario $scenario" >&2; exit 2 ;;
 esac
 if [ "$scenario" = interrupted ]; then
-  sh "$source/bench/gpu/check.sh" >"$work/out" 2>"$work/err" &
+  sh "$script" >"$work/out" 2>"$work/err" &
   check=$!
   for _ in $(seq 600); do
     ! grep -q 'Hang.Second' "$work/logs/hangs.log" 2>/dev/null || break
@@ -48,6 +59,6 @@ if [ "$scenario" = interrupted ]; then
   kill "$check"
   wait "$check" || code=$?
 else
-  sh "$source/bench/gpu/check.sh" >"$work/out" 2>"$work/err" || code=$?
+  sh "$script" >"$work/out" 2>"$work/err" || code=$?
 fi
 python3 "$here/results.py" "$scenario" "$work" "$code"

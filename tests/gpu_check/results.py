@@ -79,16 +79,21 @@ else:
         expect("the NVIDIA driver is for CUDA" in said and "update the driver" in summary, "the driver is too old")
         expect(step("stopped")["result"] is not None and run["finished"] is False, "stopped")
         expect(not run["tests"] and not run["benchmarks"], "nothing runs without a GPU")
+    elif scenario == "foreign_pack":
+        expect(code == 1 and "do not run here (version GLIBC_9 not found), so they are built" in said, "why it is built")
+        expect("a build lacks" in summary and "libjansson-dev" in summary, "what a build lacks")
+        expect("libjansson-dev" in step("stopped")["result"], "stopped there")
     elif scenario == "little_time":
         expect(code == 1 and "no time left" in summary, "what was not run is said")
         expect(step("caps")["result"] == "passed" and run["finished"] is True, "what was learned, and the end")
         expect(any(s["result"] == "not run: no time left" for s in run["steps"]), "steps without time")
     else:
         expect_beginning()
-    if scenario == "well":
+    if scenario in ("well", "packed"):
         expect(code == 0, f"exit code 0, not {code}")
         expect_end()
         expect(all(s["result"] == "passed" for s in run["steps"] if s["name"] not in UNEXPECTED), "every step passed")
+        expect(scenario == "well" or "programs of .gpu/pack.tar.gz" in summary, "the programs of the pack")
         expect(run["while_measured"]["sm_mhz"] == [1980, 1980], "clocks")
     elif scenario in ("hang", "crash"):
         expect(code == 1, f"exit code 1, not {code}")
