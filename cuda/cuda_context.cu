@@ -2,6 +2,7 @@
 #include "cuda_context.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gemm/cublaslt.h"
@@ -12,6 +13,36 @@ namespace {
 enum { CAPABILITY_MIN = 80 };
 
 const char create[] = "mfq_context_create", set_stream[] = "mfq_context_set_stream";
+
+/* What MFQ_CUDA_CAPABILITY may say, the least first. */
+const struct {
+  const char *name;
+  int capability;
+} levels[] = {{"8.0", 80}, {"8.6", 86}, {"8.9", 89}, {"9.0", 90}, {"10.0", 100}, {"12.0", 120}};
+
+/* Has the context believe no more of its device than MFQ_CUDA_CAPABILITY says. */
+mfq_status limit_device(mfq_context *context) {
+  static const char variable[] = "MFQ_CUDA_CAPABILITY";
+  mfq_cuda_state *state = mfq_cuda_state_of(context);
+  const char *word = secure_getenv(variable);
+  if (word == NULL || word[0] == '\0') return MFQ_OK;
+  char allowed[64] = "";
+  size_t used = 0;
+  for (const auto &level : levels) {
+    if (level.capability > state->capability) break;
+    if (strcmp(word, level.name) == 0) {
+      const size_t length = strlen(context->description);
+      (void)snprintf(context->description + length, sizeof context->description - length, ", taken as %s", word);
+      state->capability = level.capability;
+      return MFQ_OK;
+    }
+    used += (size_t)snprintf(allowed + used, sizeof allowed - used, " %s", level.name);
+  }
+  return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, create,
+                  "the environment variable %s is '%s'; cuda:%d, of compute capability %d.%d, may be taken as:%s; unset "
+                  "it to use all of the device",
+                  variable, word, state->device, state->capability / 10, state->capability % 10, allowed);
+}
 
 mfq_status read_device(mfq_context *context) {
   mfq_cuda_state *state = mfq_cuda_state_of(context);
@@ -25,7 +56,7 @@ mfq_status read_device(mfq_context *context) {
   char about[120];
   mfq_cuda_device_describe(state->device, about, sizeof about);
   (void)snprintf(context->description, sizeof context->description, "cuda:%d, %s", state->device, about);
-  if (state->capability >= CAPABILITY_MIN) return MFQ_OK;
+  if (state->capability >= CAPABILITY_MIN) return limit_device(context);
   return mfq_fail(MFQ_ERROR_UNSUPPORTED, create,
                   "options->device is \"cuda:%d\" (%s), of compute capability %d.%d; the kernels need %d.%d or newer",
                   state->device, about, major, minor, CAPABILITY_MIN / 10, CAPABILITY_MIN % 10);

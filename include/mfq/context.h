@@ -51,9 +51,10 @@ MFQ_EXPORT void mfq_context_options_init(mfq_context_options *options);
  * On the CPU, the environment variable MFQ_CPU_ISA is the most that it uses of the machine: avx512_bf16, avx512 (without
  * AVX512_BF16), avx2, baseline or reference; unset or empty: all there is. It is for tests and for the results of another
  * machine. oneDNN keeps within it too, or is left out where it was used in this process before.
+ * On a GPU, MFQ_CUDA_CAPABILITY is the most that it believes of the device, likewise: 8.0, 8.6, 8.9, 9.0, 10.0 or 12.0.
  * Memory: on a CUDA device, 1 MiB of its memory; operations allocate no more there.
  * Errors: INVALID_ARGUMENT for an option out of range, an unknown device or index, an instruction set, by cpu_isa or
- *   MFQ_CPU_ISA, that is unknown, not here, or beyond MFQ_CPU_ISA; UNSUPPORTED for a
+ *   MFQ_CPU_ISA, that is unknown, not here, or beyond MFQ_CPU_ISA, or MFQ_CUDA_CAPABILITY likewise; UNSUPPORTED for a
  *   device that this machine or build does not have or that is too old, with the reason; OUT_OF_MEMORY; DEVICE. */
 MFQ_API mfq_status mfq_context_create(const mfq_context_options *options, mfq_context **context);
 /* Frees a context and its scratch memory, once the work of its stream is done. NULL is allowed.
@@ -79,7 +80,8 @@ MFQ_EXPORT mfq_stream mfq_context_stream(const mfq_context *context);
 MFQ_API mfq_status mfq_context_synchronize(mfq_context *context);
 
 /* Returns a line such as "cpu, 2 threads, isa avx512 (of avx512 avx2 baseline reference)" or "cuda:0, NVIDIA H200,
- * sm_90, 132 multiprocessors, 139 GiB"; valid while the context lives. */
+ * sm_90, 132 multiprocessors, 139 GiB", with ", taken as 8.0" where MFQ_CUDA_CAPABILITY says so; valid while the context
+ * lives. */
 MFQ_EXPORT const char *mfq_context_describe(const mfq_context *context);
 
 /* Returns the name of device `index` for mfq_context_options, "cpu" first, then "cuda:0" and so on, and points `about`

@@ -12,17 +12,10 @@ protected:
   void SetUp() override {
     if (devices().device == nullptr && std::getenv("MFQ_CUDA_MODULE") != nullptr) GTEST_FAIL() << devices().reason;
     if (devices().device == nullptr) GTEST_SKIP() << devices().reason;
-    if (const char *named = std::getenv("MFQ_CUBLASLT")) before_ = named, had_ = true;
-    if (!GetParam()) setenv("MFQ_CUBLASLT", "", 1);
+    if (!GetParam()) none_ = std::make_unique<Variable>("MFQ_CUBLASLT", "");
     fast = make_context_of(device_name(), MFQ_FAST);
     reproducible = make_context_of(device_name(), MFQ_REPRODUCIBLE);
     cpu_reproducible = make_context_of("cpu", MFQ_REPRODUCIBLE, 2);
-  }
-  void TearDown() override {
-    if (had_)
-      setenv("MFQ_CUBLASLT", before_.c_str(), 1);
-    else
-      unsetenv("MFQ_CUBLASLT");
   }
 
   Context fast, reproducible, cpu_reproducible;
@@ -34,8 +27,7 @@ protected:
   };
 
 private:
-  bool had_ = false;
-  std::string before_;
+  std::unique_ptr<Variable> none_;
 };
 
 INSTANTIATE_TEST_SUITE_P(, ConvCases, testing::Bool(),

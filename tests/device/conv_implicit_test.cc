@@ -3,10 +3,6 @@
 #include "support/conv_huge.h"
 #include "support/conv_small.h"
 
-#if defined(MFQ_SIMT)
-#include "simt/cublaslt_standin.h"
-#endif
-
 namespace {
 
 using namespace mfq_test;
@@ -27,30 +23,14 @@ ConvCase sized(mfq_conv_direction direction, int64_t batch, int64_t in_channels,
   return x;
 }
 
-/* The emulator's device is one without larger matrix instructions; a real one may choose another way. */
+/* The device is taken for one without larger matrix instructions. */
 class ConvImplicit : public OnDevice {
 protected:
-#if defined(MFQ_SIMT)
-  static constexpr const char *kBy = "implicit";
-#else
-  static constexpr const char *kBy = nullptr;
-#endif
   void SetUp() override {
     OnDevice::SetUp();
-    if (IsSkipped()) return;
-#if defined(MFQ_SIMT)
-    simt::settings settings = former_ = simt::current_settings();
-    settings.capability = 80;
-    simt::change_settings(settings);
-#endif
-    context_ = make_device_context();
+    if (device() == nullptr) return;
+    context_ = make_device_context_as("8.0");
     ASSERT_NE(context_, nullptr) << mfq_last_error();
-  }
-  void TearDown() override {
-    context_.reset();
-#if defined(MFQ_SIMT)
-    simt::change_settings(former_);
-#endif
   }
   mfq_context *context() const { return context_.get(); }
   void expect_exact(const ConvCase &x) const {
@@ -59,21 +39,18 @@ protected:
     make_small(&data);
     const ProductResult got = run_conv(context(), data);
     ASSERT_EQ(got.status, MFQ_OK) << mfq_last_error() << text_of(x);
-    if (kBy != nullptr) EXPECT_EQ(got.description.substr(0, 10), "implicit: ") << got.description;
+    EXPECT_EQ(got.description.substr(0, 10), "implicit: ") << got.description;
     std::vector<double> want, bounds;
     data.expected(&want, &bounds);
     ASSERT_EQ(got.values.size(), want.size());
     for (size_t i = 0; i < want.size(); i++)
       ASSERT_EQ(got.values[i], want[i]) << "element " << i << " of " << text_of(x) << "; " << got.description;
   }
-  void expect_near(const ConvCase &x) const { EXPECT_TRUE(conv_is_near(context(), x, kBy)); }
+  void expect_near(const ConvCase &x) const { EXPECT_TRUE(conv_is_near(context(), x, "implicit")); }
   std::string description(const ConvCase &x) const { return run_conv(context(), ConvData(x)).description; }
 
 private:
   Context context_;
-#if defined(MFQ_SIMT)
-  simt::settings former_;
-#endif
 };
 
 TEST_F(ConvImplicit, Sizes) {
@@ -195,7 +172,7 @@ TEST_F(ConvImplicit, PartsOfTheDepth) {
       const ConvData data(x);
       const ProductResult got = run_conv(context(), data), again = run_conv(context(), data);
       EXPECT_TRUE(succeeded(got.status, "parts"));
-      if (kBy != nullptr) EXPECT_EQ(got.description.find("in 1 parts"), std::string::npos) << got.description;
+      EXPECT_EQ(got.description.find("in 1 parts"), std::string::npos) << got.description;
       EXPECT_TRUE(conv_result_is_near(data, got));
       EXPECT_EQ(got.bytes, again.bytes);
     }
@@ -325,7 +302,6 @@ TEST_F(ConvImplicit, RandomCalls) {
 
 /* What is loaded in whole units, and what is not. */
 TEST_F(ConvImplicit, Sources) {
-  if (kBy == nullptr) GTEST_SKIP() << "a real device may choose another way, which says something else";
   const auto is_from = [this](const ConvCase &x, const char *sources) {
     const std::string says = description(x);
     EXPECT_EQ(says.substr(0, 10 + strlen(sources)), std::string("implicit: ") + sources) << text_of(x);

@@ -3,11 +3,6 @@
 #include "support/conv_cases.h"
 #include "support/conv_layers.h"
 
-#if defined(MFQ_SIMT)
-#include "simt/cublaslt_standin.h"
-#include "simt/simt.h"
-#endif
-
 namespace {
 
 using namespace mfq_test;
@@ -59,32 +54,15 @@ struct TrainedLayer {
   }
 };
 
-/* By compute capability; on a real device, its own. */
-class ConvWorkspace : public testing::TestWithParam<int> {
+/* By the compute capability that the device is taken for. */
+class ConvWorkspace : public OnDevice, public testing::WithParamInterface<const char *> {
 protected:
   void SetUp() override {
-#if defined(MFQ_SIMT)
-    former_ = simt::current_settings();
-    simt::settings settings = former_;
-    settings.capability = GetParam();
-    simt::change_settings(settings);
-#else
-    if (GetParam() != 90) GTEST_SKIP() << "the capability is the device's";
-#endif
-    context = make_device_context();
-#if defined(MFQ_SIMT)
-    ASSERT_NE(context, nullptr) << mfq_last_error();
-#else
+    OnDevice::SetUp();
+    if (device() == nullptr) return;
+    context = make_device_context_as(GetParam());
     if (context == nullptr) GTEST_SKIP() << mfq_last_error();
-#endif
   }
-#if defined(MFQ_SIMT)
-  void TearDown() override {
-    context.reset();
-    simt::change_settings(former_);
-    (void)simt::take_lt_records();
-  }
-#endif
 
   struct Planned {
     std::string description;
@@ -115,14 +93,10 @@ protected:
 
   Context context;
 
-private:
-#if defined(MFQ_SIMT)
-  simt::settings former_;
-#endif
 };
 
-INSTANTIATE_TEST_SUITE_P(, ConvWorkspace, testing::Values(80, 90),
-                         [](const auto &info) { return "cc" + std::to_string(info.param); });
+INSTANTIATE_TEST_SUITE_P(, ConvWorkspace, testing::Values("8.0", "9.0"),
+                         [](const auto &info) { return std::string("cc") + info.param[0]; });
 
 TEST_P(ConvWorkspace, ResNet50) {
   for (const ConvLayer &layer : kResNet50) expect_bounded(layer, 256, "mxfp8_e4m3");

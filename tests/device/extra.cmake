@@ -1,6 +1,21 @@
-# The cases of convolutions once more, on a device without the matrix instructions of warpgroups.
-if(TARGET mfq_cuda_simt AND TARGET device_conv_cases_test AND NOT MFQ_SANITIZE)
-  add_test(NAME device/conv_cases_80 COMMAND device_conv_cases_test --gtest_brief=1 --gtest_filter=*own_kernels*)
-  set_tests_properties(device/conv_cases_80 PROPERTIES LABELS device TIMEOUT 300
-    ENVIRONMENT "OMP_WAIT_POLICY=passive;MFQ_SIMT_CAPABILITY=80;MFQ_CUDA_MODULE=$<TARGET_FILE:mfq_cuda_simt>")
-endif()
+# Tests once more on another emulated device, or with the device taken for a lesser one: device/<subject>@<name>.
+function(mfq_add_other_device subject name filter)
+  if(NOT TARGET device_${subject}_test OR NOT TARGET mfq_cuda_simt OR MFQ_SANITIZE)
+    return()
+  endif()
+  set(test device/${subject}@${name})
+  add_test(NAME ${test} COMMAND device_${subject}_test --gtest_brief=1 --gtest_filter=${filter})
+  set_tests_properties(${test} PROPERTIES LABELS device TIMEOUT 300
+    ENVIRONMENT "OMP_WAIT_POLICY=passive;MFQ_CUDA_MODULE=$<TARGET_FILE:mfq_cuda_simt>;${ARGN}")
+endfunction()
+
+# Of compute capability 8.0, without the matrix instructions of warpgroups and with less shared memory, and of 10.0.
+mfq_add_other_device(conv_cases sm_80 *own_kernels* MFQ_SIMT_CAPABILITY=80)
+mfq_add_other_device(conv_implicit sm_80 *Sizes:*PartsOfTheDepth MFQ_SIMT_CAPABILITY=80)
+mfq_add_other_device(random_products sm_100 *Fast MFQ_SIMT_CAPABILITY=100)
+mfq_add_other_device(huge_sizes sm_100 *Fast MFQ_SIMT_CAPABILITY=100)
+# Taken for 8.0 and 8.9, as a GPU that has more may be.
+foreach(capability 8.0 8.9)
+  mfq_add_other_device(gemm_cases ${capability} * MFQ_CUDA_CAPABILITY=${capability})
+  mfq_add_other_device(paths_of_calls ${capability} * MFQ_CUDA_CAPABILITY=${capability})
+endforeach()

@@ -1,6 +1,4 @@
 // Products by cuBLASLt of expanded operands, against double sums within the bounds of docs/numerics.md.
-#include <utility>
-
 #include "support/product.h"
 
 #if defined(MFQ_SIMT)
@@ -11,27 +9,15 @@ namespace {
 
 using namespace mfq_test;
 
-/* The emulator's device is one that has no faster way for any of these products; a real one may choose another. */
+/* The device is taken for one that has no faster way for any of these products. */
 class GemmExpanded : public OnDevice {
 protected:
   void SetUp() override {
     OnDevice::SetUp();
-#if defined(MFQ_SIMT)
-    simt::settings settings = simt::current_settings();
-    former_ = std::exchange(settings.capability, 80);
-    simt::change_settings(settings);
-#endif
-    context_ = make_device_context();
+    if (device() == nullptr) return;
+    context_ = make_device_context_as("8.0");
     ASSERT_NE(context_, nullptr) << mfq_last_error();
     take_records();
-  }
-  void TearDown() override {
-    context_.reset();
-#if defined(MFQ_SIMT)
-    simt::settings settings = simt::current_settings();
-    settings.capability = former_;
-    simt::change_settings(settings);
-#endif
   }
   mfq_context *context() const { return context_.get(); }
 
@@ -72,10 +58,7 @@ protected:
 
 private:
   Context context_;
-  int former_ = 0;
 };
-
-
 
 TEST_F(GemmExpanded, SchemesThatBf16Holds) {
   /* Large enough that the kernel for few rows does not take them. */

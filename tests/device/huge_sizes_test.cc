@@ -2,10 +2,6 @@
 #include "support/device.h"
 #include "support/huge_sizes.h"
 
-#if defined(MFQ_SIMT)
-#include "simt/cublaslt_standin.h"
-#endif
-
 namespace {
 
 using namespace mfq_test;
@@ -29,19 +25,11 @@ protected:
 TEST_F(HugeSizesOnDevice, Fast) { check(MFQ_FAST); }
 TEST_F(HugeSizesOnDevice, Reproducible) { check(MFQ_REPRODUCIBLE); }
 
-#if defined(MFQ_SIMT)
-
-TEST_F(HugeSizesOnDevice, EveryCapability) {
-  const simt::settings former = simt::current_settings();
-  for (const int capability : {80, 89, 100}) {
-    simt::settings settings = former;
-    settings.capability = capability;
-    simt::change_settings(settings);
+TEST_F(HugeSizesOnDevice, LesserDevices) {
+  for (const char *capability : {"8.0", "8.9"}) {
+    const Variable limit("MFQ_CUDA_CAPABILITY", capability);
     check(MFQ_FAST);
   }
-  simt::change_settings(former);
 }
-
-#endif
 
 } // namespace

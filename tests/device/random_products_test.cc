@@ -1,10 +1,5 @@
-// Products drawn at random on a device: on each compute capability that the emulator has, with cuBLASLt and without, and
-// reproducible ones; on a GPU as it is.
+// Products drawn at random on a device: as it is, as lesser ones, with cuBLASLt and without, and reproducible ones.
 #include "support/random_products.h"
-
-#if defined(MFQ_SIMT)
-#include "simt/cublaslt_standin.h"
-#endif
 
 namespace {
 
@@ -22,30 +17,16 @@ protected:
 TEST_F(RandomDeviceProducts, Fast) { check(MFQ_FAST, 11, 60); }
 TEST_F(RandomDeviceProducts, Reproducible) { check(MFQ_REPRODUCIBLE, 12, 60); }
 
-#if defined(MFQ_SIMT)
-
-TEST_F(RandomDeviceProducts, EveryCapability) {
-  const simt::settings former = simt::current_settings();
-  for (const int capability : {80, 89, 90, 100}) {
-    simt::settings settings = former;
-    settings.capability = capability;
-    simt::change_settings(settings);
-    check(MFQ_FAST, (uint32_t)capability, 60);
+TEST_F(RandomDeviceProducts, LesserDevices) {
+  for (const char *capability : {"8.0", "8.9"}) {
+    const Variable limit("MFQ_CUDA_CAPABILITY", capability);
+    check(MFQ_FAST, capability[2] == '0' ? 80 : 89, 60);
   }
-  simt::change_settings(former);
 }
 
 TEST_F(RandomDeviceProducts, WithoutCublaslt) {
-  const char *named = std::getenv("MFQ_CUBLASLT");
-  const std::string former = named != nullptr ? named : "";
-  setenv("MFQ_CUBLASLT", "", 1);
+  const Variable none("MFQ_CUBLASLT", "");
   check(MFQ_FAST, 13, 60);
-  if (named != nullptr)
-    setenv("MFQ_CUBLASLT", former.c_str(), 1);
-  else
-    unsetenv("MFQ_CUBLASLT");
 }
-
-#endif
 
 } // namespace

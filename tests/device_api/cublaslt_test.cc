@@ -16,21 +16,8 @@ namespace {
 
 using namespace mfq_test;
 
-/* Sets MFQ_CUBLASLT for a while. */
-class Named {
-public:
-  explicit Named(const char *file) {
-    const char *before = std::getenv("MFQ_CUBLASLT");
-    if (before != nullptr) former_ = before;
-    had_ = before != nullptr;
-    setenv("MFQ_CUBLASLT", file, 1);
-  }
-  ~Named() { had_ ? setenv("MFQ_CUBLASLT", former_.c_str(), 1) : unsetenv("MFQ_CUBLASLT"); }
-  Named(const Named &) = delete;
-
-private:
-  std::string former_;
-  bool had_;
+struct Named : Variable {
+  explicit Named(const char *file) : Variable("MFQ_CUBLASLT", file) {}
 };
 
 Case product(int64_t m = 72) {

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <functional>
 
+#include "support/environment.h"
 #include "support/operand.h"
 
 namespace mfq_test {
@@ -27,6 +28,12 @@ inline Context make_device_context() {
   poison_memory(&options);
   mfq_context *context = nullptr;
   return Context(mfq_context_create(&options, &context) == MFQ_OK ? context : nullptr);
+}
+
+/* The same, taken for a device of a lesser compute capability, "8.0". */
+inline Context make_device_context_as(const char *capability) {
+  const Variable limit("MFQ_CUDA_CAPABILITY", capability);
+  return make_device_context();
 }
 
 /* The contexts of a program, and why there is none for the device. */
