@@ -14,9 +14,11 @@
 #include <memory>
 #include <vector>
 
+#include <mfq/num/minifloat.h>
+
 struct wgmma_twin_shape {
   bool a_is_mn, b_is_mn; /* major */
-  int n;
+  int n, bytes;          /* columns; of an element: 2, bf16, or 1, an 8-bit float (e4m3) */
 };
 
 /* Registers that wait for their sums. */
@@ -41,7 +43,7 @@ struct wgmma_twin_lane {
 struct wgmma_twin_warp {
   uint64_t serial = 0; /* of the block */
   wgmma_twin_lane lane[32];
-  float a[16][16] = {}, b[16][256] = {}; /* [depth][row], of the instruction now */
+  float a[32][16] = {}, b[32][256] = {}; /* [depth][row], of the instruction now */
   std::vector<wgmma_twin_read> reads;
   size_t count = 0;                  /* instructions */
   std::vector<uint64_t> descriptors; /* of them all, in the first warp of a group */
@@ -80,39 +82,47 @@ inline wgmma_twin_tile ptx_wgmma_decode(uint64_t d, bool is_mn, const simt::site
   return t;
 }
 
-/* Eight values: K-major of row `row` from depth 8 * eight on; MN-major at depth `row` from row 8 * eight on. Canonical
- * layouts of 9.7.15.5.1.2.1.3 for T = 8, ((8,m),(T,2k)):((8T,SBO),(1,T)) and ((T,8,m),(8,k)):((1,T,LBO),(8T,SBO)), and
+/* T values, 16 bytes: K-major of row `row` from depth T * piece on; MN-major at depth `row` from row T * piece on.
+ * Canonical layouts of 9.7.15.5.1.2.1.3, ((8,m),(T,2k)):((8T,SBO),(1,T)) and ((T,8,m),(8,k)):((1,T,LBO),(8T,SBO)), and
  * Swizzle<3, 4, 3>, which flips address bits 4-6 by bits 7-9. */
-inline uint32_t ptx_wgmma_piece(const wgmma_twin_tile &t, int row, int eight) {
+inline uint32_t ptx_wgmma_piece(const wgmma_twin_tile &t, int row, int piece) {
   uint32_t at = t.address + (uint32_t)(row / 8) * t.stride + (uint32_t)(row % 8) * 128;
   if (t.is_mn)
-    at += (uint32_t)(eight / 8) * t.leading + (uint32_t)(eight % 8) * 16;
+    at += (uint32_t)(piece / 8) * t.leading + (uint32_t)(piece % 8) * 16;
   else
-    at += (uint32_t)eight * 16;
+    at += (uint32_t)piece * 16;
   return at ^ (at >> 7 & 7u) << 4;
 }
 
 /* ---- Instructions ------------------------------------------------------------------------------------------------ */
 
-/* Rows first ... first + rows - 1 of an operand, 16 deep, to to[depth * pitch + row]. */
+/* Value i of a piece. */
+inline float ptx_wgmma_value(const uint8_t piece[16], int i, int bytes) {
+  if (bytes == 2) return (float)ptx_bf16_value((uint32_t)(piece[2 * i] | piece[2 * i + 1] << 8));
+  const mfqn_minifloat format = mfqn_minifloat_make(1, 4, 3, 7, MFQN_SPECIALS_FN, 1);
+  return mfqn_float_of(mfqn_minifloat_decode(piece[i], &format, 0));
+}
+
+/* Rows first ... first + rows - 1 of an operand, 32 bytes deep, to to[depth * pitch + row]. */
 struct wgmma_twin_part {
-  int first, rows, pitch;
+  int first, rows, pitch, bytes;
   float *to;
 };
 
 inline void ptx_wgmma_read(wgmma_twin_warp &warp, const wgmma_twin_tile &tile, const wgmma_twin_part &part,
                            const simt::site &at) {
-  const int runs = tile.is_mn ? 16 : part.rows, eights = tile.is_mn ? part.rows / 8 : 2;
+  const int values = 16 / part.bytes;
+  const int runs = tile.is_mn ? 2 * values : part.rows, pieces = tile.is_mn ? part.rows / values : 2;
   for (int run = 0; run < runs; ++run) {
-    for (int i = 0; i < eights; ++i) {
+    for (int i = 0; i < pieces; ++i) {
       const uint32_t from =
-          tile.is_mn ? ptx_wgmma_piece(tile, run, part.first / 8 + i) : ptx_wgmma_piece(tile, part.first + run, i);
-      uint16_t half[8];
-      const uint64_t since = simt::proxy_read(from, half, sizeof half, at);
+          tile.is_mn ? ptx_wgmma_piece(tile, run, part.first / values + i) : ptx_wgmma_piece(tile, part.first + run, i);
+      uint8_t piece[16];
+      const uint64_t since = simt::proxy_read(from, piece, sizeof piece, at);
       warp.reads.push_back({from, warp.lane[0].commits, since});
-      for (int h = 0; h < 8; ++h) {
-        const int depth = tile.is_mn ? run : 8 * i + h, row = tile.is_mn ? 8 * i + h : run;
-        part.to[depth * part.pitch + row] = (float)ptx_bf16_value(half[h]);
+      for (int v = 0; v < values; ++v) {
+        const int depth = tile.is_mn ? run : values * i + v, row = tile.is_mn ? values * i + v : run;
+        part.to[depth * part.pitch + row] = ptx_wgmma_value(piece, v, part.bytes);
       }
     }
   }
@@ -150,14 +160,14 @@ inline wgmma_twin_flight &ptx_wgmma_flight(wgmma_twin_lane &lane, float *sums, s
   return lane.flights.back();
 }
 
-/* Sums in double, rounded once for each 16. The device keeps fewer bits while it adds, and cuts the rest off. */
+/* Sums in double, rounded once for each instruction. The device keeps fewer bits while it adds, and cuts the rest off. */
 inline void ptx_wgmma_twin(const wgmma_twin_shape &shape, uint64_t a, uint64_t b, float *sums, const simt::site &at) {
   const int index = ptx_warp_of_block(), own = ptx_lane();
   wgmma_twin_warp &warp = ptx_wgmma_warp(index);
   ptx_wgmma_agree(warp, a, b, at);
   if (own == 0) {
-    ptx_wgmma_read(warp, ptx_wgmma_decode(a, shape.a_is_mn, at), {index % 4 * 16, 16, 16, warp.a[0]}, at);
-    ptx_wgmma_read(warp, ptx_wgmma_decode(b, shape.b_is_mn, at), {0, shape.n, 256, warp.b[0]}, at);
+    ptx_wgmma_read(warp, ptx_wgmma_decode(a, shape.a_is_mn, at), {index % 4 * 16, 16, 16, shape.bytes, warp.a[0]}, at);
+    ptx_wgmma_read(warp, ptx_wgmma_decode(b, shape.b_is_mn, at), {0, shape.n, 256, shape.bytes, warp.b[0]}, at);
   }
   ptx_meet(at);
   wgmma_twin_lane &lane = warp.lane[own];
@@ -166,7 +176,7 @@ inline void ptx_wgmma_twin(const wgmma_twin_shape &shape, uint64_t a, uint64_t b
   for (int i = 0; i < shape.n / 2; ++i) {
     const int row = own / 4 + i / 2 % 2 * 8, column = i / 4 * 8 + own % 4 * 2 + i % 2;
     double sum = (double)flight.value[(size_t)i];
-    for (int k = 0; k < 16; ++k) sum += (double)warp.a[k][row] * (double)warp.b[k][column];
+    for (int k = 0; k < 32 / shape.bytes; ++k) sum += (double)warp.a[k][row] * (double)warp.b[k][column];
     flight.value[(size_t)i] = (float)sum;
   }
   ptx_meet(at);

@@ -1,6 +1,8 @@
 /* Matrix instructions of a warpgroup against plain loops over matrices. Where tiles have which element is written down
  * here a second time, as the canonical layouts of the PTX ISA give it (9.7.15.5.1.2.1.3), and so are the descriptor's
  * fields and the places of sums in registers. */
+#include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <random>
 
@@ -9,12 +11,12 @@
 
 namespace {
 
-constexpr int kDepth = 64, kTileBytes = 128 * 128;
+constexpr int kTileBytes = 128 * 128, kBytes = 3 * kTileBytes; /* up to 128 rows of A, 256 of B */
 
 /* The byte of element (row, k) in a tile of 128-byte rows whose address is a multiple of 1024. MN-major: 64 rows of A
  * or B beside each other, the next 64 behind all 64 of the depth. */
-int place_of(bool is_mn, int row, int k) {
-  const int linear = is_mn ? row % 64 * 2 + k * 128 + row / 64 * (128 * kDepth) : row * 128 + k * 2;
+int place_of(bool is_mn, int row, int k, int bytes = 2) {
+  const int linear = is_mn ? row % 64 * 2 + k * 128 + row / 64 * (128 * 64) : row * 128 + k * bytes;
   return linear ^ (linear / 128 % 8 * 16);
 }
 
@@ -32,21 +34,22 @@ enum fault {
   MISSING_LANE
 };
 
-/* Two tiles of bytes; each warpgroup has 64 rows of A, and adds to what `sums` held. */
+/* Tiles as bytes; each warpgroup has 64 rows of A, and adds to what `sums` held. */
 struct trial {
-  const uint8_t *in; /* the tile of A, then that of B */
-  float *sums;       /* [thread][n / 2] */
-  wgmma_tile a, b;   /* addresses from the tiles on */
-  int32_t depth_step_a, depth_step_b, group_step; /* bytes from 16 of the depth to the next, from 64 rows to the next */
+  const uint8_t *in;                              /* the tile of A, then that of B */
+  float *sums;                                    /* [thread][n / 2] */
+  wgmma_tile a, b;                                /* addresses from the tiles on */
+  int32_t depth_step_a, depth_step_b, group_step; /* bytes from instruction to instruction, from 64 rows to the next */
   int32_t fault;
   uint64_t flip; /* bits of the descriptor of A */
 };
 
-template <int N, wgmma_major A, wgmma_major B> __global__ void wgmma_kernel(const __grid_constant__ trial p) {
-  block_dynamic<uint8_t> memory(0, 2 * kTileBytes + WGMMA_PATTERN_BYTES);
+template <int N, wgmma_major A, wgmma_major B, int BYTES>
+__global__ void wgmma_kernel(const __grid_constant__ trial p) {
+  block_dynamic<uint8_t> memory(0, kBytes + WGMMA_PATTERN_BYTES);
   const uint32_t first = (0u - memory.address_of(0)) % WGMMA_PATTERN_BYTES;
   const int thread = (int)threadIdx.x;
-  for (int i = 16 * thread; i < 2 * kTileBytes; i += 16 * (int)blockDim.x)
+  for (int i = 16 * thread; i < kBytes; i += 16 * (int)blockDim.x)
     memory.template store_as<uint4>((int)first + i, ptx_load<uint4>(p.in + i));
   if (p.fault != NO_PROXY_FENCE) ptx_proxy_fence();
   if (p.fault != NO_BARRIER) ptx_sync_block();
@@ -58,9 +61,13 @@ template <int N, wgmma_major A, wgmma_major B> __global__ void wgmma_kernel(cons
   b.address += memory.address_of((int)first) + kTileBytes;
   if (p.fault == MISSING_LANE && thread == 77) return;
   if (p.fault != NO_FENCE) ptx_wgmma_fence();
-  for (int k = 0; k < kDepth / 16; ++k) {
+  for (int k = 0; k < 4; ++k) {
     if (p.fault == OTHER_DESCRIPTOR && thread / 32 == 3 && k == 2) a.address += 1024;
-    ptx_wgmma_bf16<A, B>(wgmma_descriptor(a) ^ p.flip, wgmma_descriptor(b), &d);
+    const uint64_t of_a = wgmma_descriptor(a) ^ p.flip, of_b = wgmma_descriptor(b);
+    if constexpr (BYTES == 2)
+      ptx_wgmma_bf16<A, B>(of_a, of_b, &d);
+    else
+      ptx_wgmma_fp8_43(of_a, of_b, &d);
     a.address += (uint32_t)p.depth_step_a;
     b.address += (uint32_t)p.depth_step_b;
   }
@@ -79,8 +86,16 @@ uint16_t bf16_of(float x) {
   return (uint16_t)(bits >> 16);
 }
 
-template <int N, wgmma_major A, wgmma_major B> class trials {
+/* An integer of at most four bits as 1 sign, 4 exponent and 3 mantissa bits. */
+uint8_t fp8_of(float x) {
+  const int magnitude = std::abs((int)x), exponent = magnitude == 0 ? 0 : std::ilogb(magnitude);
+  const int code = magnitude == 0 ? 0 : (exponent + 7) * 8 + ((magnitude << 3 >> exponent) - 8);
+  return (uint8_t)(code + (x < 0 ? 128 : 0));
+}
+
+template <int N, wgmma_major A, wgmma_major B, int BYTES = 2> class trials {
 public:
+  static constexpr int kDepth = 128 / BYTES;
   static constexpr bool a_is_mn = A == WGMMA_MN_MAJOR, b_is_mn = B == WGMMA_MN_MAJOR;
   trial p = {};
   unsigned threads = 256;
@@ -100,14 +115,14 @@ public:
 
   /* The sums [row][column] of the kernel. */
   std::vector<float> run() {
-    std::vector<uint8_t> tiles(2 * kTileBytes);
+    std::vector<uint8_t> tiles(kBytes);
     const auto put = [&tiles](int at, float x) {
-      const uint16_t half = bf16_of(x);
-      std::memcpy(&tiles[(size_t)at], &half, 2);
+      const uint16_t code = BYTES == 2 ? bf16_of(x) : fp8_of(x);
+      std::memcpy(&tiles[(size_t)at], &code, BYTES);
     };
     for (int k = 0; k < kDepth; ++k) {
-      for (int r = 0; r < 128; ++r) put(place_of(a_is_mn, r, k), a[(size_t)(r * kDepth + k)]);
-      for (int r = 0; r < N; ++r) put(kTileBytes + place_of(b_is_mn, r, k), b[(size_t)(r * kDepth + k)]);
+      for (int r = 0; r < 128; ++r) put(place_of(a_is_mn, r, k, BYTES), a[(size_t)(r * kDepth + k)]);
+      for (int r = 0; r < N; ++r) put(kTileBytes + place_of(b_is_mn, r, k, BYTES), b[(size_t)(r * kDepth + k)]);
     }
     std::vector<float> sums(threads * N / 2);
     for (size_t i = 0; i < sums.size(); ++i) sums[i] = c[place(i)];
@@ -115,8 +130,9 @@ public:
     const device_array<float> out(sums);
     p.in = in.data();
     p.sums = out.data();
-    constexpr size_t bytes = 2 * kTileBytes + 1024;
-    run_kernel(wgmma_kernel<N, A, B>, p, {1, threads, bytes});
+    const auto kernel = wgmma_kernel<N, A, B, BYTES>;
+    EXPECT_EQ(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes + 1024), cudaSuccess);
+    run_kernel(kernel, p, {1, threads, kBytes + 1024});
     sums = out.read();
     std::vector<float> result(threads / 128 * 64 * N);
     for (size_t i = 0; i < sums.size(); ++i) result[place(i)] = sums[i];
@@ -180,6 +196,15 @@ TEST(Wgmma, OneByRows) {
 TEST(Wgmma, BothByRows) {
   trials<64, WGMMA_MN_MAJOR, WGMMA_MN_MAJOR>().expect_right();
   trials<128, WGMMA_MN_MAJOR, WGMMA_MN_MAJOR>().expect_right();
+}
+TEST(Wgmma, WidestColumns) {
+  trials<256, WGMMA_K_MAJOR, WGMMA_K_MAJOR>().expect_right();
+  trials<256, WGMMA_MN_MAJOR, WGMMA_MN_MAJOR>().expect_right();
+}
+TEST(Wgmma, EightBitFloats) {
+  trials<64, WGMMA_K_MAJOR, WGMMA_K_MAJOR, 1>().expect_right();
+  trials<128, WGMMA_K_MAJOR, WGMMA_K_MAJOR, 1>().expect_right();
+  trials<256, WGMMA_K_MAJOR, WGMMA_K_MAJOR, 1>().expect_right();
 }
 
 /* Offsets that are wrong, but lead to memory that was written. */
