@@ -82,7 +82,7 @@ typedef struct lt_result {
   int reserved[4];
 } lt_result;
 
-/* The functions. A member has the type of the function that cublaslt_open.cu names beside it. */
+/* The functions. A member has the type of the function that cublaslt_symbols.h names beside it. */
 typedef struct lt_functions {
   size_t (*version)(void);
   int (*create)(void **handle);

@@ -6,39 +6,13 @@
 
 #include "../../host/core/loader.h"
 #include "cublaslt.h"
-
-/* Which files are tried, in this order. The emulated build names a stand-in. */
-#if !defined(MFQ_CUBLASLT_FILES)
-#define MFQ_CUBLASLT_FILES "libcublasLt.so.13", "libcublasLt.so.12"
-#endif
+#include "cublaslt_symbols.h"
 
 namespace {
 
 enum { VERSION_MIN = 120000 };
 
 const char *const files[] = {MFQ_CUBLASLT_FILES};
-
-/* A function and the member that takes its address. */
-struct symbol {
-  const char *name;
-  size_t member;
-};
-
-const symbol symbols[] = {
-    {"cublasLtGetVersion", offsetof(lt_functions, version)},
-    {"cublasLtCreate", offsetof(lt_functions, create)},
-    {"cublasLtDestroy", offsetof(lt_functions, destroy)},
-    {"cublasLtGetStatusName", offsetof(lt_functions, status_name)},
-    {"cublasLtMatmulDescInit_internal", offsetof(lt_functions, desc_init)},
-    {"cublasLtMatmulDescSetAttribute", offsetof(lt_functions, desc_set)},
-    {"cublasLtMatrixLayoutInit_internal", offsetof(lt_functions, layout_init)},
-    {"cublasLtMatrixLayoutSetAttribute", offsetof(lt_functions, layout_set)},
-    {"cublasLtMatmulPreferenceInit_internal", offsetof(lt_functions, preference_init)},
-    {"cublasLtMatmulPreferenceSetAttribute", offsetof(lt_functions, preference_set)},
-    {"cublasLtMatmulAlgoGetHeuristic", offsetof(lt_functions, heuristic)},
-    {"cublasLtMatmul", offsetof(lt_functions, matmul)},
-};
-static_assert(sizeof symbols / sizeof symbols[0] == sizeof(lt_functions) / sizeof(void *), "every function is named");
 
 /* What does not fit ends in "...". */
 void refuse(mfq_cublaslt *lt, const char *format, const char *first, const char *second) {
@@ -58,16 +32,12 @@ int open_file(mfq_cublaslt *lt, const char *file) {
     refuse(lt, "cuBLASLt cannot be opened (%s)%s", file[0] == '/' ? mfq_loader_says() : why, "");
     return 0;
   }
-  for (const symbol &s : symbols) {
-    void *function = dlsym(lt->library, s.name);
-    memcpy((char *)&lt->call + s.member, &function, sizeof function);
-    if (function != NULL) continue;
-    refuse(lt, "%s has no function %s", file, s.name);
-    (void)dlclose(lt->library);
-    lt->library = NULL;
-    return 0;
-  }
-  return 1;
+  const char *missing = lt_find(lt->library, &lt->call);
+  if (missing == NULL) return 1;
+  refuse(lt, "%s has no function %s", file, missing);
+  (void)dlclose(lt->library);
+  lt->library = NULL;
+  return 0;
 }
 
 void open_library(mfq_cublaslt *lt) {
