@@ -25,6 +25,7 @@ world_state &world() {
   static world_state *const state = [] {
     auto *made = new world_state;
     made->now = made->at_start = settings_of_environment();
+    if (const char *text = getenv("MFQ_SIMT_FAILING_KERNEL")) made->failing_kernel = strtoull(text, nullptr, 0);
     for (int device = 0; device < 64; ++device) made->devices[device].legacy = nullptr;
     return made;
   }();
@@ -80,6 +81,7 @@ void reset() {
   w.now = w.at_start;
   w.allocations_until_failure = -1;
   w.next_kernel_error = cudaSuccess;
+  w.failing_kernel = 0;
   for (auto &each : w.devices) each.second.lost = cudaSuccess;
   for (auto &each : w.streams) {
     each.second->queue.clear();

@@ -24,7 +24,8 @@ static cudaError_t check_launch(const launch &work) {
 
 static void run(const launch &work, int device) {
   world_state &w = world();
-  const int injected = w.next_kernel_error.exchange(cudaSuccess);
+  int injected = w.next_kernel_error.exchange(cudaSuccess);
+  if (w.kernels + 1 == w.failing_kernel) injected = cudaErrorLaunchFailure;
   if (injected != cudaSuccess) {
     w.devices[device].lost = injected;
     return;

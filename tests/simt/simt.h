@@ -1,7 +1,8 @@
 /* tests/simt/simt.h: what a test may set and ask of the emulator beyond the CUDA runtime.
  *
  * Environment, read once: MFQ_SIMT_DEVICES (number, default 1), MFQ_SIMT_DRIVER (none, old), MFQ_SIMT_CAPABILITY
- * (default 90), MFQ_SIMT_MEMORY (bytes of a device, default 2^34). */
+ * (default 90), MFQ_SIMT_MEMORY (bytes of a device, default 2^34), MFQ_SIMT_FAILING_KERNEL (the number, from 1 on, of a
+ * kernel that fails as by fail_next_kernel). */
 #ifndef MFQ_SIMT_H
 #define MFQ_SIMT_H
 
