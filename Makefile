@@ -1,6 +1,6 @@
 # The front door. Building is CMake's work; this file only says in which order, and sees that the tools are there.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check asan tsan fuzz lint bench gpu-pack gpu-check ptx-report install aarch64 clean
+.PHONY: help demo test check asan tsan fuzz lint bench gpu-pack gpu-check report ptx-report install aarch64 clean
 
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 PREFIX ?= /usr/local
@@ -89,6 +89,9 @@ gpu-pack: ## without a GPU: what gpu-check needs on a bare machine with one of A
 
 gpu-check: ## everything that is asked of this machine's GPU, in nine minutes: right bytes, speed, memory
 	@sh bench/gpu/check.sh
+
+report: ## a page out of RESULTS, the newest file of bench/results if not given
+	@python3 bench/report/report.py page $(if $(RESULTS),"$(RESULTS)")
 
 ptx-report: ## registers, spills and memory accesses of the kernels as compiled (nvcc, no GPU)
 	@sh cmake/setup.sh test

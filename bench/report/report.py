@@ -1,0 +1,78 @@
+"""Reads what make gpu-check left: a page out of one results file.
+
+Exit codes: 0; 2 a file cannot be read or written.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from markup import count
+from page import make
+from results import Unreadable, read
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "bench/results"
+
+
+def write_all(folder, files):
+    """Writes every file beside its place first, so that a failure leaves what was there."""
+    staged = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            handle, temporary = tempfile.mkstemp(prefix=".report-", dir=folder)
+            staged.append((temporary, folder / name))
+            with open(handle, "w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+            os.chmod(temporary, 0o644)
+        for temporary, place in staged:
+            os.replace(temporary, place)
+    except OSError as error:
+        for temporary, _ in staged:
+            Path(temporary).unlink(missing_ok=True)
+        raise Unreadable(f"{folder} cannot be written to: {error.strerror}") from error
+
+
+def newest(folder):
+    files = [read(path) for path in sorted(folder.glob("*.json"))]
+    if not files:
+        raise Unreadable(f"{folder} has no results file; `make gpu-check` writes one on a machine with a GPU, and "
+                         "RESULTS=<file> names another place")
+    return max(files, key=lambda results: (results.fact("date"), results.path.name))
+
+
+def run_page(options):
+    results = read(options.results) if options.results else newest(options.folder)
+    folder = options.output or results.path.parent
+    files = make(results, results.path.stem)
+    write_all(folder, files)
+    print(f"wrote {folder / (results.path.stem + '.md')} and {count(len(files) - 1, 'drawing')}")
+    return 0
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="report", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True, metavar="page")
+    page = commands.add_parser("page", help="Markdown and SVG beside a results file")
+    page.add_argument("results", type=Path, nargs="?", metavar="RESULTS.json",
+                      help="the newest of bench/results if left out")
+    page.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="where to write, in place of beside the file")
+    page.set_defaults(run=run_page, folder=RESULTS)
+    return parser.parse_args()
+
+
+def main():
+    options = arguments()
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # pages have µ, whatever the terminal has
+    try:
+        return options.run(options)
+    except Unreadable as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
