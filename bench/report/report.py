@@ -1,6 +1,6 @@
-"""Reads what make gpu-check left: a page out of one results file.
+"""Reads what make gpu-check left: a page out of one results file, a comparison of two.
 
-Exit codes: 0; 2 a file cannot be read or written.
+Exit codes: 0; 2 a file cannot be read or written; 3 something got slower or wrong.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from compare import compare
 from markup import count
 from page import make
 from results import Unreadable, read
@@ -53,14 +54,32 @@ def run_page(options):
     return 0
 
 
+def run_compare(options):
+    text, is_worse = compare(read(options.old), read(options.new), options.slower)
+    sys.stdout.write(text)
+    return 3 if is_worse else 0
+
+
+def tolerance(text):
+    value = float(text)
+    if not 0 <= value < 10:
+        raise ValueError(text)
+    return value
+
+
 def arguments():
     parser = argparse.ArgumentParser(prog="report", description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(required=True, metavar="page")
+    commands = parser.add_subparsers(required=True, metavar="page|compare")
     page = commands.add_parser("page", help="Markdown and SVG beside a results file")
     page.add_argument("results", type=Path, nargs="?", metavar="RESULTS.json",
                       help="the newest of bench/results if left out")
     page.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="where to write, in place of beside the file")
     page.set_defaults(run=run_page, folder=RESULTS)
+    two = commands.add_parser("compare", help="what got slower, faster or wrong, as Markdown on stdout")
+    two.add_argument("old", type=Path, metavar="OLD.json")
+    two.add_argument("new", type=Path, metavar="NEW.json")
+    two.add_argument("--slower", type=tolerance, default=0.05, help="ratio above 1 that counts as slower (0.05)")
+    two.set_defaults(run=run_compare)
     return parser.parse_args()
 
 
