@@ -90,8 +90,9 @@ gpu-pack: ## without a GPU: what gpu-check needs on a bare machine with one of A
 gpu-check: ## everything that is asked of this machine's GPU, in nine minutes: right bytes, speed, memory
 	@sh bench/gpu/check.sh
 
-report: ## a page out of RESULTS, the newest file of bench/results if not given
+report: ## a page of RESULTS (the newest file of bench/results), and the ledger of docs/hardware.md
 	@python3 bench/report/report.py page $(if $(RESULTS),"$(RESULTS)")
+	@python3 bench/report/report.py ledger
 
 ptx-report: ## registers, spills and memory accesses of the kernels as compiled (nvcc, no GPU)
 	@sh cmake/setup.sh test

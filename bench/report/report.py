@@ -1,6 +1,6 @@
-"""Reads what make gpu-check left: a page out of one results file, a comparison of two.
+"""Reads what make gpu-check left: a page out of one results file, a comparison of two, the ledger of docs/hardware.md.
 
-Exit codes: 0; 2 a file cannot be read or written; 3 something got slower or wrong.
+Exit codes: 0; 1 the ledger is out of step; 2 a file cannot be read or written; 3 something got slower or wrong.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import ledger
 from compare import compare
 from markup import count
 from page import make
@@ -60,6 +61,18 @@ def run_compare(options):
     return 3 if is_worse else 0
 
 
+def run_ledger(options):
+    now, wanted = ledger.renewed(options.folder, options.doc)
+    if now == wanted:
+        return 0
+    if options.check:
+        print(f"the ledger in {options.doc} is not what {options.folder} says; run: make report", file=sys.stderr)
+        return 1
+    write_all(options.doc.parent, {options.doc.name: wanted})
+    print(f"renewed the ledger in {options.doc}")
+    return 0
+
+
 def tolerance(text):
     value = float(text)
     if not 0 <= value < 10:
@@ -69,7 +82,7 @@ def tolerance(text):
 
 def arguments():
     parser = argparse.ArgumentParser(prog="report", description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(required=True, metavar="page|compare")
+    commands = parser.add_subparsers(required=True, metavar="page|compare|ledger")
     page = commands.add_parser("page", help="Markdown and SVG beside a results file")
     page.add_argument("results", type=Path, nargs="?", metavar="RESULTS.json",
                       help="the newest of bench/results if left out")
@@ -80,6 +93,11 @@ def arguments():
     two.add_argument("new", type=Path, metavar="NEW.json")
     two.add_argument("--slower", type=tolerance, default=0.05, help="ratio above 1 that counts as slower (0.05)")
     two.set_defaults(run=run_compare)
+    book = commands.add_parser("ledger", help="renews the table in docs/hardware.md")
+    book.add_argument("--check", action="store_true", help="only says whether the document is out of step")
+    book.add_argument("--results", dest="folder", type=Path, default=RESULTS, metavar="FOLDER")
+    book.add_argument("--doc", type=Path, default=ROOT / "docs/hardware.md", metavar="FILE")
+    book.set_defaults(run=run_ledger)
     return parser.parse_args()
 
 

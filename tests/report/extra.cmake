@@ -10,3 +10,7 @@ foreach(source IN LISTS report_tests)
   add_test(NAME report/${subject} COMMAND Python3::Interpreter -B "${source}")
   set_tests_properties(report/${subject} PROPERTIES LABELS report TIMEOUT 60)
 endforeach()
+# The document and the committed results.
+add_test(NAME report/hardware_ledger COMMAND Python3::Interpreter -B "${PROJECT_SOURCE_DIR}/bench/report/report.py" ledger
+                                             --check)
+set_tests_properties(report/hardware_ledger PROPERTIES LABELS "report;lint" TIMEOUT 60)
