@@ -11,16 +11,19 @@
 #include <omp.h>
 #endif
 
+static char last_error[1024];
+
 int bench_error(int code, const char *format, ...) {
   va_list args;
   va_start(args, format);
-  fflush(stdout);
-  fprintf(stderr, "bench: ");
-  (void)vfprintf(stderr, format, args);
-  fprintf(stderr, "\n");
+  (void)vsnprintf(last_error, sizeof last_error, format, args);
   va_end(args);
+  fflush(stdout);
+  fprintf(stderr, "bench: %s\n", last_error);
   return code;
 }
+
+const char *bench_last_error(void) { return last_error; }
 
 int bench_status(mfq_status status, const char *about) {
   if (status == MFQ_OK) return BENCH_OK;

@@ -10,9 +10,12 @@
 #include <mfq/mfq.h>
 
 enum { BENCH_OK = 0, BENCH_FAILED = 1, BENCH_USAGE = 2, BENCH_GATE = 3, BENCH_UNSUPPORTED = 4 };
+enum { BENCH_WRONG = 5 }; /* a row's results are: of a check, never of the program */
 
 /* Prints one line on standard error and returns `code`. */
 __attribute__((format(printf, 2, 3))) int bench_error(int code, const char *format, ...);
+/* The sentence of the last one. */
+const char *bench_last_error(void);
 /* The same with mfq_last_error(); BENCH_OK for MFQ_OK. */
 int bench_status(mfq_status status, const char *about);
 
@@ -50,10 +53,6 @@ void bench_rest(void);
 json_t *bench_machine_json(const mfq_context *context, int threads, const char *commit);
 void bench_cpu_model(char *text, size_t capacity);
 
-/* Closes a file that was written; `is_written` 0 is a failure too. Returns an exit code. */
-int bench_close_file(FILE *file, const char *path, int is_written);
-/* Writes a benchmark's result file. Takes over `parameters` and `rows`, not `machine`. Returns an exit code. */
-int bench_write_json(const char *benchmark, json_t *machine, json_t *parameters, json_t *rows, const char *path);
 /* Whether the context's device is emulated: its times say nothing. */
 int bench_is_emulated(const mfq_context *context);
 

@@ -24,13 +24,15 @@ const char *cast_operation_name(cast_operation operation) {
   return names[operation];
 }
 
-double cast_row_bandwidth(const cast_row *row) { return (row->read + row->written) / row->seconds.median; }
+double cast_row_bandwidth(const cast_row *row) { return (row->read + row->written) / row->common.seconds.median; }
 
 double cast_row_copy(const cast_row *row) { return row->copied / row->copy_seconds.median; }
 
 double cast_row_share(const cast_row *row) { return 100.0 * cast_row_bandwidth(row) / cast_row_copy(row); }
 
-int cast_row_misses(const cast_row *row) { return cast_row_share(row) < (double)row->target; }
+int cast_row_misses(const cast_row *row) {
+  return row->common.seconds.median > 0 && cast_row_share(row) < (double)row->target;
+}
 
 /* ---- Schemes ---------------------------------------------------------------------------------------------------- */
 
@@ -140,19 +142,22 @@ static int32_t target_of(const cast_choice *choice, const cast_row *row) {
 static int complete(const cast_choice *choice, cast_row *row) {
   cast_parts parts;
   const mfq_op op = row->operation == CAST_DEQUANTIZE ? MFQ_OP_DEQUANTIZE : MFQ_OP_QUANTIZE;
-  mfq_status status = mfq_supported(choice->context, op, &row->scheme, &row->support, NULL, 0);
+  mfq_status status =
+      mfq_supported(choice->context, op, &row->scheme, &row->support, row->common.about, sizeof row->common.about);
   if (status == MFQ_OK && row->support == MFQ_SUPPORT_NO) return BENCH_UNSUPPORTED;
   row->cols = choice->cols;
   row->rows = choice->rows;
   if (!choice->is_device && row->support == MFQ_SUPPORT_GENERAL && row->rows > GENERAL_SHRINK)
     row->rows /= GENERAL_SHRINK;
   if (status == MFQ_OK) status = cast_parts_place(row, row->rows, row->cols, NULL, &parts);
-  if (status != MFQ_OK) return bench_status(status, row->name);
+  if (status != MFQ_OK) return bench_status(status, row->common.name);
   const double plain = (double)mfq_dtype_bytes(row->dtype) * (double)row->rows * (double)row->cols;
   const double coded = (double)parts.bytes[0] + (double)parts.bytes[1];
   row->slot_bytes = parts.used;
   row->read = op == MFQ_OP_DEQUANTIZE ? coded : reads_twice(&row->scheme) ? 2.0 * plain : plain;
   row->written = op == MFQ_OP_DEQUANTIZE ? plain : coded;
+  row->common.bytes = plain + coded;
+  row->common.peer = "none: casts are compared with copies";
   row->target = target_of(choice, row);
   return BENCH_OK;
 }
@@ -186,8 +191,8 @@ static int add_rows(const cast_choice *choice, const candidates *all, cast_opera
     cast_row *row = &rows->items[rows->count];
     *row = (cast_row){.operation = operation, .dtype = dtype, .scheme = scheme, .turned = along(c->scheme, 0)};
     (void)snprintf(row->text, sizeof row->text, "%s", c->text);
-    (void)snprintf(row->name, sizeof row->name, "%s %s %s", cast_operation_name(operation), mfq_dtype_name(dtype),
-                   c->text);
+    (void)snprintf(row->common.name, sizeof row->common.name, "%s %s %s", cast_operation_name(operation),
+                   mfq_dtype_name(dtype), c->text);
     code = complete(choice, row);
     if (code == BENCH_OK) rows->count++;
     if (code == BENCH_UNSUPPORTED) code = BENCH_OK;
@@ -202,7 +207,7 @@ static int apply_filter(const char *filter, cast_rows *rows) {
     return bench_error(BENCH_USAGE, "--filter: '%s' is not an extended regular expression", filter);
   int kept = 0;
   for (int i = 0; i < rows->count; i++)
-    if (regexec(&regex, rows->items[i].name, 0, NULL, 0) == 0) rows->items[kept++] = rows->items[i];
+    if (regexec(&regex, rows->items[i].common.name, 0, NULL, 0) == 0) rows->items[kept++] = rows->items[i];
   regfree(&regex);
   rows->count = kept;
   return kept > 0 ? BENCH_OK : bench_error(BENCH_USAGE, "--filter: '%s' matches no row", filter);
@@ -212,7 +217,7 @@ int cast_rows_create(const cast_choice *choice, cast_rows *rows) {
   static const mfq_dtype dtypes[] = {MFQ_DTYPE_F32, MFQ_DTYPE_BF16, MFQ_DTYPE_F16};
   enum { DTYPES = sizeof dtypes / sizeof dtypes[0] };
   candidates all;
-  *rows = (cast_rows){0};
+  *rows = (cast_rows){.height = choice->rows, .width = choice->cols};
   int code = list_candidates(&all);
   if (code == BENCH_OK) {
     rows->items = calloc((size_t)all.count * CAST_OPERATIONS * DTYPES + 1, sizeof *rows->items);

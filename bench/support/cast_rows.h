@@ -2,7 +2,7 @@
 #ifndef MFQ_BENCH_CAST_ROWS_H
 #define MFQ_BENCH_CAST_ROWS_H
 
-#include "bench.h"
+#include "record.h"
 
 typedef enum cast_operation {
   CAST_QUANTIZE,       /* groups along the last axis */
@@ -14,30 +14,28 @@ typedef enum cast_operation {
 } cast_operation;
 const char *cast_operation_name(cast_operation operation);
 
-enum { CAST_NAME = 224, CAST_ALIASES = 512 };
+enum { CAST_ALIASES = 512 };
 
 typedef struct cast_row {
+  bench_row common; /* named "quantize f32 mxfp8_e4m3" */
   cast_operation operation;
   mfq_dtype dtype;
   mfq_scheme scheme, turned; /* the second one for CAST_BOTH */
   char text[MFQ_SCHEME_TEXT_MAX];
-  char name[CAST_NAME];       /* "quantize f32 mxfp8_e4m3": what --filter sees */
   char aliases[CAST_ALIASES]; /* names with equal schemes (dequantize: equal codes and scales), measured once */
   mfq_support support;
   int32_t target; /* percent of the copy bandwidth */
   int64_t rows, cols;
-  double read, written; /* bytes that must move at least */
-  size_t slot_bytes;    /* quantized parts */
-  bench_quantiles seconds;
+  double read, written;         /* bytes that our way must move at least: some read their input twice */
+  size_t slot_bytes;            /* quantized parts */
   bench_quantiles copy_seconds; /* of the copies in between */
   double copied;                /* bytes of one, read + written */
-  double rotated;               /* bytes of the slots that runs go through in turn */
-  int launches;                 /* that a time is the mean of; 0: timed alone */
 } cast_row;
 
 typedef struct cast_rows {
   cast_row *items;
   int count;
+  int64_t height, width; /* of the matrices; rows of the CPU's general path are less high */
 } cast_rows;
 
 /* What rows are chosen by. */
@@ -52,10 +50,11 @@ typedef struct cast_choice {
 int cast_rows_create(const cast_choice *choice, cast_rows *rows);
 void cast_rows_destroy(cast_rows *rows);
 
+/* Of rows that were timed. */
 double cast_row_bandwidth(const cast_row *row); /* bytes a second, of the median */
 double cast_row_copy(const cast_row *row);
 double cast_row_share(const cast_row *row); /* percent of the copy bandwidth */
-int cast_row_misses(const cast_row *row);
+int cast_row_misses(const cast_row *row);   /* 0 for others */
 
 /* The quantized tensors of a row over `memory`: one, or two for CAST_BOTH. */
 typedef struct cast_parts {

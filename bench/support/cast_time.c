@@ -1,57 +1,63 @@
-/* bench/support/cast_time.c: times the rows in small batches, with a copy before each round of a batch. */
+/* bench/support/cast_time.c: times batches of rows on the CPU, with a copy before each round of a batch. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cast_run.h"
 
-enum { BATCH = 4, SLOTS = 4, COPY_BYTES = 64 << 20 };
+enum { SLOTS = 4, COPY_BYTES = 64 << 20 };
 
 typedef struct timing {
-  const cast_settings *settings;
+  const bench_settings *settings;
   mfq_context *context;
   bench_arena source[4]; /* by mfq_dtype */
   bench_arena parts;     /* slot: row of the batch x rotation */
   bench_arena target;    /* of copies and dequantizations */
-  double *copy, *times[BATCH];
+  double *copy, *times[CAST_BATCH];
 } timing;
 
 static int fill_sources(timing *t, const cast_rows *rows) {
-  const cast_settings *s = t->settings;
+  const bench_settings *s = t->settings;
   int code = BENCH_OK;
   for (int i = 0; code == BENCH_OK && i < rows->count; i++) {
     const mfq_dtype dtype = rows->items[i].dtype;
     bench_arena *a = &t->source[dtype];
     if (a->base != NULL) continue;
-    code = bench_arena_create(mfq_dtype_bytes(dtype) * (size_t)s->rows * (size_t)s->cols, SLOTS, a);
+    code = bench_arena_create(mfq_dtype_bytes(dtype) * (size_t)rows->height * (size_t)rows->width, SLOTS, a);
     for (int slot = 0; code == BENCH_OK && slot < SLOTS; slot++)
-      bench_fill_normal(bench_arena_slot(a, slot), dtype, s->rows * s->cols, (uint64_t)(s->seed + slot), s->threads);
+      bench_fill_normal(bench_arena_slot(a, slot), dtype, rows->height * rows->width, (uint64_t)(s->seed + slot),
+                        s->threads);
   }
   return code;
 }
 
-static int create(timing *t, const cast_rows *rows) {
-  const cast_settings *s = t->settings;
-  const size_t plain = 4u * (size_t)s->rows * (size_t)s->cols;
+static int create(const bench_record *record, const cast_rows *rows, void **state) {
+  const bench_settings *s = record->settings;
+  const size_t plain = 4u * (size_t)rows->height * (size_t)rows->width;
   size_t parts = 1;
+  timing *t = *state = calloc(1, sizeof *t);
+  if (t == NULL) return bench_error(BENCH_FAILED, "no memory for the times");
+  *t = (timing){.settings = s, .context = record->context};
   for (int i = 0; i < rows->count; i++)
     if (rows->items[i].slot_bytes > parts) parts = rows->items[i].slot_bytes;
   int code = fill_sources(t, rows);
-  if (code == BENCH_OK) code = bench_arena_create(parts, SLOTS * BATCH, &t->parts);
+  if (code == BENCH_OK) code = bench_arena_create(parts, SLOTS * CAST_BATCH, &t->parts);
   /* Copies go from the first half of a slot to the second one. */
   if (code == BENCH_OK)
     code = bench_arena_create(plain > 2 * COPY_BYTES ? plain : 2 * (size_t)COPY_BYTES, SLOTS, &t->target);
-  t->copy = calloc((size_t)s->repetitions * (BATCH + 1), sizeof *t->copy);
+  t->copy = calloc((size_t)s->repetitions * (CAST_BATCH + 1), sizeof *t->copy);
   if (t->copy == NULL) return bench_error(BENCH_FAILED, "no memory for the times");
-  for (int b = 0; b < BATCH; b++) t->times[b] = t->copy + (b + 1) * s->repetitions;
+  for (int b = 0; b < CAST_BATCH; b++) t->times[b] = t->copy + (b + 1) * s->repetitions;
   return code;
 }
 
-static void destroy(timing *t) {
+static void destroy(void *state) {
+  timing *t = state;
+  if (t == NULL) return;
   for (int i = 0; i < 4; i++) bench_arena_destroy(&t->source[i]);
   bench_arena_destroy(&t->parts);
   bench_arena_destroy(&t->target);
   free(t->copy);
+  free(t);
 }
 
 static uint8_t *parts_slot(const timing *t, int b, int rotation) {
@@ -78,19 +84,20 @@ static mfq_status run(timing *t, const cast_row *row, int b, int rotation, int i
 }
 
 /* Codes for the rows that read them, and a first run of every row that is not counted. */
-static mfq_status warm_up(timing *t, const cast_row *rows, int count) {
+static mfq_status warm_up(timing *t, cast_row *const *rows, int count) {
   mfq_status status = MFQ_OK;
   double unused;
   for (int b = 0; b < count; b++) {
-    const int is_dequantize = rows[b].operation == CAST_DEQUANTIZE;
-    for (int r = 0; status == MFQ_OK && is_dequantize && r < SLOTS; r++) status = run(t, &rows[b], b, r, 0, &unused);
-    if (status == MFQ_OK) status = run(t, &rows[b], b, 0, is_dequantize, &unused);
+    const int is_dequantize = rows[b]->operation == CAST_DEQUANTIZE;
+    for (int r = 0; status == MFQ_OK && is_dequantize && r < SLOTS; r++) status = run(t, rows[b], b, r, 0, &unused);
+    if (status == MFQ_OK) status = run(t, rows[b], b, 0, is_dequantize, &unused);
   }
   return status;
 }
 
-static int time_batch(timing *t, cast_row *rows, int count) {
-  const cast_settings *s = t->settings;
+static int time_batch(void *state, cast_row *const *rows, int count) {
+  timing *t = state;
+  const bench_settings *s = t->settings;
   mfq_status status = warm_up(t, rows, count);
   for (int r = 0; status == MFQ_OK && r < s->repetitions; r++) {
     uint8_t *memory = bench_arena_slot(&t->target, r + 1);
@@ -100,28 +107,20 @@ static int time_batch(timing *t, cast_row *rows, int count) {
     t->copy[r] = bench_seconds() - start;
     bench_rest();
     for (int b = 0; status == MFQ_OK && b < count; b++)
-      status = run(t, &rows[b], b, r, rows[b].operation == CAST_DEQUANTIZE, &t->times[b][r]);
+      status = run(t, rows[b], b, r, rows[b]->operation == CAST_DEQUANTIZE, &t->times[b][r]);
   }
   if (status != MFQ_OK) return bench_status(status, "a timed row");
   const bench_quantiles copy = bench_quantiles_of(t->copy, s->repetitions);
   for (int b = 0; b < count; b++) {
-    rows[b].copy_seconds = copy;
-    rows[b].copied = 2.0 * COPY_BYTES;
-    rows[b].rotated = (double)SLOTS * (double)(t->parts.slot_bytes + t->source[rows[b].dtype].slot_bytes);
-    rows[b].seconds = bench_quantiles_of(t->times[b], s->repetitions);
+    cast_row *row = rows[b];
+    row->copy_seconds = copy;
+    row->copied = 2.0 * COPY_BYTES;
+    row->common.rotated = (double)SLOTS * (double)(t->parts.slot_bytes + t->source[row->dtype].slot_bytes);
+    row->common.seconds = bench_quantiles_of(t->times[b], s->repetitions);
+    row->common.launches = 1;
+    row->common.timing = "host";
   }
   return BENCH_OK;
 }
 
-int cast_time(const cast_settings *settings, mfq_context *context, cast_rows *rows) {
-  timing t = {.settings = settings, .context = context};
-  const int shows_progress = isatty(STDERR_FILENO);
-  int code = create(&t, rows);
-  for (int i = 0; code == BENCH_OK && i < rows->count; i += BATCH) {
-    if (shows_progress) fprintf(stderr, "\rbench: %d of %d rows", i, rows->count);
-    code = time_batch(&t, &rows->items[i], rows->count - i < BATCH ? rows->count - i : BATCH);
-  }
-  if (shows_progress) fprintf(stderr, "\r\033[K");
-  destroy(&t);
-  return code;
-}
+const cast_timer cast_timer_cpu = {create, time_batch, destroy};

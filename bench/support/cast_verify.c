@@ -16,7 +16,13 @@ typedef struct verify {
   mfq_context *context, *reference;
   uint8_t *source, *expected, *actual;       /* on the host */
   mfq_buffer *source_there, *parts, *values; /* where the context is */
+  mfq_dtype filled;                          /* what `source` holds; 0: nothing yet */
 } verify;
+
+struct cast_verifier {
+  uint64_t seed;
+  verify shapes[SHAPES];
+};
 
 static mfq_status quantize(mfq_context *context, const cast_row *row, verify_shape at, void *source,
                            const cast_parts *parts) {
@@ -41,6 +47,7 @@ static mfq_status quantize_there(const verify *v, const cast_row *row, verify_sh
   mfq_status status = cast_parts_place(row, at.rows, at.cols, mfq_buffer_data(v->parts), &parts);
   if (status == MFQ_OK) status = mfq_buffer_write(v->parts, 0, v->actual, bytes);
   if (status == MFQ_OK) status = quantize(v->context, row, at, mfq_buffer_data(v->source_there), &parts);
+  if (status == MFQ_OK) status = bench_spoil(row->common.name, v->parts, 0);
   return status == MFQ_OK ? mfq_buffer_read(v->parts, 0, v->actual, bytes) : status;
 }
 
@@ -51,6 +58,7 @@ static mfq_status dequantize_both(const verify *v, const cast_row *row, verify_s
   mfq_status status = cast_parts_place(row, at.rows, at.cols, mfq_buffer_data(v->parts), &parts);
   if (status == MFQ_OK) status = mfq_buffer_write(v->parts, 0, v->expected, codes->used);
   if (status == MFQ_OK) status = dequantize(v->context, row, at, &parts, mfq_buffer_data(v->values));
+  if (status == MFQ_OK) status = bench_spoil(row->common.name, v->values, 0);
   if (status == MFQ_OK) status = mfq_buffer_read(v->values, 0, v->actual, plain);
   if (status == MFQ_OK) status = dequantize(v->reference, row, at, codes, v->expected + codes->used);
   if (status == MFQ_OK) memmove(v->expected, v->expected + codes->used, plain);
@@ -62,7 +70,7 @@ static int verify_row(const verify *v, const cast_row *row, verify_shape at) {
   cast_parts want, got;
   mfq_status status = cast_parts_place(row, at.rows, at.cols, v->expected, &want);
   if (status == MFQ_OK) status = cast_parts_place(row, at.rows, at.cols, v->actual, &got);
-  if (status != MFQ_OK) return bench_status(status, row->name);
+  if (status != MFQ_OK) return bench_status(status, row->common.name);
   memset(v->expected, 0, want.used);
   memset(v->actual, 0, want.used);
   cast_parts_give(&want);
@@ -71,12 +79,12 @@ static int verify_row(const verify *v, const cast_row *row, verify_shape at) {
   const int is_dequantize = row->operation == CAST_DEQUANTIZE;
   if (status == MFQ_OK)
     status = is_dequantize ? dequantize_both(v, row, at, &want, plain) : quantize_there(v, row, at, want.used);
-  if (status != MFQ_OK) return bench_status(status, row->name);
+  if (status != MFQ_OK) return bench_status(status, row->common.name);
   const size_t bytes = is_dequantize ? plain : want.used;
   for (size_t i = 0; i < bytes; i++)
     if (v->actual[i] != v->expected[i])
-      return bench_error(BENCH_FAILED, "%s: byte %zu of the result is 0x%02x, the reference path says 0x%02x",
-                         row->name, i, v->actual[i], v->expected[i]);
+      return bench_error(BENCH_WRONG, "%s: byte %zu of the result is 0x%02x, the reference path says 0x%02x",
+                         row->common.name, i, v->actual[i], v->expected[i]);
   return BENCH_OK;
 }
 
@@ -118,29 +126,36 @@ static void destroy(verify *v) {
   free(v->actual);
 }
 
-static int verify_all(verify *v, const cast_settings *settings, const cast_rows *rows, verify_shape at) {
+static int fill(verify *v, const cast_verifier *all, const cast_row *row, verify_shape at) {
   const int64_t count = at.rows * at.cols;
-  int filled = 0, code = BENCH_OK;
-  for (int i = 0; code == BENCH_OK && i < rows->count; i++) {
-    const cast_row *row = &rows->items[i];
-    if (filled != (int)row->dtype) {
-      bench_fill_normal(v->source, row->dtype, count, (uint64_t)settings->seed, 1);
-      const size_t bytes = mfq_dtype_bytes(row->dtype) * (size_t)count;
-      code = bench_status(mfq_buffer_write(v->source_there, 0, v->source, bytes), row->name);
-    }
-    filled = (int)row->dtype;
-    if (code == BENCH_OK) code = verify_row(v, row, at);
+  if (v->filled == row->dtype) return BENCH_OK;
+  bench_fill_normal(v->source, row->dtype, count, all->seed, 1);
+  v->filled = row->dtype;
+  return bench_status(mfq_buffer_write(v->source_there, 0, v->source, mfq_dtype_bytes(row->dtype) * (size_t)count),
+                      row->common.name);
+}
+
+int cast_verifier_create(const bench_record *record, const cast_rows *rows, cast_verifier **verifier) {
+  cast_verifier *all = *verifier = calloc(1, sizeof **verifier);
+  int code = all != NULL ? BENCH_OK : bench_error(BENCH_FAILED, "no memory");
+  for (int i = 0; code == BENCH_OK && i < SHAPES; i++) {
+    all->seed = (uint64_t)record->settings->seed;
+    all->shapes[i].context = record->context;
+    code = create(&all->shapes[i], rows, verify_shapes[i]);
   }
   return code;
 }
 
-int cast_verify(const cast_settings *settings, mfq_context *context, const cast_rows *rows) {
+int cast_verify(cast_verifier *all, const cast_row *row) {
   int code = BENCH_OK;
   for (int i = 0; code == BENCH_OK && i < SHAPES; i++) {
-    verify v = {.context = context};
-    code = create(&v, rows, verify_shapes[i]);
-    if (code == BENCH_OK) code = verify_all(&v, settings, rows, verify_shapes[i]);
-    destroy(&v);
+    code = fill(&all->shapes[i], all, row, verify_shapes[i]);
+    if (code == BENCH_OK) code = verify_row(&all->shapes[i], row, verify_shapes[i]);
   }
   return code;
+}
+
+void cast_verifier_destroy(cast_verifier *all) {
+  for (int i = 0; all != NULL && i < SHAPES; i++) destroy(&all->shapes[i]);
+  free(all);
 }

@@ -122,7 +122,8 @@ void *conv_cudnn_create(const conv_memory *memory, char *about, size_t capacity)
   cudnn *o = calloc(1, sizeof *o);
   if (o == NULL) return fail(o, about, capacity, "no memory");
   if (bench_is_emulated(memory->context)) return fail(o, about, capacity, "cuDNN does not run on an emulated device");
-  if (memory->settings->out != MFQ_DTYPE_BF16) return fail(o, about, capacity, "cuDNN is measured with --out bf16");
+  if (memory->settings->out_type != MFQ_DTYPE_BF16)
+    return fail(o, about, capacity, "cuDNN is measured with --out bf16");
   o->memory = memory;
   o->library = dlopen(file != NULL ? file : "libcudnn.so.9", RTLD_NOW | RTLD_LOCAL);
   if (o->library == NULL) return fail(o, about, capacity, dlerror());

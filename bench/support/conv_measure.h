@@ -5,17 +5,6 @@
 #include "conv_table.h"
 #include "slots.h"
 
-/* What a run is made with; the defaults are in bench/conv_bench.c. */
-typedef struct conv_settings {
-  int threads, repetitions;
-  const char *isa;    /* NULL: the best */
-  const char *device; /* NULL: the CPU */
-  int64_t seed;
-  mfq_dtype out; /* of results */
-  int is_reproducible;
-  int only_verify;
-} conv_settings;
-
 /* ---- Memory ----------------------------------------------------------------------------------------------------- */
 
 /* x [N, H, W, C], w [K, R, S, C/groups], y [N, P, Q, K]: channels last, bf16. */
@@ -31,19 +20,19 @@ conv_roles conv_roles_of(mfq_conv_direction direction);
 
 /* Operands of one layer and direction, its weights quantized by one scheme at a time. */
 typedef struct conv_memory {
-  const conv_settings *settings;
+  const bench_settings *settings;
   mfq_context *context;
   const conv_shape *shape;
   mfq_conv_direction direction;
   const conv_scheme *scheme;
   bench_slots plain[CONV_TENSORS]; /* of the operands */
-  bench_slots result;              /* of settings->out */
+  bench_slots result;              /* of settings->out_type */
   bench_slots weights;             /* quantized */
   mfq_buffer *workspace;
 } conv_memory;
 
 /* Return exit codes. */
-int conv_memory_create(const conv_settings *settings, mfq_context *context, const conv_shape *shape,
+int conv_memory_create(const bench_settings *settings, mfq_context *context, const conv_shape *shape,
                        mfq_conv_direction direction, conv_memory *memory);
 int conv_memory_scheme(conv_memory *memory, const conv_scheme *scheme); /* quantizes the weights */
 int conv_memory_workspace(conv_memory *memory, size_t bytes);           /* grows it */
@@ -65,12 +54,12 @@ mfq_status conv_call_make(const conv_memory *memory, int turn, conv_call *call);
 
 /* The same convolution of the same bf16 inputs by the vendor's library: oneDNN on the CPU, cuDNN on a GPU. */
 typedef struct conv_peer {
-  char about[CONV_ABOUT]; /* what it is, or why there is none */
+  char *about; /* [BENCH_ABOUT]: what it is, or why there is none */
   int exists;
   void *onednn, *cudnn; /* one of the two */
 } conv_peer;
 
-int conv_peer_create(const conv_memory *memory, conv_peer *peer);
+void conv_peer_create(const conv_memory *memory, char *about, conv_peer *peer);
 int conv_peer_run(const conv_memory *memory, const conv_peer *peer, int turn); /* returns BENCH_OK, says nothing */
 int conv_peer_result(const conv_memory *memory, const conv_peer *peer); /* of turn 0, into slot 0 of the result */
 void conv_peer_destroy(conv_peer *peer);
@@ -91,18 +80,19 @@ typedef struct conv_sample conv_sample;
 int conv_sample_create(const conv_memory *memory, conv_sample **sample); /* the plain operands */
 int conv_sample_scheme(const conv_memory *memory, conv_sample *sample);  /* the quantized ones */
 void conv_sample_destroy(conv_sample *sample);
-/* Compares elements of slot 0 of the result with sums in double: BENCH_OK, or BENCH_FAILED with a sentence. */
-int conv_sample_check(const conv_memory *memory, conv_sample *sample, int is_plain, char *sentence, size_t capacity);
+/* Compares elements of slot 0 of the result with sums in double. `row` NULL: the peer's. Returns BENCH_WRONG where they
+ * differ. */
+int conv_sample_check(const conv_memory *memory, conv_sample *sample, const bench_row *row);
 
-/* Checks and times all wanted rows. */
-int conv_time(const conv_settings *settings, mfq_context *context, conv_table *table);
+/* Checks and times all wanted rows. Returns BENCH_OK, or why it could not go on. */
+int conv_time(bench_record *record, conv_table *table);
 
 /* ---- Reports ---------------------------------------------------------------------------------------------------- */
 
-void conv_print(const conv_settings *settings, const mfq_context *context, const conv_table *table);
+/* What only rows of convolutions have in the files. */
+json_t *conv_row_json(const bench_settings *settings, const conv_table *table, const conv_row *row);
+void conv_print(const bench_record *record, const conv_table *table);
 /* Prints each goal with its figures; returns how many rows fall short. */
-int conv_print_goals(const conv_settings *settings, const conv_table *table);
-int conv_write_json(const conv_settings *settings, json_t *machine, const conv_table *table, const char *path);
-int conv_write_csv(const conv_table *table, const char *path);
+int conv_print_goals(const bench_settings *settings, const conv_table *table);
 
 #endif

@@ -34,7 +34,7 @@ mfq_scheme conv_operand_scheme(const conv_memory *memory, int which) {
   return scheme;
 }
 
-int conv_memory_create(const conv_settings *settings, mfq_context *context, const conv_shape *shape,
+int conv_memory_create(const bench_settings *settings, mfq_context *context, const conv_shape *shape,
                        mfq_conv_direction direction, conv_memory *memory) {
   const conv_roles roles = conv_roles_of(direction);
   int code = BENCH_OK;
@@ -45,7 +45,7 @@ int conv_memory_create(const conv_settings *settings, mfq_context *context, cons
     if (code == BENCH_OK)
       code = bench_slots_random(context, settings->seed + which, settings->threads, &memory->plain[which]);
   }
-  const size_t bytes = mfq_dtype_bytes(settings->out) * (size_t)conv_tensor_count(shape, roles.result);
+  const size_t bytes = mfq_dtype_bytes(settings->out_type) * (size_t)conv_tensor_count(shape, roles.result);
   return code == BENCH_OK ? bench_slots_create(context, bytes, CACHES, &memory->result) : code;
 }
 
@@ -101,7 +101,7 @@ mfq_status conv_call_make(const conv_memory *memory, int turn, conv_call *call) 
     int64_t size[4];
     conv_tensor_shape(memory->shape, which, size);
     status = mfq_tensor_init(bench_slot(is_result ? &memory->result : &memory->plain[which], turn),
-                             is_result ? memory->settings->out : MFQ_DTYPE_BF16, 4, size, &call->tensors[which]);
+                             is_result ? memory->settings->out_type : MFQ_DTYPE_BF16, 4, size, &call->tensors[which]);
     if (is_result) continue;
     operands[which]->plain = &call->tensors[which];
     if (memory->scheme->is_plain) continue;

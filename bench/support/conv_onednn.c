@@ -78,7 +78,8 @@ static view view_of(const onednn *o, int which) {
   static const int order[4] = {0, 3, 1, 2};
   const int is_result = which == conv_roles_of(memory->direction).result;
   const int has_groups = which == CONV_W && s->groups > 1;
-  view v = {.rank = 4 + has_groups, .type = is_result && memory->settings->out == MFQ_DTYPE_F32 ? dnnl_f32 : o->type};
+  view v = {.rank = 4 + has_groups,
+            .type = is_result && memory->settings->out_type == MFQ_DTYPE_F32 ? dnnl_f32 : o->type};
   for (int i = 0; i < 4; i++) {
     v.dims[has_groups + i] = size[order[i]];
     v.strides[has_groups + i] = strides[order[i]];
@@ -205,7 +206,7 @@ static dnnl_status_t reorder(const onednn *o, dnnl_memory_t from, dnnl_memory_t 
 
 /* Slot 0 as mfq has it: an operand that is to be f32 is widened, and so is the place of a result. */
 static void *plain_memory(onednn *o, int which, const bench_slots *slots) {
-  const int is_bf16 = which != o->out || o->memory->settings->out == MFQ_DTYPE_BF16;
+  const int is_bf16 = which != o->out || o->memory->settings->out_type == MFQ_DTYPE_BF16;
   const size_t count = (size_t)conv_tensor_count(o->memory->shape, which);
   if (o->type == dnnl_bf16 || !is_bf16) return bench_slot(slots, 0);
   free(o->wide);
@@ -295,7 +296,7 @@ int conv_onednn_run(void *state, int threads, int turn) {
 int conv_onednn_result(void *state) {
   const onednn *o = state;
   if (reorder(o, o->memories[o->out][0], o->result) != dnnl_success) return BENCH_FAILED;
-  if (o->wide != NULL && o->memory->settings->out == MFQ_DTYPE_BF16)
+  if (o->wide != NULL && o->memory->settings->out_type == MFQ_DTYPE_BF16)
     bench_narrow(o->wide, (size_t)conv_tensor_count(o->memory->shape, o->out),
                  (uint16_t *)(void *)bench_slot(&o->memory->result, 0));
   return BENCH_OK;

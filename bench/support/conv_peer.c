@@ -1,14 +1,13 @@
 /* bench/support/conv_peer.c: what convolutions are compared with: oneDNN on the CPU, cuDNN on a GPU. */
 #include "conv_measure.h"
 
-int conv_peer_create(const conv_memory *memory, conv_peer *peer) {
-  *peer = (conv_peer){.exists = 0};
+void conv_peer_create(const conv_memory *memory, char *about, conv_peer *peer) {
+  *peer = (conv_peer){.about = about};
   if (memory->settings->device == NULL)
-    peer->onednn = conv_onednn_create(memory, peer->about, sizeof peer->about);
+    peer->onednn = conv_onednn_create(memory, about, BENCH_ABOUT);
   else
-    peer->cudnn = conv_cudnn_create(memory, peer->about, sizeof peer->about);
+    peer->cudnn = conv_cudnn_create(memory, about, BENCH_ABOUT);
   peer->exists = peer->onednn != NULL || peer->cudnn != NULL;
-  return BENCH_OK;
 }
 
 int conv_peer_run(const conv_memory *memory, const conv_peer *peer, int turn) {

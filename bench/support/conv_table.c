@@ -122,10 +122,11 @@ static int choose_rows(conv_table *table, const conv_choice *choice) {
     conv_row *row = &table->rows[i];
     char text[CONV_SHAPE_TEXT];
     conv_shape_print(shape, text, sizeof text);
-    (void)snprintf(row->name, sizeof row->name, "%s %s %s", text, conv_direction_name((mfq_conv_direction)direction),
-                   scheme->text);
+    (void)snprintf(row->common.name, sizeof row->common.name, "%s %s %s", text,
+                   conv_direction_name((mfq_conv_direction)direction), scheme->text);
+    row->common.peer = table->peers[i / table->scheme_count];
     row->is_wanted = is_offered(shape, direction, scheme) &&
-                     (choice->filter == NULL || regexec(&regex, row->name, 0, NULL, 0) == 0) &&
+                     (choice->filter == NULL || regexec(&regex, row->common.name, 0, NULL, 0) == 0) &&
                      (!choice->is_check || conv_goal_of(shape, scheme->text, choice->is_device) > 0);
     wanted += row->is_wanted;
   }

@@ -2,7 +2,7 @@
 #ifndef MFQ_BENCH_CONV_TABLE_H
 #define MFQ_BENCH_CONV_TABLE_H
 
-#include "bench.h"
+#include "record.h"
 
 /* A layer with two spatial axes. Text form: NxCxHxW-KxRxS, then s<stride>, p<padding>, g<groups> where they are not 1,
  * (R - 1) / 2 and 1. */
@@ -22,18 +22,13 @@ const char *conv_shape_parse(const char *text, conv_shape *shape);
 /* The layers that are measured by default: shape `index`, 0 beyond the last. */
 int conv_shape_get(int index, int is_device, conv_shape *shape);
 
-enum { CONV_DIRECTIONS = 3, CONV_SHAPE_TEXT = 96, CONV_NAME = 320, CONV_ABOUT = 768 };
+enum { CONV_DIRECTIONS = 3, CONV_SHAPE_TEXT = 96 };
 const char *conv_direction_name(mfq_conv_direction direction);
 
 /* One cell of the table. */
 typedef struct conv_row {
-  char name[CONV_NAME]; /* "8x64x56x56-64x3x3 forward mxfp8_e4m3": what --filter sees */
+  bench_row common; /* named "8x64x56x56-64x3x3 forward mxfp8_e4m3" */
   int is_wanted;
-  char about[CONV_ABOUT]; /* the plan's description */
-  bench_quantiles seconds;
-  bench_quantiles peer_seconds; /* of the peer between the runs of this row; all 0 without one */
-  double share;                 /* speed as a multiple of the peer's: median of neighbouring runs; 0 without one */
-  int launches;                 /* that a time is the mean of */
 } conv_row;
 
 typedef struct conv_scheme {
@@ -48,7 +43,7 @@ typedef struct conv_table {
   conv_scheme *schemes;
   int scheme_count;
   conv_row *rows;
-  char (*peers)[CONV_ABOUT]; /* of each shape and direction: the peer, or why there is none */
+  char (*peers)[BENCH_ABOUT]; /* of each shape and direction: the peer, or why there is none */
 } conv_table;
 
 /* What a table is made from. */

@@ -1,22 +1,20 @@
 /* bench/support/conv_time.c: checks and times convolutions: one row and the peer, in turn. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "ceilings.h"
 #include "conv_measure.h"
-#include "race.h"
 
 enum { PEER, ROW, RACERS };
 
 typedef struct timing {
+  bench_record *record;
   conv_memory memory;
   conv_peer peer;
   conv_sample *sample;
   conv_table *table;
   mfq_conv_plan *plan; /* of the row in work */
-  conv_row *row;
-  int shape, done, total;
-  int tells; /* progress */
+  int shape;
   double *samples;
 } timing;
 
@@ -34,7 +32,7 @@ static int launch_row(void *state, int turn) {
   if (status == MFQ_OK)
     status =
         mfq_conv_run(t->memory.context, t->plan, &call.conv, mfq_buffer_data(workspace), mfq_buffer_bytes(workspace));
-  return bench_status(status, t->row->name);
+  return bench_status(status, "the convolution");
 }
 
 /* ---- Checks ----------------------------------------------------------------------------------------------------- */
@@ -42,53 +40,61 @@ static int launch_row(void *state, int turn) {
 /* NaN into the result, one launch. */
 static int launch_once(timing *t, bench_racer *racer) {
   double seconds = 0;
-  racer->launches = 1;
-  racer->turn = 0;
   const int code = bench_status(mfq_buffer_fill(t->memory.result.buffer, 0, t->memory.result.bytes, 0xff), "NaN");
   return code == BENCH_OK ? bench_sample(t->memory.context, racer, &seconds) : code;
 }
 
-static int check_row(timing *t, bench_racer *racer) {
-  char sentence[256] = "";
+static int check_row(timing *t, bench_racer *racer, const bench_row *row) {
+  const size_t last_byte = mfq_dtype_bytes(t->record->settings->out_type) - 1;
   int code = launch_once(t, racer);
-  if (code != BENCH_OK) return code;
-  code = conv_sample_check(&t->memory, t->sample, t->memory.scheme->is_plain, sentence, sizeof sentence);
-  return code == BENCH_OK ? code : bench_error(code, "%s: %s (%s)", t->row->name, sentence, t->row->about);
+  if (code == BENCH_OK) code = bench_status(bench_spoil(row->name, t->memory.result.buffer, last_byte), row->name);
+  return code == BENCH_OK ? conv_sample_check(&t->memory, t->sample, row) : code;
 }
 
-/* A peer whose sums are beyond the bound computes something else, and is no peer. */
-static int check_peer(timing *t) {
-  char sentence[256] = "";
-  bench_racer racer = {launch_peer, t, 0, 1, NULL};
-  if (!t->peer.exists) return BENCH_OK;
-  int code = launch_once(t, &racer);
-  if (code == BENCH_OK) code = conv_peer_result(&t->memory, &t->peer);
-  if (code != BENCH_OK) return code;
-  if (conv_sample_check(&t->memory, t->sample, 1, sentence, sizeof sentence) == BENCH_OK) return BENCH_OK;
+/* A peer that fails, or whose sums are beyond the bound, is no peer. */
+static void check_peer(timing *t) {
+  bench_racer racer = {.launches = {launch_peer, t, 0, 1}};
+  int code = t->peer.exists ? launch_once(t, &racer) : BENCH_OK;
+  if (code == BENCH_OK && t->peer.exists) code = conv_peer_result(&t->memory, &t->peer);
+  if (code == BENCH_OK && t->peer.exists) code = conv_sample_check(&t->memory, t->sample, NULL);
+  if (code == BENCH_OK) return;
   const size_t used = strlen(t->peer.about);
-  (void)snprintf(t->peer.about + used, sizeof t->peer.about - used, ": not compared, %s", sentence);
+  (void)snprintf(t->peer.about + used, BENCH_ABOUT - used, ": not compared, %s", bench_last_error());
   t->peer.exists = 0;
-  return BENCH_OK;
 }
 
 /* ---- Rows ------------------------------------------------------------------------------------------------------- */
 
-static int plan_row(timing *t) {
+/* Bytes of the operands and the result as they are stored: each is read or written once at least. */
+static int plan_row(timing *t, bench_row *row) {
+  const conv_memory *m = &t->memory;
+  const conv_roles roles = conv_roles_of(m->direction);
   conv_call call;
-  mfq_status status = conv_call_make(&t->memory, 0, &call);
-  if (status == MFQ_OK) status = mfq_conv_plan_create(t->memory.context, &call.conv, &t->plan);
-  if (status != MFQ_OK) return bench_status(status, t->row->name);
-  (void)snprintf(t->row->about, sizeof t->row->about, "%s", mfq_conv_plan_describe(t->plan));
-  return conv_memory_workspace(&t->memory, mfq_conv_workspace_bytes(t->plan));
+  mfq_status status = conv_call_make(m, 0, &call);
+  if (status == MFQ_OK) status = mfq_conv_plan_create(m->context, &call.conv, &t->plan);
+  if (status != MFQ_OK) return bench_status(status, row->name);
+  (void)snprintf(row->about, sizeof row->about, "%s", mfq_conv_plan_describe(t->plan));
+  row->bytes = (double)mfq_dtype_bytes(m->settings->out_type) * (double)conv_tensor_count(m->shape, roles.result);
+  row->rotated = (double)m->result.bytes * m->result.count;
+  for (int i = 0; i < 2; i++) {
+    const int is_coded = m->weights.buffer != NULL && roles.operand[i] == CONV_W;
+    const bench_slots *slots = is_coded ? &m->weights : &m->plain[roles.operand[i]];
+    mfq_qtensor_sizes sizes = {.codes_bytes = 2 * (size_t)conv_tensor_count(m->shape, roles.operand[i])};
+    if (is_coded) status = mfq_qtensor_sizes_get(&call.weight, &sizes);
+    row->rotated += (double)slots->bytes * slots->count;
+    row->bytes += (double)(sizes.codes_bytes + sizes.scales_bytes + sizes.zero_points_bytes);
+  }
+  row->flops = conv_flops(m->shape);
+  row->is_fp8 = !m->scheme->is_plain && bench_fits_fp8(&m->scheme->scheme);
+  const int code = bench_status(status, row->name);
+  return code == BENCH_OK ? conv_memory_workspace(&t->memory, mfq_conv_workspace_bytes(t->plan)) : code;
 }
 
-static int time_racers(timing *t, bench_racer *racers) {
-  const int repetitions = t->memory.settings->repetitions, first = t->peer.exists ? PEER : ROW;
-  conv_row *row = t->row;
+static int race(timing *t, bench_racer *racers, bench_row *row) {
+  const int repetitions = t->record->settings->repetitions, first = t->peer.exists ? PEER : ROW;
   double seconds = 0;
   int code = BENCH_OK;
   for (int i = first; code == BENCH_OK && i < RACERS; i++) {
-    racers[i].launches = 1;
     code = bench_sample(t->memory.context, &racers[i], &seconds);
     bench_calibrate(&racers[i], seconds);
   }
@@ -99,53 +105,61 @@ static int time_racers(timing *t, bench_racer *racers) {
     row->peer_seconds = bench_quantiles_of(racers[PEER].samples, repetitions);
   }
   row->seconds = bench_quantiles_of(racers[ROW].samples, repetitions);
-  row->launches = racers[ROW].launches;
+  row->launches = racers[ROW].launches.count;
+  row->timing = racers[ROW].timing;
   return code;
 }
 
-static int time_row(timing *t, int scheme) {
-  const int repetitions = t->memory.settings->repetitions;
-  bench_racer racers[RACERS] = {{launch_peer, t, 0, 1, t->samples}, {launch_row, t, 0, 1, t->samples + repetitions}};
-  if (t->tells) fprintf(stderr, "\r\033[Kbench: %d of %d rows, %s", t->done, t->total, t->row->name);
-  int code = conv_memory_scheme(&t->memory, &t->table->schemes[scheme]);
+static int end_row(const timing *t, conv_row *row, int code) {
+  return bench_record_row(t->record, &row->common, code, conv_row_json(t->record->settings, t->table, row));
+}
+
+static int time_row(timing *t, conv_row *row, const conv_scheme *scheme) {
+  const int repetitions = t->record->settings->repetitions;
+  bench_racer racers[RACERS] = {{.launches = {launch_peer, t, 0, 1}, .samples = t->samples},
+                                {.launches = {launch_row, t, 0, 1}, .samples = t->samples + repetitions}};
+  bench_record_tell(t->record, row->common.name);
+  int code = conv_memory_scheme(&t->memory, scheme);
   if (code == BENCH_OK) code = conv_sample_scheme(&t->memory, t->sample);
-  if (code == BENCH_OK) code = plan_row(t);
-  if (code == BENCH_OK) code = check_row(t, &racers[ROW]);
-  if (code == BENCH_OK && !t->memory.settings->only_verify) code = time_racers(t, racers);
+  if (code == BENCH_OK) code = plan_row(t, &row->common);
+  if (code == BENCH_OK) code = check_row(t, &racers[ROW], &row->common);
+  if (code == BENCH_OK && !t->record->settings->only_verify) code = race(t, racers, &row->common);
   mfq_conv_plan_destroy(t->plan);
   t->plan = NULL;
-  t->done++;
-  return code;
+  return end_row(t, row, code);
 }
 
 static int time_direction(timing *t, int direction) {
-  const conv_settings *settings = t->memory.settings;
-  int code = conv_memory_create(settings, t->memory.context, &t->table->shapes[t->shape], (mfq_conv_direction)direction,
-                                &t->memory);
+  const bench_record *record = t->record;
+  int goes_on = BENCH_OK;
+  int code = conv_memory_create(record->settings, record->context, &t->table->shapes[t->shape],
+                                (mfq_conv_direction)direction, &t->memory);
   if (code == BENCH_OK) code = conv_sample_create(&t->memory, &t->sample);
-  if (code == BENCH_OK) code = conv_peer_create(&t->memory, &t->peer);
-  if (code == BENCH_OK) code = check_peer(t);
-  if (code == BENCH_OK) memcpy(conv_table_peer(t->table, t->shape, direction), t->peer.about, sizeof t->peer.about);
-  for (int i = 0; code == BENCH_OK && i < t->table->scheme_count; i++) {
-    t->row = conv_table_row(t->table, t->shape, direction, i);
-    if (t->row->is_wanted) code = time_row(t, i);
+  if (code == BENCH_OK) {
+    conv_peer_create(&t->memory, conv_table_peer(t->table, t->shape, direction), &t->peer);
+    check_peer(t);
+  } else
+    (void)snprintf(conv_table_peer(t->table, t->shape, direction), BENCH_ABOUT, "none: %s", bench_last_error());
+  for (int i = 0; goes_on == BENCH_OK && i < t->table->scheme_count; i++) {
+    conv_row *row = conv_table_row(t->table, t->shape, direction, i);
+    if (row->is_wanted) goes_on = code == BENCH_OK ? time_row(t, row, &t->table->schemes[i]) : end_row(t, row, code);
   }
   conv_peer_destroy(&t->peer);
   conv_sample_destroy(t->sample);
   t->sample = NULL;
   conv_memory_destroy(&t->memory);
-  return code;
+  return goes_on;
 }
 
-int conv_time(const conv_settings *settings, mfq_context *context, conv_table *table) {
-  timing t = {.memory = {.settings = settings, .context = context}, .table = table, .tells = isatty(STDERR_FILENO)};
-  t.samples = calloc((size_t)settings->repetitions * (RACERS + 1), sizeof *t.samples);
-  int code = t.samples != NULL ? BENCH_OK : bench_error(BENCH_FAILED, "no memory for the times");
-  for (int i = 0; i < table->shape_count; i++) t.total += conv_table_wanted(table, i, -1);
-  for (t.shape = 0; code == BENCH_OK && t.shape < table->shape_count; t.shape++)
-    for (int d = 0; code == BENCH_OK && d < CONV_DIRECTIONS; d++)
-      if (conv_table_wanted(table, t.shape, d) > 0) code = time_direction(&t, d);
-  if (t.tells) fprintf(stderr, "\r\033[K");
+int conv_time(bench_record *record, conv_table *table) {
+  timing t = {.record = record, .table = table};
+  t.samples = calloc((size_t)record->settings->repetitions * (RACERS + 1), sizeof *t.samples);
+  int goes_on = t.samples != NULL ? BENCH_OK : bench_error(BENCH_FAILED, "no memory for the times");
+  for (int i = 0; i < table->shape_count; i++) record->total += conv_table_wanted(table, i, -1);
+  for (t.shape = 0; goes_on == BENCH_OK && t.shape < table->shape_count; t.shape++)
+    for (int d = 0; goes_on == BENCH_OK && d < CONV_DIRECTIONS; d++)
+      if (conv_table_wanted(table, t.shape, d) > 0) goes_on = time_direction(&t, d);
+  if (record->tells) fprintf(stderr, "\r\033[K");
   free(t.samples);
-  return code;
+  return goes_on;
 }

@@ -161,19 +161,19 @@ static wide_sum sum_weight_gradient(const conv_shape *s, const float *x, const f
 /* ---- Comparison ------------------------------------------------------------------------------------------------- */
 
 /* As for products (gemm_verify.c): n roundings to f32 in any order, tensor cores truncate, then the result's rounding. */
-static double bound_of(const conv_settings *settings, const wide_sum *sum) {
+static double bound_of(const bench_settings *settings, const wide_sum *sum) {
   const double u = settings->device != NULL ? 0x1p-23 : 0x1p-24, n = (double)sum->count + 5;
-  const double rounding = settings->out == MFQ_DTYPE_F32 ? 0x1p-149 : fabs(sum->value) * 0x1p-8 + 0x1p-133;
+  const double rounding = settings->out_type == MFQ_DTYPE_F32 ? 0x1p-149 : fabs(sum->value) * 0x1p-8 + 0x1p-133;
   return n * u / (1 - n * u) * sum->magnitude * (1 + 0x1p-8) + rounding;
 }
 
-int conv_sample_check(const conv_memory *memory, conv_sample *s, int is_plain, char *sentence, size_t capacity) {
+int conv_sample_check(const conv_memory *memory, conv_sample *s, const bench_row *row) {
   static wide_sum (*const sums[CONV_DIRECTIONS])(const conv_shape *, const float *, const float *, const int64_t[4]) = {
       sum_forward, sum_input_gradient, sum_weight_gradient};
   const conv_roles roles = conv_roles_of(memory->direction);
-  float *const *values = is_plain ? s->plain : s->codes;
+  float *const *values = row == NULL || memory->scheme->is_plain ? s->plain : s->codes;
   const int64_t count = conv_tensor_count(memory->shape, roles.result);
-  const mfq_status status = bench_read_values(memory->result.buffer, memory->settings->out, 0, count, s->result);
+  const mfq_status status = bench_read_values(memory->result.buffer, memory->settings->out_type, 0, count, s->result);
   if (status != MFQ_OK) return bench_status(status, "reading the result");
   for (int i = 0; i < SAMPLES; i++) {
     const int64_t index = (count - 1) * i / (SAMPLES - 1); /* the first, the last, others evenly between */
@@ -183,10 +183,11 @@ int conv_sample_check(const conv_memory *memory, conv_sample *s, int is_plain, c
     const wide_sum sum = sums[memory->direction](memory->shape, values[roles.operand[0]], values[roles.operand[1]], at);
     const double got = (double)s->result[index], bound = bound_of(memory->settings, &sum);
     if (fabs(got - sum.value) <= bound) continue;
-    (void)snprintf(sentence, capacity,
-                   "[%lld][%lld][%lld][%lld] is %.9g, the sum of the products is %.9g; allowed are %.3g apart",
-                   (long long)at[0], (long long)at[1], (long long)at[2], (long long)at[3], got, sum.value, bound);
-    return BENCH_FAILED;
+    return bench_error(BENCH_WRONG,
+                       "%s: [%lld][%lld][%lld][%lld] is %.9g, the sum of the products is %.9g; allowed are %.3g apart"
+                       " (%s)",
+                       row != NULL ? row->name : "the peer", (long long)at[0], (long long)at[1], (long long)at[2],
+                       (long long)at[3], got, sum.value, bound, row != NULL ? row->about : "no plan of ours");
   }
   return BENCH_OK;
 }

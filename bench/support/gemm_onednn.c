@@ -105,7 +105,7 @@ typedef struct place {
 } place;
 
 static int place_operand(onednn *o, int operand, const bench_slots *slots, int64_t count, place *p) {
-  const int is_bf16 = operand != DST || o->memory->settings->out == MFQ_DTYPE_BF16;
+  const int is_bf16 = operand != DST || o->memory->settings->out_type == MFQ_DTYPE_BF16;
   *p = (place){bench_slot(slots, 0), {slots->bytes, (size_t)slots->count}};
   if (o->type == dnnl_bf16 || !is_bf16) return 1;
   if (operand == WEIGHTS) p->bytes_slots[1] = 1; /* from which it is packed */
@@ -158,7 +158,7 @@ static dnnl_status_t pack(onednn *o, const place *plain, desc_ref from_desc, des
 static dnnl_status_t build(onednn *o) {
   const gemm_memory *memory = o->memory;
   const gemm_size *s = &memory->size;
-  const dnnl_data_type_t in = o->type, out = memory->settings->out == MFQ_DTYPE_F32 ? dnnl_f32 : in;
+  const dnnl_data_type_t in = o->type, out = memory->settings->out_type == MFQ_DTYPE_F32 ? dnnl_f32 : in;
   const matrix matrices[] = {matrix_of(s->m, s->k, in, dnnl_ab), matrix_of(s->k, s->n, in, dnnl_ba),
                              matrix_of(s->m, s->n, out, dnnl_ab), matrix_of(s->k, s->n, in, dnnl_format_tag_any)};
   place places[OPERANDS];

@@ -5,22 +5,11 @@
 #include "gemm_table.h"
 #include "slots.h"
 
-/* What a run is made with; the defaults are in bench/gemm_bench.c. */
-typedef struct gemm_settings {
-  int threads, repetitions;
-  const char *isa;    /* NULL: the best */
-  const char *device; /* NULL: the CPU */
-  int64_t seed;
-  mfq_dtype out; /* of D */
-  int is_reproducible;
-  int only_verify;
-} gemm_settings;
-
 /* ---- Memory ----------------------------------------------------------------------------------------------------- */
 
 /* Operands of one size, quantized by one scheme at a time. A is [m, k], B is [n, k]; plain ones are bf16. */
 typedef struct gemm_memory {
-  const gemm_settings *settings;
+  const bench_settings *settings;
   mfq_context *context;
   gemm_size size;
   const gemm_scheme *scheme;
@@ -29,7 +18,7 @@ typedef struct gemm_memory {
 } gemm_memory;
 
 /* Return exit codes. */
-int gemm_memory_create(const gemm_settings *settings, mfq_context *context, gemm_size size, gemm_memory *memory);
+int gemm_memory_create(const bench_settings *settings, mfq_context *context, gemm_size size, gemm_memory *memory);
 int gemm_memory_quantize(gemm_memory *memory, const gemm_scheme *scheme); /* A and B into qa and qb */
 int gemm_memory_workspace(gemm_memory *memory, size_t bytes);             /* grows it */
 void gemm_memory_destroy(gemm_memory *memory);
@@ -40,23 +29,31 @@ typedef struct gemm_call {
   mfq_qtensor qa, qb;
   mfq_gemm gemm;
 } gemm_call;
+/* `mode` GEMM_MODES: of the plain operands. */
 mfq_status gemm_call_make(const gemm_memory *memory, gemm_mode mode, int turn, gemm_call *call);
-/* The same for bf16 x bf16. */
-mfq_status gemm_call_plain(const gemm_memory *memory, int turn, gemm_call *call);
+
+/* A product that is run again and again. */
+typedef struct gemm_task {
+  gemm_memory *memory;
+  gemm_mode mode; /* GEMM_MODES: of the plain operands */
+  mfq_gemm_plan *plan;
+} gemm_task;
+int gemm_task_plan(gemm_task *task);        /* with workspace; returns an exit code */
+int gemm_task_launch(void *task, int turn); /* of a racer */
 
 /* ---- The peer --------------------------------------------------------------------------------------------------- */
 
-/* The same product of the same bf16 inputs: on the CPU oneDNN itself, with B reordered before, in f32 where it has no bf16
- * or a slower one; on a GPU the plan for plain operands, which is cuBLASLt where that is found. */
+/* The same product of the same bf16 inputs: on the CPU oneDNN itself, with B reordered before, in f32 where it has no
+ * bf16 or a slower one; on a GPU the plan for plain operands, which is cuBLASLt where that is found. */
 typedef struct gemm_peer {
-  char about[GEMM_ABOUT]; /* what it is, or why there is none */
+  char *about; /* [BENCH_ABOUT]: what it is, or why there is none */
   int exists;
-  void *library;       /* gemm_onednn.c's own */
-  mfq_gemm_plan *plan; /* on a device */
+  gemm_task task; /* on a device */
+  void *library;  /* gemm_onednn.c's own */
 } gemm_peer;
 
-int gemm_peer_create(gemm_memory *memory, gemm_peer *peer);
-int gemm_peer_run(const gemm_memory *memory, const gemm_peer *peer, int turn); /* returns BENCH_OK, says nothing */
+void gemm_peer_create(gemm_memory *memory, char *about, gemm_peer *peer);
+int gemm_peer_launch(void *peer, int turn);  /* of a racer */
 int gemm_peer_result(const gemm_peer *peer); /* of turn 0, into slot 0 of D */
 void gemm_peer_destroy(gemm_peer *peer);
 
@@ -73,21 +70,20 @@ typedef struct gemm_sample gemm_sample;
 int gemm_sample_create(const gemm_memory *memory, gemm_sample **sample); /* the plain operands */
 int gemm_sample_scheme(const gemm_memory *memory, gemm_sample *sample);  /* the quantized ones */
 void gemm_sample_destroy(gemm_sample *sample);
-/* Compares slot 0 of D with sums in double. `mode` GEMM_MODES: of the plain operands. */
+/* Compares slot 0 of D with sums in double, by the bound of the plan. `mode` GEMM_MODES: of the plain operands. Returns
+ * BENCH_WRONG where they differ. */
 int gemm_sample_check(const gemm_memory *memory, gemm_sample *sample, gemm_mode mode, const char *name,
                       const char *plan);
 
-/* Checks and times all wanted rows. */
-int gemm_time(const gemm_settings *settings, mfq_context *context, gemm_table *table);
+/* Checks and times all wanted rows. Returns BENCH_OK, or why it could not go on. */
+int gemm_time(bench_record *record, gemm_table *table);
 
 /* ---- Reports ---------------------------------------------------------------------------------------------------- */
 
-void gemm_print(const gemm_settings *settings, const mfq_context *context, const gemm_table *table);
+/* What only rows of products have in the files. */
+json_t *gemm_row_json(const bench_settings *settings, const gemm_table *table, const gemm_row *row);
+void gemm_print(const bench_record *record, const gemm_table *table);
 /* Prints each goal with its figures; returns how many rows fall short. */
 int gemm_print_goals(const gemm_table *table);
-int gemm_write_json(const gemm_settings *settings, json_t *machine, const gemm_table *table, const char *path);
-int gemm_write_csv(const gemm_table *table, const char *path);
-/* The line that measures a row again. */
-void gemm_reproduce(const gemm_settings *settings, const gemm_row *row, char *text, size_t capacity);
 
 #endif

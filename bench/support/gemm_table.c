@@ -123,10 +123,11 @@ static int choose_rows(gemm_table *table, const gemm_choice *choice) {
     const gemm_scheme *scheme = &table->schemes[i / GEMM_MODES % table->scheme_count];
     const gemm_size *size = &table->sizes[i / GEMM_MODES / table->scheme_count];
     gemm_row *row = &table->rows[i];
-    (void)snprintf(row->name, sizeof row->name, "%" PRId64 "x%" PRId64 "x%" PRId64 " %s %s", size->m, size->n, size->k,
-                   gemm_mode_name(mode), scheme->text);
+    (void)snprintf(row->common.name, sizeof row->common.name, "%" PRId64 "x%" PRId64 "x%" PRId64 " %s %s", size->m,
+                   size->n, size->k, gemm_mode_name(mode), scheme->text);
+    row->common.peer = table->peers[i / GEMM_MODES / table->scheme_count];
     row->is_wanted = (!scheme->is_plain || mode == GEMM_QUANTIZED) &&
-                     (choice->filter == NULL || regexec(&regex, row->name, 0, NULL, 0) == 0) &&
+                     (choice->filter == NULL || regexec(&regex, row->common.name, 0, NULL, 0) == 0) &&
                      (!choice->is_check || gemm_goal_of(size, scheme->text, mode) > 0);
     wanted += row->is_wanted;
   }

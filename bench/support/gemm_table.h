@@ -2,7 +2,7 @@
 #ifndef MFQ_BENCH_GEMM_TABLE_H
 #define MFQ_BENCH_GEMM_TABLE_H
 
-#include "bench.h"
+#include "record.h"
 
 /* D is m x n, the depth is k. */
 typedef struct gemm_size {
@@ -17,19 +17,11 @@ typedef enum gemm_mode {
 } gemm_mode;
 const char *gemm_mode_name(gemm_mode mode);
 
-enum { GEMM_NAME = 256, GEMM_ABOUT = 768 };
-
 /* One cell of the table. Rows of the plain scheme exist in the first mode only. */
 typedef struct gemm_row {
-  char name[GEMM_NAME]; /* "1x4096x4096 weight-only mxfp4_e2m1": what --filter sees */
+  bench_row common; /* named "1x4096x4096 weight-only mxfp4_e2m1" */
   int is_wanted;
-  char about[GEMM_ABOUT]; /* the plan's description */
-  bench_quantiles seconds;
-  bench_quantiles peer_seconds; /* of the peer between the runs of this row; all 0 without one */
-  double share;                 /* speed as a multiple of the peer's: median of neighbouring runs; 0 without one */
-  double weight_bytes;          /* codes and scales of B */
-  double rotated;               /* bytes of the slots that runs take B from in turn */
-  int launches;                 /* that a time is the mean of */
+  double weight_bytes; /* codes and scales of B */
 } gemm_row;
 
 typedef struct gemm_scheme {
@@ -40,7 +32,7 @@ typedef struct gemm_scheme {
 
 typedef struct gemm_table {
   gemm_size *sizes;
-  char (*peers)[GEMM_ABOUT]; /* of each size: the peer, or why there is none */
+  char (*peers)[BENCH_ABOUT]; /* of each size: the peer, or why there is none */
   int size_count;
   gemm_scheme *schemes;
   int scheme_count;

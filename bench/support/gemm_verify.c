@@ -107,7 +107,8 @@ int gemm_sample_check(const gemm_memory *memory, gemm_sample *s, gemm_mode mode,
   const int64_t k = memory->size.k, n = memory->size.n;
   const double relative = relative_bound(memory, plan);
   for (int i = 0; i < s->count[0]; i++) {
-    const mfq_status status = bench_read_values(memory->d.buffer, memory->settings->out, s->at[0][i] * n, n, s->line);
+    const mfq_status status =
+        bench_read_values(memory->d.buffer, memory->settings->out_type, s->at[0][i] * n, n, s->line);
     if (status != MFQ_OK) return bench_status(status, name);
     for (int j = 0; j < s->count[1]; j++) {
       double sum = 0, magnitude = 0;
@@ -117,9 +118,9 @@ int gemm_sample_check(const gemm_memory *memory, gemm_sample *s, gemm_mode mode,
         magnitude += fabs(product);
       }
       const double got = (double)s->line[s->at[1][j]];
-      const double bound = relative * magnitude * (1 + 0x1p-8) + rounding_bound(memory->settings->out, sum);
+      const double bound = relative * magnitude * (1 + 0x1p-8) + rounding_bound(memory->settings->out_type, sum);
       if (!(fabs(got - sum) <= bound))
-        return bench_error(BENCH_FAILED,
+        return bench_error(BENCH_WRONG,
                            "%s: D[%lld][%lld] is %.9g, the sum of the products is %.9g; allowed are %.3g apart (%s)",
                            name, (long long)s->at[0][i], (long long)s->at[1][j], got, sum, bound, plan);
     }

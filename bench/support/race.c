@@ -5,26 +5,49 @@ static const double sample_seconds = 4e-3;
 enum { MAX_LAUNCHES = 200 };
 
 int bench_sample(mfq_context *context, bench_racer *racer, double *seconds) {
+  bench_launches *all = &racer->launches;
   int code = bench_status(mfq_context_synchronize(context), "waiting");
   const double start = bench_seconds();
-  for (int i = 0; code == BENCH_OK && i < racer->launches; i++) code = racer->launch(racer->state, racer->turn++);
+  if (code == BENCH_OK && racer->graph != NULL) {
+    code = bench_graph_replay(racer->graph, seconds);
+    *seconds /= all->count;
+    return code;
+  }
+  for (int i = 0; code == BENCH_OK && i < all->count; i++) code = all->launch(all->state, all->first++);
   if (code == BENCH_OK) code = bench_status(mfq_context_synchronize(context), "waiting");
-  *seconds = (bench_seconds() - start) / racer->launches;
+  *seconds = (bench_seconds() - start) / all->count;
   return code;
 }
 
 void bench_calibrate(bench_racer *racer, double seconds) {
   const double wanted = seconds > 0 ? sample_seconds / seconds : 1;
-  racer->launches = wanted > MAX_LAUNCHES ? MAX_LAUNCHES : wanted < 1 ? 1 : (int)wanted;
+  racer->launches.count = wanted > MAX_LAUNCHES ? MAX_LAUNCHES : wanted < 1 ? 1 : (int)wanted;
+}
+
+int bench_warm(mfq_context *context, bench_racer *racer) {
+  double seconds = 0;
+  int code = bench_sample(context, racer, &seconds);
+  if (code == BENCH_OK) code = bench_sample(context, racer, &seconds);
+  bench_calibrate(racer, seconds);
+  return code;
 }
 
 int bench_race(mfq_context *context, bench_racer *racers, int count, int repetitions) {
+  const int is_device = mfq_context_stream(context) != NULL;
   int code = BENCH_OK;
+  for (int i = 0; i < count; i++) {
+    racers[i].graph = is_device ? bench_graph_create(context, &racers[i].launches) : NULL;
+    racers[i].timing = !is_device ? "host" : racers[i].graph != NULL ? "graph" : "queue";
+  }
   for (int r = 0; code == BENCH_OK && r < repetitions; r++)
     for (int i = 0; code == BENCH_OK && i < count; i++) {
-      if (mfq_context_stream(context) == NULL) bench_rest(); /* on the CPU */
+      if (!is_device) bench_rest();
       code = bench_sample(context, &racers[i], &racers[i].samples[r]);
     }
+  for (int i = 0; i < count; i++) {
+    bench_graph_destroy(racers[i].graph);
+    racers[i].graph = NULL;
+  }
   return code;
 }
 

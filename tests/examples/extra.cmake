@@ -35,6 +35,17 @@ if(TARGET bench_conv)
   mfq_add_program_test(bench/conv sh "${CMAKE_CURRENT_LIST_DIR}/conv_bench.sh" $<TARGET_FILE:bench_conv>)
 endif()
 
+# What all three do with their rows.
+set(bench_rows Python3::Interpreter -B "${CMAKE_CURRENT_LIST_DIR}/bench_rows.py")
+set(bench_rows_cast --rows 64 --cols 96 --filter "^(quantize|dequantize) (f32|bf16) mx(fp8_e4m3|int8)$")
+set(bench_rows_gemm --shapes 4x48x64,8x16x32 --schemes bf16,mxfp4_e2m1)
+set(bench_rows_conv --shapes 1x32x6x6-16x3x3 --schemes mxfp4_e2m1,bf16)
+foreach(name cast gemm conv)
+  if(TARGET bench_${name})
+    mfq_add_program_test(bench/rows_${name} ${bench_rows} $<TARGET_FILE:bench_${name}> ${bench_rows_${name}})
+  endif()
+endforeach()
+
 # Beside peers in f32: with AVX2 oneDNN has no bf16.
 function(mfq_add_avx2_test name)
   mfq_add_program_test(${name} ${ARGN})
@@ -68,6 +79,14 @@ if(TARGET mfq_cuda_simt)
     mfq_add_program_test(bench/cast_device sh "${CMAKE_CURRENT_LIST_DIR}/bench_device.sh" $<TARGET_FILE:bench_cast>)
     set_tests_properties(bench/cast_device PROPERTIES ENVIRONMENT "${emulated}" LABELS "bench;device")
   endif()
+  foreach(name cast gemm conv)
+    if(TARGET bench_${name})
+      mfq_add_program_test(bench/rows_${name}_device ${bench_rows} $<TARGET_FILE:bench_${name}> --device cuda:0
+                           ${bench_rows_${name}})
+      set_tests_properties(bench/rows_${name}_device PROPERTIES LABELS "bench;device" ENVIRONMENT
+                           "${emulated};MFQ_CUDA_DRIVER=$<TARGET_FILE:mfq_simt>")
+    endif()
+  endforeach()
   if(TARGET example_digits_net)
     mfq_add_program_test(examples/digits_net_device ${net} --device cuda:0 --digits 60 --only Brevitas)
     mfq_add_program_test(examples/digits_net_device_schemes ${net} --device cuda:0 --digits 3)

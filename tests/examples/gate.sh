@@ -12,7 +12,7 @@ import json, sys
 result = json.load(open(sys.argv[1]))
 row, = result["rows"]
 bytes_moved = row["bytes_read"] + row["bytes_written"]
-share = bytes_moved / row["median_seconds"] / (row["copied_bytes"] / row["copy_median_seconds"]) * 100
+share = bytes_moved / row["seconds"]["median"] / (row["copied_bytes"] / row["copy_seconds"]["median"]) * 100
 if abs(share - row["share_percent"]) > 1e-6 * share or row["path"] != "general" or not row["is_below_goal"]:
     sys.exit(f"inconsistent row: {row}")
 if (row["bytes_read"], row["bytes_written"]) != (4 * 2 * 64, 2 * 64 + 2 * 2): # 64 rows shrink to 2
