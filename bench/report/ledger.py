@@ -23,7 +23,7 @@ class Machine:
     path: object = None
     programs: dict = field(default_factory=dict)  # name -> Test
     rows: dict = field(default_factory=dict)  # key -> Row
-    unrun: dict = field(default_factory=dict)  # steps that did not run: name -> how
+    steps: dict = field(default_factory=dict)  # name -> how it ended, in all files
 
 
 def rank(outcome):
@@ -32,7 +32,7 @@ def rank(outcome):
 
 
 def row_rank(row):
-    return (row.is_wrong, row.number("share_of_limit") or 0)
+    return (row.status == "wrong", row.is_wrong, row.number("share_of_limit") or 0)
 
 
 def gather(files):
@@ -51,8 +51,8 @@ def gather(files):
             if known is None or row_rank(row) > row_rank(known):
                 machine.rows[row.key] = row
         for step in results.steps:
-            if step.group in ("bytes", "speed") and step.result != "passed":
-                machine.unrun[step.name] = step.result.split(":")[0]
+            if step.group in ("bytes", "speed"):
+                machine.steps.setdefault(step.name, set()).add(step.result.split(":")[0])
     return list(machines.values())
 
 
@@ -97,12 +97,14 @@ def of_rows(machine):
     return lines
 
 
-def of_steps(machine):
-    """Steps that say "not run" or "not finished", where nothing else speaks of them."""
+def of_steps(machine, spoken_of):
+    """Steps that never ran or finished, and those that failed where no line speaks of their operation."""
     groups = {}
-    for name, how in machine.unrun.items():
-        if name not in machine.programs:
-            groups.setdefault((OPERATIONS[family_of(name)], how), []).append(name)
+    for name, ends in machine.steps.items():
+        operation, how = OPERATIONS[family_of(name)], ", ".join(sorted(ends))
+        is_known = name in machine.programs or (how.startswith("failed") and operation in spoken_of)
+        if "passed" not in ends and not is_known:
+            groups.setdefault((operation, how), []).append(name)
     return [(operation, "steps " + ", ".join(map(code, names)), plain(how))
             for (operation, how), names in groups.items()]
 
@@ -112,7 +114,8 @@ def block(files, document):
     rows = []
     order = list(dict.fromkeys([*BENCHMARKS.values(), *OPERATIONS.values()]))
     for machine in gather(files):
-        lines = of_programs(machine) + of_rows(machine) + of_steps(machine)
+        lines = of_programs(machine) + of_rows(machine)
+        lines += of_steps(machine, {operation for operation, _, _ in lines})
         lines.sort(key=lambda line: order.index(line[0]) if line[0] in order else len(order))
         link = quote(os.fsencode(os.path.relpath(machine.path, document.parent)))
         commit = f"[{plain(machine.commit)}]({link})"

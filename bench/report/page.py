@@ -56,7 +56,7 @@ def head(results):
              f"Made by `make report` out of {code(results.path.name)}: what that run measured, and nothing else.", "",
              *table(("what", "this run"), rows)]
     if results.gaps:
-        lines += ["", "What this file lacks:", "", *(f"- {plain(gap)}" for gap in results.gaps)]
+        lines += ["", "Beware:", "", *(f"- {plain(gap)}" for gap in results.gaps)]
     return lines
 
 

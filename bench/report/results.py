@@ -107,9 +107,10 @@ class Row:
 
     @property
     def kernel(self):
-        """The implementation that the plan names, else what was measured."""
-        word = re.match(r"[^:;,]+", self.text("plan"))
-        return word.group().strip() if word else self.text("operation") or f"bench_{self.benchmark}"
+        """The implementation that the plan of a product or convolution names; the operation and path of a cast."""
+        word, colon, _ = self.text("plan").partition(":")
+        cast = ", ".join(filter(None, (self.text("operation"), self.text("path"))))
+        return cast or (word.strip() if colon else "") or f"bench_{self.benchmark}"
 
 
 @dataclass
@@ -219,9 +220,10 @@ def read_document(raw, gaps, benchmark=None):
         rows.append(Row(benchmark, text(entry, "name") or "unnamed", group, item,
                         text(entry, "status") or "unknown", text(entry, "why"), read_quantiles(entry), entry))
     if raw.get("complete") is not True:
-        gaps.append(f"{benchmark}: cut off after {len(rows)} rows")
-    if part(raw, "machine").get("emulated") is True:
-        gaps.append(f"{benchmark}: measured on an emulated device, so its times mean nothing")
+        stopped = text(raw, "stopped")
+        gaps.append(f"{benchmark}: cut off after {len(rows)} rows{f': {stopped}' if stopped else ''}")
+    if part(raw, "machine").get("emulated") is True or raw.get("quick") is True:
+        gaps.append(f"{benchmark}: an emulated device or a quick run, whose times mean nothing")
     return Document(benchmark, raw, rows)
 
 

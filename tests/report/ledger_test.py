@@ -42,8 +42,9 @@ class Ledger(Case):
         self.commit(invented())
         self.assertEqual(self.outcomes(), {
             ("cast", "tests `quantize_row`"): "right: 11 tests",
-            ("cast", "`quantize`"): "right: 2 rows; at best 90 % of the limit",
-            ("cast", "`dequantize`"): "right: 1 row; at best 89 % of the limit",
+            ("cast", "`quantize, fast`"): "right: 1 row; at best 90 % of the limit",
+            ("cast", "`quantize, general`"): "right: 1 row; at best 50 % of the limit",
+            ("cast", "`dequantize, fast`"): "right: 1 row; at best 89 % of the limit",
             ("product", "tests `gemm_native`"): "wrong: 1 of 33 tests",
             ("product", "tests `gemm_tile`"): "right: 22 tests; skipped: 1",
             ("product", "`few rows`"): "right: 1 row; at best 50 % of the limit",
@@ -53,8 +54,7 @@ class Ledger(Case):
             ("convolution", "tests `conv_wgmma`"): "skipped: 2 tests",
             ("convolution", "tests `conv_cases`"): "wrong: crashed (139)",
             ("convolution", "`warpgroups`"): "right: 1 row; no result: 1; at best 50 % of the limit",
-            ("interface", "tests `context`"): "right: 5 tests",
-            ("interface", "steps `tests`"): "failed (1)"})
+            ("interface", "tests `context`"): "right: 5 tests"})
 
     def test_cut_off(self):
         self.commit(invented("cut"))
@@ -62,6 +62,24 @@ class Ledger(Case):
         self.assertEqual(outcomes["product", "tests `gemm_tile`"], "not finished in 11 s")
         self.assertEqual(outcomes["convolution", "steps `conv`"], "not run")
         self.assertEqual(outcomes["product", "`bench_gemm`"], "wrong: 1 of 1 row")
+
+    def test_failed_steps_that_nothing_speaks_of(self):
+        results = invented()
+        results["tests"], results["benchmarks"] = [], results["benchmarks"][:1]
+        results["steps"] = [{"name": name, "group": "speed", "result": "failed (1)"}
+                            for name in ("cast", "gemm", "gemm_2")]
+        self.commit(results)
+        outcomes = self.outcomes()
+        self.assertEqual(outcomes["product", "steps `gemm`, `gemm_2`"], "failed (1)")
+        self.assertEqual(sum(kernel.startswith("steps") for _, kernel in outcomes), 1)
+
+    def test_step_that_ran_at_last(self):
+        first, second = invented("cut"), invented("cut")
+        second["steps"][3]["result"] = "passed"
+        self.commit(first, "a.json")
+        self.assertIn(("convolution", "steps `conv`"), self.outcomes())
+        self.commit(second, "b.json")
+        self.assertNotIn(("convolution", "steps `conv`"), self.outcomes())
 
     def test_nothing_ran(self):
         self.commit({"version": 2, "gpu": "Imaginary GPU", "commit": "abc"})
@@ -79,12 +97,14 @@ class Ledger(Case):
         for first, second in (("a.json", "b.json"), ("b.json", "a.json")):
             bad, skipped = invented(), invented()
             rows_of(bad, "cast")[0]["status"] = "wrong"
+            rows_of(bad, "conv")[1]["status"] = "wrong"  # in the other run it failed
             bad["tests"][5].update(result="failed", failed=["C.Planted"])
             skipped["tests"][0].update(passed=0, skipped=["Q.A: an invented reason"])
             self.commit(bad, first)
             self.commit(skipped, second)
             outcomes = self.outcomes()
-            self.assertEqual(outcomes["cast", "`quantize`"], "wrong: 1 of 2 rows; at best 50 % of the limit")
+            self.assertEqual(outcomes["cast", "`quantize, fast`"], "wrong: 1 of 1 row")
+            self.assertEqual(outcomes["convolution", "`warpgroups`"], "wrong: 1 of 2 rows; at best 50 % of the limit")
             self.assertEqual(outcomes["interface", "tests `context`"], "wrong: 1 of 6 tests")
             self.assertEqual(outcomes["cast", "tests `quantize_row`"], "right: 11 tests")
 

@@ -87,6 +87,17 @@ class CutOff(Case):
         self.assertEqual(list(drawings), ["run-gemm.svg"])
         self.assertIn("no limit known", drawings["run-gemm.svg"])
 
+    def test_why_times_are_doubted(self):
+        results = invented()
+        results["benchmarks"][0]["machine"]["emulated"] = True
+        results["benchmarks"][1].update(complete=False, stopped="planted: the device is lost")
+        results["probe"]["quick"] = True
+        text, _ = self.page(results)
+        for line in ("cast: an emulated device", "probe: an emulated device or a quick run",
+                     "gemm: cut off after 5 rows: planted: the device is lost"):
+            self.assertIn(f"\n- {line}", text)
+        self.assertNotIn("\n- conv", text)
+
     def test_any_part_may_be_missing(self):
         """Every kind of value in turn is null or something else: a page is made all the same."""
         def places(value, path=()):
