@@ -12,10 +12,11 @@
 enum { ALGORITHMS = 8 };
 
 typedef struct cudnn {
-  void *library;
-  cudnn_calls calls;
+  const cudnn_calls *calls;
+  void *handle;
+  const cudnn_direction *direction;
   const conv_memory *memory;
-  void *handle, *convolution;
+  void *convolution;
   void *tensors[CONV_TENSORS]; /* x, the filter w, y */
   int algorithm;
   mfq_buffer *workspace;
@@ -23,26 +24,22 @@ typedef struct cudnn {
 
 /* ---- The library ------------------------------------------------------------------------------------------------ */
 
-/* Stores a function's address; 0 when the library lacks it. */
-static int take(void *library, const char *name, void *function) {
-  void *symbol = dlsym(library, name);
-  memcpy(function, &symbol, sizeof symbol);
-  return symbol != NULL;
-}
+/* Opening it takes a second, so that it stays: with one handle, for the stream of the first context that asks. */
+typedef struct cudnn_library {
+  int is_tried;
+  char missing[256]; /* why there is none */
+  cudnn_calls calls;
+  void *handle;
+} cudnn_library;
 
-static int take_all(void *library, mfq_conv_direction direction, cudnn_calls *c) {
-  static const char *const names[CONV_DIRECTIONS][3] = {
-      {"cudnnFindConvolutionForwardAlgorithm", "cudnnGetConvolutionForwardWorkspaceSize", "cudnnConvolutionForward"},
-      {"cudnnFindConvolutionBackwardDataAlgorithm", "cudnnGetConvolutionBackwardDataWorkspaceSize",
-       "cudnnConvolutionBackwardData"},
-      {"cudnnFindConvolutionBackwardFilterAlgorithm", "cudnnGetConvolutionBackwardFilterWorkspaceSize",
-       "cudnnConvolutionBackwardFilter"}};
+static int take_all(void *library, cudnn_calls *c) {
+  cudnn_direction *forward = &c->directions[MFQ_CONV_FORWARD], *input = &c->directions[MFQ_CONV_INPUT_GRADIENT],
+                  *weight = &c->directions[MFQ_CONV_WEIGHT_GRADIENT];
   const struct {
     const char *name;
     void *function;
   } all[] = {{"cudnnGetVersion", &c->version},
              {"cudnnCreate", &c->create},
-             {"cudnnDestroy", &c->destroy},
              {"cudnnSetStream", &c->set_stream},
              {"cudnnGetErrorString", &c->error},
              {"cudnnCreateTensorDescriptor", &c->tensor_create},
@@ -56,18 +53,47 @@ static int take_all(void *library, mfq_conv_direction direction, cudnn_calls *c)
              {"cudnnSetConvolution2dDescriptor", &c->convolution_set},
              {"cudnnSetConvolutionGroupCount", &c->convolution_groups},
              {"cudnnSetConvolutionMathType", &c->convolution_math},
-             {names[direction][0], &c->find},
-             {names[direction][1], &c->workspace},
-             {names[direction][2], &c->run}};
+             {"cudnnFindConvolutionForwardAlgorithm", &forward->find},
+             {"cudnnGetConvolutionForwardWorkspaceSize", &forward->workspace},
+             {"cudnnConvolutionForward", &forward->run},
+             {"cudnnFindConvolutionBackwardDataAlgorithm", &input->find},
+             {"cudnnGetConvolutionBackwardDataWorkspaceSize", &input->workspace},
+             {"cudnnConvolutionBackwardData", &input->run},
+             {"cudnnFindConvolutionBackwardFilterAlgorithm", &weight->find},
+             {"cudnnGetConvolutionBackwardFilterWorkspaceSize", &weight->workspace},
+             {"cudnnConvolutionBackwardFilter", &weight->run}};
   int has_all = 1;
-  for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) has_all &= take(library, all[i].name, all[i].function);
+  for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+    void *symbol = dlsym(library, all[i].name);
+    memcpy(all[i].function, &symbol, sizeof symbol);
+    has_all &= symbol != NULL;
+  }
   return has_all;
+}
+
+static const char *open_library(cudnn_library *l, const mfq_context *context) {
+  const char *file = getenv("MFQ_CUDNN");
+  if (file == NULL && bench_is_emulated(context)) return "cuDNN does not run on an emulated device";
+  void *library = dlopen(file != NULL ? file : "libcudnn.so.9", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  if (library == NULL) return dlerror();
+  if (!take_all(library, &l->calls)) return "this cuDNN lacks functions of version 9";
+  int status = l->calls.create(&l->handle);
+  if (status == CUDNN_SUCCESS) status = l->calls.set_stream(l->handle, mfq_context_stream(context));
+  return status == CUDNN_SUCCESS ? "" : l->calls.error(status);
+}
+
+static const cudnn_library *library_for(const conv_memory *memory) {
+  static cudnn_library library;
+  if (!library.is_tried)
+    (void)snprintf(library.missing, sizeof library.missing, "%s", open_library(&library, memory->context));
+  library.is_tried = 1;
+  return &library;
 }
 
 /* ---- The convolution -------------------------------------------------------------------------------------------- */
 
 static int describe(cudnn *o) {
-  const cudnn_calls *c = &o->calls;
+  const cudnn_calls *c = o->calls;
   const conv_shape *s = o->memory->shape;
   int status = c->convolution_create(&o->convolution);
   for (int i = 0; status == CUDNN_SUCCESS && i < CONV_TENSORS; i++) {
@@ -94,18 +120,18 @@ static int choose(cudnn *o, cudnn_perf *best) {
   const int b = roles.operand[o->memory->direction != MFQ_CONV_INPUT_GRADIENT];
   cudnn_perf found[ALGORITHMS];
   int count = 0;
-  int status = o->calls.find(o->handle, o->tensors[a], o->tensors[b], o->convolution, o->tensors[roles.result],
-                             ALGORITHMS, &count, found);
+  int status = o->direction->find(o->handle, o->tensors[a], o->tensors[b], o->convolution, o->tensors[roles.result],
+                                  ALGORITHMS, &count, found);
   if (status == CUDNN_SUCCESS && count < 1) return -1;
   if (status == CUDNN_SUCCESS) status = found[0].status; /* in the order of their times */
   if (status != CUDNN_SUCCESS) return status;
   *best = found[0];
   o->algorithm = best->algorithm;
-  status = o->calls.convolution_math(o->convolution, best->math_type);
+  status = o->calls->convolution_math(o->convolution, best->math_type);
   size_t bytes = 0;
   if (status == CUDNN_SUCCESS)
-    status = o->calls.workspace(o->handle, o->tensors[a], o->tensors[b], o->convolution, o->tensors[roles.result],
-                                o->algorithm, &bytes);
+    status = o->direction->workspace(o->handle, o->tensors[a], o->tensors[b], o->convolution, o->tensors[roles.result],
+                                     o->algorithm, &bytes);
   if (status == CUDNN_SUCCESS && mfq_buffer_create(o->memory->context, bytes, &o->workspace) != MFQ_OK) return -1;
   return status;
 }
@@ -117,26 +143,23 @@ static void *fail(cudnn *o, char *about, size_t capacity, const char *reason) {
 }
 
 void *conv_cudnn_create(const conv_memory *memory, char *about, size_t capacity) {
-  const char *file = getenv("MFQ_CUDNN");
   cudnn_perf best = {.algorithm = 0};
   cudnn *o = calloc(1, sizeof *o);
   if (o == NULL) return fail(o, about, capacity, "no memory");
-  if (bench_is_emulated(memory->context)) return fail(o, about, capacity, "cuDNN does not run on an emulated device");
   if (memory->settings->out_type != MFQ_DTYPE_BF16)
     return fail(o, about, capacity, "cuDNN is measured with --out bf16");
-  o->memory = memory;
-  o->library = dlopen(file != NULL ? file : "libcudnn.so.9", RTLD_NOW | RTLD_LOCAL);
-  if (o->library == NULL) return fail(o, about, capacity, dlerror());
-  if (!take_all(o->library, memory->direction, &o->calls))
-    return fail(o, about, capacity, "this cuDNN lacks functions of version 9");
-  int status = o->calls.create(&o->handle);
-  if (status == CUDNN_SUCCESS) status = o->calls.set_stream(o->handle, mfq_context_stream(memory->context));
-  if (status == CUDNN_SUCCESS) status = describe(o);
+  const cudnn_library *library = library_for(memory);
+  *o = (cudnn){.calls = &library->calls,
+               .handle = library->handle,
+               .direction = &library->calls.directions[memory->direction],
+               .memory = memory};
+  if (library->missing[0] != '\0') return fail(o, about, capacity, library->missing);
+  int status = describe(o);
   if (status == CUDNN_SUCCESS) status = choose(o, &best);
   if (status == -1)
     return fail(o, about, capacity, "cuDNN finds no algorithm, or there is no memory for its workspace");
-  if (status != CUDNN_SUCCESS) return fail(o, about, capacity, o->calls.error(status));
-  const size_t version = o->calls.version();
+  if (status != CUDNN_SUCCESS) return fail(o, about, capacity, o->calls->error(status));
+  const size_t version = o->calls->version();
   (void)snprintf(about, capacity, "cuDNN %zu.%zu.%zu, bf16, channels last, its algorithm %d with %zu KiB of workspace",
                  version / 10000, version / 100 % 100, version % 100, o->algorithm,
                  mfq_buffer_bytes(o->workspace) / 1024);
@@ -151,21 +174,19 @@ int conv_cudnn_run(void *state, int turn) {
   const int a = roles.operand[m->direction == MFQ_CONV_INPUT_GRADIENT];
   const int b = roles.operand[m->direction != MFQ_CONV_INPUT_GRADIENT];
   const int status =
-      o->calls.run(o->handle, &one, o->tensors[a], bench_slot(&m->plain[a], turn), o->tensors[b],
-                   bench_slot(&m->plain[b], turn), o->convolution, o->algorithm, mfq_buffer_data(o->workspace),
-                   mfq_buffer_bytes(o->workspace), &zero, o->tensors[roles.result], bench_slot(&m->result, turn));
+      o->direction->run(o->handle, &one, o->tensors[a], bench_slot(&m->plain[a], turn), o->tensors[b],
+                        bench_slot(&m->plain[b], turn), o->convolution, o->algorithm, mfq_buffer_data(o->workspace),
+                        mfq_buffer_bytes(o->workspace), &zero, o->tensors[roles.result], bench_slot(&m->result, turn));
   return status == CUDNN_SUCCESS ? BENCH_OK : BENCH_FAILED;
 }
 
 void conv_cudnn_destroy(void *state) {
   cudnn *o = state;
   if (o == NULL) return;
-  const cudnn_calls *c = &o->calls;
+  const cudnn_calls *c = o->calls;
   mfq_buffer_destroy(o->workspace); /* waits for the stream */
   for (int i = 0; i < CONV_TENSORS; i++)
     if (o->tensors[i] != NULL) (void)(i == CONV_W ? c->filter_destroy : c->tensor_destroy)(o->tensors[i]);
   if (o->convolution != NULL) (void)c->convolution_destroy(o->convolution);
-  if (o->handle != NULL) (void)c->destroy(o->handle);
-  if (o->library != NULL) (void)dlclose(o->library);
   free(o);
 }

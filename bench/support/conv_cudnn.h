@@ -33,10 +33,15 @@ typedef int (*cudnn_run)(void *handle, const void *alpha, const void *a, const v
                          const void *b_data, const void *convolution, int algorithm, void *workspace,
                          size_t workspace_bytes, const void *beta, const void *result, void *result_data);
 
+typedef struct cudnn_direction {
+  cudnn_find find;
+  cudnn_workspace workspace;
+  cudnn_run run;
+} cudnn_direction;
+
 typedef struct cudnn_calls {
   size_t (*version)(void);
   int (*create)(void **handle);
-  int (*destroy)(void *handle);
   int (*set_stream)(void *handle, mfq_stream stream);
   const char *(*error)(int status);
   int (*tensor_create)(void **tensor);
@@ -51,10 +56,7 @@ typedef struct cudnn_calls {
                          int dilation_w, int mode, int type);
   int (*convolution_groups)(void *convolution, int groups);
   int (*convolution_math)(void *convolution, int math_type);
-  /* Of the direction that is measured. */
-  cudnn_find find;
-  cudnn_workspace workspace;
-  cudnn_run run;
+  cudnn_direction directions[3]; /* by mfq_conv_direction */
 } cudnn_calls;
 
 #endif

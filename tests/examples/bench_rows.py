@@ -45,6 +45,9 @@ units = {"bf16", "fp8", "copy"} if is_device else {None}
 check(limits <= ({"copy"} if whole["benchmark"] == "cast" else units), "limits are", limits)
 ceilings = [whole["ceilings"][name] is not None for name in ("copy_bytes_per_second", "bf16_flops", "fp8_flops")]
 check(ceilings == ([True, False, False] if whole["benchmark"] == "cast" else 3 * [is_device]), whole["ceilings"])
+if "MFQ_CUDNN" in os.environ and is_device and whole["benchmark"] == "conv":
+    for row in whole["rows"]:
+        check(row["peer"].startswith("cuDNN ") and row["times_peer"] is not None, row)
 if way == "graph":
     no_driver = run("--repetitions", "1", environment={"MFQ_CUDA_DRIVER": "/none"}.items())[1]
     check({row["timing"] for row in no_driver["rows"]} == {"queue"}, "without a driver:", no_driver["rows"])

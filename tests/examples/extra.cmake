@@ -84,7 +84,7 @@ if(TARGET mfq_cuda_simt)
       mfq_add_program_test(bench/rows_${name}_device ${bench_rows} $<TARGET_FILE:bench_${name}> --device cuda:0
                            ${bench_rows_${name}})
       set_tests_properties(bench/rows_${name}_device PROPERTIES LABELS "bench;device" ENVIRONMENT
-                           "${emulated};MFQ_CUDA_DRIVER=$<TARGET_FILE:mfq_simt>")
+                           "${emulated};MFQ_CUDA_DRIVER=$<TARGET_FILE:mfq_simt>;MFQ_CUDNN=$<TARGET_FILE:mfq_simt>")
     endif()
   endforeach()
   if(TARGET example_digits_net)
