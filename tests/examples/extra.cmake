@@ -5,6 +5,8 @@ function(mfq_add_program_test name)
   set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT 120 ENVIRONMENT "OMP_WAIT_POLICY=passive")
 endfunction()
 
+set(sh sh "${CMAKE_CURRENT_LIST_DIR}")
+
 if(TARGET example_round_trip)
   mfq_add_program_test(examples/round_trip example_round_trip)
   # By hand: 64 codes of 4 bits and 2 scales; 5 lies between 4 and 6, and ties go to the even code.
@@ -14,7 +16,6 @@ endif()
 
 if(TARGET example_sweep AND TARGET mfq_command)
   set(model examples/data/digits_cnn.safetensors)
-  set(sh sh "${CMAKE_CURRENT_LIST_DIR}")
   mfq_add_program_test(examples/sweep ${sh}/sweep.sh $<TARGET_FILE:example_sweep> $<TARGET_FILE:mfq_command> ${model})
   mfq_add_program_test(examples/sweep_bad_scheme example_sweep ${model} --scheme mxfp9)
   set_tests_properties(examples/sweep_bad_scheme PROPERTIES PASS_REGULAR_EXPRESSION "^sweep: mxfp9: mfq_scheme_parse: ")
@@ -36,7 +37,7 @@ if(TARGET bench_conv)
 endif()
 
 # What all three do with their rows.
-set(bench_rows Python3::Interpreter -B "${CMAKE_CURRENT_LIST_DIR}/bench_rows.py")
+set(bench_rows python3 -B "${CMAKE_CURRENT_LIST_DIR}/bench_rows.py")
 set(bench_rows_cast --rows 64 --cols 96 --filter "^(quantize|dequantize) (f32|bf16) mx(fp8_e4m3|int8)$")
 set(bench_rows_gemm --shapes 4x48x64,8x16x32 --schemes bf16,mxfp4_e2m1)
 set(bench_rows_conv --shapes 1x32x6x6-16x3x3 --schemes mxfp4_e2m1,bf16)
@@ -62,6 +63,7 @@ if(TARGET bench_gemm AND TARGET mfq_dnnl AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x
 endif()
 
 if(TARGET bench_cast)
+  mfq_add_program_test(bench/torch_peer ${sh}/torch_peer.sh bench/peers/torch_peer.py)
   # Full size for nothing: only the comparison of both paths is wanted here.
   mfq_add_program_test(bench/cast bench_cast --verify --filter "f32|dequantize|both")
   mfq_add_program_test(bench/cast_gate sh "${CMAKE_CURRENT_LIST_DIR}/gate.sh" $<TARGET_FILE:bench_cast>)
