@@ -70,4 +70,18 @@ if(MFQ_BUILD_PROGRAMS)
   foreach(source IN LISTS bench_sources)
     mfq_add_program(bench ${source} $<TARGET_NAME_IF_EXISTS:mfq_bench_support> mfq_static mfq_openmp)
   endforeach()
+
+  # bench/probe/*.cu is one program, bench/probe: device code of the library that it asks about, but no library.
+  file(GLOB mfq_probe_sources CONFIGURE_DEPENDS bench/probe/*.cu) # tests/examples compiles them for the CPU, too
+  if(TARGET mfq_cuda AND JANSSON_FOUND AND POPT_FOUND)
+    add_executable(bench_probe ${mfq_probe_sources})
+    get_target_property(architectures mfq_cuda CUDA_ARCHITECTURES)
+    set_target_properties(bench_probe PROPERTIES OUTPUT_NAME probe CUDA_ARCHITECTURES "${architectures}"
+                          CUDA_RUNTIME_LIBRARY Static RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bench")
+    target_compile_options(bench_probe PRIVATE -std=c++20)
+    target_include_directories(bench_probe PRIVATE "${PROJECT_SOURCE_DIR}/include")
+    target_link_libraries(bench_probe PRIVATE mfq_numerics mfq_warnings PkgConfig::JANSSON PkgConfig::POPT
+                                              ${CMAKE_DL_LIBS})
+    add_dependencies(bench bench_probe)
+  endif()
 endif()

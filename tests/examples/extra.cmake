@@ -69,6 +69,22 @@ if(TARGET bench_cast)
   mfq_add_program_test(bench/cast_gate sh "${CMAKE_CURRENT_LIST_DIR}/gate.sh" $<TARGET_FILE:bench_cast>)
 endif()
 
+# The probe on the emulated device, compiled as the module is (device.cmake).
+if(TARGET mfq_simt AND MFQ_BUILD_PROGRAMS AND JANSSON_FOUND AND POPT_FOUND)
+  set_source_files_properties(${mfq_probe_sources} PROPERTIES LANGUAGE CXX)
+  add_executable(bench_probe_simt ${mfq_probe_sources})
+  target_include_directories(bench_probe_simt BEFORE PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/simt/toolkit"
+                             "${PROJECT_SOURCE_DIR}/include")
+  target_compile_definitions(bench_probe_simt PRIVATE MFQ_CUBLASLT_FILES="$<TARGET_FILE:mfq_simt>")
+  target_compile_options(bench_probe_simt PRIVATE -Wno-unknown-pragmas)
+  target_link_libraries(bench_probe_simt PRIVATE mfq_numerics mfq_warnings mfq_simt PkgConfig::JANSSON PkgConfig::POPT)
+  set_target_properties(bench_probe_simt PROPERTIES CXX_STANDARD 20)
+  find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
+  mfq_add_program_test(bench/probe Python3::Interpreter -B "${CMAKE_CURRENT_LIST_DIR}/probe.py"
+                       $<TARGET_FILE:bench_probe_simt> "${CMAKE_CURRENT_BINARY_DIR}")
+  set_tests_properties(bench/probe PROPERTIES LABELS "bench;device")
+endif()
+
 # On the emulated device. Without one the example says why and exits with 77: an empty name leaves CUDA out.
 if(TARGET mfq_cuda_simt)
   set(emulated "OMP_WAIT_POLICY=passive;MFQ_CUDA_MODULE=$<TARGET_FILE:mfq_cuda_simt>")

@@ -6,7 +6,7 @@ import re
 
 from source_tree import Finding, read, run, source_files, strip_comments
 
-LAUNCH = "cuda/launch.cuh"
+LAUNCH = {"cuda/launch.cuh", "bench/probe/probe_device.cuh"}
 INTRINSICS = {"cuda/prim/ptx.cuh", "cuda/prim/mma.cuh", "cuda/prim/wgmma.cuh", "cuda/prim/shared.cuh"}
 # Names with two underscores that mean the same to every compiler of the kernels; all others are built-ins of one.
 COMMON = {"__global__", "__device__", "__host__", "__forceinline__", "__noinline__", "__shared__", "__launch_bounds__",
@@ -26,8 +26,8 @@ def check_file(path, text, aliases):
         return Finding(rule, path, text.count("\n", 0, match.start()) + 1, words)
 
     findings = []
-    if path != LAUNCH:
-        findings += [at("launch", match, f"{match.group()}: only {LAUNCH} launches kernels")
+    if path not in LAUNCH:
+        findings += [at("launch", match, f"{match.group()}: only {' and '.join(sorted(LAUNCH))} launch kernels")
                      for match in KERNEL_CALL.finditer(text)]
     if path not in INTRINSICS:
         findings += [at("built-in", match, f"{match.group()}: wrap it in cuda/prim/ptx.cuh")
@@ -66,7 +66,7 @@ def check_types(sources):
 
 def check(options):
     sources = {path: strip_comments(read(options.root, path), keep_strings=False)
-               for path in source_files(options.root, ("cuda",))}
+               for path in source_files(options.root, ("cuda", "bench/probe"))}
     aliases = {"block_array"}
     for text in sources.values():
         aliases.update(name for match in ALIAS.finditer(text) for name in match.groups() if name)

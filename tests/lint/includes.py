@@ -19,6 +19,7 @@ ZONES = (
     ("io", r"host/io/"),
     ("tools", r"tools/"),
     ("prim", r"cuda/prim/"),
+    ("cublaslt", r"cuda/gemm/cublaslt_(abi|symbols)\.h$"),  # NVIDIA's interface, which the probe asks too
     ("cuda", r"cuda/"),
     ("test_num", r"tests/num/"),
     ("toolkit", r"tests/simt/toolkit/"),  # stands in for NVIDIA's headers, under the same names
@@ -26,6 +27,7 @@ ZONES = (
     ("test_device", r"tests/device(_api)?/"),
     ("test_support", r"tests/support/"),
     ("test", r"tests/"),
+    ("probe", r"bench/probe/"),  # asks the device about prim
     ("bench", r"bench/"),
     ("examples", r"examples/"),
 )
@@ -43,13 +45,15 @@ ALLOWED = {
     "io": {"public", "own", "jansson"},
     "tools": {"public", "own", "jansson", "popt"},
     "prim": {"num", "own", "toolkit"},
-    "cuda": {"num", "public", "core", "lower", "prim", "own", "toolkit"},
+    "cublaslt": {"own"},
+    "cuda": {"num", "public", "core", "lower", "prim", "cublaslt", "own", "toolkit"},
     "test_num": {"num", "lower", "public", "own", "test_support", "gtest", "toolkit"},
     "toolkit": {"own"},
-    "test_simt": {"public", "own", "test_support", "gtest", "prim", "cuda", "toolkit", "boost"},
+    "test_simt": {"public", "own", "test_support", "gtest", "prim", "cuda", "cublaslt", "toolkit", "boost"},
     "test_support": {"public", "own", "gtest", "toolkit"},
     "test_device": {"public", "own", "test_support", "test_simt", "gtest", "toolkit"},  # counters of the emulator
     "test": {"public", "cpu_level", "own", "test_support", "gtest", "toolkit", "jansson"},
+    "probe": {"num", "prim", "cublaslt", "own", "toolkit", "jansson", "popt"},
     "bench": {"public", "own", "toolkit", "jansson", "popt", "dnnl"},
     "examples": {"public", "own", "toolkit", "jansson", "popt"},
 }
