@@ -86,7 +86,7 @@ write_results() {
   "compute_sanitizer": $(json_or_null "$sanitizer"), "torch": $(json_or_null "$torch")},
  "steps": [$(joined "$build/steps.jsonl")],
  "tests": [$(joined "$build/tests.jsonl")],
- "probe": [$(joined "$logs"/probe*.json)],
+ "probe": $(joined "$logs/probe.json" | grep . || echo null),
  "benchmarks": [$(joined "$logs"/bench_*.json)],
  "peers": [$(joined "$logs"/peer_*.json)]}
 EOF
@@ -157,7 +157,7 @@ bench() {
   tell_log "$family"
 }
 
-# probe FAMILY SECONDS OPTION...: questions that only the hardware answers.
+# probe FAMILY SECONDS OPTION...: questions that only the hardware answers; a process adds its rows to those before.
 probe() {
   family=probe_$1 most=$2
   shift 2
@@ -166,12 +166,12 @@ probe() {
     note "$family" "not run: not built" 0
     return 0
   fi
-  box "$family" "$most" "$build/bench/probe" --json "$logs/$family.json" "$@"
+  box "$family" "$most" "$build/bench/probe" --json "$logs/probe.json" --keep "$@"
   tell_log "$family"
 }
 
-# The beginning of a log, into the summary.
-tell_log() { ! grep -a . "$logs/$1.log" >"$logs/.lines" 2>/dev/null || head -n 24 "$logs/.lines" | sed 's/^/      /' | tell; }
+# The end of a log, where its table is, into the summary.
+tell_log() { ! grep -a . "$logs/$1.log" >"$logs/.lines" 2>/dev/null || tail -n 20 "$logs/.lines" | sed 's/^/      /' | tell; }
 
 # caps SECONDS: which implementation products and convolutions take here. Nothing runs where there is no device.
 caps() {

@@ -7,7 +7,12 @@ caps 20
 
 # What no emulator can say. 40
 asked probe
-probe all 90
+probe descriptors 20 --only 1
+probe copies 20 --only 4
+probe cublaslt 60 --only 6
+probe ceilings 30 --only 3
+probe gathering 20 --only 2
+probe launches 20 --only 5
 
 # The right bytes, by a program for each family of kernels. 60
 asked bytes

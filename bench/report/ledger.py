@@ -9,7 +9,8 @@ from results import Unreadable, family_of, read
 
 BEGIN, END = "<!-- ledger: written by `make report` from bench/results -->", "<!-- end of ledger -->"
 NOTHING = "No machine code above has been run on a GPU for this version yet."
-OPERATIONS = {"casts": "cast", "products": "product", "convolutions": "convolution", "API and the rest": "interface"}
+OPERATIONS = {"casts": "cast", "products": "product", "convolutions": "convolution", "memory and races": "memory",
+              "API and the rest": "interface"}
 BENCHMARKS = {"cast": "cast", "gemm": "product", "conv": "convolution"}
 # Of one thing that ran twice, the worse outcome counts.
 WORSE = ("not run", "skipped", "right")

@@ -3,7 +3,8 @@
 asked place
 caps 60
 asked probe
-probe all 60 --quick
+probe descriptors 60 --quick --only 1
+probe launches 60 --quick --only 5
 asked bytes
 tests 40 device_repack skips
 asked speed

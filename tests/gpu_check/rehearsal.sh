@@ -18,12 +18,12 @@ cp "$here"/standins/nvidia-smi "$here"/standins/compute-sanitizer "$work/bin/"
 ln -s "$build/mfq" "$work/real_mfq"
 ln -s "$build/tests/libmfq_cuda_simt.so" "$work/libmfq_cuda.so"
 for program in bench_cast bench_gemm bench_conv; do ln -s "$build/bench/$program" "$work/bench/"; done
-[ ! -e "$build/bench/probe_simt" ] || ln -s "$build/bench/probe_simt" "$work/bench/probe"
+ln -s "$build/tests/bench_probe_simt" "$work/bench/probe"
 printf 'commit rehearsed\narchitectures emulated\nnvcc none\n' >"$work/about"
 
 export PATH="$work/bin:$PATH" MFQ_GPU_BUILD="$work" MFQ_RESULTS="$work/results" MFQ_GPU_PLAN="$here/plan.sh" \
   MFQ_GPU_SANITIZER="$here/sanitizer.txt" MFQ_LIMIT=300
-export MFQ_CUBLASLT="$build/tests/libmfq_simt.so" # the emulator is its cuBLASLt too
+export MFQ_CUBLASLT="$build/tests/libmfq_simt.so" MFQ_CUDA_DRIVER="$build/tests/libmfq_simt.so" # the emulator is both
 unset MFQ_CUDNN
 script=$source/bench/gpu/check.sh code=0
 case $scenario in

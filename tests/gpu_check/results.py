@@ -42,6 +42,8 @@ def expect_beginning():
     """What every run learns before its trouble begins."""
     expect(run["gpu"] == "Imaginary GPU" and run["commit"] == "rehearsed", "GPU and commit")
     expect(step("caps")["result"] == "passed", "caps")
+    expect({row["question"] for row in run["probe"]["rows"]} == {1, 5}, "the probe's rows, of two processes")
+    expect(all(row["status"] in ("right", "measured") for row in run["probe"]["rows"]), f"the probe: {run['probe']}")
     expect(program("device_repack")["result"] == "passed" and program("device_repack")["passed"] > 0, "right bytes")
     expect(program("skips")["skipped"] == ['Skip.Second: there is no "library" here'], "the skipped test and why")
     expect('skipped in skips: "Skip.Second: there is no' in summary, "the skipped test in the summary")
@@ -63,7 +65,7 @@ def expect_end():
 
 
 # Steps that depend on what else this machine has.
-UNEXPECTED = ("peer_torch", "probe_all")
+UNEXPECTED = ("peer_torch",)
 SENTENCES = {
     "no_gpu": "nvidia-smi finds no GPU on this machine, so there is nothing to check",
     "no_folder": "the results cannot be written into",

@@ -69,7 +69,8 @@ class Page(Case):
     def test_families(self):
         results = invented()
         wanted = {"dequantize": "casts", "gpu_values": "casts", "random_products": "products", "cublaslt": "products",
-                  "conv_unfolded": "convolutions", "streams": "API and the rest"}
+                  "conv_unfolded": "convolutions", "streams": "API and the rest",
+                  "racecheck-device_conv_wgmma": "memory and races"}
         results["tests"] = [dict(results["tests"][0], program=program) for program in wanted]
         text, _ = self.page(results)
         found = {cells(line)[1].strip(" `"): cells(line)[0].strip()
