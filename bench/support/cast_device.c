@@ -59,18 +59,25 @@ static int fill_slots(const bench_slots *slots, const void *host, size_t bytes, 
   return bench_status(status, "memory of the device");
 }
 
-/* Slots for a row's parts, holding what is given; codes where the row reads them. */
+/* The scales and zero points that a row does not find itself. */
+static int give(const task *k) {
+  const cast_row *row = k->row;
+  cast_parts parts;
+  if (row->scheme.rule != MFQ_RULE_GIVEN) return BENCH_OK;
+  uint8_t *host = calloc(1, row->slot_bytes);
+  if (host == NULL) return bench_error(BENCH_FAILED, "no memory for %zu bytes", row->slot_bytes);
+  int code = bench_status(cast_parts_place(row, row->rows, row->cols, host, &parts), row->common.name);
+  if (code == BENCH_OK) cast_parts_give(&parts);
+  if (code == BENCH_OK) code = fill_slots(&k->parts, host, row->slot_bytes, k->timing->context);
+  free(host);
+  return code;
+}
+
+/* Slots for a row's parts, holding what is given, and codes where the row reads them. */
 static int prepare(const device_timing *t, const cast_row *row, task *k) {
   *k = (task){.timing = t, .row = row};
   int code = bench_slots_create(t->context, row->slot_bytes, CACHES, &k->parts);
-  if (code != BENCH_OK) return code;
-  uint8_t *host = calloc(1, row->slot_bytes);
-  if (host == NULL) return bench_error(BENCH_FAILED, "no memory for %zu bytes", row->slot_bytes);
-  cast_parts parts;
-  code = bench_status(cast_parts_place(row, row->rows, row->cols, host, &parts), row->common.name);
-  if (code == BENCH_OK) cast_parts_give(&parts);
-  if (code == BENCH_OK) code = fill_slots(&k->parts, host, row->slot_bytes, t->context);
-  free(host);
+  if (code == BENCH_OK) code = give(k);
   if (row->operation != CAST_DEQUANTIZE) return code;
   for (int i = 0; code == BENCH_OK && i < k->parts.count; i++) code = launch(k, i);
   k->is_dequantize = 1;

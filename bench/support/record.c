@@ -113,11 +113,9 @@ int bench_record_row(bench_record *record, bench_row *row, int code, json_t *own
   record->done++;
   record->bad += code != BENCH_OK;
   const int is_lost = code != BENCH_OK && mfq_context_synchronize(record->context) != MFQ_OK;
-  if (is_lost) (void)json_object_set_new(record->root, "stopped", json_string(mfq_last_error()));
-  const int written = write_files(record);
-  if (!is_lost) return written;
-  return bench_error(BENCH_FAILED, "the device is lost, so that nothing can be measured any more: %s",
-                     json_string_value(json_object_get(record->root, "stopped")));
+  if (is_lost)
+    return bench_error(BENCH_FAILED, "the device is lost, so that nothing can be measured any more: %s", row->why);
+  return write_files(record);
 }
 
 void bench_record_print_bad(const bench_record *record) {
@@ -134,10 +132,12 @@ void bench_record_print_bad(const bench_record *record) {
 
 int bench_record_close(bench_record *record, int code) {
   if (record->root == NULL) return code;
-  if (code == BENCH_OK) {
+  if (code == BENCH_OK)
     (void)json_object_set_new(record->root, "complete", json_true());
-    code = write_files(record);
-  }
+  else
+    (void)json_object_set_new(record->root, "stopped", json_string(bench_last_error()));
+  const int written = write_files(record);
+  if (code == BENCH_OK) code = written;
   json_decref(record->root);
   record->root = NULL;
   return code == BENCH_OK && record->bad > 0 ? BENCH_FAILED : code;

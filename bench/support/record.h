@@ -1,7 +1,8 @@
 /* bench/support/record.h: what becomes of each row, the same for every benchmark, and the files that tell it.
  *
  * A wrong or failing row is marked and the next goes on. The files are written anew after every row, beside and then
- * renamed, so that they are whole at any time; "complete" is false until the end. MFQ_BENCH_SPOIL, an extended regular
+ * renamed, so that they are whole at any time; "complete" is false until the end, and "stopped" says what ended a run
+ * before. MFQ_BENCH_SPOIL, an extended regular
  * expression of rows' names, damages their results before they are checked: a benchmark of a benchmark. */
 #ifndef MFQ_BENCH_RECORD_H
 #define MFQ_BENCH_RECORD_H
@@ -56,7 +57,8 @@ void bench_record_tell(const bench_record *record, const char *name);
 int bench_record_row(bench_record *record, bench_row *row, int code, json_t *own);
 /* Lists the rows that are wrong or failed, if any. */
 void bench_record_print_bad(const bench_record *record);
-/* Completes the files if `code` is BENCH_OK, and frees. Returns `code`, BENCH_FAILED where a row is wrong or failed. */
+/* Completes the files if `code` is BENCH_OK, tells there why not otherwise, and frees. Returns `code`, BENCH_FAILED where
+ * a row is wrong or failed. */
 int bench_record_close(bench_record *record, int code);
 
 /* Flips a bit of a byte of a result if the environment wants this row wrong. */

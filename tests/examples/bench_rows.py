@@ -75,6 +75,17 @@ if "--shapes" in options:  # of which one needs more memory than there is
     check(failed and all(row["name"].startswith(huge) and "memory" in row["why"] for row in failed), failed)
     check([row["name"] for row in marked["rows"] if row["status"] == "right"] == names, marked["rows"])
 
+if is_device:  # which is lost by a kernel: early, then late enough that some rows are right
+    for kernel in range(4, 400, 4):
+        result, lost = run("--verify", environment={"MFQ_SIMT_FAILING_KERNEL": str(kernel)}.items())
+        if lost["complete"] or lost["rows"] and lost["rows"][0]["status"] == "right":
+            break
+    statuses = [row["status"] for row in lost["rows"]]
+    check(result.returncode == 1 and not lost["complete"], kernel, lost)
+    check(1 < len(statuses) < len(names) and statuses == ["right"] * (len(statuses) - 1) + ["failed"], statuses)
+    check(lost["stopped"].startswith("the device is lost") and lost["rows"][-1]["why"] in lost["stopped"], lost["stopped"])
+    check(lost["stopped"] in result.stderr, result.stderr)
+
 os.remove(file)
 with subprocess.Popen([bench, *options, "--json", file, "--repetitions", "60"], stdout=subprocess.DEVNULL) as process:
     rows = []
