@@ -57,8 +57,8 @@ void bench_record_tell(const bench_record *record, const char *name);
 int bench_record_row(bench_record *record, bench_row *row, int code, json_t *own);
 /* Lists the rows that are wrong or failed, if any. */
 void bench_record_print_bad(const bench_record *record);
-/* Completes the files if `code` is BENCH_OK, tells there why not otherwise, and frees. Returns `code`, BENCH_FAILED where
- * a row is wrong or failed. */
+/* Completes the files if `code` is BENCH_OK, tells there why not otherwise, and frees. Returns `code`, BENCH_FAILED
+ * where a row is wrong or failed. */
 int bench_record_close(bench_record *record, int code);
 
 /* Flips a bit of a byte of a result if the environment wants this row wrong. */
