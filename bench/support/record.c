@@ -72,15 +72,14 @@ static json_t *row_json(const bench_row *r) {
 
 /* ---- The record ------------------------------------------------------------------------------------------------- */
 
-static int write_files(const bench_record *record) {
+static int write_json(const bench_record *record) {
   const bench_ceilings *c = &record->ceilings;
   json_t *ceilings =
       json_pack("{s:o, s:o, s:o, s:s}", "copy_bytes_per_second", bench_number_json(c->copy), "bf16_flops",
                 bench_number_json(c->bf16), "fp8_flops", bench_number_json(c->fp8), "how", c->how);
   if (json_object_set_new(record->root, "ceilings", ceilings) != 0)
     return bench_error(BENCH_FAILED, "no memory for the results");
-  const int code = bench_write_json(record->root, record->settings->json);
-  return code == BENCH_OK ? bench_write_csv(json_object_get(record->root, "rows"), record->settings->csv) : code;
+  return bench_write_json(record->root, record->settings->json);
 }
 
 int bench_record_open(const char *benchmark, const bench_settings *settings, mfq_context *context, json_t *more,
@@ -94,7 +93,7 @@ int bench_record_open(const char *benchmark, const bench_settings *settings, mfq
       json_pack("{s:i, s:s, s:b, s:n, s:o, s:o, s:n, s:[]}", "version", 2, "benchmark", benchmark, "complete", 0,
                 "stopped", "machine", bench_machine_json(context, settings->threads, settings->commit), "parameters",
                 parameters, "ceilings", "rows");
-  return record->root != NULL ? write_files(record) : bench_error(BENCH_FAILED, "no memory for the results");
+  return record->root != NULL ? write_json(record) : bench_error(BENCH_FAILED, "no memory for the results");
 }
 
 void bench_record_tell(const bench_record *record, const char *name) {
@@ -115,7 +114,7 @@ int bench_record_row(bench_record *record, bench_row *row, int code, json_t *own
   const int is_lost = code != BENCH_OK && mfq_context_synchronize(record->context) != MFQ_OK;
   if (is_lost)
     return bench_error(BENCH_FAILED, "the device is lost, so that nothing can be measured any more: %s", row->why);
-  return write_files(record);
+  return write_json(record);
 }
 
 void bench_record_print_bad(const bench_record *record) {
@@ -136,7 +135,8 @@ int bench_record_close(bench_record *record, int code) {
     (void)json_object_set_new(record->root, "complete", json_true());
   else
     (void)json_object_set_new(record->root, "stopped", json_string(bench_last_error()));
-  const int written = write_files(record);
+  int written = write_json(record);
+  if (written == BENCH_OK) written = bench_write_csv(json_object_get(record->root, "rows"), record->settings->csv);
   if (code == BENCH_OK) code = written;
   json_decref(record->root);
   record->root = NULL;

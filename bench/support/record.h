@@ -1,8 +1,8 @@
 /* bench/support/record.h: what becomes of each row, the same for every benchmark, and the files that tell it.
  *
- * A wrong or failing row is marked and the next goes on. The files are written anew after every row, beside and then
- * renamed, so that they are whole at any time; "complete" is false until the end, and "stopped" says what ended a run
- * before. MFQ_BENCH_SPOIL, an extended regular
+ * A wrong or failing row is marked and the next goes on. The JSON is written anew after every row, beside and then
+ * renamed, so that it is whole at any time; "complete" is false until the end, and "stopped" says what ended a run
+ * before. The CSV, the same rows, is written once a run ends. MFQ_BENCH_SPOIL, an extended regular
  * expression of rows' names, damages their results before they are checked: a benchmark of a benchmark. */
 #ifndef MFQ_BENCH_RECORD_H
 #define MFQ_BENCH_RECORD_H

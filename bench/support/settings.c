@@ -11,7 +11,7 @@ int bench_parse(bench_settings *s, const struct poptOption *own, int argc, char 
       {"repetitions", 'r', POPT_ARG_INT | POPT_ARGFLAG_SHOW_DEFAULT, &s->repetitions, 0, "samples a row", "N"},
       {"seed", 0, POPT_ARG_LONGLONG | POPT_ARGFLAG_SHOW_DEFAULT, &s->seed, 0, "of the random inputs", "N"},
       {"json", 0, POPT_ARG_STRING, &s->json, 0, "write everything, anew after every row", "FILE"},
-      {"csv", 0, POPT_ARG_STRING, &s->csv, 0, "write one line a row, likewise", "FILE"},
+      {"csv", 0, POPT_ARG_STRING, &s->csv, 0, "write one line a row, at the end", "FILE"},
       {"commit", 0, POPT_ARG_STRING, &s->commit, 0, "what was measured, for the JSON file", "TEXT"},
       {"verify", 0, POPT_ARG_NONE, &s->only_verify, 0, "check every row, time nothing", NULL},
       {"gate", 0, POPT_ARG_NONE, &s->is_gate, 0, "exit with 3 when a row is short of its goal", NULL},
