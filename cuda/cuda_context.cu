@@ -38,10 +38,11 @@ mfq_status limit_device(mfq_context *context) {
     }
     used += (size_t)snprintf(allowed + used, sizeof allowed - used, " %s", level.name);
   }
-  return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, create,
-                  "the environment variable %s is '%s'; cuda:%d, of compute capability %d.%d, may be taken as:%s; unset "
-                  "it to use all of the device",
-                  variable, word, state->device, state->capability / 10, state->capability % 10, allowed);
+  return mfq_fail(
+      MFQ_ERROR_INVALID_ARGUMENT, create,
+      "the environment variable %s is '%s'; cuda:%d, of compute capability %d.%d, may be taken as:%s; unset "
+      "it to use all of the device",
+      variable, word, state->device, state->capability / 10, state->capability % 10, allowed);
 }
 
 mfq_status read_device(mfq_context *context) {

@@ -9,6 +9,7 @@ build=$1 logs=$1/logs seconds=$2
 set -- $3
 if [ $# -eq 3 ]; then
   name=$1-$2
+  export MFQ_TEST_ARENA=0 # operands in memory of their own
   set -- "$MFQ_SANITIZER" --tool "$1" --error-exitcode 9 "$build/tests/${2}_test" --gtest_filter="$3"
 else
   name=$1

@@ -92,7 +92,6 @@ protected:
   }
 
   Context context;
-
 };
 
 INSTANTIATE_TEST_SUITE_P(, ConvWorkspace, testing::Values("8.0", "9.0"),

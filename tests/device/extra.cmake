@@ -19,3 +19,7 @@ foreach(capability 8.0 8.9)
   mfq_add_other_device(gemm_cases ${capability} * MFQ_CUDA_CAPABILITY=${capability})
   mfq_add_other_device(paths_of_calls ${capability} * MFQ_CUDA_CAPABILITY=${capability})
 endforeach()
+# In the arena that real devices have.
+mfq_add_other_device(quantize_row arena * MFQ_TEST_ARENA=1)
+mfq_add_other_device(gemm_cases arena * MFQ_TEST_ARENA=1)
+mfq_add_other_device(conv_depthwise arena *OtherOrders:*Epilogues MFQ_TEST_ARENA=1)

@@ -85,12 +85,11 @@ TEST_F(Capability, LimitsTheDevice) {
 TEST_F(Capability, RefusesWhatIsNotThere) {
   std::vector<std::string> words = {"8", "8.00", " 8.0", "8.0 ", "7.5", "8.7", "80", "sm_80", "9.0a"};
   std::string allowed = "may be taken as:";
-  for (const char *level : levels) {
+  for (const char *level : levels)
     if (number_of(level) > own)
       words.push_back(level);
     else
       allowed += std::string(" ") + level;
-  }
   for (const std::string &word : words) {
     const Variable limit(kVariable, word.c_str());
     EXPECT_TRUE(fails(create(), invalid,

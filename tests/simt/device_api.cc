@@ -13,11 +13,20 @@ static settings settings_of_environment() {
   if (const char *text = getenv("MFQ_SIMT_DEVICES")) found.devices = atoi(text);
   if (const char *text = getenv("MFQ_SIMT_CAPABILITY")) found.capability = atoi(text);
   if (const char *text = getenv("MFQ_SIMT_MEMORY")) found.memory = strtoull(text, nullptr, 0);
+  if (const char *text = getenv("MFQ_SIMT_PROCESSORS")) found.processors = atoi(text);
   if (const char *text = getenv("MFQ_SIMT_DRIVER")) {
     if (strcmp(text, "none") == 0) found.kind = driver::none;
     if (strcmp(text, "old") == 0) found.kind = driver::old;
   }
   return found;
+}
+
+static void report() {
+  const counters c = current_counters();
+  fprintf(stderr,
+          "simt: %ju allocations, %ju frees, %ju copies, %ju synchronisations, %ju launches, %.3f seconds of work\n",
+          uintmax_t{c.allocations}, uintmax_t{c.frees}, uintmax_t{c.copies}, uintmax_t{c.synchronisations},
+          uintmax_t{c.launches}, c.seconds);
 }
 
 /* Never destroyed: host threads may still use streams when the process ends. */
@@ -27,6 +36,8 @@ world_state &world() {
     made->now = made->at_start = settings_of_environment();
     if (const char *text = getenv("MFQ_SIMT_FAILING_KERNEL")) made->failing_kernel = strtoull(text, nullptr, 0);
     for (int device = 0; device < 64; ++device) made->devices[device].legacy = nullptr;
+    const char *text = getenv("MFQ_SIMT_REPORT");
+    if (text && strcmp(text, "1") == 0) atexit(report);
     return made;
   }();
   return *state;
@@ -65,7 +76,8 @@ void change_settings(const settings &to) {
 
 counters current_counters() {
   const world_state &w = world();
-  return {w.launches, w.kernels, w.threads, w.copies, w.allocations, w.frees, w.synchronisations};
+  return {w.launches,    w.kernels, w.threads,          w.copies,
+          w.allocations, w.frees,   w.synchronisations, 1e-9 * static_cast<double>(w.nanoseconds)};
 }
 
 void fail_next_kernel(cudaError_t error) { world().next_kernel_error = error; }
@@ -89,7 +101,7 @@ void reset() {
     each.second->recording.reset();
   }
   w.captures.clear();
-  w.launches = w.kernels = w.threads = w.copies = w.allocations = w.frees = w.synchronisations = 0;
+  w.launches = w.kernels = w.threads = w.copies = w.allocations = w.frees = w.synchronisations = w.nanoseconds = 0;
   last_error = cudaSuccess;
 }
 
@@ -106,7 +118,7 @@ static int attribute_of(cudaDeviceAttr attribute) {
     case cudaDevAttrWarpSize: return warpSize;
     case cudaDevAttrMaxRegistersPerBlock: return 65536;
     case cudaDevAttrClockRate: return 1000000;
-    case cudaDevAttrMultiProcessorCount: return 4;
+    case cudaDevAttrMultiProcessorCount: return current_settings().processors;
     case cudaDevAttrMemoryClockRate: return 1000000;
     case cudaDevAttrGlobalMemoryBusWidth: return 64;
     case cudaDevAttrL2CacheSize: return 4 << 20;

@@ -86,7 +86,8 @@ struct world_state {
   int allocations_until_failure = -1;
   std::atomic<int> next_kernel_error{cudaSuccess};
   uint64_t failing_kernel = 0; /* its number, from 1 on; 0: none */
-  std::atomic<uint64_t> launches{0}, kernels{0}, threads{0}, copies{0}, allocations{0}, frees{0}, synchronisations{0};
+  std::atomic<uint64_t> launches{0}, kernels{0}, threads{0}, copies{0}, allocations{0}, frees{0}, synchronisations{0},
+      nanoseconds{0};
 };
 
 world_state &world();

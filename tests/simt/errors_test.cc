@@ -37,7 +37,7 @@ TEST_F(Errors, NoDriverAndOldDriver) {
 }
 
 TEST_F(Errors, SeveralDevicesOfACapability) {
-  simt::change_settings({3, simt::driver::present, 120, size_t{1} << 30});
+  simt::change_settings({3, simt::driver::present, 120, size_t{1} << 30, 132});
   int value = 0;
   EXPECT_EQ(cudaGetDeviceCount(&value), cudaSuccess);
   EXPECT_EQ(value, 3);
@@ -51,6 +51,7 @@ TEST_F(Errors, SeveralDevicesOfACapability) {
   EXPECT_EQ(properties.totalGlobalMem, size_t{1} << 30);
   EXPECT_EQ(properties.sharedMemPerBlockOptin, size_t{99} << 10);
   EXPECT_EQ(cudaDeviceGetAttribute(&value, cudaDevAttrMultiProcessorCount, 2), cudaSuccess);
+  EXPECT_EQ(value, 132);
   EXPECT_EQ(value, properties.multiProcessorCount);
   cudaStream_t stream;
   ASSERT_EQ(cudaStreamCreate(&stream), cudaSuccess);

@@ -1,8 +1,9 @@
 /* tests/simt/simt.h: what a test may set and ask of the emulator beyond the CUDA runtime.
  *
  * Environment, read once: MFQ_SIMT_DEVICES (number, default 1), MFQ_SIMT_DRIVER (none, old), MFQ_SIMT_CAPABILITY
- * (default 90), MFQ_SIMT_MEMORY (bytes of a device, default 2^34), MFQ_SIMT_FAILING_KERNEL (the number, from 1 on, of a
- * kernel that fails as by fail_next_kernel). */
+ * (default 90), MFQ_SIMT_MEMORY (bytes of a device, default 2^34), MFQ_SIMT_PROCESSORS (multiprocessors of a device, default
+ * 4), MFQ_SIMT_REPORT (1: the counters as a line on stderr when the process ends), MFQ_SIMT_FAILING_KERNEL (the number, from
+ * 1 on, of a kernel that fails as by fail_next_kernel). */
 #ifndef MFQ_SIMT_H
 #define MFQ_SIMT_H
 
@@ -18,8 +19,9 @@ enum class driver { present, none, old };
 struct settings {
   int devices;
   driver kind;
-  int capability; /* 10 * major + minor */
-  size_t memory;  /* bytes of each device */
+  int capability;     /* 10 * major + minor */
+  size_t memory;      /* bytes of each device */
+  int processors = 4; /* multiprocessors of each device */
 };
 
 struct counters {
@@ -29,6 +31,7 @@ struct counters {
   uint64_t copies;   /* copies and fills run */
   uint64_t allocations, frees;
   uint64_t synchronisations; /* calls that waited for the device */
+  double seconds;            /* of processor time, that the devices' work took */
 };
 
 MFQ_SIMT_EXPORT settings current_settings();

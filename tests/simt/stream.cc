@@ -1,4 +1,6 @@
 /* Streams: queues of work that run when somebody waits, in the order CUDA promises and no sooner. */
+#include <ctime>
+
 #include "device_memory.h"
 #include "device_state.h"
 
@@ -72,8 +74,28 @@ cudaError_t push(const stream_ref &stream, const task &work) {
   return cudaSuccess;
 }
 
+/* Notes the processor time that a host thread works for a device; streams that wait for others nest. */
+class working {
+public:
+  working() { ++depth_; }
+  ~working() {
+    if (--depth_ == 0) world().nanoseconds += now() - begun_;
+  }
+
+private:
+  static uint64_t now() {
+    timespec time;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return static_cast<uint64_t>(time.tv_sec) * 1000000000 + static_cast<uint64_t>(time.tv_nsec);
+  }
+  static thread_local int depth_;
+  const uint64_t begun_ = now();
+};
+thread_local int working::depth_ = 0;
+
 void drain(CUstream_st &stream, uint64_t serial) {
   if (stream.done >= serial) return;
+  const working clock;
   const std::lock_guard<std::mutex> run(stream.running);
   while (stream.done < serial) {
     task next;

@@ -35,6 +35,7 @@ TEST_F(Streams, AreLazy) {
   EXPECT_EQ(now(), 1u);
   EXPECT_EQ(cudaStreamSynchronize(second), cudaSuccess);
   EXPECT_EQ(now(), 1u);
+  EXPECT_EQ(simt::current_counters().seconds, 0.0);
   EXPECT_EQ(cudaStreamSynchronize(first), cudaSuccess);
   EXPECT_EQ(now(), 7u);
   const simt::counters counted = simt::current_counters();
@@ -42,6 +43,7 @@ TEST_F(Streams, AreLazy) {
   EXPECT_EQ(counted.kernels, 1u);
   EXPECT_EQ(counted.threads, 1u);
   EXPECT_EQ(counted.synchronisations, 2u);
+  EXPECT_GT(counted.seconds, 0.0);
 }
 
 TEST_F(Streams, CopiesTouchTheHostLate) {

@@ -159,25 +159,32 @@ private:
 
 /* ---- Running ---------------------------------------------------------------------------------------------------- */
 
+/* Runs a plan, and waits for it. */
+inline void run_plan(mfq_context *context, const mfq_conv_plan *plan, const mfq_conv &conv,
+                     const ProductData::Around &around, ProductResult *result) {
+  const DeviceMemory workspace(context, nullptr, mfq_conv_workspace_bytes(plan));
+  const auto work = [&] { return mfq_conv_run(context, plan, &conv, workspace.data(), workspace.bytes()); };
+  result->status = around != nullptr ? around(work) : work();
+  if (result->status == MFQ_OK) result->status = mfq_context_synchronize(context);
+  workspace.check();
+}
+
 /* Plans and runs a case on a context. */
 inline ProductResult run_conv(mfq_context *context, const ConvData &data,
                               const ProductData::Around &around = nullptr) {
   ProductResult result;
+  const Transfer transfer(context);
   const ConvCall call(context, data);
+  transfer.upload();
   mfq_conv_plan *plan = nullptr;
   result.status = mfq_conv_plan_create(context, &call.conv, &plan);
   if (result.status != MFQ_OK) return result;
   result.description = mfq_conv_plan_describe(plan);
-  const size_t bytes = mfq_conv_workspace_bytes(plan);
-  mfq_buffer *workspace = nullptr;
-  EXPECT_EQ(mfq_buffer_create(context, bytes, &workspace), MFQ_OK) << mfq_last_error();
-  EXPECT_EQ(mfq_buffer_fill(workspace, 0, bytes, kPoison), MFQ_OK) << mfq_last_error();
-  const auto work = [&] { return mfq_conv_run(context, plan, &call.conv, mfq_buffer_data(workspace), bytes); };
-  result.status = around != nullptr ? around(work) : work();
-  if (result.status == MFQ_OK) result.status = mfq_context_synchronize(context);
-  mfq_buffer_destroy(workspace);
+  run_plan(context, plan, call.conv, around, &result);
   mfq_conv_plan_destroy(plan);
-  if (result.status == MFQ_OK) call.collect(&result);
+  if (result.status != MFQ_OK) return result;
+  transfer.download();
+  call.collect(&result);
   return result;
 }
 

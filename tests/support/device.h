@@ -1,14 +1,15 @@
 /* tests/support/device.h: every operation on a device and on the CPU, compared byte for byte.
  *
  * The device is that of MFQ_TEST_DEVICE, "cuda:0" without it. Operands lie in buffers of exactly their size, so that an
- * emulated device notices the first byte beyond; behind a misaligned address lie bytes that must stay. Outputs are
- * poisoned before. */
+ * emulated device notices the first byte beyond, as does compute-sanitizer with MFQ_TEST_ARENA=0; on a real device, or with
+ * MFQ_TEST_ARENA=1, in the arena (arena.h). Around them lie bytes that must stay. Outputs are poisoned before. */
 #ifndef MFQ_TESTS_SUPPORT_DEVICE_H
 #define MFQ_TESTS_SUPPORT_DEVICE_H
 
 #include <cstdlib>
 #include <functional>
 
+#include "support/arena.h"
 #include "support/environment.h"
 #include "support/operand.h"
 
@@ -36,20 +37,35 @@ inline Context make_device_context_as(const char *capability) {
   return make_device_context();
 }
 
-/* The contexts of a program, and why there is none for the device. */
+/* Whether the device is the emulator of tests/simt. */
+inline bool is_emulated() {
+  const char *about = nullptr;
+  return mfq_device_name(1, &about) != nullptr && std::strstr(about, "SIMT emulator") != nullptr;
+}
+
+/* The contexts of a program, why there is none for the device, and the arena, if there is one. */
 struct Devices {
   Context cpu = make_context(nullptr, 1), device = make_device_context();
   std::string reason = device != nullptr ? "" : mfq_last_error();
+  std::unique_ptr<Arena> arena;
+
+  Devices() {
+    const char *word = std::getenv("MFQ_TEST_ARENA");
+    const bool is_wanted = word != nullptr ? std::strcmp(word, "1") == 0 : !is_emulated();
+    if (device != nullptr && is_wanted) arena = std::make_unique<Arena>(device.get());
+  }
 };
 inline Devices &devices() {
   static Devices all;
   return all;
 }
 
-/* Whether the device is the emulator of tests/simt. */
-inline bool is_emulated() {
-  const char *about = nullptr;
-  return mfq_device_name(1, &about) != nullptr && std::strstr(about, "SIMT emulator") != nullptr;
+/* NULL for contexts of another device. */
+inline Arena *arena_of(mfq_context *context) {
+  if (context == nullptr || devices().arena == nullptr) return nullptr;
+  const std::string text = mfq_context_describe(context), name = text.substr(0, text.find(',') + 1);
+  return std::string(mfq_context_describe(devices().device.get())).rfind(name, 0) == 0 ? devices().arena.get()
+                                                                                       : nullptr;
 }
 
 /* A machine without a GPU skips, with the library's sentence. With MFQ_CUDA_MODULE a device was promised. */
@@ -66,21 +82,35 @@ protected:
 
 /* ---- Memory ----------------------------------------------------------------------------------------------------- */
 
-/* A copy of host bytes on the device, `front` bytes behind an address aligned to 256. */
+/* A copy of host bytes on the device (NULL: kPoison), `front` bytes behind an address aligned to 256. */
 class DeviceMemory {
 public:
-  DeviceMemory(mfq_context *context, const void *host, size_t bytes, size_t front = 0) : front_(front) {
-    EXPECT_EQ(mfq_buffer_create(context, front + bytes, &buffer_), MFQ_OK) << mfq_last_error();
-    EXPECT_EQ(mfq_buffer_fill(buffer_, 0, front, kPoison), MFQ_OK) << mfq_last_error();
-    write(host);
+  DeviceMemory(mfq_context *context, const void *host, size_t bytes, size_t front = 0)
+      : context_(context), front_(front), bytes_(bytes), arena_(arena_of(context)) {
+    if (arena_ != nullptr) place_ = arena_->take(front, bytes);
+    if (place_ == nullptr) {
+      EXPECT_EQ(mfq_buffer_create(context, front + bytes, &buffer_), MFQ_OK) << mfq_last_error();
+      EXPECT_EQ(mfq_buffer_fill(buffer_, 0, host == nullptr ? front + bytes : front, kPoison), MFQ_OK)
+          << mfq_last_error();
+    }
+    if (place_ != nullptr || host != nullptr) write(host);
   }
-  ~DeviceMemory() { mfq_buffer_destroy(buffer_); }
+  ~DeviceMemory() {
+    if (place_ != nullptr) arena_->give_back(place_, context_);
+    mfq_buffer_destroy(buffer_);
+  }
   DeviceMemory(const DeviceMemory &) = delete;
 
-  void *data() const { return static_cast<uint8_t *>(mfq_buffer_data(buffer_)) + front_; }
-  size_t bytes() const { return mfq_buffer_bytes(buffer_) - front_; }
-  void write(const void *host) { EXPECT_EQ(mfq_buffer_write(buffer_, front_, host, bytes()), MFQ_OK) << mfq_last_error(); }
+  void *data() const {
+    return place_ != nullptr ? arena_->data(*place_) : static_cast<uint8_t *>(mfq_buffer_data(buffer_)) + front_;
+  }
+  size_t bytes() const { return bytes_; }
+  void write(const void *host) {
+    if (place_ != nullptr) return arena_->put(*place_, host, context_);
+    EXPECT_EQ(mfq_buffer_write(buffer_, front_, host, bytes_), MFQ_OK) << mfq_last_error();
+  }
   void read(void *host) const {
+    if (place_ != nullptr) return arena_->get(*place_, host, context_);
     std::vector<uint8_t> all(front_ + bytes());
     EXPECT_EQ(mfq_buffer_read(buffer_, 0, all.data(), all.size()), MFQ_OK) << mfq_last_error();
     for (size_t i = 0; i < front_; i++)
@@ -92,10 +122,40 @@ public:
     read(host.data());
     return host;
   }
+  /* Nothing was written behind it, as far as this is no emulator's business. */
+  void check() const {
+    if (place_ != nullptr) arena_->check(*place_, context_);
+  }
 
 private:
-  mfq_buffer *buffer_ = nullptr;
-  size_t front_;
+  mfq_context *context_;
+  size_t front_, bytes_;
+  Arena *arena_;
+  Arena::Place *place_ = nullptr;
+  mfq_buffer *buffer_ = nullptr; /* where it has no place in the arena */
+};
+
+/* One call and its comparison: memory of the arena that is made after the beginning is written by upload(), and read by
+ * download(), in one copy each. Other memory is written when it is made, and read each time. */
+class Transfer {
+public:
+  explicit Transfer(mfq_context *context) : context_(context), arena_(arena_of(context)) {
+    if (arena_ != nullptr) arena_->begin();
+  }
+  ~Transfer() {
+    if (arena_ != nullptr) arena_->end();
+  }
+  Transfer(const Transfer &) = delete;
+  void upload() const {
+    if (arena_ != nullptr) arena_->upload();
+  }
+  void download() const {
+    if (arena_ != nullptr) arena_->download(context_);
+  }
+
+private:
+  mfq_context *context_;
+  Arena *arena_;
 };
 
 /* Bytes in front of each operand: what its address is misaligned by. */
@@ -214,6 +274,7 @@ inline testing::AssertionResult same_quantize(Operand &src, const QuantizeCall &
   const std::string what = "mfq_quantize " + text_of(src) + " to '" + call.row + "'" + text_of(call.row_layout) +
                            ", '" + call.col + "'" + text_of(call.col_layout);
   trace(what);
+  const Transfer transfer(devices().device.get());
   const DeviceMemory memory(devices().device.get(), src.bytes.data(), src.bytes.size(), call.at.tensor);
   std::unique_ptr<BothSides> sides[2];
   const std::string *texts[] = {&call.row, &call.col};
@@ -225,9 +286,11 @@ inline testing::AssertionResult same_quantize(Operand &src, const QuantizeCall &
     want[i] = &sides[i]->want.q;
     got[i] = &sides[i]->there.q;
   }
+  transfer.upload();
   const mfq_tensor here = src.here(), there = src.at(memory.data());
-  auto result = succeeded(mfq_quantize(devices().cpu.get(), &here, want[0], want[1]), "on the CPU");
-  if (result) result = succeeded(mfq_quantize(devices().device.get(), &there, got[0], got[1]), "on the device");
+  auto result = succeeded(mfq_quantize(devices().device.get(), &there, got[0], got[1]), "on the device");
+  if (result) result = succeeded(mfq_quantize(devices().cpu.get(), &here, want[0], want[1]), "on the CPU");
+  transfer.download();
   for (int i = 0; result && i < 2; i++)
     if (sides[i] != nullptr) result = sides[i]->compare();
   if (!result) return result << "; " << what;
@@ -241,11 +304,14 @@ inline testing::AssertionResult same_read(const ReadOperation &operation, const 
                                           const Placement &at = {}) {
   const std::string what = text_of(q) + " to " + text_of(dst);
   trace(what);
+  const Transfer transfer(devices().device.get());
   const DeviceQuantized there(devices().device.get(), q, at);
   const DeviceMemory memory(devices().device.get(), dst.bytes.data(), dst.bytes.size(), at.tensor);
+  transfer.upload();
   const mfq_tensor here = dst.here(), target = dst.at(memory.data());
-  auto result = succeeded(operation(devices().cpu.get(), &q.q, &here), "on the CPU");
-  if (result) result = succeeded(operation(devices().device.get(), &there.q, &target), "on the device");
+  auto result = succeeded(operation(devices().device.get(), &there.q, &target), "on the device");
+  if (result) result = succeeded(operation(devices().cpu.get(), &q.q, &here), "on the CPU");
+  transfer.download();
   if (result) result = same_memory(memory.read(), dst.bytes, mfq_dtype_bytes(dst.dtype));
   return result ? result : result << "; " << what;
 }
@@ -256,11 +322,14 @@ inline testing::AssertionResult same_dequantize(const Quantized &q, const Operan
 
 inline testing::AssertionResult same_repack(const Quantized &src, const mfq_layout &to, const Placement &at = {}) {
   trace("mfq_repack " + text_of(src) + " to" + text_of(to));
+  const Transfer transfer(devices().device.get());
   const DeviceQuantized there(devices().device.get(), src, at);
   Quantized want(src.q.scheme, logical_shape(src), &to), got(src.q.scheme, logical_shape(src), &to);
   const DeviceQuantized target(devices().device.get(), got, at);
-  auto result = succeeded(mfq_repack(devices().cpu.get(), &src.q, &want.q), "on the CPU");
-  if (result) result = succeeded(mfq_repack(devices().device.get(), &there.q, &target.q), "on the device");
+  transfer.upload();
+  auto result = succeeded(mfq_repack(devices().device.get(), &there.q, &target.q), "on the device");
+  if (result) result = succeeded(mfq_repack(devices().cpu.get(), &src.q, &want.q), "on the CPU");
+  transfer.download();
   target.download(&got);
   return result ? same_parts(got, want) : result;
 }
@@ -272,16 +341,19 @@ inline testing::AssertionResult same_fake(const std::string &text, Operand &src,
   trace("mfq_fake_quantize " + text + " " + text_of(src) + " to " + text_of(dst));
   const Quantized sized(scheme, src.shape);
   Operand each(MFQ_DTYPE_F32, scale_shape(sized));
+  const Transfer transfer(devices().device.get());
   const DeviceMemory from(devices().device.get(), src.bytes.data(), src.bytes.size(), at.tensor);
   const DeviceMemory to(devices().device.get(), dst.bytes.data(), dst.bytes.size(), at.tensor);
   const DeviceMemory of_each(devices().device.get(), each.bytes.data(), each.bytes.size());
+  transfer.upload();
   const mfq_tensor here[] = {src.here(), dst.here(), each.here()};
   const mfq_tensor there[] = {src.at(from.data()), dst.at(to.data()), each.at(of_each.data())};
   auto run = [&](mfq_context *context, const mfq_tensor *t) {
     return mfq_fake_quantize(context, &scheme, &t[0], &t[1], scales ? &t[2] : nullptr);
   };
-  auto result = succeeded(run(devices().cpu.get(), here), "on the CPU");
-  if (result) result = succeeded(run(devices().device.get(), there), "on the device");
+  auto result = succeeded(run(devices().device.get(), there), "on the device");
+  if (result) result = succeeded(run(devices().cpu.get(), here), "on the CPU");
+  transfer.download();
   if (result) result = same_memory(to.read(), dst.bytes, mfq_dtype_bytes(dst.dtype));
   if (result) result = same_memory(of_each.read(), each.bytes, 4);
   if (result) return result;

@@ -211,6 +211,7 @@ public:
   /* Plans and runs the product on a context. */
   ProductResult run(mfq_context *context, const Around &around = nullptr) const {
     ProductResult result;
+    const Transfer transfer(context);
     const DeviceMemory a_memory(context, a.plain->bytes.data(), a.plain->bytes.size(), given.front);
     const DeviceMemory b_memory(context, b.plain->bytes.data(), b.plain->bytes.size(), given.front);
     const Placement at = {given.front, given.front, given.front / 4 * 4, given.front};
@@ -251,8 +252,10 @@ public:
       qd = std::make_unique<DeviceQuantized>(context, *quantized);
       gemm.quantized_d = &qd->q;
     }
+    transfer.upload();
     plan_and_run(context, gemm, around, &result);
     if (result.status != MFQ_OK) return result;
+    transfer.download();
     collect(d_memory, d, qd.get(), quantized.get(), &result);
     EXPECT_TRUE(a_memory.read() == a.plain->bytes && b_memory.read() == b.plain->bytes) << "an operand was written";
     return result;
@@ -281,14 +284,11 @@ private:
     result->status = mfq_gemm_plan_create(context, &gemm, &plan);
     if (result->status != MFQ_OK) return;
     result->description = mfq_gemm_plan_describe(plan);
-    const size_t bytes = mfq_gemm_workspace_bytes(plan);
-    mfq_buffer *workspace = nullptr;
-    EXPECT_EQ(mfq_buffer_create(context, bytes, &workspace), MFQ_OK) << mfq_last_error();
-    EXPECT_EQ(mfq_buffer_fill(workspace, 0, bytes, kPoison), MFQ_OK) << mfq_last_error();
-    const auto work = [&] { return mfq_gemm_run(context, plan, &gemm, mfq_buffer_data(workspace), bytes); };
+    const DeviceMemory workspace(context, nullptr, mfq_gemm_workspace_bytes(plan));
+    const auto work = [&] { return mfq_gemm_run(context, plan, &gemm, workspace.data(), workspace.bytes()); };
     result->status = around != nullptr ? around(work) : work();
     if (result->status == MFQ_OK) result->status = mfq_context_synchronize(context);
-    mfq_buffer_destroy(workspace);
+    workspace.check();
     mfq_gemm_plan_destroy(plan);
   }
 
