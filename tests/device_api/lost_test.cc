@@ -28,22 +28,29 @@ protected:
 #endif
   }
 
-  /* Queues a quantization that the device cannot finish. */
+  /* Queues a quantization that the device cannot finish: the second row is nobody's memory, 1 TiB behind the first, which
+   * lies behind the results, so that nothing overlaps. The emulator stops a process at such an access, and plays the
+   * error instead, of a kernel that was queued. */
   mfq_status queue_bad_work([[maybe_unused]] cudaError_t error) {
+    uint8_t *const data = static_cast<uint8_t *>(mfq_buffer_data(buffer));
     mfq_tensor src = {};
     const int64_t sizes[] = {2, 64};
-    EXPECT_EQ(mfq_tensor_init(mfq_buffer_data(buffer), MFQ_DTYPE_F32, 2, sizes, &src), MFQ_OK);
+    EXPECT_EQ(mfq_tensor_init(data + 8192, MFQ_DTYPE_F32, 2, sizes, &src), MFQ_OK);
+    src.strides[0] = int64_t{1} << 38;
     mfq_qtensor q;
     const mfq_scheme scheme = parse("mxfp8_e4m3");
     EXPECT_EQ(mfq_qtensor_init(&scheme, 2, sizes, nullptr, &q), MFQ_OK);
-    q.codes = static_cast<uint8_t *>(mfq_buffer_data(buffer)) + 4096;
-    q.scales = static_cast<uint8_t *>(mfq_buffer_data(buffer)) + 8192;
+    q.codes = data;
+    q.scales = data + 4096;
 #if defined(MFQ_SIMT)
     simt::fail_next_kernel(error);
+    const uint64_t before = simt::current_counters().launches;
+    const mfq_status status = mfq_quantize(context.get(), &src, &q, nullptr);
+    EXPECT_EQ(simt::current_counters().launches > before, status == MFQ_OK);
+    return status;
 #else
-    src.strides[0] = int64_t{1} << 38;                        /* 1 TiB away: nobody's memory */
-#endif
     return mfq_quantize(context.get(), &src, &q, nullptr);
+#endif
   }
 
   Context context;
