@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DRIVER_SUCCESS = 0, CAPTURE_RELAXED = 2 }; /* CUresult, CUstreamCaptureMode */
+enum { DRIVER_SUCCESS = 0, DRIVER_UNKNOWN = 999 }; /* CUresult */
+enum { CAPTURE_RELAXED = 2 };                      /* CUstreamCaptureMode */
 
 /* Contexts, graphs and events are opaque pointers. */
 typedef struct driver_calls {
@@ -31,66 +32,71 @@ struct bench_graph {
   void *exec, *start, *end;
 };
 
-/* Opened once, never closed. NULL where it is not there. An emulated device's streams are not the real driver's. */
-static const driver_calls *open_driver(const mfq_context *context) {
-  static driver_calls calls;
-  static int is_open = -1;
+/* Opened once, never closed. */
+static int open_driver(driver_calls *calls) {
   const struct {
     const char *name;
     void *function;
-  } all[] = {{"cuStreamGetCtx", &calls.stream_context},
-             {"cuCtxSetCurrent", &calls.set_context},
-             {"cuStreamBeginCapture_v2", &calls.begin},
-             {"cuStreamEndCapture", &calls.end},
-             {"cuGraphInstantiateWithFlags", &calls.instantiate},
-             {"cuGraphLaunch", &calls.launch},
-             {"cuGraphExecDestroy", &calls.destroy_exec},
-             {"cuGraphDestroy", &calls.destroy_graph},
-             {"cuEventCreate", &calls.create_event},
-             {"cuEventRecord", &calls.record},
-             {"cuEventSynchronize", &calls.wait},
-             {"cuEventElapsedTime", &calls.elapsed},
-             {"cuEventDestroy_v2", &calls.destroy_event}};
-  if (is_open >= 0) return is_open ? &calls : NULL;
+  } all[] = {{"cuStreamGetCtx", &calls->stream_context},
+             {"cuCtxSetCurrent", &calls->set_context},
+             {"cuStreamBeginCapture_v2", &calls->begin},
+             {"cuStreamEndCapture", &calls->end},
+             {"cuGraphInstantiateWithFlags", &calls->instantiate},
+             {"cuGraphLaunch", &calls->launch},
+             {"cuGraphExecDestroy", &calls->destroy_exec},
+             {"cuGraphDestroy", &calls->destroy_graph},
+             {"cuEventCreate", &calls->create_event},
+             {"cuEventRecord", &calls->record},
+             {"cuEventSynchronize", &calls->wait},
+             {"cuEventElapsedTime", &calls->elapsed},
+             {"cuEventDestroy_v2", &calls->destroy_event}};
   const char *file = getenv("MFQ_CUDA_DRIVER");
-  const int is_wanted = file != NULL || !bench_is_emulated(context);
-  void *library = is_wanted ? dlopen(file != NULL ? file : "libcuda.so.1", RTLD_NOW | RTLD_LOCAL) : NULL;
-  is_open = library != NULL;
-  for (size_t i = 0; is_open && i < sizeof all / sizeof all[0]; i++) {
+  void *library = dlopen(file != NULL ? file : "libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+  int has_all = library != NULL;
+  for (size_t i = 0; has_all && i < sizeof all / sizeof all[0]; i++) {
     void *symbol = dlsym(library, all[i].name);
     memcpy(all[i].function, &symbol, sizeof symbol);
-    is_open = symbol != NULL;
+    has_all = symbol != NULL;
   }
+  if (!has_all) (void)bench_error(BENCH_FAILED, "launches are queued, not captured into graphs: %s", dlerror());
+  return has_all;
+}
+
+/* NULL where it is not there. An emulated device's streams are not the real driver's. */
+static const driver_calls *driver_for(const mfq_context *context) {
+  static driver_calls calls;
+  static int is_open = -1;
+  if (is_open < 0) is_open = (getenv("MFQ_CUDA_DRIVER") != NULL || !bench_is_emulated(context)) && open_driver(&calls);
   return is_open ? &calls : NULL;
 }
 
-/* NULL where a launch fails or cannot be captured. The capture ends in any case. */
-static void *capture(const driver_calls *d, mfq_stream stream, const bench_launches *launches) {
-  void *graph = NULL;
-  int code = BENCH_OK;
-  if (d->begin(stream, CAPTURE_RELAXED) != DRIVER_SUCCESS) return NULL;
+/* The capture ends in any case. */
+static int capture(const bench_graph *g, const bench_launches *launches, void **graph) {
+  const driver_calls *d = g->driver;
+  int code = BENCH_OK, status = d->begin(g->stream, CAPTURE_RELAXED);
+  if (status != DRIVER_SUCCESS) return status;
   for (int i = 0; code == BENCH_OK && i < launches->count; i++)
     code = launches->launch(launches->state, launches->first + i);
-  if (d->end(stream, &graph) != DRIVER_SUCCESS) return NULL;
-  if (code == BENCH_OK) return graph;
-  (void)d->destroy_graph(graph);
-  return NULL;
+  status = d->end(g->stream, graph);
+  return status == DRIVER_SUCCESS && code != BENCH_OK ? DRIVER_UNKNOWN : status;
 }
 
 bench_graph *bench_graph_create(mfq_context *context, const bench_launches *launches) {
-  const driver_calls *d = open_driver(context);
+  const driver_calls *d = driver_for(context);
   void *graph = NULL, *current = NULL;
   double unused;
   bench_graph *g = d != NULL ? calloc(1, sizeof *g) : NULL;
   if (g == NULL) return NULL;
-  g->driver = d;
-  g->stream = mfq_context_stream(context);
-  int is_made = d->stream_context(g->stream, &current) == DRIVER_SUCCESS && d->set_context(current) == DRIVER_SUCCESS;
-  if (is_made) graph = capture(d, g->stream, launches);
-  is_made = graph != NULL && d->instantiate(&g->exec, graph, 0) == DRIVER_SUCCESS &&
-            d->create_event(&g->start, 0) == DRIVER_SUCCESS && d->create_event(&g->end, 0) == DRIVER_SUCCESS;
+  *g = (bench_graph){.driver = d, .stream = mfq_context_stream(context)};
+  int status = d->stream_context(g->stream, &current);
+  if (status == DRIVER_SUCCESS) status = d->set_context(current);
+  if (status == DRIVER_SUCCESS) status = capture(g, launches, &graph);
+  if (status == DRIVER_SUCCESS) status = d->instantiate(&g->exec, graph, 0);
+  if (status == DRIVER_SUCCESS) status = d->create_event(&g->start, 0);
+  if (status == DRIVER_SUCCESS) status = d->create_event(&g->end, 0);
   if (graph != NULL) (void)d->destroy_graph(graph);
-  if (is_made && bench_graph_replay(g, &unused) == BENCH_OK) return g;
+  if (status == DRIVER_SUCCESS && bench_graph_replay(g, &unused) == BENCH_OK) return g;
+  (void)bench_error(BENCH_FAILED, "launches are queued, they cannot be captured into a graph: CUresult %d", status);
   bench_graph_destroy(g);
   return NULL;
 }

@@ -32,22 +32,35 @@ int bench_warm(mfq_context *context, bench_racer *racer) {
   return code;
 }
 
+static void destroy_graphs(bench_racer *racers, int count) {
+  for (int i = 0; i < count; i++) {
+    bench_graph_destroy(racers[i].graph);
+    racers[i].graph = NULL;
+  }
+}
+
+/* All or none: like is compared with like. */
+static int capture(mfq_context *context, bench_racer *racers, int count) {
+  int is_captured = 1;
+  for (int i = 0; is_captured && i < count; i++) {
+    racers[i].graph = bench_graph_create(context, &racers[i].launches);
+    is_captured = racers[i].graph != NULL;
+  }
+  if (!is_captured) destroy_graphs(racers, count);
+  return is_captured;
+}
+
 int bench_race(mfq_context *context, bench_racer *racers, int count, int repetitions) {
   const int is_device = mfq_context_stream(context) != NULL;
+  const char *timing = !is_device ? "host" : capture(context, racers, count) ? "graph" : "queue";
   int code = BENCH_OK;
-  for (int i = 0; i < count; i++) {
-    racers[i].graph = is_device ? bench_graph_create(context, &racers[i].launches) : NULL;
-    racers[i].timing = !is_device ? "host" : racers[i].graph != NULL ? "graph" : "queue";
-  }
+  for (int i = 0; i < count; i++) racers[i].timing = timing;
   for (int r = 0; code == BENCH_OK && r < repetitions; r++)
     for (int i = 0; code == BENCH_OK && i < count; i++) {
       if (!is_device) bench_rest();
       code = bench_sample(context, &racers[i], &racers[i].samples[r]);
     }
-  for (int i = 0; i < count; i++) {
-    bench_graph_destroy(racers[i].graph);
-    racers[i].graph = NULL;
-  }
+  destroy_graphs(racers, count);
   return code;
 }
 

@@ -2,7 +2,8 @@
  *
  * A sample is a number of launches in a row, divided by their number. A launch that takes longer than a sample should
  * is timed alone. On a GPU the launches of a sample are captured into a graph once, replayed, and timed by events there
- * ("graph"); where that is not possible they are queued, then waited for ("queue"). On the CPU: "host". */
+ * ("graph"); where that is not possible for all of a race, they are queued, then waited for ("queue"). On the CPU:
+ * "host". */
 #ifndef MFQ_BENCH_RACE_H
 #define MFQ_BENCH_RACE_H
 

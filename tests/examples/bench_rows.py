@@ -49,8 +49,9 @@ if "MFQ_CUDNN" in os.environ and is_device and whole["benchmark"] == "conv":
     for row in whole["rows"]:
         check(row["peer"].startswith("cuDNN ") and row["times_peer"] is not None, row)
 if way == "graph":
-    no_driver = run("--repetitions", "1", environment={"MFQ_CUDA_DRIVER": "/none"}.items())[1]
+    result, no_driver = run("--repetitions", "1", environment={"MFQ_CUDA_DRIVER": "/none"}.items())
     check({row["timing"] for row in no_driver["rows"]} == {"queue"}, "without a driver:", no_driver["rows"])
+    check("bench: launches are queued, not captured into graphs: /none: " in result.stderr, result.stderr)
 
 spoiled = names[1]
 result, marked = run("--repetitions", "1", environment={"MFQ_BENCH_SPOIL": f"^{spoiled}$"}.items())
