@@ -1,8 +1,8 @@
 # bench/gpu/box.sh, sourced by check.sh: steps that cannot take the others with them, and what is kept of each.
-# Needs: $build, $logs, $results, $started (seconds since the epoch), $limit, $group.
+# Needs: $build, $logs, $results, $started (seconds since the epoch), $limit, $reserve (seconds of it), $group.
 
 now() { echo $(($(date +%s) - started)); }
-left() { echo $((limit - $(now))); }
+left() { echo $((limit - reserve - $(now))); }
 # A line on the console and in the summary; where it cannot be written, that is said once.
 say() {
   printf '%4ss %s\n' "$(now)" "$*"
