@@ -43,7 +43,7 @@ protected:
     q.codes = data;
     q.scales = data + 4096;
 #if defined(MFQ_SIMT)
-    simt::fail_next_kernel(error);
+    if (error != cudaSuccess) simt::fail_next_kernel(error);
     const uint64_t before = simt::current_counters().launches;
     const mfq_status status = mfq_quantize(context.get(), &src, &q, nullptr);
     EXPECT_EQ(simt::current_counters().launches > before, status == MFQ_OK);
@@ -110,6 +110,16 @@ TEST_F(Lost, IsSaidByTheNextCall) {
   ASSERT_EQ(cudaDeviceSynchronize(), cudaErrorIllegalAddress); /* the caller met it first */
   EXPECT_TRUE(fails(mfq_buffer_fill(buffer, 0, 1, 1), MFQ_ERROR_DEVICE,
                     {"mfq_buffer_fill: work queued by mfq_quantize failed on cuda:0"}));
+}
+
+/* What a real device faults at. */
+TEST_F(Lost, TheSecondRowIsRead) {
+  EXPECT_DEATH(
+      {
+        EXPECT_EQ(queue_bad_work(cudaSuccess), MFQ_OK) << mfq_last_error();
+        EXPECT_NE(mfq_context_synchronize(context.get()), MFQ_OK);
+      },
+      "host pointer used in a kernel");
 }
 
 TEST_F(Lost, DestroyedUnseen) {
