@@ -17,6 +17,9 @@ protected:
     if (device() == nullptr) return;
     context_ = make_device_context_as("8.0");
     ASSERT_NE(context_, nullptr) << mfq_last_error();
+    const std::string why = why_no_cublaslt(context());
+    if (is_emulated()) ASSERT_EQ(why, "");
+    if (!why.empty()) GTEST_SKIP() << why;
     take_records();
   }
   mfq_context *context() const { return context_.get(); }

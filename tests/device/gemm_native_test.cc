@@ -9,6 +9,7 @@
 namespace {
 
 using namespace mfq_test;
+
 Side with_tiles(Side s) {
   s.layout = {MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_128X4, 16};
   return s;
@@ -21,6 +22,13 @@ Side on_the_way(Side s) {
 
 class GemmNative : public OnDevice {
 protected:
+  void SetUp() override {
+    OnDevice::SetUp();
+    if (device() == nullptr) return;
+    const std::string why = why_no_cublaslt(device());
+    if (is_emulated()) ASSERT_EQ(why, "");
+    if (!why.empty()) GTEST_SKIP() << why;
+  }
   static std::string run(mfq_context *context, const Case &x) {
     trace(text_of(x));
     const ProductData data(x);
@@ -50,6 +58,7 @@ protected:
 #if defined(MFQ_SIMT)
   void SetUp() override {
     GemmNative::SetUp();
+    if (HasFatalFailure()) return;
     simt::settings settings = former_ = simt::current_settings();
     settings.capability = GetParam();
     simt::change_settings(settings);
@@ -69,7 +78,7 @@ protected:
 #else
   void SetUp() override {
     GemmNative::SetUp();
-    if (device() == nullptr) return;
+    if (device() == nullptr || IsSkipped()) return;
     const std::string capability = std::to_string(GetParam() / 10) + "." + std::to_string(GetParam() % 10);
     context_ = make_device_context_as(capability.c_str());
     if (context_ == nullptr) GTEST_SKIP() << mfq_last_error();

@@ -407,6 +407,12 @@ inline testing::AssertionResult product_is_near(mfq_context *context, const Case
   return verdict ? verdict : verdict << "; " << text_of(x) << "; " << result.description;
 }
 
+/* Why a context runs no products by cuBLASLt; "": it does. */
+inline std::string why_no_cublaslt(mfq_context *context) {
+  const std::string by = ProductData(sized(72, 32, 64, plain(), plain())).run(context).description;
+  return by.rfind("expanded: ", 0) == 0 ? "" : by;
+}
+
 } // namespace mfq_test
 
 #endif
