@@ -21,10 +21,14 @@ cannot_write() {
   unwritten="$unwritten $1"
   echo "gpu-check: cannot write $results/$1 ($(free_space)); the run goes on, its logs are in $logs" >&2
 }
-free_space() { df -Pk "$results" 2>/dev/null | awk 'NR == 2 { print $4 " KiB are free there" }' | grep . || echo "not known why"; }
+free_space() {
+  df -Pk "$results" 2>/dev/null | awk 'NR == 2 { print $4 " KiB are free there" }' | grep . || echo "not known why"
+}
 
 # Text and lines as JSON: printable ASCII, and nothing that ends a string.
-json_text() { printf '"%s"' "$(printf '%s' "$1" | tr '\n\t' '  ' | LC_ALL=C tr -cd '\040-\176' | sed 's/[\\"]/\\&/g')"; }
+json_text() {
+  printf '"%s"' "$(printf '%s' "$1" | tr '\n\t' '  ' | LC_ALL=C tr -cd '\040-\176' | sed 's/[\\"]/\\&/g')"
+}
 json_or_null() { if [ -n "$1" ]; then json_text "$1"; else printf null; fi; }
 json_lines() { # of a file, as the elements of an array
   separator=
@@ -71,7 +75,8 @@ outcome() {
 
 # The lines of a log that tell why something failed, four at most.
 telling() {
-  grep -aE 'Failure|FAILED|[Ee]rror|ERROR|wrong|WRONG|Invalid|refuse|cannot|mfq_|Hazard' "$1" | head -n 4 | cut -c1-300 >"$1.says"
+  grep -aE 'Failure|FAILED|[Ee]rror|ERROR|wrong|WRONG|Invalid|refuse|cannot|mfq_|Hazard' "$1" | head -n 4 |
+    cut -c1-300 >"$1.says"
   [ -s "$1.says" ] || tail -n 2 "$1" | cut -c1-300 >"$1.says"
 }
 
@@ -124,10 +129,10 @@ keep() {
       { head -c 400000 "$log"; printf '\n[...]\n'; tail -c 400000 "$log"; } >"$log.cut" && mv "$log.cut" "$log"
     }
   done
-  { write_results >"$results/.new" && mv "$results/.new" "$result_file"; } 2>/dev/null || cannot_write "${result_file##*/}"
-  { tar czf "$results/.new" -C "$logs/.." "${logs##*/}" && mv "$results/.new" "$results/logs.tgz"; } 2>/dev/null ||
-    cannot_write logs.tgz
-  rm -f "$results/.new"
+  new=$results/.new
+  { write_results >"$new" && mv "$new" "$result_file"; } 2>/dev/null || cannot_write "${result_file##*/}"
+  { tar czf "$new" -C "$logs/.." "${logs##*/}" && mv "$new" "$results/logs.tgz"; } 2>/dev/null || cannot_write logs.tgz
+  rm -f "$new"
 }
 
 # After a crash or a hang: is the GPU still there for the steps behind?

@@ -1,9 +1,9 @@
 #!/bin/sh
-# bench/gpu/check.sh: is everything right on this machine's GPU, and how fast is it? Ends within nine minutes, and at any
-# moment what was learned before is in the results: summary.txt, <gpu>-<date>.json, logs.tgz.
+# bench/gpu/check.sh: is everything right on this machine's GPU, and how fast is it? Ends within nine minutes; after
+# every step the results have what was learned: summary.txt, <gpu>-<date>.json, logs.tgz.
 #
-# Takes the programs of .gpu/pack.tar.gz (`make gpu-pack`, on a machine without a GPU) where they are there and run here;
-# builds them otherwise. What is asked, and in which order, is plan.sh.
+# Takes the programs of .gpu/pack.tar.gz (`make gpu-pack`, on a machine without a GPU) where they run here, and builds
+# them otherwise. What is asked, and in which order, is plan.sh.
 #   check.sh --list   only prints the steps with their seconds
 # Environment: MFQ_RESULTS    folder of the results, in place of bench/results
 #              MFQ_LIMIT      seconds for everything (540)
@@ -117,14 +117,15 @@ tests() {
   tail -n +$((before + 1)) "$build/tests.jsonl" >"$build/wave.jsonl"
   right=$(grep -c '"result": "passed"' "$build/wave.jsonl")
   grep -v '"result": "passed"' "$build/wave.jsonl" >"$build/wrong.jsonl"
-  # "SKIPPED" in the log of each, once a test.
-  skipped=$(sed -n 's/.*"skipped": \[\("[^]]*"\)\].*/\1/p' "$build/wave.jsonl" | sed 's/", "/\n/g' | wc -l)
+  skips='.*"program": "\([^"]*\)".*"skipped": \[\(".*"\)\], "failed".*'
+  skipped=$(sed -n "s/$skips/\\2/p" "$build/wave.jsonl" | sed 's/", "/\n/g' | wc -l)
   result=passed
   [ "$right" -eq $# ] || result="failed: $(($# - right)) of $#" failed=1
   say "$step: $right passed, $skipped tests in them skipped, $(($(date +%s) - began)) s"
   note "$step" "$result" $(($(date +%s) - began))
-  sed -n 's/.*"program": "\([^"]*\)".*"skipped": \[\("[^]]*"\)\].*/      skipped in \1: \2/p' "$build/wave.jsonl" | tell
-  sed -n 's/.*"program": "\([^"]*\)", "result": "\([^"]*\)".*"failed": \[\(.*\)\]}$/      \1: \2: \3/p' "$build/wrong.jsonl" | tell
+  sed -n "s/$skips/      skipped in \\1: \\2/p" "$build/wave.jsonl" | tell
+  sed 's/.*"program": "\([^"]*\)", "result": "\([^"]*\)".*"failed": \[\(.*\)\]}$/      \1: \2: \3/' \
+    "$build/wrong.jsonl" | tell
   for name in $(sed -n 's/.*"program": "\([^"]*\)".*/\1/p' "$build/wrong.jsonl"); do
     telling "$logs/$name.log"
     sed 's/^/        /' "$logs/$name.log.says" | tell
@@ -171,7 +172,9 @@ probe() {
 }
 
 # The end of a log, where its table is, into the summary.
-tell_log() { ! grep -a . "$logs/$1.log" >"$logs/.lines" 2>/dev/null || tail -n 20 "$logs/.lines" | sed 's/^/      /' | tell; }
+tell_log() {
+  ! grep -a . "$logs/$1.log" >"$logs/.lines" 2>/dev/null || tail -n 20 "$logs/.lines" | sed 's/^/      /' | tell
+}
 
 # caps SECONDS: which implementation products and convolutions take here. Nothing runs where there is no device.
 caps() {
@@ -205,12 +208,14 @@ elif [ $# -gt 0 ]; then
   exit 2
 fi
 
-mkdir -p "$results" 2>/dev/null && : >"$results/summary.txt" ||
-  { echo "gpu-check: the results cannot be written into $results (MFQ_RESULTS): is it a folder, with space?" >&2; exit 1; }
+if ! { mkdir -p "$results" && : >"$results/summary.txt"; } 2>/dev/null; then
+  echo "gpu-check: the results cannot be written into $results (MFQ_RESULTS): is it a folder, with space?" >&2
+  exit 1
+fi
 if command -v nvidia-smi >/dev/null 2>&1; then
-  nvidia-smi -L 2>/dev/null | grep -q GPU || stop "nvidia-smi finds no GPU on this machine, so there is nothing to check"
+  nvidia-smi -L 2>/dev/null | grep -q GPU || stop "nvidia-smi finds no GPU on this machine; there is nothing to check"
 else
-  [ -e /dev/nvidia0 ] || stop "this machine has no NVIDIA GPU (no nvidia-smi, no /dev/nvidia0), so there is nothing to check"
+  [ -e /dev/nvidia0 ] || stop "this machine has no GPU (no nvidia-smi, no /dev/nvidia0); there is nothing to check"
 fi
 result_name
 date=$(date -u +%Y-%m-%dT%H:%M:%SZ)
@@ -227,9 +232,12 @@ nvidia-smi --id=0 --query-gpu=clocks.sm,clocks.mem,power.draw,temperature.gpu --
   >"$logs/clocks.csv" 2>/dev/null &
 sampler=$!
 { nproc; free -m; uname -a; cat /etc/os-release; nvidia-smi; ldd --version; } >"$logs/machine.log" 2>&1
-about="\"gpu\": $(json_text "$(gpu name)"), \"compute_capability\": \"$(gpu compute_cap)\", \"driver\": \"$(gpu driver_version)\",
- \"memory_mib\": \"$(gpu memory.total)\", \"power_limit_w\": \"$(gpu power.limit)\", \"ecc\": \"$(gpu ecc.mode.current)\",
- \"clocks_max_mhz\": {\"sm\": \"$(gpu clocks.max.sm)\", \"memory\": \"$(gpu clocks.max.mem)\"}"
+about=$(cat <<EOF
+"gpu": $(json_text "$(gpu name)"), "compute_capability": "$(gpu compute_cap)", "driver": "$(gpu driver_version)",
+ "memory_mib": "$(gpu memory.total)", "power_limit_w": "$(gpu power.limit)", "ecc": "$(gpu ecc.mode.current)",
+ "clocks_max_mhz": {"sm": "$(gpu clocks.max.sm)", "memory": "$(gpu clocks.max.mem)"}
+EOF
+)
 say "$(gpu name), compute capability $(gpu compute_cap), driver $(gpu driver_version), $(nproc) processors"
 look
 programs

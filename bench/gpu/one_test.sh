@@ -1,6 +1,6 @@
 #!/bin/sh
-# bench/gpu/one_test.sh BUILD SECONDS RUN: one run of a test program for check.sh, which starts several at once; its line
-# is appended to BUILD/tests.jsonl. RUN is PROGRAM, PROGRAM@8.0 (the library takes the GPU for one of that compute
+# bench/gpu/one_test.sh BUILD SECONDS RUN: one run of a test program for check.sh, which starts several at once. Appends
+# its line to BUILD/tests.jsonl. RUN is PROGRAM, PROGRAM@8.0 (the library takes the GPU for one of that compute
 # capability), or "TOOL PROGRAM FILTER" (the tests of the filter under that tool of compute-sanitizer, $MFQ_SANITIZER).
 set -uf
 build=$1 logs=$1/logs seconds=$2
@@ -33,7 +33,9 @@ awk -v result="$result" '
     print "passed " passed + 0
   }' "$log" >"$log.tests"
 list() { sed -n "s/^$1 //p" "$log.tests" >"$log.list" && json_lines "$log.list"; }
-line=$(printf '{"program": "%s", "result": "%s", "seconds": %s, "passed": %s, "skipped": [%s], "failed": [%s]}' "$name" \
-  "$result" $(($(date +%s) - began)) "$(sed -n 's/^passed //p' "$log.tests")" "$(list skipped)" "$(list failed)")
+format='{"program": "%s", "result": "%s", "seconds": %s, "passed": %s, "skipped": [%s], "failed": [%s]}'
+# shellcheck disable=SC2059
+line=$(printf "$format" "$name" "$result" $(($(date +%s) - began)) "$(sed -n 's/^passed //p' "$log.tests")" \
+  "$(list skipped)" "$(list failed)")
 rm -f "$log.tests" "$log.list"
 printf '%s\n' "$line" >>"$build/tests.jsonl"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# bench/gpu/pack.sh [ARCHITECTURE]: what a bare machine with a GPU needs to run bench/gpu/check.sh, built on one without:
+# bench/gpu/pack.sh [ARCHITECTURE]: what a bare machine with a GPU needs for bench/gpu/check.sh, built on one without:
 # .gpu/pack.tar.gz, programs and module for one architecture (90a) with the few shared objects that a bare system lacks,
 # and .gpu/debs, the packages of a build there, should the programs not run.
 # Environment: JOBS (processors here)
@@ -11,7 +11,11 @@ pack=$build/pack
 most=$((40 << 20)) # bytes of the archive
 
 PATH=$PATH:/usr/local/cuda/bin
-command -v nvcc >/dev/null || { echo "gpu-pack: nvcc (CUDA toolkit) is missing; it builds the module, a GPU is not needed" >&2; exit 1; }
+stop() {
+  echo "gpu-pack: $*" >&2
+  exit 1
+}
+command -v nvcc >/dev/null || stop "nvcc (CUDA toolkit) is missing; it builds the module, a GPU is not needed"
 if [ -z "${CMAKE_GENERATOR:-}" ] && command -v ninja >/dev/null; then export CMAKE_GENERATOR=Ninja; fi
 mkdir -p .gpu "$build"
 echo "gpu-pack: building for $architecture in $build (about ten minutes on two processors)"
@@ -33,7 +37,7 @@ ldd "$pack"/tests/* "$pack"/bench/* "$pack/mfq" "$pack/libmfq_cuda.so" | awk '$2
     case $name in
       libc.so.* | libm.so.* | libdl.so.* | librt.so.* | libpthread.so.* | libgcc_s.so.* | libstdc++.so.*) ;;
       libcuda*) ;; # of the driver and the toolkit, which the machine has
-      *) [ "$file" != not ] || { echo "gpu-pack: $name is not found here" >&2; exit 1; }
+      *) [ "$file" != not ] || stop "$name is not found here"
          cp -L "$file" "$pack/lib/$name" ;;
     esac
   done
@@ -48,10 +52,12 @@ tar czf .gpu/pack.tar.gz -C "$pack" .
 
 mkdir -p .gpu/debs
 if command -v apt-get >/dev/null; then
-  (cd .gpu/debs && apt-get download libjansson4 libjansson-dev libpopt0 libpopt-dev libgtest-dev pkgconf pkgconf-bin libpkgconf3) \
-    >"$build/debs.log" 2>&1 || echo "gpu-pack: packages for a build there cannot be downloaded: $(tail -n 1 "$build/debs.log")"
+  (cd .gpu/debs && apt-get download libjansson4 libjansson-dev libpopt0 libpopt-dev libgtest-dev pkgconf pkgconf-bin \
+    libpkgconf3) >"$build/debs.log" 2>&1 ||
+    echo "gpu-pack: packages for a build there cannot be downloaded: $(tail -n 1 "$build/debs.log")"
 fi
 bytes=$(wc -c <.gpu/pack.tar.gz)
-echo "gpu-pack: .gpu/pack.tar.gz, $((bytes / 1000)) kB: $(ls "$pack/tests" | wc -l) test programs, $(ls "$pack/bench" | wc -l) benchmarks, $(ls "$pack/lib" | tr '\n' ' ')"
-[ "$bytes" -le "$most" ] || { echo "gpu-pack: that is more than $most bytes, which is what it may be" >&2; exit 1; }
+count() { find "$pack/$1" -type f | wc -l; }
+echo "gpu-pack: .gpu/pack.tar.gz, $((bytes / 1000)) kB: $(count tests) test programs, $(count bench) of benchmarks"
+[ "$bytes" -le "$most" ] || stop "that is more than $most bytes, which is what it may be"
 echo "gpu-pack: on the machine with the GPU, in this tree with .gpu: make gpu-check (or: sh bench/gpu/check.sh)"

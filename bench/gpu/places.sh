@@ -5,7 +5,8 @@
 python_packages() {
   for python in python3 /opt/*/bin/python3 /opt/*/.venv/bin/python3; do
     command -v "$python" >/dev/null 2>&1 &&
-      "$python" -c 'import site, sysconfig; print("\n".join([sysconfig.get_paths()["purelib"], *site.getsitepackages()]))' 2>/dev/null
+      "$python" -c 'import site, sysconfig
+print("\n".join([sysconfig.get_paths()["purelib"], *site.getsitepackages()]))' 2>/dev/null
   done | sort -u
 }
 

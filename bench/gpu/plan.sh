@@ -1,7 +1,7 @@
-# bench/gpu/plan.sh, sourced by check.sh: what is asked of a GPU, in the order of what an answer is worth for its seconds.
-# A step's limit is for a hang or a fault. What each group takes by estimate, on 16 processors and an H200, stands at it in
-# seconds: a wait 20 us, a launch 5 us, an allocation 0.2 ms, the start of a process 2 s, and what the host computes, as
-# counted on the emulated device (MFQ_SIMT_REPORT=1); 480 in all.
+# bench/gpu/plan.sh, sourced by check.sh: what is asked of a GPU, in the order of what an answer is worth for its time.
+# A step's limit is for a hang or a fault. What each group takes by estimate, on 16 processors and an H200, stands at it
+# in seconds: a wait 20 us, a launch 5 us, an allocation 0.2 ms, the start of a process 2 s, and what the host computes,
+# as counted on the emulated device (MFQ_SIMT_REPORT=1); 480 in all.
 
 # Which ways does the library see here? 3
 asked place
@@ -20,8 +20,9 @@ probe launches 20 --only 5
 asked bytes
 tests 60 device_values device_quantize_row device_quantize_col device_quantize_both device_shared_scales \
   device_dequantize device_repack device_fake_quantize device_expand \
-  device_gemm_native device_gemm_folded device_gemm_weight_rows device_gemm_expanded device_gemm_tile device_gemm_general \
-  device_conv_wgmma device_conv_implicit device_conv_depthwise device_conv_unfolded device_conv_general
+  device_gemm_native device_gemm_folded device_gemm_weight_rows device_gemm_expanded device_gemm_tile \
+  device_gemm_general device_conv_wgmma device_conv_implicit device_conv_depthwise device_conv_unfolded \
+  device_conv_general
 
 # How fast, a family a process: a wrong row or a fault costs no other family. 95
 asked speed
@@ -55,7 +56,7 @@ tests 60 device_arena device_brevitas device_strides device_random device_random
   device_top_binade device_run_twice device_streams device_paths_of_calls device_huge_sizes device_large_slow \
   device_gemm_cases device_gemm_capture device_conv_cases device_conv_capture device_conv_workspace \
   device_api_capability device_api_context device_api_cublaslt device_api_memory \
-  device_gemm_cases@8.0 device_gemm_cases@8.9 device_conv_cases@8.0 device_gemm_expanded@8.0
+  device_gemm_cases@8.0 device_gemm_cases@8.9 device_conv_cases@8.0
 tests 30 device_graph_capture # alone: it counts the free memory of the GPU
 
 # Every scheme, product and layer, as far as time goes. 240

@@ -23,24 +23,34 @@ tree_commit() {
   echo "$name"
 }
 
-# The line of a pack's file "about".
-about_pack() { sed -n "s/^$1 //p" "$build/about" 2>/dev/null; }
+# What a pack says of itself.
+read_about() {
+  about_line() { sed -n "s/^$1 //p" "$build/about" 2>/dev/null; }
+  commit=$(about_line commit) architecture=$(about_line architectures) nvcc_version=$(about_line nvcc)
+}
 
 taken_as_they_are() {
-  commit=$(about_pack commit | grep . || tree_commit) architecture=$(about_pack architectures) nvcc_version=$(about_pack nvcc)
+  read_about
+  [ -n "$commit" ] || commit=$(tree_commit)
   say "programs of $build"
 }
 
 # 1 when the pack does not run on this machine.
 unpack() {
-  tar xzf "$pack" -C "$build" 2>"$logs/unpack.log" || { say "$pack cannot be unpacked: $(tail -n 1 "$logs/unpack.log")"; return 1; }
+  if ! tar xzf "$pack" -C "$build" 2>"$logs/unpack.log"; then
+    say "$pack cannot be unpacked: $(tail -n 1 "$logs/unpack.log")"
+    return 1
+  fi
   export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$PWD/$build/lib"
   MFQ_CUDA_MODULE=$PWD/$build/libmfq_cuda.so limited 20 "$logs/pack.log" "$build/mfq" caps --device cuda:0
   code=$?
-  commit=$(about_pack commit) architecture=$(about_pack architectures) nvcc_version=$(about_pack nvcc)
+  read_about
   case $code in
     0 | 4) ;; # 4: there is no device, which the first step says
-    *) say "the programs of $pack do not run here ($(tail -n 1 "$logs/pack.log" | cut -c1-200)), so they are built"; return 1 ;;
+    *)
+      say "the programs of $pack do not run here ($(tail -n 1 "$logs/pack.log" | cut -c1-200)), so they are built"
+      return 1
+      ;;
   esac
   say "programs of $pack"
   tree=$(tree_commit)
@@ -70,7 +80,8 @@ find_missing() {
   pkg-config --exists popt 2>/dev/null || missing="$missing, libpopt-dev"
   has_header c++ gtest/gtest.h || ls "${CMAKE_PREFIX_PATH:-/none}"/include/gtest/gtest.h >/dev/null 2>&1 ||
     missing="$missing, libgtest-dev"
-  [ -z "$missing" ] || stop "no pack runs here, and a build lacks ${missing#, }; run make gpu-pack on another machine, install them, or see MFQ_DEBS in bench/gpu/check.sh"
+  [ -z "$missing" ] || stop "no pack runs here, and a build lacks ${missing#, }; run make gpu-pack elsewhere," \
+    "install them, or see MFQ_DEBS in bench/gpu/check.sh"
 }
 
 build_here() {
@@ -81,8 +92,13 @@ build_here() {
   commit=$(tree_commit) nvcc_version=$(nvcc --version | sed -n 's/.*release \([0-9.]*\).*/\1/p')
   # Machine code for exactly this GPU; from 9.0 on with what only that architecture has.
   number=$(gpu compute_cap | tr -d .)
-  case $number in unknown) architecture=90a-real ;; 9? | 1??) architecture=${number}a-real ;; *) architecture=$number-real ;; esac
+  case $number in
+    unknown) architecture=90a-real ;;
+    9? | 1??) architecture=${number}a-real ;;
+    *) architecture=$number-real ;;
+  esac
   if have ninja; then generator=Ninja; else generator="Unix Makefiles"; fi
   box configure 60 cmake --preset gpu -G "$generator" -DMFQ_CUDA_ARCHITECTURES="$architecture" -DMFQ_WERROR=OFF &&
-    box build 300 cmake --build "$build" --parallel "$(nproc)" --target gpu_tests bench || stop "there are no programs to run"
+    box build 300 cmake --build "$build" --parallel "$(nproc)" --target gpu_tests bench ||
+    stop "there are no programs to run"
 }

@@ -1,13 +1,14 @@
 #!/bin/sh
-# tests/gpu_check/places.sh FOLDER: bench/gpu/places.sh finds a library where only the loader's path, a toolkit or a Python
-# package has it, in this order, and says which it was.
+# tests/gpu_check/places.sh FOLDER: bench/gpu/places.sh finds a library where only the loader's path, a toolkit or a
+# Python package has it, in this order, and says which it was.
 set -eu
 work=$1
 source=$(cd "$(dirname "$0")/../.." && pwd)
 rm -rf "$work"
-mkdir -p "$work/toolkit/bin" "$work/toolkit/lib64" "$work/site/nvidia/any/lib" "$work/site/nvidia/any/bin" "$work/path" "$work/bin"
-touch "$work/toolkit/lib64/libfirst.so.7" "$work/site/nvidia/any/lib/libfirst.so.7" "$work/site/nvidia/any/lib/libsecond.so.7" \
-  "$work/path/libthird.so.7" "$work/site/nvidia/any/lib/libthird.so.7"
+packed=$work/site/nvidia/any/lib
+mkdir -p "$work/toolkit/bin" "$work/toolkit/lib64" "$packed" "$work/path" "$work/bin"
+touch "$work/toolkit/lib64/libfirst.so.7" "$packed/libfirst.so.7" "$packed/libsecond.so.7" "$packed/libthird.so.7" \
+  "$work/path/libthird.so.7"
 printf '#!/bin/sh\n' >"$work/toolkit/bin/nvcc"
 # A Python that has torch, and packages in this folder.
 printf '#!/bin/sh\ncase $2 in *purelib*) echo "%s" ;; esac\n' "$work/site" >"$work/bin/python3"

@@ -1,4 +1,4 @@
-"""tests/gpu_check/plan_test.py BUILD: the plan of bench/gpu names every test program of a device, once as it is, and nothing that does not exist."""
+"""tests/gpu_check/plan_test.py BUILD: the plan of bench/gpu names every test program of a device, and nothing else."""
 
 import collections
 import pathlib

@@ -1,5 +1,5 @@
 #!/bin/sh
-# tests/gpu_check/rehearsal.sh BUILD SCENARIO: bench/gpu/check.sh, whole, on the emulated device, with stand-ins for what
+# tests/gpu_check/rehearsal.sh BUILD SCENARIO: bench/gpu/check.sh on the emulated device, with stand-ins for what
 # only a machine with a GPU has. Then results.py looks at what was left.
 set -eu
 build=$1 scenario=$2
@@ -8,7 +8,8 @@ source=$(cd "$here/../.." && pwd)
 work=$build/tests/rehearsal/$scenario
 rm -rf "$work"
 mkdir -p "$work/tests" "$work/bench" "$work/bin" "$work/results"
-for program in "$build"/tests/device_*_test "$build"/tests/emulated_device_*_test; do # the second ones in place of real ones
+# Programs for the emulated device take the place of those for a real one.
+for program in "$build"/tests/device_*_test "$build"/tests/emulated_device_*_test; do
   name=${program##*/}
   ln -sf "$program" "$work/tests/${name#emulated_}"
 done
