@@ -118,18 +118,62 @@ static mfq_status claim_part(mfq_catalog *catalog, mfq_catalog_entry *e, mfq_par
   return MFQ_OK;
 }
 
-static mfq_status add_quantized(mfq_catalog *catalog, const char *name, const json_t *object) {
-  mfq_catalog_entry *e = &catalog->entries[catalog->count++];
+static mfq_status not_json(const mfq_catalog *catalog, const mfq_json_members *members) {
+  if (members->is_no_memory) return no_memory(catalog);
+  return refuse(MFQ_ERROR_CORRUPT_FILE, catalog, NULL,
+                "metadata mfq_quantized is not a JSON object without duplicate keys: %s (its byte %zu)",
+                members->why[0] != '\0' ? members->why : "duplicate object key", members->at);
+}
+
+/* Texts of entries that were read. Many tensors of a model share a scheme and a shape, and reading those takes long. */
+enum { KNOWN_TEXTS = 256 };
+typedef struct known_text {
+  size_t from, bytes;
+  const mfq_catalog_entry *entry; /* NULL: none yet */
+} known_text;
+
+static known_text *look_up(known_text known[KNOWN_TEXTS], const char *text, size_t bytes) {
+  uint32_t hash = 2166136261u; /* FNV-1a */
+  for (size_t i = 0; i < bytes; i++) hash = (hash ^ (unsigned char)text[i]) * 16777619u;
+  return &known[hash % KNOWN_TEXTS];
+}
+
+/* Fills scheme, shape and dtype of an entry from its text. */
+static mfq_status read_entry(const mfq_catalog *catalog, mfq_catalog_entry *e, mfq_json_members *members,
+                             const mfq_json_member *member, known_text known[KNOWN_TEXTS]) {
+  const size_t bytes = member->to - member->from;
+  known_text *k = look_up(known, members->text + member->from, bytes);
+  const int is_known = k->entry != NULL && k->bytes == bytes &&
+                       memcmp(members->text + k->from, members->text + member->from, bytes) == 0;
+  if (is_known) {
+    e->dtype = k->entry->dtype;
+    e->rank = k->entry->rank;
+    e->q = k->entry->q;
+    return MFQ_OK;
+  }
+  json_t *object = bytes > MFQ_JSON_MEMBER_BYTES ? json_null() : mfq_json_value(members, member);
+  if (object == NULL) return not_json(catalog, members);
+  const mfq_status status = parse_entry(catalog, e, object);
+  json_decref(object);
+  if (status == MFQ_OK) *k = (known_text){member->from, bytes, e};
+  return status;
+}
+
+static mfq_status add_quantized(mfq_catalog *catalog, mfq_json_members *members, const mfq_json_member *member,
+                                known_text known[KNOWN_TEXTS]) {
   mfq_file_tensor tensor;
-  int64_t index = mfq_reader_find(catalog->reader, name);
+  int64_t index = mfq_reader_find(catalog->reader, member->key);
   if (index < 0 || mfq_reader_tensor(catalog->reader, index, &tensor) != MFQ_OK) {
     char text[64];
     return refuse(MFQ_ERROR_CORRUPT_FILE, catalog, NULL, "metadata mfq_quantized: tensor '%s' is not in the file",
-                  mfq_io_printable(name, text, sizeof text));
+                  mfq_io_printable(member->key, text, sizeof text));
   }
+  if (catalog->owners[index] >= 0 && catalog->entries[catalog->owners[index]].name == tensor.name)
+    return not_json(catalog, members);
+  mfq_catalog_entry *e = &catalog->entries[catalog->count++]; /* one tensor each: there is room */
   e->name = tensor.name;
   e->is_quantized = 1;
-  mfq_status status = parse_entry(catalog, e, object);
+  mfq_status status = read_entry(catalog, e, members, member, known);
   if (status != MFQ_OK) return status;
   mfq_part_spec specs[MFQ_PART_COUNT];
   if (mfq_parts_describe(&e->q, &e->sizes, specs) != MFQ_OK)
@@ -142,47 +186,16 @@ static mfq_status add_quantized(mfq_catalog *catalog, const char *name, const js
   return MFQ_OK;
 }
 
-static mfq_status not_json(const mfq_catalog *catalog, const mfq_json_members *members) {
-  if (members->is_no_memory) return no_memory(catalog);
-  return refuse(MFQ_ERROR_CORRUPT_FILE, catalog, NULL,
-                "metadata mfq_quantized is not a JSON object without duplicate keys: %s (its byte %zu)",
-                members->why[0] != '\0' ? members->why : "duplicate object key", members->at);
-}
-
-/* Looks at all keys before any value: there are no more than tensors, and none is there twice. */
-static mfq_status check_keys(const mfq_catalog *catalog, const char *text) {
-  const int64_t tensors = mfq_reader_tensor_count(catalog->reader);
-  mfq_json_members members;
-  mfq_json_member member;
-  if (!mfq_json_begin(&members, text, 0, strlen(text))) return not_json(catalog, &members);
-  uint8_t *is_seen = calloc((size_t)tensors + 1, 1);
-  if (is_seen == NULL) return no_memory(catalog);
-  mfq_status status = MFQ_OK;
-  for (int64_t count = 1; status == MFQ_OK && mfq_json_next(&members, &member); count++) {
-    const int64_t index = mfq_reader_find(catalog->reader, member.key);
-    free(member.key);
-    if (count > tensors)
-      status = refuse(MFQ_ERROR_CORRUPT_FILE, catalog, NULL,
-                      "metadata mfq_quantized has more entries than the file has tensors");
-    else if (index >= 0 && is_seen[index]++)
-      status = not_json(catalog, &members);
-  }
-  if (status == MFQ_OK && members.is_wrong) status = not_json(catalog, &members);
-  free(is_seen);
-  return status;
-}
-
 static mfq_status add_all_quantized(mfq_catalog *catalog) {
   const char *text = mfq_reader_metadata_find(catalog->reader, "mfq_quantized");
   if (text == NULL) return MFQ_OK;
-  mfq_status status = check_keys(catalog, text);
   mfq_json_members members;
   mfq_json_member member;
-  if (status == MFQ_OK && !mfq_json_begin(&members, text, 0, strlen(text))) status = not_json(catalog, &members);
+  if (!mfq_json_begin(&members, text, 0, strlen(text))) return not_json(catalog, &members);
+  mfq_status status = MFQ_OK;
+  known_text known[KNOWN_TEXTS] = {{0}};
   while (status == MFQ_OK && mfq_json_next(&members, &member)) {
-    json_t *object = member.to - member.from > MFQ_JSON_MEMBER_BYTES ? json_null() : mfq_json_value(&members, &member);
-    status = object != NULL ? add_quantized(catalog, member.key, object) : not_json(catalog, &members);
-    json_decref(object);
+    status = add_quantized(catalog, &members, &member, known);
     free(member.key);
   }
   return status == MFQ_OK && members.is_wrong ? not_json(catalog, &members) : status;

@@ -2,7 +2,6 @@
 #define _GNU_SOURCE 1
 #include "quantized_parts.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,8 +92,9 @@ int mfq_scheme_axis_is_open(const mfq_scheme *scheme) {
 }
 
 char *mfq_part_name(const char *name, mfq_part part) {
-  char *text = NULL;
-  return asprintf(&text, "%s%s", name, mfq_part_suffixes[part]) < 0 ? NULL : text;
+  char *text = malloc(strlen(name) + strlen(mfq_part_suffixes[part]) + 1);
+  if (text != NULL) (void)stpcpy(stpcpy(text, name), mfq_part_suffixes[part]);
+  return text;
 }
 
 /* Adds "name": {"scheme", "shape", "dtype"} to what the metadata will say. */

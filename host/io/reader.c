@@ -8,10 +8,29 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "foreign_file.h"
+#include "high_fd.h"
 #include "io_error.h"
 #include "reader_state.h"
 
 enum { LENGTH_BYTES = 8 }; /* of the field before the header */
+
+static mfq_status stat_file(const mfq_reader *reader, const char *function, struct stat *info) {
+  if (fstat(reader->fd, info) == 0) return MFQ_OK;
+  return mfq_io_fail(MFQ_ERROR_IO, function, "%s: cannot stat: %s", reader->path, strerror(errno));
+}
+
+/* What was read since the file was opened belongs together. */
+static mfq_status check_unchanged(const mfq_reader *reader, const char *function) {
+  struct stat info;
+  mfq_status status = stat_file(reader, function, &info);
+  if (status != MFQ_OK) return status;
+  const struct timespec *then = &reader->changed, *now = &info.st_mtim;
+  if ((uint64_t)info.st_size == reader->file_bytes && now->tv_sec == then->tv_sec && now->tv_nsec == then->tv_nsec)
+    return MFQ_OK;
+  return mfq_io_fail(MFQ_ERROR_IO, function, "%s: the file was changed while it was read; keep it unchanged",
+                     reader->path);
+}
 
 mfq_status mfq_reader_read_at(const mfq_reader *reader, const char *function, uint64_t offset, size_t bytes,
                               void *dst) {
@@ -33,27 +52,30 @@ mfq_status mfq_reader_read_at(const mfq_reader *reader, const char *function, ui
     offset += (uint64_t)got;
     bytes -= (size_t)got;
   }
-  return MFQ_OK;
+  return check_unchanged(reader, function);
 }
 
 /* Opens the path and notes which file it is. */
 static mfq_status open_file(mfq_reader *reader) {
   const char *function = "mfq_reader_open";
-  /* Not blocking: a pipe without a writer would wait for ever before it can be refused. */
-  reader->fd = open(reader->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  struct stat info;
+  /* Before it is opened: opening a socket fails, opening a device may do something. */
+  mfq_status status = stat(reader->path, &info) == 0 ? mfq_foreign_check_mode(reader, info.st_mode) : MFQ_OK;
+  if (status != MFQ_OK) return status;
+  /* Not blocking: a pipe without a writer would wait for ever. */
+  reader->fd = mfq_high_fd(open(reader->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (reader->fd < 0) {
-    mfq_status status = errno == ENOENT || errno == ENOTDIR ? MFQ_ERROR_NOT_FOUND : MFQ_ERROR_IO;
+    status = errno == ENOENT || errno == ENOTDIR ? MFQ_ERROR_NOT_FOUND : MFQ_ERROR_IO;
     return mfq_io_fail(status, function, "%s: cannot open: %s", reader->path, strerror(errno));
   }
-  struct stat info;
-  if (fstat(reader->fd, &info) != 0)
-    return mfq_io_fail(MFQ_ERROR_IO, function, "%s: cannot stat: %s", reader->path, strerror(errno));
-  if (!S_ISREG(info.st_mode))
-    return mfq_io_fail(MFQ_ERROR_IO, function, "%s: not a regular file; give a safetensors file", reader->path);
+  status = stat_file(reader, function, &info);
+  if (status == MFQ_OK) status = mfq_foreign_check_mode(reader, info.st_mode);
+  if (status != MFQ_OK) return status;
   reader->device = info.st_dev;
   reader->inode = info.st_ino;
+  reader->changed = info.st_mtim;
   reader->file_bytes = (uint64_t)info.st_size;
-  return MFQ_OK;
+  return mfq_foreign_check_bytes(reader);
 }
 
 /* Reads the header's length and checks it before anything of that size is allocated. */
@@ -75,7 +97,7 @@ static mfq_status read_length(mfq_reader *reader) {
   if (length > reader->file_bytes - LENGTH_BYTES) {
     return mfq_io_fail(MFQ_ERROR_CORRUPT_FILE, function,
                        "%s: header length %" PRIu64 " does not fit in a file of %" PRIu64
-                       " bytes; the file is cut off or not safetensors",
+                       " bytes: the file is cut off, or damaged; copy or download it again",
                        reader->path, length, reader->file_bytes);
   }
   reader->header_bytes = length;

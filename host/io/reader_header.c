@@ -70,11 +70,8 @@ static mfq_status parse_metadata_entry(mfq_reader *reader, mfq_json_members *mem
     return refuse(MFQ_ERROR_CORRUPT_FILE, reader, NULL, "metadata '%s' must be a string",
                   mfq_io_printable(entry->key, text, sizeof text));
   }
-  json_t *value = mfq_json_value(members, member);
-  if (value == NULL) return not_json(reader, members);
-  entry->value = strdup(json_string_value(value));
-  json_decref(value);
-  return entry->value != NULL ? MFQ_OK : no_memory(reader);
+  entry->value = mfq_json_text(members, member);
+  return entry->value != NULL ? MFQ_OK : not_json(reader, members);
 }
 
 static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
@@ -93,8 +90,10 @@ static mfq_status check_metadata_keys(const mfq_reader *reader) {
 }
 
 static mfq_status parse_metadata(mfq_reader *reader, const char *json, const mfq_json_member *object) {
+  if (object->to - object->from == 4 && memcmp(json + object->from, "null", 4) == 0)
+    return MFQ_OK; /* the reference implementation takes it for none */
   if (json[object->from] != '{')
-    return refuse(MFQ_ERROR_CORRUPT_FILE, reader, NULL, "__metadata__ must be an object of strings");
+    return refuse(MFQ_ERROR_CORRUPT_FILE, reader, NULL, "__metadata__ must be an object of strings, or null");
   mfq_json_members members;
   mfq_json_member member;
   if (!mfq_json_begin(&members, json, object->from, object->to)) return not_json(reader, &members);
@@ -149,10 +148,6 @@ static mfq_status parse_offsets(const mfq_reader *reader, mfq_reader_tensor_stat
     return refuse(MFQ_ERROR_CORRUPT_FILE, reader, t->name, "data_offsets are reversed: the end is before the begin");
   t->begin = (uint64_t)json_integer_value(begin);
   t->end = (uint64_t)json_integer_value(end);
-  if (t->end > reader->data_bytes) {
-    return refuse(MFQ_ERROR_CORRUPT_FILE, reader, t->name,
-                  "data end at byte %" PRIu64 " of only %" PRIu64 "; the file is cut off", t->end, reader->data_bytes);
-  }
   return MFQ_OK;
 }
 
@@ -240,7 +235,14 @@ static mfq_status check_coverage(const mfq_reader *reader) {
     }
     covered = t->end;
   }
-  if (covered != reader->data_bytes) {
+  if (covered > reader->data_bytes) {
+    const uint64_t missing = covered - reader->data_bytes;
+    return refuse(MFQ_ERROR_CORRUPT_FILE, reader, NULL,
+                  "the file is cut off: it has %" PRIu64 " bytes, and its header promises %" PRIu64
+                  " more; copy or download it again",
+                  reader->file_bytes, missing);
+  }
+  if (covered < reader->data_bytes) {
     return refuse(MFQ_ERROR_CORRUPT_FILE, reader, NULL,
                   "tensors end at byte %" PRIu64 " of the data, but there are %" PRIu64 ": trailing bytes", covered,
                   reader->data_bytes);

@@ -3,6 +3,7 @@
 #define MFQ_HOST_IO_READER_STATE_H
 
 #include <sys/types.h>
+#include <time.h>
 
 #include <mfq/io.h>
 
@@ -25,6 +26,7 @@ struct mfq_reader {
   int fd;
   dev_t device;
   ino_t inode;
+  struct timespec changed; /* when it was, before it was opened */
   uint64_t file_bytes;
   uint64_t header_bytes;
   uint64_t data_bytes;
@@ -38,7 +40,8 @@ struct mfq_reader {
 /* Fills tensors, by_name and metadata from the header's text, and checks them against data_bytes. */
 mfq_status mfq_reader_parse_header(mfq_reader *reader, const char *json, size_t bytes);
 
-/* Copies `bytes` bytes at `offset` of the file; a short read is an error of `function`. */
+/* Copies `bytes` bytes at `offset` of the file; a short read is an error of `function`, and so is a change
+ * of the file since it was opened. */
 mfq_status mfq_reader_read_at(const mfq_reader *reader, const char *function, uint64_t offset, size_t bytes, void *dst);
 
 #endif

@@ -10,11 +10,13 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "foreign_file.h"
+#include "high_fd.h"
 #include "io_error.h"
 #include "reader_state.h"
 #include "writer_state.h"
 
-enum { LENGTH_BYTES = 8, TEMP_NAMES = 100 };
+enum { LENGTH_BYTES = 8 };
 
 static mfq_status system_error(const mfq_writer *writer, const char *function, const char *what) {
   return mfq_io_fail(MFQ_ERROR_IO, function, "%s: %s: %s", writer->path, what, strerror(errno));
@@ -25,21 +27,33 @@ void mfq_writer_options_init(mfq_writer_options *options) {
 }
 
 /* Splits the path and opens the folder, so that later steps do not depend on the working directory. */
-static mfq_status open_folder(mfq_writer *writer) {
+static mfq_status open_folder(mfq_writer *writer, const char *path) {
   const char *function = "mfq_writer_create";
-  const char *slash = strrchr(writer->path, '/');
-  const char *name = slash == NULL ? writer->path : slash + 1;
+  const char *slash = strrchr(path, '/');
+  const char *name = slash == NULL ? path : slash + 1;
   if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
     return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s: not the name of a file", writer->path);
-  char *folder = slash == NULL ? strdup(".") : strndup(writer->path, (size_t)(slash - writer->path) + 1);
+  char *folder = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
   writer->file_name = strdup(name);
   if (folder == NULL || writer->file_name == NULL) {
     free(folder);
     return mfq_io_fail(MFQ_ERROR_OUT_OF_MEMORY, function, "%s: no memory for the path", writer->path);
   }
-  writer->folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  writer->folder_fd = mfq_high_fd(open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   free(folder);
   return writer->folder_fd < 0 ? system_error(writer, function, "cannot open its folder") : MFQ_OK;
+}
+
+/* A link may be replaced: then what it leads to is. */
+static mfq_status open_target(mfq_writer *writer) {
+  struct stat info;
+  if (!writer->replace || lstat(writer->path, &info) != 0 || !S_ISLNK(info.st_mode))
+    return open_folder(writer, writer->path);
+  char *target = realpath(writer->path, NULL);
+  if (target == NULL) return system_error(writer, "mfq_writer_create", "cannot follow the link");
+  mfq_status status = open_folder(writer, target);
+  free(target);
+  return status;
 }
 
 /* Refuses outputs that are inputs, not regular files, or there already. */
@@ -55,9 +69,11 @@ static mfq_status check_output(const mfq_writer *writer, const mfq_writer_option
       }
     }
     if (!S_ISREG(info.st_mode)) {
-      return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s: not a regular file; choose another name",
-                         writer->path);
+      return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s: %s, not a regular file; choose another name",
+                         writer->path, mfq_mode_name(info.st_mode));
     }
+  } else if (errno != ENOENT) {
+    return system_error(writer, function, "cannot use this name");
   }
   if (!options->replace && fstatat(writer->folder_fd, writer->file_name, &info, AT_SYMLINK_NOFOLLOW) == 0) {
     return mfq_io_fail(MFQ_ERROR_EXISTS, function, "%s: the file exists; choose another name or allow its replacement",
@@ -78,7 +94,7 @@ mfq_status mfq_writer_create(const char *path, const mfq_writer_options *options
     return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "options were not filled by mfq_writer_options_init");
   mfq_writer *writer = calloc(1, sizeof *writer);
   if (writer == NULL) return mfq_io_fail(MFQ_ERROR_OUT_OF_MEMORY, function, "%s: no memory for a writer", path);
-  writer->fd = writer->folder_fd = -1;
+  writer->file.fd = writer->folder_fd = -1;
   writer->replace = options->replace;
   writer->path = strdup(path);
   writer->names = json_object();
@@ -86,7 +102,7 @@ mfq_status mfq_writer_create(const char *path, const mfq_writer_options *options
   mfq_status status = MFQ_OK;
   if (!writer->path || !writer->names || !writer->metadata)
     status = mfq_io_fail(MFQ_ERROR_OUT_OF_MEMORY, function, "%s: no memory for a writer", path);
-  if (status == MFQ_OK) status = open_folder(writer);
+  if (status == MFQ_OK) status = open_target(writer);
   if (status == MFQ_OK) status = check_output(writer, options);
   if (status != MFQ_OK) {
     mfq_writer_destroy(writer);
@@ -98,9 +114,7 @@ mfq_status mfq_writer_create(const char *path, const mfq_writer_options *options
 
 void mfq_writer_destroy(mfq_writer *writer) {
   if (writer == NULL) return;
-  if (writer->fd >= 0) close(writer->fd);
-  if (writer->temp_name != NULL && writer->stage == MFQ_WRITER_WRITING)
-    unlinkat(writer->folder_fd, writer->temp_name, 0);
+  mfq_temp_discard(&writer->file);
   if (writer->folder_fd >= 0) close(writer->folder_fd);
   for (int64_t i = 0; i < writer->tensor_count; i++) free(writer->tensors[i].name);
   free(writer->tensors);
@@ -108,7 +122,6 @@ void mfq_writer_destroy(mfq_writer *writer) {
   json_decref(writer->metadata);
   free(writer->header.text);
   free(writer->quantized.text);
-  free(writer->temp_name);
   free(writer->file_name);
   free(writer->path);
   free(writer);
@@ -118,7 +131,7 @@ static mfq_status write_at(const mfq_writer *writer, const char *function, uint6
                            size_t bytes) {
   const char *in = data;
   while (bytes > 0) {
-    ssize_t put = pwrite(writer->fd, in, bytes, (off_t)offset);
+    ssize_t put = pwrite(writer->file.fd, in, bytes, (off_t)offset);
     if (put < 0 && errno == EINTR) continue;
     if (put <= 0) return system_error(writer, function, "cannot write");
     in += put;
@@ -129,30 +142,18 @@ static mfq_status write_at(const mfq_writer *writer, const char *function, uint6
 }
 
 static mfq_status create_temp(mfq_writer *writer) {
-  const char *function = "mfq_writer_begin";
-  for (int i = 0; i < TEMP_NAMES; i++) {
-    char counter[16] = "";
-    if (i > 0) (void)snprintf(counter, sizeof counter, "-%d", i);
-    char *name = NULL;
-    if (asprintf(&name, ".%s.%ld%s.tmp", writer->file_name, (long)getpid(), counter) < 0)
-      return mfq_io_fail(MFQ_ERROR_OUT_OF_MEMORY, function, "%s: no memory for a name", writer->path);
-    writer->fd = openat(writer->folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
-    if (writer->fd >= 0) {
-      writer->temp_name = name;
-      writer->stage = MFQ_WRITER_WRITING;
-      return MFQ_OK;
-    }
-    free(name);
-    if (errno != EEXIST) break;
-  }
-  return system_error(writer, function, "cannot create a temporary file in its folder");
+  mfq_temp_sweep(writer->folder_fd);
+  if (mfq_temp_create(writer->folder_fd, &writer->file) != 0)
+    return system_error(writer, "mfq_writer_begin", "cannot create a temporary file in its folder");
+  writer->stage = MFQ_WRITER_WRITING;
+  return MFQ_OK;
 }
 
 /* Takes the whole size from the disk now, so that a full disk stops the work at its begin. */
 static mfq_status reserve(const mfq_writer *writer, uint64_t bytes) {
   const char *function = "mfq_writer_begin";
   struct statvfs disk;
-  if (fstatvfs(writer->fd, &disk) == 0 && disk.f_blocks > 0) { /* some virtual file systems count no blocks */
+  if (fstatvfs(writer->file.fd, &disk) == 0 && disk.f_blocks > 0) { /* some virtual file systems count no blocks */
     uint64_t unit = disk.f_frsize == 0 ? 1 : disk.f_frsize;
     if (bytes / unit > disk.f_bavail) {
       return mfq_io_fail(MFQ_ERROR_IO, function,
@@ -163,7 +164,7 @@ static mfq_status reserve(const mfq_writer *writer, uint64_t bytes) {
   }
   int result;
   do {
-    result = fallocate(writer->fd, 0, 0, (off_t)bytes);
+    result = fallocate(writer->file.fd, 0, 0, (off_t)bytes);
   } while (result != 0 && errno == EINTR);
   if (result == 0 || errno == EOPNOTSUPP || errno == ENOSYS) return MFQ_OK; /* not every file system can reserve */
   return system_error(writer, function, "cannot reserve space for the file");
@@ -214,22 +215,31 @@ mfq_status mfq_writer_write(mfq_writer *writer, int64_t index, const void *data,
   return status;
 }
 
-/* Gives the temporary file its name; without `replace` in a way that never takes a name in use. */
-static mfq_status publish(const mfq_writer *writer) {
+/* Brings the file to the disk. Some file systems say only when a descriptor is closed that they could not. */
+static mfq_status flush(const mfq_writer *writer) {
   const char *function = "mfq_writer_finish";
-  const char *from = writer->temp_name, *to = writer->file_name;
-  int folder = writer->folder_fd;
-  int result = renameat2(folder, from, folder, to, writer->replace ? 0 : RENAME_NOREPLACE);
-  if (result != 0 && (errno == EINVAL || errno == ENOSYS)) { /* file systems without the flag */
-    result = writer->replace ? renameat(folder, from, folder, to) : linkat(folder, from, folder, to, 0);
-    if (result == 0 && !writer->replace) unlinkat(folder, from, 0);
-  }
-  if (result == 0) return MFQ_OK;
+  if (fsync(writer->file.fd) != 0) return system_error(writer, function, "cannot flush");
+  const int copy = fcntl(writer->file.fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  return copy < 0 || close(copy) != 0 ? system_error(writer, function, "cannot close") : MFQ_OK;
+}
+
+/* A file that replaces another has its mode, and its owner and group as far as this process may give them. */
+static void take_rights(const mfq_writer *writer) {
+  struct stat old;
+  if (!writer->replace || fstatat(writer->folder_fd, writer->file_name, &old, AT_SYMLINK_NOFOLLOW) != 0) return;
+  const int fd = writer->file.fd;
+  const int is_group = fchown(fd, old.st_uid, old.st_gid) == 0 || fchown(fd, (uid_t)-1, old.st_gid) == 0;
+  (void)fchmod(fd, old.st_mode & (is_group ? 0777 : 0707)); /* another group gets nothing */
+}
+
+static mfq_status publish(mfq_writer *writer) {
+  const char *function = "mfq_writer_finish";
+  if (mfq_temp_publish(&writer->file, writer->file_name, writer->replace) == 0) return MFQ_OK;
   if (errno == EEXIST) {
     return mfq_io_fail(MFQ_ERROR_EXISTS, function,
                        "%s: a file of that name has appeared meanwhile; it was left as it is", writer->path);
   }
-  return system_error(writer, function, "cannot rename the temporary file");
+  return system_error(writer, function, "cannot give the file its name");
 }
 
 mfq_status mfq_writer_finish(mfq_writer *writer) {
@@ -242,11 +252,9 @@ mfq_status mfq_writer_finish(mfq_writer *writer) {
     return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s: tensor '%s' lacks %" PRIu64 " bytes", writer->path,
                        writer->tensors[writer->current].name, writer->tensors[writer->current].end - writer->written);
   }
-  if (fsync(writer->fd) != 0) return system_error(writer, function, "cannot flush");
-  int closed = close(writer->fd);
-  writer->fd = -1;
-  if (closed != 0) return system_error(writer, function, "cannot close");
-  mfq_status status = publish(writer);
+  take_rights(writer);
+  mfq_status status = flush(writer);
+  if (status == MFQ_OK) status = publish(writer);
   if (status != MFQ_OK) return status;
   writer->stage = MFQ_WRITER_FINISHED;
   (void)fsync(writer->folder_fd); /* the file is complete either way; not every file system can flush a folder */

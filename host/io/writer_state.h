@@ -9,6 +9,7 @@
 #include <mfq/io.h>
 
 #include "member_text.h"
+#include "temp_file.h"
 
 typedef struct mfq_writer_tensor_state {
   char *name;
@@ -20,9 +21,8 @@ typedef enum mfq_writer_stage { MFQ_WRITER_DESCRIBING, MFQ_WRITER_WRITING, MFQ_W
 struct mfq_writer {
   char *path;      /* as given, for sentences */
   char *file_name; /* last component of the path */
-  char *temp_name; /* in the same folder; NULL while there is none */
   int folder_fd;
-  int fd;
+  mfq_temp_file file; /* in the same folder */
   int32_t replace;
   mfq_writer_stage stage;
   json_t *names; /* those that are taken, as keys */

@@ -85,7 +85,8 @@ typedef struct mfq_file_tensor {
  * sizes, and that the tensors cover the data from end to end without holes or overlaps.
  * Memory: at most 16 times the header's bytes, about 3 times where it describes tensors; sizes are checked against the
  *   file before anything is allocated, and what nests deeper than 16 is refused before it is read.
- * Errors: NOT_FOUND; IO, also for what is not a regular file; CORRUPT_FILE with the tensor and the broken rule;
+ * Errors: NOT_FOUND; IO, also for what is not a regular file; CORRUPT_FILE with the tensor and the broken rule, or with
+ *   what the file is instead: the index of shards, a Git LFS pointer, a web page, an archive, a model of another format;
  *   UNSUPPORTED for a dtype that this version does not know or a rank above MFQ_FILE_MAX_RANK; OUT_OF_MEMORY. */
 MFQ_API mfq_status mfq_reader_open(const char *path, mfq_reader **reader);
 /* Closes the file. NULL is allowed. */
@@ -115,7 +116,8 @@ MFQ_API mfq_status mfq_reader_metadata(const mfq_reader *reader, int64_t index, 
 MFQ_EXPORT const char *mfq_reader_metadata_find(const mfq_reader *reader, const char *key);
 
 /* Copies `bytes` bytes of tensor `index`, from its byte `offset` on, to `dst`.
- * Errors: INVALID_ARGUMENT for an index or a range outside the tensor; IO, also when the file has become shorter. */
+ * Errors: INVALID_ARGUMENT for an index or a range outside the tensor; IO, also when the file has changed since it was
+ *   opened (size, time of its last change). */
 MFQ_API mfq_status mfq_reader_read(const mfq_reader *reader, int64_t index, uint64_t offset, size_t bytes, void *dst);
 
 /* ---- Quantized tensors of a file -------------------------------------------------------------------------------- */
@@ -147,6 +149,7 @@ typedef struct mfq_catalog_entry {
 } mfq_catalog_entry;
 
 /* Lists the tensors of `reader`, which must outlive the catalog. A file without "mfq_quantized" has plain tensors only.
+ * Memory: about 500 bytes a tensor.
  * Errors: CORRUPT_FILE when the metadata do not describe what is in the file: every part is checked for presence,
  *   dtype and shape against the scheme; OUT_OF_MEMORY. */
 MFQ_API mfq_status mfq_catalog_create(const mfq_reader *reader, mfq_catalog **catalog);
@@ -169,14 +172,16 @@ MFQ_API mfq_status mfq_catalog_read(const mfq_catalog *catalog, int64_t index, m
 
 /* ---- Writing ---------------------------------------------------------------------------------------------------- */
 
-/* A safetensors file in the making. It appears under its name only when mfq_writer_finish succeeds: until then the
- * data are in a temporary file of the same folder, ".NAME.PID.tmp". One thread at a time. */
+/* A safetensors file in the making. It appears under its name only when mfq_writer_finish succeeds: until then the data
+ * are in a file of the same folder that has no name, and that goes away with the process. Where the system has no such
+ * files it is ".mfq-PID-N.tmp", held by a lock (flock); those of this user that nobody holds any more are removed by
+ * mfq_writer_begin. One thread at a time. */
 typedef struct mfq_writer mfq_writer;
 
 /* Filled by mfq_writer_options_init; change what you need. */
 typedef struct mfq_writer_options {
   size_t struct_size;
-  int32_t replace;                 /* 1: a regular file of that name is replaced */
+  int32_t replace;                 /* 1: a regular file of that name is replaced, at the end of links too */
   const mfq_reader *const *inputs; /* files that must not be the output under any of their names */
   int32_t input_count;
 } mfq_writer_options;
@@ -186,7 +191,7 @@ MFQ_EXPORT void mfq_writer_options_init(mfq_writer_options *options);
 
 /* Starts the description of a file; touches no file yet.
  * Errors: EXISTS when `path` is there and may not be replaced; INVALID_ARGUMENT when it is an input or not a regular
- *   file; IO when its folder cannot be opened; OUT_OF_MEMORY. */
+ *   file; IO when its folder cannot be opened, a link leads nowhere or a name is too long; OUT_OF_MEMORY. */
 MFQ_API mfq_status mfq_writer_create(const char *path, const mfq_writer_options *options, mfq_writer **writer);
 /* Frees a writer, and removes the temporary file unless mfq_writer_finish succeeded. NULL is allowed. */
 MFQ_EXPORT void mfq_writer_destroy(mfq_writer *writer);
@@ -218,7 +223,8 @@ MFQ_API mfq_status mfq_writer_begin(mfq_writer *writer);
  * Errors: INVALID_ARGUMENT for another tensor or too many bytes; IO. */
 MFQ_API mfq_status mfq_writer_write(mfq_writer *writer, int64_t index, const void *data, size_t bytes);
 /* Checks that every tensor is complete, flushes the file to the disk, and gives it its name in one step. Without
- * `replace`, a file that has appeared under that name meanwhile stays.
+ * `replace`, a file that has appeared under that name meanwhile stays. With it, the new file has the mode of the old one,
+ * and its owner and group as far as this process may give them.
  * Errors: INVALID_ARGUMENT when tensors are not complete; EXISTS; IO. */
 MFQ_API mfq_status mfq_writer_finish(mfq_writer *writer);
 

@@ -83,16 +83,15 @@ TEST(Limits, MemoryOfLargeHeaders) {
   EXPECT_LE(json.peak_kib, (32 << 10) + 2 * 24 * header_kib);
 }
 
-// Sends a signal as soon as the temporary file is there.
+// Sends a signal as soon as the output is being written.
 void interrupt(int signal) {
   Folder folder;
   const std::string in = folder.file("in");
   write_sparse(in, 8, 64 * mib);
   Process process({MFQ_COMMAND, "quantize", in, "-o", folder.file("out"), "-s", "int8/group:32/f32", "-j", "1"});
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-  while (folder.names().size() < 2 && std::chrono::steady_clock::now() < end) {
+  while (!holds_another(process.pid(), in) && std::chrono::steady_clock::now() < end)
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
   EXPECT_EQ(folder.names().count("out"), 0u);
   kill(process.pid(), signal);
   Result r = process.wait();

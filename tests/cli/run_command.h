@@ -64,6 +64,17 @@ private:
   pid_t pid_ = -1;
 };
 
+// Whether a process has a file open that lies beside this one, with a name or without.
+inline bool holds_another(pid_t process, const std::string &path) {
+  const std::string folder = std::filesystem::path(path).parent_path().string() + "/";
+  std::error_code gone; // descriptors come and go
+  for (const auto &entry : std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/fd", gone)) {
+    const std::string target = std::filesystem::read_symlink(entry.path(), gone).string();
+    if (target.rfind(folder, 0) == 0 && target != path) return true;
+  }
+  return false;
+}
+
 inline Result run(const std::vector<std::string> &words) {
   return Process(words).wait();
 }

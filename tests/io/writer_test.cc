@@ -48,8 +48,7 @@ TEST(Writer, WritesTheseBytes) {
   ASSERT_TRUE(io_ok(mfq_writer_file_bytes(w.get(), &bytes)));
   EXPECT_TRUE(folder.names().empty());
   ASSERT_TRUE(io_ok(mfq_writer_begin(w.get())));
-  EXPECT_EQ(folder.names().size(), 1u);
-  EXPECT_EQ(folder.names().begin()->rfind(".out." + std::to_string(getpid()), 0), 0u) << *folder.names().begin();
+  EXPECT_EQ(folder.names().count("out"), 0u);
   ASSERT_TRUE(io_ok(mfq_writer_write(w.get(), b, "abcd", 4)));
   ASSERT_TRUE(io_ok(mfq_writer_write(w.get(), b, "ef", 2)));
   ASSERT_TRUE(io_ok(mfq_writer_write(w.get(), a, "gh", 2)));
@@ -139,7 +138,7 @@ TEST(Writer, LeavesNothingWhenGivenUp) {
     Writer begun = create(folder.file("b"));
     ASSERT_TRUE(io_ok(add(begun.get(), "x", MFQ_FILE_U8, {2})));
     ASSERT_TRUE(io_ok(mfq_writer_begin(begun.get())));
-    EXPECT_EQ(folder.names().size(), 1u);
+    EXPECT_EQ(folder.names().count("b"), 0u);
   }
   EXPECT_TRUE(folder.names().empty());
   mfq_writer_destroy(nullptr);
