@@ -81,14 +81,23 @@ void cli_arguments_free(cli_arguments *arguments);
 /* Creates a context; `device` NULL is the default, `threads` 0 all. Returns an exit code, after its message. */
 int cli_context_create(const char *device, int threads, mfq_context **context);
 
-/* From now on SIGINT, SIGTERM and SIGHUP only set a flag, and writing to a closed pipe or beyond a file size limit
- * is an error. */
+/* From now on SIGINT, SIGTERM and SIGHUP only set a flag, unless the caller has them ignored, and writing to a closed pipe
+ * or beyond a file size limit is an error. */
 void cli_catch_signals(void);
 /* Returns 1 after such a signal. */
 int cli_interrupted(void);
 
+/* Opens standard input, output and error where they are closed, so that no file is taken for one of them; using them
+ * stays an error. Returns an exit code. */
+int cli_open_standard(void);
+
 /* Opens a file and its catalog. Returns an exit code, after its message; free both in any case. */
 int cli_open(const char *path, mfq_reader **reader, mfq_catalog **catalog);
+/* mfq_writer_create. Returns an exit code, after its message. */
+int cli_create(const char *path, const mfq_writer_options *options, mfq_writer **writer);
+
+/* A path or an option for JSON output, where text must be UTF-8: a byte that is not becomes U+FFFD. null for NULL. */
+json_t *cli_text_json(const char *path);
 
 /* ---- Commands --------------------------------------------------------------------------------------------------- */
 

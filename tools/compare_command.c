@@ -156,9 +156,10 @@ static int print_json(const comparison *c, int passed) {
     }
     (void)json_array_append_new(tensors, object);
   }
-  return cli_print_json(json_pack("{s:i, s:s, s:s, s:b, s:o, s:o}", "version", CLI_JSON_VERSION, "a",
-                                  mfq_reader_path(c->a.reader), "b", mfq_reader_path(c->b.reader), "passed", passed,
-                                  "all", sums_json(&c->all), "tensors", tensors));
+  return cli_print_json(json_pack("{s:i, s:o, s:o, s:b, s:o, s:o}", "version", CLI_JSON_VERSION, "a",
+                                  cli_text_json(mfq_reader_path(c->a.reader)), "b",
+                                  cli_text_json(mfq_reader_path(c->b.reader)), "passed", passed, "all",
+                                  sums_json(&c->all), "tensors", tensors));
 }
 
 /* Returns 1 when every tensor reaches `min_sqnr` and nothing else differs. */

@@ -116,8 +116,8 @@ static int make_file(const dequantize_options *o, job *j) {
   options.inputs = &j->reader;
   options.input_count = 1;
   mfq_context *context = NULL;
-  mfq_status status = mfq_writer_create(o->output, &options, &j->writer);
-  int code = status == MFQ_OK ? declare(j) : cli_io_error(status);
+  int code = cli_create(o->output, &options, &j->writer);
+  if (code == CLI_OK) code = declare(j);
   if (code == CLI_OK) code = cli_context_create(o->device, o->threads, &context);
   if (code == CLI_OK) code = write_file(o, j, context);
   mfq_writer_destroy(j->writer);
@@ -130,9 +130,10 @@ static int report(const dequantize_options *o, const job *j, const char *path) {
   long long count = (long long)mfq_catalog_count(j->catalog), quantized = (long long)j->quantized;
   long long bytes = (long long)j->file_bytes_out;
   if (o->json) {
-    return cli_print_json(json_pack("{s:i, s:s, s:s, s:I, s:I, s:I}", "version", CLI_JSON_VERSION, "input", path,
-                                    "output", o->output, "tensors", (json_int_t)count, "dequantized_tensors",
-                                    (json_int_t)quantized, "file_bytes_out", (json_int_t)bytes));
+    return cli_print_json(json_pack("{s:i, s:o, s:o, s:I, s:I, s:I}", "version", CLI_JSON_VERSION, "input",
+                                    cli_text_json(path), "output", cli_text_json(o->output), "tensors",
+                                    (json_int_t)count, "dequantized_tensors", (json_int_t)quantized, "file_bytes_out",
+                                    (json_int_t)bytes));
   }
   if (!o->quiet) printf("%lld of %lld tensors dequantized; output file has %lld bytes\n", quantized, count, bytes);
   return CLI_OK;

@@ -28,15 +28,24 @@ typedef struct listing {
   const mfq_catalog *catalog;
   census census;
   uint64_t bytes;
+  const mfq_scheme *printed; /* whose text is `scheme`: many tensors in a row share one */
+  char scheme[MFQ_SCHEME_TEXT_MAX];
 } listing;
 
+static const char *scheme_text(listing *l, const mfq_scheme *scheme) {
+  if (l->printed != NULL && mfq_scheme_equal(l->printed, scheme)) return l->scheme;
+  l->printed = scheme;
+  if (mfq_scheme_print(scheme, l->scheme, sizeof l->scheme) != MFQ_OK) (void)snprintf(l->scheme, sizeof l->scheme, "?");
+  return l->scheme;
+}
+
 /* Writes the scheme of codes, "<part> of <name>" for other parts, or "-". */
-static void write_role(const listing *l, int64_t index, char *text) {
+static void write_role(listing *l, int64_t index, char *text) {
   const mfq_catalog_entry *e = mfq_catalog_get(l->catalog, mfq_catalog_owner(l->catalog, index));
   (void)snprintf(text, ROLE_BYTES, "-");
   if (e == NULL || !e->is_quantized) return;
   if (e->parts[MFQ_PART_CODES] == index) {
-    if (mfq_scheme_print(&e->q.scheme, text, ROLE_BYTES) != MFQ_OK) (void)snprintf(text, ROLE_BYTES, "?");
+    (void)snprintf(text, ROLE_BYTES, "%s", scheme_text(l, &e->q.scheme));
     return;
   }
   for (int part = 1; part < MFQ_PART_COUNT; part++)
@@ -134,8 +143,8 @@ static int print_json(listing *l) {
         dtypes, mfq_file_dtype_name((mfq_file_dtype)d),
         json_pack("{s:I, s:I}", "tensors", (json_int_t)l->census.tensors[d], "bytes", (json_int_t)l->census.bytes[d]));
   }
-  return cli_print_json(json_pack("{s:i, s:s, s:I, s:I, s:o, s:o, s:o}", "version", CLI_JSON_VERSION, "file",
-                                  mfq_reader_path(l->reader), "file_bytes",
+  return cli_print_json(json_pack("{s:i, s:o, s:I, s:I, s:o, s:o, s:o}", "version", CLI_JSON_VERSION, "file",
+                                  cli_text_json(mfq_reader_path(l->reader)), "file_bytes",
                                   (json_int_t)mfq_reader_file_bytes(l->reader), "data_bytes", (json_int_t)l->bytes,
                                   "metadata", metadata_json(l), "dtypes", dtypes, "tensors", tensors));
 }

@@ -58,6 +58,7 @@ static int run(int argc, const char **argv) {
 }
 
 int main(int argc, char **argv) {
+  if (cli_open_standard() != CLI_OK) return CLI_FAILED;
   cli_catch_signals();
   return cli_close_stdout(run(argc, (const char **)argv));
 }

@@ -114,8 +114,8 @@ static int make_file(const quantize_options *o, const mfq_reader *reader, const 
       o->output == NULL ? 0 : 1; /* a dry run may go without an output: the input's name stands for it */
   mfq_writer *writer = NULL;
   mfq_context *context = NULL;
-  mfq_status status = mfq_writer_create(o->output == NULL ? p->path : o->output, &options, &writer);
-  int code = status == MFQ_OK ? plan_declare(p, reader, writer) : cli_io_error(status);
+  int code = cli_create(o->output == NULL ? p->path : o->output, &options, &writer);
+  if (code == CLI_OK) code = plan_declare(p, reader, writer);
   if (code == CLI_OK) code = cli_context_create(o->device, o->threads, &context);
   if (code == CLI_OK && !o->is_dry_run) code = write_file(o, p, catalog, writer, context);
   mfq_writer_destroy(writer);

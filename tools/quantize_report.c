@@ -48,21 +48,21 @@ static json_t *item_json(const plan_item *item) {
   char scheme[MFQ_SCHEME_TEXT_MAX];
   if (scheme_text(item, scheme) != 0) return NULL;
   const mfq_catalog_entry *e = item->entry;
-  return json_pack("{s:s, s:s, s:o, s:o, s:s?, s:I, s:I, s:o}", "name", e->name, "dtype", mfq_file_dtype_name(e->dtype),
+  return json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:o}", "name", e->name, "dtype", mfq_file_dtype_name(e->dtype),
                    "shape", cli_shape_json(e->rank, e->shape), "scheme",
-                   item->is_quantized ? json_string(scheme) : json_null(), "rule", item->rule, "bytes_in",
-                   (json_int_t)e->part_bytes[0], "bytes_out", (json_int_t)item->bytes_out, "bits_per_weight",
-                   item->is_quantized ? json_real(plan_item_bits(item)) : json_null());
+                   item->is_quantized ? json_string(scheme) : json_null(), "rule", cli_text_json(item->rule),
+                   "bytes_in", (json_int_t)e->part_bytes[0], "bytes_out", (json_int_t)item->bytes_out,
+                   "bits_per_weight", item->is_quantized ? json_real(plan_item_bits(item)) : json_null());
 }
 
 int plan_print_json(const plan *p, const char *output, int is_dry_run) {
   json_t *tensors = json_array();
   for (int64_t i = 0; i < p->count; i++) (void)json_array_append_new(tensors, item_json(&p->items[i]));
-  json_t *object =
-      json_pack("{s:i, s:s, s:s?, s:b, s:I, s:I, s:I, s:I, s:I, s:f, s:o}", "version", CLI_JSON_VERSION, "input",
-                p->path, "output", output, "dry_run", is_dry_run, "quantized_tensors", (json_int_t)p->quantized,
-                "data_bytes_in", (json_int_t)p->bytes_in, "data_bytes_out", (json_int_t)p->bytes_out, "file_bytes_out",
-                (json_int_t)p->file_bytes_out, "peak_memory_bytes", (json_int_t)p->peak_memory, "bits_per_weight",
-                p->weights > 0 ? p->weight_bits / p->weights : 0.0, "tensors", tensors);
+  json_t *object = json_pack("{s:i, s:o, s:o, s:b, s:I, s:I, s:I, s:I, s:I, s:f, s:o}", "version", CLI_JSON_VERSION,
+                             "input", cli_text_json(p->path), "output", cli_text_json(output), "dry_run", is_dry_run,
+                             "quantized_tensors", (json_int_t)p->quantized, "data_bytes_in", (json_int_t)p->bytes_in,
+                             "data_bytes_out", (json_int_t)p->bytes_out, "file_bytes_out",
+                             (json_int_t)p->file_bytes_out, "peak_memory_bytes", (json_int_t)p->peak_memory,
+                             "bits_per_weight", p->weights > 0 ? p->weight_bits / p->weights : 0.0, "tensors", tensors);
   return cli_print_json(object);
 }
