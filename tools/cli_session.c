@@ -1,5 +1,6 @@
 /* tools/cli_session.c: the context, files, descriptors and signals of a running command. */
 #define _GNU_SOURCE 1
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -34,9 +35,10 @@ void cli_catch_signals(void) {
 
 int cli_open_standard(void) {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-    if (fcntl(fd, F_GETFD) >= 0) continue;
+    if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
     const int wrong_way = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
-    if (open("/dev/null", wrong_way) != fd) return CLI_FAILED;
+    if (open("/dev/null", wrong_way) != fd)
+      return cli_error(CLI_FAILED, "descriptor %d is closed, and /dev/null cannot take its place", fd);
   }
   return CLI_OK;
 }

@@ -11,3 +11,11 @@ if(TARGET cli_planted_test)
     MFQ_CHANGE_FOLDER="$<TARGET_FILE:mfq_change_folder>" MFQ_LIBRARY="$<TARGET_FILE:mfq>"
     MFQ_FAKES="${PROJECT_BINARY_DIR}/fakes")
 endif()
+# What lets calls of the C library fail in the command.
+if(TARGET cli_failing_calls_test)
+  add_library(mfq_failing_calls MODULE cli/failing_calls.c)
+  target_link_libraries(mfq_failing_calls PRIVATE mfq_warnings ${CMAKE_DL_LIBS})
+  target_compile_options(mfq_failing_calls PRIVATE -fno-builtin -fvisibility=default)
+  add_dependencies(cli_failing_calls_test mfq_failing_calls)
+  target_compile_definitions(cli_failing_calls_test PRIVATE MFQ_FAILING_CALLS="$<TARGET_FILE:mfq_failing_calls>")
+endif()
