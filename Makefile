@@ -54,7 +54,7 @@ FUZZ_SECONDS ?= 60
 fuzz: ## every fuzz target by libFuzzer for FUZZ_SECONDS each (clang, libclang-rt-dev)
 	@$(call configure,fuzz)
 	@$(call build,fuzz)
-	@set -e; for target in text file cast product convolution; do \
+	@set -e; for target in text file metadata command cast product convolution; do \
 	  mkdir -p build/fuzz/$$target; dict=tests/fuzz/$$target.dict; test -f $$dict && dict="-dict=$$PWD/$$dict" || dict=; \
 	  echo "mfq: fuzzing $$target for $(FUZZ_SECONDS) s"; \
 	  (cd build/fuzz/$$target && OMP_WAIT_POLICY=passive ../tests/fuzz_$$target -max_len=1024 -print_final_stats=0 \

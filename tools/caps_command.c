@@ -94,7 +94,7 @@ static int caps(const char *device, int json) {
 }
 
 int caps_command(int argc, const char **argv) {
-  static const char *device; /* popt's string lives as long as the process */
+  const char *device = NULL;
   int json = 0;
   const struct poptOption table[] = {CLI_HELP_ROW, CLI_DEVICE_ROW(&device), CLI_JSON_ROW(&json), POPT_TABLEEND};
   cli_arguments arguments;

@@ -55,6 +55,7 @@ typedef struct cli_help {
 
 typedef struct cli_arguments {
   poptContext context; /* owns the rest */
+  const struct poptOption *options;
   const char *items[CLI_MAX_ARGUMENTS];
   int count;
 } cli_arguments;
@@ -73,7 +74,7 @@ enum { CLI_OPTION_HELP = 1000, CLI_PROCEED = -1 };
  * error. */
 int cli_parse(const cli_help *help, const struct poptOption *options, int argc, const char **argv,
               cli_arguments *arguments);
-/* Frees what cli_parse has filled. */
+/* Frees what cli_parse has filled, strings of options included. */
 void cli_arguments_free(cli_arguments *arguments);
 
 /* ---- Context and interrupts ------------------------------------------------------------------------------------- */
@@ -100,6 +101,9 @@ int cli_create(const char *path, const mfq_writer_options *options, mfq_writer *
 json_t *cli_text_json(const char *path);
 
 /* ---- Commands --------------------------------------------------------------------------------------------------- */
+
+/* Runs a command line; returns the exit code. */
+int cli_run(int argc, const char **argv);
 
 int quantize_command(int argc, const char **argv);
 int dequantize_command(int argc, const char **argv);

@@ -1,4 +1,5 @@
 /* tools/cli_options.c: command lines by popt, with help that is longer than its own. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
@@ -18,7 +19,7 @@ static int check_count(const cli_help *help, const char *title, int count) {
 
 int cli_parse(const cli_help *help, const struct poptOption *options, int argc, const char **argv,
               cli_arguments *arguments) {
-  *arguments = (cli_arguments){.context = poptGetContext(argv[0], argc, argv, options, 0)};
+  *arguments = (cli_arguments){.context = poptGetContext(argv[0], argc, argv, options, 0), .options = options};
   if (arguments->context == NULL) return cli_error(CLI_FAILED, "no memory for the options");
   poptSetOtherOptionHelp(arguments->context, help->arguments);
   int found;
@@ -42,7 +43,19 @@ int cli_parse(const cli_help *help, const struct poptOption *options, int argc, 
   return CLI_PROCEED;
 }
 
+/* Frees the strings of an option: popt has made copies. */
+static void free_strings(const struct poptOption *option) {
+  const unsigned kind = option->argInfo & POPT_ARG_MASK;
+  if (kind != POPT_ARG_STRING && kind != POPT_ARG_ARGV) return;
+  void **target = option->arg;
+  for (char **word = *target; kind == POPT_ARG_ARGV && word != NULL && *word != NULL; word++) free(*word);
+  free(*target);
+  *target = NULL;
+}
+
 void cli_arguments_free(cli_arguments *arguments) {
+  const struct poptOption *option = arguments->options;
+  for (; option->longName != NULL || option->shortName != '\0'; option++) free_strings(option);
   poptFreeContext(arguments->context);
   arguments->context = NULL;
 }

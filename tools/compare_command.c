@@ -211,8 +211,7 @@ static int compare(comparison *c, const char *const *paths, const compare_option
 }
 
 int compare_command(int argc, const char **argv) {
-  static compare_options o; /* popt's strings live as long as the process */
-  o.min_sqnr = (double)NAN;
+  compare_options o = {.min_sqnr = (double)NAN};
   const struct poptOption table[] = {
       CLI_HELP_ROW,
       {"min-sqnr", 0, POPT_ARG_DOUBLE, &o.min_sqnr, 0, "exit with 3 when a tensor is below this", "dB"},

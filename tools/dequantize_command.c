@@ -158,7 +158,7 @@ static int dequantize(const dequantize_options *o, const char *path) {
 }
 
 int dequantize_command(int argc, const char **argv) {
-  static dequantize_options o; /* popt's strings live as long as the process */
+  dequantize_options o = {0};
   const struct poptOption table[] = {
       CLI_HELP_ROW,
       {"output", 'o', POPT_ARG_STRING, &o.output, 0, "the file to write", "OUT"},

@@ -35,7 +35,7 @@ static void print_help(void) {
          "4 not supported on this machine; 130 interrupted, with nothing left behind.\n");
 }
 
-static int run(int argc, const char **argv) {
+int cli_run(int argc, const char **argv) {
   if (argc < 2) {
     print_usage(stderr);
     return CLI_USAGE;
@@ -60,5 +60,5 @@ static int run(int argc, const char **argv) {
 int main(int argc, char **argv) {
   if (cli_open_standard() != CLI_OK) return CLI_FAILED;
   cli_catch_signals();
-  return cli_close_stdout(run(argc, (const char **)argv));
+  return cli_close_stdout(cli_run(argc, (const char **)argv));
 }

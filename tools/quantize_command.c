@@ -144,7 +144,7 @@ static int quantize(const quantize_options *o, const char *path) {
 }
 
 int quantize_command(int argc, const char **argv) {
-  static quantize_options o; /* popt's strings live as long as the process */
+  quantize_options o = {0};
   const struct poptOption table[] = {
       CLI_HELP_ROW,
       {"output", 'o', POPT_ARG_STRING, &o.output, 0, "the file to write", "OUT"},

@@ -67,11 +67,11 @@ protected:
 // What io.h says of readers and catalogs, and what the help of the commands says.
 TEST_F(Lists, MemoryStaysBelowTheStatedBounds) {
   if (sanitized) GTEST_SKIP() << "the address sanitizer multiplies memory";
-  make(50000);
+  make(20000);
   const std::string back = folder.file("back"), listing = folder.file("listing");
   const long mib = 1024, in_kib = static_cast<long>(header_bytes(in) / 1024),
              q_kib = static_cast<long>(header_bytes(q) / 1024);
-  const long entries_kib = 50000 / 2; // 500 bytes each
+  const long entries_kib = 20000 / 2; // 500 bytes each
   const auto peak = [&](std::vector<std::string> words) {
     words.insert(words.begin(), MFQ_COMMAND);
     const Result r = Process(words, listing).wait();

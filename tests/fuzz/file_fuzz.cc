@@ -1,38 +1,13 @@
-// Safetensors files of any bytes: refused with a sentence, or read to the last byte, tensors and quantized tensors.
+// Safetensors files of any bytes: refused with a sentence, or read to the last byte, listed and dequantized.
 //
 // An input is a header, a NUL, and data; the length in front is added here, so that most inputs get as far as the JSON.
 // An input that begins with 0xff is a whole file behind that byte.
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include "fuzz/fuzz_input.h"
-#include "support/file_fixture.h"
+#include "fuzz/file_checks.h"
 
 namespace {
 
+using fuzz::opened;
 using fuzz::require;
-
-/* A file in memory with a path. */
-class MemoryFile {
-public:
-  explicit MemoryFile(const std::string &bytes) : file_(memfd_create("mfq_fuzz", MFD_CLOEXEC)) {
-    require(file_ >= 0 && write(file_, bytes.data(), bytes.size()) == (ssize_t)bytes.size(), "no file in memory");
-  }
-  ~MemoryFile() { close(file_); }
-  MemoryFile(const MemoryFile &) = delete;
-  std::string path() const { return "/proc/self/fd/" + std::to_string(file_); }
-
-private:
-  int file_;
-};
-
-bool opened(mfq_status status) {
-  if (status == MFQ_OK) return true;
-  require(status == MFQ_ERROR_CORRUPT_FILE || status == MFQ_ERROR_UNSUPPORTED || status == MFQ_ERROR_IO,
-          "a bad file with another status");
-  fuzz::require_sentence(mfq_io_last_error(), "");
-  return false;
-}
 
 /* What lies behind the header, tensor by tensor, must be the file's bytes. */
 void check_tensors(const mfq_reader *reader, const std::string &file) {
@@ -55,24 +30,6 @@ void check_tensors(const mfq_reader *reader, const std::string &file) {
     const char *key = nullptr, *value = nullptr;
     require(mfq_reader_metadata(reader, i, &key, &value) == MFQ_OK, "a metadata entry of the list");
     require(std::strcmp(mfq_reader_metadata_find(reader, key), value) == 0, "a metadata key that leads elsewhere");
-  }
-}
-
-void check_catalog(const mfq_reader *reader) {
-  mfq_catalog *made = nullptr;
-  if (!opened(mfq_catalog_create(reader, &made))) return;
-  const fixture::Catalog catalog(made);
-  for (int64_t i = 0; i < mfq_catalog_count(made); i++) {
-    const mfq_catalog_entry *entry = mfq_catalog_get(made, i);
-    require(entry != nullptr && mfq_catalog_find(made, entry->name) == i, "an entry's name leads elsewhere");
-    if (entry->is_quantized)
-      require(mfq_scheme_check(&entry->q.scheme) == MFQ_OK, "an entry with a scheme that is none");
-    for (int part = 0; part < MFQ_PART_COUNT; part++) {
-      if (entry->parts[part] < 0) continue;
-      require(mfq_catalog_owner(made, entry->parts[part]) == i, "a part of another entry");
-      std::string bytes(entry->part_bytes[part], '?');
-      opened(mfq_catalog_read(made, i, (mfq_part)part, 0, bytes.size(), bytes.data()));
-    }
   }
 }
 
@@ -120,7 +77,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     file = fixture::safetensors(file.substr(0, end), end < file.size() ? file.substr(end + 1) : "");
   }
   fuzz::current() = "a file of " + std::to_string(file.size()) + " bytes";
-  const MemoryFile memory(file);
+  const fuzz::MemoryFile memory(file);
   mfq_reader *reader = nullptr;
   if (!opened(mfq_reader_open(memory.path().c_str(), &reader))) {
     fuzz::tally().refused++;
@@ -128,7 +85,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   }
   const fixture::Reader owner(reader);
   check_tensors(reader, file);
-  check_catalog(reader);
+  fuzz::check_catalog(reader);
   fuzz::tally().done++;
   return 0;
 }
