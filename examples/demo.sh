@@ -45,7 +45,7 @@ command -v gnuplot >/dev/null 2>&1 || echo "demo: no pictures: gnuplot is not in
   --write "$out/models"
 cat <<'END'
 
-Weights [out, in, ...] are grouped along the input channels. conv1 has one of them, so its groups are single weights.
+Weights [out, in, ...] are grouped along the input channels. conv1 has one of them: its groups are the rows of a window.
 Bits per weight count scales and zero points. SQNR: 10 log10 of the squared weights over the squared errors.
 END
 awk -F, -v OFS=, 'NR > 1 && $2 == "all" { print $4, $5, $1 }' "$out/digits.csv" |

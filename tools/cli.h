@@ -26,6 +26,8 @@ enum { CLI_JSON_VERSION = 1, CLI_MAX_ARGUMENTS = 2, CLI_SHAPE_BYTES = 32 * 22 };
 
 /* Prints "mfq: ..." as one line on standard error and returns `code`. */
 __attribute__((format(printf, 2, 3))) int cli_error(int code, const char *format, ...);
+/* Prints "mfq: warning: ..." the same way; the command goes on. */
+__attribute__((format(printf, 1, 2))) void cli_warning(const char *format, ...);
 /* Prints mfq_io_last_error() and returns the exit code that goes with `status`. */
 int cli_io_error(mfq_status status);
 /* Returns a sentence of a library without the name of the function that begins it. */

@@ -8,18 +8,29 @@
 
 enum { MESSAGE_BYTES = 4096 };
 
-int cli_error(int code, const char *format, ...) {
+static void print_line(const char *begin, const char *format, va_list args) {
   char text[MESSAGE_BYTES];
-  va_list args;
-  va_start(args, format);
   (void)vsnprintf(text, sizeof text, format, args);
-  va_end(args);
   /* Paths and options come from outside: a message stays one line without control characters. */
   for (char *p = text; *p != '\0'; p++)
     if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = '?';
   fflush(stdout);
-  fprintf(stderr, "mfq: %s\n", text);
+  fprintf(stderr, "%s%s\n", begin, text);
+}
+
+int cli_error(int code, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  print_line("mfq: ", format, args);
+  va_end(args);
   return code;
+}
+
+void cli_warning(const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  print_line("mfq: warning: ", format, args);
+  va_end(args);
 }
 
 const char *cli_sentence(const char *sentence) {

@@ -109,6 +109,25 @@ static int write_file(const dequantize_options *o, const job *j, mfq_context *co
   return code;
 }
 
+/* Refuses a file in which there is nothing to restore. */
+static int check_some(const mfq_reader *reader, const mfq_catalog *catalog) {
+  for (int64_t i = 0; i < mfq_catalog_count(catalog); i++)
+    if (mfq_catalog_get(catalog, i)->is_quantized) return CLI_OK;
+  dialects d;
+  int code = dialects_find(catalog, &d);
+  if (code != CLI_OK) return code;
+  char what[DIALECT_BYTES];
+  code = d.tensors == 0
+             ? cli_error(CLI_FAILED, "%s: nothing to dequantize, and no file written: no tensor was quantized by mfq",
+                         mfq_reader_path(reader))
+             : cli_error(CLI_FAILED,
+                         "%s: nothing to dequantize, and no file written: it was quantized by another program, as %s; "
+                         "restore it with that program",
+                         mfq_reader_path(reader), dialects_describe(&d, what));
+  dialects_free(&d);
+  return code;
+}
+
 static int make_file(const dequantize_options *o, job *j) {
   mfq_writer_options options;
   mfq_writer_options_init(&options);
@@ -117,6 +136,7 @@ static int make_file(const dequantize_options *o, job *j) {
   options.input_count = 1;
   mfq_context *context = NULL;
   int code = cli_create(o->output, &options, &j->writer);
+  if (code == CLI_OK) code = check_some(j->reader, j->catalog);
   if (code == CLI_OK) code = declare(j);
   if (code == CLI_OK) code = cli_context_create(o->device, o->threads, &context);
   if (code == CLI_OK) code = write_file(o, j, context);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
+#include "dialect.h"
 
 static const cli_help help = {
     "FILE [--json]", "mfq inspect: list the tensors of a safetensors file in file order",
@@ -30,6 +30,7 @@ typedef struct listing {
   uint64_t bytes;
   const mfq_scheme *printed; /* whose text is `scheme`: many tensors in a row share one */
   char scheme[MFQ_SCHEME_TEXT_MAX];
+  dialects dialects; /* of tensors that another program has quantized */
 } listing;
 
 static const char *scheme_text(listing *l, const mfq_scheme *scheme) {
@@ -102,6 +103,8 @@ static int print_table(listing *l) {
   }
   printf("%-11s  %6" PRId64 " tensors  %14" PRIu64 " bytes; file %" PRIu64 " bytes\n", "all", count, l->bytes,
          mfq_reader_file_bytes(l->reader));
+  char what[DIALECT_BYTES];
+  if (l->dialects.tensors > 0) printf("quantized by another program, as %s\n", dialects_describe(&l->dialects, what));
   print_metadata(l);
   return CLI_OK;
 }
@@ -143,10 +146,12 @@ static int print_json(listing *l) {
         dtypes, mfq_file_dtype_name((mfq_file_dtype)d),
         json_pack("{s:I, s:I}", "tensors", (json_int_t)l->census.tensors[d], "bytes", (json_int_t)l->census.bytes[d]));
   }
-  return cli_print_json(json_pack("{s:i, s:o, s:I, s:I, s:o, s:o, s:o}", "version", CLI_JSON_VERSION, "file",
-                                  cli_text_json(mfq_reader_path(l->reader)), "file_bytes",
-                                  (json_int_t)mfq_reader_file_bytes(l->reader), "data_bytes", (json_int_t)l->bytes,
-                                  "metadata", metadata_json(l), "dtypes", dtypes, "tensors", tensors));
+  char what[DIALECT_BYTES];
+  return cli_print_json(
+      json_pack("{s:i, s:o, s:I, s:I, s:o, s:o, s:s?, s:o}", "version", CLI_JSON_VERSION, "file",
+                cli_text_json(mfq_reader_path(l->reader)), "file_bytes", (json_int_t)mfq_reader_file_bytes(l->reader), "data_bytes",
+                (json_int_t)l->bytes, "metadata", metadata_json(l), "dtypes", dtypes, "quantized_by_others",
+                l->dialects.tensors > 0 ? dialects_describe(&l->dialects, what) : NULL, "tensors", tensors));
 }
 
 int inspect_command(int argc, const char **argv) {
@@ -159,7 +164,9 @@ int inspect_command(int argc, const char **argv) {
     mfq_catalog *catalog = NULL;
     code = cli_open(arguments.items[0], &reader, &catalog);
     listing l = {.reader = reader, .catalog = catalog};
+    if (code == CLI_OK) code = dialects_find(catalog, &l.dialects);
     if (code == CLI_OK) code = json ? print_json(&l) : print_table(&l);
+    dialects_free(&l.dialects);
     mfq_catalog_destroy(catalog);
     mfq_reader_close(reader);
   }

@@ -1,9 +1,13 @@
 /* tools/quantize_command.c: `mfq quantize`: one tensor at a time from file to file. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "finite_count.h"
 #include "quantize_plan.h"
 #include "stream.h"
 
 typedef struct quantize_options {
-  const char *output, *scheme, *device;
+  const char *output, *scheme, *device, *non_finite;
   const char **rules;
   int threads, is_dry_run, force, json, verbose, quiet;
   long long seed;
@@ -36,6 +40,8 @@ static int check_options(const quantize_options *o) {
   if (o->output == NULL && !o->is_dry_run) return cli_error(CLI_USAGE, "no output: give -o FILE, or --dry-run");
   if (o->scheme == NULL && o->rules == NULL)
     return cli_error(CLI_USAGE, "nothing to do: give --scheme SCHEME or --rule REGEX=SCHEME; see mfq schemes");
+  if (strcmp(o->non_finite, "warn") != 0 && strcmp(o->non_finite, "error") != 0)
+    return cli_error(CLI_USAGE, "--non-finite: '%s' is not warn or error", o->non_finite);
   if (o->threads < 0) return cli_error(CLI_USAGE, "-j: %d threads; give 1 or more, or 0 for all", o->threads);
   return CLI_OK;
 }
@@ -46,13 +52,24 @@ typedef struct quantize_memory {
   stream_parts parts;
 } quantize_memory;
 
-static int quantize_tensor(stream *s, const mfq_catalog *catalog, int64_t index, const plan_item *item,
-                           quantize_memory *m) {
+/* Reads a tensor that is to be quantized, and counts what is not finite. */
+static int load_tensor(stream *s, const mfq_catalog *catalog, int64_t index, plan_item *item, quantize_memory *m) {
+  finite_count count = {.dtype = mfq_dtype_from_file_dtype(item->entry->dtype)};
+  s->watch = finite_count_add;
+  s->watched = &count;
+  int code = stream_load(s, catalog, index, MFQ_PART_CODES, &m->source);
+  s->watch = NULL;
+  item->nan = count.nan;
+  item->infinite = count.infinite;
+  return code;
+}
+
+static int quantize_tensor(stream *s, const mfq_catalog *catalog, int64_t index, plan_item *item, quantize_memory *m) {
   const mfq_catalog_entry *e = item->entry;
   mfq_qtensor q = item->q;
   int code = stream_reserve(s, &m->source, (size_t)e->part_bytes[0]);
   if (code == CLI_OK) code = stream_reserve_parts(s, &m->parts, &item->sizes, &q);
-  if (code == CLI_OK) code = stream_load(s, catalog, index, MFQ_PART_CODES, &m->source);
+  if (code == CLI_OK) code = load_tensor(s, catalog, index, item, m);
   if (code != CLI_OK) return code;
   stream_shrink_empty(&q.scheme, q.rank, q.shape);
   mfq_tensor source;
@@ -64,7 +81,7 @@ static int quantize_tensor(stream *s, const mfq_catalog *catalog, int64_t index,
                    cli_sentence(mfq_last_error()));
 }
 
-static int write_tensor(stream *s, const mfq_catalog *catalog, int64_t index, const plan_item *item, mfq_writer *writer,
+static int write_tensor(stream *s, const mfq_catalog *catalog, int64_t index, plan_item *item, mfq_writer *writer,
                         quantize_memory *m) {
   if (!item->is_quantized) return stream_copy(s, catalog, index, writer, item->parts[0]);
   int code = quantize_tensor(s, catalog, index, item, m);
@@ -77,7 +94,19 @@ static int write_tensor(stream *s, const mfq_catalog *catalog, int64_t index, co
   return code;
 }
 
-static int write_file(const quantize_options *o, const plan *p, const mfq_catalog *catalog, mfq_writer *writer,
+/* Adds what was counted in one tensor to the plan; an error where that was asked for. */
+static int count_non_finite(const quantize_options *o, plan *p, const plan_item *item) {
+  p->nan += item->nan;
+  p->infinite += item->infinite;
+  if (item->nan + item->infinite == 0 || strcmp(o->non_finite, "error") != 0) return CLI_OK;
+  return cli_error(CLI_FAILED,
+                   "%s: tensor '%s': %" PRId64 " values are NaN and %" PRId64
+                   " infinite, and --non-finite error allows "
+                   "none; no file was written",
+                   p->path, item->entry->name, item->nan, item->infinite);
+}
+
+static int write_file(const quantize_options *o, plan *p, const mfq_catalog *catalog, mfq_writer *writer,
                       mfq_context *context) {
   stream s;
   quantize_memory memory = {.source = {0}};
@@ -87,12 +116,13 @@ static int write_file(const quantize_options *o, const plan *p, const mfq_catalo
   if (status != MFQ_OK) code = cli_io_error(status);
   progress_start(&s.progress, o->quiet || o->verbose, p->count, p->bytes_in);
   for (int64_t i = 0; code == CLI_OK && i < p->count; i++) {
-    const plan_item *item = &p->items[i];
+    plan_item *item = &p->items[i];
     progress_tensor(&s.progress);
     /* The index keys the random numbers too, so that tensors of equal shape do not draw equal ones. */
     status = mfq_context_set_seed(context, (uint64_t)o->seed, (uint64_t)i);
     if (status != MFQ_OK) code = cli_error(CLI_FAILED, "--seed: %s", cli_sentence(mfq_last_error()));
     if (code == CLI_OK) code = write_tensor(&s, catalog, i, item, writer, &memory);
+    if (code == CLI_OK) code = count_non_finite(o, p, item);
     if (code == CLI_OK && o->verbose)
       fprintf(stderr, "%s: %s\n", item->entry->name, item->is_quantized ? "quantized" : "copied");
   }
@@ -117,7 +147,7 @@ static int make_file(const quantize_options *o, const mfq_reader *reader, const 
   int code = cli_create(o->output == NULL ? p->path : o->output, &options, &writer);
   if (code == CLI_OK) code = plan_declare(p, reader, writer);
   if (code == CLI_OK) code = cli_context_create(o->device, o->threads, &context);
-  if (code == CLI_OK && !o->is_dry_run) code = write_file(o, p, catalog, writer, context);
+  if (code == CLI_OK && !o->is_dry_run && p->quantized > 0) code = write_file(o, p, catalog, writer, context);
   mfq_writer_destroy(writer);
   mfq_context_destroy(context);
   return code;
@@ -132,10 +162,12 @@ static int quantize(const quantize_options *o, const char *path) {
   if (code == CLI_OK) code = cli_open(path, &reader, &catalog);
   if (code == CLI_OK) code = plan_make(path, catalog, &r, &p);
   if (code == CLI_OK) code = make_file(o, reader, catalog, &p);
+  const int is_written = !o->is_dry_run && p.quantized > 0;
   if (code == CLI_OK && o->json)
-    code = plan_print_json(&p, o->output, o->is_dry_run);
+    code = plan_print_json(&p, o->output, is_written);
   else if (code == CLI_OK && !o->quiet)
-    code = plan_print_table(&p, o->is_dry_run);
+    code = plan_print_table(&p, is_written);
+  if (code == CLI_OK) code = plan_conclude(&p);
   plan_free(&p);
   rules_free(&r);
   mfq_catalog_destroy(catalog);
@@ -144,13 +176,15 @@ static int quantize(const quantize_options *o, const char *path) {
 }
 
 int quantize_command(int argc, const char **argv) {
-  quantize_options o = {0};
+  quantize_options o = {.non_finite = "warn"};
   const struct poptOption table[] = {
       CLI_HELP_ROW,
       {"output", 'o', POPT_ARG_STRING, &o.output, 0, "the file to write", "OUT"},
       {"scheme", 's', POPT_ARG_STRING, &o.scheme, 0, "scheme of tensors without a rule", "SCHEME"},
       {"rule", 'r', POPT_ARG_ARGV, &o.rules, 0, "scheme, or 'keep', of tensors whose name matches; may be repeated",
        "REGEX=SCHEME"},
+      {"non-finite", 0, POPT_ARG_STRING, &o.non_finite, 0,
+       "NaN and infinite values: warn (default), or error, and write nothing", "warn|error"},
       CLI_DEVICE_ROW(&o.device),
       {"jobs", 'j', POPT_ARG_INT, &o.threads, 0, "threads of the CPU (default: 0, all that this process may use)", "N"},
       {"seed", 0, POPT_ARG_LONGLONG, &o.seed, 0, "key of stochastic rounding (default: 0)", "N"},

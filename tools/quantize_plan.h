@@ -2,12 +2,15 @@
 #ifndef MFQ_TOOLS_QUANTIZE_PLAN_H
 #define MFQ_TOOLS_QUANTIZE_PLAN_H
 
-#include "cli.h"
 #include "rules.h"
+#include "weight.h"
 
 typedef struct plan_item {
   const mfq_catalog_entry *entry;
   const char *rule; /* text of the rule that decided, or NULL */
+  const char *note; /* on the axis of the scheme, or NULL */
+  weight_verdict verdict;
+  int64_t nan, infinite; /* values of a quantized tensor, counted while it is read */
   int is_quantized;
   mfq_qtensor q;
   mfq_qtensor_sizes sizes;
@@ -19,6 +22,8 @@ typedef struct plan {
   const char *path; /* of the input */
   plan_item *items;
   int64_t count, quantized;
+  int64_t nan, infinite; /* of all tensors */
+  dialects dialects;
   uint64_t bytes_in, bytes_out; /* of data */
   uint64_t file_bytes_out;
   uint64_t peak_memory;
@@ -36,8 +41,11 @@ int plan_declare(plan *p, const mfq_reader *reader, mfq_writer *writer);
 double plan_item_bits(const plan_item *item);
 
 /* Prints the plan as a table or a JSON object. Returns an exit code. */
-int plan_print_table(const plan *p, int is_dry_run);
-int plan_print_json(const plan *p, const char *output, int is_dry_run);
+int plan_print_table(const plan *p, int is_written);
+int plan_print_json(const plan *p, const char *output, int is_written);
+/* Warns of what another program has quantized and of values that are not finite. Returns an exit code: an error where
+ * nothing is quantized. */
+int plan_conclude(const plan *p);
 
 /* Copies the metadata of a file, but for what mfq wrote itself. Returns an exit code. */
 int plan_copy_metadata(const mfq_reader *reader, mfq_writer *writer);

@@ -5,17 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Parses a scheme of the command line. Returns an exit code. */
-static int parse_scheme(const char *option, const char *text, mfq_scheme *scheme) {
-  if (mfq_scheme_parse(text, scheme) != MFQ_OK)
-    return cli_error(CLI_USAGE, "%s: %s; see mfq schemes", option, cli_sentence(mfq_last_error()));
-  if (scheme->scale != MFQ_SCALE_NONE && scheme->rule == MFQ_RULE_GIVEN) {
-    return cli_error(CLI_USAGE,
-                     "%s: '%s' takes scales from its caller, and a command has none to give; choose another rule",
-                     option, text);
-  }
-  return CLI_OK;
-}
+#include "scheme_choice.h"
 
 static int compile(const char *text, rule *item) {
   item->text = text;
@@ -23,7 +13,7 @@ static int compile(const char *text, rule *item) {
   if (equal == NULL || equal == text || equal[1] == '\0')
     return cli_error(CLI_USAGE, "--rule: '%s' is not of the form REGEX=SCHEME or REGEX=keep", text);
   item->keeps = strcmp(equal + 1, "keep") == 0;
-  int code = item->keeps ? CLI_OK : parse_scheme("--rule", equal + 1, &item->scheme);
+  int code = item->keeps ? CLI_OK : scheme_choose("--rule", equal + 1, &item->scheme);
   if (code != CLI_OK) return code;
   char *pattern = strndup(text, (size_t)(equal - text));
   if (pattern == NULL) return cli_error(CLI_FAILED, "no memory for a rule");
@@ -50,7 +40,7 @@ int rules_compile(const char **given, const char *default_scheme, rules *r) {
   }
   if (default_scheme == NULL) return CLI_OK;
   r->has_default = 1;
-  return parse_scheme("--scheme", default_scheme, &r->default_scheme);
+  return scheme_choose("--scheme", default_scheme, &r->default_scheme);
 }
 
 void rules_free(rules *r) {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
+#include "scheme_choice.h"
 
 static const cli_help help = {
     "[SCHEME] [--json]", "mfq schemes: list the named schemes, or write out one scheme",
@@ -102,8 +102,8 @@ static int count_bits(scheme_row *row) {
 
 static int read_scheme(const char *text, scheme_row *row) {
   row->name = text;
-  if (mfq_scheme_parse(text, &row->scheme) != MFQ_OK)
-    return cli_error(CLI_USAGE, "%s; see mfq schemes", cli_sentence(mfq_last_error()));
+  int code = scheme_read(NULL, text, &row->scheme);
+  if (code != CLI_OK) return code;
   if (write_settings(row) == 0 && count_bits(row) == 0) return CLI_OK;
   return cli_error(CLI_FAILED, "%s: %s", text, cli_sentence(mfq_last_error()));
 }

@@ -74,6 +74,7 @@ int stream_load(stream *s, const mfq_catalog *catalog, int64_t entry, mfq_part p
     size_t bytes = next_chunk(total - at);
     mfq_status status = mfq_catalog_read(catalog, entry, part, at, bytes, s->chunk);
     if (status != MFQ_OK) return cli_io_error(status);
+    if (s->watch != NULL) s->watch(s->watched, s->chunk, bytes);
     if (mfq_buffer_write(slot->buffer, (size_t)at, s->chunk, bytes) != MFQ_OK) return core_error("memory");
     at += bytes;
     progress_bytes(&s->progress, bytes);

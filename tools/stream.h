@@ -21,6 +21,8 @@ typedef struct stream_parts {
 typedef struct stream {
   mfq_context *context; /* NULL where tensors are only copied */
   unsigned char *chunk; /* STREAM_CHUNK_BYTES of host memory */
+  void (*watch)(void *watched, const void *data, size_t bytes); /* NULL, or sees what stream_load reads */
+  void *watched;
   progress progress;
 } stream;
 

@@ -31,18 +31,23 @@ static double median(double *values, int count) {
   return 0.5 * (values[(count - 1) / 2] + values[count / 2]);
 }
 
-/* The axes of weights [out, in, ...], as the command mfq takes them: groups of input channels, scales of output
- * channels. */
-static mfq_scheme with_axis(mfq_scheme scheme) {
-  if (scheme.axis == MFQ_AXIS_AUTO && scheme.granularity == MFQ_GRANULARITY_GROUP) scheme.axis = 1;
+/* The axes of weights [out, in, ...], as the command mfq takes them: groups of input channels, or along the longest axis of
+ * the window where there is one input channel; scales of output channels. */
+static mfq_scheme with_axis(mfq_scheme scheme, const mfq_file_tensor *t) {
+  if (scheme.axis == MFQ_AXIS_AUTO && scheme.granularity == MFQ_GRANULARITY_GROUP) {
+    scheme.axis = t->rank > 2 && t->shape[1] == 1 ? 2 : 1;
+    for (int32_t i = 3; scheme.axis != 1 && i < t->rank; i++)
+      if (t->shape[i] > t->shape[scheme.axis]) scheme.axis = i;
+  }
   if (scheme.axis == MFQ_AXIS_AUTO && scheme.granularity == MFQ_GRANULARITY_CHANNEL) scheme.axis = 0;
   return scheme;
 }
 
-static int prepare(const sweep_tensor *t, const mfq_scheme *scheme, sweep_layer *l) {
+static int prepare(const sweep_tensor *t, const mfq_scheme *given, sweep_layer *l) {
+  const mfq_scheme scheme = with_axis(*given, &t->file);
   mfq_layout layout;
   mfq_file_layout_init(&layout);
-  mfq_status status = mfq_qtensor_init(scheme, t->file.rank, t->file.shape, &layout, &l->q);
+  mfq_status status = mfq_qtensor_init(&scheme, t->file.rank, t->file.shape, &layout, &l->q);
   if (status == MFQ_OK) status = mfq_qtensor_sizes_get(&l->q, &l->sizes);
   if (status != MFQ_OK) return sweep_status(status, t->file.name, mfq_last_error());
   l->q.codes = malloc(l->sizes.codes_bytes);
@@ -113,7 +118,6 @@ int sweep_measure(mfq_context *context, const sweep_model *model, const char *te
   if (code == SWEEP_OK && scheme.scale != MFQ_SCALE_NONE && scheme.rule == MFQ_RULE_GIVEN)
     return sweep_error(SWEEP_USAGE, "%s: takes scales from its caller, and there are none here", text);
   if (code != SWEEP_OK) return code;
-  scheme = with_axis(scheme);
   result->layers = calloc((size_t)model->count + 1, sizeof *result->layers);
   double *times = malloc((size_t)repetitions * sizeof *times);
   float *restored = malloc((size_t)model->largest * sizeof *restored);

@@ -1,5 +1,7 @@
 #include "scheme.h"
 
+#include <strings.h>
+
 #define WORD_COUNT(list) ((int)(sizeof(list) / sizeof((list)[0])))
 
 static const char *const granularities[] = {"tensor", "channel", "group", "block"};
@@ -33,6 +35,9 @@ mfq_nearest mfq_nearest_start(mfq_span word) {
 
 void mfq_nearest_offer(mfq_nearest *nearest, const char *candidate) {
   int distance = mfq_word_distance(nearest->word, candidate);
+  /* The first letters of a name are nearer than what another name has in common with them. */
+  if (nearest->word.length >= 3 && strncasecmp(candidate, nearest->word.text, nearest->word.length) == 0 && distance > 1)
+    distance = 1;
   if (distance < nearest->distance) {
     nearest->distance = distance;
     nearest->found = candidate;

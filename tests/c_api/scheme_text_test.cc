@@ -267,6 +267,8 @@ const struct {
     {"tensor", "column 1:", "neither a scheme's name nor an element format"},
     {"MXFP8_E4M3", "column 1:", "did you mean \"mxfp8_e4m3\"?"},
     {"mxfp8_e4m", "column 1:", "did you mean \"mxfp8_e4m3\"?"},
+    {"mxfp4", "column 1:", "did you mean \"mxfp4_e2m1\"?"},
+    {"fp8_E5M2", "column 1:", "did you mean \"fp8_e5m2_tensor\"?"},
     {"brevitas:MXFloat8e4m3weight", "column 1:", "did you mean \"brevitas:MXFloat8e4m3Weight\"?"},
     {"e4m3f", "column 5:", "did you mean \"e4m3fn\"?"},
     {"e9m3", "column 1:", "exp_bits is 9"},

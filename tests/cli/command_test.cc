@@ -63,15 +63,15 @@ TEST(Command, WrongCommandLinesExitWith2) {
       {{"inspect", "--bogus", "a"}, {"--bogus", "unknown option", "mfq inspect --help"}},
       {{"compare", "a"}, {"1 given"}},
       {{"compare", "a", "b", "--min-sqnr", "loud"}, {"invalid numeric value"}},
-      {{"quantize", "a", "--scheme", "int8"}, {"no output", "-o FILE"}},
+      {{"quantize", "a", "--scheme", "int8_tensor"}, {"no output", "-o FILE"}},
       {{"quantize", "a", "-o", "b"}, {"nothing to do", "--scheme"}},
       {{"quantize", "a", "-o", "b", "--scheme", "int99"}, {"--scheme", "int99", "mfq schemes"}},
-      {{"quantize", "a", "-o", "b", "--scheme", "int8", "-j", "-1"}, {"-j", "-1 threads"}},
-      {{"quantize", "a", "-o", "b", "--scheme", "int8/tensor/f32:given"}, {"takes scales from its caller"}},
+      {{"quantize", "a", "-o", "b", "--scheme", "int8_tensor", "-j", "-1"}, {"-j", "-1 threads"}},
+      {{"quantize", "a", "-o", "b", "--scheme", "int8/tensor/f32:given"}, {"takes its scales from the caller"}},
       {{"quantize", "a", "-o", "b", "--rule", "int8"}, {"--rule", "REGEX=SCHEME"}},
-      {{"quantize", "a", "-o", "b", "--rule", "=int8"}, {"REGEX=SCHEME"}},
+      {{"quantize", "a", "-o", "b", "--rule", "=int8_tensor"}, {"REGEX=SCHEME"}},
       {{"quantize", "a", "-o", "b", "--rule", "x="}, {"REGEX=SCHEME"}},
-      {{"quantize", "a", "-o", "b", "--rule", "(=int8"}, {"regular expression"}},
+      {{"quantize", "a", "-o", "b", "--rule", "(=int8_tensor"}, {"regular expression"}},
       {{"dequantize", "a"}, {"no output"}},
       {{"dequantize", "a", "-o", "b", "--dtype", "f64"}, {"'f64' is not f32, bf16 or f16"}},
       {{"formats", "e9m9"}, {"e9m9", "mfq formats"}},
@@ -95,7 +95,7 @@ TEST(Command, MissingAndCorruptFilesExitWith1) {
   EXPECT_TRUE(exits(run({MFQ_COMMAND, "inspect", folder.file("bad")}), 1, says));
   EXPECT_TRUE(exits(run({MFQ_COMMAND, "compare", folder.file("bad"), folder.file("bad")}), 1, says));
   EXPECT_TRUE(exits(run({MFQ_COMMAND, "dequantize", folder.file("bad"), "-o", folder.file("o")}), 1, says));
-  EXPECT_TRUE(exits(run({MFQ_COMMAND, "quantize", folder.file("bad"), "-o", folder.file("o"), "-s", "int8"}), 1, says));
+  EXPECT_TRUE(exits(run({MFQ_COMMAND, "quantize", folder.file("bad"), "-o", folder.file("o"), "-s", "int8_tensor"}), 1, says));
   EXPECT_TRUE(exits(run({MFQ_COMMAND, "inspect", folder.file("none")}), 1, {"none: cannot open"}));
   EXPECT_TRUE(exits(run({MFQ_COMMAND, "inspect", folder.file("")}), 1, {"a folder; give"}));
   EXPECT_EQ(folder.names(), std::set<std::string>{"bad"});

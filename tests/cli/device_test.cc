@@ -99,7 +99,7 @@ TEST_F(Device, WithoutAGpuTheReasonIsSaid) {
   for (const auto &row : rows) {
     SCOPED_TRACE(row.environment);
     const std::vector<std::string> says = {"cuda:0", row.says, "cpu"};
-    EXPECT_TRUE(exits(mfq({"quantize", in, "-o", out, "-s", "int8", "--device", "cuda:0"}, {row.environment}), 4, says));
+    EXPECT_TRUE(exits(mfq({"quantize", in, "-o", out, "-s", "int8_tensor", "--device", "cuda:0"}, {row.environment}), 4, says));
     EXPECT_TRUE(exits(mfq({"compare", in, in, "--device", "cuda:0"}, {row.environment}), 4, says));
     EXPECT_TRUE(exits(mfq({"caps", "--device", "cuda:0"}, {row.environment}), 4, says));
     Result caps = mfq({"caps"}, {row.environment}); // the CPU's own table, and why there is no other
@@ -113,12 +113,12 @@ TEST_F(Device, WithoutAGpuTheReasonIsSaid) {
 TEST_F(Device, WrongNamesAreUsageErrors) {
   const std::string out = folder.file("out");
   for (const char *name : {"cuda:9", "cuda:", "gpu"})
-    EXPECT_TRUE(exits(mfq({"quantize", in, "-o", out, "-s", "int8", "--device", name}), 2, {name})) << name;
+    EXPECT_TRUE(exits(mfq({"quantize", in, "-o", out, "-s", "int8_tensor", "--device", name}), 2, {name})) << name;
 }
 
 TEST_F(Device, TooLittleMemoryNamesTheDevice) {
   const std::string out = folder.file("out");
-  Result r = mfq({"quantize", in, "-o", out, "-s", "int8", "--device", "cuda:0"}, {"MFQ_SIMT_MEMORY=1050000"});
+  Result r = mfq({"quantize", in, "-o", out, "-s", "int8_tensor", "--device", "cuda:0"}, {"MFQ_SIMT_MEMORY=1050000"});
   EXPECT_TRUE(exits(r, 1, {"memory", "cuda:0"}));
   EXPECT_EQ(folder.names(), std::set<std::string>{"in"});
 }

@@ -117,6 +117,18 @@ inline std::string bf16_data(const std::vector<float> &values) {
   return data;
 }
 
+// A tensor of a dtype and shape whose values do not matter: every byte is the same.
+inline Tensor filled(const std::string &name, const std::string &dtype, const std::vector<int64_t> &shape,
+                     char byte = '\x38') {
+  size_t bits = 8;
+  for (const auto &[word, wide] : std::map<std::string, size_t>{{"16", 16}, {"32", 32}, {"64", 64}, {"F4", 4}})
+    if (dtype.find(word) != std::string::npos) bits = wide;
+  size_t count = 1;
+  for (int64_t size : shape)
+    count *= static_cast<size_t>(size);
+  return {name, dtype, shape, std::string(count * bits / 8, byte)};
+}
+
 // What models hold: weights, a vector, a scalar, an empty tensor, indices, in no special order.
 inline std::vector<Tensor> model() {
   return {{"z.weight", "F32", {24, 70}, f32_data(gaussian(24 * 70, 1))},

@@ -1,0 +1,60 @@
+/* tools/finite_count.c: the largest bits of a block tell whether there is anything to count in it. */
+#include "finite_count.h"
+
+#include <string.h>
+
+enum { BLOCK_BYTES = 4096 };
+
+/* Bits of infinity; above it are NaN. */
+static uint32_t infinity_of(mfq_dtype dtype) {
+  return dtype == MFQ_DTYPE_F32 ? 0x7f800000u : dtype == MFQ_DTYPE_BF16 ? 0x7f80u : 0x7c00u;
+}
+
+static uint32_t read_bits(const unsigned char *data, size_t index, size_t width) {
+  uint32_t word = 0;
+  uint16_t half = 0;
+  if (width == sizeof word)
+    memcpy(&word, data + index * sizeof word, sizeof word);
+  else
+    memcpy(&half, data + index * sizeof half, sizeof half);
+  return width == sizeof word ? word & 0x7fffffffu : half & 0x7fffu;
+}
+
+/* Of a constant number of elements, so that the compiler's vectors take them all. */
+static uint32_t largest_word(const unsigned char *data) {
+  int32_t largest = 0;
+  for (int i = 0; i < BLOCK_BYTES / 4; i++) {
+    int32_t bits;
+    memcpy(&bits, data + 4 * i, sizeof bits);
+    bits &= 0x7fffffff;
+    largest = bits > largest ? bits : largest;
+  }
+  return (uint32_t)largest;
+}
+
+static uint32_t largest_half(const unsigned char *data) {
+  int16_t largest = 0;
+  for (int i = 0; i < BLOCK_BYTES / 2; i++) {
+    int16_t bits;
+    memcpy(&bits, data + 2 * i, sizeof bits);
+    bits = (int16_t)(bits & 0x7fff);
+    largest = bits > largest ? bits : largest;
+  }
+  return (uint32_t)largest;
+}
+
+void finite_count_add(void *count, const void *data, size_t bytes) {
+  finite_count *c = count;
+  const uint32_t infinity = infinity_of(c->dtype);
+  const size_t width = mfq_dtype_bytes(c->dtype);
+  for (size_t at = 0; at < bytes; at += BLOCK_BYTES) {
+    const unsigned char *block = (const unsigned char *)data + at;
+    const size_t left = bytes - at, elements = (left < BLOCK_BYTES ? left : BLOCK_BYTES) / width;
+    if (left >= BLOCK_BYTES && (width == 4 ? largest_word(block) : largest_half(block)) < infinity) continue;
+    for (size_t i = 0; i < elements; i++) {
+      uint32_t bits = read_bits(block, i, width);
+      c->infinite += bits == infinity;
+      c->nan += bits > infinity;
+    }
+  }
+}

@@ -1,0 +1,12 @@
+/* tools/scheme_choice.h: schemes as somebody types them: read, refused where a command cannot follow, with offers. */
+#ifndef MFQ_TOOLS_SCHEME_CHOICE_H
+#define MFQ_TOOLS_SCHEME_CHOICE_H
+
+#include "cli.h"
+
+/* Reads any scheme; `option` begins the message (NULL: nothing does). Returns an exit code. */
+int scheme_read(const char *option, const char *text, mfq_scheme *scheme);
+/* Reads a scheme to quantize with: one that has scales, or says "/none", and needs none from its caller. */
+int scheme_choose(const char *option, const char *text, mfq_scheme *scheme);
+
+#endif
