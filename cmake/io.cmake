@@ -38,6 +38,16 @@ elseif(NOT POPT_FOUND)
   mfq_leave_out("the command mfq" "pkg-config does not find popt (Debian: libpopt-dev pkg-config)")
 else()
   add_executable(mfq_command ${mfq_command_sources})
+  # Known only where this tree is a repository, and as of the time of configuring.
+  set(commit "unknown")
+  if(EXISTS "${PROJECT_SOURCE_DIR}/.git")
+    execute_process(COMMAND git log -1 --format=%h WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}" OUTPUT_VARIABLE found
+                    OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+    if(found)
+      set(commit "${found}")
+    endif()
+  endif()
+  set_source_files_properties(tools/version_command.c PROPERTIES COMPILE_DEFINITIONS "MFQ_COMMIT=\"${commit}\"")
   # Linked statically, it is the one that opens libmfq_cuda.
   file(RELATIVE_PATH to_lib "${CMAKE_INSTALL_FULL_BINDIR}" "${CMAKE_INSTALL_FULL_LIBDIR}")
   set_target_properties(mfq_command PROPERTIES OUTPUT_NAME mfq INSTALL_RPATH "$ORIGIN/${to_lib}")

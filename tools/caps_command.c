@@ -1,17 +1,17 @@
 /* tools/caps_command.c: `mfq caps`: what this machine runs, and why not the rest. */
 #include "cli.h"
 
-static const cli_help help = {"[--device NAME] [--json]",
-                              "mfq caps: list the devices of this machine, and for every operation and named scheme "
-                              "whether and how one runs it",
-                              "fast: a path written for speed; general: correct for every shape, slower; no: with the "
-                              "reason. The exit code is 4 when the\n"
-                              "device itself is not there.\n"
-                              "\n"
-                              "Examples:\n"
-                              "  mfq caps --json\n"
-                              "  mfq caps --device cuda:0\n",
-                              0, 0};
+/* clang-format off */
+static const cli_help help = {
+    "[--device NAME] [--json]", "mfq caps: list devices, and for every operation and named scheme whether and how one runs it",
+    "fast: a path written for speed; general: right for every shape, slower; no: with the reason. The\n"
+    "exit code is 4 when the device itself is not there.\n"
+    "\n"
+    "Examples:\n"
+    "  mfq caps --json\n"
+    "  mfq caps --device cuda:0\n",
+    0, 0};
+/* clang-format on */
 
 static const char *const op_words[] = {"quantize", "dequantize", "repack", "fake-quantize", "product", "convolution"};
 static const char *const support_words[] = {"no", "general", "fast"};

@@ -114,5 +114,6 @@ int compare_command(int argc, const char **argv);
 int formats_command(int argc, const char **argv);
 int schemes_command(int argc, const char **argv);
 int caps_command(int argc, const char **argv);
+int version_command(int argc, const char **argv);
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "near_word.h"
 
 static void print_help(const cli_help *help, poptContext context) {
   printf("%s\n\n", help->purpose);
@@ -30,8 +31,11 @@ int cli_parse(const cli_help *help, const struct poptOption *options, int argc, 
     }
   }
   if (found < -1) {
-    return cli_error(CLI_USAGE, "%s: %s; see %s --help", poptBadOption(arguments->context, POPT_BADOPTION_NOALIAS),
-                     poptStrerror(found), argv[0]);
+    const char *option = poptBadOption(arguments->context, POPT_BADOPTION_NOALIAS);
+    const char *meant = found == POPT_ERROR_BADOPT ? near_option(options, option) : NULL;
+    return cli_error(CLI_USAGE, "%s: %s; %s%s%ssee %s --help", option, poptStrerror(found),
+                     meant == NULL ? "" : "did you mean --", meant == NULL ? "" : meant, meant == NULL ? "" : "? ",
+                     argv[0]);
   }
   const char **rest = poptGetArgs(arguments->context);
   int count = 0;

@@ -10,20 +10,21 @@ typedef struct dequantize_options {
   int threads, force, json, quiet;
 } dequantize_options;
 
-static const cli_help help = {"IN -o OUT [options]",
-                              "mfq dequantize: restore plain tensors from a file that mfq quantize has written",
-                              "Names, shapes and order are those before quantization; the file itself says how each "
-                              "tensor was quantized. Tensors that\n"
-                              "are not quantized are copied, whatever --dtype says.\n"
-                              "\n"
-                              "Memory: one tensor at a time; at most 2.5 times the largest tensor (the larger of "
-                              "before and after), 32 MiB, and 16\n"
-                              "bytes for each byte of the two headers.\n"
-                              "\n"
-                              "Examples:\n"
-                              "  mfq dequantize small.safetensors -o restored.safetensors\n"
-                              "  mfq dequantize small.safetensors -o restored.safetensors --dtype f32\n",
-                              1, 1};
+/* clang-format off */
+static const cli_help help = {
+    "IN -o OUT [options]", "mfq dequantize: restore plain tensors from a file that mfq quantize has written",
+    "Names, shapes and order are those before quantization; the file itself says how each tensor was\n"
+    "quantized. Tensors that are not quantized are copied, whatever --dtype says. A file without\n"
+    "tensors that mfq has quantized is an error.\n"
+    "\n"
+    "Memory: one tensor at a time; at most 2.5 times the largest tensor (the larger of before and\n"
+    "after), 32 MiB, and 16 bytes for each byte of the two headers.\n"
+    "\n"
+    "Examples:\n"
+    "  mfq dequantize small.safetensors -o restored.safetensors\n"
+    "  mfq dequantize small.safetensors -o restored.safetensors --dtype f32\n",
+    1, 1};
+/* clang-format on */
 
 /* Reads --dtype; 0 means that of each tensor before quantization. Returns an exit code. */
 static int parse_dtype(const char *text, mfq_dtype *dtype) {

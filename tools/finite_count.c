@@ -1,4 +1,4 @@
-/* tools/finite_count.c: the largest bits of a block tell whether there is anything to count in it. */
+/* tools/finite_count.c: most blocks have nothing to count, which is soon seen. */
 #include "finite_count.h"
 
 #include <string.h>
@@ -20,27 +20,26 @@ static uint32_t read_bits(const unsigned char *data, size_t index, size_t width)
   return width == sizeof word ? word & 0x7fffffffu : half & 0x7fffu;
 }
 
-/* Of a constant number of elements, so that the compiler's vectors take them all. */
-static uint32_t largest_word(const unsigned char *data) {
-  int32_t largest = 0;
+/* Adding `step` to the bits of a magnitude that is infinite or NaN, and to no other, sets the highest bit. The number of
+ * elements is constant, so that the compiler's vectors take them all. */
+static int any_word(const unsigned char *data, uint32_t step) {
+  uint32_t seen = 0;
   for (int i = 0; i < BLOCK_BYTES / 4; i++) {
-    int32_t bits;
+    uint32_t bits;
     memcpy(&bits, data + 4 * i, sizeof bits);
-    bits &= 0x7fffffff;
-    largest = bits > largest ? bits : largest;
+    seen |= (bits & 0x7fffffffu) + step;
   }
-  return (uint32_t)largest;
+  return seen >> 31 != 0;
 }
 
-static uint32_t largest_half(const unsigned char *data) {
-  int16_t largest = 0;
+static int any_half(const unsigned char *data, uint16_t step) {
+  uint16_t seen = 0;
   for (int i = 0; i < BLOCK_BYTES / 2; i++) {
-    int16_t bits;
+    uint16_t bits;
     memcpy(&bits, data + 2 * i, sizeof bits);
-    bits = (int16_t)(bits & 0x7fff);
-    largest = bits > largest ? bits : largest;
+    seen |= (uint16_t)((bits & 0x7fffu) + step);
   }
-  return (uint32_t)largest;
+  return seen >> 15 != 0;
 }
 
 void finite_count_add(void *count, const void *data, size_t bytes) {
@@ -50,7 +49,9 @@ void finite_count_add(void *count, const void *data, size_t bytes) {
   for (size_t at = 0; at < bytes; at += BLOCK_BYTES) {
     const unsigned char *block = (const unsigned char *)data + at;
     const size_t left = bytes - at, elements = (left < BLOCK_BYTES ? left : BLOCK_BYTES) / width;
-    if (left >= BLOCK_BYTES && (width == 4 ? largest_word(block) : largest_half(block)) < infinity) continue;
+    const int any = left < BLOCK_BYTES || (width == 4 ? any_word(block, 0x80000000u - infinity)
+                                                      : any_half(block, (uint16_t)(0x8000u - infinity)));
+    if (!any) continue;
     for (size_t i = 0; i < elements; i++) {
       uint32_t bits = read_bits(block, i, width);
       c->infinite += bits == infinity;

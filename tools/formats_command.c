@@ -4,6 +4,7 @@
 
 #include "cli.h"
 
+/* clang-format off */
 static const cli_help help = {
     "[FORMAT] [--json]", "mfq formats: list the named element formats, or every code of one",
     "FORMAT is a name of the list or any format in text form, such as e3m2b5, e4m3fnuz, int5 or uint8.\n"
@@ -13,6 +14,7 @@ static const cli_help help = {
     "  mfq formats\n"
     "  mfq formats e2m1\n",
     0, 1};
+/* clang-format on */
 
 static const char *const specials_words[] = {"none", "fn", "fnuz", "ieee"};
 

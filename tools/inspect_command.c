@@ -5,14 +5,16 @@
 
 #include "dialect.h"
 
+/* clang-format off */
 static const cli_help help = {
     "FILE [--json]", "mfq inspect: list the tensors of a safetensors file in file order",
-    "The scheme column says how a tensor was quantized, or which part of another one it is. The data\n"
-    "are not read.\n"
+    "The scheme column says how a tensor was quantized, or which part of another one it is. Where\n"
+    "another program has quantized tensors, a line behind the table names it. The data are not read.\n"
     "\n"
     "Example:\n"
     "  mfq inspect small.safetensors --json\n",
     1, 1};
+/* clang-format on */
 
 static const char *const part_words[MFQ_PART_COUNT] = {"codes", "scale", "tensor scale", "zero point"};
 

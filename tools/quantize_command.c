@@ -13,28 +13,33 @@ typedef struct quantize_options {
   long long seed;
 } quantize_options;
 
+/* clang-format off */
 static const cli_help help = {
-    "IN -o OUT [options]", "mfq quantize: quantize the tensors of a safetensors file",
-    "Without a rule that matches, --scheme applies to F32, BF16 and F16 tensors of at least two axes; all others are\n"
-    "copied. The first rule whose regular expression (POSIX extended) is found in a tensor's name decides; a rule "
-    "that\n"
-    "decides no tensor is an error. A scheme without a written axis groups along axis 1, the input channels of a "
-    "weight\n"
-    "[out, in, ...] (axis 0 of a vector); channels are axis 0. The scheme of each tensor is written into the output, "
-    "so\n"
-    "that mfq dequantize needs no options. An output that exists is kept unless --force is given, and appears complete "
-    "or\n"
-    "not at all.\n"
+    "IN -o OUT [options]", "mfq quantize: quantize the weights of a safetensors file",
+    "--scheme goes to the weights: F32, BF16 and F16 tensors of two or more axes. Copied as they are:\n"
+    "vectors, biases, scales and zero points of other tensors, what another program has quantized, and\n"
+    "what would not become smaller. The last column of the table says why.\n"
     "\n"
-    "Memory: one tensor at a time; at most 2.5 times the largest quantized tensor (the larger of before and after), 32 "
-    "MiB,\n"
-    "and 24 bytes for each byte of the two headers.\n"
+    "--rule REGEX=SCHEME decides for tensors in whose name the regular expression (POSIX extended) is\n"
+    "found, REGEX=keep copies them; the first rule that matches decides, whatever the tensor is. A rule\n"
+    "that decides nothing is an error.\n"
+    "\n"
+    "Groups lie along axis 1, the input channels of a weight [out, in, ...]; along axis 2 of stacked\n"
+    "experts [E, out, in]; along the window of a depthwise filter [out, 1, kh, kw]. Channels are axis 0.\n"
+    "A scheme may name the axis itself, as in e4m3fn/group:32@0/ue8m0.\n"
+    "\n"
+    "The output appears complete or not at all. Its metadata say how each tensor was quantized, so that\n"
+    "mfq dequantize needs no options. A file in which nothing would be quantized is an error.\n"
+    "\n"
+    "Memory: one tensor at a time; at most 2.5 times the largest quantized tensor (the larger of before\n"
+    "and after), 32 MiB, and 24 bytes for each byte of the two headers.\n"
     "\n"
     "Examples:\n"
     "  mfq quantize model.safetensors -o small.safetensors --scheme mxfp8_e4m3\n"
-    "  mfq quantize model.safetensors -o small.safetensors --scheme int4/group:32/f32/zp --rule 'lm_head|embed=keep'\n"
+    "  mfq quantize model.safetensors -o small.safetensors -s int4_group32_zp -r 'lm_head|embed=keep'\n"
     "  mfq quantize model.safetensors --scheme nvfp4 --dry-run\n",
     1, 1};
+/* clang-format on */
 
 static int check_options(const quantize_options *o) {
   if (o->output == NULL && !o->is_dry_run) return cli_error(CLI_USAGE, "no output: give -o FILE, or --dry-run");

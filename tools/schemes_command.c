@@ -5,21 +5,23 @@
 
 #include "scheme_choice.h"
 
+/* clang-format off */
 static const cli_help help = {
     "[SCHEME] [--json]", "mfq schemes: list the named schemes, or write out one scheme",
-    "SCHEME is a name of the list or any scheme in text form: a name or an element format, then settings, separated by "
-    "'/':\n"
+    "SCHEME is a name of the list or any scheme in text form: a name or an element format, then\n"
+    "settings, separated by '/':\n"
     "  tensor, channel[@AXIS], group:SIZE[@AXIS], block:ROWSxCOLS   what shares a scale\n"
     "  none, f32, bf16, f16, ue8m0, ue4m3, each with [:RULE]        how scales are stored\n"
-    "  absmax, floor, ceil, rceil, even, given                      rules: how a scale follows from its elements\n"
-    "  round:MODE  even, away, zero, floor, ceil, dpu, stochastic\n"
-    "  zp, nosat, stat:minmax, min:VALUE, arith:brevitas\n"
+    "  absmax, floor, ceil, rceil, even, given                      rules: a scale from its elements\n"
+    "  round:MODE  even, away, zero, floor, ceil, dpu, stochastic   how elements are rounded\n"
+    "  zp, nosat, stat:minmax, min:VALUE, arith:brevitas            zero points, overflow, statistics\n"
     "bits/weight counts codes, scales and zero points of a 4096 x 4096 weight.\n"
     "\n"
     "Examples:\n"
     "  mfq schemes\n"
     "  mfq schemes e2m1/group:32/ue8m0:even\n",
     0, 1};
+/* clang-format on */
 
 static const char *const granularity_words[] = {"tensor", "channel", "group", "block"};
 static const char *const scale_words[] = {"none", "f32", "bf16", "f16", "ue8m0", "ue4m3"};

@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 
 #include <csignal>
+#include <sstream>
 
 #include "cli/run_command.h"
 #include "cli/tensor_file.h"
@@ -10,7 +11,7 @@ using namespace fixture;
 
 namespace {
 
-const char *const commands[] = {"quantize", "dequantize", "inspect", "compare", "formats", "schemes", "caps"};
+const char *const commands[] = {"quantize", "dequantize", "inspect", "compare", "formats", "schemes", "caps", "version"};
 
 bool contains(const std::string &text, const std::string &part) {
   return text.find(part) != std::string::npos;
@@ -42,6 +43,71 @@ TEST(Command, VersionIsOneLine) {
   Result r = run({MFQ_COMMAND, "--version"});
   EXPECT_TRUE(exits(r, 0));
   EXPECT_EQ(r.out, std::string("mfq ") + MFQ_VERSION_STRING + "\n");
+  EXPECT_EQ(run({MFQ_COMMAND, "-V"}).out, r.out);
+  Result all = run({MFQ_COMMAND, "version"});
+  EXPECT_TRUE(exits(all, 0));
+  EXPECT_EQ(all.out.rfind(r.out, 0), 0u) << all.out;
+  for (const char *line : {"\nlicense   Apache", "\ncommit ", "\ncompiler  ", "\nproducts ", "\ncuda "})
+    EXPECT_TRUE(contains(all.out, line)) << all.out;
+}
+
+// A module that is not there is said to be missing, with the reason.
+TEST(Command, VersionSaysWhichModulesAreFound) {
+  Result r = run({"env", "MFQ_CUDA_MODULE=/nowhere/cuda.so", "MFQ_ONEDNN_MODULE=/nowhere/onednn.so", MFQ_COMMAND, "version"});
+  EXPECT_TRUE(exits(r, 0));
+  EXPECT_TRUE(contains(r.out, "/nowhere/cuda.so")) << r.out;
+  EXPECT_TRUE(contains(r.out, "/nowhere/onednn.so")) << r.out;
+}
+
+TEST(Command, HelpOfACommandIsItsOwnAndFitsAScreen) {
+  for (const char *command : commands) {
+    Result r = run({MFQ_COMMAND, "help", command});
+    EXPECT_TRUE(exits(r, 0));
+    EXPECT_EQ(r.out, run({MFQ_COMMAND, command, "--help"}).out);
+    std::istringstream lines(r.out);
+    for (std::string line; std::getline(lines, line);)
+      EXPECT_LE(line.size(), 100u) << command << ": " << line;
+  }
+  EXPECT_EQ(run({MFQ_COMMAND, "help"}).out, run({MFQ_COMMAND, "--help"}).out);
+  EXPECT_TRUE(exits(run({MFQ_COMMAND, "help", "frobnicate"}), 2, {"'frobnicate' is not a command"}));
+}
+
+TEST(Command, WordsFromElsewhereGetHints) {
+  Folder folder;
+  write_file(folder.file("model"), "");
+  const struct {
+    std::vector<std::string> words;
+    const char *says;
+  } rows[] = {{{"convert"}, "did you mean mfq quantize?"},
+              {{"quantise"}, "did you mean mfq quantize?"},
+              {{"quant"}, "did you mean mfq quantize?"},
+              {{"Quantize"}, "did you mean mfq quantize?"},
+              {{"list"}, "did you mean mfq inspect?"},
+              {{"ls"}, "did you mean mfq inspect?"},
+              {{"diff"}, "did you mean mfq compare?"},
+              {{"compair"}, "did you mean mfq compare?"},
+              {{"restore"}, "did you mean mfq dequantize?"},
+              {{"devices"}, "did you mean mfq caps?"},
+              {{"scheme"}, "did you mean mfq schemes?"},
+              {{"--convert"}, "'--convert' is not a command; mfq help"},
+              {{folder.file("model")}, "is a file, and a command goes first"},
+              {{"quantize", "a", "--format", "x"}, "did you mean --scheme?"},
+              {{"quantize", "a", "--type=x"}, "did you mean --scheme?"},
+              {{"quantize", "a", "--out", "x"}, "did you mean --output?"},
+              {{"quantize", "a", "--exclude", "x"}, "did you mean --rule?"},
+              {{"quantize", "a", "--overwrite"}, "did you mean --force?"},
+              {{"quantize", "a", "--threads", "2"}, "did you mean --jobs?"},
+              {{"quantize", "a", "--dryrun"}, "did you mean --dry-run?"},
+              {{"quantize", "a", "--shceme", "x"}, "did you mean --scheme?"},
+              {{"dequantize", "a", "--type", "f32"}, "did you mean --dtype?"},
+              {{"compare", "a", "b", "--threshold", "3"}, "did you mean --min-sqnr?"},
+              {{"inspect", "a", "--frobnicate"}, "unknown option; see mfq inspect --help"}};
+  for (const auto &row : rows) {
+    std::vector<std::string> words = {MFQ_COMMAND};
+    words.insert(words.end(), row.words.begin(), row.words.end());
+    SCOPED_TRACE(row.words.back());
+    EXPECT_TRUE(exits(run(words), 2, {row.says}));
+  }
 }
 
 TEST(Command, NoArgumentsIsAUsageErrorWithUsage) {
@@ -56,7 +122,7 @@ TEST(Command, WrongCommandLinesExitWith2) {
     std::vector<std::string> words;
     std::vector<std::string> says;
   } const rows[] = {
-      {{"frobnicate"}, {"'frobnicate' is not a command", "mfq --help"}},
+      {{"frobnicate"}, {"'frobnicate' is not a command", "mfq help"}},
       {{"bad\x1b[2J"}, {"'bad?[2J' is not a command"}},
       {{"inspect"}, {"0 given", "usage: mfq inspect FILE"}},
       {{"inspect", "a", "b"}, {"2 given"}},

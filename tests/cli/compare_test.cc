@@ -106,7 +106,7 @@ TEST_F(Compare, GateExitsWith3) {
   write_file(a, file_of({{"x", "F32", {2}, x}}));
   write_file(b, file_of({{"x", "F32", {2}, f32_data({3, 3.5})}})); // 20 dB
   EXPECT_TRUE(exits(compare({"--min-sqnr", "19.9"}), 0));
-  EXPECT_TRUE(exits(compare({"--min-sqnr", "20.1"}), 3, {"20.1 dB"}));
+  EXPECT_TRUE(exits(compare({"--min-sqnr", "20.1"}), 3, {"tensor 'x' has 20.000 dB", "20.1 dB"}));
   EXPECT_TRUE(exits(compare(), 0));
   const struct {
     const char *name;
@@ -138,6 +138,73 @@ TEST_F(Compare, EitherSideMayBeQuantized) {
   EXPECT_TRUE(exits(table(q, d, "1e9"), 0)) << "what mfq dequantize writes is what mfq compare reads";
   EXPECT_TRUE(exits(table(d, q, "1e9"), 0));
   EXPECT_TRUE(exits(table(q, q, "1e9"), 0));
+}
+
+// Copied tensors, however large, do not make a quantized model look better.
+TEST_F(Compare, TotalsAreOfWhatIsQuantizedOrDiffers) {
+  std::vector<Tensor> tensors = {{"copied", "F32", {2}, f32_data({1e6f, 1e6f})}, {"ids", "U8", {3}, "abc"}};
+  for (const char *name : {"w0", "w1", "w2", "w3", "w4", "w5", "w6"})
+    tensors.push_back({name, "F32", {2}, f32_data({3, 4})});
+  write_file(a, file_of(tensors));
+  for (size_t i = 2; i < tensors.size(); i++)
+    tensors[i].data = f32_data({3, 4.0f - 0.125f * static_cast<float>(i)}); // w6 is worst: 4 - 1
+  tensors.back().data = f32_data({3, 3});
+  write_file(b, file_of(tensors));
+  json_t *root = json_loads(compare({"--json"}).out.c_str(), 0, nullptr);
+  ASSERT_NE(root, nullptr);
+  double noise = 1.0;
+  for (size_t i = 2; i < 8; i++)
+    noise += std::pow(0.125 * static_cast<double>(i), 2);
+  const json_t *changed = json_object_get(root, "changed");
+  EXPECT_NEAR(real(changed, "sqnr_db"), 10 * std::log10(7 * 25 / noise), 1e-12);
+  EXPECT_EQ(json_integer_value(json_object_get(changed, "elements")), 14);
+  EXPECT_EQ(json_integer_value(json_object_get(root, "changed_tensors")), 7);
+  EXPECT_GT(real(json_object_get(root, "all"), "sqnr_db"), 100);
+  const char *const worst[] = {"w6", "w5", "w4", "w3", "w2"};
+  ASSERT_EQ(json_array_size(json_object_get(root, "worst")), 5u);
+  for (size_t i = 0; i < 5; i++)
+    EXPECT_STREQ(json_string_value(json_array_get(json_object_get(root, "worst"), i)), worst[i]);
+  json_decref(root);
+  const std::string table = compare().out;
+  EXPECT_NE(table.find("(7 quantized or different tensors together)\n"), std::string::npos) << table;
+  EXPECT_NE(table.find("(2 other tensors)\n"), std::string::npos) << table;
+  EXPECT_NE(table.find("worst: w6 13.979 dB, w5 "), std::string::npos) << table;
+}
+
+TEST_F(Compare, NothingComparedIsNotExact) {
+  const std::string x = f32_data({3, 4});
+  const struct {
+    std::vector<Tensor> b;
+    const char *says;
+  } rows[] = {{{{"x", "F32", {2, 1}, x}}, "1 differing in shape or dtype"},
+              {{{"x", "I64", {1}, x}}, "1 differing in shape or dtype"},
+              {{{"y", "F32", {2}, x}}, "1 only in A, 1 only in B"},
+              {{}, "1 only in A"}};
+  write_file(a, file_of({{"x", "F32", {2}, x}}));
+  for (const auto &row : rows) {
+    SCOPED_TRACE(row.says);
+    write_file(b, file_of(row.b));
+    for (const std::vector<std::string> &more : {std::vector<std::string>{}, {"-q"}, {"--json"}}) {
+      Result r = compare(more);
+      EXPECT_TRUE(exits(r, 1, {"nothing to compare: ", row.says}));
+      EXPECT_EQ(r.out.find("exact\": true"), std::string::npos) << r.out;
+      EXPECT_EQ(r.out.find("exact  "), std::string::npos) << r.out;
+    }
+    EXPECT_TRUE(exits(compare({"--min-sqnr", "1"}), 3, {"nothing to compare"}));
+  }
+  write_file(a, file_of({}));
+  EXPECT_TRUE(exits(compare(), 1, {"nothing to compare: no tensors"}));
+}
+
+TEST_F(Compare, QuietLeavesTheExitCode) {
+  write_file(a, file_of({{"x", "F32", {2}, f32_data({3, 4})}}));
+  write_file(b, file_of({{"x", "F32", {2}, f32_data({3, 3.5})}}));
+  Result r = compare({"-q", "--min-sqnr", "19"});
+  EXPECT_TRUE(exits(r, 0));
+  EXPECT_EQ(r.out + r.err, "");
+  r = compare({"--quiet", "--min-sqnr", "21"});
+  EXPECT_TRUE(exits(r, 3, {"tensor 'x' has 20.000 dB", "asks for 21 dB"}));
+  EXPECT_EQ(r.out, "");
 }
 
 // Longer than one piece of reading, with the difference at the far end.
