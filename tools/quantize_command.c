@@ -45,7 +45,7 @@ static int check_options(const quantize_options *o) {
   if (o->output == NULL && !o->is_dry_run) return cli_error(CLI_USAGE, "no output: give -o FILE, or --dry-run");
   if (o->scheme == NULL && o->rules == NULL)
     return cli_error(CLI_USAGE, "nothing to do: give --scheme SCHEME or --rule REGEX=SCHEME; see mfq schemes");
-  if (strcmp(o->non_finite, "warn") != 0 && strcmp(o->non_finite, "error") != 0)
+  if (o->non_finite != NULL && strcmp(o->non_finite, "warn") != 0 && strcmp(o->non_finite, "error") != 0)
     return cli_error(CLI_USAGE, "--non-finite: '%s' is not warn or error", o->non_finite);
   if (o->threads < 0) return cli_error(CLI_USAGE, "-j: %d threads; give 1 or more, or 0 for all", o->threads);
   return CLI_OK;
@@ -103,7 +103,7 @@ static int write_tensor(stream *s, const mfq_catalog *catalog, int64_t index, pl
 static int count_non_finite(const quantize_options *o, plan *p, const plan_item *item) {
   p->nan += item->nan;
   p->infinite += item->infinite;
-  if (item->nan + item->infinite == 0 || strcmp(o->non_finite, "error") != 0) return CLI_OK;
+  if (item->nan + item->infinite == 0 || o->non_finite == NULL || strcmp(o->non_finite, "error") != 0) return CLI_OK;
   return cli_error(CLI_FAILED,
                    "%s: tensor '%s': %" PRId64 " values are NaN and %" PRId64
                    " infinite, and --non-finite error allows "
@@ -181,7 +181,7 @@ static int quantize(const quantize_options *o, const char *path) {
 }
 
 int quantize_command(int argc, const char **argv) {
-  quantize_options o = {.non_finite = "warn"};
+  quantize_options o = {0};
   const struct poptOption table[] = {
       CLI_HELP_ROW,
       {"output", 'o', POPT_ARG_STRING, &o.output, 0, "the file to write", "OUT"},

@@ -2,6 +2,7 @@
 #include "stream.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static int core_error(const char *what) {
   return cli_error(CLI_FAILED, "%s: %s", what, cli_sentence(mfq_last_error()));
@@ -9,6 +10,7 @@ static int core_error(const char *what) {
 
 int stream_init(stream *s, mfq_context *context) {
   *s = (stream){.context = context, .chunk = malloc(STREAM_CHUNK_BYTES)};
+  s->is_host = context != NULL && strncmp(mfq_context_describe(context), "cpu,", strlen("cpu,")) == 0;
   return s->chunk == NULL ? cli_error(CLI_FAILED, "no memory for a buffer of %d bytes", STREAM_CHUNK_BYTES) : CLI_OK;
 }
 
@@ -72,10 +74,11 @@ int stream_load(stream *s, const mfq_catalog *catalog, int64_t entry, mfq_part p
   for (uint64_t at = 0; at < total;) {
     if (cli_interrupted()) return CLI_INTERRUPTED;
     size_t bytes = next_chunk(total - at);
-    mfq_status status = mfq_catalog_read(catalog, entry, part, at, bytes, s->chunk);
+    unsigned char *data = s->is_host ? (unsigned char *)mfq_buffer_data(slot->buffer) + at : s->chunk;
+    mfq_status status = mfq_catalog_read(catalog, entry, part, at, bytes, data);
     if (status != MFQ_OK) return cli_io_error(status);
-    if (s->watch != NULL) s->watch(s->watched, s->chunk, bytes);
-    if (mfq_buffer_write(slot->buffer, (size_t)at, s->chunk, bytes) != MFQ_OK) return core_error("memory");
+    if (s->watch != NULL) s->watch(s->watched, data, bytes);
+    if (!s->is_host && mfq_buffer_write(slot->buffer, (size_t)at, data, bytes) != MFQ_OK) return core_error("memory");
     at += bytes;
     progress_bytes(&s->progress, bytes);
   }
@@ -95,8 +98,9 @@ int stream_store(stream *s, const stream_slot *slot, uint64_t bytes, mfq_writer 
   for (uint64_t at = 0; at < bytes;) {
     if (cli_interrupted()) return CLI_INTERRUPTED;
     size_t piece = next_chunk(bytes - at);
-    if (mfq_buffer_read(slot->buffer, (size_t)at, s->chunk, piece) != MFQ_OK) return core_error("memory");
-    mfq_status status = mfq_writer_write(writer, index, s->chunk, piece);
+    unsigned char *data = s->is_host ? (unsigned char *)mfq_buffer_data(slot->buffer) + at : s->chunk;
+    if (!s->is_host && mfq_buffer_read(slot->buffer, (size_t)at, data, piece) != MFQ_OK) return core_error("memory");
+    mfq_status status = mfq_writer_write(writer, index, data, piece);
     if (status != MFQ_OK) return cli_io_error(status);
     at += piece;
   }

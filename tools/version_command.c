@@ -22,6 +22,10 @@ static const cli_help help = {
 #define COMPILER "unknown"
 #endif
 
+#ifndef MFQ_COMMIT
+#define MFQ_COMMIT "unknown" /* the build system knows it where the tree is a repository */
+#endif
+
 enum { PATH_BYTES = 640 };
 
 /* Writes how products of the first named scheme run on the CPU; the sentence names the module or why it is not there. */
