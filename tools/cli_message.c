@@ -34,8 +34,12 @@ void cli_warning(const char *format, ...) {
 }
 
 const char *cli_sentence(const char *sentence) {
+  static const char *const arguments[] = {"options->", "q: "}; /* names of the library's arguments say nothing here */
   const char *colon = strstr(sentence, ": ");
-  return strncmp(sentence, "mfq_", 4) == 0 && colon != NULL ? colon + 2 : sentence;
+  if (strncmp(sentence, "mfq_", 4) == 0 && colon != NULL) sentence = colon + 2;
+  for (size_t i = 0; i < sizeof arguments / sizeof arguments[0]; i++)
+    if (strncmp(sentence, arguments[i], strlen(arguments[i])) == 0) sentence += strlen(arguments[i]);
+  return sentence;
 }
 
 int cli_io_error(mfq_status status) {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "near_word.h"
 
 /* clang-format off */
 static const cli_help help = {
@@ -24,11 +25,44 @@ typedef struct format_row {
   mfq_format_info info;
 } format_row;
 
+/* clang-format off */
+static const near_row offers[] = {
+    {"fp8 f8 float8 fp8_e4m3 f8_e4m3 float8_e4m3fn", "names two formats: e4m3fn, usual for weights, and e5m2, of more range"},
+    {"fp8_e5m2 f8_e5m2 float8_e5m2", "is called e5m2 here"},
+    {"fp6 float6 f6", "names two formats: e2m3, usual for weights, and e3m2, of more range"},
+    {"fp4 float4 f4 float4_e2m1fn", "is called e2m1 here"},
+    {"i8 i4 u8", "is called int8, int4 or uint8 here"},
+    {"bf16 bfloat16 fp16 f16 float16 half fp32 f32 float32 float fp64 f64 int16 int32 i16 i32", "is wider than the 8 bits that an element has at most"},
+    {"nf4 fp4_bnb", "is a table of 16 values, which is no format here"},
+};
+/* clang-format on */
+
+/* Says why a text is no format: it is called otherwise, or it is a scheme. */
+static int refuse(const char *text) {
+  char why[1024], element[MFQ_FORMAT_TEXT_MAX];
+  (void)snprintf(why, sizeof why, "%s", cli_sentence(mfq_last_error()));
+  const char *offer = near_find(offers, sizeof offers / sizeof offers[0], text);
+  mfq_scheme scheme;
+  if (offer != NULL) return cli_error(CLI_USAGE, "'%s' %s; see mfq formats", text, offer);
+  if (mfq_scheme_parse(text, &scheme) == MFQ_OK && mfq_format_print(&scheme.element, element, sizeof element) == MFQ_OK)
+    return cli_error(CLI_USAGE, "'%s' is a scheme, and its elements are %s; see mfq schemes %s", text, element, text);
+  const char *name, *nearest = NULL;
+  int least = 3;
+  for (int32_t i = 0; (name = mfq_format_name(i, NULL)) != NULL; i++) {
+    int distance = near_distance(text, name);
+    if (distance >= least) continue;
+    least = distance;
+    nearest = name;
+  }
+  if (nearest == NULL) return cli_error(CLI_USAGE, "%s; see mfq formats", why);
+  return cli_error(CLI_USAGE, "%s; did you mean '%s'? see mfq formats", why, nearest);
+}
+
 static int read_format(const char *text, format_row *row) {
   mfq_status status = mfq_format_parse(text, &row->format);
   if (status == MFQ_OK) status = mfq_format_info_get(&row->format, &row->info);
   row->name = text;
-  return status == MFQ_OK ? CLI_OK : cli_error(CLI_USAGE, "%s; see mfq formats", cli_sentence(mfq_last_error()));
+  return status == MFQ_OK ? CLI_OK : refuse(text);
 }
 
 static json_t *row_json(const format_row *row) {

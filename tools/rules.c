@@ -22,7 +22,11 @@ static int compile(const char *text, rule *item) {
   if (failed != 0) {
     char why[128];
     regerror(failed, &item->regex, why, sizeof why);
-    return cli_error(CLI_USAGE, "--rule: '%s': not an extended regular expression: %s", text, why);
+    return cli_error(
+        CLI_USAGE,
+        "--rule: '%s': not an extended regular expression: %s; '.*' stands for any text, '^' and '$' for the ends "
+        "of a name",
+        text, why);
   }
   item->is_compiled = 1;
   return CLI_OK;
@@ -52,10 +56,13 @@ void rules_free(rules *r) {
 
 rule *rules_find(rules *r, const char *name) {
   for (int i = 0; i < r->count; i++) {
-    if (regexec(&r->items[i].regex, name, 0, NULL, 0) == 0) {
-      r->items[i].used++;
-      return &r->items[i];
+    if (regexec(&r->items[i].regex, name, 0, NULL, 0) != 0) continue;
+    r->items[i].used++;
+    for (int j = i + 1; j < r->count; j++) {
+      rule *later = &r->items[j];
+      later->is_late = later->is_late || (later->used == 0 && regexec(&later->regex, name, 0, NULL, 0) == 0);
     }
+    return &r->items[i];
   }
   return NULL;
 }
@@ -64,8 +71,10 @@ int rules_check_used(const rules *r, const char *path) {
   for (int i = 0; i < r->count; i++) {
     if (r->items[i].used == 0) {
       return cli_error(CLI_USAGE,
-                       "%s: rule '%s' decides no tensor: no name matches, or earlier rules match them all; correct "
-                       "or remove it",
+                       r->items[i].is_late
+                           ? "%s: rule '%s' decides no tensor: earlier rules decide all that it matches; put it before "
+                             "them, or remove it"
+                           : "%s: rule '%s' decides no tensor: it matches no name; mfq inspect lists the names",
                        path, r->items[i].text);
     }
   }

@@ -13,6 +13,7 @@ typedef struct rule {
   int keeps; /* copies the tensor unchanged */
   mfq_scheme scheme;
   int64_t used; /* tensors it has decided */
+  int is_late;  /* it matches a tensor that an earlier rule has decided */
 } rule;
 
 typedef struct rules {

@@ -1,6 +1,7 @@
 /* tools/scheme_choice.c: what names from elsewhere are called here, and schemes without scales. */
 #include "scheme_choice.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #include "near_word.h"
@@ -33,19 +34,66 @@ static const near_row offers[] = {
     {"nf4 bnb bnb4 bitsandbytes", "is a table of 16 values of bitsandbytes, which mfq does not have; other schemes of 4 bits are nvfp4, mxfp4_e2m1 and int4_group64"},
     {"gptq awq autoround hqq quarot spinquant", "is a way to choose integers, which mfq does not have; it rounds to nearest, as in int4_group128 and int4_group128_zp"},
     {"bf16 bfloat16 fp16 f16 float16 half fp32 f32 float32 float fp64 f64 tf32", "is a plain dtype and no quantization; schemes are mxfp8_e4m3, int8_channel, nvfp4 and others"},
+    {"fp8_row fp8_e4m3_row fp8_rowwise fp8_per_row fp8_channel fp8_channelwise fp8_per_channel", "is called fp8_e4m3_channel here"},
+    {"fp8_tensor fp8_tensorwise fp8_per_tensor", "is called fp8_e4m3_tensor here"},
+    {"int8_row int8_rowwise int8_per_row int8_channelwise int8_per_channel", "is called int8_channel here"},
+    {"int8_tensorwise int8_per_tensor", "is called int8_tensor here"},
+    {"skip ignore copy exclude none no off false original plain unchanged", "is no scheme; --rule REGEX=keep copies tensors as they are"},
     {"default auto best", "is not known: choose one, such as mxfp8_e4m3 (8.25 bits a weight) or nvfp4 (4.5 bits)"},
 };
 /* clang-format on */
 
+/* Writes the scheme that is meant by a group size that no named one has, such as int4_group16. Returns 1 when there is one. */
+static int offer_group(const char *word, char *list) {
+  static const char between[] = "_group";
+  const char *group = strstr(word, between);
+  if (group == NULL) return 0;
+  const char *number = group + strlen(between);
+  size_t digits = strspn(number, "0123456789");
+  (void)snprintf(list, OFFERS_BYTES, "%.*s%s128%s/group:%.*s", (int)(group - word), word, between, number + digits,
+                 (int)digits, number);
+  mfq_scheme scheme;
+  return digits > 0 && mfq_scheme_parse(list, &scheme) == MFQ_OK;
+}
+
+static size_t common_letters(const char *a, const char *b) {
+  size_t count = 0;
+  while (a[count] != '\0' && tolower((unsigned char)a[count]) == tolower((unsigned char)b[count])) count++;
+  return count;
+}
+
+/* Lists the named schemes that have most letters in common with a word from its beginning, the family at least. Returns 1
+ * when there are any. */
+static int offer_family(const char *word, char *list) {
+  enum { FAMILY = 4 };
+  const char *name;
+  size_t most = FAMILY, used = 0;
+  for (int32_t i = 0; (name = mfq_scheme_name(i, NULL)) != NULL; i++)
+    if (common_letters(word, name) > most) most = common_letters(word, name);
+  for (int32_t i = 0, count = 0; count < OFFERS_MOST && (name = mfq_scheme_name(i, NULL)) != NULL; i++) {
+    if (common_letters(word, name) < most) continue;
+    used += (size_t)snprintf(list + used, OFFERS_BYTES - used, "%s%s", count++ == 0 ? "" : ", ", name);
+  }
+  return used > 0;
+}
+
 int scheme_read(const char *option, const char *text, mfq_scheme *scheme) {
   if (mfq_scheme_parse(text, scheme) == MFQ_OK) return CLI_OK;
-  char why[1024], first[64];
+  char why[1024], first[64], list[OFFERS_BYTES];
   (void)snprintf(why, sizeof why, "%s", cli_sentence(mfq_last_error()));
   (void)snprintf(first, sizeof first, "%.*s", (int)strcspn(text, "/"), text);
-  const char *offer = near_find(offers, sizeof offers / sizeof offers[0], first);
   const char *begin = option == NULL ? "" : option, *colon = option == NULL ? "" : ": ";
+  const char *offer = near_find(offers, sizeof offers / sizeof offers[0], first);
   if (offer != NULL) return cli_error(CLI_USAGE, "%s%s'%s' %s; see mfq schemes", begin, colon, first, offer);
-  return cli_error(CLI_USAGE, "%s%s%s; see mfq schemes", begin, colon, why);
+  if (mfq_scheme_parse(first, scheme) != MFQ_OK) {
+    if (offer_group(first, list))
+      return cli_error(CLI_USAGE, "%s%s'%s' has no name of its own: write '%s'; see mfq schemes", begin, colon, first,
+                       list);
+    if (strstr(why, "did you mean") == NULL && offer_family(first, list))
+      return cli_error(CLI_USAGE, "%s%s'%s' is no scheme; near are %s; see mfq schemes", begin, colon, first, list);
+  }
+  const char *end = why[0] != '\0' && why[strlen(why) - 1] == '?' ? "" : ";";
+  return cli_error(CLI_USAGE, "%s%s%s%s see mfq schemes", begin, colon, why, end);
 }
 
 /* Returns 1 when the text says itself that there is no scale. */

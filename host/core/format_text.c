@@ -101,7 +101,7 @@ int mfq_format_read(mfq_span text, mfq_format *format, size_t *at, mfq_sentence 
     read = read_minifloat(&c, &f, why);
   } else {
     c.at = 0;
-    mfq_sentence_set(why, "a format is a name of formats.def, [u]e<exponent bits>m<mantissa bits>[b<bias>]"
+    mfq_sentence_set(why, "a format is a name such as e4m3fn, or [u]e<exponent bits>m<mantissa bits>[b<bias>]"
                           "[none|fn|fnuz|ieee], or [u]int<bits>[n][f<fraction bits>]");
   }
   if (!read) {

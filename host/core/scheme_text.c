@@ -231,7 +231,7 @@ static int read_first(mfq_span word, int32_t rows, mfq_scheme *scheme, size_t *a
     return mfq_scheme_read_row(row, scheme);
   }
   mfq_format element;
-  if (mfq_format_looks_like(word)) {
+  if (mfq_format_looks_like(word) && mfq_span_find(word, '_') == word.length) { /* names of formats have no '_' */
     if (mfq_format_read(word, &element, at, why)) {
       *scheme = mfq_scheme_of_element(&element);
       return 1;

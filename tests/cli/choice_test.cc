@@ -87,7 +87,15 @@ TEST_F(Choice, NamesFromElsewhereAreUnderstood) {
               {"nvfp5", {"did you mean \"nvfp4\""}},
               {"int8_group128_z", {"did you mean \"int8_group128_zp\""}},
               {"fp8_e4m3_chanel", {"did you mean \"fp8_e4m3_channel\""}},
-              {"mxfp8_e4", {"did you mean \"mxfp8_e4m3\""}}};
+              {"mxfp8_e4", {"did you mean \"mxfp8_e4m3\"? see mfq schemes"}},
+              {"int8_block", {"near are int8_tensor, int8_channel"}},
+              {"fp8_e4m3_rows", {"near are fp8_e4m3_tensor", "fp8_e4m3_block128"}},
+              {"fp8_row", {"fp8_e4m3_channel"}},
+              {"int4_group16", {"'int4_group128/group:16'"}},
+              {"int4_group16_zp", {"'int4_group128_zp/group:16'"}},
+              {"fp8_e4m3_group64", {"'fp8_e4m3_group128/group:64'"}},
+              {"int8/chanel/f32", {"\"chanel\" is not a setting", "did you mean \"channel\"? see mfq schemes"}},
+              {"skip", {"REGEX=keep"}}};
   for (const auto &row : rows) {
     SCOPED_TRACE(row.typed);
     EXPECT_TRUE(exits(quantize("-s", row.typed), 2, row.says));
@@ -96,13 +104,27 @@ TEST_F(Choice, NamesFromElsewhereAreUnderstood) {
   }
 }
 
+TEST_F(Choice, FormatsAreUnderstoodToo) {
+  const struct {
+    const char *typed, *says;
+  } rows[] = {{"fp8", "e4m3fn, usual for weights, and e5m2"},
+              {"FP4", "is called e2m1 here"},
+              {"bf16", "wider than the 8 bits"},
+              {"mxfp8_e4m3", "is a scheme, and its elements are e4m3fn; see mfq schemes mxfp8_e4m3"},
+              {"nvfp4", "its elements are e2m1"},
+              {"e4m3f", "did you mean 'e4m3fn'? see mfq formats"}};
+  for (const auto &row : rows)
+    EXPECT_TRUE(exits(run({MFQ_COMMAND, "formats", row.typed}), 2, {row.says})) << row.typed;
+}
+
 // Whatever is offered as a name, or quoted, can be typed: the words of all messages are tried.
 TEST_F(Choice, OffersCanBeTyped) {
   int offers = 0;
   for (const char *typed :
        {"mxfp8", "mxfp6", "mxfp4", "mx", "nvfp", "fp4", "fp8", "fp8_e5m2", "fp8_block", "w4a16", "int4_asym", "int8", "w8a8",
         "int8_asym", "q8_0", "q4_0", "q4_1", "q5_0", "q6_k", "q4_k", "q2_k", "nf4", "gptq", "bf16", "auto", "int4", "int5",
-        "e4m3", "e2m1", "e3m4", "e2m0", "uint8"}) {
+        "e4m3", "e2m1", "e3m4", "e2m0", "uint8", "int8_block",
+        "fp8_e4m3_rows", "int4_group16", "int4_group16_zp", "int8_row"}) {
     const std::string message = quantize("-s", typed).err;
     const std::regex word("'[^']+/[^']+'|\\b(mxfp|nvfp|fp8_|mxint|int[48]_)[a-z0-9_]*\\b");
     for (std::sregex_iterator at(message.begin(), message.end(), word), end; at != end; ++at) {

@@ -133,9 +133,9 @@ TEST_F(RoundTrip, RulesWithoutASchemeLeaveTheRest) {
 }
 
 TEST_F(RoundTrip, RulesThatDoNotFitAreErrors) {
-  EXPECT_TRUE(exits(quantize({"--rule", "no.such=int8_tensor"}), 2, {"rule 'no.such=int8_tensor'", "decides no tensor"}));
+  EXPECT_TRUE(exits(quantize({"--rule", "no.such=int8_tensor"}), 2, {"rule 'no.such=int8_tensor'", "decides no tensor: it matches no name", "mfq inspect"}));
   EXPECT_TRUE(
-      exits(quantize({"--rule", "z=keep", "--rule", "z.bias=int8_tensor"}), 2, {"rule 'z.bias=int8_tensor'", "earlier rules"}));
+      exits(quantize({"--rule", "z=keep", "--rule", "z.bias=int8_tensor"}), 2, {"rule 'z.bias=int8_tensor'", "earlier rules", "put it before them"}));
   EXPECT_TRUE(exits(quantize({"--rule", "ids=int8_tensor"}), 1, {"tensor 'ids'", "I64", "REGEX=keep"}));
   EXPECT_TRUE(exits(quantize({"--scheme", "int4/group:4@2/f32"}), 1, {"tensor 'z.weight'", "axis is 2"}));
   EXPECT_EQ(folder.names(), std::set<std::string>{"in"});
