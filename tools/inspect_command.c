@@ -149,11 +149,11 @@ static int print_json(listing *l) {
         json_pack("{s:I, s:I}", "tensors", (json_int_t)l->census.tensors[d], "bytes", (json_int_t)l->census.bytes[d]));
   }
   char what[DIALECT_BYTES];
-  return cli_print_json(
-      json_pack("{s:i, s:o, s:I, s:I, s:o, s:o, s:s?, s:o}", "version", CLI_JSON_VERSION, "file",
-                cli_text_json(mfq_reader_path(l->reader)), "file_bytes", (json_int_t)mfq_reader_file_bytes(l->reader), "data_bytes",
-                (json_int_t)l->bytes, "metadata", metadata_json(l), "dtypes", dtypes, "quantized_by_others",
-                l->dialects.tensors > 0 ? dialects_describe(&l->dialects, what) : NULL, "tensors", tensors));
+  return cli_print_json(json_pack(
+      "{s:i, s:o, s:I, s:I, s:o, s:o, s:s?, s:o}", "version", CLI_JSON_VERSION, "file",
+      cli_text_json(mfq_reader_path(l->reader)), "file_bytes", (json_int_t)mfq_reader_file_bytes(l->reader),
+      "data_bytes", (json_int_t)l->bytes, "metadata", metadata_json(l), "dtypes", dtypes, "quantized_by_others",
+      l->dialects.tensors > 0 ? dialects_describe(&l->dialects, what) : NULL, "tensors", tensors));
 }
 
 int inspect_command(int argc, const char **argv) {
