@@ -53,10 +53,11 @@ static const dialect_row rows[] = {
     {"codes and codebooks (AQLM)", "codes", "", "codebooks", "", 0},
     {"codes of a lattice in Qidxs (QuIP#)", "Qidxs", "", "SU", "", 0},
     {"integers in _quantized and _scale (as in ONNX)", "_quantized", "", "_scale", "", 0},
+    {"codes with scales beside them, in a way that mfq does not know", NULL, NULL, NULL, NULL, 0}, /* see find_unknown */
 };
 /* clang-format on */
 
-enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
+enum { ROW_COUNT = sizeof rows / sizeof rows[0], ROW_UNKNOWN = ROW_COUNT - 1 };
 
 int dialect_ends(const char *text, const char *end) {
   size_t length = strlen(text), wanted = strlen(end);
@@ -89,22 +90,85 @@ static int64_t find_beside(const mfq_catalog *catalog, const mfq_catalog_entry *
   return beside != NULL && begins(mfq_file_dtype_name(beside->dtype), row->beside_dtypes) ? found : -1;
 }
 
+/* Codes of any kind are a matrix of small integers or floats; indices of tokens have 64 bits. */
+static int may_be_codes(const mfq_catalog_entry *e) {
+  return !e->is_quantized && e->rank >= 2 && e->dtype != MFQ_FILE_BOOL && dialect_is_packed(e->dtype) &&
+         mfq_file_dtype_bits(e->dtype) <= 32;
+}
+
+static size_t module_length(const char *name) {
+  const char *dot = strrchr(name, '.');
+  return dot == NULL ? 0 : (size_t)(dot - name);
+}
+
+static int compare_modules(const void *a, const void *b) {
+  const dialect_module *x = a, *y = b;
+  int order = strncmp(x->name, y->name, x->length < y->length ? x->length : y->length);
+  return order != 0 ? order : (x->length > y->length) - (x->length < y->length);
+}
+
+/* Returns an entry of the module that holds a tensor of this name, the same one for all its tensors, or NULL. */
+static dialect_module *find_module(const dialects *d, const char *name) {
+  const dialect_module wanted = {.name = name, .length = module_length(name)};
+  if (wanted.length == 0 || d->module_count == 0) return NULL;
+  return bsearch(&wanted, d->modules, (size_t)d->module_count, sizeof wanted, compare_modules);
+}
+
+int dialects_is_beside_codes(const dialects *d, const char *name) {
+  static const char *const words[] = {"scale", "zero", "absmax", "amax", "quant", "codebook", "step_size"};
+  const char *leaf = name + module_length(name);
+  int is_part = 0;
+  for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) is_part |= strstr(leaf, words[i]) != NULL;
+  return is_part && find_module(d, name) != NULL;
+}
+
+/* Says which row an entry of codes belongs to, unless one is known. */
+static void mark(dialects *d, int64_t entry, int row) {
+  if (d->rows[entry] != 0) return;
+  d->rows[entry] = (unsigned char)(row + 1);
+  d->tensors++;
+}
+
+/* Marks codes that no row knows but that have scales beside them. */
+static void find_unknown(dialects *d) {
+  for (int64_t i = 0; i < mfq_catalog_count(d->catalog); i++) {
+    const mfq_catalog_entry *e = mfq_catalog_get(d->catalog, i);
+    if (!may_be_codes(e)) continue;
+    d->modules[d->module_count++] = (dialect_module){.name = e->name, .length = module_length(e->name), .entry = i};
+  }
+  qsort(d->modules, (size_t)d->module_count, sizeof *d->modules, compare_modules);
+  for (int64_t i = 0; i < mfq_catalog_count(d->catalog); i++) {
+    const mfq_catalog_entry *e = mfq_catalog_get(d->catalog, i);
+    if (!dialect_is_packed(e->dtype) && dialects_is_beside_codes(d, e->name)) find_module(d, e->name)->has_scales = 1;
+  }
+  for (int64_t begin = 0, end = 0; begin < d->module_count; begin = end) {
+    int has_scales = 0;
+    for (; end < d->module_count && compare_modules(&d->modules[begin], &d->modules[end]) == 0; end++)
+      has_scales |= d->modules[end].has_scales;
+    for (int64_t i = begin; has_scales && i < end; i++) mark(d, d->modules[i].entry, ROW_UNKNOWN);
+  }
+}
+
 int dialects_find(const mfq_catalog *catalog, dialects *d) {
-  int64_t count = mfq_catalog_count(catalog);
-  *d = (dialects){.catalog = catalog, .rows = calloc((size_t)count + 1, 1)};
-  if (d->rows == NULL) return cli_error(CLI_FAILED, "no memory for the list of tensors");
+  const int64_t count = mfq_catalog_count(catalog);
+  size_t codes = 1;
+  for (int64_t i = 0; i < count; i++) codes += (size_t)may_be_codes(mfq_catalog_get(catalog, i));
+  *d = (dialects){
+      .catalog = catalog, .rows = calloc((size_t)count + 1, 1), .modules = calloc(codes, sizeof *d->modules)};
+  if (d->rows == NULL || d->modules == NULL) return cli_error(CLI_FAILED, "no memory for the list of tensors");
   for (int64_t i = 0; i < count; i++) {
     const mfq_catalog_entry *e = mfq_catalog_get(catalog, i);
     if (e->is_quantized || !dialect_is_packed(e->dtype)) continue;
-    for (int row = 0; row < ROW_COUNT && d->rows[i] == 0; row++)
-      if (find_beside(catalog, e, &rows[row]) >= 0) d->rows[i] = (unsigned char)(row + 1);
-    d->tensors += d->rows[i] != 0;
+    for (int row = 0; row < ROW_UNKNOWN && d->rows[i] == 0; row++)
+      if (find_beside(catalog, e, &rows[row]) >= 0) mark(d, i, row);
   }
+  find_unknown(d);
   return CLI_OK;
 }
 
 void dialects_free(dialects *d) {
   free(d->rows);
+  free(d->modules);
   *d = (dialects){0};
 }
 
@@ -114,9 +178,10 @@ const char *dialects_name(const dialects *d, int64_t entry) {
 
 /* Returns the power of two that divides `size` into `parts`, the last one shorter, or 0. */
 static int64_t block_size(int64_t size, int64_t parts) {
-  int64_t block = 1;
-  while (parts > 0 && (size + block - 1) / block > parts) block *= 2;
-  return parts > 0 && (size + block - 1) / block == parts ? block : 0;
+  const uint64_t whole = (uint64_t)size, wanted = (uint64_t)parts;
+  uint64_t block = 1;
+  while (wanted > 0 && (whole + block - 1) / block > wanted) block *= 2;
+  return wanted > 0 && (whole + block - 1) / block == wanted ? (int64_t)block : 0;
 }
 
 /* Writes what shares a scale, or nothing where it does not show. */

@@ -16,7 +16,8 @@ typedef struct part_row {
 /* clang-format off */
 static const part_row parts[] = {
     {"_scale_inv", "scale", 0, 1, 0},      {"_scale_2", "scale", 0, 1, 0},       {"_global_scale", "scale", 0, 1, 0},
-    {"_per_tensor_scale", "scale", 0, 1, 0}, {"_scaling_factor", "scale", 0, 1, 0}, {"_scale", "scale", 0, 0, 0},
+    {"_per_tensor_scale", "scale", 0, 1, 0}, {"_scaling_factor", "scale", 0, 1, 0},
+    {"_weight_scale", "scale", 0, 1, 0},   {"_proj_scale", "scale", 0, 1, 0},    {"_scale", "scale", 0, 0, 0},
     {"_scales", "scale", 0, 0, 0},         {"_absmax", "scale", 0, 1, 0},        {"_amax", "largest value", 0, 1, 0},
     {"_zero_point", "zero point", 0, 1, 0}, {"_zero_points", "zero point", 0, 1, 0}, {"_zeros", "zero point", 0, 0, 1},
     {".absmax", "scale", 0, 1, 0},         {".nested_absmax", "scale", 0, 1, 0}, {".quant_map", "code table", 0, 1, 0},
@@ -77,25 +78,30 @@ static int is_quantizer_state(const char *name) {
   return is_module && is_leaf;
 }
 
-static int find_part(const mfq_catalog *catalog, const mfq_catalog_entry *e, weight_verdict *verdict) {
+static int find_part(const dialects *d, const mfq_catalog_entry *e, weight_verdict *verdict) {
   const part_row *sure = NULL;
   for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
     if (!has_end(e->name, &parts[i])) continue;
-    int64_t owner = find_owner(catalog, e, &parts[i]);
+    int64_t owner = find_owner(d->catalog, e, &parts[i]);
     if (owner >= 0) {
       *verdict = (weight_verdict){.kind = WEIGHT_PART, .owner = owner, .word = parts[i].word};
       return 1;
     }
     if (parts[i].is_sure && sure == NULL) sure = &parts[i];
   }
-  if (sure == NULL && !is_quantizer_state(e->name)) return 0;
-  *verdict = (weight_verdict){.kind = WEIGHT_LONE_PART, .word = sure != NULL ? sure->word : "state of a quantizer"};
-  return 1;
+  const char *word = sure != NULL                           ? sure->word
+                     : is_quantizer_state(e->name)          ? "state of a quantizer"
+                     : dialects_is_beside_codes(d, e->name) ? "part of the codes beside it"
+                                                            : NULL;
+  *verdict = (weight_verdict){.kind = word == NULL ? WEIGHT_YES : WEIGHT_LONE_PART, .word = word};
+  return word != NULL;
 }
 
 static int is_bias(const char *name) {
-  return strcmp(name, "bias") == 0 || dialect_ends(name, ".bias") || dialect_ends(name, "_bias") ||
-         dialect_ends(name, "_bias_table");
+  static const char *const ends[] = {".bias", "_bias", ".biases", "_biases", "_bias_table"};
+  int is_end = strcmp(name, "bias") == 0;
+  for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) is_end |= dialect_ends(name, ends[i]);
+  return is_end;
 }
 
 /* A matrix of one row is a weight of one output; [1, 1, n] and [n, 1, 1] are vectors in another shape. */
@@ -109,7 +115,7 @@ weight_verdict weight_judge(const dialects *d, int64_t entry) {
   const mfq_catalog_entry *e = mfq_catalog_get(d->catalog, entry);
   weight_verdict verdict = {.kind = WEIGHT_YES};
   if (d->rows[entry] != 0) return (weight_verdict){.kind = WEIGHT_FOREIGN};
-  if (find_part(d->catalog, e, &verdict)) return verdict;
+  if (find_part(d, e, &verdict)) return verdict;
   if (mfq_dtype_from_file_dtype(e->dtype) == 0)
     verdict.kind = WEIGHT_OTHER_DTYPE;
   else if (e->rank > 0 && cli_shape_count(e->rank, e->shape) == 0.0)

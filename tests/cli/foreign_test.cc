@@ -76,6 +76,8 @@ std::vector<Sample> samples() {
       {"AQLM", {filled("l.codes", "I16", {64, 8, 1}), filled("l.codebooks", "F16", {1, 256, 1, 8}),
                 filled("l.scales", "F16", {64, 1, 1, 1})}},
       {"TensorRT-LLM", {filled("l.weight", "F8_E4M3", {64, 64}), filled("l.weights_scaling_factor", "F32", {1})}},
+      {"in a way that mfq does not know",
+       {filled("m.a.kernel", "I8", {64, 64}), filled("m.a.qscales", "F32", {64, 4}), filled("m.a.more", "U8", {4, 4})}},
       {"BitNet", {filled("l.weight", "U8", {64, 64}), filled("l.weight_scale", "BF16", {1})}},
   };
 }
