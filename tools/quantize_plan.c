@@ -15,7 +15,7 @@ static int apply_scheme(const plan *p, const mfq_scheme *given, plan_item *item)
                      p->path, e->name, mfq_file_dtype_name(e->dtype), item->rule);
   }
   mfq_scheme scheme = *given;
-  item->note = weight_write_axis(e, &scheme);
+  item->note = weight_write_axis(p->dialects.catalog, e, &scheme);
   mfq_layout layout;
   mfq_file_layout_init(&layout);
   mfq_status status = mfq_qtensor_init(&scheme, e->rank, e->shape, &layout, &item->q);

@@ -177,7 +177,31 @@ static int32_t longest_window_axis(const mfq_catalog_entry *e) {
   return axis;
 }
 
-const char *weight_write_axis(const mfq_catalog_entry *e, mfq_scheme *scheme) {
+/* Returns the entry of the same module and rank that is called `to` where `e` is called `from`, or NULL. */
+static const mfq_catalog_entry *sibling(const mfq_catalog *catalog, const mfq_catalog_entry *e, const char *from,
+                                        const char *to) {
+  const char *at = strstr(e->name, from);
+  char name[MFQ_FILE_MAX_NAME + 64];
+  if (at == NULL) return NULL;
+  (void)snprintf(name, sizeof name, "%.*s%s%s", (int)(at - e->name), e->name, to, at + strlen(from));
+  const mfq_catalog_entry *found = mfq_catalog_get(catalog, mfq_catalog_find(catalog, name));
+  return found != NULL && found->rank == e->rank ? found : NULL;
+}
+
+/* Returns 1 for experts that are stored as [E, in, out]. Gate and up are one tensor of twice as many outputs as the other
+ * has inputs: only one way round do their sizes fit. */
+static int is_transposed(const mfq_catalog *catalog, const mfq_catalog_entry *e) {
+  const mfq_catalog_entry *down = sibling(catalog, e, "gate_up_proj", "down_proj"), *up = e;
+  if (down == NULL) {
+    up = sibling(catalog, e, "down_proj", "gate_up_proj");
+    down = e;
+  }
+  if (up == NULL) return 0;
+  int fits = up->shape[1] / 2 == down->shape[2] && up->shape[2] == down->shape[1];
+  return !fits && up->shape[2] / 2 == down->shape[1] && up->shape[1] == down->shape[2];
+}
+
+const char *weight_write_axis(const mfq_catalog *catalog, const mfq_catalog_entry *e, mfq_scheme *scheme) {
   int is_group = scheme->granularity == MFQ_GRANULARITY_GROUP,
       is_channel = scheme->granularity == MFQ_GRANULARITY_CHANNEL;
   if (!is_group && !is_channel) return NULL;
@@ -185,12 +209,17 @@ const char *weight_write_axis(const mfq_catalog_entry *e, mfq_scheme *scheme) {
     if (scheme->axis < 0 && scheme->axis >= -e->rank) scheme->axis += e->rank;
     return NULL;
   }
-  if (e->rank == 3 && names_experts(e->name) && e->shape[2] > 0 && e->shape[2] <= INT32_MAX) {
-    /* Channels of a stack of matrices are the rows of each: groups as long as a row. */
-    if (is_channel) scheme->group_size = (int32_t)e->shape[2];
-    scheme->granularity = MFQ_GRANULARITY_GROUP;
-    scheme->axis = 2;
-    return "stacked experts [E, out, in]: along the inputs, axis 2";
+  if (e->rank == 3 && names_experts(e->name)) {
+    int transposed = is_transposed(catalog, e);
+    int32_t axis = transposed ? 1 : 2;
+    if (e->shape[axis] > 0 && e->shape[axis] <= INT32_MAX) {
+      /* Channels of a stack of matrices are the rows of each: groups as long as a row. */
+      if (is_channel) scheme->group_size = (int32_t)e->shape[axis];
+      scheme->granularity = MFQ_GRANULARITY_GROUP;
+      scheme->axis = axis;
+      return transposed ? "stacked experts [E, in, out], as sizes say: along the inputs, axis 1"
+                        : "stacked experts [E, out, in]: along the inputs, axis 2";
+    }
   }
   scheme->axis = is_channel || e->rank < 2 ? 0 : 1;
   if (is_channel || e->rank < 3 || e->shape[1] != 1) return NULL;

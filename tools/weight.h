@@ -35,6 +35,6 @@ const char *weight_reason(const dialects *d, int64_t entry, const weight_verdict
 
 /* Writes the axis of a scheme that has none out for a weight of this name and shape. Returns a note where it is not that of
  * a matrix [out, in], or NULL. */
-const char *weight_write_axis(const mfq_catalog_entry *e, mfq_scheme *scheme);
+const char *weight_write_axis(const mfq_catalog *catalog, const mfq_catalog_entry *e, mfq_scheme *scheme);
 
 #endif

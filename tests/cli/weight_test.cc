@@ -169,6 +169,30 @@ TEST_F(Weights, AxesFollowTheShapeAndAreShown) {
   }
 }
 
+// Experts as [E, in, out]: the two tensors of an expert fit one way round only.
+TEST_F(Weights, SizesTellTransposedExperts) {
+  const struct {
+    std::vector<int64_t> up, down;
+    int axis;
+  } rows[] = {{{2, 64, 96}, {2, 96, 32}, 2},  // [E, 2 i, h], [E, h, i]
+              {{2, 96, 64}, {2, 32, 96}, 1},  // [E, h, 2 i], [E, i, h]
+              {{2, 96, 64}, {2, 96, 64}, 2},  // neither fits
+              {{2, 64, 64}, {2, 64, 32}, 2},
+              {{2, 64, 64}, {2, 32, 64}, 1}};
+  for (const auto &row : rows) {
+    write_file(in, file_of({filled("mlp.experts.gate_up_proj", "BF16", row.up),
+                            filled("mlp.experts.down_proj", "BF16", row.down)}));
+    for (const char *name : {"mlp.experts.gate_up_proj", "mlp.experts.down_proj"}) {
+      Json report(quantize({"-s", "mxfp8_e4m3", "--json"}).out);
+      EXPECT_EQ(json_integer_value(json_object_get(report.tensor(name), "axis")), row.axis) << row.up[1];
+      Json channels(quantize({"-s", "int8_channel", "--json"}).out);
+      const std::vector<int64_t> &shape = name == std::string("mlp.experts.down_proj") ? row.down : row.up;
+      EXPECT_EQ(text(channels.tensor(name), "scheme"), "int8n/group:" + std::to_string(shape[static_cast<size_t>(row.axis)]) +
+                                                           "@" + std::to_string(row.axis) + "/f32");
+    }
+  }
+}
+
 // One row of one expert has its own scale: an outlier in it leaves the others as they are.
 TEST_F(Weights, ChannelsOfExpertsAreTheRowsOfEach) {
   std::vector<float> values(2 * 3 * 4, 1.0f);
