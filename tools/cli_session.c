@@ -59,21 +59,22 @@ int cli_context_create(const char *device, int threads, mfq_context **context) {
 }
 
 /* "-" is a pipe elsewhere; here files are read and written in any order. */
-static int check_dash(const char *path) {
+static int check_path(const char *path) {
+  if (path[0] == '\0') return cli_error(CLI_USAGE, "a file name is empty; give a file");
   if (strcmp(path, "-") != 0) return CLI_OK;
   return cli_error(CLI_USAGE, "'-' is no file, and pipes cannot be read or written in any order; give a file name "
                               "(./- for a file of this name)");
 }
 
 int cli_open(const char *path, mfq_reader **reader, mfq_catalog **catalog) {
-  if (check_dash(path) != CLI_OK) return CLI_USAGE;
+  if (check_path(path) != CLI_OK) return CLI_USAGE;
   mfq_status status = mfq_reader_open(path, reader);
   if (status == MFQ_OK) status = mfq_catalog_create(*reader, catalog);
   return status == MFQ_OK ? CLI_OK : cli_io_error(status);
 }
 
 int cli_create(const char *path, const mfq_writer_options *options, mfq_writer **writer) {
-  if (check_dash(path) != CLI_OK) return CLI_USAGE;
+  if (check_path(path) != CLI_OK) return CLI_USAGE;
   mfq_status status = mfq_writer_create(path, options, writer);
   return status == MFQ_OK ? CLI_OK : cli_io_error(status);
 }

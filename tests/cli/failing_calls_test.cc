@@ -89,6 +89,20 @@ TEST_F(FailingCalls, OneSentenceAndNothingLeft) {
   EXPECT_GT(made, 150);
 }
 
+// A call that a signal has interrupted is made again.
+TEST_F(FailingCalls, InterruptedCallsAreMadeAgain) {
+  for (const char *call : {"pread", "pwrite", "fallocate"}) {
+    for (int number = 1; number < 500; number++) {
+      Result r;
+      if (!run_failing(call, number, EINTR, false, r)) break;
+      made++;
+      EXPECT_TRUE(exits(r, 0)) << call << " " << number;
+      EXPECT_EQ(output(), whole);
+    }
+  }
+  EXPECT_GT(made, 8);
+}
+
 // A process that ends anywhere leaves the old output or the new one, and the next one removes the rest.
 TEST_F(FailingCalls, EndedAnywhere) {
   each(0, [&](const Result &r, bool is_there) {

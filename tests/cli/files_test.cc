@@ -108,6 +108,10 @@ TEST_F(Files, TwoWritersOfOneFile) {
   }
   EXPECT_EQ(done, 1);
   EXPECT_EQ(read_file(out), whole);
+  for (auto &process : all)
+    process = std::make_unique<Process>(std::vector<std::string>{"sh", "-c", quantize + " -q -f"});
+  for (const auto &process : all) EXPECT_TRUE(exits(process->wait(), 0));
+  EXPECT_EQ(read_file(out), whole);
   EXPECT_EQ(folder.names(), (std::set<std::string>{"in", "out"}));
 }
 
@@ -139,6 +143,8 @@ TEST_F(Files, FullDisks) {
 
 TEST_F(Files, ADashIsNoFile) {
   EXPECT_TRUE(exits(run({MFQ_COMMAND, "inspect", "-"}), 2, {"'-' is no file", "./-"}));
+  EXPECT_TRUE(exits(run({MFQ_COMMAND, "inspect", ""}), 2, {"a file name is empty"}));
+  EXPECT_TRUE(exits(run({MFQ_COMMAND, "quantize", in, "-o", "", "-s", "nvfp4"}), 2, {"a file name is empty"}));
   for (const char *command : {"quantize", "dequantize"}) {
     std::vector<std::string> words = {MFQ_COMMAND, command, in, "-o", "-"};
     if (command[0] == 'q') words.insert(words.end(), {"-s", "mxfp8_e4m3"});
