@@ -1,7 +1,7 @@
 /* tests/cli/failing_calls.c: preloaded, it lets one call of the C library fail, or the process end there.
  *
  *   MFQ_FAIL_CALL=pwrite MFQ_FAIL_NUMBER=3   the third pwrite
- *   MFQ_FAIL_ERRNO=28                        fails so; 0: the process is killed instead
+ *   MFQ_FAIL_ERRNO=28                        fails so; 0: the process is killed instead; -1: it stops, and goes on later
  *   MFQ_FAIL_MARK=FILE                       is created then
  *   MFQ_NO_TMPFILE=1                         there are no files without names
  *
@@ -26,9 +26,9 @@ static int fails_now(const char *name) {
   if (__atomic_add_fetch(&counted, 1, __ATOMIC_SEQ_CST) != atol(number)) return 0;
   const char *mark = getenv("MFQ_FAIL_MARK");
   if (mark != NULL) (void)syscall(SYS_close, syscall(SYS_openat, AT_CWD, mark, CREATE, 0600));
-  if (atoi(error) == 0) (void)raise(SIGKILL);
+  if (atoi(error) <= 0) (void)raise(atoi(error) == 0 ? SIGKILL : SIGSTOP);
   errno = atoi(error);
-  return 1;
+  return errno > 0;
 }
 
 #define FAILING(type, failure, name, parameters, arguments)                                                            \

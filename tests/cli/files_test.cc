@@ -2,9 +2,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include <chrono>
 #include <csignal>
-#include <thread>
 
 #include "cli/run_command.h"
 #include "cli/tensor_file.h"
@@ -12,6 +10,12 @@
 using namespace fixture;
 
 namespace {
+
+#if defined(MFQ_UNDER_ASAN)
+const bool sanitized = true;
+#else
+const bool sanitized = false;
+#endif
 
 class Files : public testing::Test {
 protected:
@@ -28,16 +32,20 @@ protected:
     std::filesystem::remove(folder.file("whole"));
   }
   static Result shell(const std::string &words) { return run({"sh", "-c", words}); }
-  // Starts a command that takes a while, and waits until it writes.
-  void begin(std::unique_ptr<Process> &process, const std::string &before) {
-    const uint64_t bytes = 256 << 20;
-    const std::string header = R"({"w":{"dtype":"F32","shape":[1024,65536],"data_offsets":[0,268435456]}})";
-    write_file(in, safetensors(header, ""));
-    std::filesystem::resize_file(in, 8 + header.size() + bytes);
-    process = std::make_unique<Process>(std::vector<std::string>{"sh", "-c", before + "exec " + quantize + " -j 1"});
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-    while (!holds_another(process->pid(), in) && std::chrono::steady_clock::now() < end)
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  // Starts a command that stops in its first write, behind all words of a shell.
+  std::unique_ptr<Process> stopped(const std::string &before = "") const {
+    const std::string preload = std::string("LD_PRELOAD='") + MFQ_FAILING_CALLS + "' ";
+    const std::string stop = "MFQ_FAIL_CALL=pwrite MFQ_FAIL_NUMBER=1 MFQ_FAIL_ERRNO=-1 ";
+    auto process = std::make_unique<Process>(
+        std::vector<std::string>{"sh", "-c", before + "exec env " + preload + stop + quantize + " -j 1"});
+    int status = 0;
+    EXPECT_EQ(waitpid(process->pid(), &status, WUNTRACED), process->pid());
+    EXPECT_TRUE(WIFSTOPPED(status)) << status;
+    return process;
+  }
+  static Result go_on(const Process &process) {
+    kill(process.pid(), SIGCONT);
+    return process.wait();
   }
 };
 
@@ -58,42 +66,57 @@ TEST_F(Files, AClosedStandardOutputIsAnError) {
 }
 
 TEST_F(Files, SignalsThatTheCallerIgnoresStayIgnored) {
+  if (sanitized) GTEST_SKIP() << "the sanitizer's own library must be loaded first";
   for (const auto &[name, number] : {std::make_pair("HUP", SIGHUP), {"INT", SIGINT}, {"TERM", SIGTERM}}) {
-    std::unique_ptr<Process> process;
-    begin(process, std::string("trap '' ") + name + "; ");
+    auto process = stopped(std::string("trap '' ") + name + "; ");
     kill(process->pid(), number);
-    EXPECT_EQ(process->wait().code, 0) << name;
-    EXPECT_TRUE(std::filesystem::remove(out)) << name;
+    EXPECT_EQ(go_on(*process).code, 0) << name;
+    EXPECT_EQ(read_file(out), whole) << name;
+    std::filesystem::remove(out);
+    process = stopped();
+    kill(process->pid(), number);
+    EXPECT_EQ(go_on(*process).code, 130) << name;
+    EXPECT_EQ(folder.names(), std::set<std::string>{"in"}) << name;
   }
 }
 
 TEST_F(Files, AKilledRunLeavesNothing) {
+  if (sanitized) GTEST_SKIP() << "the sanitizer's own library must be loaded first";
   const int fd = open(folder.file(".").c_str(), O_TMPFILE | O_WRONLY, 0600);
   if (fd < 0) GTEST_SKIP() << "this file system has no files without names";
   close(fd);
-  std::unique_ptr<Process> process;
-  begin(process, "");
+  const auto process = stopped();
   kill(process->pid(), SIGKILL);
   EXPECT_EQ(process->wait().code, 1000 + SIGKILL);
   EXPECT_EQ(folder.names(), std::set<std::string>{"in"});
 }
 
 TEST_F(Files, AnInputThatChangesIsAnError) {
-  std::unique_ptr<Process> process;
-  begin(process, "");
+  if (sanitized) GTEST_SKIP() << "the sanitizer's own library must be loaded first";
+  const auto process = stopped();
   const int fd = open(in.c_str(), O_WRONLY);
   EXPECT_EQ(pwrite(fd, "x", 1, 1000), 1);
   close(fd);
-  EXPECT_TRUE(exits(process->wait(), 1, {"in: the file was changed while it was read"}));
+  EXPECT_TRUE(exits(go_on(*process), 1, {"in: the file was changed while it was read"}));
   EXPECT_EQ(folder.names(), std::set<std::string>{"in"});
 }
 
 TEST_F(Files, AnInputThatIsCutIsAnError) {
-  std::unique_ptr<Process> process;
-  begin(process, "");
+  if (sanitized) GTEST_SKIP() << "the sanitizer's own library must be loaded first";
+  const auto process = stopped();
   std::filesystem::resize_file(in, 1000);
-  EXPECT_TRUE(exits(process->wait(), 1, {"in: the file became shorter while it was read"}));
+  EXPECT_TRUE(exits(go_on(*process), 1, {"in: the file became shorter while it was read"}));
   EXPECT_EQ(folder.names(), std::set<std::string>{"in"});
+}
+
+// The file that was there when it was opened is read to its end.
+TEST_F(Files, AnInputThatIsReplacedDoesNoHarm) {
+  if (sanitized) GTEST_SKIP() << "the sanitizer's own library must be loaded first";
+  const auto process = stopped();
+  write_file(folder.file("other"), "other");
+  std::filesystem::rename(folder.file("other"), in);
+  EXPECT_EQ(go_on(*process).code, 0);
+  EXPECT_EQ(read_file(out), whole);
 }
 
 TEST_F(Files, TwoWritersOfOneFile) {
