@@ -139,10 +139,10 @@ static int report(const comparison *c, const char *const *paths, const compare_o
   compare_sum_up(c->results, c->count, &totals);
   int code = CLI_OK;
   if (o->json) {
-    json_t *head =
-        json_pack("{s:i, s:o, s:o, s:b}", "version", CLI_JSON_VERSION, "a", cli_text_json(mfq_reader_path(c->a.reader)),
-                  "b", cli_text_json(mfq_reader_path(c->b.reader)), "passed",
-                  compare_any(&totals) && (isnan(o->min_sqnr) || passes(c, o->min_sqnr)));
+    json_t *head = json_pack("{s:i, s:o, s:o, s:b}", "version", CLI_JSON_VERSION, "a",
+                             cli_text_json(mfq_reader_path(c->a.reader)), "b",
+                             cli_text_json(mfq_reader_path(c->b.reader)), "passed",
+                             compare_any(&totals) && (isnan(o->min_sqnr) || passes(c, o->min_sqnr)));
     code = compare_print_json(c->results, c->count, &totals, head);
   } else if (!o->quiet) {
     compare_print_table(c->results, c->count, &totals);

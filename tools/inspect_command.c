@@ -30,9 +30,9 @@ typedef struct listing {
   const mfq_catalog *catalog;
   census census;
   uint64_t bytes;
+  dialects dialects;         /* of tensors that another program has quantized */
   const mfq_scheme *printed; /* whose text is `scheme`: many tensors in a row share one */
   char scheme[MFQ_SCHEME_TEXT_MAX];
-  dialects dialects; /* of tensors that another program has quantized */
 } listing;
 
 static const char *scheme_text(listing *l, const mfq_scheme *scheme) {
@@ -150,10 +150,10 @@ static int print_json(listing *l) {
   }
   char what[DIALECT_BYTES];
   return cli_print_json(json_pack(
-      "{s:i, s:o, s:I, s:I, s:o, s:o, s:s?, s:o}", "version", CLI_JSON_VERSION, "file",
+      "{s:i, s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "version", CLI_JSON_VERSION, "file",
       cli_text_json(mfq_reader_path(l->reader)), "file_bytes", (json_int_t)mfq_reader_file_bytes(l->reader),
       "data_bytes", (json_int_t)l->bytes, "metadata", metadata_json(l), "dtypes", dtypes, "quantized_by_others",
-      l->dialects.tensors > 0 ? dialects_describe(&l->dialects, what) : NULL, "tensors", tensors));
+      cli_text_json(l->dialects.tensors > 0 ? dialects_describe(&l->dialects, what) : NULL), "tensors", tensors));
 }
 
 int inspect_command(int argc, const char **argv) {

@@ -75,11 +75,11 @@ static json_t *item_json(const plan *p, const plan_item *item, int is_written) {
   int is_quantized = item->is_quantized;
   int has_axis = is_quantized && s->axis != MFQ_AXIS_AUTO;
   int has_reason = *reason_text(p, item, reason) != '\0', is_counted = is_quantized && is_written;
-  return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:s?, s:I, s:I, s:o, s:o, s:o}", "name", e->name, "dtype",
+  return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o}", "name", e->name, "dtype",
                    mfq_file_dtype_name(e->dtype), "shape", cli_shape_json(e->rank, e->shape), "scheme",
                    is_quantized ? json_string(scheme) : json_null(), "axis",
                    has_axis ? json_integer(s->axis) : json_null(), "rule", cli_text_json(item->rule), "reason",
-                   has_reason ? reason : NULL, "bytes_in", (json_int_t)e->part_bytes[0], "bytes_out",
+                   cli_text_json(has_reason ? reason : NULL), "bytes_in", (json_int_t)e->part_bytes[0], "bytes_out",
                    (json_int_t)item->bytes_out, "bits_per_weight",
                    is_quantized ? json_real(plan_item_bits(item)) : json_null(), "nan",
                    is_counted ? json_integer(item->nan) : json_null(), "infinite",
@@ -91,14 +91,14 @@ int plan_print_json(const plan *p, const char *output, int is_written) {
   char foreign[DIALECT_BYTES];
   for (int64_t i = 0; i < p->count; i++) (void)json_array_append_new(tensors, item_json(p, &p->items[i], is_written));
   json_t *object = json_pack(
-      "{s:i, s:o, s:o, s:b, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o, s:s?, s:o}", "version", CLI_JSON_VERSION, "input",
+      "{s:i, s:o, s:o, s:b, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o, s:o, s:o}", "version", CLI_JSON_VERSION, "input",
       cli_text_json(p->path), "output", cli_text_json(output), "dry_run", !is_written, "quantized_tensors",
       (json_int_t)p->quantized, "data_bytes_in", (json_int_t)p->bytes_in, "data_bytes_out", (json_int_t)p->bytes_out,
       "file_bytes_out", (json_int_t)p->file_bytes_out, "peak_memory_bytes", (json_int_t)p->peak_memory,
       "bits_per_weight", p->weights > 0 ? p->weight_bits / p->weights : 0.0, "nan",
       is_written ? json_integer(p->nan) : json_null(), "infinite", is_written ? json_integer(p->infinite) : json_null(),
-      "quantized_by_others", p->dialects.tensors > 0 ? dialects_describe(&p->dialects, foreign) : NULL, "tensors",
-      tensors);
+      "quantized_by_others", cli_text_json(p->dialects.tensors > 0 ? dialects_describe(&p->dialects, foreign) : NULL),
+      "tensors", tensors);
   return cli_print_json(object);
 }
 

@@ -55,7 +55,7 @@ TEST_F(Files, ClosedStandardDescriptors) {
     EXPECT_EQ(shell(quantize + " -f -q -v " + closed).code, 0) << closed;
     EXPECT_EQ(read_file(out), whole) << closed;
   }
-  EXPECT_EQ(shell(quantize + " -f -s no_such 0<&- 1>&- 2>&-").code, 2);
+  EXPECT_EQ(shell(quantize + " -f -j -1 0<&- 1>&- 2>&-").code, 2);
   EXPECT_EQ(read_file(out), whole);
 }
 

@@ -69,6 +69,19 @@ Result run(std::vector<std::string> words) {
   return r;
 }
 
+/* While it lives, this is the current folder; libFuzzer needs its own. */
+class Inside {
+public:
+  explicit Inside(const std::string &folder) : before_(std::filesystem::current_path()) {
+    std::filesystem::current_path(folder);
+  }
+  ~Inside() { std::filesystem::current_path(before_); }
+  Inside(const Inside &) = delete;
+
+private:
+  std::filesystem::path before_;
+};
+
 /* The folder in which everything happens. */
 class Place {
 public:
@@ -76,13 +89,13 @@ public:
     if (__sanitizer_set_report_fd != nullptr)
       __sanitizer_set_report_fd(reinterpret_cast<void *>((intptr_t)fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 20)));
     setenv("MFQ_CUDA_MODULE", folder_.file("no_module").c_str(), 1);
-    require(chdir(folder_.file("").c_str()) == 0, "no folder");
+    const Inside inside(path());
     fixture::write_file("in", fixture::file_of(fixture::model()));
     const Result r = run({"quantize", "in", "-o", "q", "-s", "mxfp8_e4m3", "-q"});
     require(r.code == 0, r.err.c_str());
     begin_ = files();
   }
-  ~Place() { (void)!chdir("/"); }
+  std::string path() const { return folder_.file(""); }
   /* The files of the beginning, and this one. */
   Files prepare(const std::string &x) {
     Files wanted = begin_;
@@ -220,6 +233,7 @@ std::vector<std::string> fuzz::seeds() {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   fuzz::Input(data, 0);
   static Place place;
+  const Inside inside(place.path());
   const std::string input(reinterpret_cast<const char *>(data), size);
   const size_t first = std::min(input.find('\0'), size), second = std::min(input.find('\0', first + 1), size);
   std::string x;
