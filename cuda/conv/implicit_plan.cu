@@ -66,7 +66,7 @@ int is_code_source(const mfq_conv_side *side, const unit_axis &along, implicit_s
   if (!mfq_cuda_widen_format(&side->part, &s->format)) return 0;
   const int32_t bits = s->format.bits;
   const int has_scales = side->part.group != 0 && scheme->scale != MFQ_SCALE_NONE;
-  if (has_scales && (s->format.scale == MFQN_SCALE_NONE || mfq_cuda_bf16_refuses(&side->part) != NULL)) return 0;
+  if (has_scales && (s->format.scale == MFQN_SCALE_NONE || mfq_gemm_side_refuses_bf16(&side->part) != NULL)) return 0;
   if (side->code_bits[along.axis] != bits) return 0;
   if (!is_aligned(s->side, side, along, bits == 6 ? 4 : 2 * bits, bits)) return 0;
   s->scales = scales_of(*s, side, along);
@@ -100,12 +100,6 @@ int is_turned(const mfq_conv_side *w) {
 }
 
 /* ---- Refusals ---------------------------------------------------------------------------------------------------- */
-
-const char *refuse_side(const mfq_conv_side *side) {
-  if (side->part.kind != MFQ_SIDE_PLAIN) return mfq_cuda_bf16_refuses(&side->part);
-  return side->part.tensor.dtype == MFQ_DTYPE_BF16 ? NULL
-                                                   : "bf16 does not hold plain f32 and f16 (round_operands is 0)";
-}
 
 /* Whether places along the axes fit 32 bits, whatever the tap. */
 int fits_words(const mfq_conv_problem *problem) {
@@ -142,8 +136,7 @@ const char *mfq_cuda_implicit_refuses(const mfq_context *context, const mfq_conv
   if (rows >= (double)LONGEST || taps * channels >= (double)LONGEST)
     return "more than 2^30 pixels, or taps times channels";
   if (problem->finish.round_operands) return NULL;
-  const char *reason = refuse_side(mfq_conv_gathered(problem));
-  return reason != NULL ? reason : refuse_side(mfq_conv_direct(problem));
+  return mfq_gemm_sides_refuse_bf16(&mfq_conv_gathered(problem)->part, &mfq_conv_direct(problem)->part);
 }
 
 /* ---- Parameters -------------------------------------------------------------------------------------------------- */

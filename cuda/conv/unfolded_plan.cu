@@ -28,7 +28,7 @@ mfq_dtype dtype_of(const mfq_conv_problem *p) {
   if (a->kind == MFQ_SIDE_PLAIN && b->kind == MFQ_SIDE_PLAIN && a->tensor.dtype == MFQ_DTYPE_F16 &&
       b->tensor.dtype == MFQ_DTYPE_F16)
     return MFQ_DTYPE_F16;
-  const int fits = mfq_gemm_side_digits(a) <= 8 && mfq_gemm_side_digits(b) <= 8;
+  const int fits = mfq_gemm_sides_refuse_bf16(a, b) == NULL;
   return fits || p->finish.round_operands ? MFQ_DTYPE_BF16 : MFQ_DTYPE_F32;
 }
 

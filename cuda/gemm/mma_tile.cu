@@ -44,9 +44,7 @@ const char *mfq_cuda_gemm_tile_refuses(const mfq_context *context, const mfq_gem
     return "matrix instructions on bf16 came with compute capability 8.0";
   const int64_t limit = INT32_MAX, a = tiles_of(problem->m), b = tiles_of(problem->n);
   if (a > limit || b > limit || a * b > limit || a * b * problem->batches > limit) return "more than 2^31 tiles";
-  if (problem->round_operands) return NULL;
-  const char *reason = mfq_cuda_bf16_refuses(&problem->a);
-  return reason != NULL ? reason : mfq_cuda_bf16_refuses(&problem->b);
+  return problem->round_operands ? NULL : mfq_gemm_sides_refuse_bf16(&problem->a, &problem->b);
 }
 
 /* ---- Launches ---------------------------------------------------------------------------------------------------- */

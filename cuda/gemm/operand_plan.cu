@@ -3,35 +3,9 @@
 #include "../../host/core/lower.h"
 #include "../../host/core/walk.h"
 
-int32_t mfq_cuda_element_digits(const mfq_gemm_side *side) {
-  const mfq_scheme *s = &side->view.q.scheme;
-  if (s->element.kind != MFQ_KIND_INTEGER) return s->element.man_bits + 1;
-  return s->element.man_bits + (s->zero_point ? 1 : 0); /* the lowest signed integer is a power of two */
-}
-
-/* Bits of a group scale's significand; 1 where there is none. */
-static int32_t scale_digits(const mfq_gemm_side *side) {
-  if (side->group == 0) return 1;
-  switch (side->view.q.scheme.scale) {
-    case MFQ_SCALE_F32: return 24;
-    case MFQ_SCALE_F16: return 11;
-    case MFQ_SCALE_BF16: return 8;
-    case MFQ_SCALE_UE4M3: return 4;
-    default: return 1;
-  }
-}
-
-const char *mfq_cuda_bf16_refuses(const mfq_gemm_side *side) {
-  if (side->kind == MFQ_SIDE_PLAIN)
-    return side->matrix.dtype == MFQ_DTYPE_BF16 ? NULL : "bf16 does not hold plain f32 and f16 (round_operands is 0)";
-  const int32_t element = mfq_cuda_element_digits(side), scale = scale_digits(side);
-  const int32_t together = scale == 1 ? element : element == 1 ? scale : element + scale;
-  return together <= 8 ? NULL : "bf16 does not hold elements times scales (round_operands is 0)";
-}
-
 int mfq_cuda_widens_scale(const mfq_gemm_side *side, const widen_format *format) {
   if (side->group == 0 || side->view.q.scheme.scale == MFQ_SCALE_NONE) return 1;
-  return format->scale != MFQN_SCALE_NONE && mfq_cuda_bf16_refuses(side) == NULL;
+  return format->scale != MFQN_SCALE_NONE && mfq_gemm_side_refuses_bf16(side) == NULL;
 }
 
 /* The exponent and mantissa of a code as fields of a bf16, twice. */

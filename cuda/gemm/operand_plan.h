@@ -5,13 +5,6 @@
 #include "../../host/core/gemm_problem.h"
 #include "../prim/widen.cuh"
 
-/* Bits that hold every magnitude of a quantized side's elements, without scales. */
-int32_t mfq_cuda_element_digits(const mfq_gemm_side *side);
-
-/* Why bf16 does not hold what the side multiplies (elements, times group scales), or NULL; values below 2^-126 may be
- * rounded. */
-const char *mfq_cuda_bf16_refuses(const mfq_gemm_side *side);
-
 /* Fills `format` where codes become bf16 by shift and mask. Returns 0 for formats that do not. The group scale is left
  * out where a bf16 does not hold the product. */
 int mfq_cuda_widen_format(const mfq_gemm_side *side, widen_format *format);

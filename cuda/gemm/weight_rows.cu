@@ -135,7 +135,7 @@ const char *make_plan(const mfq_context *context, const mfq_gemm_problem *proble
   if (mfq_cuda_state_of(context)->capability < 80)
     return "matrix instructions on bf16 came with compute capability 8.0";
   if (problem->k > WEIGHT_MAX_DEPTH) return "K is longer than 2^30";
-  const char *refused = problem->round_operands ? NULL : mfq_cuda_bf16_refuses(&problem->a);
+  const char *refused = problem->round_operands ? NULL : mfq_gemm_side_refuses_bf16(&problem->a);
   if (refused == NULL) refused = refuse_weights(problem, plan);
   if (refused != NULL) return refused;
   choose_parts(context, problem, plan);

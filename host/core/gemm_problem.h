@@ -123,8 +123,11 @@ const char *mfq_gemm_refuse_factor(const mfq_scheme *scheme);
  * and rows with `is_transposed`. Returns NULL, or why products cannot use such a scheme there. */
 const char *mfq_gemm_side_index(mfq_gemm_side *side, int is_transposed);
 
-/* Significant bits that the values of a side need, group scales included and factors not: bf16 has 8. */
-int32_t mfq_gemm_side_digits(const mfq_gemm_side *side);
+/* Why bf16 does not hold every value that is multiplied of a side (elements times group scales: a scale that does not
+ * vary along K is a factor of the sums), or NULL. Only digits count: bf16 reaches as far as float32, which values beyond
+ * either end of it would leave as well. */
+const char *mfq_gemm_side_refuses_bf16(const mfq_gemm_side *side);
+const char *mfq_gemm_sides_refuse_bf16(const mfq_gemm_side *a, const mfq_gemm_side *b);
 
 /* Workspace, a multiple of 256, for the parts of a side that is quantized on the way; 0 for others. */
 size_t mfq_gemm_side_bytes(const mfq_gemm_side *side);

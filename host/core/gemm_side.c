@@ -59,16 +59,28 @@ const char *mfq_gemm_side_index(mfq_gemm_side *side, int is_transposed) {
   return NULL;
 }
 
-int32_t mfq_gemm_side_digits(const mfq_gemm_side *side) {
-  static const int32_t of_scale[] = {0, 24, 8, 11, 0, 4}; /* by mfq_scale_format */
-  const mfq_scheme *scheme = &side->view.q.scheme;
+/* Digits from the first to the last that an element can have: of a zero point's difference, which is one of two codes, as
+ * many as a code has bits; else the lowest of signed integers is a power of two. */
+static int32_t element_digits(const mfq_scheme *scheme) {
   const mfq_format *e = &scheme->element;
+  if (e->kind == MFQ_KIND_MINIFLOAT) return e->man_bits + 1;
+  return e->man_bits + (scheme->zero_point ? e->is_signed : 0);
+}
+
+const char *mfq_gemm_side_refuses_bf16(const mfq_gemm_side *side) {
+  static const int32_t of_scale[] = {1, 24, 8, 11, 1, 4}; /* by mfq_scale_format */
+  enum { BF16_DIGITS = 8 };
   if (side->kind == MFQ_SIDE_PLAIN)
-    return side->matrix.dtype == MFQ_DTYPE_BF16 ? 8 : side->matrix.dtype == MFQ_DTYPE_F16 ? 11 : 24;
-  const int32_t digits = e->kind == MFQ_KIND_MINIFLOAT ? e->man_bits + 1
-                         : scheme->zero_point          ? e->is_signed + e->man_bits /* a difference of two codes */
-                                                       : e->man_bits;
-  return digits + (side->group != 0 ? of_scale[scheme->scale] : 0);
+    return side->matrix.dtype == MFQ_DTYPE_BF16 ? NULL : "bf16 does not hold plain f32 and f16 (round_operands is 0)";
+  const mfq_scheme *scheme = &side->view.q.scheme;
+  const int32_t element = element_digits(scheme), scale = side->group != 0 ? of_scale[scheme->scale] : 1;
+  const int32_t product = element == 1 ? scale : scale == 1 ? element : element + scale;
+  return product <= BF16_DIGITS ? NULL : "bf16 does not hold elements times scales (round_operands is 0)";
+}
+
+const char *mfq_gemm_sides_refuse_bf16(const mfq_gemm_side *a, const mfq_gemm_side *b) {
+  const char *why = mfq_gemm_side_refuses_bf16(a);
+  return why != NULL ? why : mfq_gemm_side_refuses_bf16(b);
 }
 
 size_t mfq_gemm_side_bytes(const mfq_gemm_side *side) {

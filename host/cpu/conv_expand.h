@@ -32,7 +32,7 @@ typedef struct mfq_conv_array {
 
 /* What both operands of a fast convolution become: bf16 where it holds all their values, or where they may be rounded. */
 static inline mfq_dtype mfq_conv_array_dtype(const mfq_conv_problem *p) {
-  const int fits = mfq_side_fits_bf16(&mfq_conv_gathered(p)->part) && mfq_side_fits_bf16(&mfq_conv_direct(p)->part);
+  const int fits = mfq_gemm_sides_refuse_bf16(&mfq_conv_gathered(p)->part, &mfq_conv_direct(p)->part) == NULL;
   return fits || p->finish.round_operands ? MFQ_DTYPE_BF16 : MFQ_DTYPE_F32;
 }
 

@@ -93,7 +93,7 @@ static void plan_free(mfq_context *context, void *state) {
 }
 
 static mfq_status plan_memory(const mfq_context *context, const mfq_gemm_problem *p, expanded *x, size_t *bytes) {
-  const int fits = mfq_side_fits_bf16(&p->a) && mfq_side_fits_bf16(&p->b);
+  const int fits = mfq_gemm_sides_refuse_bf16(&p->a, &p->b) == NULL;
   const mfq_dtype dtype = fits || p->round_operands ? MFQ_DTYPE_BF16 : MFQ_DTYPE_F32;
   mfq_status status = mfq_expand_plan(context, &p->a, dtype, bytes, &x->a);
   if (status == MFQ_OK) status = mfq_expand_plan(context, &p->b, dtype, bytes, &x->b);

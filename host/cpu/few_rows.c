@@ -37,7 +37,7 @@ typedef struct few_rows {
 /* ---- Which products ------------------------------------------------------------------------------------------------ */
 
 static int64_t most_rows(const mfq_gemm_problem *p) {
-  const int fits = mfq_side_fits_bf16(&p->a) && mfq_side_fits_bf16(&p->b);
+  const int fits = mfq_gemm_sides_refuse_bf16(&p->a, &p->b) == NULL;
   return fits || p->round_operands ? MOST_FOR_BF16 : MOST_FOR_F32;
 }
 

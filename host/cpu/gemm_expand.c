@@ -8,10 +8,6 @@
 
 enum { SHARE_ELEMENTS = 1 << 15 };
 
-/* ---- What fits --------------------------------------------------------------------------------------------------- */
-
-int mfq_side_fits_bf16(const mfq_gemm_side *side) { return mfq_gemm_side_digits(side) <= 8; }
-
 int mfq_side_has_factors(const mfq_gemm_side *side) {
   if (side->kind == MFQ_SIDE_PLAIN || side->view.q.scheme.scale == MFQ_SCALE_NONE) return 0;
   return side->group == 0 || side->view.q.scheme.scale == MFQ_SCALE_UE4M3;

@@ -28,8 +28,6 @@ typedef struct mfq_expanded_side {
   mfq_round_values round;
 } mfq_expanded_side;
 
-/* Whether bf16 holds every value of a side exactly; scales that the epilogue applies do not count. */
-int mfq_side_fits_bf16(const mfq_gemm_side *side);
 /* Whether a quantized side has scales for the epilogue. */
 int mfq_side_has_factors(const mfq_gemm_side *side);
 

@@ -89,7 +89,7 @@ TEST_F(ConvImplicit, Windows) {
 TEST_F(ConvImplicit, Schemes) {
   const char *const schemes[] = {"mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp4_e2m1", "mxint8",
                                  "int8/tensor/f32", "uint4/group:32/ue8m0/zp", "e4m3fnuz/group:16/ue8m0",
-                                 "e4m3fn/channel/f32", "int4/group:16/ue8m0", "uint7/tensor/f32/zp",
+                                 "e4m3fn/channel/f32", "int4/group:16/ue8m0", "uint8/tensor/f32/zp",
                                  "e3m0/group:16/bf16"};
   for (const char *scheme : schemes)
     for (const mfq_conv_direction direction : kDirections)

@@ -133,7 +133,7 @@ TEST_F(ConvWgmma, PartsOfTheDepth) {
 TEST_F(ConvWgmma, Schemes) {
   const char *const schemes[] = {"mxfp8_e4m3", "mxfp8_e5m2",      "mxfp6_e2m3",              "mxfp6_e3m2",
                                  "mxfp4_e2m1", "nvfp4",           "e4m3fnuz/group:32/ue8m0", "uint4/group:32/ue8m0/zp",
-                                 "e4m3fn/channel/f32", "int8/tensor/f32"};
+                                 "e4m3fn/channel/f32", "int8/tensor/f32", "uint8/tensor/f32/zp"};
   for (const mfq_conv_direction direction : kDirections)
     for (const char *scheme : schemes) {
       ConvCase x = sized(direction, 48, 40, {6, 7}, {3, 3});

@@ -66,7 +66,8 @@ private:
 TEST_F(GemmExpanded, SchemesThatBf16Holds) {
   /* Large enough that the kernel for few rows does not take them. */
   const char *const schemes[] = {"mxfp8_e4m3", "mxfp8_e5m2", "mxint8", "nvfp4", "int8/tensor/f32",
-                                 "uint4/group:32/ue8m0", "e4m3fn/channel@-2/f32", "uint8/tensor/f32/zp"};
+                                 "uint4/group:32/ue8m0", "e4m3fn/channel@-2/f32", "uint8/tensor/f32/zp",
+                                 "e3m0/group:32/bf16", "int2/group:32/bf16"};
   for (const char *scheme : schemes) {
     std::string b = scheme;
     const Case x = sized(70, 24, 96, quantized(scheme), quantized(b, true));

@@ -22,7 +22,8 @@ TEST_F(GemmTile, SchemesThatBf16Holds) {
   const char *const schemes[] = {"mxfp8_e4m3",           "mxfp8_e5m2",            "mxfp6_e2m3",  "mxfp6_e3m2",
                                  "mxfp4_e2m1",           "mxint8",                "nvfp4",       "int8/tensor/f32",
                                  "uint4/group:32/ue8m0", "e4m3fn/channel@-2/f32", "uint7/tensor/f32/zp",
-                                 "e4m3fnuz/group:32/ue8m0", "e3m0/group:32/bf16", "int4/group:16/ue8m0/zp", "e4m3fn/block:32x32/ue8m0"};
+                                 "e4m3fnuz/group:32/ue8m0", "e3m0/group:32/bf16", "int4/group:16/ue8m0/zp", "e4m3fn/block:32x32/ue8m0",
+                                 "uint8/tensor/f32/zp"};
   for (const char *scheme : schemes) expect(sized(70, 24, 96, quantized(scheme), quantized(scheme, true)));
 }
 

@@ -92,8 +92,10 @@ TEST_F(GemmWeightRows, OtherKindsOfA) {
   x.a.row_padding = 3;
   expect(x);
   x.a = Side();
-  x.a.scheme = "mxfp8_e4m3";
-  expect(x);
+  for (const char *scheme : {"uint8/tensor/f32/zp", "mxfp8_e4m3"}) {
+    x.a.scheme = scheme;
+    expect(x);
+  }
   x.a.on_the_way = x.b.on_the_way = true;
   expect(x);
   for (const mfq_dtype dtype : {MFQ_DTYPE_F32, MFQ_DTYPE_F16}) {

@@ -109,11 +109,12 @@ TEST_F(GemmPaths, Descriptions) {
   EXPECT_TRUE(says(batched, "expanded: ", "not few rows: there are batches"));
 }
 
-// bf16 where it holds all values: significant bits of element and group scale are at most 8.
+// bf16 where it holds all values: significant bits of element and group scale are at most 8, a power of two having none.
 TEST_F(GemmPaths, Bf16WhereItIsExact) {
   const char *const in_bf16[] = {"mxfp8_e4m3",       "mxfp8_e5m2",  "mxfp6_e2m3", "mxfp4_e2m1",    "mxint8",
                                  "nvfp4",            "int8_tensor", "int8_channel@-2", "int8_tensor_zp", "uint8",
-                                 "fp8_e4m3_channel@-2", "e3m4/group:32/ue8m0", "e4m3fn/group:16/ue4m3"};
+                                 "fp8_e4m3_channel@-2", "e3m4/group:32/ue8m0", "e4m3fn/group:16/ue4m3",
+                                 "e3m0/group:32/bf16", "int2/group:32/bf16"};
   const char *const in_f32[] = {"int4_group128",   "fp8_e4m3_group128",     "fp8_e4m3_block128",
                                 "int8_group32_zp", "int4/group:32/bf16", "e3m4/group:16/ue4m3"};
   for (const std::string scheme : in_bf16) {
@@ -121,6 +122,7 @@ TEST_F(GemmPaths, Bf16WhereItIsExact) {
     if (text == "int8_channel@-2") text = "int8_channel/channel@-2";
     if (text == "fp8_e4m3_channel@-2") text = "fp8_e4m3_channel/channel@-2";
     EXPECT_TRUE(says(product(20, text, text), "expanded: bf16", "")) << text;
+    EXPECT_TRUE(product_is_near(make({}).get(), product(20, text, text))) << text;
   }
   for (const std::string scheme : in_f32) {
     EXPECT_TRUE(says(product(20, "mxfp8_e4m3", scheme), "expanded: f32", "")) << scheme;
