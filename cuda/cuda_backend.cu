@@ -34,24 +34,21 @@ mfq_status fake_quantize(mfq_context *context, const mfq_tensor *src, const mfq_
       context, "mfq_fake_quantize", [&] { return mfq_cuda_fake_quantize(context, src, shape, dst, scales); });
 }
 
-mfq_status gemm_plan(mfq_context *context, const mfq_gemm_problem *problem, mfq_choice *choice) {
+/* A library that is asked may allocate while other threads capture. */
+mfq_status plan(mfq_context *context, const mfq_ways *ways, const void *problem, mfq_choice *choice) {
   return mfq_cuda_enter(
-      context, "mfq_gemm_plan_create", [&] { return mfq_cuda_gemm_plan(context, problem, choice); });
+      context, ways->create,
+      [&] {
+        const mfq_status is_free = mfq_cuda_refuse_capture(context, ways->create, "a plan cannot be made then");
+        const mfq_cuda_relaxed relaxed;
+        return is_free == MFQ_OK ? mfq_choose(context, ways, problem, choice) : is_free;
+      });
 }
 
-mfq_status gemm_run(mfq_context *context, const mfq_choice *choice, const mfq_gemm_problem *problem, void *workspace) {
+mfq_status run(mfq_context *context, const char *function, const mfq_choice *choice, const void *problem,
+               void *workspace) {
   return mfq_cuda_enter(
-      context, "mfq_gemm_run", [&] { return mfq_cuda_gemm_run(context, choice, problem, workspace); });
-}
-
-mfq_status conv_plan(mfq_context *context, const mfq_conv_problem *problem, mfq_choice *choice) {
-  return mfq_cuda_enter(
-      context, "mfq_conv_plan_create", [&] { return mfq_cuda_conv_plan(context, problem, choice); });
-}
-
-mfq_status conv_run(mfq_context *context, const mfq_choice *choice, const mfq_conv_problem *problem, void *workspace) {
-  return mfq_cuda_enter(
-      context, "mfq_conv_run", [&] { return mfq_cuda_conv_run(context, choice, problem, workspace); });
+      context, function, [&] { return mfq_choice_run(context, choice, problem, (uint8_t *)workspace); });
 }
 
 const mfq_backend backend = {
@@ -63,13 +60,10 @@ const mfq_backend backend = {
     .repack = repack,
     .expand = expand,
     .fake_quantize = fake_quantize,
-    .gemm_plan = gemm_plan,
-    .gemm_plan_free = mfq_cuda_gemm_plan_free,
-    .gemm_run = gemm_run,
-    .conv_plan = conv_plan,
-    .conv_plan_free = mfq_cuda_conv_plan_free,
-    .conv_run = conv_run,
-    .conv_beats_product = nullptr, /* not measured */
+    .products = &mfq_cuda_products,
+    .convolutions = &mfq_cuda_convolutions,
+    .plan = plan,
+    .run = run,
     .supported = mfq_cuda_supported,
     .check_memory = mfq_cuda_check_memory,
     .synchronize = mfq_cuda_synchronize,

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "cuda_context.h"
+#include "../host/core/conv_problem.h"
 #include "launch.cuh"
 
 namespace {
@@ -36,4 +37,8 @@ void mfq_context_log(const mfq_context *context, mfq_log_level level, const char
   (void)vsnprintf(message, sizeof message, format, arguments);
   va_end(arguments);
   core->log(context, level, message);
+}
+
+const char *mfq_conv_as_product(const mfq_conv_problem *problem, mfq_gemm_problem *product) {
+  return core->conv_as_product(problem, product);
 }

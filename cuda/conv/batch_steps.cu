@@ -4,11 +4,7 @@
  * add up, and, for a quantized one, MFQ_CUDA_SCRATCH_BYTES. */
 #include "batch_steps.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "../../host/core/error.h"
 #include "../gemm/gemm_epilogue.h"
 #include "batch_part.h"
 #include "conv_params.h"
@@ -27,8 +23,8 @@ int is_added(const mfq_conv_problem *problem, int64_t images) {
   return problem->direction == MFQ_CONV_WEIGHT_GRADIENT && images < problem->batch;
 }
 
-void free_parts(mfq_context *context, const mfq_conv_ways *ways, batch_plan *b) {
-  for (mfq_choice &part : b->parts) ways->free(context, &part);
+void free_parts(mfq_context *context, batch_plan *b) {
+  for (mfq_choice &part : b->parts) mfq_choice_free(context, &part);
 }
 
 void take_workspace(const mfq_conv_problem *problem, batch_plan *b) {
@@ -42,7 +38,7 @@ void take_workspace(const mfq_conv_problem *problem, batch_plan *b) {
 }
 
 /* Leaves nothing behind where it fails. */
-mfq_status plan_parts(mfq_context *context, const mfq_conv_ways *ways, const mfq_conv_problem *problem, int64_t images,
+mfq_status plan_parts(mfq_context *context, const mfq_ways *ways, const mfq_conv_problem *problem, int64_t images,
                       batch_plan *b) {
   const int64_t counts[] = {images, problem->batch - problem->batch / images * images};
   mfq_conv_problem part;
@@ -53,9 +49,9 @@ mfq_status plan_parts(mfq_context *context, const mfq_conv_ways *ways, const mfq
     const mfq_images at = {images, counts[i], 1};
     if (counts[i] == 0) continue;
     mfq_cuda_conv_part(problem, &at, NULL, &part);
-    status = ways->plan(context, &part, &b->parts[i]);
+    status = mfq_choose(context, ways, &part, &b->parts[i]);
   }
-  if (status != MFQ_OK) free_parts(context, ways, b);
+  if (status != MFQ_OK) free_parts(context, b);
   take_workspace(problem, b);
   return status;
 }
@@ -71,7 +67,7 @@ int64_t fewer_images(int64_t batch, int64_t images, double most_bytes, double by
 }
 
 /* Makes a plan that needs too much one of fewer images. */
-mfq_status split(mfq_context *context, const mfq_conv_ways *ways, const mfq_conv_problem *problem, size_t most_bytes,
+mfq_status split(mfq_context *context, const mfq_ways *ways, const mfq_conv_problem *problem, size_t most_bytes,
                  batch_plan *best) {
   size_t bytes = best->end;
   for (int64_t images = problem->batch; images > 1 && best->end > most_bytes;) {
@@ -82,14 +78,13 @@ mfq_status split(mfq_context *context, const mfq_conv_ways *ways, const mfq_conv
     if (status != MFQ_OK) return status;
     bytes = other.end;
     const int is_better = other.end < best->end;
-    free_parts(context, ways, is_better ? best : &other);
+    free_parts(context, is_better ? best : &other);
     if (is_better) *best = other;
   }
   return MFQ_OK;
 }
 
-mfq_status run_parts(mfq_context *context, const mfq_conv_ways *ways, const batch_plan *b,
-                     const mfq_conv_problem *problem, uint8_t *workspace) {
+mfq_status run_parts(mfq_context *context, const batch_plan *b, const mfq_conv_problem *problem, uint8_t *workspace) {
   float *total = (float *)(void *)(workspace + b->total);
   mfq_conv_problem part;
   mfq_status status = MFQ_OK;
@@ -97,7 +92,7 @@ mfq_status run_parts(mfq_context *context, const mfq_conv_ways *ways, const batc
     const int64_t left = problem->batch - first, is_last = left < b->images;
     const mfq_images at = {first, is_last ? left : b->images, 0};
     mfq_cuda_conv_part(problem, &at, total, &part);
-    status = ways->run(context, &b->parts[is_last], &part, workspace + b->rest);
+    status = mfq_choice_run(context, &b->parts[is_last], &part, workspace + b->rest);
   }
   if (status != MFQ_OK || !is_added(problem, b->images)) return status;
   mfq_cuda_lent lent;
@@ -108,41 +103,29 @@ mfq_status run_parts(mfq_context *context, const mfq_conv_ways *ways, const batc
 
 } // namespace
 
-mfq_status mfq_cuda_batch_plan(mfq_context *context, const mfq_conv_ways *ways, const mfq_conv_problem *problem,
+mfq_status mfq_cuda_batch_plan(mfq_context *context, const mfq_ways *ways, const mfq_conv_problem *problem,
                                size_t most_bytes, mfq_choice *choice) {
-  batch_plan *b = (batch_plan *)calloc(1, sizeof *b);
-  if (b == NULL)
-    return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_conv_plan_create", "no memory for %zu bytes of plan", sizeof *b);
+  mfq_status status = mfq_choice_state(context, "mfq_conv_plan_create", sizeof(batch_plan), choice);
+  if (status != MFQ_OK) return status;
+  batch_plan *b = (batch_plan *)choice->state;
   b->images = problem->batch;
-  mfq_status status = ways->plan(context, problem, &b->parts[0]);
+  status = mfq_choose(context, ways, problem, &b->parts[0]);
   take_workspace(problem, b);
   if (status == MFQ_OK) status = split(context, ways, problem, most_bytes, b);
-  if (status != MFQ_OK) {
-    free_parts(context, ways, b);
-    free(b);
-    return status;
-  }
-  *choice = b->parts[0];
-  choice->state = b;
+  if (status != MFQ_OK) return status;
+  mfq_choice_hand_on(choice, &b->parts[0]);
   choice->workspace_bytes = b->end;
-  const size_t used = strlen(choice->description);
   if (b->images < problem->batch)
-    snprintf(choice->description + used, sizeof choice->description - used, "; %lld of %lld images at a time",
-             (long long)b->images, (long long)problem->batch);
+    mfq_choice_describe(choice, "%s; %lld of %lld images at a time", b->parts[0].description, (long long)b->images,
+                        (long long)problem->batch);
   return MFQ_OK;
 }
 
-void mfq_cuda_batch_free(mfq_context *context, const mfq_conv_ways *ways, mfq_choice *choice) {
-  batch_plan *b = (batch_plan *)choice->state;
-  if (b == NULL) return;
-  free_parts(context, ways, b);
-  free(b);
-  choice->state = NULL;
-}
+void mfq_cuda_batch_free(mfq_context *context, void *state) { free_parts(context, (batch_plan *)state); }
 
-mfq_status mfq_cuda_batch_run(mfq_context *context, const mfq_conv_ways *ways, const mfq_choice *choice,
-                              const mfq_conv_problem *problem, uint8_t *workspace) {
-  const batch_plan *b = (const batch_plan *)choice->state;
-  if (b->images == problem->batch) return ways->run(context, &b->parts[0], problem, workspace);
-  return run_parts(context, ways, b, problem, workspace);
+mfq_status mfq_cuda_batch_run(mfq_context *context, const void *state, const void *of, uint8_t *workspace) {
+  const batch_plan *b = (const batch_plan *)state;
+  const mfq_conv_problem *problem = (const mfq_conv_problem *)of;
+  if (b->images == problem->batch) return mfq_choice_run(context, &b->parts[0], problem, workspace);
+  return run_parts(context, b, problem, workspace);
 }

@@ -1,6 +1,4 @@
-/* cuda/conv/conv_general.cu: the last row of the list: every convolution, reproducible. */
-#include <stdio.h>
-
+/* cuda/conv/conv_general.cu: the last way of the list: every convolution, reproducible. */
 #include "../gemm/gemm_epilogue.h"
 #include "../gemm/side_params.h"
 #include "../launch.cuh"
@@ -27,11 +25,13 @@ parts parts_of(const mfq_conv_problem *p) {
   return at;
 }
 
-mfq_status plan(mfq_context *context, const mfq_conv_problem *problem, mfq_cuda_conv *conv, mfq_gemm_reason *reason) {
+mfq_status plan(mfq_context *context, const void *of, mfq_choice *choice, mfq_line *reason) {
+  const mfq_conv_problem *problem = (const mfq_conv_problem *)of;
   (void)context;
   (void)reason;
-  conv->workspace_bytes = parts_of(problem).end;
-  (void)snprintf(conv->how, sizeof conv->how, "one rounding for each run of at most %d", (int)MFQN_DOT_RUN);
+  choice->is_general = 1;
+  choice->workspace_bytes = parts_of(problem).end;
+  mfq_choice_describe(choice, "one rounding for each run of at most %d", (int)MFQN_DOT_RUN);
   return MFQ_OK;
 }
 
@@ -88,8 +88,8 @@ mfq_status run_lent(mfq_context *lent, const mfq_conv_problem *problem, const pa
   return status == MFQ_OK ? mfq_cuda_conv_finish(lent, &ready, sums) : status;
 }
 
-mfq_status run(mfq_context *context, const mfq_cuda_conv *conv, const mfq_conv_problem *problem, uint8_t *workspace) {
-  (void)conv;
+mfq_status run(mfq_context *context, const void *, const void *of, uint8_t *workspace) {
+  const mfq_conv_problem *problem = (const mfq_conv_problem *)of;
   const parts at = parts_of(problem);
   mfq_cuda_lent lent;
   const mfq_status status = run_lent(mfq_cuda_lend(context, workspace + at.scratch, &lent), problem, &at, workspace);
@@ -99,4 +99,4 @@ mfq_status run(mfq_context *context, const mfq_cuda_conv *conv, const mfq_conv_p
 
 } // namespace
 
-const mfq_cuda_conv_row mfq_cuda_conv_general = {"general", plan, run, NULL};
+const mfq_way mfq_cuda_conv_general = {"general", plan, run, NULL};

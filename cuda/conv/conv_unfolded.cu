@@ -2,7 +2,6 @@
  *
  * For what our own kernels leave: operands that bf16 does not hold. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "../gemm/direct.h"
 #include "../launch.cuh"
@@ -33,34 +32,26 @@ int64_t steps_of(const mfq_unfolded_plan *u) {
   return u->rows / s->period * steps(s->period, s->rows) * (u->groups / s->groups) * steps(u->cols, s->cols);
 }
 
-void describe(mfq_context *context, const mfq_unfolded_plan *u, mfq_cuda_conv *conv) {
+void describe(mfq_context *context, const mfq_unfolded_plan *u, mfq_choice *choice) {
   const int64_t count = steps_of(u);
   char text[64] = "";
   if (count > 1) (void)snprintf(text, sizeof text, ", in %lld steps", (long long)count);
-  (void)snprintf(conv->how, sizeof conv->how, "%s by %s%s%s", mfq_dtype_name(u->gathered.dtype),
-                 mfq_cuda_state_of(context)->cublaslt->name, u->writes_d ? "" : " and an epilogue", text);
+  mfq_choice_describe(choice, "%s by %s%s%s", mfq_dtype_name(u->gathered.dtype),
+                      mfq_cuda_state_of(context)->cublaslt->name, u->writes_d ? "" : " and an epilogue", text);
 }
 
-mfq_status refuse(mfq_gemm_reason *reason, const char *why) {
-  (void)snprintf(reason->text, sizeof reason->text, "%s", why);
-  return MFQ_ERROR_UNSUPPORTED;
-}
-
-mfq_status plan(mfq_context *context, const mfq_conv_problem *p, mfq_cuda_conv *conv, mfq_gemm_reason *reason) {
+mfq_status plan(mfq_context *context, const void *of, mfq_choice *choice, mfq_line *reason) {
+  const mfq_conv_problem *p = (const mfq_conv_problem *)of;
   if (mfq_cublaslt_open(context, reason) == NULL) return MFQ_ERROR_UNSUPPORTED;
-  mfq_unfolded_plan *u = (mfq_unfolded_plan *)calloc(1, sizeof *u);
-  if (u == NULL)
-    return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_conv_plan_create", "no memory for %zu bytes of plan", sizeof *u);
+  mfq_status status = mfq_choice_state(context, "mfq_conv_plan_create", sizeof(mfq_unfolded_plan), choice);
+  if (status != MFQ_OK) return status;
+  mfq_unfolded_plan *u = (mfq_unfolded_plan *)choice->state;
   const char *why = mfq_unfolded_steps(p, u);
-  const mfq_status status = why != NULL ? refuse(reason, why) : mfq_unfolded_products(context, p, u, reason);
-  if (status != MFQ_OK) {
-    free(u);
-    return status;
-  }
-  describe(context, u, conv);
-  conv->state = u;
-  conv->workspace_bytes = u->at.end;
-  return MFQ_OK;
+  if (why != NULL) return mfq_refuse(reason, "%s", why);
+  status = mfq_unfolded_products(context, p, u, reason);
+  if (status == MFQ_OK) describe(context, u, choice);
+  choice->workspace_bytes = u->at.end;
+  return status;
 }
 
 /* ---- Steps ------------------------------------------------------------------------------------------------------- */
@@ -220,8 +211,9 @@ mfq_status run_by_channels(const run_state *r) {
   return status;
 }
 
-mfq_status run(mfq_context *context, const mfq_cuda_conv *conv, const mfq_conv_problem *problem, uint8_t *workspace) {
-  const mfq_unfolded_plan *u = (const mfq_unfolded_plan *)conv->state;
+mfq_status run(mfq_context *context, const void *state, const void *of, uint8_t *workspace) {
+  const mfq_conv_problem *problem = (const mfq_conv_problem *)of;
+  const mfq_unfolded_plan *u = (const mfq_unfolded_plan *)state;
   mfq_cuda_lent lent;
   run_state r = {};
   r.context = mfq_cuda_lend(context, workspace + u->at.scratch, &lent);
@@ -237,4 +229,4 @@ mfq_status run(mfq_context *context, const mfq_cuda_conv *conv, const mfq_conv_p
 
 } // namespace
 
-const mfq_cuda_conv_row mfq_cuda_conv_unfolded = {"unfolded", plan, run, NULL};
+const mfq_way mfq_cuda_conv_unfolded = {"unfolded", plan, run, NULL};

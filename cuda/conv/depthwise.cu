@@ -1,6 +1,4 @@
 /* cuda/conv/depthwise.cu: the row for groups of one channel, channels last. */
-#include <stdio.h>
-
 #include "../gemm/gemm_epilogue.h"
 #include "../launch.cuh"
 #include "conv_cuda.h"
@@ -86,17 +84,15 @@ const char *make(const mfq_conv_problem *p, depthwise *d) {
   return NULL;
 }
 
-mfq_status plan(mfq_context *context, const mfq_conv_problem *problem, mfq_cuda_conv *conv, mfq_gemm_reason *reason) {
+mfq_status plan(mfq_context *context, const void *of, mfq_choice *choice, mfq_line *reason) {
+  const mfq_conv_problem *problem = (const mfq_conv_problem *)of;
   depthwise d;
   (void)context;
   const char *why = make(problem, &d);
-  if (why != NULL) {
-    (void)snprintf(reason->text, sizeof reason->text, "%s", why);
-    return MFQ_ERROR_UNSUPPORTED;
-  }
-  conv->workspace_bytes = d.end;
-  (void)snprintf(conv->how, sizeof conv->how, "%d threads of 8 channels side by side%s", (int)d.tiles.lanes,
-                 is_fused(problem) ? "" : ", and an epilogue");
+  if (why != NULL) return mfq_refuse(reason, "%s", why);
+  choice->workspace_bytes = d.end;
+  mfq_choice_describe(choice, "%d threads of 8 channels side by side%s", (int)d.tiles.lanes,
+                      is_fused(problem) ? "" : ", and an epilogue");
   return MFQ_OK;
 }
 
@@ -204,8 +200,8 @@ mfq_status run_lent(mfq_context *lent, const mfq_conv_problem *problem, const de
   return status == MFQ_OK && !is_fused(problem) ? mfq_cuda_conv_finish(lent, &ready, sums) : status;
 }
 
-mfq_status run(mfq_context *context, const mfq_cuda_conv *conv, const mfq_conv_problem *problem, uint8_t *workspace) {
-  (void)conv;
+mfq_status run(mfq_context *context, const void *, const void *of, uint8_t *workspace) {
+  const mfq_conv_problem *problem = (const mfq_conv_problem *)of;
   depthwise d;
   mfq_cuda_lent lent;
   (void)make(problem, &d);
@@ -216,4 +212,4 @@ mfq_status run(mfq_context *context, const mfq_cuda_conv *conv, const mfq_conv_p
 
 } // namespace
 
-const mfq_cuda_conv_row mfq_cuda_conv_depthwise = {"depthwise", plan, run, NULL};
+const mfq_way mfq_cuda_conv_depthwise = {"depthwise", plan, run, NULL};

@@ -4,10 +4,6 @@
  * Workspace: 2 bytes an element of the operands that are not bf16 in whole units where they lie (at most
  * WIDE_OPERAND_BYTES where batch_part.h cannot take fewer images), what those take that are quantized on the way,
  * MFQ_CUDA_SCRATCH_BYTES for that, and what implicit_run.cu has for sums. */
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "../../host/core/error.h"
 #include "batch_part.h"
 #include "implicit.h"
 #include "implicit_wgmma_kernel.cuh"
@@ -71,7 +67,7 @@ double reads_of(const mfq_conv_problem *problem, const implicit_params &p, int32
   return reads;
 }
 
-/* Returns NULL and a plan, or why another row is to be asked. */
+/* Returns NULL and a plan, or why another way is to be asked. */
 const char *make_plan(mfq_context *context, const mfq_conv_problem *problem, wide_plan *plan) {
   *plan = wide_plan{};
   if (mfq_cuda_state_of(context)->capability != 90) return "only 9.0 has matrix instructions of warpgroups";
@@ -96,30 +92,25 @@ const char *make_plan(mfq_context *context, const mfq_conv_problem *problem, wid
   return refused;
 }
 
-mfq_status plan_row(mfq_context *context, const mfq_conv_problem *problem, mfq_cuda_conv *conv,
-                    mfq_gemm_reason *reason) {
-  wide_plan *plan = (wide_plan *)malloc(sizeof *plan);
-  if (plan == NULL)
-    return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_conv_plan_create", "no memory for %zu bytes", sizeof *plan);
+mfq_status plan_way(mfq_context *context, const void *of, mfq_choice *choice, mfq_line *reason) {
+  const mfq_conv_problem *problem = (const mfq_conv_problem *)of;
+  const mfq_status status = mfq_choice_state(context, "mfq_conv_plan_create", sizeof(wide_plan), choice);
+  if (status != MFQ_OK) return status;
+  wide_plan *plan = (wide_plan *)choice->state;
   const char *refused = make_plan(context, problem, plan);
-  if (refused != NULL) {
-    free(plan);
-    snprintf(reason->text, sizeof reason->text, "%s", refused);
-    return MFQ_ERROR_UNSUPPORTED;
-  }
-  conv->state = plan;
-  conv->workspace_bytes = plan->end;
-  const mfq_implicit_plan *of = &plan->tiles;
-  snprintf(conv->how, sizeof conv->how, "bf16 by wgmma, tiles of %d x %d, depth in %d parts, %lld steps",
-           (int)of->tile.rows, (int)of->tile.columns, (int)of->parts, (long long)of->steps.count);
+  if (refused != NULL) return mfq_refuse(reason, "%s", refused);
+  choice->workspace_bytes = plan->end;
+  const mfq_implicit_plan *steps = &plan->tiles;
+  mfq_choice_describe(choice, "bf16 by wgmma, tiles of %d x %d, depth in %d parts, %lld steps", (int)steps->tile.rows,
+                      (int)steps->tile.columns, (int)steps->parts, (long long)steps->steps.count);
   return MFQ_OK;
 }
 
 /* ---- Running ----------------------------------------------------------------------------------------------------- */
 
-mfq_status run_row(mfq_context *context, const mfq_cuda_conv *conv, const mfq_conv_problem *problem,
-                   uint8_t *workspace) {
-  const wide_plan *plan = (const wide_plan *)conv->state;
+mfq_status run_way(mfq_context *context, const void *state, const void *of, uint8_t *workspace) {
+  const mfq_conv_problem *problem = (const mfq_conv_problem *)of;
+  const wide_plan *plan = (const wide_plan *)state;
   mfq_cuda_lent lent;
   mfq_context *own = mfq_cuda_lend(context, workspace + plan->scratch, &lent);
   mfq_conv_problem ready;
@@ -136,4 +127,4 @@ mfq_status run_row(mfq_context *context, const mfq_cuda_conv *conv, const mfq_co
 
 } // namespace
 
-const mfq_cuda_conv_row mfq_cuda_conv_wgmma = {"warpgroups", plan_row, run_row, NULL};
+const mfq_way mfq_cuda_conv_wgmma = {"warpgroups", plan_way, run_way, NULL};

@@ -29,7 +29,7 @@ typedef struct mfq_unfolded_plan {
 const char *mfq_unfolded_steps(const mfq_conv_problem *problem, mfq_unfolded_plan *plan);
 /* Fills `plans` and `at`. */
 mfq_status mfq_unfolded_products(mfq_context *context, const mfq_conv_problem *problem, mfq_unfolded_plan *plan,
-                                 mfq_gemm_reason *reason);
+                                 mfq_line *reason);
 
 /* The end of a convolution whose result is a matrix, of pixels or of w's output channels. Returns 0 where it is none. */
 int mfq_unfolded_flat(const mfq_conv_problem *problem, mfq_gemm_problem *flat);

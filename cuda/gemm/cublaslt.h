@@ -15,14 +15,14 @@ typedef struct mfq_cublaslt {
   lt_functions call;
   void *library;
   void *handle;
-  int version;                 /* 10000 * major + 100 * minor + patch */
-  char name[32];               /* "cuBLASLt 13.1.0" */
-  mfq_gemm_reason unavailable; /* empty, or why there is no handle */
+  int version;          /* 10000 * major + 100 * minor + patch */
+  char name[32];        /* "cuBLASLt 13.1.0" */
+  mfq_line unavailable; /* empty, or why there is no handle */
 } mfq_cublaslt;
 
 /* The context's library, opened at its first call; NULL with the reason, which is no error. MFQ_CUBLASLT in the
  * environment names the file; empty, none is opened. Not for runs. */
-const mfq_cublaslt *mfq_cublaslt_open(mfq_context *context, mfq_gemm_reason *reason);
+const mfq_cublaslt *mfq_cublaslt_open(mfq_context *context, mfq_line *reason);
 void mfq_cublaslt_close(mfq_cublaslt *lt);
 
 /* One factor, rows x depth: A has M rows, B has N. */
@@ -64,7 +64,7 @@ typedef struct mfq_cublaslt_plan {
 
 /* Asks cuBLASLt how to run a product. UNSUPPORTED with `reason`, and no sentence, when it cannot. */
 mfq_status mfq_cublaslt_plan_make(mfq_context *context, const mfq_cublaslt_product *product, mfq_cublaslt_plan *plan,
-                                  mfq_gemm_reason *reason);
+                                  mfq_line *reason);
 
 /* The memory of one run, all of it on the device but alpha and beta. */
 typedef struct mfq_cublaslt_call {

@@ -1,6 +1,4 @@
 /* cuda/gemm/cublaslt_calls.cu: descriptors, the choice of an algorithm, and the one call that multiplies. */
-#include <stdio.h>
-
 #include "../launch.cuh"
 #include "cublaslt.h"
 
@@ -111,13 +109,11 @@ int ask(const mfq_cublaslt *lt, const mfq_cublaslt_product &p, size_t workspace_
   return found < 1 ? LT_NOT_SUPPORTED : result.state;
 }
 
-mfq_status refuse_mode(const mfq_cublaslt *lt, const mfq_cublaslt_product &p, mfq_gemm_reason *reason) {
+mfq_status refuse_mode(const mfq_cublaslt *lt, const mfq_cublaslt_product &p, mfq_line *reason) {
   for (const int mode : {p.a.scale_mode, p.b.scale_mode}) {
     const int needed = mode_version[mode];
     if (lt->version >= needed) continue;
-    (void)snprintf(reason->text, sizeof reason->text, "%s has no such scales; %d.%d has them", lt->name, needed / 10000,
-                   needed / 100 % 100);
-    return MFQ_ERROR_UNSUPPORTED;
+    return mfq_refuse(reason, "%s has no such scales; %d.%d has them", lt->name, needed / 10000, needed / 100 % 100);
   }
   return MFQ_OK;
 }
@@ -125,7 +121,7 @@ mfq_status refuse_mode(const mfq_cublaslt *lt, const mfq_cublaslt_product &p, mf
 } // namespace
 
 mfq_status mfq_cublaslt_plan_make(mfq_context *context, const mfq_cublaslt_product *product, mfq_cublaslt_plan *plan,
-                                  mfq_gemm_reason *reason) {
+                                  mfq_line *reason) {
   const mfq_cublaslt *lt = mfq_cublaslt_open(context, reason);
   if (lt == NULL) return MFQ_ERROR_UNSUPPORTED;
   *plan = mfq_cublaslt_plan{};
@@ -136,9 +132,7 @@ mfq_status mfq_cublaslt_plan_make(mfq_context *context, const mfq_cublaslt_produ
   const size_t advised = workspace_limit(mfq_cuda_state_of(context)->capability), own = product->workspace_limit;
   if (answer == LT_SUCCESS) answer = ask(lt, *product, own > 0 && own < advised ? own : advised, plan);
   if (answer == LT_SUCCESS) return MFQ_OK;
-  (void)snprintf(reason->text, sizeof reason->text, "%s has no algorithm for it (%s)", lt->name,
-                 lt->call.status_name(answer));
-  return MFQ_ERROR_UNSUPPORTED;
+  return mfq_refuse(reason, "%s has no algorithm for it (%s)", lt->name, lt->call.status_name(answer));
 }
 
 mfq_status mfq_cublaslt_run(mfq_context *context, const mfq_cublaslt_plan *plan, const mfq_cublaslt_call *call) {

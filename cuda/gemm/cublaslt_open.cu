@@ -71,7 +71,7 @@ void make_handle(mfq_cublaslt *lt) {
 
 } // namespace
 
-const mfq_cublaslt *mfq_cublaslt_open(mfq_context *context, mfq_gemm_reason *reason) {
+const mfq_cublaslt *mfq_cublaslt_open(mfq_context *context, mfq_line *reason) {
   mfq_cuda_state *state = mfq_cuda_state_of(context);
   if (state->cublaslt == NULL) {
     mfq_cublaslt *lt = (mfq_cublaslt *)calloc(1, sizeof *lt);

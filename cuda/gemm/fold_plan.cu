@@ -1,7 +1,6 @@
 /* cuda/gemm/fold_plan.cu: which products can be folded, in which FP8 formats, and how the workspace is laid out. */
 #include "fold_plan.h"
 
-#include <stdio.h>
 
 #include "../../host/core/lower.h"
 #include "../../host/core/walk.h"
@@ -12,11 +11,6 @@
 namespace {
 
 int64_t ceil_to(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
-
-mfq_status refuse(mfq_gemm_reason *reason, const char *side, const char *why) {
-  (void)snprintf(reason->text, sizeof reason->text, "%s%s", side, why);
-  return MFQ_ERROR_UNSUPPORTED;
-}
 
 /* ---- Sides ------------------------------------------------------------------------------------------------------- */
 
@@ -106,8 +100,7 @@ mfq_cublaslt_factor factor_of(const fold_side *side, int64_t cols) {
   return mfq_cublaslt_factor{types[side->target], LT_SCALE_VEC128_F32, 1, FOLD_ALIGN, cols, 0};
 }
 
-mfq_status plan_products(mfq_context *context, const mfq_gemm_problem *problem, fold_plan *plan,
-                         mfq_gemm_reason *reason) {
+mfq_status plan_products(mfq_context *context, const mfq_gemm_problem *problem, fold_plan *plan, mfq_line *reason) {
   mfq_cublaslt_product p = {};
   p.n = plan->b.rows;
   p.k = plan->cols;
@@ -165,13 +158,13 @@ const char *refuse_problem(const mfq_context *context, const mfq_gemm_problem *p
 } // namespace
 
 mfq_status mfq_cuda_fold_plan(mfq_context *context, const mfq_gemm_problem *problem, fold_plan *plan,
-                              mfq_cuda_gemm *gemm, mfq_gemm_reason *reason) {
+                              mfq_choice *choice, mfq_line *reason) {
   const char *why = refuse_problem(context, problem), *side = "";
   if (why == nullptr && (why = refuse_side(&problem->a)) != nullptr) side = "A";
   if (why == nullptr && (why = refuse_side(&problem->b)) != nullptr) side = "B";
-  if (why != nullptr) return refuse(reason, side, why);
+  if (why != nullptr) return mfq_refuse(reason, "%s%s", side, why);
   const fold_pair *pair = choose_pair(problem);
-  if (pair == nullptr) return refuse(reason, "", "8-bit floats have too little room beside the elements for scales");
+  if (pair == nullptr) return mfq_refuse(reason, "8-bit floats have too little room beside the elements for scales");
   *plan = fold_plan{};
   plan_side(&problem->a, pair->a, &plan->a);
   plan_side(&problem->b, pair->b, &plan->b);
@@ -183,8 +176,8 @@ mfq_status mfq_cuda_fold_plan(mfq_context *context, const mfq_gemm_problem *prob
   const mfq_status status = plan_products(context, problem, plan, reason);
   if (status != MFQ_OK) return status;
   plan_workspace(problem, plan);
-  (void)snprintf(gemm->how, sizeof gemm->how,
-                 "FP8, %s by %s, operands exact, both folded in every run; sums of 128 along K keep 14 bits",
-                 pair->about, mfq_cuda_state_of(context)->cublaslt->name);
+  mfq_choice_describe(choice,
+                      "FP8, %s by %s, operands exact, both folded in every run; sums of 128 along K keep 14 bits",
+                      pair->about, mfq_cuda_state_of(context)->cublaslt->name);
   return MFQ_OK;
 }

@@ -27,6 +27,6 @@ typedef struct fold_plan {
 
 /* Fills a plan, and what is said of it. UNSUPPORTED with the reason where a problem cannot be folded. */
 mfq_status mfq_cuda_fold_plan(mfq_context *context, const mfq_gemm_problem *problem, fold_plan *plan,
-                              mfq_cuda_gemm *gemm, mfq_gemm_reason *reason);
+                              mfq_choice *choice, mfq_line *reason);
 
 #endif

@@ -3,7 +3,6 @@
  * bf16 where it holds every value of both, f16 for two plain f16 operands, else f32, which cuBLASLt multiplies without
  * rounding to TF32. Scales that are factors of rows and columns are left to the epilogue. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "../launch.cuh"
 #include "direct.h"
@@ -144,7 +143,7 @@ mfq_cublaslt_factor factor_of(const mfq_gemm_side *side, const mfq_cuda_expansio
 
 /* The plan of steps of so many batches, rows and columns. */
 mfq_status plan_one(mfq_context *context, const mfq_gemm_problem *p, const expanded *e, const mfq_slabs &size,
-                    mfq_cublaslt_plan *plan, mfq_gemm_reason *reason) {
+                    mfq_cublaslt_plan *plan, mfq_line *reason) {
   mfq_cublaslt_product product = {};
   product.m = size.rows;
   product.n = size.cols;
@@ -164,7 +163,7 @@ mfq_status plan_one(mfq_context *context, const mfq_gemm_problem *p, const expan
 /* Of the last step along an axis. */
 int64_t last_of(int64_t all, int64_t step) { return all % step == 0 ? step : all % step; }
 
-mfq_status plan_products(mfq_context *context, const mfq_gemm_problem *p, expanded *e, mfq_gemm_reason *reason) {
+mfq_status plan_products(mfq_context *context, const mfq_gemm_problem *p, expanded *e, mfq_line *reason) {
   const mfq_slabs last = {last_of(p->batches, e->step.batches), last_of(p->m, e->step.rows),
                           last_of(p->n, e->step.cols)};
   const int has_last = last.batches != e->step.batches || last.rows != e->step.rows,
@@ -179,35 +178,29 @@ mfq_status plan_products(mfq_context *context, const mfq_gemm_problem *p, expand
   return MFQ_OK;
 }
 
-void describe(mfq_context *context, const mfq_gemm_problem *p, const expanded *e, mfq_cuda_gemm *gemm) {
+void describe(mfq_context *context, const mfq_gemm_problem *p, const expanded *e, mfq_choice *choice) {
   const mfq_slabs *s = &e->step;
   const auto steps = [](int64_t all, int64_t each) { return (all + each - 1) / each; };
   const int64_t count = steps(p->batches, s->batches) * steps(p->m, s->rows) * steps(p->n, s->cols);
   char text[64] = "";
   if (count > 1) (void)snprintf(text, sizeof text, ", in %lld steps", (long long)count);
-  (void)snprintf(gemm->how, sizeof gemm->how, "%s by %s%s%s", mfq_dtype_name(e->a.dtype),
-                 mfq_cuda_state_of(context)->cublaslt->name, e->is_direct ? "" : " and an epilogue", text);
+  mfq_choice_describe(choice, "%s by %s%s%s", mfq_dtype_name(e->a.dtype), mfq_cuda_state_of(context)->cublaslt->name,
+                      e->is_direct ? "" : " and an epilogue", text);
 }
 
-mfq_status plan(mfq_context *context, const mfq_gemm_problem *p, mfq_cuda_gemm *gemm, mfq_gemm_reason *reason) {
+mfq_status plan(mfq_context *context, const void *of, mfq_choice *choice, mfq_line *reason) {
+  const mfq_gemm_problem *p = (const mfq_gemm_problem *)of;
   if (mfq_cublaslt_open(context, reason) == NULL) return MFQ_ERROR_UNSUPPORTED;
-  if (p->k == 0) {
-    (void)snprintf(reason->text, sizeof reason->text, "K is 0");
-    return MFQ_ERROR_UNSUPPORTED;
-  }
-  expanded *e = (expanded *)calloc(1, sizeof *e);
-  if (e == NULL)
-    return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_gemm_plan_create", "no memory for %zu bytes of plan", sizeof *e);
+  if (p->k == 0) return mfq_refuse(reason, "K is 0");
+  mfq_status status = mfq_choice_state(context, "mfq_gemm_plan_create", sizeof(expanded), choice);
+  if (status != MFQ_OK) return status;
+  expanded *e = (expanded *)choice->state;
   plan_steps(p, e);
-  const mfq_status status = plan_products(context, p, e, reason);
-  if (status != MFQ_OK) {
-    free(e);
-    return status;
-  }
+  status = plan_products(context, p, e, reason);
+  if (status != MFQ_OK) return status;
   plan_places(p, e);
-  describe(context, p, e, gemm);
-  gemm->state = e;
-  gemm->workspace_bytes = e->at.end;
+  describe(context, p, e, choice);
+  choice->workspace_bytes = e->at.end;
   return MFQ_OK;
 }
 
@@ -302,8 +295,9 @@ mfq_status run_batches(const run_state *r) {
   return status;
 }
 
-mfq_status run(mfq_context *context, const mfq_cuda_gemm *gemm, const mfq_gemm_problem *problem, uint8_t *workspace) {
-  const expanded *e = (const expanded *)gemm->state;
+mfq_status run(mfq_context *context, const void *state, const void *of, uint8_t *workspace) {
+  const mfq_gemm_problem *problem = (const mfq_gemm_problem *)of;
+  const expanded *e = (const expanded *)state;
   mfq_cuda_lent lent;
   run_state r = {mfq_cuda_lend(context, workspace + e->at.scratch, &lent), e, *problem, workspace};
   mfq_status status = mfq_cuda_side_ready(r.context, &problem->a, workspace + e->at.a_codes, &r.p.a);
@@ -315,4 +309,4 @@ mfq_status run(mfq_context *context, const mfq_cuda_gemm *gemm, const mfq_gemm_p
 
 } // namespace
 
-const mfq_cuda_gemm_row mfq_cuda_gemm_expanded = {"expanded", plan, run, NULL};
+const mfq_way mfq_cuda_gemm_expanded = {"expanded", plan, run, NULL};

@@ -1,8 +1,6 @@
 /* cuda/gemm/gemm_folded.cu: products of small minifloats with power-of-two group scales, as FP8 products with a scale
  * for each 128 of K, which compute capability 9.0 multiplies at full speed; numbers stay what they are. What does not
  * fold is computed again by our own exact product, tile by tile. */
-#include <stdlib.h>
-
 #include "../../host/core/lower.h"
 #include "../index_plans.h"
 #include "../launch.cuh"
@@ -206,11 +204,11 @@ mfq_status ready_side(mfq_context *lent, const mfq_gemm_side *given, const fold_
   return MFQ_OK;
 }
 
-/* ---- The row ----------------------------------------------------------------------------------------------------- */
+/* ---- The way ----------------------------------------------------------------------------------------------------- */
 
-mfq_status folded_run(mfq_context *context, const mfq_cuda_gemm *gemm, const mfq_gemm_problem *problem,
-                      uint8_t *workspace) {
-  const fold_plan *plan = (const fold_plan *)gemm->state;
+mfq_status folded_run(mfq_context *context, const void *state, const void *of, uint8_t *workspace) {
+  const mfq_gemm_problem *problem = (const mfq_gemm_problem *)of;
+  const fold_plan *plan = (const fold_plan *)state;
   fold_run run = {context, plan, problem, *problem, workspace};
   mfq_cuda_lent lent_state;
   mfq_context *lent = mfq_cuda_lend(context, workspace + plan->scratch, &lent_state);
@@ -224,19 +222,16 @@ mfq_status folded_run(mfq_context *context, const mfq_cuda_gemm *gemm, const mfq
   return status;
 }
 
-mfq_status folded_plan(mfq_context *context, const mfq_gemm_problem *problem, mfq_cuda_gemm *gemm,
-                       mfq_gemm_reason *reason) {
-  fold_plan plan;
-  const mfq_status status = mfq_cuda_fold_plan(context, problem, &plan, gemm, reason);
+mfq_status folded_plan(mfq_context *context, const void *of, mfq_choice *choice, mfq_line *reason) {
+  const mfq_gemm_problem *problem = (const mfq_gemm_problem *)of;
+  mfq_status status = mfq_choice_state(context, "mfq_gemm_plan_create", sizeof(fold_plan), choice);
   if (status != MFQ_OK) return status;
-  gemm->state = malloc(sizeof plan);
-  if (gemm->state == NULL)
-    return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_gemm_plan_create", "no memory for %zu bytes of plan", sizeof plan);
-  *(fold_plan *)gemm->state = plan;
-  gemm->workspace_bytes = plan.bytes;
-  return MFQ_OK;
+  fold_plan *plan = (fold_plan *)choice->state;
+  status = mfq_cuda_fold_plan(context, problem, plan, choice, reason);
+  choice->workspace_bytes = plan->bytes;
+  return status;
 }
 
 } // namespace
 
-const mfq_cuda_gemm_row mfq_cuda_gemm_folded = {"folded", folded_plan, folded_run, NULL};
+const mfq_way mfq_cuda_gemm_folded = {"folded", folded_plan, folded_run, NULL};

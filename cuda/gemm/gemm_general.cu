@@ -1,6 +1,4 @@
-/* cuda/gemm/gemm_general.cu: the last row of the list: every product, reproducible. */
-#include <stdio.h>
-
+/* cuda/gemm/gemm_general.cu: the last way of the list: every product, reproducible. */
 #include "../cuda_ops.h"
 #include "../launch.cuh"
 #include "gemm_epilogue.h"
@@ -26,12 +24,14 @@ parts parts_of(const mfq_gemm_problem *p) {
   return at;
 }
 
-mfq_status plan(mfq_context *context, const mfq_gemm_problem *problem, mfq_cuda_gemm *gemm, mfq_gemm_reason *reason) {
+mfq_status plan(mfq_context *context, const void *of, mfq_choice *choice, mfq_line *reason) {
+  const mfq_gemm_problem *problem = (const mfq_gemm_problem *)of;
   (void)context;
   (void)reason;
+  choice->is_general = 1;
   const parts at = parts_of(problem);
-  gemm->workspace_bytes = at.a + at.b + at.sums + at.scratch;
-  (void)snprintf(gemm->how, sizeof gemm->how, "one rounding for each run of at most %d along K", (int)MFQN_DOT_RUN);
+  choice->workspace_bytes = at.a + at.b + at.sums + at.scratch;
+  mfq_choice_describe(choice, "one rounding for each run of at most %d along K", (int)MFQN_DOT_RUN);
   return MFQ_OK;
 }
 
@@ -66,8 +66,8 @@ mfq_status run_lent(mfq_context *lent, const mfq_gemm_problem *problem, uint8_t 
   return status;
 }
 
-mfq_status run(mfq_context *context, const mfq_cuda_gemm *gemm, const mfq_gemm_problem *problem, uint8_t *workspace) {
-  (void)gemm;
+mfq_status run(mfq_context *context, const void *, const void *of, uint8_t *workspace) {
+  const mfq_gemm_problem *problem = (const mfq_gemm_problem *)of;
   const parts at = parts_of(problem);
   mfq_cuda_lent lent;
   const mfq_status status =
@@ -78,4 +78,4 @@ mfq_status run(mfq_context *context, const mfq_cuda_gemm *gemm, const mfq_gemm_p
 
 } // namespace
 
-const mfq_cuda_gemm_row mfq_cuda_gemm_general = {"general", plan, run, NULL};
+const mfq_way mfq_cuda_gemm_general = {"general", plan, run, NULL};

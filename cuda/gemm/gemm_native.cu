@@ -3,9 +3,6 @@
  * Scales of the whole operand, or of rows, are cuBLASLt's where it writes D, else the epilogue's. Sums are f32, of
  * products that are exact; how many bits a tensor core keeps in between is its own affair (about 14 before cuBLASLt
  * promotes a partial sum, on compute capability 8.9 and 9.0), which is why this is for MFQ_FAST. */
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "../launch.cuh"
 #include "direct.h"
 #include "gemm_epilogue.h"
@@ -44,11 +41,6 @@ struct step {
 };
 
 int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
-
-mfq_status refuse(mfq_gemm_reason *reason, const char *why) {
-  (void)snprintf(reason->text, sizeof reason->text, "%s", why);
-  return MFQ_ERROR_UNSUPPORTED;
-}
 
 /* ---- Scales ------------------------------------------------------------------------------------------------------ */
 
@@ -147,7 +139,7 @@ mfq_cublaslt_factor factor_of(const mfq_gemm_side *side, const mfq_native_side *
   return f;
 }
 
-mfq_status plan_products(mfq_context *context, const mfq_gemm_problem *p, native *e, mfq_gemm_reason *reason) {
+mfq_status plan_products(mfq_context *context, const mfq_gemm_problem *p, native *e, mfq_line *reason) {
   mfq_status status = MFQ_OK;
   const int64_t batches = p->batches % e->step.batches, rows = p->m % e->step.rows;
   const int has_last = batches != 0 || rows != 0;
@@ -170,7 +162,7 @@ mfq_status plan_products(mfq_context *context, const mfq_gemm_problem *p, native
   return status;
 }
 
-void describe(mfq_context *context, const native *e, mfq_cuda_gemm *gemm) {
+void describe(mfq_context *context, const native *e, mfq_choice *choice) {
   static const char *const scales[] = {"",
                                        ", scales for each 16",
                                        ", scales for each 32",
@@ -178,8 +170,8 @@ void describe(mfq_context *context, const native *e, mfq_cuda_gemm *gemm) {
                                        ", scales for each 128",
                                        ", scales for each 128"};
   const char *bits = e->a.type == LT_FP4_21 ? "4" : "8";
-  (void)snprintf(gemm->how, sizeof gemm->how, "%s-bit floats by %s%s%s", bits,
-                 mfq_cuda_state_of(context)->cublaslt->name, scales[e->a.mode], e->is_direct ? "" : " and an epilogue");
+  mfq_choice_describe(choice, "%s-bit floats by %s%s%s", bits, mfq_cuda_state_of(context)->cublaslt->name,
+                      scales[e->a.mode], e->is_direct ? "" : " and an epilogue");
 }
 
 /* The problem with sides as they will be quantized. */
@@ -190,36 +182,32 @@ mfq_gemm_problem wanted(const mfq_gemm_problem *given) {
   return p;
 }
 
-mfq_status plan_native(mfq_context *context, const mfq_gemm_problem *p, native *e, mfq_gemm_reason *reason) {
+mfq_status plan_native(mfq_context *context, const mfq_gemm_problem *p, native *e, mfq_line *reason) {
   const int capability = mfq_cuda_state_of(context)->capability;
-  if (capability < 89) return refuse(reason, "8-bit floats need compute capability 8.9");
-  if (p->k == 0) return refuse(reason, "K is 0");
+  if (capability < 89) return mfq_refuse(reason, "8-bit floats need compute capability 8.9");
+  if (p->k == 0) return mfq_refuse(reason, "K is 0");
   if (!mfq_cuda_native_side(&p->a, "A", capability, &e->a, reason) ||
       !mfq_cuda_native_side(&p->b, "B", capability, &e->b, reason))
     return MFQ_ERROR_UNSUPPORTED;
   const char *why = mismatch(e);
-  if (why != NULL) return refuse(reason, why);
+  if (why != NULL) return mfq_refuse(reason, "%s", why);
   plan_steps(p, capability, e);
   const mfq_status status = plan_products(context, p, e, reason);
   if (status == MFQ_OK) plan_places(p, e);
   return status;
 }
 
-mfq_status plan(mfq_context *context, const mfq_gemm_problem *problem, mfq_cuda_gemm *gemm, mfq_gemm_reason *reason) {
+mfq_status plan(mfq_context *context, const void *of, mfq_choice *choice, mfq_line *reason) {
+  const mfq_gemm_problem *problem = (const mfq_gemm_problem *)of;
   if (mfq_cublaslt_open(context, reason) == NULL) return MFQ_ERROR_UNSUPPORTED;
-  native *e = (native *)calloc(1, sizeof *e);
-  if (e == NULL)
-    return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_gemm_plan_create", "no memory for %zu bytes of plan", sizeof *e);
+  mfq_status status = mfq_choice_state(context, "mfq_gemm_plan_create", sizeof(native), choice);
+  if (status != MFQ_OK) return status;
+  native *e = (native *)choice->state;
   const mfq_gemm_problem p = wanted(problem);
-  const mfq_status status = plan_native(context, &p, e, reason);
-  if (status != MFQ_OK) {
-    free(e);
-    return status;
-  }
-  describe(context, e, gemm);
-  gemm->state = e;
-  gemm->workspace_bytes = e->at.end;
-  return MFQ_OK;
+  status = plan_native(context, &p, e, reason);
+  if (status == MFQ_OK) describe(context, e, choice);
+  choice->workspace_bytes = e->at.end;
+  return status;
 }
 
 /* ---- Running ----------------------------------------------------------------------------------------------------- */
@@ -287,8 +275,9 @@ mfq_status run_steps(const run_state *r) {
   return status;
 }
 
-mfq_status run(mfq_context *context, const mfq_cuda_gemm *gemm, const mfq_gemm_problem *problem, uint8_t *workspace) {
-  const native *e = (const native *)gemm->state;
+mfq_status run(mfq_context *context, const void *state, const void *of, uint8_t *workspace) {
+  const mfq_gemm_problem *problem = (const mfq_gemm_problem *)of;
+  const native *e = (const native *)state;
   const mfq_gemm_problem p = wanted(problem);
   mfq_cuda_lent lent;
   run_state r = {mfq_cuda_lend(context, workspace + e->at.scratch, &lent), e, p, workspace};
@@ -301,4 +290,4 @@ mfq_status run(mfq_context *context, const mfq_cuda_gemm *gemm, const mfq_gemm_p
 
 } // namespace
 
-const mfq_cuda_gemm_row mfq_cuda_gemm_native = {"native", plan, run, NULL};
+const mfq_way mfq_cuda_gemm_native = {"native", plan, run, NULL};

@@ -1,7 +1,6 @@
 /* cuda/gemm/mma_tile.cu: our own product of tiles: where cuBLASLt is missing, and what the folded product leaves. */
 #include "mma_tile.h"
 
-#include <stdio.h>
 
 #include "../launch.cuh"
 #include "mma_tile_kernel.cuh"
@@ -100,7 +99,7 @@ mfq_status mfq_cuda_gemm_tile_d(mfq_context *context, const mfq_gemm_problem *pr
   return launch(context, problem, flags, target);
 }
 
-/* ---- The row ----------------------------------------------------------------------------------------------------- */
+/* ---- The way ----------------------------------------------------------------------------------------------------- */
 
 /* Parts of the workspace, in their order. */
 struct tile_workspace {
@@ -123,15 +122,12 @@ static tile_workspace layout(const mfq_gemm_problem *problem) {
   return at;
 }
 
-static mfq_status plan(mfq_context *context, const mfq_gemm_problem *problem, mfq_cuda_gemm *gemm,
-                       mfq_gemm_reason *reason) {
+static mfq_status plan(mfq_context *context, const void *of, mfq_choice *choice, mfq_line *reason) {
+  const mfq_gemm_problem *problem = (const mfq_gemm_problem *)of;
   const char *refused = mfq_cuda_gemm_tile_refuses(context, problem);
-  if (refused != NULL) {
-    snprintf(reason->text, sizeof reason->text, "%s", refused);
-    return MFQ_ERROR_UNSUPPORTED;
-  }
-  gemm->workspace_bytes = layout(problem).end;
-  snprintf(gemm->how, sizeof gemm->how, "bf16 by our own kernel, tiles of %d x %d", (int)TILE_SIDE, (int)TILE_SIDE);
+  if (refused != NULL) return mfq_refuse(reason, "%s", refused);
+  choice->workspace_bytes = layout(problem).end;
+  mfq_choice_describe(choice, "bf16 by our own kernel, tiles of %d x %d", (int)TILE_SIDE, (int)TILE_SIDE);
   return MFQ_OK;
 }
 
@@ -158,8 +154,8 @@ static mfq_status run_through(mfq_context *context, const mfq_gemm_problem *prob
   return status;
 }
 
-static mfq_status run(mfq_context *context, const mfq_cuda_gemm *, const mfq_gemm_problem *problem,
-                      uint8_t *workspace) {
+static mfq_status run(mfq_context *context, const void *, const void *of, uint8_t *workspace) {
+  const mfq_gemm_problem *problem = (const mfq_gemm_problem *)of;
   const tile_workspace at = layout(problem);
   mfq_cuda_lent lent;
   mfq_context *own = mfq_cuda_lend(context, workspace + at.scratch, &lent);
@@ -173,4 +169,4 @@ static mfq_status run(mfq_context *context, const mfq_cuda_gemm *, const mfq_gem
   return status;
 }
 
-const mfq_cuda_gemm_row mfq_cuda_gemm_tile = {"tile", plan, run, NULL};
+const mfq_way mfq_cuda_gemm_tile = {"tile", plan, run, NULL};

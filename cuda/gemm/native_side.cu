@@ -10,7 +10,7 @@ namespace {
 
 enum { LINE_BYTES = 16, BLOCK = 128, TILE_ROWS = 128, TILE_SCALES = 4 };
 
-int refuse(mfq_gemm_reason *reason, const char *name, const char *why) {
+int refuse(mfq_line *reason, const char *name, const char *why) {
   (void)snprintf(reason->text, sizeof reason->text, "%s: %s", name, why);
   return 0;
 }
@@ -69,8 +69,7 @@ int is_f32_mode(int32_t mode) { return mode == LT_SCALE_VEC128_F32 || mode == LT
 
 int64_t groups_of(const mfq_gemm_side *side) { return (side->depth + side->group - 1) / side->group; }
 
-int take_mode(const mfq_gemm_side *side, const char *name, int capability, mfq_native_side *native,
-              mfq_gemm_reason *reason) {
+int take_mode(const mfq_gemm_side *side, const char *name, int capability, mfq_native_side *native, mfq_line *reason) {
   native->mode = LT_SCALE_TENSOR;
   if (side->group == 0)
     return native->type != LT_FP4_21 || refuse(reason, name, "4-bit floats need groups of 16 with UE4M3 scales");
@@ -92,8 +91,7 @@ int take_mode(const mfq_gemm_side *side, const char *name, int capability, mfq_n
 
 /* ---- Codes ------------------------------------------------------------------------------------------------------- */
 
-int take_codes(const mfq_gemm_side *side, const char *name, int capability, mfq_native_side *native,
-               mfq_gemm_reason *reason) {
+int take_codes(const mfq_gemm_side *side, const char *name, int capability, mfq_native_side *native, mfq_line *reason) {
   const int64_t bits = native->type == LT_FP4_21 ? 4 : 8;
   const int takes_both = capability >= 100 && capability < 120 && bits == 8 && side->group == 0;
   native->is_depth_last = side->code_bits[2] == bits || (side->depth == 1 && side->code_bits[1] != bits);
@@ -113,7 +111,7 @@ int take_codes(const mfq_gemm_side *side, const char *name, int capability, mfq_
 } // namespace
 
 int mfq_cuda_native_side(const mfq_gemm_side *side, const char *name, int capability, mfq_native_side *native,
-                         mfq_gemm_reason *reason) {
+                         mfq_line *reason) {
   *native = mfq_native_side{};
   if (side->kind == MFQ_SIDE_PLAIN) return refuse(reason, name, "it is not quantized");
   native->type = type_of(&side->view.q.scheme.element);

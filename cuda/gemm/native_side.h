@@ -17,7 +17,7 @@ typedef struct mfq_native_side {
 /* How a side can be multiplied as it is. Returns 0 with a reason that speaks of `name` when it cannot. `side` is as
  * mfq_cuda_native_wanted returns it. */
 int mfq_cuda_native_side(const mfq_gemm_side *side, const char *name, int capability, mfq_native_side *native,
-                         mfq_gemm_reason *reason);
+                         mfq_line *reason);
 
 /* The side, its scales in the order that cuBLASLt reads where they are still to be made. */
 mfq_gemm_side mfq_cuda_native_wanted(const mfq_gemm_side *side);

@@ -1,6 +1,4 @@
 /* cuda/gemm/weight_rows.cu: few rows of A times quantized weights: planning, and the launches around the kernel. */
-#include <stdio.h>
-
 #include "../launch.cuh"
 #include "gemm_epilogue.h"
 #include "operand_plan.h"
@@ -129,7 +127,7 @@ void lay_out(const mfq_gemm_problem *problem, weight_plan *plan) {
               mfq_workspace_round((size_t)(plan->splits * problem->batches * problem->m * problem->n) * sizeof(float));
 }
 
-/* Returns NULL and a plan, or why another row is to be asked. */
+/* Returns NULL and a plan, or why another way is to be asked. */
 const char *make_plan(const mfq_context *context, const mfq_gemm_problem *problem, weight_plan *plan) {
   *plan = weight_plan{};
   if (mfq_cuda_state_of(context)->capability < 80)
@@ -226,27 +224,23 @@ mfq_status run_ready(mfq_context *context, const mfq_gemm_problem *problem, cons
   return status;
 }
 
-/* ---- The row ----------------------------------------------------------------------------------------------------- */
+/* ---- The way ----------------------------------------------------------------------------------------------------- */
 
-mfq_status plan_row(mfq_context *context, const mfq_gemm_problem *problem, mfq_cuda_gemm *gemm,
-                    mfq_gemm_reason *reason) {
+mfq_status plan_way(mfq_context *context, const void *of, mfq_choice *choice, mfq_line *reason) {
+  const mfq_gemm_problem *problem = (const mfq_gemm_problem *)of;
   weight_plan plan;
-  if (problem->m > WEIGHT_MAX_ROWS) {
-    snprintf(reason->text, sizeof reason->text, "M is %lld, at most %d", (long long)problem->m, (int)WEIGHT_MAX_ROWS);
-    return MFQ_ERROR_UNSUPPORTED;
-  }
+  if (problem->m > WEIGHT_MAX_ROWS)
+    return mfq_refuse(reason, "M is %lld, at most %d", (long long)problem->m, (int)WEIGHT_MAX_ROWS);
   const char *refused = make_plan(context, problem, &plan);
-  if (refused != NULL) {
-    snprintf(reason->text, sizeof reason->text, "%s", refused);
-    return MFQ_ERROR_UNSUPPORTED;
-  }
-  gemm->workspace_bytes = plan.end;
-  snprintf(gemm->how, sizeof gemm->how, "weights of %d bits read once by our own kernel, K in %d parts",
-           (int)plan.with->bits, (int)plan.splits);
+  if (refused != NULL) return mfq_refuse(reason, "%s", refused);
+  choice->workspace_bytes = plan.end;
+  mfq_choice_describe(choice, "weights of %d bits read once by our own kernel, K in %d parts", (int)plan.with->bits,
+                      (int)plan.splits);
   return MFQ_OK;
 }
 
-mfq_status run_row(mfq_context *context, const mfq_cuda_gemm *, const mfq_gemm_problem *problem, uint8_t *workspace) {
+mfq_status run_way(mfq_context *context, const void *, const void *of, uint8_t *workspace) {
+  const mfq_gemm_problem *problem = (const mfq_gemm_problem *)of;
   weight_plan plan;
   const char *refused = make_plan(context, problem, &plan);
   if (refused != NULL) return mfq_fail(MFQ_ERROR_INTERNAL, "mfq_gemm_run", "weights that were accepted: %s", refused);
@@ -264,4 +258,4 @@ mfq_status run_row(mfq_context *context, const mfq_cuda_gemm *, const mfq_gemm_p
 
 } // namespace
 
-const mfq_cuda_gemm_row mfq_cuda_gemm_few_rows = {"few rows", plan_row, run_row, NULL};
+const mfq_way mfq_cuda_gemm_few_rows = {"few rows", plan_way, run_way, NULL};

@@ -29,16 +29,6 @@ static int is_empty(const mfq_conv_problem *p) {
   return p->finish.batches == 0 || p->finish.m == 0 || p->finish.n == 0;
 }
 
-/* Lets the backend choose, and allocates a workspace of the plan's own where it is wanted. */
-static mfq_status choose(const char *function, const mfq_conv *conv, mfq_conv_plan *plan) {
-  mfq_context *context = plan->base.context;
-  mfq_status status = mfq_conv_choose(context, &plan->problem, &plan->base.choice, &plan->is_product);
-  if (status != MFQ_OK || !conv->own_workspace) return status;
-  status = mfq_plan_own_workspace(function, &plan->base);
-  if (status != MFQ_OK) mfq_conv_choice_free(context, &plan->base.choice, plan->is_product);
-  return status;
-}
-
 mfq_status mfq_conv_plan_create(mfq_context *context, const mfq_conv *conv, mfq_conv_plan **plan) {
   MFQ_USUAL_FP_MODE;
   static const char function[] = "mfq_conv_plan_create";
@@ -56,7 +46,8 @@ mfq_status mfq_conv_plan_create(mfq_context *context, const mfq_conv *conv, mfq_
   if (status == MFQ_OK && is_empty(&made->problem))
     memcpy(choice->description, "nothing: the result is empty", sizeof "nothing: the result is empty");
   else if (status == MFQ_OK)
-    status = choose(function, conv, made);
+    status =
+        mfq_plan_choose(function, &made->base, context->backend->convolutions, &made->problem, conv->own_workspace);
   if (status != MFQ_OK) {
     context->free(context->alloc_user, made);
     return status;
@@ -71,8 +62,7 @@ mfq_status mfq_conv_plan_create(mfq_context *context, const mfq_conv *conv, mfq_
 void mfq_conv_plan_destroy(mfq_conv_plan *plan) {
   if (plan == NULL) return;
   mfq_context *context = plan->base.context;
-  if (plan->base.workspace != NULL) context->backend->buffer_free(context, plan->base.workspace);
-  if (!is_empty(&plan->problem)) mfq_conv_choice_free(context, &plan->base.choice, plan->is_product);
+  mfq_plan_free(&plan->base);
   context->free(context->alloc_user, plan);
 }
 
@@ -89,7 +79,6 @@ mfq_status mfq_conv_run(mfq_context *context, const mfq_conv_plan *plan, const m
   MFQ_USUAL_FP_MODE;
   static const char function[] = "mfq_conv_run";
   mfq_conv_problem problem;
-  mfq_gemm_problem product;
   mfq_workspace lent = {workspace, workspace_bytes};
   mfq_status status =
       mfq_plan_run_check(function, context, plan != NULL ? &plan->base : NULL, &lent, "mfq_conv_workspace_bytes");
@@ -97,8 +86,5 @@ mfq_status mfq_conv_run(mfq_context *context, const mfq_conv_plan *plan, const m
   if (status == MFQ_OK) status = mfq_conv_problem_match(function, &plan->problem, &problem);
   if (status != MFQ_OK) return status;
   if (is_empty(&problem)) return mfq_run_empty(context, &problem.finish);
-  if (!plan->is_product) return context->backend->conv_run(context, &plan->base.choice, &problem, lent.memory);
-  const char *why = mfq_conv_as_product(&problem, &product);
-  if (why != NULL) return mfq_fail(MFQ_ERROR_INTERNAL, function, "it was planned as a product, but %s", why);
-  return context->backend->gemm_run(context, &plan->base.choice, &product, lent.memory);
+  return context->backend->run(context, function, &plan->base.choice, &problem, lent.memory);
 }

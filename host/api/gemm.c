@@ -16,16 +16,6 @@ void mfq_gemm_init(mfq_gemm *gemm) {
 
 static int is_empty(const mfq_gemm_problem *p) { return p->batches == 0 || p->m == 0 || p->n == 0; }
 
-/* Lets the backend choose, and allocates a workspace of the plan's own where it is wanted. */
-static mfq_status choose(const char *function, const mfq_gemm *gemm, mfq_gemm_plan *plan) {
-  mfq_context *context = plan->base.context;
-  mfq_status status = context->backend->gemm_plan(context, &plan->problem, &plan->base.choice);
-  if (status != MFQ_OK || !gemm->own_workspace) return status;
-  status = mfq_plan_own_workspace(function, &plan->base);
-  if (status != MFQ_OK) context->backend->gemm_plan_free(context, &plan->base.choice);
-  return status;
-}
-
 mfq_status mfq_gemm_plan_create(mfq_context *context, const mfq_gemm *gemm, mfq_gemm_plan **plan) {
   MFQ_USUAL_FP_MODE;
   static const char function[] = "mfq_gemm_plan_create";
@@ -43,7 +33,7 @@ mfq_status mfq_gemm_plan_create(mfq_context *context, const mfq_gemm *gemm, mfq_
   if (status == MFQ_OK && is_empty(&made->problem))
     memcpy(choice->description, "nothing: D is empty", sizeof "nothing: D is empty");
   else if (status == MFQ_OK)
-    status = choose(function, gemm, made);
+    status = mfq_plan_choose(function, &made->base, context->backend->products, &made->problem, gemm->own_workspace);
   if (status != MFQ_OK) {
     context->free(context->alloc_user, made);
     return status;
@@ -57,8 +47,7 @@ mfq_status mfq_gemm_plan_create(mfq_context *context, const mfq_gemm *gemm, mfq_
 void mfq_gemm_plan_destroy(mfq_gemm_plan *plan) {
   if (plan == NULL) return;
   mfq_context *context = plan->base.context;
-  if (plan->base.workspace != NULL) context->backend->buffer_free(context, plan->base.workspace);
-  if (!is_empty(&plan->problem)) context->backend->gemm_plan_free(context, &plan->base.choice);
+  mfq_plan_free(&plan->base);
   context->free(context->alloc_user, plan);
 }
 
@@ -82,5 +71,5 @@ mfq_status mfq_gemm_run(mfq_context *context, const mfq_gemm_plan *plan, const m
   if (status == MFQ_OK) status = mfq_gemm_problem_match(function, &plan->problem, &problem);
   if (status != MFQ_OK) return status;
   if (is_empty(&problem)) return mfq_run_empty(context, &problem);
-  return context->backend->gemm_run(context, &plan->base.choice, &problem, lent.memory);
+  return context->backend->run(context, function, &plan->base.choice, &problem, lent.memory);
 }

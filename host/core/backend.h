@@ -17,11 +17,9 @@ typedef struct mfq_qview {
 /* What mfq_expand_* asks for. */
 typedef enum mfq_expand_part { MFQ_EXPAND_SCALES, MFQ_EXPAND_ZERO_POINTS } mfq_expand_part;
 
-/* host/core/gemm_problem.h has these, */
-struct mfq_gemm_problem;
+/* host/core/choose.h has these. */
+struct mfq_ways;
 struct mfq_choice;
-/* and host/core/conv_problem.h this. */
-struct mfq_conv_problem;
 
 typedef struct mfq_backend {
   const char *name; /* "cpu" */
@@ -40,20 +38,12 @@ typedef struct mfq_backend {
   mfq_status (*fake_quantize)(mfq_context *context, const mfq_tensor *src, const mfq_qview *shape,
                               const mfq_tensor *dst, const mfq_tensor *scales);
 
-  /* Chooses an implementation; with a failure nothing is left behind. */
-  mfq_status (*gemm_plan)(mfq_context *context, const struct mfq_gemm_problem *problem, struct mfq_choice *choice);
-  void (*gemm_plan_free)(mfq_context *context, struct mfq_choice *choice);
-  /* `problem` equals the planned one, with memory. `workspace` is aligned to 256. */
-  mfq_status (*gemm_run)(mfq_context *context, const struct mfq_choice *choice, const struct mfq_gemm_problem *problem,
-                         void *workspace);
-
-  /* The same for convolutions. */
-  mfq_status (*conv_plan)(mfq_context *context, const struct mfq_conv_problem *problem, struct mfq_choice *choice);
-  void (*conv_plan_free)(mfq_context *context, struct mfq_choice *choice);
-  mfq_status (*conv_run)(mfq_context *context, const struct mfq_choice *choice, const struct mfq_conv_problem *problem,
-                         void *workspace);
-  /* Whether a convolution that is a matrix product runs faster as a convolution; NULL: never. */
-  int (*conv_beats_product)(const mfq_context *context, const struct mfq_conv_problem *problem);
+  /* The ways to run an mfq_gemm_problem, and an mfq_conv_problem. */
+  const struct mfq_ways *products, *convolutions;
+  /* mfq_choose, and mfq_choice_run on behalf of `function`, where the device takes them. `workspace` is aligned to 256. */
+  mfq_status (*plan)(mfq_context *context, const struct mfq_ways *ways, const void *problem, struct mfq_choice *choice);
+  mfq_status (*run)(mfq_context *context, const char *function, const struct mfq_choice *choice, const void *problem,
+                    void *workspace);
 
   mfq_support (*supported)(const mfq_context *context, mfq_op op, const mfq_scheme *scheme, char *reason,
                            size_t capacity);

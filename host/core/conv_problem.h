@@ -57,13 +57,7 @@ typedef struct mfq_conv_problem {
 struct mfq_conv_plan {
   mfq_plan base;
   mfq_conv_problem problem; /* as planned; its pointers are for alignment only */
-  int32_t is_product;       /* the backend runs it as a matrix product */
 };
-
-/* Lets the backend choose; a product when it is one. */
-mfq_status mfq_conv_choose(mfq_context *context, const mfq_conv_problem *problem, mfq_choice *choice,
-                           int32_t *is_product);
-void mfq_conv_choice_free(mfq_context *context, mfq_choice *choice, int32_t is_product);
 
 /* The side that is read through the filter (x, y, x), the other operand (w, w, y), and the result (y, x, w). */
 static inline const mfq_conv_side *mfq_conv_gathered(const mfq_conv_problem *p) {
@@ -111,6 +105,11 @@ void mfq_conv_side_index(mfq_conv_side *side);
 /* A filter of one element, stride 1, no padding, one group: the matrix product that the convolution is. Returns NULL, or
  * why it is none. */
 const char *mfq_conv_as_product(const mfq_conv_problem *problem, mfq_gemm_problem *product);
+
+/* The members of a way for those: by the backend's list of products. */
+mfq_status mfq_conv_by_product_plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why);
+mfq_status mfq_conv_by_product_run(mfq_context *context, const void *state, const void *problem, uint8_t *workspace);
+void mfq_conv_by_product_free(mfq_context *context, void *state);
 
 /* mfq_supported of MFQ_OP_CONV: how a large convolution of two operands of a checked scheme would be run. */
 mfq_status mfq_conv_supported(mfq_context *context, const mfq_scheme *scheme, mfq_support *support, char *reason,

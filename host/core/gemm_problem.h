@@ -7,6 +7,7 @@
 #include <mfq/gemm.h>
 
 #include "backend.h"
+#include "choose.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -63,14 +64,6 @@ typedef struct mfq_gemm_problem {
   int32_t round_operands;
   const char *function; /* that runs it, for what fails later */
 } mfq_gemm_problem;
-
-/* How a backend runs a product or a convolution. */
-typedef struct mfq_choice {
-  void *state;            /* the backend's own */
-  size_t workspace_bytes; /* of each run */
-  int32_t is_general;     /* correct for everything, and slower */
-  char description[640];
-} mfq_choice;
 
 /* What plans of all operations have. */
 typedef struct mfq_plan {

@@ -1,4 +1,3 @@
-#include <string.h>
 
 #include "context_state.h"
 #include "plan.h"
@@ -13,8 +12,6 @@ mfq_status mfq_gemm_supported(mfq_context *context, const mfq_scheme *scheme, mf
   mfq_tensor d;
   mfq_gemm gemm;
   mfq_gemm_problem problem;
-  mfq_choice choice;
-  memset(&choice, 0, sizeof choice);
   mfq_gemm_init(&gemm);
   gemm.a.quantized = gemm.b.quantized = &q;
   gemm.transpose_b = 1;
@@ -22,7 +19,6 @@ mfq_status mfq_gemm_supported(mfq_context *context, const mfq_scheme *scheme, mf
   mfq_status status = mfq_qtensor_init(scheme, 2, shape, NULL, &q);
   if (status == MFQ_OK) status = mfq_tensor_init(NULL, MFQ_DTYPE_F32, 2, shape, &d);
   if (status == MFQ_OK) status = mfq_gemm_problem_make(function, context, &gemm, NULL, &problem);
-  if (status == MFQ_OK) status = context->backend->gemm_plan(context, &problem, &choice);
-  if (status == MFQ_OK) context->backend->gemm_plan_free(context, &choice);
-  return mfq_support_answer(function, status, &choice, (mfq_answer){support, reason, capacity});
+  const mfq_answer answer = {support, reason, capacity};
+  return mfq_support_answer(context, status, context->backend->products, &problem, answer);
 }

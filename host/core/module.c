@@ -18,7 +18,7 @@ static void service_log(const mfq_context *context, mfq_log_level level, const c
   mfq_context_log(context, level, "%s", message);
 }
 
-static const mfq_core_services services = {service_fail, service_log};
+static const mfq_core_services services = {service_fail, service_log, mfq_conv_as_product};
 static const mfq_module_kind kind = {"CUDA", "libmfq_cuda", "MFQ_CUDA_MODULE", MFQ_MODULE_SYMBOL};
 
 static _Atomic(const mfq_module *) opened;

@@ -8,10 +8,14 @@
 extern "C" {
 #endif
 
+struct mfq_gemm_problem;
+struct mfq_conv_problem;
+
 /* What a module may ask of the core, whose thread-local error text and log it shares. */
 typedef struct mfq_core_services {
   mfq_status (*fail)(mfq_status status, const char *function, const char *sentence);
   void (*log)(const mfq_context *context, mfq_log_level level, const char *message);
+  const char *(*conv_as_product)(const struct mfq_conv_problem *problem, struct mfq_gemm_problem *product);
 } mfq_core_services;
 
 /* What a module answers. Core and module are built from one source tree: the handshake compares version and the sizes

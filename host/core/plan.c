@@ -10,7 +10,8 @@
 
 enum { WORKSPACE_ALIGN = 256 };
 
-mfq_status mfq_plan_own_workspace(const char *function, mfq_plan *plan) {
+/* Allocates a workspace of the plan's own, where it needs one. */
+static mfq_status own_workspace_make(const char *function, mfq_plan *plan) {
   mfq_context *context = plan->context;
   const size_t bytes = plan->choice.workspace_bytes;
   if (bytes == 0) return MFQ_OK;
@@ -20,6 +21,21 @@ mfq_status mfq_plan_own_workspace(const char *function, mfq_plan *plan) {
              ? status
              : mfq_fail(status, function, "no memory for a workspace of %zu bytes on device %s", bytes,
                         context->backend->name);
+}
+
+mfq_status mfq_plan_choose(const char *function, mfq_plan *plan, const mfq_ways *ways, const void *problem,
+                           int32_t own_workspace) {
+  mfq_context *context = plan->context;
+  mfq_status status = context->backend->plan(context, ways, problem, &plan->choice);
+  if (status != MFQ_OK || !own_workspace) return status;
+  status = own_workspace_make(function, plan);
+  if (status != MFQ_OK) mfq_choice_free(context, &plan->choice);
+  return status;
+}
+
+void mfq_plan_free(mfq_plan *plan) {
+  if (plan->workspace != NULL) plan->context->backend->buffer_free(plan->context, plan->workspace);
+  mfq_choice_free(plan->context, &plan->choice);
 }
 
 size_t mfq_plan_workspace_bytes(const mfq_plan *plan) {
@@ -65,15 +81,20 @@ mfq_status mfq_run_empty(mfq_context *context, const mfq_gemm_problem *end) {
   return context->backend->quantize(context, &nothing, &end->d_view, NULL);
 }
 
-mfq_status mfq_support_answer(const char *function, mfq_status planned, const mfq_choice *choice, mfq_answer answer) {
-  if (planned == MFQ_OK) {
-    *answer.support = choice->is_general ? MFQ_SUPPORT_GENERAL : MFQ_SUPPORT_FAST;
-    (void)snprintf(answer.reason, answer.capacity, "%s", choice->description);
+mfq_status mfq_support_answer(mfq_context *context, mfq_status made, const mfq_ways *ways, const void *problem,
+                              mfq_answer answer) {
+  static const char function[] = "mfq_supported";
+  mfq_choice choice;
+  const mfq_status status = made == MFQ_OK ? context->backend->plan(context, ways, problem, &choice) : made;
+  if (status == MFQ_OK) {
+    *answer.support = choice.is_general ? MFQ_SUPPORT_GENERAL : MFQ_SUPPORT_FAST;
+    (void)snprintf(answer.reason, answer.capacity, "%s", choice.description);
+    mfq_choice_free(context, &choice);
     return MFQ_OK;
   }
-  if (planned != MFQ_ERROR_UNSUPPORTED && planned != MFQ_ERROR_SHAPE) return planned;
+  if (status != MFQ_ERROR_UNSUPPORTED && status != MFQ_ERROR_SHAPE) return status;
   const char *sentence = mfq_last_error(); /* "mfq_supported: a: ..." */
-  const size_t length = strlen(function);
+  const size_t length = sizeof function - 1;
   *answer.support = MFQ_SUPPORT_NO;
   (void)snprintf(answer.reason, answer.capacity, "%s",
                  strncmp(sentence, function, length) == 0 ? sentence + length + 2 : sentence);

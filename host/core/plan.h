@@ -4,8 +4,11 @@
 
 #include "gemm_problem.h"
 
-/* Allocates a workspace of the plan's own, where it needs one. */
-mfq_status mfq_plan_own_workspace(const char *function, mfq_plan *plan);
+/* Lets the backend choose, and allocates a workspace of the plan's own where it is wanted. */
+mfq_status mfq_plan_choose(const char *function, mfq_plan *plan, const mfq_ways *ways, const void *problem,
+                           int32_t own_workspace);
+/* Frees what a plan holds, whether anything was chosen or not. */
+void mfq_plan_free(mfq_plan *plan);
 
 /* Bytes that each run is lent. */
 size_t mfq_plan_workspace_bytes(const mfq_plan *plan);
@@ -25,7 +28,9 @@ typedef struct mfq_answer {
   char *reason;
   size_t capacity;
 } mfq_answer;
-/* Answers from what planning returned: the choice, or the sentence of a refusal. Other failures are returned. */
-mfq_status mfq_support_answer(const char *function, mfq_status planned, const mfq_choice *choice, mfq_answer answer);
+/* Answers mfq_supported by the choice among `ways`, or by the sentence of a refusal, which may have come before: `made` is
+ * what making the problem returned. Other failures are returned. */
+mfq_status mfq_support_answer(mfq_context *context, mfq_status made, const mfq_ways *ways, const void *problem,
+                              mfq_answer answer);
 
 #endif

@@ -65,6 +65,12 @@ static mfq_support cpu_supported(const mfq_context *context, mfq_op op, const mf
   return support;
 }
 
+static mfq_status cpu_run(mfq_context *context, const char *function, const mfq_choice *choice, const void *problem,
+                          void *workspace) {
+  (void)function;
+  return mfq_choice_run(context, choice, problem, workspace);
+}
+
 /* ---- Memory and streams ----------------------------------------------------------------------------------------- */
 
 static mfq_status cpu_check_memory(mfq_context *context, const char *function, const char *argument, const char *name,
@@ -134,13 +140,10 @@ const mfq_backend *mfq_cpu_backend(void) {
       .repack = mfq_cpu_repack,
       .expand = mfq_cpu_expand,
       .fake_quantize = mfq_cpu_fake_quantize,
-      .gemm_plan = mfq_cpu_gemm_plan,
-      .gemm_plan_free = mfq_cpu_gemm_plan_free,
-      .gemm_run = mfq_cpu_gemm_run,
-      .conv_plan = mfq_cpu_conv_plan,
-      .conv_plan_free = mfq_cpu_conv_plan_free,
-      .conv_run = mfq_cpu_conv_run,
-      .conv_beats_product = mfq_cpu_conv_beats_product,
+      .products = &mfq_cpu_products,
+      .convolutions = &mfq_cpu_convolutions,
+      .plan = mfq_choose,
+      .run = cpu_run,
       .supported = cpu_supported,
       .check_memory = cpu_check_memory,
       .synchronize = cpu_synchronize,

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "../core/team.h"
+
 const mfq_onednn *mfq_cpu_onednn(const mfq_context *context, mfq_dtype in, char *reason, size_t capacity) {
   const mfq_cpu_isa *isa = mfq_cpu_isa_of(context);
   const mfq_onednn *module = mfq_onednn_open(isa->limit, reason, capacity);
@@ -9,4 +11,15 @@ const mfq_onednn *mfq_cpu_onednn(const mfq_context *context, mfq_dtype in, char 
   (void)snprintf(reason, capacity, "%s is slow in bf16 on processors with AVX-512 but without AVX512_BF16",
                  module->library);
   return NULL;
+}
+
+static mfq_status run_here(void *user) {
+  const mfq_cpu_run_call *call = user;
+  return call->run(call->context, call->state, call->problem, call->workspace);
+}
+
+mfq_status mfq_cpu_run_led(const char *function, const mfq_onednn *onednn, const mfq_cpu_run_call *call) {
+  mfq_cpu_run_call here = *call;
+  if (onednn == NULL || call->context->threads == 1) return run_here(&here);
+  return mfq_team_lead((mfq_lead){function, onednn->spawn, call->context->threads}, run_here, &here);
 }

@@ -8,4 +8,15 @@
 /* The module for operands of a type, within what MFQ_CPU_ISA allows; NULL with why our own loops are to be taken. */
 const mfq_onednn *mfq_cpu_onednn(const mfq_context *context, mfq_dtype in, char *reason, size_t capacity);
 
+/* The run of a way that may call oneDNN. */
+typedef struct mfq_cpu_run_call {
+  mfq_status (*run)(mfq_context *context, const void *state, const void *problem, uint8_t *workspace);
+  mfq_context *context;
+  const void *state, *problem;
+  uint8_t *workspace;
+} mfq_cpu_run_call;
+/* Runs it here, or, where `onednn` has several threads to make, where those belong to a thread of ours (team.h). NULL: it
+ * calls no oneDNN. */
+mfq_status mfq_cpu_run_led(const char *function, const mfq_onednn *onednn, const mfq_cpu_run_call *call);
+
 #endif

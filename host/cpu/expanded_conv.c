@@ -2,13 +2,11 @@
  *
  * bf16 where it holds every value of both. The result is written in place where nothing is left to do; otherwise its
  * sums go to the workspace, some images at a time where they are channels of pixels. */
-#include <stdio.h>
-
 #include "../core/error.h"
-#include "../core/team.h"
 #include "conv_cpu.h"
 #include "conv_engine.h"
 #include "conv_expand.h"
+#include "cpu_onednn.h"
 #include "gemm_finish.h"
 
 /* Sums beyond this, or beyond so much for each thread, are made in slabs of images: small enough to be finished while a
@@ -32,16 +30,10 @@ static int64_t count_of(const mfq_conv_side *side, int first_axis) {
   return count;
 }
 
-static int refuse(const mfq_context *context, const mfq_conv_problem *problem, mfq_line *why) {
-  const char *reason = NULL;
-  if (context->policy == MFQ_REPRODUCIBLE)
-    reason = "the context's policy is reproducible";
-  else if (!mfq_cpu_kernels(context))
-    reason = "the context's cpu_isa is reference";
-  else if (problem->finish.k == 0 || count_of(mfq_conv_gathered(problem), 0) == 0)
-    reason = "nothing is summed";
-  if (reason) (void)snprintf(why->text, sizeof why->text, "%s", reason);
-  return reason != NULL;
+static const char *refuse(const mfq_context *context, const mfq_conv_problem *problem) {
+  if (context->policy == MFQ_REPRODUCIBLE) return "the context's policy is reproducible";
+  if (!mfq_cpu_kernels(context)) return "the context's cpu_isa is reference";
+  return problem->finish.k == 0 || count_of(mfq_conv_gathered(problem), 0) == 0 ? "nothing is summed" : NULL;
 }
 
 /* ---- Planning ----------------------------------------------------------------------------------------------------- */
@@ -93,11 +85,10 @@ static mfq_status plan_engine(mfq_context *context, const mfq_conv_problem *p, e
   return MFQ_OK;
 }
 
-static void plan_free(mfq_context *context, void *state) {
+static void free_engines(mfq_context *context, void *state) {
   expanded *x = state;
   mfq_conv_engine_free(context, x->rest);
   mfq_conv_engine_free(context, x->whole);
-  context->free(context->alloc_user, x);
 }
 
 static mfq_status plan_memory(const mfq_context *context, const mfq_conv_problem *p, expanded *x, size_t *bytes) {
@@ -119,20 +110,16 @@ static mfq_status plan_memory(const mfq_context *context, const mfq_conv_problem
   return status;
 }
 
-static mfq_status plan(mfq_context *context, const mfq_conv_problem *p, mfq_gemm_made *made) {
-  expanded *x = context->alloc(context->alloc_user, sizeof *x);
-  if (!x)
-    return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_conv_plan_create", "no memory for %zu bytes of plan", sizeof *x);
-  memset(x, 0, sizeof *x);
-  mfq_status status = plan_memory(context, p, x, &made->workspace_bytes);
-  if (status == MFQ_OK) status = plan_engine(context, p, x, &made->workspace_bytes);
-  if (status != MFQ_OK) {
-    plan_free(context, x);
-    return status;
-  }
-  made->state = x;
-  (void)snprintf(made->how.text, sizeof made->how.text, "%s", mfq_conv_engine_name(x->whole));
-  return MFQ_OK;
+static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  const char *reason = refuse(context, problem);
+  if (reason) return mfq_refuse(why, "%s", reason);
+  mfq_status status = mfq_choice_state(context, "mfq_conv_plan_create", sizeof(expanded), choice);
+  if (status != MFQ_OK) return status;
+  expanded *x = choice->state;
+  status = plan_memory(context, problem, x, &choice->workspace_bytes);
+  if (status == MFQ_OK) status = plan_engine(context, problem, x, &choice->workspace_bytes);
+  if (status == MFQ_OK) mfq_choice_describe(choice, "%s", mfq_conv_engine_name(x->whole));
+  return status;
 }
 
 /* ---- Running ------------------------------------------------------------------------------------------------------ */
@@ -183,20 +170,9 @@ static mfq_status convolve(const mfq_context *context, const running *r, int64_t
   return MFQ_OK;
 }
 
-/* The arguments of a run. */
-typedef struct run_call {
-  mfq_context *context;
-  const expanded *x;
-  const mfq_conv_problem *problem;
-  uint8_t *workspace;
-} run_call;
-
-static mfq_status run_here(void *user) {
-  const run_call *call = user;
-  const mfq_context *context = call->context;
-  const expanded *x = call->x;
-  const mfq_conv_problem *p = call->problem;
-  uint8_t *memory = call->workspace;
+static mfq_status run_here(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
+  const expanded *x = state;
+  const mfq_conv_problem *p = problem;
   mfq_context lent = mfq_cpu_lend(context, memory + x->scratch_at, x->scratch_bytes);
   const void *gathered, *direct;
   mfq_status status = mfq_conv_expand_run(&lent, &x->gathered, mfq_conv_gathered(p), memory, &gathered);
@@ -215,13 +191,10 @@ static mfq_status run_here(void *user) {
   return mfq_finish_quantize(&lent, &p->finish, (float *)(void *)(memory + x->sums_at));
 }
 
-static mfq_status run(mfq_context *context, const void *state, const mfq_conv_problem *p, void *workspace) {
+static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *workspace) {
   const expanded *x = state;
-  run_call call = {context, x, p, workspace};
-  const mfq_onednn *onednn = mfq_conv_engine_onednn(x->whole);
-  if (onednn == NULL || context->threads == 1) return run_here(&call);
-  return mfq_team_lead((mfq_lead){"mfq_conv_run", onednn->spawn, context->threads}, run_here, &call);
+  const mfq_cpu_run_call call = {run_here, context, state, problem, workspace};
+  return mfq_cpu_run_led("mfq_conv_run", mfq_conv_engine_onednn(x->whole), &call);
 }
 
-const mfq_conv_row mfq_conv_expanded = {
-    .name = "expanded", .refuse = refuse, .plan = plan, .plan_free = plan_free, .run = run};
+const mfq_way mfq_conv_expanded = {.name = "expanded", .plan = plan, .run = run, .free = free_engines};

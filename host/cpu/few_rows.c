@@ -4,7 +4,6 @@
  * once a run; threads share the packed rows. */
 #include <stdio.h>
 
-#include "../core/error.h"
 #include "../core/lower.h"
 #include "../core/team.h"
 #include "../core/walk.h"
@@ -74,11 +73,12 @@ static int refuse(const mfq_context *context, const mfq_gemm_problem *p, mfq_lin
 
 /* ---- Planning ------------------------------------------------------------------------------------------------------ */
 
-static mfq_status plan(mfq_context *context, const mfq_gemm_problem *p, mfq_gemm_made *made) {
-  few_rows *f = context->alloc(context->alloc_user, sizeof *f);
-  if (!f)
-    return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_gemm_plan_create", "no memory for %zu bytes of plan", sizeof *f);
-  memset(f, 0, sizeof *f);
+static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  const mfq_gemm_problem *p = problem;
+  if (refuse(context, p, why)) return MFQ_ERROR_UNSUPPORTED;
+  const mfq_status status = mfq_choice_state(context, "mfq_gemm_plan_create", sizeof(few_rows), choice);
+  if (status != MFQ_OK) return status;
+  few_rows *f = choice->state;
   f->is_mirrored = !is_few(p, &p->a, &p->b);
   const mfq_gemm_side *few = f->is_mirrored ? &p->b : &p->a, *many = f->is_mirrored ? &p->a : &p->b;
   mfq_few_codes_make(many, &f->codes);
@@ -86,20 +86,17 @@ static mfq_status plan(mfq_context *context, const mfq_gemm_problem *p, mfq_gemm
   f->is_bf16 = has_bf16_dots && (few->matrix.dtype == MFQ_DTYPE_BF16 || p->round_operands);
   f->rows = few->rows <= 2 ? (int32_t)few->rows : few->rows <= 4 ? 4 : 8;
   f->passes = (int32_t)((few->rows + f->rows - 1) / f->rows);
-  size_t *bytes = &made->workspace_bytes;
+  size_t *bytes = &choice->workspace_bytes;
   const size_t blocks = (size_t)(p->k + 31) / 32, width = f->is_bf16 ? 2 : 4;
   f->pass_bytes = blocks * 32 * (size_t)f->rows * width;
   f->plain_at = mfq_workspace_take(bytes, f->pass_bytes * (size_t)f->passes);
   f->sums_at = mfq_workspace_take(bytes, (size_t)p->m * (size_t)p->n * sizeof(float));
   mfq_finish_plan_make(context, p, bytes, &f->finish);
   f->scratch_at = mfq_workspace_take(bytes, f->finish.scratch_bytes);
-  made->state = f;
-  (void)snprintf(made->how.text, sizeof made->how.text, "%s by own loops, %s%s: codes expanded in registers",
-                 f->is_bf16 ? "bf16" : "f32", mfq_cpu_kernels(context)->isa, f->is_bf16 ? "_bf16" : "");
+  mfq_choice_describe(choice, "%s by own loops, %s%s: codes expanded in registers", f->is_bf16 ? "bf16" : "f32",
+                      mfq_cpu_kernels(context)->isa, f->is_bf16 ? "_bf16" : "");
   return MFQ_OK;
 }
-
-static void plan_free(mfq_context *context, void *state) { context->free(context->alloc_user, state); }
 
 /* ---- Running ------------------------------------------------------------------------------------------------------- */
 
@@ -176,10 +173,10 @@ static void multiply(void *work, int thread, int64_t first, int64_t end) {
     }
 }
 
-static mfq_status run(mfq_context *context, const void *state, const mfq_gemm_problem *p, void *workspace) {
+static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
   const few_rows *f = state;
+  const mfq_gemm_problem *p = problem;
   const mfq_gemm_side *few = f->is_mirrored ? &p->b : &p->a, *many = f->is_mirrored ? &p->a : &p->b;
-  uint8_t *memory = workspace;
   float *sums = (float *)(void *)(memory + f->sums_at);
   const mfq_few_job job = {&f->codes, many, mfq_cpu_kernels(context), memory + f->plain_at, f->rows, f->is_bf16};
   few_work work = {f, p, &job, &few->matrix, memory + f->plain_at, sums};
@@ -194,5 +191,4 @@ static mfq_status run(mfq_context *context, const void *state, const mfq_gemm_pr
   return p->is_d_quantized ? mfq_finish_quantize(&lent, p, sums) : MFQ_OK;
 }
 
-const mfq_gemm_row mfq_gemm_few_rows = {
-    .name = "few rows", .refuse = refuse, .plan = plan, .plan_free = plan_free, .run = run};
+const mfq_way mfq_gemm_few_rows = {.name = "few rows", .plan = plan, .run = run};

@@ -17,33 +17,34 @@ namespace {
 using namespace mfq_test;
 
 constexpr size_t kMostBytes = (size_t)64 << 20;
-mfq_backend module;    /* whose plans are those of the parts */
+const mfq_ways *module; /* whose choices are those of the parts */
 int64_t most_images;   /* of a part; 0: of any number */
 int64_t planned_parts; /* of the last plan */
 
 /* A plan that needs too much for more images than these. */
-mfq_status plan_part(mfq_context *context, const mfq_conv_problem *problem, mfq_choice *choice) {
-  const mfq_status status = module.conv_plan(context, problem, choice);
+mfq_status plan_part(mfq_context *context, const void *of, mfq_choice *choice, mfq_line *) {
+  const auto *problem = static_cast<const mfq_conv_problem *>(of);
+  mfq_status status = mfq_choice_state(context, "mfq_conv_plan_create", sizeof(mfq_choice), choice);
+  auto *of_module = static_cast<mfq_choice *>(choice->state);
+  if (status == MFQ_OK) status = mfq_choose(context, module, problem, of_module);
+  if (status == MFQ_OK) mfq_choice_hand_on(choice, of_module);
   if (most_images > 0 && problem->batch > most_images) /* half an image more does not fit */
     choice->workspace_bytes = kMostBytes * 2 * (size_t)problem->batch / (size_t)(2 * most_images + 1);
   return status;
 }
-void free_part(mfq_context *context, mfq_choice *choice) { module.conv_plan_free(context, choice); }
-mfq_status run_part(mfq_context *context, const mfq_choice *choice, const mfq_conv_problem *problem, void *workspace) {
-  return module.conv_run(context, choice, problem, workspace);
+mfq_status run_part(mfq_context *context, const void *state, const void *problem, uint8_t *workspace) {
+  return mfq_choice_run(context, static_cast<const mfq_choice *>(state), problem, workspace);
 }
-const mfq_conv_ways ways = {plan_part, free_part, run_part};
+void free_part(mfq_context *context, void *state) { mfq_choice_free(context, static_cast<mfq_choice *>(state)); }
+const OnlyWay part = {{"", plan_part, run_part, free_part}};
 
-mfq_status plan_all(mfq_context *context, const mfq_conv_problem *problem, mfq_choice *choice) {
-  const mfq_status status = mfq_cuda_batch_plan(context, &ways, problem, kMostBytes, choice);
+mfq_status plan_all(mfq_context *context, const void *of, mfq_choice *choice, mfq_line *) {
+  const auto *problem = static_cast<const mfq_conv_problem *>(of);
+  const mfq_status status = mfq_cuda_batch_plan(context, &part.ways, problem, kMostBytes, choice);
   if (status != MFQ_OK) return status;
   const auto *b = static_cast<const batch_plan *>(choice->state);
   planned_parts = (problem->batch + b->images - 1) / b->images;
   return status;
-}
-void free_all(mfq_context *context, mfq_choice *choice) { mfq_cuda_batch_free(context, &ways, choice); }
-mfq_status run_all(mfq_context *context, const mfq_choice *choice, const mfq_conv_problem *problem, void *workspace) {
-  return mfq_cuda_batch_run(context, &ways, choice, problem, static_cast<uint8_t *>(workspace));
 }
 
 class BatchSteps : public SmallStepsTest {
@@ -51,10 +52,8 @@ protected:
   void SetUp() override {
     OnDevice::SetUp();
     use(90, {});
-    module = *context()->backend;
-    backend()->conv_plan = plan_all;
-    backend()->conv_plan_free = free_all;
-    backend()->conv_run = run_all;
+    module = context()->backend->convolutions;
+    use_for_convolutions({"", plan_all, mfq_cuda_batch_run, mfq_cuda_batch_free});
   }
   ProductResult run(const ConvData &data, int64_t images, int64_t parts) {
     most_images = images;

@@ -11,10 +11,10 @@ using namespace mfq_test;
 
 int64_t batches_of_step; /* 0: one batch, and steps as small as they may be */
 
-mfq_status plan_steps_of(mfq_context *context, const mfq_gemm_problem *p, mfq_cuda_gemm *gemm) {
-  mfq_gemm_reason reason = {};
-  EXPECT_EQ(plan(context, p, gemm, &reason), MFQ_OK) << reason.text;
-  auto *e = static_cast<expanded *>(gemm->state);
+mfq_status plan_steps_of(mfq_context *context, const mfq_gemm_problem *p, mfq_choice *choice) {
+  mfq_line reason = {};
+  EXPECT_EQ(plan(context, p, choice, &reason), MFQ_OK) << reason.text;
+  auto *e = static_cast<expanded *>(choice->state);
   if (batches_of_step > 0) {
     e->step.batches = std::min(batches_of_step, p->batches);
   } else {
@@ -27,7 +27,7 @@ mfq_status plan_steps_of(mfq_context *context, const mfq_gemm_problem *p, mfq_cu
                       ((p->n + e->step.cols - 1) / e->step.cols);
   EXPECT_EQ(plan_products(context, p, e, &reason), MFQ_OK) << reason.text;
   plan_places(p, e);
-  gemm->workspace_bytes = e->at.end;
+  choice->workspace_bytes = e->at.end;
   return MFQ_OK;
 }
 

@@ -21,30 +21,14 @@ using namespace mfq_test;
 size_t most_bytes; /* of the sums of a step */
 int64_t count;     /* steps of the last plan */
 
-mfq_status plan_small_conv(mfq_context *context, const mfq_conv_problem *p, mfq_choice *choice) {
-  auto *conv = static_cast<mfq_cuda_conv *>(calloc(1, sizeof(mfq_cuda_conv)));
-  mfq_gemm_reason reason = {};
-  EXPECT_EQ(plan_row(context, p, conv, &reason), MFQ_OK) << reason.text;
-  auto *plan = static_cast<mfq_implicit_plan *>(conv->state);
+mfq_status plan_small_conv(mfq_context *context, const void *of, mfq_choice *choice, mfq_line *reason) {
+  const auto *p = static_cast<const mfq_conv_problem *>(of);
+  EXPECT_EQ(plan_way(context, p, choice, reason), MFQ_OK) << reason->text;
+  auto *plan = static_cast<mfq_implicit_plan *>(choice->state);
   EXPECT_FALSE(plan->is_direct);
   plan->steps = mfq_cuda_implicit_steps(p, most_bytes);
   count = plan->steps.count;
-  choice->state = conv;
-  choice->workspace_bytes = plan->end;
-  memcpy(choice->description, conv->how, sizeof conv->how);
   return MFQ_OK;
-}
-
-mfq_status run_small_conv(mfq_context *context, const mfq_choice *choice, const mfq_conv_problem *problem,
-                          void *workspace) {
-  const auto *conv = static_cast<const mfq_cuda_conv *>(choice->state);
-  return run_row(context, conv, problem, static_cast<uint8_t *>(workspace));
-}
-
-void free_small_conv(mfq_context *, mfq_choice *choice) {
-  auto *conv = static_cast<mfq_cuda_conv *>(choice->state);
-  free(conv->state);
-  free(conv);
 }
 
 class ImplicitSteps : public SmallStepsTest {
@@ -52,9 +36,7 @@ protected:
   void SetUp() override {
     OnDevice::SetUp();
     use(80, {});
-    backend()->conv_plan = plan_small_conv;
-    backend()->conv_run = run_small_conv;
-    backend()->conv_plan_free = free_small_conv;
+    use_for_convolutions({"implicit", plan_small_conv, run_way, nullptr});
   }
   /* Not bare: the sums go through memory. */
   void expect(ConvCase x, size_t bytes, int64_t steps) {

@@ -8,17 +8,17 @@ namespace {
 
 using namespace mfq_test;
 
-mfq_status plan_steps_of(mfq_context *context, const mfq_gemm_problem *problem, mfq_cuda_gemm *gemm) {
-  mfq_gemm_reason reason = {};
-  EXPECT_EQ(plan(context, problem, gemm, &reason), MFQ_OK) << reason.text;
-  auto *e = static_cast<native *>(gemm->state);
+mfq_status plan_steps_of(mfq_context *context, const mfq_gemm_problem *problem, mfq_choice *choice) {
+  mfq_line reason = {};
+  EXPECT_EQ(plan(context, problem, choice, &reason), MFQ_OK) << reason.text;
+  auto *e = static_cast<native *>(choice->state);
   const mfq_gemm_problem p = wanted(problem);
   e->step.batches = 1;
   e->step.rows = std::min(p.m, (int64_t)MFQ_SLAB_ROWS);
   small_steps.steps = p.batches * ((p.m + e->step.rows - 1) / e->step.rows);
   EXPECT_EQ(plan_products(context, &p, e, &reason), MFQ_OK) << reason.text;
   plan_places(&p, e);
-  gemm->workspace_bytes = e->at.end;
+  choice->workspace_bytes = e->at.end;
   return MFQ_OK;
 }
 

@@ -25,30 +25,22 @@ namespace mfq_test {
 
 /* How the test plans and runs; `plan` counts its steps. */
 struct SmallSteps {
-  mfq_status (*plan)(mfq_context *, const mfq_gemm_problem *, mfq_cuda_gemm *);
-  const mfq_cuda_gemm_row *row;
+  mfq_status (*plan)(mfq_context *, const mfq_gemm_problem *, mfq_choice *);
+  const mfq_way *way;
   int64_t steps;
 };
 inline SmallSteps small_steps;
 
-inline mfq_status plan_small(mfq_context *context, const mfq_gemm_problem *p, mfq_choice *choice) {
-  auto *gemm = static_cast<mfq_cuda_gemm *>(calloc(1, sizeof(mfq_cuda_gemm)));
-  const mfq_status status = small_steps.plan(context, p, gemm);
-  choice->state = gemm;
-  choice->workspace_bytes = gemm->workspace_bytes;
-  memcpy(choice->description, gemm->how, sizeof gemm->how);
-  return status;
+inline mfq_status plan_small(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *) {
+  return small_steps.plan(context, static_cast<const mfq_gemm_problem *>(problem), choice);
 }
-inline mfq_status run_small(mfq_context *context, const mfq_choice *choice, const mfq_gemm_problem *problem,
-                            void *workspace) {
-  const auto *gemm = static_cast<const mfq_cuda_gemm *>(choice->state);
-  return small_steps.row->run(context, gemm, problem, static_cast<uint8_t *>(workspace));
-}
-inline void free_small(mfq_context *, mfq_choice *choice) {
-  auto *gemm = static_cast<mfq_cuda_gemm *>(choice->state);
-  free(gemm->state);
-  free(gemm);
-}
+
+/* A list of one way. */
+struct OnlyWay {
+  mfq_way way;
+  const mfq_way *all[1] = {&way};
+  mfq_ways ways = {"mfq_plan_create", nullptr, 0, 1, all};
+};
 
 class SmallStepsTest : public OnDevice {
 protected:
@@ -63,9 +55,8 @@ protected:
     ASSERT_TRUE(product_is_near(context_.get(), x));
     ASSERT_NE(mfq_cuda_state_of(context_.get())->cublaslt, nullptr);
     backend_ = *context_->backend;
-    backend_.gemm_plan = plan_small;
-    backend_.gemm_run = run_small;
-    backend_.gemm_plan_free = free_small;
+    if (how.way != nullptr) product_.way = {"", plan_small, how.way->run, nullptr};
+    if (how.way != nullptr) backend_.products = &product_.ways;
     context_->backend = &backend_;
     small_steps = how;
     (void)simt::take_lt_refusals();
@@ -90,11 +81,15 @@ protected:
   }
 
   mfq_context *context() const { return context_.get(); }
-  mfq_backend *backend() { return &backend_; }
+  void use_for_convolutions(const mfq_way &way) {
+    convolution_.way = way;
+    backend_.convolutions = &convolution_.ways;
+  }
 
 private:
-  Context context_;
+  OnlyWay product_, convolution_;
   mfq_backend backend_;
+  Context context_;
   simt::settings former_;
 };
 

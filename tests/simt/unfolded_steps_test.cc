@@ -37,12 +37,11 @@ void cut_rows(const mfq_conv_problem *p, mfq_unfolded_plan *u) {
   }
 }
 
-mfq_status plan_small_conv(mfq_context *context, const mfq_conv_problem *p, mfq_choice *choice) {
-  auto *conv = static_cast<mfq_cuda_conv *>(calloc(1, sizeof(mfq_cuda_conv)));
-  mfq_gemm_reason reason = {};
-  const mfq_status status = plan(context, p, conv, &reason);
-  EXPECT_EQ(status, MFQ_OK) << reason.text;
-  auto *u = static_cast<mfq_unfolded_plan *>(conv->state);
+mfq_status plan_small_conv(mfq_context *context, const void *of, mfq_choice *choice, mfq_line *reason) {
+  const auto *p = static_cast<const mfq_conv_problem *>(of);
+  const mfq_status status = plan(context, p, choice, reason);
+  EXPECT_EQ(status, MFQ_OK) << reason->text;
+  auto *u = static_cast<mfq_unfolded_plan *>(choice->state);
   if (steps.rows > 0) {
     if (steps.groups > 0) u->step.groups = steps.groups;
     if (steps.cols > 0) u->step.cols = std::min(steps.cols, u->cols);
@@ -52,27 +51,13 @@ mfq_status plan_small_conv(mfq_context *context, const mfq_conv_problem *p, mfq_
     u->step.direct_is_whole =
         !mfq_unfolded_is_weight_gradient(u) && u->step.groups == u->groups && u->step.cols == u->cols;
   }
-  EXPECT_EQ(mfq_unfolded_products(context, p, u, &reason), MFQ_OK) << reason.text;
+  EXPECT_EQ(mfq_unfolded_products(context, p, u, reason), MFQ_OK) << reason->text;
   const mfq_unfold_part all = {0, u->rows, 0, u->step.groups, 0, u->gathered.channels};
   ways = mfq_cuda_unfold_way(mfq_conv_gathered(p), &u->gathered, &all);
   count = steps_of(u);
-  describe(context, u, conv);
-  choice->state = conv;
+  describe(context, u, choice);
   choice->workspace_bytes = u->at.end;
-  (void)snprintf(choice->description, sizeof choice->description, "unfolded: %s", conv->how);
   return status;
-}
-
-mfq_status run_small_conv(mfq_context *context, const mfq_choice *choice, const mfq_conv_problem *problem,
-                          void *workspace) {
-  const auto *conv = static_cast<const mfq_cuda_conv *>(choice->state);
-  return mfq_cuda_conv_unfolded.run(context, conv, problem, static_cast<uint8_t *>(workspace));
-}
-
-void free_small_conv(mfq_context *, mfq_choice *choice) {
-  auto *conv = static_cast<mfq_cuda_conv *>(choice->state);
-  free(conv->state);
-  free(conv);
 }
 
 class UnfoldedSteps : public SmallStepsTest {
@@ -81,9 +66,7 @@ protected:
     OnDevice::SetUp();
     steps = {};
     use(80, {});
-    backend()->conv_plan = plan_small_conv;
-    backend()->conv_run = run_small_conv;
-    backend()->conv_plan_free = free_small_conv;
+    use_for_convolutions({"unfolded", plan_small_conv, run, nullptr});
   }
   void near(const ConvCase &x) { EXPECT_TRUE(conv_is_near(context(), x)); }
 };
