@@ -1,17 +1,17 @@
 /* cuda/index_plans.cu: views flattened for kernels: trivial axes dropped, neighbouring ones merged. */
 #include "index_plans.h"
 
+#include "../host/core/integers.h"
+
 static_assert((int)ELEMENT_F32 == (int)MFQ_DTYPE_F32 && (int)ELEMENT_BF16 == (int)MFQ_DTYPE_BF16 &&
                   (int)ELEMENT_F16 == (int)MFQ_DTYPE_F16 && (int)WALK_MAX_RANK == (int)MFQ_MAX_RANK,
               "constants of prim are the public ones");
-
-static int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 
 /* Of a size that may be 0, when nothing is launched. */
 static divisor64 divisor_of(int64_t value) { return divisor64_make(value > 0 ? value : 1); }
 
 dim3 mfq_cuda_item_grid(int64_t items) {
-  const int64_t blocks = ceil_div(items, ITEM_THREADS), most = 0x7fffffff;
+  const int64_t blocks = mfq_ceil_div(items, ITEM_THREADS), most = 0x7fffffff;
   return dim3((unsigned)(blocks < most ? blocks : most));
 }
 
@@ -49,7 +49,7 @@ chunk_rows mfq_cuda_chunk_rows(const mfq_qview *view) {
   const int is_one_row = row_bits == walk.length * r.bits;
   r.codes_of_row = is_one_row ? walk.length * walk.rows : walk.length;
   r.bytes_of_row = is_one_row ? (int64_t)view->sizes.codes_bytes : row_bits / 8;
-  const int64_t chunks = ceil_div(r.bytes_of_row, r.bits);
+  const int64_t chunks = mfq_ceil_div(r.bytes_of_row, r.bits);
   r.chunks_of_row = divisor_of(chunks);
   r.count = view->sizes.codes_bytes ? (is_one_row ? chunks : chunks * walk.rows) : 0;
   return r;
@@ -133,7 +133,7 @@ box_plan mfq_cuda_box_plan(const mfq_walk *walk, const mfq_walk_extras *extras) 
     const int is_split = walk->scale_stride[k] != 0 && size > run;
     if (is_split) {
       plan.scale_axis[plan.scale_rank++] =
-          box_scale_axis{divisor_of(ceil_div(size, run)), run, size, step, run > 1 ? plan.rank : -1};
+          box_scale_axis{divisor_of(mfq_ceil_div(size, run)), run, size, step, run > 1 ? plan.rank : -1};
       if (run == 1) continue;
     }
     if (!is_split && size == 1) continue;

@@ -1,4 +1,5 @@
 /* cuda/conv/conv_general.cu: the last way of the list: every convolution, reproducible. */
+#include "../../host/core/integers.h"
 #include "../gemm/gemm_epilogue.h"
 #include "../gemm/side_params.h"
 #include "../launch.cuh"
@@ -7,8 +8,6 @@
 #include "conv_params.h"
 
 namespace {
-
-int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 
 /* The workspace: operands that are quantized on the way, all sums, and scratch memory for quantization. */
 struct parts {
@@ -69,7 +68,8 @@ mfq_status sum_products(mfq_context *context, const mfq_conv_problem *problem, f
   p.geometry = mfq_cuda_conv_geometry(problem);
   p.plan = mfq_cuda_dot_plan(&mfq_conv_direct(problem)->part, &mfq_conv_gathered(problem)->part);
   plan_direction(problem, &p);
-  const int64_t row_tiles = ceil_div(p.rows, CONV_GENERAL_TILE), lane_tiles = ceil_div(p.lanes, CONV_GENERAL_TILE);
+  const int64_t row_tiles = mfq_ceil_div(p.rows, CONV_GENERAL_TILE),
+                lane_tiles = mfq_ceil_div(p.lanes, CONV_GENERAL_TILE);
   const int64_t tile_taps = is_weight ? p.geometry.taps : 1;
   p.tiles = problem->groups * tile_taps * row_tiles * lane_tiles;
   p.row_tiles = divisor64_make(row_tiles);

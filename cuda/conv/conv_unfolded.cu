@@ -3,6 +3,7 @@
  * For what our own kernels leave: operands that bf16 does not hold. */
 #include <stdio.h>
 
+#include "../../host/core/integers.h"
 #include "../gemm/direct.h"
 #include "../launch.cuh"
 #include "conv_cuda.h"
@@ -27,9 +28,9 @@ struct step_at {
 /* ---- Planning ---------------------------------------------------------------------------------------------------- */
 
 int64_t steps_of(const mfq_unfolded_plan *u) {
-  const auto steps = [](int64_t all, int64_t each) { return (all + each - 1) / each; };
   const mfq_unfold_slabs *s = &u->step;
-  return u->rows / s->period * steps(s->period, s->rows) * (u->groups / s->groups) * steps(u->cols, s->cols);
+  return u->rows / s->period * mfq_ceil_div(s->period, s->rows) * (u->groups / s->groups) *
+         mfq_ceil_div(u->cols, s->cols);
 }
 
 void describe(mfq_context *context, const mfq_unfolded_plan *u, mfq_choice *choice) {

@@ -1,4 +1,5 @@
 /* cuda/conv/depthwise.cu: the row for groups of one channel, channels last. */
+#include "../../host/core/integers.h"
 #include "../gemm/gemm_epilogue.h"
 #include "../launch.cuh"
 #include "conv_cuda.h"
@@ -21,8 +22,6 @@ struct depthwise {
   size_t partial, sums, scratch, end;
 };
 
-int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
-
 /* Whether the kernel ends with the result itself: other activations would make it large. */
 int is_fused(const mfq_conv_problem *p) {
   return p->direction != MFQ_CONV_WEIGHT_GRADIENT && !p->finish.is_d_quantized &&
@@ -41,13 +40,13 @@ const char *refuse_shape(const mfq_conv_problem *p) {
 
 /* How the pixels of y are cut. Depends on the shape alone, so that sums do too. */
 void cut_parts(const mfq_conv_problem *p, depthwise *d) {
-  d->row_pieces = ceil_div(p->filter[2], DEPTHWISE_TAPS);
+  d->row_pieces = mfq_ceil_div(p->filter[2], DEPTHWISE_TAPS);
   const int64_t together = DEPTHWISE_THREADS / d->tiles.lanes;
   const int64_t others = d->tiles.tiles * p->filter[0] * p->filter[1] * d->row_pieces;
   const int64_t most = DEPTHWISE_PARTS / others > 0 ? DEPTHWISE_PARTS / others : 1;
-  const int64_t wanted = ceil_div(d->strips, together * DEPTHWISE_PART_STRIPS);
-  d->of_part = ceil_div(d->strips, wanted < most ? wanted : most);
-  d->parts = ceil_div(d->strips, d->of_part);
+  const int64_t wanted = mfq_ceil_div(d->strips, together * DEPTHWISE_PART_STRIPS);
+  d->of_part = mfq_ceil_div(d->strips, wanted < most ? wanted : most);
+  d->parts = mfq_ceil_div(d->strips, d->of_part);
 }
 
 void take_workspace(const mfq_conv_problem *p, depthwise *d) {
@@ -76,7 +75,7 @@ const char *make(const mfq_conv_problem *p, depthwise *d) {
   d->tiles = mfq_cuda_depthwise_tiles(d->channels / DEPTHWISE_CHANNELS, filter_bytes);
   if (d->tiles.lanes == 0) return "the filter is too large for shared memory";
   if (d->tiles.tiles > 65535) return "there are too many channels";
-  d->strips = p->batch * pixels[0] * pixels[1] * ceil_div(pixels[2], DEPTHWISE_STRIP);
+  d->strips = p->batch * pixels[0] * pixels[1] * mfq_ceil_div(pixels[2], DEPTHWISE_STRIP);
   if (is_weight) cut_parts(p, d);
   if (is_weight && d->parts * p->filter[0] * p->filter[1] * d->row_pieces > 0x7fffffff)
     return "the filter is too large";
@@ -125,7 +124,7 @@ void plan_grid(const mfq_conv_problem *problem, divisor64 *strips) {
   const int64_t *pixels = problem->direction == MFQ_CONV_INPUT_GRADIENT ? problem->in : problem->out;
   strips[0] = divisor64_make(pixels[0]);
   strips[1] = divisor64_make(pixels[1]);
-  strips[2] = divisor64_make(ceil_div(pixels[2], DEPTHWISE_STRIP));
+  strips[2] = divisor64_make(mfq_ceil_div(pixels[2], DEPTHWISE_STRIP));
 }
 
 mfq_status sum_taps(mfq_context *context, const mfq_conv_problem *problem, const depthwise *d, float *sums) {
@@ -144,8 +143,8 @@ mfq_status sum_taps(mfq_context *context, const mfq_conv_problem *problem, const
   p.width = is_backward ? problem->in[2] : problem->out[2];
   p.channels = d->channels;
   plan_end(problem, sums, &p);
-  const int64_t needed = ceil_div(p.count, DEPTHWISE_THREADS / p.lanes);
-  const int64_t room = ceil_div((int64_t)mfq_cuda_state_of(context)->processors * DEPTHWISE_BLOCKS, d->tiles.tiles);
+  const int64_t needed = mfq_ceil_div(p.count, DEPTHWISE_THREADS / p.lanes);
+  const int64_t room = mfq_ceil_div((int64_t)mfq_cuda_state_of(context)->processors * DEPTHWISE_BLOCKS, d->tiles.tiles);
   const dim3 grid((unsigned)(needed < room ? needed : room), (unsigned)d->tiles.tiles);
   const size_t shared = (size_t)(d->taps * p.lanes * DEPTHWISE_CHANNELS) * sizeof(float);
   const mfq_launch at = {function, grid, DEPTHWISE_THREADS, shared};
@@ -177,7 +176,7 @@ mfq_status sum_pixels(mfq_context *context, const mfq_conv_problem *problem, con
 
 mfq_status add_parts(mfq_context *context, const depthwise *d, const float *partial, float *sums) {
   const depthwise_total_params p = {partial, sums, d->parts, d->taps, d->channels};
-  const int64_t blocks = ceil_div(d->taps * d->channels, DEPTHWISE_THREADS);
+  const int64_t blocks = mfq_ceil_div(d->taps * d->channels, DEPTHWISE_THREADS);
   const mfq_launch at = {function, dim3((unsigned)blocks), DEPTHWISE_THREADS, 0};
   return mfq_cuda_launch(context, at, depthwise_total_kernel, p);
 }

@@ -1,5 +1,6 @@
 #include "implicit_plan.h"
 
+#include "../../host/core/integers.h"
 #include "../../host/core/walk.h"
 #include "../gemm/operand_plan.h"
 #include "conv_params.h"
@@ -72,7 +73,7 @@ int is_code_source(const mfq_conv_side *side, const unit_axis &along, implicit_s
   s->scales = scales_of(*s, side, along);
   if (s->scales < 0) return 0;
   if (s->scales >= IMPLICIT_EACH_UE8M0) s->format.scale = MFQN_SCALE_NONE; /* not of the whole unit */
-  const int64_t whole = mfq_implicit_pieces(along.channels, IMPLICIT_UNIT) * IMPLICIT_UNIT;
+  const int64_t whole = mfq_ceil_div(along.channels, IMPLICIT_UNIT) * IMPLICIT_UNIT;
   s->is_padded = along.groups == 1 && (int64_t)side->part.view.sizes.row_bits >= whole * bits;
   return 1;
 }
@@ -156,7 +157,7 @@ void mfq_cuda_implicit_params(const mfq_conv_problem *problem, implicit_params *
   p->channels = (int32_t)channels;
   p->columns = (int32_t)columns;
   p->groups = (int32_t)problem->groups;
-  p->units = divisor32_make(mfq_implicit_pieces(channels, IMPLICIT_UNIT));
+  p->units = divisor32_make(mfq_ceil_div(channels, IMPLICIT_UNIT));
   p->a = operand_of(mfq_conv_gathered(problem), unit_axis{CONV_CHANNELS, channels, problem->groups});
   if (mfq_implicit_is_by_pixels(problem))
     p->b = operand_of(&problem->y, unit_axis{CONV_CHANNELS, columns, problem->groups});
@@ -193,14 +194,14 @@ mfq_implicit_steps mfq_cuda_implicit_steps(const mfq_conv_problem *problem, size
   while (steps.axis < 3 && behind * steps.floats > most) behind /= steps.shape[++steps.axis];
   const int64_t size = steps.shape[steps.axis], room = most / (behind * steps.floats);
   steps.chunk = room < 1 ? 1 : room < size ? room : size;
-  steps.count = mfq_implicit_pieces(size, steps.chunk);
+  steps.count = mfq_ceil_div(size, steps.chunk);
   for (int i = 0; i < steps.axis; ++i) steps.count *= steps.shape[i];
   return steps;
 }
 
 mfq_implicit_step mfq_cuda_implicit_step(const mfq_implicit_steps *steps, int64_t index) {
   mfq_implicit_step step = {};
-  const int64_t *shape = steps->shape, chunks = mfq_implicit_pieces(shape[steps->axis], steps->chunk);
+  const int64_t *shape = steps->shape, chunks = mfq_ceil_div(shape[steps->axis], steps->chunk);
   int64_t outer = index / chunks;
   for (int i = 3; i >= 0; --i) step.size[i] = i < steps->axis ? 1 : shape[i];
   for (int i = steps->axis - 1; i >= 0; --i) {

@@ -7,9 +7,6 @@
 #include "../gemm/gemm_epilogue.h"
 #include "implicit_gather.cuh"
 
-/* Pieces of at most `piece` that `size` is cut into. */
-static inline int64_t mfq_implicit_pieces(int64_t size, int64_t piece) { return size / piece + (size % piece != 0); }
-
 /* Whether a problem is walked by pixels (implicit_gather.cuh), or by taps. */
 static inline int mfq_implicit_is_by_pixels(const mfq_conv_problem *problem) {
   return problem->direction == MFQ_CONV_WEIGHT_GRADIENT;

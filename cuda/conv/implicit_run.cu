@@ -4,6 +4,7 @@
  * quantize them, and sums: none where they are the result but for its dtype, otherwise those of a step, at most
  * IMPLICIT_SUMS_BYTES; but all of them where the result is quantized, whose scales may need every one, and those of one
  * pixel, or of one output channel's filter, where that alone is more. */
+#include "../../host/core/integers.h"
 #include "../launch.cuh"
 #include "implicit.h"
 #include "implicit_parts_kernel.cuh"
@@ -18,23 +19,23 @@ enum { ITEMS = 256 };
 /* Tiles of a launch, whose box is taken. */
 void count_tiles(const mfq_conv_problem *problem, const mfq_implicit_tile &tile, implicit_params *p) {
   int64_t rows = p->size[0];
-  for (int i = 0; i < 3; ++i) rows *= mfq_implicit_pieces(p->size[1 + i], p->axis[i].divisor);
+  for (int i = 0; i < 3; ++i) rows *= mfq_ceil_div(p->size[1 + i], p->axis[i].divisor);
   if (mfq_implicit_is_by_pixels(problem)) {
     rows = (int64_t)p->units.value * IMPLICIT_UNIT;
     for (int i = 0; i < 3; ++i) rows *= p->axis[i].filter;
   }
-  p->tiles_a = (int32_t)mfq_implicit_pieces(rows, tile.rows);
-  p->tiles_b = (int32_t)mfq_implicit_pieces(p->last_column - p->first_column, tile.columns);
+  p->tiles_a = (int32_t)mfq_ceil_div(rows, tile.rows);
+  p->tiles_b = (int32_t)mfq_ceil_div(p->last_column - p->first_column, tile.columns);
 }
 
 double blocks_of(const implicit_params &p) { return (double)p.tiles_a * p.tiles_b * p.groups * p.phases * p.parts; }
 
 /* Pieces of depth of a block. */
 int64_t pieces_of(const mfq_conv_problem *problem, const mfq_implicit_tile &tile, const implicit_params &p) {
-  if (mfq_implicit_is_by_pixels(problem)) return mfq_implicit_pieces(p.pixels, tile.depth);
+  if (mfq_implicit_is_by_pixels(problem)) return mfq_ceil_div(p.pixels, tile.depth);
   int64_t units = p.units.value;
-  for (int i = 0; i < 3; ++i) units *= mfq_implicit_pieces(p.axis[i].filter, p.axis[i].tap_every);
-  return mfq_implicit_pieces(units * IMPLICIT_UNIT, tile.depth);
+  for (int i = 0; i < 3; ++i) units *= mfq_ceil_div(p.axis[i].filter, p.axis[i].tap_every);
+  return mfq_ceil_div(units * IMPLICIT_UNIT, tile.depth);
 }
 
 /* How many parts of the depth keep the multiprocessors busy, where tiles alone do not. */
@@ -62,7 +63,7 @@ mfq_status launch(mfq_context *context, const mfq_conv_problem *problem, const m
 mfq_status add_parts(mfq_context *context, float *sums, int64_t items, int32_t parts) {
   if (parts == 1) return MFQ_OK;
   const implicit_parts p = {sums, items, parts};
-  const mfq_launch at = {"mfq_conv_run", dim3((unsigned)mfq_implicit_pieces(items, ITEMS)), ITEMS, 0};
+  const mfq_launch at = {"mfq_conv_run", dim3((unsigned)mfq_ceil_div(items, ITEMS)), ITEMS, 0};
   return mfq_cuda_launch(context, at, implicit_parts_kernel, p);
 }
 

@@ -1,7 +1,7 @@
 /* cuda/gemm/fold_plan.cu: which products can be folded, in which FP8 formats, and how the workspace is laid out. */
 #include "fold_plan.h"
 
-
+#include "../../host/core/integers.h"
 #include "../../host/core/lower.h"
 #include "../../host/core/walk.h"
 #include "../prim/encode.cuh"
@@ -9,8 +9,6 @@
 #include "side_params.h"
 
 namespace {
-
-int64_t ceil_to(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
 /* ---- Sides ------------------------------------------------------------------------------------------------------- */
 
@@ -89,9 +87,9 @@ void plan_slabs(const mfq_gemm_problem *problem, fold_plan *plan) {
   const int64_t slab = FOLD_SLAB, row_bytes = plan->cols + plan->runs * (int64_t)sizeof(float) + sum_bytes;
   const int64_t fitting = FOLD_SLAB_BYTES / row_bytes / FOLD_SLAB * FOLD_SLAB, m = problem->m;
   const int64_t most = fitting > slab ? fitting : slab, slabs = (m + most - 1) / most;
-  const int64_t rows = ceil_to((m + slabs - 1) / slabs, FOLD_SLAB);
+  const int64_t rows = mfq_round_up((m + slabs - 1) / slabs, FOLD_SLAB);
   plan->slabs = (m + rows - 1) / rows;
-  plan->last_rows = ceil_to(m - (plan->slabs - 1) * rows, FOLD_ALIGN);
+  plan->last_rows = mfq_round_up(m - (plan->slabs - 1) * rows, FOLD_ALIGN);
   plan->a.rows = plan->slabs > 1 ? rows : plan->last_rows;
 }
 
@@ -168,9 +166,9 @@ mfq_status mfq_cuda_fold_plan(mfq_context *context, const mfq_gemm_problem *prob
   *plan = fold_plan{};
   plan_side(&problem->a, pair->a, &plan->a);
   plan_side(&problem->b, pair->b, &plan->b);
-  plan->cols = ceil_to(problem->k, FOLD_ALIGN);
+  plan->cols = mfq_round_up(problem->k, FOLD_ALIGN);
   plan->runs = (problem->k + FOLD_RUN - 1) / FOLD_RUN;
-  plan->b.rows = ceil_to(problem->n, FOLD_ALIGN);
+  plan->b.rows = mfq_round_up(problem->n, FOLD_ALIGN);
   plan->is_direct = is_direct(problem);
   plan_slabs(problem, plan);
   const mfq_status status = plan_products(context, problem, plan, reason);

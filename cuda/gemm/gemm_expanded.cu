@@ -4,6 +4,7 @@
  * rounding to TF32. Scales that are factors of rows and columns are left to the epilogue. */
 #include <stdio.h>
 
+#include "../../host/core/integers.h"
 #include "../launch.cuh"
 #include "direct.h"
 #include "expansion.h"
@@ -180,8 +181,8 @@ mfq_status plan_products(mfq_context *context, const mfq_gemm_problem *p, expand
 
 void describe(mfq_context *context, const mfq_gemm_problem *p, const expanded *e, mfq_choice *choice) {
   const mfq_slabs *s = &e->step;
-  const auto steps = [](int64_t all, int64_t each) { return (all + each - 1) / each; };
-  const int64_t count = steps(p->batches, s->batches) * steps(p->m, s->rows) * steps(p->n, s->cols);
+  const int64_t count =
+      mfq_ceil_div(p->batches, s->batches) * mfq_ceil_div(p->m, s->rows) * mfq_ceil_div(p->n, s->cols);
   char text[64] = "";
   if (count > 1) (void)snprintf(text, sizeof text, ", in %lld steps", (long long)count);
   mfq_choice_describe(choice, "%s by %s%s%s", mfq_dtype_name(e->a.dtype), mfq_cuda_state_of(context)->cublaslt->name,

@@ -1,4 +1,5 @@
 /* cuda/gemm/gemm_general.cu: the last way of the list: every product, reproducible. */
+#include "../../host/core/integers.h"
 #include "../cuda_ops.h"
 #include "../launch.cuh"
 #include "gemm_epilogue.h"
@@ -6,8 +7,6 @@
 #include "side_params.h"
 
 namespace {
-
-int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 
 /* The workspace: the two sides where they are quantized on the way, all sums, and scratch memory for quantization. */
 struct parts {
@@ -36,7 +35,7 @@ mfq_status plan(mfq_context *context, const void *of, mfq_choice *choice, mfq_li
 }
 
 mfq_status sum_products(mfq_context *context, const mfq_gemm_problem *problem, float *sums) {
-  const int64_t row_tiles = ceil_div(problem->m, GENERAL_TILE), col_tiles = ceil_div(problem->n, GENERAL_TILE);
+  const int64_t row_tiles = mfq_ceil_div(problem->m, GENERAL_TILE), col_tiles = mfq_ceil_div(problem->n, GENERAL_TILE);
   const int64_t tiles = problem->batches * row_tiles * col_tiles, most = 0x7fffffff;
   gemm_general_params p = {};
   p.a = mfq_cuda_side_params(&problem->a);

@@ -3,6 +3,7 @@
  * Scales of the whole operand, or of rows, are cuBLASLt's where it writes D, else the epilogue's. Sums are f32, of
  * products that are exact; how many bits a tensor core keeps in between is its own affair (about 14 before cuBLASLt
  * promotes a partial sum, on compute capability 8.9 and 9.0), which is why this is for MFQ_FAST. */
+#include "../../host/core/integers.h"
 #include "../launch.cuh"
 #include "direct.h"
 #include "gemm_epilogue.h"
@@ -39,8 +40,6 @@ struct run_state {
 struct step {
   int64_t batch, batches, row, rows;
 };
-
-int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
 /* ---- Scales ------------------------------------------------------------------------------------------------------ */
 
@@ -87,7 +86,7 @@ int takes_factors(const mfq_gemm_problem *p, int capability, native *e) {
 
 /* K with the zeros behind rows of codes, where both sides have them. */
 int64_t padded_depth(const mfq_gemm_problem *p, const native *e) {
-  const int64_t unit = e->a.type == LT_FP4_21 ? 32 : 16, padded = round_up(p->k, unit);
+  const int64_t unit = e->a.type == LT_FP4_21 ? 32 : 16, padded = mfq_round_up(p->k, unit);
   const auto has = [&](const mfq_gemm_side &side, const mfq_native_side &n) {
     return n.is_depth_last && side.view.q.layout.row_align > 0 && n.ld >= padded;
   };
@@ -98,7 +97,7 @@ void plan_steps(const mfq_gemm_problem *p, int capability, native *e) {
   e->takes_scales = takes_factors(p, capability, e);
   e->is_direct = mfq_cuda_writes_d(p, e->a.type, e->takes_scales);
   e->k = padded_depth(p, e);
-  e->sum_ld = p->is_d_quantized ? p->n : round_up(p->n, 4);
+  e->sum_ld = p->is_d_quantized ? p->n : mfq_round_up(p->n, 4);
   mfq_slab_question q = {};
   q.batches = p->batches;
   q.m = p->m;

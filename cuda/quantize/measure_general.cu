@@ -1,13 +1,10 @@
 /* cuda/quantize/measure_general.cu: how the statistics of a view are measured, and its scales made. */
+#include "../../host/core/integers.h"
 #include "../shared_scales.h"
 #include "measure_general_kernel.cuh"
 
 /* From here on many threads measure a scale; below, they would cost more than they bring. */
 enum { SHARED_ELEMENTS = 256, ELEMENTS_OF_WORKER = 8, THREADS_OF_PROCESSOR = 2048 };
-
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
 
 static mfq_launch items_of(const mfq_scale_job *job, int64_t items) {
   return mfq_launch{job->function, mfq_cuda_item_grid(items), ITEM_THREADS, 0};
@@ -31,8 +28,8 @@ static statistics statistics_of(const mfq_scale_job *job) {
     if (view->q.layout.codes == MFQ_CODES_LOGICAL)
       for (int32_t d = view->sizes.axis + 1; d < view->q.rank; ++d) inner *= view->q.shape[d];
   }
-  from.groups = divisor64_make(most(groups, 1));
-  from.groups_inner = divisor64_make(most(inner, 1));
+  from.groups = divisor64_make(mfq_larger(groups, 1));
+  from.groups_inner = divisor64_make(mfq_larger(inner, 1));
   return from;
 }
 
@@ -46,22 +43,22 @@ mfq_status mfq_cuda_slots_reset(const mfq_scale_job *job, statistics *from) {
 static int is_inner_closer(const box_plan *boxes) {
   int64_t inner = INT64_MAX, outer = INT64_MAX;
   for (int32_t k = 0; k < boxes->rank; ++k)
-    if (boxes->size[k] > 1) inner = least(inner, llabs(boxes->step[k].offset));
+    if (boxes->size[k] > 1) inner = mfq_smaller(inner, llabs(boxes->step[k].offset));
   for (int32_t k = 0; k < boxes->scale_rank; ++k)
-    outer = least(outer, llabs(boxes->scale_axis[k].step.offset) * boxes->scale_axis[k].run);
+    outer = mfq_smaller(outer, llabs(boxes->scale_axis[k].step.offset) * boxes->scale_axis[k].run);
   return inner <= outer;
 }
 
 static mfq_status collect(const mfq_scale_job *job, const statistics *from, int64_t elements) {
   const int64_t processors = mfq_cuda_state_of(job->context)->processors;
-  const int64_t wanted = most(processors * THREADS_OF_PROCESSOR / from->count, 1);
+  const int64_t wanted = mfq_larger(processors * THREADS_OF_PROCESSOR / from->count, 1);
   const int64_t useful = (elements / from->count + ELEMENTS_OF_WORKER - 1) / ELEMENTS_OF_WORKER;
   collect_params p = {};
   p.from = *from;
   p.minmax = job->scheme->minmax;
   p.by_warps = is_inner_closer(&from->boxes);
-  int64_t workers = most(least(wanted, useful), 1);
-  if (p.by_warps) workers = round_up(workers, 32);
+  int64_t workers = mfq_larger(mfq_smaller(wanted, useful), 1);
+  if (p.by_warps) workers = mfq_round_up(workers, 32);
   p.workers = divisor64_make(workers);
   p.scales = divisor64_make(from->count);
   p.items = workers * from->count;

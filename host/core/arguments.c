@@ -31,7 +31,7 @@ mfq_status mfq_argument_struct(mfq_where where, const void *structure, size_t kn
   return MFQ_OK;
 }
 
-static mfq_status add_part(mfq_parts *parts, mfq_part part) {
+static mfq_status add_part(mfq_parts *parts, mfq_memory part) {
   if (parts->count == (int)(sizeof parts->items / sizeof parts->items[0]))
     return mfq_fail(MFQ_ERROR_INTERNAL, part.where.function, "more parts than the table of them holds");
   parts->items[parts->count++] = part;
@@ -70,7 +70,7 @@ mfq_status mfq_argument_tensor(mfq_where where, const mfq_tensor *tensor, int is
                                mfq_tensor *view) {
   mfq_status status = tensor_fields_check(where, tensor);
   if (status != MFQ_OK) return status;
-  mfq_part part = {where, "data", {0, 0}, is_written};
+  mfq_memory part = {where, "data", {0, 0}, is_written};
   if (!mfq_tensor_bytes(tensor, &part.bytes)) {
     return mfq_fail(MFQ_ERROR_SHAPE, where.function, "%s: strides %s over shape %s leave the address space",
                     where.argument, mfq_shape_write(tensor->rank, tensor->strides).text,
@@ -112,8 +112,8 @@ mfq_status mfq_argument_parts(mfq_where where, const mfq_qview *view, mfq_use us
                       "%s: %s is NULL, but needs %zu bytes (mfq_qtensor_sizes_get)", where.argument, rows[i].name,
                       rows[i].bytes);
     }
-    mfq_part part = {where, rows[i].name, mfq_bytes_of(rows[i].memory, rows[i].bytes),
-                     (use.written & rows[i].part) != 0};
+    mfq_memory part = {where, rows[i].name, mfq_bytes_of(rows[i].memory, rows[i].bytes),
+                       (use.written & rows[i].part) != 0};
     mfq_status status = pointer_check(where, rows[i].name, rows[i].memory, rows[i].align);
     if (status == MFQ_OK && part.bytes.high < part.bytes.low) {
       status = mfq_fail(MFQ_ERROR_SHAPE, where.function, "%s: %s of %zu bytes leaves the address space", where.argument,
@@ -125,7 +125,7 @@ mfq_status mfq_argument_parts(mfq_where where, const mfq_qview *view, mfq_use us
   return MFQ_OK;
 }
 
-static mfq_status check_memory(mfq_context *context, const mfq_part *part) {
+static mfq_status check_memory(mfq_context *context, const mfq_memory *part) {
   if (part->bytes.low == part->bytes.high) return MFQ_OK;
   return context->backend->check_memory(context, part->where.function, part->where.argument, part->name,
                                         (const void *)part->bytes.low);
@@ -134,7 +134,7 @@ static mfq_status check_memory(mfq_context *context, const mfq_part *part) {
 static mfq_status check_overlap(const mfq_parts *parts) {
   for (int i = 0; i < parts->count; i++) {
     for (int j = 0; j < i; j++) {
-      const mfq_part *a = &parts->items[j], *b = &parts->items[i];
+      const mfq_memory *a = &parts->items[j], *b = &parts->items[i];
       if ((a->is_written || b->is_written) && mfq_bytes_overlap(a->bytes, b->bytes)) {
         return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, a->where.function,
                         "%s.%s and %s.%s overlap in memory; what is written needs memory of its own", a->where.argument,

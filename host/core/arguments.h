@@ -16,16 +16,16 @@ enum {
 };
 
 /* One stretch of memory of a call. */
-typedef struct mfq_part {
+typedef struct mfq_memory {
   mfq_where where;
   const char *name;
   mfq_bytes bytes;
   int is_written;
-} mfq_part;
+} mfq_memory;
 
 /* All memory of a call. */
 typedef struct mfq_parts {
-  mfq_part items[20];
+  mfq_memory items[20];
   int count;
 } mfq_parts;
 

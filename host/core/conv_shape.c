@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "integers.h"
 #include "operands.h"
 
 /* Strides, dilations and paddings up to this: products with sizes stay far from overflow. */

@@ -127,7 +127,7 @@ mfq_status mfq_take_scalars(mfq_check *check, const mfq_scalars *scalars, mfq_ge
     const float *value;
   } rows[] = {{"alpha", scalars->alpha}, {"beta", scalars->beta}};
   for (size_t i = 0; check->is_run && i < sizeof rows / sizeof rows[0]; i++) {
-    mfq_part part = {{check->function, rows[i].name}, "value", mfq_bytes_of(rows[i].value, sizeof(float)), 0};
+    mfq_memory part = {{check->function, rows[i].name}, "value", mfq_bytes_of(rows[i].value, sizeof(float)), 0};
     mfq_status status = MFQ_OK;
     if (rows[i].value == NULL) continue;
     if ((uintptr_t)rows[i].value % sizeof(float) != 0) {
@@ -148,6 +148,6 @@ mfq_status mfq_take_scalars(mfq_check *check, const mfq_scalars *scalars, mfq_ge
 
 mfq_status mfq_check_memory(mfq_context *context, mfq_check *check, const mfq_workspace *workspace) {
   const mfq_bytes bytes = mfq_bytes_of(workspace->memory, workspace->bytes);
-  check->parts.items[check->parts.count++] = (mfq_part){{check->function, "workspace"}, "memory", bytes, 1};
+  check->parts.items[check->parts.count++] = (mfq_memory){{check->function, "workspace"}, "memory", bytes, 1};
   return mfq_parts_check(context, &check->parts);
 }

@@ -1,5 +1,6 @@
 #include "error.h"
 #include "format.h"
+#include "integers.h"
 #include "scheme.h"
 #include "sizes.h"
 

@@ -4,10 +4,9 @@
 #include <string.h>
 
 #include "error.h"
+#include "integers.h"
 
 int mfq_checked_mul(int64_t a, int64_t b, int64_t *product) { return !__builtin_mul_overflow(a, b, product); }
-
-int64_t mfq_ceil_div(int64_t value, int64_t unit) { return value / unit + (value % unit != 0); }
 
 int mfq_checked_round_up(int64_t value, int64_t unit, int64_t *rounded) {
   return mfq_checked_mul(mfq_ceil_div(value, unit), unit, rounded);

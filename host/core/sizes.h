@@ -13,7 +13,6 @@ typedef struct mfq_where {
 int mfq_checked_mul(int64_t a, int64_t b, int64_t *product);
 /* Rounds up to a multiple of `unit` >= 1. */
 int mfq_checked_round_up(int64_t value, int64_t unit, int64_t *rounded);
-int64_t mfq_ceil_div(int64_t value, int64_t unit);
 
 /* Checks a rank and its sizes: 0 ... MFQ_MAX_RANK, sizes >= 0, and so many bytes that they can be addressed (sizes of 0
  * count as 1 there, so that every partial product fits as well). */

@@ -1,7 +1,8 @@
 #include "conv_boxes.h"
 
+#include "../core/integers.h"
+
 static int64_t blocks(int64_t size, int64_t block) { return (size + block - 1) / block; }
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 int32_t mfq_conv_merged(const int64_t *size, const int64_t *stride, int32_t axis) {
   int64_t next = size[axis] * stride[axis];
@@ -41,7 +42,7 @@ mfq_conv_box mfq_conv_box_at(const mfq_conv_boxes *b, int64_t index) {
     box.dst += box.at[i] * b->dst_stride[i];
     index /= count;
   }
-  box.rows = smaller(MFQ_CONV_BOX_ROWS, b->size[MFQ_CONV_CHANNELS] - box.at[MFQ_CONV_CHANNELS]);
-  box.cols = smaller(MFQ_CONV_BOX_COLS, b->size[b->axis] - box.at[b->axis]);
+  box.rows = mfq_smaller(MFQ_CONV_BOX_ROWS, b->size[MFQ_CONV_CHANNELS] - box.at[MFQ_CONV_CHANNELS]);
+  box.cols = mfq_smaller(MFQ_CONV_BOX_COLS, b->size[b->axis] - box.at[b->axis]);
   return box;
 }

@@ -1,6 +1,7 @@
 /* host/cpu/conv_few.c: convolutions whose groups have few channels, depthwise ones above all: a product of such small
  * matrices would mostly multiply zeros, so here all channels of a pixel are side by side, and taps come one after the
  * other. */
+#include "../core/integers.h"
 #include "conv_own.h"
 
 #include <string.h>
@@ -29,7 +30,7 @@ static channels channels_of(const mfq_own_conv *own) {
 size_t mfq_conv_few_filter_bytes(const mfq_own_conv *own) {
   const channels n = channels_of(own);
   if (own->conv.direction == MFQ_CONV_WEIGHT_GRADIENT) return 0;
-  return (size_t)mfq_cut(n.taps * n.theirs * n.all * (int64_t)sizeof(float), 64) * 64;
+  return (size_t)mfq_ceil_div(n.taps * n.theirs * n.all * (int64_t)sizeof(float), 64) * 64;
 }
 
 static float value_of(const void *data, mfq_dtype dtype, int64_t index) {
@@ -144,7 +145,7 @@ static void convolve_pixels(void *work, int thread, int64_t first_pixel, int64_t
     const mfq_conv_pixel pixel = mfq_conv_pixel_at(&own->gather, i);
     float sums[CHUNK];
     for (int64_t first = 0; first < own->conv.groups; first += step) {
-      const stretch s = {first, mfq_least(own->conv.groups - first, step)};
+      const stretch s = {first, mfq_smaller(own->conv.groups - first, step)};
       convolve_stretch(own, f->gathered, f->filter, &pixel, s, sums);
       own->tiles.kernels->store(f->result + (i * n.all + first * n.own) * bytes, own->conv.to,
                                 (const uint32_t *)(const void *)sums, s.groups * n.own);
@@ -198,7 +199,9 @@ static void store_sums(const mfq_own_conv *own, const tap_walk *walk, int64_t ta
 }
 
 /* Stretches of channels for one tap. */
-static int64_t stretches_of(const mfq_own_conv *own) { return mfq_cut(own->conv.groups, CHUNK / channels_of(own).own); }
+static int64_t stretches_of(const mfq_own_conv *own) {
+  return mfq_ceil_div(own->conv.groups, CHUNK / channels_of(own).own);
+}
 
 static void convolve_taps(void *work, int thread, int64_t first_task, int64_t end_task) {
   const few_work *f = work;
@@ -209,7 +212,7 @@ static void convolve_taps(void *work, int thread, int64_t first_task, int64_t en
   (void)thread;
   for (int64_t i = first_task; i < end_task; ++i) {
     const int64_t tap = i / chunks, first = i % chunks * step;
-    tap_walk walk = {.x = f->gathered, .y = f->direct, .s = {first, mfq_least(own->conv.groups - first, step)}};
+    tap_walk walk = {.x = f->gathered, .y = f->direct, .s = {first, mfq_smaller(own->conv.groups - first, step)}};
     walk.tap[0] = tap / g->filter[2] / g->filter[1];
     walk.tap[1] = tap / g->filter[2] % g->filter[1];
     walk.tap[2] = tap % g->filter[2];

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "../core/integers.h"
 #include "../core/team.h"
 
 /* A strip's lanes, gathered, before they are packed; channels that are turned at a time. */
@@ -43,7 +44,7 @@ static int64_t thread_bytes(const mfq_own_conv *own) { return mfq_own_thread_byt
 static int64_t filter_bytes_of(const mfq_own_conv *part) {
   const mfq_onednn_conv *c = &part->conv;
   if (c->direction != MFQ_CONV_INPUT_GRADIENT) return 0;
-  return mfq_cut(c->groups * c->in_channels * row_length(part) * part->gather.element_bytes, 64) * 64;
+  return mfq_ceil_div(c->groups * c->in_channels * row_length(part) * part->gather.element_bytes, 64) * 64;
 }
 
 void mfq_own_conv_init(const mfq_context *context, const mfq_onednn_conv *c, mfq_own_conv *own) {
@@ -84,7 +85,7 @@ typedef struct turn_work {
 } turn_work;
 
 static int64_t turned_strips(const mfq_own_conv *part) {
-  return part->conv.groups * mfq_cut(part->conv.in_channels, TURNED) * mfq_conv_gather_taps(&part->gather);
+  return part->conv.groups * mfq_ceil_div(part->conv.in_channels, TURNED) * mfq_conv_gather_taps(&part->gather);
 }
 
 static void turn_filter(void *work, int thread, int64_t first_strip, int64_t end_strip) {
@@ -93,10 +94,10 @@ static void turn_filter(void *work, int thread, int64_t first_strip, int64_t end
   const mfq_onednn_conv *c = &part->conv;
   const int64_t in = c->in_channels, out = c->out_channels, taps = mfq_conv_gather_taps(&part->gather);
   const int64_t all_taps = c->filter[0] * c->filter[1] * c->filter[2], words = part->gather.element_bytes / 2;
-  const int64_t strips = mfq_cut(in, TURNED);
+  const int64_t strips = mfq_ceil_div(in, TURNED);
   (void)thread;
   for (int64_t i = first_strip; i < end_strip; ++i) {
-    const int64_t group = i / taps / strips, first = i / taps % strips * TURNED, end = mfq_least(first + TURNED, in);
+    const int64_t group = i / taps / strips, first = i / taps % strips * TURNED, end = mfq_smaller(first + TURNED, in);
     const int64_t tap = i % taps;
     const uint16_t *from = t->w + (group * out * all_taps + whole_tap(part, tap)) * in * words;
     uint16_t *turned = t->to + (group * in * taps + tap) * out * words;
@@ -137,7 +138,7 @@ static void pack_pixels(const mfq_own_conv *own, const tile_operands *from, int6
   mfq_strip strip = {from->lanes, own->conv.from, piece->length, 1, 0, piece->length};
   mfq_conv_pixel pixel = mfq_conv_pixel_at(&own->gather, first_row);
   for (int64_t row = 0; row < rows; row += loops->rows, to += piece->units * loops->rows) {
-    strip.lanes = mfq_least(rows - row, loops->rows);
+    strip.lanes = mfq_smaller(rows - row, loops->rows);
     for (int64_t i = 0; i < strip.lanes; ++i, mfq_conv_pixel_next(&own->gather, &pixel))
       mfq_conv_gather_row(&own->gather, from->gathered, &pixel, part, from->lanes + i * line);
     loops->pack(to, &strip, loops->rows);
@@ -150,7 +151,7 @@ static void pack_columns(const mfq_own_conv *own, const tile_operands *from, con
   const mfq_product_loops *loops = own->tiles.loops;
   uint32_t *to = t->b_strips;
   for (int64_t col = 0; col < t->cols; col += loops->cols, to += piece->units * loops->cols) {
-    const int64_t part[2] = {t->first_col + col, mfq_least(t->cols - col, loops->cols)};
+    const int64_t part[2] = {t->first_col + col, mfq_smaller(t->cols - col, loops->cols)};
     const mfq_strip strip = {from->lanes, own->conv.from, 1, part[1], part[1], piece->length};
     mfq_conv_pixel pixel = mfq_conv_pixel_at(&own->gather, piece->first);
     uint8_t *lanes = from->lanes;
@@ -165,10 +166,10 @@ static void pack_columns(const mfq_own_conv *own, const tile_operands *from, con
 /* Packs lanes of the operand that is not gathered, `width` in a strip, from `strip` on. */
 static void pack_direct(const mfq_own_conv *own, mfq_strip strip, int64_t count, int32_t width, uint32_t *to) {
   const uint8_t *data = strip.data;
-  const int64_t units = mfq_cut(strip.depth, own->tiles.loops->unit_depth);
+  const int64_t units = mfq_ceil_div(strip.depth, own->tiles.loops->unit_depth);
   for (int64_t lane = 0; lane < count; lane += width, to += units * width) {
     strip.data = data + lane * strip.lane_stride * own->gather.element_bytes;
-    strip.lanes = mfq_least(count - lane, width);
+    strip.lanes = mfq_smaller(count - lane, width);
     own->tiles.loops->pack(to, &strip, width);
   }
 }
@@ -188,7 +189,7 @@ static void multiply_piece(const mfq_own_conv *own, const mfq_own_tile *t, const
     pack_direct(own, strip, t->cols, loops->cols, t->b_strips);
   }
   for (int64_t row = 0; row < t->rows; row += MFQ_OWN_PANEL_ROWS) {
-    const int64_t rows = mfq_least(t->rows - row, MFQ_OWN_PANEL_ROWS);
+    const int64_t rows = mfq_smaller(t->rows - row, MFQ_OWN_PANEL_ROWS);
     strip.data = from->direct + (piece->first * k + t->first_row + row) * bytes;
     if (gathers_columns(own))
       pack_direct(own, strip, rows, loops->rows, t->a_strips);

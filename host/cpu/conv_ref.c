@@ -4,6 +4,7 @@
  * input channels of one tap. Line after line its rows and lanes are expanded to doubles. */
 #include "conv_ref.h"
 
+#include "../core/integers.h"
 #include "../core/sizes.h"
 #include "../core/team.h"
 #include "conv_lines.h"
@@ -39,7 +40,6 @@ typedef struct ref_work {
   float before[MFQ_DOT_ROWS][MFQ_DOT_COLS];
 } ref_work;
 
-static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit; }
 static int is_weight(const ref_conv *c) { return c->problem->direction == MFQ_CONV_WEIGHT_GRADIENT; }
 
 /* Place `index` on the axes of `size`, row-major. */
@@ -183,8 +183,8 @@ static ref_place place_of(const ref_conv *c, int64_t index) {
   index /= c->row_tiles;
   t.group = index / c->tile_taps;
   (void)unravel(index % c->tile_taps, c->problem->filter, t.tap);
-  t.rows = at_most(c->rows - t.row0, MFQ_DOT_ROWS);
-  t.lanes = at_most(c->lanes - t.lane0, MFQ_DOT_COLS);
+  t.rows = mfq_smaller(c->rows - t.row0, MFQ_DOT_ROWS);
+  t.lanes = mfq_smaller(c->lanes - t.lane0, MFQ_DOT_COLS);
   return t;
 }
 
@@ -235,7 +235,7 @@ static int thread_count(const mfq_context *context, const mfq_conv_problem *p) {
   const double products = (double)f->batches * (double)f->m * (double)f->n * (double)f->k;
   ref_conv c;
   measure(p, &c);
-  return products < SHARE_PRODUCTS ? 1 : (int)at_most(tile_count(&c), context->threads);
+  return products < SHARE_PRODUCTS ? 1 : (int)mfq_smaller(tile_count(&c), context->threads);
 }
 
 typedef struct tiles_work {
@@ -258,8 +258,6 @@ typedef struct ref_parts {
   mfq_finish_plan finish;
 } ref_parts;
 
-static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
-
 static const mfq_gemm_side *part_of(const mfq_conv_problem *p, int side) {
   return side == 0 ? &p->x.part : side == 1 ? &p->w.part : &p->y.part;
 }
@@ -271,11 +269,11 @@ static ref_parts parts_of(const mfq_context *context, const mfq_conv_problem *p)
   parts.shared_bytes = mfq_workspace_round(sizeof(ref_work)) * (size_t)thread_count(context, p);
   for (int i = 0; i < 3; ++i) {
     parts.side[i] = mfq_workspace_take(&parts.end, mfq_gemm_side_bytes(part_of(p, i)));
-    parts.shared_bytes = larger(parts.shared_bytes, mfq_cpu_side_scratch(context, part_of(p, i)));
+    parts.shared_bytes = mfq_larger_size(parts.shared_bytes, mfq_cpu_side_scratch(context, part_of(p, i)));
   }
   mfq_finish_plan_make(context, f, &parts.end, &parts.finish);
   parts.sums = mfq_workspace_take(&parts.end, (size_t)(f->batches * f->m * f->n) * sizeof(float));
-  parts.shared_bytes = larger(parts.shared_bytes, parts.finish.scratch_bytes);
+  parts.shared_bytes = mfq_larger_size(parts.shared_bytes, parts.finish.scratch_bytes);
   parts.shared = mfq_workspace_take(&parts.end, parts.shared_bytes);
   return parts;
 }

@@ -3,6 +3,7 @@
  * bf16 where it holds every value of both. The result is written in place where nothing is left to do; otherwise its
  * sums go to the workspace, some images at a time where they are channels of pixels. */
 #include "../core/error.h"
+#include "../core/integers.h"
 #include "conv_cpu.h"
 #include "conv_engine.h"
 #include "conv_expand.h"
@@ -71,8 +72,6 @@ static void choose_slab(const mfq_context *context, const mfq_conv_problem *p, e
   x->images = (p->batch + slabs - 1) / slabs;
 }
 
-static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
-
 static mfq_status plan_engine(mfq_context *context, const mfq_conv_problem *p, expanded *x, size_t *bytes) {
   const int64_t rest = p->batch % x->images;
   const mfq_onednn_conv shape = engine_shape(context, p, x, x->images), last = engine_shape(context, p, x, rest);
@@ -105,7 +104,8 @@ static mfq_status plan_memory(const mfq_context *context, const mfq_conv_problem
     mfq_finish_plan_make(context, &p->finish, bytes, &x->finish);
     x->sums_at = mfq_workspace_take(bytes, (size_t)count * sizeof(float));
   }
-  x->scratch_bytes = larger(x->finish.scratch_bytes, larger(x->gathered.scratch_bytes, x->direct.scratch_bytes));
+  x->scratch_bytes =
+      mfq_larger_size(x->finish.scratch_bytes, mfq_larger_size(x->gathered.scratch_bytes, x->direct.scratch_bytes));
   x->scratch_at = mfq_workspace_take(bytes, x->scratch_bytes);
   return status;
 }

@@ -3,6 +3,7 @@
  * bf16 where it holds every value of both sides. The product is written to D where nothing is left to do; otherwise its
  * sums go to the workspace, all at once or some rows at a time. */
 #include "../core/error.h"
+#include "../core/integers.h"
 #include "cpu_onednn.h"
 #include "gemm_cpu.h"
 #include "gemm_expand.h"
@@ -63,8 +64,6 @@ static void choose_slab(const mfq_gemm_problem *p, expanded *x) {
   if (x->rows > p->m) x->rows = p->m;
 }
 
-static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
-
 static mfq_status plan_engine(mfq_context *context, const mfq_gemm_problem *p, expanded *x, size_t *bytes) {
   const int64_t rest = p->m % x->rows;
   const mfq_onednn_shape shape = engine_shape(context, p, x, x->rows), last = engine_shape(context, p, x, rest);
@@ -73,7 +72,7 @@ static mfq_status plan_engine(mfq_context *context, const mfq_gemm_problem *p, e
   if (!x->whole || (rest && !x->rest))
     return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_gemm_plan_create", "no memory for the plan of a product");
   const size_t of_rest = x->rest ? mfq_product_workspace_bytes(x->rest) : 0;
-  x->engine_at = mfq_workspace_take(bytes, larger(mfq_product_workspace_bytes(x->whole), of_rest));
+  x->engine_at = mfq_workspace_take(bytes, mfq_larger_size(mfq_product_workspace_bytes(x->whole), of_rest));
   return MFQ_OK;
 }
 
@@ -94,7 +93,7 @@ static mfq_status plan_memory(const mfq_context *context, const mfq_gemm_problem
     mfq_finish_plan_make(context, p, bytes, &x->finish);
     x->sums_at = mfq_workspace_take(bytes, (size_t)(x->batches * x->rows * p->n) * sizeof(float));
   }
-  x->scratch_bytes = larger(x->finish.scratch_bytes, larger(x->a.scratch_bytes, x->b.scratch_bytes));
+  x->scratch_bytes = mfq_larger_size(x->finish.scratch_bytes, mfq_larger_size(x->a.scratch_bytes, x->b.scratch_bytes));
   x->scratch_at = mfq_workspace_take(bytes, x->scratch_bytes);
   return status;
 }

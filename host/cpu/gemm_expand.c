@@ -26,13 +26,13 @@ static void plan_plain(const mfq_gemm_side *side, mfq_expanded_side *e) {
   const mfq_matrix *m = &side->matrix;
   const int has_unit = m->stride[1] == 1 || m->stride[0] == 1 || m->rows == 1 || m->cols == 1;
   if (m->dtype == e->dtype && has_unit && m->batch_rank <= 1) {
-    e->how = MFQ_EXPAND_IN_PLACE;
+    e->how = MFQ_EXPANSION_IN_PLACE;
     e->stride[0] = m->batch_rank == 1 ? m->batch_stride[0] : 0;
     e->stride[1] = m->stride[0];
     e->stride[2] = m->stride[1];
     return;
   }
-  e->how = MFQ_EXPAND_CONVERT;
+  e->how = MFQ_EXPANSION_CONVERT;
   lay_out(e, side, m->stride[0] == 1 && m->stride[1] != 1);
 }
 
@@ -58,7 +58,7 @@ static int plan_round(const mfq_context *context, const mfq_gemm_side *side, mfq
   lay_out(e, side, side->matrix.stride[0] == 1 && side->matrix.stride[1] != 1);
   const mfq_tensor target = decode_target(e, side, NULL);
   if (!mfq_round_values_make(context, &side->tensor, &side->view, target.strides, &e->round)) return 0;
-  e->how = MFQ_EXPAND_ROUND;
+  e->how = MFQ_EXPANSION_ROUND;
   return 1;
 }
 
@@ -67,11 +67,11 @@ static void plan_codes(const mfq_context *context, const mfq_gemm_side *side, si
   e->scratch_bytes = mfq_cpu_side_scratch(context, side);
   const int32_t code_bits = mfq_code_bits(&side->view.q);
   if (e->dtype == MFQ_DTYPE_BF16 && mfq_widen_make(side, &e->widen)) {
-    e->how = MFQ_EXPAND_WIDEN;
+    e->how = MFQ_EXPANSION_WIDEN;
     lay_out(e, side, 0);
     return;
   }
-  e->how = MFQ_EXPAND_DECODE;
+  e->how = MFQ_EXPANSION_DECODE;
   lay_out(e, side, side->code_bits[2] != code_bits && side->code_bits[1] == code_bits);
   if (side->group == 0 && mfq_side_has_factors(side))
     e->ones_at = mfq_workspace_take(bytes, (size_t)side->view.sizes.scale_count * sizeof(float));
@@ -88,7 +88,7 @@ mfq_status mfq_expand_plan(const mfq_context *context, const mfq_gemm_side *side
     plan_plain(side, e);
   else if (!plan_round(context, side, e))
     plan_codes(context, side, workspace_bytes, e);
-  if (e->how == MFQ_EXPAND_IN_PLACE) return MFQ_OK;
+  if (e->how == MFQ_EXPANSION_IN_PLACE) return MFQ_OK;
   const int64_t count = side->batches * side->rows * side->depth;
   e->values_at = mfq_workspace_take(workspace_bytes, (size_t)count * mfq_dtype_bytes(dtype));
   if (side->kind == MFQ_SIDE_PLAIN) return MFQ_OK;
@@ -168,18 +168,18 @@ static mfq_status decode(mfq_context *lent, const mfq_expanded_side *e, const mf
 mfq_status mfq_expand_run(mfq_context *lent, const mfq_expanded_side *e, const mfq_gemm_side *side, uint8_t *workspace,
                           mfq_gemm_side *ready, const void **values) {
   uint8_t *made = workspace + e->values_at;
-  const int by_codes = e->how == MFQ_EXPAND_WIDEN || e->how == MFQ_EXPAND_DECODE;
+  const int by_codes = e->how == MFQ_EXPANSION_WIDEN || e->how == MFQ_EXPANSION_DECODE;
   *ready = *side;
-  *values = e->how == MFQ_EXPAND_IN_PLACE ? side->matrix.data : (void *)made;
+  *values = e->how == MFQ_EXPANSION_IN_PLACE ? side->matrix.data : (void *)made;
   const mfq_status status = by_codes ? mfq_cpu_side_ready(lent, side, workspace + e->parts_at, ready) : MFQ_OK;
   if (status != MFQ_OK) return status;
   switch (e->how) {
-    case MFQ_EXPAND_IN_PLACE: return MFQ_OK;
-    case MFQ_EXPAND_CONVERT: convert(lent, e, side, made); return MFQ_OK;
-    case MFQ_EXPAND_WIDEN:
+    case MFQ_EXPANSION_IN_PLACE: return MFQ_OK;
+    case MFQ_EXPANSION_CONVERT: convert(lent, e, side, made); return MFQ_OK;
+    case MFQ_EXPANSION_WIDEN:
       mfq_widen_side(lent, &e->widen, ready, &ready->view, (uint16_t *)(void *)made);
       return MFQ_OK;
-    case MFQ_EXPAND_ROUND:
+    case MFQ_EXPANSION_ROUND:
       mfq_round_values_run(lent, &e->round, side->tensor.data, (uint16_t *)(void *)made);
       return MFQ_OK;
     default: return decode(lent, e, ready, workspace);

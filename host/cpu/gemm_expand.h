@@ -8,11 +8,11 @@
 
 /* How the matrix comes to be. */
 typedef enum mfq_expansion {
-  MFQ_EXPAND_IN_PLACE, /* it is there already */
-  MFQ_EXPAND_CONVERT,  /* plain elements, copied */
-  MFQ_EXPAND_WIDEN,    /* codes, by the kernel `widen` */
-  MFQ_EXPAND_ROUND,    /* plain elements to the values of their codes, which are never made */
-  MFQ_EXPAND_DECODE    /* codes, by dequantization */
+  MFQ_EXPANSION_IN_PLACE, /* it is there already */
+  MFQ_EXPANSION_CONVERT,  /* plain elements, copied */
+  MFQ_EXPANSION_WIDEN,    /* codes, by the kernel `widen` */
+  MFQ_EXPANSION_ROUND,    /* plain elements to the values of their codes, which are never made */
+  MFQ_EXPANSION_DECODE    /* codes, by dequantization */
 } mfq_expansion;
 
 /* Workspace places are offsets, each a multiple of 256. */

@@ -6,6 +6,7 @@
 #include <mfq/num/epilogue.h>
 #include <mfq/num/pack.h>
 
+#include "../core/integers.h"
 #include "../core/lower.h"
 #include "../core/sizes.h"
 #include "../core/team.h"
@@ -46,8 +47,6 @@ typedef struct stretch {
   int64_t row_step, depth_step;
 } stretch;
 
-static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit; }
-
 /* ---- Operands ---------------------------------------------------------------------------------------------------- */
 
 static mfqn_dot_side open_operand(operand *o) {
@@ -87,7 +86,7 @@ static void expand_codes(const operand *o, const stretch *s, double *out) {
     const int64_t row = s->row0 + r, row_bit = batch * side->code_bits[0] + row * side->code_bits[1];
     stretch piece = *s;
     for (piece.k0 = s->k0; piece.k0 < s->k1; piece.k0 = piece.k1) {
-      piece.k1 = o->scheme.has_zero_point ? at_most(s->k1, (piece.k0 / run + 1) * run) : s->k1;
+      piece.k1 = o->scheme.has_zero_point ? mfq_smaller(s->k1, (piece.k0 / run + 1) * run) : s->k1;
       const int64_t index = mfq_gemm_side_scale(side, batch, row, piece.k0);
       const int32_t zero_point = mfq_zero_point_get(&side->view, &o->scheme, index);
       expand_piece(o, &piece, row_bit, zero_point, &out[r * s->row_step + (piece.k0 - s->k0) * s->depth_step]);
@@ -109,8 +108,8 @@ static tile_place place_of(const ref_product *p, int64_t index) {
   t.col0 = index % p->col_tiles * MFQ_DOT_COLS;
   t.row0 = index / p->col_tiles % p->row_tiles * MFQ_DOT_ROWS;
   t.batch = index / p->col_tiles / p->row_tiles;
-  t.rows = at_most(p->problem->m - t.row0, MFQ_DOT_ROWS);
-  t.cols = at_most(p->problem->n - t.col0, MFQ_DOT_COLS);
+  t.rows = mfq_smaller(p->problem->m - t.row0, MFQ_DOT_ROWS);
+  t.cols = mfq_smaller(p->problem->n - t.col0, MFQ_DOT_COLS);
   return t;
 }
 
@@ -195,7 +194,7 @@ static int64_t tile_count(const mfq_gemm_problem *p) {
 
 static int thread_count(const mfq_context *context, const mfq_gemm_problem *p) {
   const double products = (double)p->batches * (double)p->m * (double)p->n * (double)p->k;
-  return products < SHARE_PRODUCTS ? 1 : (int)at_most(tile_count(p), context->threads);
+  return products < SHARE_PRODUCTS ? 1 : (int)mfq_smaller(tile_count(p), context->threads);
 }
 
 typedef struct tiles_work {
@@ -219,16 +218,14 @@ typedef struct ref_parts {
   size_t a, b, values, shared;
 } ref_parts;
 
-static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
-
 static ref_parts parts_of(const mfq_context *context, const mfq_gemm_problem *p) {
   const size_t tiles = mfq_workspace_round(sizeof(mfq_dot_tile)) * (size_t)thread_count(context, p);
-  const size_t sides = larger(mfq_cpu_side_scratch(context, &p->a), mfq_cpu_side_scratch(context, &p->b));
+  const size_t sides = mfq_larger_size(mfq_cpu_side_scratch(context, &p->a), mfq_cpu_side_scratch(context, &p->b));
   ref_parts parts;
   parts.a = mfq_gemm_side_bytes(&p->a);
   parts.b = mfq_gemm_side_bytes(&p->b);
   parts.values = p->is_d_quantized ? mfq_workspace_round((size_t)(p->batches * p->m * p->n) * sizeof(float)) : 0;
-  parts.shared = mfq_workspace_round(larger(tiles, larger(sides, mfq_cpu_d_scratch(context, p))));
+  parts.shared = mfq_workspace_round(mfq_larger_size(tiles, mfq_larger_size(sides, mfq_cpu_d_scratch(context, p))));
   return parts;
 }
 

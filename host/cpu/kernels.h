@@ -37,9 +37,9 @@ typedef struct mfq_stats {
 } mfq_stats;
 
 /* `n` elements, at most MFQ_CHUNK: element i belongs to lane first + i / run, or to lane i when run is 0. */
-typedef struct mfq_span {
+typedef struct mfq_stretch {
   int64_t n, run, first;
-} mfq_span;
+} mfq_stretch;
 
 /* Contiguous elements. */
 typedef struct mfq_source {
@@ -87,10 +87,10 @@ typedef struct mfq_round {
 } mfq_round;
 
 /* Columns that are a group each: bf16 or f32, and where their values go. */
-enum { MFQ_ROUND_COLS = 512 };
+enum { MFQ_VALUES_COLS = 512 };
 typedef struct mfq_round_tile {
   mfq_source x;
-  int64_t rows, cols; /* at most MFQ_ROUND_COLS of these */
+  int64_t rows, cols; /* at most MFQ_VALUES_COLS of these */
   int64_t ld, dst_ld; /* from one row to the next */
   uint16_t *dst;
 } mfq_round_tile;
@@ -127,9 +127,9 @@ typedef struct mfq_kernels {
   void (*store_top_half)(uint16_t *dst, const uint32_t *x, int64_t n);
 
   /* Folds the elements into the lanes of the statistics; `minmax` asks for lo and hi too. */
-  void (*measure)(const uint32_t *x, mfq_span span, int minmax, mfq_stats *stats);
+  void (*measure)(const uint32_t *x, mfq_stretch span, int minmax, mfq_stats *stats);
   /* Magnitudes alone, of bf16 or f16, widened only at the end: of runs, and of columns into peak[i]. */
-  void (*absmax16)(const uint16_t *x, mfq_span span, mfq_dtype dtype, mfq_stats *stats);
+  void (*absmax16)(const uint16_t *x, mfq_stretch span, mfq_dtype dtype, mfq_stats *stats);
   void (*peak16)(const uint16_t *x, int64_t n, uint16_t *peak);
   /* From statistics to lanes->stored, lanes->rare marking the groups whose scale needs mfqn_group_scale. */
   void (*scales)(const mfqn_scheme *s, const mfq_stats *stats, int64_t n, float tensor_scale, mfq_lanes *lanes);
@@ -138,8 +138,8 @@ typedef struct mfq_kernels {
   void (*zero_points)(const mfqn_scheme *s, const mfq_stats *stats, int64_t n, mfq_lanes *lanes);
 
   /* `x` is contiguous, of any dtype. */
-  void (*encode)(const mfqn_scheme *s, mfq_source x, mfq_span span, const mfq_lanes *lanes, uint8_t *codes);
-  void (*decode)(const mfqn_scheme *s, const uint8_t *codes, mfq_span span, const mfq_lanes *lanes, uint32_t *x);
+  void (*encode)(const mfqn_scheme *s, mfq_source x, mfq_stretch span, const mfq_lanes *lanes, uint8_t *codes);
+  void (*decode)(const mfqn_scheme *s, const uint8_t *codes, mfq_stretch span, const mfq_lanes *lanes, uint32_t *x);
 
   /* `n` codes, one a byte, to ceil(n * bits / 8) bytes, and back. `codes` has room for n rounded up to 8. */
   void (*pack)(uint8_t *dst, const uint8_t *codes, int64_t n, int32_t bits);
@@ -158,7 +158,7 @@ typedef struct mfq_kernels {
   /* The same with a scale code for each element. */
   void (*widen_each)(const mfq_widen *w, const uint8_t *codes, const uint8_t *scales, int64_t n, uint16_t *dst);
   /* bf16 or f32 elements to the values that their codes have; groups are runs, or columns of a tile. */
-  void (*round_runs)(const mfq_round *r, mfq_source x, mfq_span span, uint16_t *dst);
+  void (*round_runs)(const mfq_round *r, mfq_source x, mfq_stretch span, uint16_t *dst);
   void (*round_columns)(const mfq_round *r, const mfq_round_tile *tile);
   void (*finish)(const mfqn_epilogue *e, const mfq_finish_row *row, int64_t n, uint32_t *d);
   /* These three: NULL where the instruction set has none. `n` scales, aligned to their format, to f32. */

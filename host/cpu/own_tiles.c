@@ -1,5 +1,7 @@
 #include "own_tiles.h"
 
+#include "../core/integers.h"
+
 /* ---- Choices ---------------------------------------------------------------------------------------------------- */
 
 typedef struct own_loops {
@@ -23,16 +25,16 @@ static const own_loops all_loops[MFQ_LEVELS] = {
 enum { TILE_ROWS = 1536, TILE_COLS = 512, LEAST_BLOCKS = 4 };
 
 /* Half of a side of a tile, in whole blocks. */
-static int64_t half(int64_t side, int64_t block) { return mfq_cut(side, 2 * block) * block; }
+static int64_t half(int64_t side, int64_t block) { return mfq_ceil_div(side, 2 * block) * block; }
 
 /* Tiles as large as pays, but enough of them for all threads. */
 static void cut_tiles(mfq_own_tiles *t) {
   const int64_t rows = t->loops->rows, cols = t->loops->cols;
-  t->tile_rows = mfq_least(mfq_cut(t->m, rows) * rows, TILE_ROWS);
-  t->tile_cols = mfq_least(mfq_cut(t->n, cols) * cols, TILE_COLS);
+  t->tile_rows = mfq_smaller(mfq_ceil_div(t->m, rows) * rows, TILE_ROWS);
+  t->tile_cols = mfq_smaller(mfq_ceil_div(t->n, cols) * cols, TILE_COLS);
   for (;;) {
-    t->row_tiles = mfq_cut(t->m, t->tile_rows);
-    t->col_tiles = mfq_cut(t->n, t->tile_cols);
+    t->row_tiles = mfq_ceil_div(t->m, t->tile_rows);
+    t->col_tiles = mfq_ceil_div(t->n, t->tile_cols);
     if (t->threads == 1 || mfq_own_tile_count(t) >= 2 * t->threads) return;
     const int can_rows = t->tile_rows > LEAST_BLOCKS * rows, can_cols = t->tile_cols > LEAST_BLOCKS * cols;
     if (can_rows && (t->tile_rows > t->tile_cols || !can_cols))
@@ -58,13 +60,13 @@ void mfq_own_tiles_cut(mfq_own_tiles *tiles) {
   cut_tiles(tiles);
   const int64_t count = mfq_own_tile_count(tiles);
   if (tiles->threads > count) tiles->threads = (int32_t)count;
-  tiles->a_bytes = mfq_least(tiles->tile_rows, MFQ_OWN_PANEL_ROWS) * MFQ_OWN_UNITS * 4;
+  tiles->a_bytes = mfq_smaller(tiles->tile_rows, MFQ_OWN_PANEL_ROWS) * MFQ_OWN_UNITS * 4;
   tiles->b_bytes = tiles->tile_cols * MFQ_OWN_UNITS * 4;
   tiles->d_bytes = is_apart ? tiles->tile_rows * tiles->tile_cols * 4 : 0;
 }
 
 int64_t mfq_own_thread_bytes(const mfq_own_tiles *tiles) {
-  return mfq_cut(tiles->a_bytes + tiles->b_bytes + tiles->d_bytes, 64) * 64;
+  return mfq_ceil_div(tiles->a_bytes + tiles->b_bytes + tiles->d_bytes, 64) * 64;
 }
 
 /* ---- One tile --------------------------------------------------------------------------------------------------- */
@@ -74,8 +76,8 @@ mfq_own_tile mfq_own_tile_at(const mfq_own_tiles *tiles, int64_t index, uint8_t 
   t.first_col = index % tiles->col_tiles * tiles->tile_cols;
   t.first_row = index / tiles->col_tiles % tiles->row_tiles * tiles->tile_rows;
   t.batch = index / tiles->col_tiles / tiles->row_tiles;
-  t.rows = mfq_least(tiles->m - t.first_row, tiles->tile_rows);
-  t.cols = mfq_least(tiles->n - t.first_col, tiles->tile_cols);
+  t.rows = mfq_smaller(tiles->m - t.first_row, tiles->tile_rows);
+  t.cols = mfq_smaller(tiles->n - t.first_col, tiles->tile_cols);
   if (tiles->d_bytes > 0) {
     t.d = (float *)(void *)(memory + tiles->a_bytes + tiles->b_bytes);
     t.d_stride = tiles->tile_cols;
@@ -84,8 +86,8 @@ mfq_own_tile mfq_own_tile_at(const mfq_own_tiles *tiles, int64_t index, uint8_t 
 }
 
 mfq_own_piece mfq_own_piece_at(const mfq_own_tiles *tiles, int64_t first) {
-  const int64_t length = mfq_least(tiles->depth - first, mfq_own_piece_step(tiles));
-  return (mfq_own_piece){first, length, mfq_cut(length, tiles->loops->unit_depth)};
+  const int64_t length = mfq_smaller(tiles->depth - first, mfq_own_piece_step(tiles));
+  return (mfq_own_piece){first, length, mfq_ceil_div(length, tiles->loops->unit_depth)};
 }
 
 void mfq_own_multiply(const mfq_own_tiles *tiles, const mfq_own_tile *tile, int64_t first_row, int64_t rows,
@@ -95,8 +97,8 @@ void mfq_own_multiply(const mfq_own_tiles *tiles, const mfq_own_tile *tile, int6
     for (int64_t r = 0; r < rows; r += block_rows) {
       const mfq_block block = {.d = tile->d + (first_row + r) * tile->d_stride + c,
                                .row_stride = tile->d_stride,
-                               .rows = mfq_least(rows - r, block_rows),
-                               .cols = mfq_least(tile->cols - c, block_cols),
+                               .rows = mfq_smaller(rows - r, block_rows),
+                               .cols = mfq_smaller(tile->cols - c, block_cols),
                                .add = piece->first > 0};
       tiles->loops->multiply(tile->a_strips + r * piece->units, tile->b_strips + c * piece->units, piece->units,
                              &block);

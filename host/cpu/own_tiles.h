@@ -37,9 +37,6 @@ typedef struct mfq_own_tile {
   uint32_t *a_strips, *b_strips;
 } mfq_own_tile;
 
-static inline int64_t mfq_cut(int64_t n, int64_t by) { return (n + by - 1) / by; }
-static inline int64_t mfq_least(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* Fills the loops for `in`, and then the rest, by the members before them. */
 void mfq_own_tiles_choose(const mfq_context *context, mfq_own_tiles *tiles);
 void mfq_own_tiles_cut(mfq_own_tiles *tiles);

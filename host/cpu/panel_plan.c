@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "../core/grid.h"
+#include "../core/integers.h"
 #include "../core/walk.h"
 #include "panels.h"
 #include "scale_slots.h"
@@ -17,7 +18,6 @@ enum {
 };
 
 static int64_t gcd(int64_t a, int64_t b) { return b == 0 ? a : gcd(b, a % b); }
-static int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
 
 /* Columns of a panel: whole runs that start at byte limits, or one long run; 0 when there is no such number. */
 static int64_t whole_runs(int64_t run, int32_t bits) {
@@ -137,18 +137,18 @@ int mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const 
 
 static size_t block_bytes(const mfq_panels *p) {
   const int64_t cols = p->whole_rows ? p->size[2] : p->cols;
-  if (p->bundle) return (size_t)round_up(p->bundle * p->size[2] + 64, 64);
-  return p->transposed || p->whole_rows ? (size_t)round_up(2 * p->rows * p->stack * cols + 64, 64) : 0;
+  if (p->bundle) return (size_t)mfq_round_up(p->bundle * p->size[2] + 64, 64);
+  return p->transposed || p->whole_rows ? (size_t)mfq_round_up(2 * p->rows * p->stack * cols + 64, 64) : 0;
 }
 
 size_t mfq_panels_scratch_bytes(const mfq_panels *p) {
-  return (size_t)round_up((int64_t)sizeof(mfq_panel_scratch), 64) + block_bytes(p);
+  return (size_t)mfq_round_up((int64_t)sizeof(mfq_panel_scratch), 64) + block_bytes(p);
 }
 
 mfq_panel_scratch *mfq_panels_scratch_at(const mfq_panels *p, void *memory, int thread) {
   uint8_t *at = (uint8_t *)memory + (size_t)thread * mfq_panels_scratch_bytes(p);
   mfq_panel_scratch *scratch = (mfq_panel_scratch *)(void *)at;
-  scratch->block = at + round_up((int64_t)sizeof *scratch, 64);
+  scratch->block = at + mfq_round_up((int64_t)sizeof *scratch, 64);
   return scratch;
 }
 

@@ -70,9 +70,9 @@ static void store_row(const mfq_panels *p, int64_t offset, int64_t n, mfq_panel_
 }
 
 /* `n` elements from column `c` of a panel. Panels longer than a chunk have one lane. */
-static mfq_span span_of(const mfq_panels *p, int64_t c, int64_t n) {
-  if (p->run == 0) return (mfq_span){n, 0, 0};
-  return (mfq_span){n, p->run < n ? p->run : n, c / p->run};
+static mfq_stretch span_of(const mfq_panels *p, int64_t c, int64_t n) {
+  if (p->run == 0) return (mfq_stretch){n, 0, 0};
+  return (mfq_stretch){n, p->run < n ? p->run : n, c / p->run};
 }
 
 /* ---- Scales ----------------------------------------------------------------------------------------------------- */
@@ -118,7 +118,7 @@ void mfq_panel_measure(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratc
     prefetch_rows(p, a, r);
     for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
       const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
-      const mfq_span span = span_of(p, c, n);
+      const mfq_stretch span = span_of(p, c, n);
       const int64_t offset = element_at(p, a, r, c);
       if (has_raw_measure(p))
         p->kernels->absmax16((const uint16_t *)p->tensor->data + offset, span, p->tensor->dtype, &scratch->stats);
@@ -190,7 +190,8 @@ static mfqn_group group_of_lane(const mfq_panels *p, const mfq_lanes *lanes, int
   return g;
 }
 
-static void encode_rare(const mfq_panels *p, const mfq_lanes *lanes, mfq_span span, const uint32_t *x, uint8_t *codes) {
+static void encode_rare(const mfq_panels *p, const mfq_lanes *lanes, mfq_stretch span, const uint32_t *x,
+                        uint8_t *codes) {
   const int64_t width = span.run == 0 ? 1 : span.run, count = (span.n + width - 1) / width;
   for (int64_t i = 0; i < count; ++i) {
     if (!lanes->rare[span.first + i]) continue;
@@ -204,7 +205,7 @@ static void encode_rare(const mfq_panels *p, const mfq_lanes *lanes, mfq_span sp
  * function. */
 static void encode_row(const mfq_panels *p, mfq_panel_scratch *scratch, int64_t offset, int64_t c, int64_t n,
                        uint8_t *codes) {
-  const mfq_span span = span_of(p, c, n);
+  const mfq_stretch span = span_of(p, c, n);
   const mfq_dtype dtype = p->tensor->dtype;
   mfq_source source = {(const uint8_t *)p->tensor->data + offset * (int64_t)mfq_dtype_bytes(dtype), dtype};
   if (!is_contiguous(p)) source = (mfq_source){load_row(p, offset, n, scratch->x), MFQ_DTYPE_F32};

@@ -1,5 +1,6 @@
 #include "product_own.h"
 
+#include "../core/integers.h"
 #include "../core/team.h"
 
 void mfq_own_product_init(const mfq_context *context, const mfq_onednn_shape *shape, mfq_own_product *own) {
@@ -21,7 +22,7 @@ static void pack_strips(const mfq_own_tiles *tiles, mfq_strip strip, int64_t cou
   const int64_t lane_bytes = strip.lane_stride * (int64_t)mfq_dtype_bytes(strip.dtype);
   for (int64_t lane = 0; lane < count; lane += width, to += units * width) {
     strip.data = data + lane * lane_bytes;
-    strip.lanes = mfq_least(count - lane, width);
+    strip.lanes = mfq_smaller(count - lane, width);
     tiles->loops->pack(to, &strip, width);
   }
 }
@@ -45,7 +46,7 @@ static void multiply_piece(const mfq_own_product *own, const mfq_own_tile *t, ti
   strip.lane_stride = s->a_stride[1];
   strip.depth_stride = s->a_stride[2];
   for (int64_t row = 0; row < t->rows; row += MFQ_OWN_PANEL_ROWS) {
-    const int64_t rows = mfq_least(t->rows - row, MFQ_OWN_PANEL_ROWS);
+    const int64_t rows = mfq_smaller(t->rows - row, MFQ_OWN_PANEL_ROWS);
     strip.data = from.a + (row * s->a_stride[1] + piece->first * s->a_stride[2]) * bytes;
     pack_strips(&own->tiles, strip, rows, loops->rows, piece->units, t->a_strips);
     mfq_own_multiply(&own->tiles, t, row, rows, piece);

@@ -1,5 +1,6 @@
 #include "round_values.h"
 
+#include "../core/integers.h"
 #include "../core/lower.h"
 #include "../core/team.h"
 #include "elements.h"
@@ -58,8 +59,6 @@ static int make_steps(const mfqn_scheme *s, mfq_round_steps *steps) {
 
 /* ---- Layouts ----------------------------------------------------------------------------------------------------- */
 
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* Whether axis `a`, which lies outside, and the last one of the plan so far can be one. */
 static int can_merge(const mfq_round_values *p, int64_t size, int64_t src_stride, int64_t dst_stride, int is_group) {
   const int32_t last = p->axes - 1;
@@ -78,7 +77,7 @@ static int merge_axes(const mfq_tensor *src, const int64_t *dst_strides, int32_t
     p->elements *= size;
     if (size == 1 && !is_group) continue;
     if (!can_merge(p, size, src->strides[d], dst_strides[d], is_group)) {
-      if (p->axes == MFQ_ROUND_AXES) return 0;
+      if (p->axes == MFQ_VALUES_AXES) return 0;
       p->size[p->axes++] = 1;
     }
     const int32_t at = p->axes - 1;
@@ -133,11 +132,11 @@ static int turns_first(const mfq_round_values *p) {
 /* A pile of few rows or tiles. */
 static void choose_pile(mfq_round_values *p) {
   const int64_t room = GATHERED / p->group;
-  p->block[p->dst_axis] = smaller(p->size[p->dst_axis], at_least_1(room));
+  p->block[p->dst_axis] = mfq_smaller(p->size[p->dst_axis], at_least_1(room));
   if (p->group_axis == p->src_axis)
     p->block[p->src_axis] = whole_groups(p, GATHERED / p->block[p->dst_axis]);
   else
-    p->block[p->src_axis] = smaller(TURN_COLS, at_least_1(room / p->block[p->dst_axis]));
+    p->block[p->src_axis] = mfq_smaller(TURN_COLS, at_least_1(room / p->block[p->dst_axis]));
 }
 
 /* Elements are turned first. Where the axis that is contiguous in the source is short, several of its lines are taken,
@@ -145,7 +144,7 @@ static void choose_pile(mfq_round_values *p) {
 static void choose_turned(mfq_round_values *p) {
   const int32_t g = p->group_axis, s = p->src_axis, d = p->dst_axis;
   const int64_t room = room_for_tile(p);
-  p->block[d] = smaller(g == s ? REACH : REACH / 2, at_least_1(room / p->group));
+  p->block[d] = mfq_smaller(g == s ? REACH : REACH / 2, at_least_1(room / p->group));
   const int64_t left = at_least_1(room / p->block[d] / (g == s ? 2 : 1)); /* half of the tile fits the nearest cache */
   p->row_axis = g;
   if (g != s) {
@@ -168,11 +167,12 @@ static void choose_blocks(mfq_round_values *p) {
   if (g == s && g == d) { /* rows of groups, and several of them if they are short */
     p->block[g] = whole_groups(p, MFQ_CHUNK);
     if (p->axes > 1) p->row_axis = g > 0 ? g - 1 : 1;
-    if (p->row_axis != g) p->block[p->row_axis] = (MFQ_CHUNK - 1) / smaller(p->block[g], at_least_1(p->size[g])) + 1;
+    if (p->row_axis != g)
+      p->block[p->row_axis] = (MFQ_CHUNK - 1) / mfq_smaller(p->block[g], at_least_1(p->size[g])) + 1;
   } else if (s == d) { /* columns */
-    p->block[d] = is_direct(p) ? MFQ_ROUND_COLS : smaller(MFQ_ROUND_COLS, GATHERED / p->group);
+    p->block[d] = is_direct(p) ? MFQ_VALUES_COLS : mfq_smaller(MFQ_VALUES_COLS, GATHERED / p->group);
   } else if (g == d) { /* columns, whose values are turned */
-    p->block[s] = smaller(TURN_COLS, GATHERED / p->group);
+    p->block[s] = mfq_smaller(TURN_COLS, GATHERED / p->group);
   } else if (turns_first(p)) {
     choose_turned(p);
   } else {
@@ -189,7 +189,7 @@ int mfq_round_values_make(const mfq_context *context, const mfq_tensor *src, con
   if (!mfq_cpu_kernels(context) || !takes(&view->q.scheme)) return 0;
   mfq_lower(&view->q.scheme, &p->round.scheme);
   p->dtype = src->dtype;
-  p->group = smaller(view->q.scheme.group_size, src->shape[axis] > 0 ? src->shape[axis] : 1);
+  p->group = mfq_smaller(view->q.scheme.group_size, src->shape[axis] > 0 ? src->shape[axis] : 1);
   if (p->group > MFQ_CHUNK || !make_steps(&p->round.scheme, &p->round.steps)) return 0;
   if (!merge_axes(src, dst_strides, axis, p) || !find_axes(p)) return 0;
   choose_blocks(p);
@@ -208,7 +208,7 @@ typedef struct round_buffers {
 typedef struct round_box {
   const uint8_t *src;
   uint16_t *dst;
-  int64_t n[MFQ_ROUND_AXES];
+  int64_t n[MFQ_VALUES_AXES];
 } round_box;
 
 static round_box box_at(const mfq_round_values *p, int64_t index, const void *src, uint16_t *dst) {
@@ -217,7 +217,7 @@ static round_box box_at(const mfq_round_values *p, int64_t index, const void *sr
   for (int32_t i = p->axes - 1; i >= 0; --i) {
     const int64_t blocks = (p->size[i] - 1) / p->block[i] + 1, first = index % blocks * p->block[i];
     index /= blocks;
-    box.n[i] = smaller(p->block[i], p->size[i] - first);
+    box.n[i] = mfq_smaller(p->block[i], p->size[i] - first);
     from += first * p->src_stride[i];
     to += first * p->dst_stride[i];
   }
@@ -257,7 +257,8 @@ static void round_rows(const mfq_kernels *kernels, const mfq_round_values *p, co
   for (int64_t r = 0; r < rows; ++r) {
     const mfq_source x =
         lines_of(kernels, p, box, (round_lines){r * p->src_stride[other], 1, 0}, buffers->gathered, &ld);
-    kernels->round_runs(&p->round, x, (mfq_span){n, smaller(p->group, n), 0}, box->dst + r * p->dst_stride[other]);
+    kernels->round_runs(&p->round, x, (mfq_stretch){n, mfq_smaller(p->group, n), 0},
+                        box->dst + r * p->dst_stride[other]);
   }
 }
 
@@ -298,7 +299,7 @@ static void round_pile(const mfq_kernels *kernels, const mfq_round_values *p, co
     mfq_round_tile tile = {.rows = layers, .cols = cols, .dst = pile + k * area, .dst_ld = cols};
     tile.x = lines_of(kernels, p, box, lines, buffers->gathered, &tile.ld);
     if (g == s)
-      kernels->round_runs(&p->round, tile.x, (mfq_span){cols, smaller(p->group, cols), 0}, tile.dst);
+      kernels->round_runs(&p->round, tile.x, (mfq_stretch){cols, mfq_smaller(p->group, cols), 0}, tile.dst);
     else
       kernels->round_columns(&p->round, &tile);
   }
@@ -348,7 +349,7 @@ static void round_turned(const mfq_kernels *kernels, const mfq_round_values *p, 
   turn_box(kernels, p, box, buffers->tile);
   for (int64_t i = 0; g == s && i < rows; ++i)
     for (int64_t k = 0; k < width; k += p->group) {
-      tile.rows = smaller(p->group, width - k);
+      tile.rows = mfq_smaller(p->group, width - k);
       tile.dst = box->dst + i * (other == s ? 0 : p->dst_stride[other]) + k * p->dst_stride[s];
       round_turned_group(kernels, p, buffers, i * width + k, 1, tile);
     }

@@ -7,7 +7,7 @@
 
 #include "cpu_state.h"
 
-enum { MFQ_ROUND_AXES = 5 };
+enum { MFQ_VALUES_AXES = 5 };
 
 /* Axes that lie behind each other in source and target are one. The tensor is cut into boxes of at most `block`
  * elements along each axis; groups are not cut. */
@@ -19,8 +19,8 @@ typedef struct mfq_round_values {
   int32_t row_axis;                       /* of which a box may have several lines, or group_axis */
   int32_t has_even_rows;                  /* those lines are contiguous in the source */
   int64_t group;
-  int64_t size[MFQ_ROUND_AXES], src_stride[MFQ_ROUND_AXES], dst_stride[MFQ_ROUND_AXES];
-  int64_t block[MFQ_ROUND_AXES];
+  int64_t size[MFQ_VALUES_AXES], src_stride[MFQ_VALUES_AXES], dst_stride[MFQ_VALUES_AXES];
+  int64_t block[MFQ_VALUES_AXES];
   int64_t boxes, elements;
 } mfq_round_values;
 

@@ -67,7 +67,7 @@ INLINE void scale_run(const float *restrict v, int64_t run, decode_scale by, uin
   for (int64_t j = 0; j < run; ++j) x[j] = scaled(v[j], by, kind);
 }
 
-INLINE void scale_runs(const float *v, mfq_span span, const mfq_lanes *lanes, float step, uint32_t *x,
+INLINE void scale_runs(const float *v, mfq_stretch span, const mfq_lanes *lanes, float step, uint32_t *x,
                        decode_kind kind) {
   decode_scale by = {0.0f, 0.0f, step, lanes->tensor_scale};
   const int64_t run = span.run;
@@ -89,7 +89,7 @@ INLINE void scale_elems(const float *restrict v, int64_t n, const mfq_lanes *res
     x[i] = scaled(v[i], (decode_scale){lanes->scale[i], lanes->zero_point[i], step, tensor_scale}, kind);
 }
 
-INLINE void scale_span(const float *v, mfq_span span, const mfq_lanes *lanes, float step, uint32_t *x,
+INLINE void scale_span(const float *v, mfq_stretch span, const mfq_lanes *lanes, float step, uint32_t *x,
                        decode_kind kind) {
   if (span.run == 0)
     scale_elems(v, span.n, lanes, step, x, kind);
@@ -97,7 +97,7 @@ INLINE void scale_span(const float *v, mfq_span span, const mfq_lanes *lanes, fl
     scale_runs(v, span, lanes, step, x, kind);
 }
 
-static void decode(const mfqn_scheme *s, const uint8_t *codes, mfq_span span, const mfq_lanes *lanes, uint32_t *x) {
+static void decode(const mfqn_scheme *s, const uint8_t *codes, mfq_stretch span, const mfq_lanes *lanes, uint32_t *x) {
   float v[MFQ_CHUNK];
   const float step = mfqn_float_of(mfqn_pow2(-s->integer.frac_bits));
   const int plain = !lanes->any_rare && s->scale != MFQN_SCALE_UE4M3;

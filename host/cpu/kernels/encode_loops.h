@@ -26,7 +26,7 @@ typedef struct encode_job {
   const mfqn_scheme *s;
   const void *x;
   const mfq_lanes *lanes;
-  mfq_span span;
+  mfq_stretch span;
   uint32_t *codes;
 } encode_job;
 
@@ -178,7 +178,8 @@ static int reads_bf16(const mfqn_scheme *s, int how) {
 }
 
 /* Codes are made as words and narrowed at the end: vectors are then as long for short runs as for long ones. */
-static void encode(const mfqn_scheme *s, mfq_source x, mfq_span span, const mfq_lanes *lanes, uint8_t *restrict codes) {
+static void encode(const mfqn_scheme *s, mfq_source x, mfq_stretch span, const mfq_lanes *lanes,
+                   uint8_t *restrict codes) {
   uint32_t wide[MFQ_CHUNK], loaded[MFQ_CHUNK];
   const int how = choose_how(s), is_bf16 = x.dtype == MFQ_DTYPE_BF16 && reads_bf16(s, how);
   if (x.dtype != MFQ_DTYPE_F32 && !is_bf16) load(loaded, x.data, x.dtype, span.n);

@@ -29,7 +29,7 @@ static void range_run(const uint32_t *restrict x, int64_t run, int32_t *restrict
   *hi = high;
 }
 
-static void measure_runs(const uint32_t *x, mfq_span span, int minmax, mfq_stats *stats) {
+static void measure_runs(const uint32_t *x, mfq_stretch span, int minmax, mfq_stats *stats) {
   const int64_t n = span.n, run = span.run, whole = n / run, rest = n - whole * run;
   uint32_t *m = stats->absmax;
   if (run == 16)
@@ -84,7 +84,7 @@ INLINE uint32_t absmax16_32(const uint16_t *x) {
 #endif
 }
 
-static void absmax16(const uint16_t *x, mfq_span span, mfq_dtype dtype, mfq_stats *stats) {
+static void absmax16(const uint16_t *x, mfq_stretch span, mfq_dtype dtype, mfq_stats *stats) {
   for (int64_t i = 0; i * span.run < span.n; ++i) {
     const int64_t length = span.n - i * span.run < span.run ? span.n - i * span.run : span.run;
     const uint16_t *at = x + i * span.run;
@@ -101,7 +101,7 @@ static void peak16(const uint16_t *restrict x, int64_t n, uint16_t *restrict pea
   }
 }
 
-static void measure(const uint32_t *x, mfq_span span, int minmax, mfq_stats *stats) {
+static void measure(const uint32_t *x, mfq_stretch span, int minmax, mfq_stats *stats) {
   if (span.run == 0)
     measure_elems(x, span.n, minmax, stats);
   else

@@ -143,7 +143,7 @@ static __attribute__((noinline)) void round_rare_runs(const round_job *job, int6
   }
 }
 
-INLINE void round_runs_as(const round_job *job, mfq_span span, int is_integer) {
+INLINE void round_runs_as(const round_job *job, mfq_stretch span, int is_integer) {
   const int64_t run = span.run;
   uint32_t power[ROUND_GROUPS];
   for (int64_t first = 0, n; first < span.n; first += n) {
@@ -162,7 +162,7 @@ INLINE void round_runs_as(const round_job *job, mfq_span span, int is_integer) {
   }
 }
 
-static void round_runs(const mfq_round *r, mfq_source x, mfq_span span, uint16_t *dst) {
+static void round_runs(const mfq_round *r, mfq_source x, mfq_stretch span, uint16_t *dst) {
   const round_job job = {r, r->steps, x, dst};
   if (r->scheme.is_integer)
     round_runs_as(&job, span, 1);
@@ -174,14 +174,14 @@ static void round_runs(const mfq_round *r, mfq_source x, mfq_span span, uint16_t
 
 /* Powers of two of the columns: of bf16 those of the low and of the high halves of words. */
 typedef struct round_powers {
-  uint32_t low[MFQ_ROUND_COLS], high[MFQ_ROUND_COLS / 2];
+  uint32_t low[MFQ_VALUES_COLS], high[MFQ_VALUES_COLS / 2];
 } round_powers;
 
 INLINE void round_columns16(const mfq_round *r, const mfq_round_tile *t, int is_integer) {
   const mfq_round_steps s = r->steps;
   const uint16_t *x = t->x.data;
   const int64_t words = t->cols / 2;
-  uint16_t peak[MFQ_ROUND_COLS];
+  uint16_t peak[MFQ_VALUES_COLS];
   round_powers powers;
   uint32_t rare = 0, *restrict low = powers.low, *restrict high = powers.high;
   memset(peak, 0, (size_t)t->cols * sizeof peak[0]);
@@ -213,7 +213,7 @@ INLINE void round_columns32(const mfq_round *r, const mfq_round_tile *t, int is_
   const uint32_t *x = t->x.data;
   const int64_t cols = t->cols;
   round_powers powers;
-  uint32_t peak[MFQ_ROUND_COLS], rare = 0, *restrict power = powers.low;
+  uint32_t peak[MFQ_VALUES_COLS], rare = 0, *restrict power = powers.low;
   memset(peak, 0, (size_t)cols * sizeof peak[0]);
   for (int64_t i = 0; i < t->rows; ++i)
     for (int64_t j = 0; j < cols; ++j) peak[j] = mfqn_umax(peak[j], x[i * t->ld + j] & MFQN_ABS);
