@@ -149,7 +149,15 @@ __device__ __forceinline__ void thread_sum_strip(const depthwise_params &p, cons
   }
 }
 
-/* From sums to the result, or to where sums go. */
+/* Moves the strip's second pixel to the first place, and so on: registers have no index that a loop could count. */
+__device__ __forceinline__ void thread_next_pixel(float (*x)[DEPTHWISE_CHANNELS]) {
+#pragma unroll
+  for (int q = 0; q + 1 < DEPTHWISE_STRIP; ++q)
+#pragma unroll
+    for (int i = 0; i < DEPTHWISE_CHANNELS; ++i) x[q][i] = x[q + 1][i];
+}
+
+/* From sums to the result, or to where sums go. The epilogue stands there once: it is most of the kernel's code. */
 __device__ __forceinline__ void thread_store_strip(const depthwise_params &p, const conv_point &at, int64_t channel,
                                                    float (*sums)[DEPTHWISE_CHANNELS]) {
   const int64_t first = at.at[2] * DEPTHWISE_STRIP;
@@ -159,15 +167,21 @@ __device__ __forceinline__ void thread_store_strip(const depthwise_params &p, co
   to.col = channel;
   to.count = EPILOGUE_COLS;
   const int64_t offset = thread_matrix_offset(p.to, to);
+  if (p.is_bare) {
+#pragma unroll
+    for (int q = 0; q < DEPTHWISE_STRIP; ++q)
+      if (first + q < p.width) thread_store_at(p.to, offset + q * p.to.stride[0], EPILOGUE_COLS, sums[q]);
+    return;
+  }
   const mfqn_epilogue e = thread_epilogue<MFQN_ACTIVATION_NONE>(p.end);
-#pragma unroll
-  for (int q = 0; q < DEPTHWISE_STRIP; ++q) {
-    if (first + q >= p.width) break;
+#pragma unroll 1
+  for (int q = 0; q < DEPTHWISE_STRIP && first + q < p.width; ++q) {
     to.row = first + q;
-    if (!p.is_bare) thread_finish_places(p.end, e, to, sums[q]);
+    thread_finish_places(p.end, e, to, sums[0]);
 #pragma unroll
-    for (int i = 0; i < DEPTHWISE_CHANNELS; ++i) sums[q][i] = p.is_relu ? mfqn_relu(sums[q][i]) : sums[q][i];
-    thread_store_at(p.to, offset + q * p.to.stride[0], EPILOGUE_COLS, sums[q]);
+    for (int i = 0; i < DEPTHWISE_CHANNELS; ++i) sums[0][i] = p.is_relu ? mfqn_relu(sums[0][i]) : sums[0][i];
+    thread_store_at(p.to, offset + q * p.to.stride[0], EPILOGUE_COLS, sums[0]);
+    thread_next_pixel(sums);
   }
 }
 

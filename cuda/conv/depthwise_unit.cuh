@@ -53,18 +53,38 @@ __device__ __forceinline__ float thread_unit_scale(const depthwise_side &s, cons
   return mfqn_float_of(stored == 255u ? MFQN_NAN : stored == 0 ? 0x00400000u : stored << 23);
 }
 
-/* Less zero points, times group scales. */
+typedef struct depthwise_scale {
+  float zero, scale;
+} depthwise_scale;
+
+__device__ __forceinline__ depthwise_scale thread_load_scale(const depthwise_side &s, const side_row &place) {
+  depthwise_scale at = {0.0f, 1.0f};
+  if (s.has_zero_point) at.zero = mfqn_mul((float)thread_side_zero_point(s.side.part, place.scale), s.step);
+  if (s.has_scales) at.scale = thread_unit_scale(s, place);
+  return at;
+}
+
+__device__ __forceinline__ float thread_scaled(const depthwise_side &s, const depthwise_scale &at, float x) {
+  const float value = mfqn_sub(x, at.zero);
+  const int is_vast = (mfqn_bits(at.scale) & MFQN_ABS) > s.safe_scale;
+  return is_vast ? mfqn_mul_limited(value, at.scale) : mfqn_mul(value, at.scale);
+}
+
+/* Less zero points, times group scales. Where each channel has its own, values move past the one place that loads them:
+ * eight such places would be most of the kernel's code. */
 __device__ __forceinline__ void thread_scale_unit(const depthwise_side &s, side_row place, float *x) {
-  float zero = 0.0f, scale = 1.0f;
+  if (s.channel_scales == 0) {
+    const depthwise_scale at = thread_load_scale(s, place);
 #pragma unroll
+    for (int i = 0; i < 8; ++i) x[i] = thread_scaled(s, at, x[i]);
+    return;
+  }
+#pragma unroll 1
   for (int i = 0; i < 8; ++i, place.scale += s.channel_scales) {
-    if (i == 0 || s.channel_scales != 0) {
-      if (s.has_zero_point) zero = mfqn_mul((float)thread_side_zero_point(s.side.part, place.scale), s.step);
-      if (s.has_scales) scale = thread_unit_scale(s, place);
-    }
-    const float value = mfqn_sub(x[i], zero);
-    const int is_vast = (mfqn_bits(scale) & MFQN_ABS) > s.safe_scale;
-    x[i] = is_vast ? mfqn_mul_limited(value, scale) : mfqn_mul(value, scale);
+    const float scaled = thread_scaled(s, thread_load_scale(s, place), x[0]);
+#pragma unroll
+    for (int k = 0; k < 7; ++k) x[k] = x[k + 1];
+    x[7] = scaled;
   }
 }
 
@@ -116,12 +136,13 @@ template <int SOURCE> __device__ __forceinline__ void thread_unit(const depthwis
 /* The same for a source that the kernel learns when it runs. */
 __device__ __forceinline__ void thread_any_unit(const depthwise_side &s, const side_row &place, float *x) {
   switch (s.source) {
-    case DEPTHWISE_BF16: thread_unit<DEPTHWISE_BF16>(s, place, x); break;
-    case 4: thread_unit<4>(s, place, x); break;
-    case 6: thread_unit<6>(s, place, x); break;
-    case 8: thread_unit<8>(s, place, x); break;
-    default: thread_unit<DEPTHWISE_PLAIN>(s, place, x); break;
+    case DEPTHWISE_BF16: thread_unit<DEPTHWISE_BF16>(s, place, x); return;
+    case 4: thread_code_unit<4>(s, place.at, x); break;
+    case 6: thread_code_unit<6>(s, place.at, x); break;
+    case 8: thread_code_unit<8>(s, place.at, x); break;
+    default: thread_unit<DEPTHWISE_PLAIN>(s, place, x); return;
   }
+  if (s.has_zero_point || s.has_scales) thread_scale_unit(s, place, x);
 }
 
 /* `from` moved along a spatial axis on which it was at 0. */
