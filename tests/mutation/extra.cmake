@@ -24,6 +24,5 @@ foreach(fault IN LISTS mutation_faults)
                                           "${CMAKE_CURRENT_BINARY_DIR}/mutation")
   set_tests_properties(mutation/${fault} PROPERTIES LABELS mutation TIMEOUT 300
                        ENVIRONMENT "CC=${CMAKE_C_COMPILER};CXX=${CMAKE_CXX_COMPILER};\
-MFQ_SIMT_BUILD=${CMAKE_CURRENT_BINARY_DIR};MFQ_SIMT_OBJECTS=${mutation_objects}")
+MFQ_TEST_BUILD=${CMAKE_CURRENT_BINARY_DIR};MFQ_SIMT_OBJECTS=${mutation_objects}")
 endforeach()
-set_tests_properties(mutation/control PROPERTIES COST 1000) # the longest: it starts first

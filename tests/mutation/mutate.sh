@@ -2,9 +2,10 @@
 # Plants one fault of faults.txt in a copy of the sources and passes only if the test that should notice it fails.
 #   mutate.sh --list                      prints the names of the faults
 #   mutate.sh <fault> <folder>            uses CC, CXX and GTEST_FLAGS; works in <folder>/<fault>
-# The fault "control" plants nothing and passes only if every test used here succeeds.
-# Faults of the device need MFQ_SIMT_BUILD, the folder of the emulated module and its tests, and MFQ_SIMT_OBJECTS, a
-# file with the module's objects, one a line.
+# Needs MFQ_TEST_BUILD, the folder of the tests in the build, for the build's own commands (compile_commands.json beside
+# it), and faults of the device MFQ_SIMT_OBJECTS, a file with the objects of the emulated module, one a line.
+# The fault "control" plants nothing and passes only if a test of each kind succeeds: with the build's own commands, the
+# others are what CTest runs without a fault.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -43,12 +44,34 @@ plant() {
   printf '%s\n' "${text/"$from"/"$to"}" >"$target"
 }
 
+# Compiles a source as the build does for one of its targets, but out of the copy: SOURCE TARGET OBJECT.
+compile() {
+  local command
+  command=$(python3 - "$MFQ_TEST_BUILD/../compile_commands.json" "$root" "$work" "$@" <<'END'
+import json, shlex, sys
+commands, root, work, source, target, made = sys.argv[1:]
+def output(entry):
+    words = shlex.split(entry["command"])
+    return words[words.index("-o") + 1]
+found = [entry for entry in json.load(open(commands)) if entry["file"] == f"{root}/{source}"
+         and f"/{target}.dir/" in output(entry)]
+if len(found) != 1:
+    sys.exit(f"mutate.sh: {commands} has {len(found)} commands for {source} of {target}, not one")
+words = [word for word in shlex.split(found[0]["command"]) if word != "-Werror"]  # a fault may leave something unused
+for folder in ("include", "cuda", "tests/simt"):
+    words = [word.replace(f"{root}/{folder}", f"{work}/{folder}") for word in words]
+words[words.index("-o") + 1] = made
+print("cd", shlex.quote(found[0]["directory"]), "&&", shlex.join(words))
+END
+  ) && bash -c "$command" || fail "$1 does not compile so"
+}
+
 build_num() {
-  local includes=(-I"$work/include" -I"$root" -I"$root/tests" -I"$root/include") name=${1#num/}
-  "${CC:-cc}" -std=c11 -O1 -ffp-contract=off "${includes[@]}" -c "$root/host/core/lower.c" -o "$work/lower.o"
+  local name=${1#num/}
+  "${CC:-cc}" -std=c11 -O1 -ffp-contract=off -I"$work/include" -I"$root" -c "$root/host/core/lower.c" -o "$work/lower.o"
+  compile "tests/num/${name}_test.cc" "num_${name}_test" "$work/test.o"
   # shellcheck disable=SC2086
-  "${CXX:-c++}" -std=c++17 -O1 -ffp-contract=off "${includes[@]}" "$root/tests/num/${name}_test.cc" "$work/lower.o" \
-    -o "$work/test" ${GTEST_FLAGS:--lgtest -lgtest_main} -lpthread || fail "${name}_test.cc does not compile so"
+  "${CXX:-c++}" "$work/test.o" "$work/lower.o" -o "$work/test" ${GTEST_FLAGS:--lgtest -lgtest_main} -lpthread
 }
 
 # The emulated module, with one of its objects made anew.
@@ -56,12 +79,10 @@ build_device() {
   local unit=${1#* } objects
   ln -sfn "$root/host" "$work/host"
   ln -sfn "$root/tests" "$work/tests"
-  "${CXX:-c++}" -std=c++20 -x c++ -O1 -fPIC -fvisibility=hidden -ffp-contract=off -DMFQ_SIMT \
-    -I"$work/tests/simt/toolkit" -I"$work/include" -c "$work/cuda/$unit" -o "$work/unit.o" ||
-    fail "$unit does not compile so"
+  compile "cuda/$unit" mfq_cuda_simt "$work/unit.o"
   mapfile -t objects < <(grep -v "/cuda/$unit\.o$" "$MFQ_SIMT_OBJECTS")
-  "${CXX:-c++}" -shared -o "$work/module.so" "$work/unit.o" "${objects[@]}" -L"$MFQ_SIMT_BUILD" -lmfq_simt \
-    -Wl,-rpath,"$MFQ_SIMT_BUILD"
+  "${CXX:-c++}" -shared -o "$work/module.so" "$work/unit.o" "${objects[@]}" -L"$MFQ_TEST_BUILD" -lmfq_simt \
+    -Wl,-rpath,"$MFQ_TEST_BUILD"
 }
 
 build() {
@@ -75,7 +96,7 @@ build() {
 # Exit status of the test; its output goes to a file.
 run() {
   local status=0 test=${1%% *} program=$work/test
-  [[ $1 == num/* ]] || program=$MFQ_SIMT_BUILD/${test/\//_}_test
+  [[ $1 == num/* ]] || program=$MFQ_TEST_BUILD/${test/\//_}_test
   MFQ_CUDA_MODULE=$work/module.so "$program" --gtest_brief=1 --gtest_fail_fast >"$work/output.txt" 2>&1 || status=$?
   return $status
 }
@@ -90,12 +111,12 @@ mkdir -p "$work"
 cp -r "$root/include" "$root/cuda" "$work"
 
 if [[ $1 == control ]]; then
-  while IFS= read -r subject; do
+  for subject in num/dot "device/gemm_tile gemm/mma_tile.cu"; do
     [[ $subject == num/* || -s ${MFQ_SIMT_OBJECTS:-} ]] || continue
     build "$subject"
     run "$subject" || { cat "$work/output.txt"; fail "$subject fails without any fault"; }
     echo "$subject is green without a fault"
-  done < <(rows | cut -d@ -f2 | sed 's/^ *//; s/ *$//' | sort -u)
+  done
   exit 0
 fi
 
