@@ -63,7 +63,8 @@ for folder in ("include", "cuda", "tests/simt"):
 words[words.index("-o") + 1] = made
 print("cd", shlex.quote(found[0]["directory"]), "&&", shlex.join(words))
 END
-  ) && bash -c "$command" || fail "$1 does not compile so"
+  )
+  bash -c "$command" || fail "$1 does not compile so"
 }
 
 build_num() {
