@@ -3,6 +3,7 @@
 #include "support/conv_cases.h"
 #include "support/exact_parts.h"
 #include "support/exact_sum.h"
+#include "support/sample.h"
 
 namespace {
 
@@ -181,21 +182,19 @@ TEST(ConvExact, PairsOfSchemes) {
                                  "fp8_e4m3_channel",
                                  "e2m1/group:5/ue4m3"};
   uint32_t seed = 1;
-  for (const mfq_conv_direction direction : kDirections)
-    for (const char *a : schemes)
-      for (const char *b : schemes) {
-        ConvCase x = usual(direction);
-        x.in = {3, 1 + seed % 7};
-        x.batch = 2;
-        x.in_channels = 34 + seed % 3;
-        x.out_channels = 3 + seed % 5;
-        if (direction == MFQ_CONV_INPUT_GRADIENT) std::swap(x.in_channels, x.out_channels);
-        if (direction == MFQ_CONV_WEIGHT_GRADIENT) x.in_channels = 2;
-        x.layout = kConvLayouts[seed % 2];
-        set_sides(&x, conv_side(a, seed % 3 == 0), conv_side(b, seed % 5 == 0));
-        x.seed = seed++;
-        ASSERT_TRUE(is_exact(x));
-      }
+  sample_pairs({3, std::size(schemes), std::size(schemes)}, [&](const std::vector<size_t> &at) {
+    ConvCase x = usual(kDirections[at[0]]);
+    x.in = {3, 1 + seed % 7};
+    x.batch = 2;
+    x.in_channels = 34 + seed % 3;
+    x.out_channels = 3 + seed % 5;
+    if (x.direction == MFQ_CONV_INPUT_GRADIENT) std::swap(x.in_channels, x.out_channels);
+    if (x.direction == MFQ_CONV_WEIGHT_GRADIENT) x.in_channels = 2;
+    x.layout = kConvLayouts[seed % 2];
+    set_sides(&x, conv_side(schemes[at[1]], seed % 3 == 0), conv_side(schemes[at[2]], seed % 5 == 0));
+    x.seed = seed++;
+    ASSERT_TRUE(is_exact(x));
+  });
 }
 
 TEST(ConvExact, DrawnParameters) {
@@ -275,16 +274,14 @@ TEST(ConvExact, Layouts) {
                                 {MFQ_CODES_GROUP_LAST, MFQ_PACK_TIGHT, MFQ_SCALES_128X4, 0},
                                 {MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_128X4, 16},
                                 {MFQ_CODES_GROUP_LAST, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 3}};
-  for (const mfq_conv_direction direction : kDirections)
-    for (const mfq_layout &of_a : layouts)
-      for (const mfq_layout &of_b : layouts) {
-        ConvCase x = usual(direction);
-        x.out_channels = 5;
-        set_sides(&x, conv_side("mxfp4_e2m1"), conv_side("mxfp6_e3m2"));
-        x.input.layout = of_a;
-        x.weight.layout = x.output_gradient.layout = of_b;
-        ASSERT_TRUE(is_exact(x));
-      }
+  sample_pairs({3, std::size(layouts), std::size(layouts)}, [&](const std::vector<size_t> &at) {
+    ConvCase x = usual(kDirections[at[0]]);
+    x.out_channels = 5;
+    set_sides(&x, conv_side("mxfp4_e2m1"), conv_side("mxfp6_e3m2"));
+    x.input.layout = layouts[at[1]];
+    x.weight.layout = x.output_gradient.layout = layouts[at[2]];
+    ASSERT_TRUE(is_exact(x));
+  });
 }
 
 /* ---- Against itself ----------------------------------------------------------------------------------------------- */

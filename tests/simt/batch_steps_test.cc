@@ -89,15 +89,13 @@ ConvCase sized(mfq_conv_direction direction, const ConvSide &through, const Conv
 }
 
 TEST_F(BatchSteps, Operands) {
-  for (const mfq_conv_direction direction : kDirections)
-    for (const mfq_conv_layout layout : kConvLayouts)
-      for (const char *scheme : {"mxfp8_e4m3", "mxfp6_e2m3", "int4/group:16/f32", "int8/group:4/f32/zp", ""})
-        for (const bool on_the_way : {false, true}) {
-          ConvCase x = sized(direction, conv_side(scheme, on_the_way), conv_side("mxfp8_e4m3"));
-          x.layout = layout;
-          expect(x, 2, 3);
-          expect(x, 1, 5);
-        }
+  const char *const schemes[] = {"mxfp8_e4m3", "mxfp6_e2m3", "int4/group:16/f32", "int8/group:4/f32/zp", ""};
+  sample_pairs({3, 2, std::size(schemes), 2}, [&](const std::vector<size_t> &at) {
+    ConvCase x = sized(kDirections[at[0]], conv_side(schemes[at[2]], at[3] != 0), conv_side("mxfp8_e4m3"));
+    x.layout = kConvLayouts[at[1]];
+    expect(x, 2, 3);
+    expect(x, 1, 5);
+  });
 }
 
 /* Factors of an image, and of the channels of the result. */
