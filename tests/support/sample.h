@@ -18,11 +18,15 @@ inline bool is_full_grid() {
 }
 
 /* Calls visit(digits) for `count` points of the product, all of them when there are no more: steps of a fixed size
- * that shares no factor with the product, so that no point comes twice and every choice of each axis comes up. */
+ * that shares no factor with the product, so that no point comes twice and every choice of each axis comes up. Under the
+ * address sanitizer, which looks for other errors than wrong numbers, a third of them. */
 template <typename Visit> void sample(const std::vector<size_t> &choices, size_t count, Visit visit) {
   size_t total = 1;
   for (const size_t n : choices)
     total *= n;
+#if defined(MFQ_UNDER_ASAN)
+  count = count / 3 + 1;
+#endif
   if (is_full_grid()) count = total;
   size_t step = (size_t)((double)total * 0.6180339887498949) | 1;
   while (std::gcd(step, total) != 1)
