@@ -23,7 +23,7 @@ results=${MFQ_RESULTS:-bench/results}
 limit=${MFQ_LIMIT:-540}
 processes=$(nproc 2>/dev/null || echo 4)
 [ "$processes" -le 8 ] || processes=8
-failed=0 reserve=0 finished=false sampler='' job='' result_file=''
+failed=0 reserve=0 finished=false sampler='' job='' result_file='' about='"gpu": null'
 group=place commit='' architecture='' nvcc_version='' cublaslt='' cudnn='' sanitizer='' torch=''
 PATH=$PATH:/usr/local/cuda/bin
 export OMP_WAIT_POLICY=passive

@@ -5,9 +5,9 @@
 
 #include <dlfcn.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "conv_measure.h"
+#include "functions.h"
 
 enum { ALGORITHMS = 8 };
 
@@ -35,40 +35,31 @@ typedef struct cudnn_library {
 static int take_all(void *library, cudnn_calls *c) {
   cudnn_direction *forward = &c->directions[MFQ_CONV_FORWARD], *input = &c->directions[MFQ_CONV_INPUT_GRADIENT],
                   *weight = &c->directions[MFQ_CONV_WEIGHT_GRADIENT];
-  const struct {
-    const char *name;
-    void *function;
-  } all[] = {{"cudnnGetVersion", &c->version},
-             {"cudnnCreate", &c->create},
-             {"cudnnSetStream", &c->set_stream},
-             {"cudnnGetErrorString", &c->error},
-             {"cudnnCreateTensorDescriptor", &c->tensor_create},
-             {"cudnnDestroyTensorDescriptor", &c->tensor_destroy},
-             {"cudnnSetTensor4dDescriptor", &c->tensor_set},
-             {"cudnnCreateFilterDescriptor", &c->filter_create},
-             {"cudnnDestroyFilterDescriptor", &c->filter_destroy},
-             {"cudnnSetFilter4dDescriptor", &c->filter_set},
-             {"cudnnCreateConvolutionDescriptor", &c->convolution_create},
-             {"cudnnDestroyConvolutionDescriptor", &c->convolution_destroy},
-             {"cudnnSetConvolution2dDescriptor", &c->convolution_set},
-             {"cudnnSetConvolutionGroupCount", &c->convolution_groups},
-             {"cudnnSetConvolutionMathType", &c->convolution_math},
-             {"cudnnFindConvolutionForwardAlgorithm", &forward->find},
-             {"cudnnGetConvolutionForwardWorkspaceSize", &forward->workspace},
-             {"cudnnConvolutionForward", &forward->run},
-             {"cudnnFindConvolutionBackwardDataAlgorithm", &input->find},
-             {"cudnnGetConvolutionBackwardDataWorkspaceSize", &input->workspace},
-             {"cudnnConvolutionBackwardData", &input->run},
-             {"cudnnFindConvolutionBackwardFilterAlgorithm", &weight->find},
-             {"cudnnGetConvolutionBackwardFilterWorkspaceSize", &weight->workspace},
-             {"cudnnConvolutionBackwardFilter", &weight->run}};
-  int has_all = 1;
-  for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-    void *symbol = dlsym(library, all[i].name);
-    memcpy(all[i].function, &symbol, sizeof symbol);
-    has_all &= symbol != NULL;
-  }
-  return has_all;
+  const bench_function all[] = {{"cudnnGetVersion", &c->version},
+                                {"cudnnCreate", &c->create},
+                                {"cudnnSetStream", &c->set_stream},
+                                {"cudnnGetErrorString", &c->error},
+                                {"cudnnCreateTensorDescriptor", &c->tensor_create},
+                                {"cudnnDestroyTensorDescriptor", &c->tensor_destroy},
+                                {"cudnnSetTensor4dDescriptor", &c->tensor_set},
+                                {"cudnnCreateFilterDescriptor", &c->filter_create},
+                                {"cudnnDestroyFilterDescriptor", &c->filter_destroy},
+                                {"cudnnSetFilter4dDescriptor", &c->filter_set},
+                                {"cudnnCreateConvolutionDescriptor", &c->convolution_create},
+                                {"cudnnDestroyConvolutionDescriptor", &c->convolution_destroy},
+                                {"cudnnSetConvolution2dDescriptor", &c->convolution_set},
+                                {"cudnnSetConvolutionGroupCount", &c->convolution_groups},
+                                {"cudnnSetConvolutionMathType", &c->convolution_math},
+                                {"cudnnFindConvolutionForwardAlgorithm", &forward->find},
+                                {"cudnnGetConvolutionForwardWorkspaceSize", &forward->workspace},
+                                {"cudnnConvolutionForward", &forward->run},
+                                {"cudnnFindConvolutionBackwardDataAlgorithm", &input->find},
+                                {"cudnnGetConvolutionBackwardDataWorkspaceSize", &input->workspace},
+                                {"cudnnConvolutionBackwardData", &input->run},
+                                {"cudnnFindConvolutionBackwardFilterAlgorithm", &weight->find},
+                                {"cudnnGetConvolutionBackwardFilterWorkspaceSize", &weight->workspace},
+                                {"cudnnConvolutionBackwardFilter", &weight->run}};
+  return bench_take_functions(library, all, (int)(sizeof all / sizeof all[0]));
 }
 
 static const char *open_library(cudnn_library *l, const mfq_context *context) {

@@ -4,7 +4,8 @@
 
 #include <dlfcn.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include "functions.h"
 
 enum { DRIVER_SUCCESS = 0, DRIVER_UNKNOWN = 999 }; /* CUresult */
 enum { CAPTURE_RELAXED = 2 };                      /* CUstreamCaptureMode */
@@ -34,30 +35,22 @@ struct bench_graph {
 
 /* Opened once, never closed. */
 static int open_driver(driver_calls *calls) {
-  const struct {
-    const char *name;
-    void *function;
-  } all[] = {{"cuStreamGetCtx", &calls->stream_context},
-             {"cuCtxSetCurrent", &calls->set_context},
-             {"cuStreamBeginCapture_v2", &calls->begin},
-             {"cuStreamEndCapture", &calls->end},
-             {"cuGraphInstantiateWithFlags", &calls->instantiate},
-             {"cuGraphLaunch", &calls->launch},
-             {"cuGraphExecDestroy", &calls->destroy_exec},
-             {"cuGraphDestroy", &calls->destroy_graph},
-             {"cuEventCreate", &calls->create_event},
-             {"cuEventRecord", &calls->record},
-             {"cuEventSynchronize", &calls->wait},
-             {"cuEventElapsedTime", &calls->elapsed},
-             {"cuEventDestroy_v2", &calls->destroy_event}};
+  const bench_function all[] = {{"cuStreamGetCtx", &calls->stream_context},
+                                {"cuCtxSetCurrent", &calls->set_context},
+                                {"cuStreamBeginCapture_v2", &calls->begin},
+                                {"cuStreamEndCapture", &calls->end},
+                                {"cuGraphInstantiateWithFlags", &calls->instantiate},
+                                {"cuGraphLaunch", &calls->launch},
+                                {"cuGraphExecDestroy", &calls->destroy_exec},
+                                {"cuGraphDestroy", &calls->destroy_graph},
+                                {"cuEventCreate", &calls->create_event},
+                                {"cuEventRecord", &calls->record},
+                                {"cuEventSynchronize", &calls->wait},
+                                {"cuEventElapsedTime", &calls->elapsed},
+                                {"cuEventDestroy_v2", &calls->destroy_event}};
   const char *file = getenv("MFQ_CUDA_DRIVER");
   void *library = dlopen(file != NULL ? file : "libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-  int has_all = library != NULL;
-  for (size_t i = 0; has_all && i < sizeof all / sizeof all[0]; i++) {
-    void *symbol = dlsym(library, all[i].name);
-    memcpy(all[i].function, &symbol, sizeof symbol);
-    has_all = symbol != NULL;
-  }
+  const int has_all = library != NULL && bench_take_functions(library, all, (int)(sizeof all / sizeof all[0]));
   if (!has_all) (void)bench_error(BENCH_FAILED, "launches are queued, not captured into graphs: %s", dlerror());
   return has_all;
 }
