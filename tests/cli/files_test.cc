@@ -11,12 +11,6 @@ using namespace fixture;
 
 namespace {
 
-#if defined(MFQ_UNDER_ASAN)
-const bool sanitized = true;
-#else
-const bool sanitized = false;
-#endif
-
 class Files : public testing::Test {
 protected:
   Folder folder;

@@ -12,12 +12,6 @@ using namespace fixture;
 
 namespace {
 
-#if defined(MFQ_UNDER_ASAN)
-const bool sanitized = true;
-#else
-const bool sanitized = false;
-#endif
-
 const uint64_t mib = 1 << 20;
 
 // Writes a file of `count` weights of `bytes` bytes each. The data are a hole that reads as zeros and takes no disk.

@@ -8,12 +8,6 @@ using namespace fixture;
 
 namespace {
 
-#if defined(MFQ_UNDER_ASAN)
-const bool sanitized = true;
-#else
-const bool sanitized = false;
-#endif
-
 // Experts of a mixture, as small as they get. Piece by piece: the peak memory of a process counts as that of its children.
 void write_many(const std::string &path, int count) {
   std::ofstream file(path, std::ios::binary);

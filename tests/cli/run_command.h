@@ -17,6 +17,12 @@ extern char **environ;
 
 namespace fixture {
 
+#if defined(MFQ_UNDER_ASAN)
+constexpr bool sanitized = true;
+#else
+constexpr bool sanitized = false;
+#endif
+
 struct Result {
   int code; // exit code, or 1000 + signal
   std::string out, err;

@@ -14,13 +14,9 @@ using namespace fixture;
 namespace {
 
 Writer begun(const std::string &path, int replace = 0) {
-  mfq_writer_options options;
-  mfq_writer_options_init(&options);
-  options.replace = replace;
-  mfq_writer *writer = nullptr;
-  EXPECT_TRUE(io_ok(mfq_writer_create(path.c_str(), &options, &writer)));
-  EXPECT_TRUE(io_ok(mfq_writer_begin(writer)));
-  return Writer(writer);
+  Writer writer = create_writer(path, replace);
+  EXPECT_TRUE(io_ok(mfq_writer_begin(writer.get())));
+  return writer;
 }
 
 void write_empty(const std::string &path, int replace = 0) {

@@ -13,15 +13,6 @@ using namespace fixture;
 
 namespace {
 
-Writer create(const std::string &path, int replace = 0) {
-  mfq_writer_options options;
-  mfq_writer_options_init(&options);
-  options.replace = replace;
-  mfq_writer *writer = nullptr;
-  EXPECT_TRUE(io_ok(mfq_writer_create(path.c_str(), &options, &writer)));
-  return Writer(writer);
-}
-
 mfq_status add(mfq_writer *writer, const char *name, mfq_file_dtype dtype, std::vector<int64_t> shape) {
   return mfq_writer_add_tensor(writer, name, dtype, static_cast<int32_t>(shape.size()), shape.data(), nullptr);
 }
@@ -36,7 +27,7 @@ mfq_status write_four(mfq_writer *writer, const char *data) {
 
 TEST(Writer, WritesTheseBytes) {
   Folder folder;
-  Writer w = create(folder.file("out"));
+  Writer w = create_writer(folder.file("out"));
   ASSERT_TRUE(io_ok(mfq_writer_add_metadata(w.get(), "k", "v\n\"\xc3\xb6")));
   int64_t b = -1, a = -1;
   const int64_t shape[] = {2, 3};
@@ -65,7 +56,7 @@ TEST(Writer, WritesTheseBytes) {
 
 TEST(Writer, WritesAFileWithoutTensors) {
   Folder folder;
-  Writer w = create(folder.file("out"));
+  Writer w = create_writer(folder.file("out"));
   ASSERT_TRUE(io_ok(mfq_writer_begin(w.get())));
   ASSERT_TRUE(io_ok(mfq_writer_finish(w.get())));
   EXPECT_EQ(read_file(folder.file("out")), safetensors("{}      ", ""));
@@ -73,7 +64,7 @@ TEST(Writer, WritesAFileWithoutTensors) {
 
 TEST(Writer, TakesEmptyTensorsAnywhere) {
   Folder folder;
-  Writer w = create(folder.file("out"));
+  Writer w = create_writer(folder.file("out"));
   ASSERT_TRUE(io_ok(add(w.get(), "e1", MFQ_FILE_F32, {0, 3})));
   ASSERT_TRUE(io_ok(add(w.get(), "x", MFQ_FILE_U8, {1})));
   ASSERT_TRUE(io_ok(add(w.get(), "e2", MFQ_FILE_F32, {0})));
@@ -86,7 +77,7 @@ TEST(Writer, TakesEmptyTensorsAnywhere) {
 
 TEST(Writer, RefusesBadDescriptions) {
   Folder folder;
-  Writer w = create(folder.file("out"));
+  Writer w = create_writer(folder.file("out"));
   ASSERT_TRUE(io_ok(add(w.get(), "x", MFQ_FILE_U8, {1})));
   const mfq_status invalid = MFQ_ERROR_INVALID_ARGUMENT;
   EXPECT_TRUE(io_fails(add(w.get(), "x", MFQ_FILE_U8, {1}), invalid, {"tensor 'x'", "taken"}));
@@ -111,7 +102,7 @@ TEST(Writer, RefusesBadDescriptions) {
 
 TEST(Writer, RefusesDataOutOfTurn) {
   Folder folder;
-  Writer w = create(folder.file("out"));
+  Writer w = create_writer(folder.file("out"));
   ASSERT_TRUE(io_ok(add(w.get(), "a", MFQ_FILE_U8, {2})));
   ASSERT_TRUE(io_ok(add(w.get(), "b", MFQ_FILE_U8, {2})));
   ASSERT_TRUE(io_ok(mfq_writer_begin(w.get())));
@@ -133,9 +124,9 @@ TEST(Writer, RefusesDataOutOfTurn) {
 TEST(Writer, LeavesNothingWhenGivenUp) {
   Folder folder;
   {
-    Writer described = create(folder.file("a"));
+    Writer described = create_writer(folder.file("a"));
     ASSERT_TRUE(io_ok(add(described.get(), "x", MFQ_FILE_U8, {2})));
-    Writer begun = create(folder.file("b"));
+    Writer begun = create_writer(folder.file("b"));
     ASSERT_TRUE(io_ok(add(begun.get(), "x", MFQ_FILE_U8, {2})));
     ASSERT_TRUE(io_ok(mfq_writer_begin(begun.get())));
     EXPECT_EQ(folder.names().count("b"), 0u);
@@ -151,7 +142,7 @@ TEST(Writer, KeepsAnOutputThatExists) {
   EXPECT_TRUE(io_fails(mfq_writer_create(folder.file("out").c_str(), nullptr, &writer), MFQ_ERROR_EXISTS, {"exists"}));
   EXPECT_EQ(writer, nullptr);
   EXPECT_EQ(read_file(folder.file("out")), "precious");
-  Writer w = create(folder.file("out"), 1);
+  Writer w = create_writer(folder.file("out"), 1);
   ASSERT_TRUE(io_ok(write_four(w.get(), "1234")));
   EXPECT_EQ(mfq_reader_tensor_count(open_reader(folder.file("out")).get()), 1);
   EXPECT_EQ(folder.names(), std::set<std::string>{"out"});
@@ -159,7 +150,7 @@ TEST(Writer, KeepsAnOutputThatExists) {
 
 TEST(Writer, KeepsAnOutputThatAppearsMeanwhile) {
   Folder folder;
-  Writer w = create(folder.file("out"));
+  Writer w = create_writer(folder.file("out"));
   ASSERT_TRUE(io_ok(add(w.get(), "x", MFQ_FILE_U8, {0})));
   ASSERT_TRUE(io_ok(mfq_writer_begin(w.get())));
   write_file(folder.file("out"), "precious");
@@ -217,7 +208,7 @@ TEST(Writer, RefusesOutputsThatAreNotFiles) {
 
 TEST(Writer, StopsAtTheBeginWhenTheDiskIsTooSmall) {
   Folder folder;
-  Writer w = create(folder.file("out"));
+  Writer w = create_writer(folder.file("out"));
   ASSERT_TRUE(io_ok(add(w.get(), "x", MFQ_FILE_U8, {int64_t{1} << 59})));
   EXPECT_TRUE(io_fails(mfq_writer_begin(w.get()), MFQ_ERROR_IO, {"bytes are needed", "free on its disk"}));
   w.reset();
@@ -226,7 +217,7 @@ TEST(Writer, StopsAtTheBeginWhenTheDiskIsTooSmall) {
 
 TEST(Writer, StopsAtTheBeginWhenTheFileMayNotBeThatLarge) {
   Folder folder;
-  Writer w = create(folder.file("out"));
+  Writer w = create_writer(folder.file("out"));
   ASSERT_TRUE(io_ok(add(w.get(), "x", MFQ_FILE_U8, {1 << 20})));
   struct rlimit before;
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
@@ -246,7 +237,7 @@ TEST(Writer, DoesNotDependOnTheWorkingDirectory) {
   Folder folder, elsewhere;
   const std::string before = std::filesystem::current_path();
   ASSERT_EQ(chdir(folder.file("").c_str()), 0);
-  Writer w = create("out");
+  Writer w = create_writer("out");
   ASSERT_EQ(chdir(elsewhere.file("").c_str()), 0);
   ASSERT_TRUE(io_ok(write_four(w.get(), "1234")));
   ASSERT_EQ(chdir(before.c_str()), 0);
@@ -256,7 +247,7 @@ TEST(Writer, DoesNotDependOnTheWorkingDirectory) {
 
 TEST(Writer, TwoOfOneNameDoNotMeet) {
   Folder folder;
-  Writer a = create(folder.file("out")), b = create(folder.file("out"));
+  Writer a = create_writer(folder.file("out")), b = create_writer(folder.file("out"));
   ASSERT_TRUE(io_ok(add(a.get(), "x", MFQ_FILE_U8, {0})));
   ASSERT_TRUE(io_ok(mfq_writer_begin(a.get())));
   ASSERT_TRUE(io_ok(mfq_writer_begin(b.get())));
@@ -269,7 +260,7 @@ TEST(Writer, TwoOfOneNameDoNotMeet) {
 // What the reader refuses, the writer does not make: many names and types go there and back.
 TEST(Writer, RoundTrip) {
   Folder folder;
-  Writer w = create(folder.file("out"));
+  Writer w = create_writer(folder.file("out"));
   std::string data;
   for (int dtype = MFQ_FILE_BOOL; dtype <= MFQ_FILE_U64; dtype++) {
     const std::string name = "layer." + std::to_string(dtype) + ".größe \"quoted\" \\";

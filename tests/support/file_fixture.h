@@ -112,6 +112,15 @@ inline Reader open_reader(const std::string &path) {
   EXPECT_TRUE(io_ok(mfq_reader_open(path.c_str(), &reader)));
   return Reader(reader);
 }
+// Begins an output; NULL with a test failure where it cannot be.
+inline Writer create_writer(const std::string &path, int replace = 0) {
+  mfq_writer_options options;
+  mfq_writer_options_init(&options);
+  options.replace = replace;
+  mfq_writer *writer = nullptr;
+  EXPECT_TRUE(io_ok(mfq_writer_create(path.c_str(), &options, &writer)));
+  return Writer(writer);
+}
 
 } // namespace fixture
 
