@@ -37,7 +37,7 @@ int main(int argc, char **argv) {
                              &record);
   if (code == BENCH_OK) code = cast_run(&record, &rows);
   if (record.done > 0) cast_print(&record, &rows);
-  for (int i = 0; i < rows.count; i++) misses += cast_row_misses(&rows.items[i]);
+  for (int i = 0; i < rows.count; ++i) misses += cast_row_misses(&rows.items[i]);
   code = bench_record_close(&record, code);
   cast_rows_destroy(&rows);
   mfq_context_destroy(context);

@@ -11,7 +11,8 @@ find_program(MFQ_NVCC nvcc PATHS ENV CUDA_PATH ENV CUDA_HOME /usr/local/cuda PAT
 file(GLOB_RECURSE mfq_cuda_sources CONFIGURE_DEPENDS cuda/*.cu)
 # The module links no part of libmfq. What it shares with the core, and has no state, it compiles into itself and keeps to
 # itself: cuda.map hides what the public headers mark as exported.
-set(mfq_cuda_core_sources choose conv_by_product conv_side gemm_side grid loader lower overlap sizes walk)
+set(mfq_cuda_core_sources check/overlap check/sizes module/loader problem/choose problem/conv_by_product problem/conv_side
+    problem/gemm_side problem/grid problem/walk scheme/lower)
 list(TRANSFORM mfq_cuda_core_sources REPLACE "(.+)" "${PROJECT_SOURCE_DIR}/host/core/\\1.c")
 set(mfq_cuda_link_options -Wl,--no-undefined "-Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/cuda.map")
 
@@ -65,7 +66,7 @@ function(mfq_add_cuda_library name)
     unset(CMAKE_CXX_${part})
   endforeach()
   add_library(${name} ${ARGN})
-  target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/include")
+  target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/include")
   target_link_libraries(${name} PRIVATE mfq_numerics mfq_warnings mfq_hardening)
   # No exceptions, no guards of local statics: then nothing is needed of libstdc++, and C links it.
   target_compile_options(${name} PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20>"

@@ -1,7 +1,8 @@
 # libmfq, shared and static, from one set of objects.
 
-file(GLOB mfq_core_sources CONFIGURE_DEPENDS host/api/*.c host/core/*.c)
-file(GLOB mfq_cpu_sources CONFIGURE_DEPENDS host/cpu/*.c)
+file(GLOB_RECURSE mfq_core_sources CONFIGURE_DEPENDS host/api/*.c host/core/*.c)
+file(GLOB_RECURSE mfq_cpu_sources CONFIGURE_DEPENDS host/cpu/*.c)
+list(FILTER mfq_cpu_sources EXCLUDE REGEX "/kernels/")
 file(GLOB mfq_kernel_sources CONFIGURE_DEPENDS host/cpu/kernels/*.c)
 set(mfq_objects "")
 
@@ -11,7 +12,7 @@ function(mfq_add_objects name)
     return()
   endif()
   add_library(${name} OBJECT ${ARGN})
-  target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/include")
+  target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/include")
   target_link_libraries(${name} PRIVATE mfq_numerics mfq_warnings mfq_hardening Threads::Threads)
   set(mfq_objects ${mfq_objects} $<TARGET_OBJECTS:${name}> PARENT_SCOPE)
 endfunction()

@@ -81,7 +81,7 @@ if(MFQ_BUILD_PROGRAMS)
     set_target_properties(bench_probe PROPERTIES OUTPUT_NAME probe CUDA_ARCHITECTURES "${architectures}"
                           CUDA_RUNTIME_LIBRARY Static RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bench")
     target_compile_options(bench_probe PRIVATE -std=c++20)
-    target_include_directories(bench_probe PRIVATE "${PROJECT_SOURCE_DIR}/include")
+    target_include_directories(bench_probe PRIVATE "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/include")
     target_link_libraries(bench_probe PRIVATE mfq_numerics mfq_warnings PkgConfig::JANSSON PkgConfig::POPT
                                               ${CMAKE_DL_LIBS})
     add_dependencies(bench bench_probe)

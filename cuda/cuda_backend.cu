@@ -1,8 +1,8 @@
 /* cuda/cuda_backend.cu: fills the backend table, and answers the core's handshake. */
 #include "cuda_context.h"
 #include "cuda_ops.h"
-#include "conv/conv_cuda.h"
-#include "gemm/gemm_cuda.h"
+#include "cuda/conv/conv_cuda.h"
+#include "cuda/gemm/gemm_cuda.h"
 
 namespace {
 

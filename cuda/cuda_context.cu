@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gemm/cublaslt.h"
+#include "cuda/gemm/cublaslt/cublaslt.h"
 #include "launch.cuh"
 
 namespace {

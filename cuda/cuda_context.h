@@ -2,7 +2,7 @@
 #ifndef MFQ_CUDA_CONTEXT_H
 #define MFQ_CUDA_CONTEXT_H
 
-#include "../host/core/module.h"
+#include "host/core/module/module.h"
 #include "cuda_state.h"
 
 /* Makes a device the thread's current one, and the former one again in the end. */

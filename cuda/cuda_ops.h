@@ -2,7 +2,7 @@
 #ifndef MFQ_CUDA_OPS_H
 #define MFQ_CUDA_OPS_H
 
-#include "../host/core/backend.h"
+#include "host/core/backend.h"
 
 /* The members of the backend table, by the same names. */
 mfq_status mfq_cuda_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *row, const mfq_qview *col);

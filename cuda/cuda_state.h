@@ -4,8 +4,8 @@
 
 #include <cuda_runtime.h>
 
-#include "../host/core/backend.h"
-#include "../host/core/context_state.h"
+#include "host/core/backend.h"
+#include "host/core/module/context_state.h"
 
 /* Device memory that a context owns from the start: operations never allocate. */
 enum { MFQ_CUDA_SCRATCH_BYTES = 1 << 20 };

@@ -1,7 +1,7 @@
 /* cuda/index_plans.cu: views flattened for kernels: trivial axes dropped, neighbouring ones merged. */
 #include "index_plans.h"
 
-#include "../host/core/integers.h"
+#include "host/core/integers.h"
 
 static_assert((int)ELEMENT_F32 == (int)MFQ_DTYPE_F32 && (int)ELEMENT_BF16 == (int)MFQ_DTYPE_BF16 &&
                   (int)ELEMENT_F16 == (int)MFQ_DTYPE_F16 && (int)WALK_MAX_RANK == (int)MFQ_MAX_RANK,

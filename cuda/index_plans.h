@@ -2,10 +2,10 @@
 #ifndef MFQ_CUDA_INDEX_PLANS_H
 #define MFQ_CUDA_INDEX_PLANS_H
 
-#include "../host/core/walk.h"
-#include "prim/bitstream.cuh"
-#include "prim/slots.cuh"
-#include "prim/stat.cuh"
+#include "host/core/problem/walk.h"
+#include "cuda/prim/bitstream.cuh"
+#include "cuda/prim/slots.cuh"
+#include "cuda/prim/stat.cuh"
 
 /* One block size for all kernels that take one item a thread. */
 enum { ITEM_THREADS = 256 };

@@ -2,7 +2,7 @@
 #ifndef MFQ_CUDA_LAUNCH_CUH
 #define MFQ_CUDA_LAUNCH_CUH
 
-#include "../host/core/error.h"
+#include "host/core/error.h"
 #include "cuda_state.h"
 
 /* OK, or a status with a sentence that names `function` and what CUDA says. An error that ends the use of the device is

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "cuda_context.h"
-#include "../host/core/conv_problem.h"
+#include "host/core/problem/conv_problem.h"
 #include "launch.cuh"
 
 namespace {

@@ -1,9 +1,9 @@
 /* cuda/supported.cu: what the device runs fast, and why not the rest. */
 #include <stdio.h>
 
-#include "../host/core/lower.h"
+#include "host/core/scheme/lower.h"
 #include "cuda_ops.h"
-#include "prim/encode.cuh"
+#include "cuda/prim/encode.cuh"
 
 /* NULL when a quantization has a fast path for the usual layouts; else the reason. */
 static const char *why_quantize_is_general(const mfq_scheme *scheme) {

@@ -34,7 +34,7 @@ static float from_bf16(uint16_t half) {
 
 int main(void) {
   static uint16_t x[COUNT], y[COUNT];
-  for (int i = 0; i < COUNT; i++) x[i] = to_bf16((float)(i % 449 - 224) / 64);
+  for (int i = 0; i < COUNT; ++i) x[i] = to_bf16((float)(i % 449 - 224) / 64);
 
   mfq_context_options options;
   mfq_context *context;
@@ -64,7 +64,7 @@ int main(void) {
   check(mfq_buffer_read(to, 0, y, sizeof y)); /* waits for both */
 
   float worst = 0;
-  for (int i = 0; i < COUNT; i++) {
+  for (int i = 0; i < COUNT; ++i) {
     const float error = from_bf16(x[i]) - from_bf16(y[i]);
     worst = error > worst ? error : -error > worst ? -error : worst;
   }

@@ -43,14 +43,14 @@ typedef struct digits_options {
 
 static int largest(const float *logits) {
   int best = 0;
-  for (int c = 1; c < DIGITS_CLASSES; c++)
+  for (int c = 1; c < DIGITS_CLASSES; ++c)
     if (logits[c] > logits[best]) best = c;
   return best;
 }
 
 static int count_right(const digits_images *images, const float *logits) {
   int right = 0;
-  for (int i = 0; i < images->count; i++) right += largest(logits + i * DIGITS_CLASSES) == images->labels[i];
+  for (int i = 0; i < images->count; ++i) right += largest(logits + i * DIGITS_CLASSES) == images->labels[i];
   return right;
 }
 
@@ -64,8 +64,8 @@ static int compare_stored(const digits_options *o, const digits_images *images, 
   if (o->logits == NULL || result->scheme->reference == NULL) return DIGITS_OK;
   const int code = digits_logits_read(o->logits, result->scheme->reference, images->count, &stored);
   const int count = code == DIGITS_OK ? images->count * DIGITS_CLASSES : 0;
-  for (int i = 0; i < count; i++) top = fmax(top, fabs((double)stored[i]));
-  for (int i = 0; i < count; i++) {
+  for (int i = 0; i < count; ++i) top = fmax(top, fabs((double)stored[i]));
+  for (int i = 0; i < count; ++i) {
     const double d = fabs((double)logits[i] - (double)stored[i]);
     result->equal += memcmp(&logits[i], &stored[i], sizeof stored[i]) == 0;
     moved += !(d <= rounding * top);
@@ -93,7 +93,7 @@ static int compare_doubles(const void *a, const void *b) {
 static int time_runs(digits_network *network, int repetitions, float *logits, digits_result *result) {
   double *seconds = malloc((size_t)repetitions * 2 * sizeof *seconds);
   int code = seconds != NULL ? digits_network_run(network, logits) : digits_error(DIGITS_FAILED, "no memory");
-  for (int r = 0; code == DIGITS_OK && r < repetitions; r++) {
+  for (int r = 0; code == DIGITS_OK && r < repetitions; ++r) {
     const double start = digits_seconds();
     code = digits_network_run(network, logits);
     seconds[r] = digits_seconds() - start;
@@ -121,7 +121,7 @@ static int read_digits(const digits_options *o, mfq_context *context, digits_inp
   int code = digits_network_create(context, &in->images, &in->weights, result->scheme, &network);
   if (code == DIGITS_OK) code = time_runs(&network, o->repetitions, in->logits, result);
   if (code == DIGITS_OK) code = compare_stored(o, &in->images, in->logits, result);
-  for (int i = 0; code == DIGITS_OK && i < DIGITS_LAYERS; i++) {
+  for (int i = 0; code == DIGITS_OK && i < DIGITS_LAYERS; ++i) {
     (void)snprintf(result->plans[i], sizeof result->plans[i], "%s", digits_layer_describe(&network.layers[i]));
     result->weight_bytes += network.layers[i].weight_bytes;
   }
@@ -129,7 +129,7 @@ static int read_digits(const digits_options *o, mfq_context *context, digits_inp
   if (code != DIGITS_OK) return code;
   if (result->scheme == &schemes[0]) memcpy(in->float32_logits, in->logits, bytes);
   result->right = count_right(&in->images, in->logits);
-  for (int i = 0; i < in->images.count; i++)
+  for (int i = 0; i < in->images.count; ++i)
     result->changed += largest(in->logits + i * DIGITS_CLASSES) != largest(in->float32_logits + i * DIGITS_CLASSES);
   return code;
 }
@@ -146,7 +146,7 @@ static int run(const digits_options *o, mfq_context *context) {
   in.logits = calloc((size_t)in.images.count * DIGITS_CLASSES + 1, sizeof *in.logits);
   in.float32_logits = calloc((size_t)in.images.count * DIGITS_CLASSES + 1, sizeof *in.float32_logits);
   if (in.logits == NULL || in.float32_logits == NULL) code = digits_error(DIGITS_FAILED, "no memory");
-  for (int i = 0; code == DIGITS_OK && i < SCHEMES; i++) {
+  for (int i = 0; code == DIGITS_OK && i < SCHEMES; ++i) {
     if (i > 0 && o->only != NULL && strstr(schemes[i].name, o->only) == NULL) continue;
     results[count].scheme = &schemes[i];
     code = read_digits(o, context, &in, &results[count++]);

@@ -22,9 +22,9 @@ static float *device_floats(mfq_context *context, const float *values, size_t co
 
 int main(int argc, char **argv) {
   static float x[TOKENS * INPUTS], w[OUTPUTS * INPUTS], bias[OUTPUTS], y[TOKENS * OUTPUTS];
-  for (int i = 0; i < TOKENS * INPUTS; i++) x[i] = (float)(i * 37 % 101 - 50) / 50;
-  for (int i = 0; i < OUTPUTS * INPUTS; i++) w[i] = (float)(i * 53 % 89 - 44) / 400;
-  for (int i = 0; i < OUTPUTS; i++) bias[i] = (float)i / OUTPUTS;
+  for (int i = 0; i < TOKENS * INPUTS; ++i) x[i] = (float)(i * 37 % 101 - 50) / 50;
+  for (int i = 0; i < OUTPUTS * INPUTS; ++i) w[i] = (float)(i * 53 % 89 - 44) / 400;
+  for (int i = 0; i < OUTPUTS; ++i) bias[i] = (float)i / OUTPUTS;
 
   mfq_context_options options;
   mfq_context *context;
@@ -78,6 +78,6 @@ int main(int argc, char **argv) {
 
   mfq_gemm_plan_destroy(plan);
   mfq_buffer *const all[] = {x_memory, w_memory, bias_memory, y_memory, codes, scales};
-  for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) mfq_buffer_destroy(all[i]);
+  for (size_t i = 0; i < sizeof all / sizeof all[0]; ++i) mfq_buffer_destroy(all[i]);
   mfq_context_destroy(context);
 }

@@ -11,7 +11,7 @@ static void check(mfq_status status) {
 
 int main(void) {
   float x[2][32], y[2][32], worst = 0;
-  for (int i = 0; i < 64; i++) x[i / 32][i % 32] = (float)(i - 20) / 8;
+  for (int i = 0; i < 64; ++i) x[i / 32][i % 32] = (float)(i - 20) / 8;
 
   mfq_context_options options;
   mfq_context *context;
@@ -33,7 +33,7 @@ int main(void) {
   check(mfq_quantize(context, &src, &q, NULL));
   check(mfq_dequantize(context, &q, &dst));
 
-  for (int i = 0; i < 64; i++) {
+  for (int i = 0; i < 64; ++i) {
     float error = x[i / 32][i % 32] - y[i / 32][i % 32];
     worst = error > worst ? error : -error > worst ? -error : worst;
   }

@@ -50,12 +50,12 @@ static int sweep(const sweep_options *o, const char *path) {
   mfq_context_options_init(&options);
   options.threads = o->threads;
   int count = 0, done = 0;
-  while (schemes[count] != NULL) count++;
+  while (schemes[count] != NULL) ++count;
   sweep_result *results = calloc((size_t)count, sizeof *results);
   if (results == NULL) return sweep_error(SWEEP_FAILED, "no memory");
   int code = sweep_model_load(path, &model);
   if (code == SWEEP_OK) code = sweep_status(mfq_context_create(&options, &context), "--threads", mfq_last_error());
-  for (; code == SWEEP_OK && done < count; done++) {
+  for (; code == SWEEP_OK && done < count; ++done) {
     code = sweep_measure(context, &model, schemes[done], o->repetitions, &results[done]);
     if (code == SWEEP_OK) code = sweep_write(&model, &results[done], o->folder);
   }
@@ -64,7 +64,7 @@ static int sweep(const sweep_options *o, const char *path) {
     sweep_print(&report);
     code = write_outputs(o, &report);
   }
-  for (int i = 0; i < done; i++) sweep_result_free(&model, &results[i]);
+  for (int i = 0; i < done; ++i) sweep_result_free(&model, &results[i]);
   free(results);
   mfq_context_destroy(context);
   sweep_model_free(&model);

@@ -36,7 +36,7 @@ static void check(mfq_status status) {
 static void expect(int is_true, const char *text) {
   if (is_true) return;
   printf("  ASSERTION FAILED: %s\n", text);
-  failures++;
+  ++failures;
 }
 
 /* Memory on the context's device. */
@@ -48,7 +48,7 @@ static void *device_memory(size_t bytes) {
 
 static int64_t count_of(const mfq_tensor *t) {
   int64_t count = 1;
-  for (int i = 0; i < t->rank; i++) count *= t->shape[i];
+  for (int i = 0; i < t->rank; ++i) count *= t->shape[i];
   return count;
 }
 
@@ -66,7 +66,7 @@ static mfq_tensor randn(int rank, const int64_t *shape, double scale) {
   const int64_t count = count_of(&t);
   float *host = calloc((size_t)count, sizeof *host);
   if (host == NULL) abort();
-  for (int64_t i = 0; i < count; i++) {
+  for (int64_t i = 0; i < count; ++i) {
     uint64_t x = state += 0x9e3779b97f4a7c15u;
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
     x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
@@ -83,7 +83,7 @@ static mfq_tensor randn(int rank, const int64_t *shape, double scale) {
 static float *values_of(const mfq_tensor *t) {
   const size_t bytes = (size_t)count_of(t) * sizeof(float);
   float *host = malloc(bytes);
-  for (int i = 0; host != NULL && i < buffer_count; i++)
+  for (int i = 0; host != NULL && i < buffer_count; ++i)
     if (mfq_buffer_data(buffers[i]) == t->data) check(mfq_buffer_read(buffers[i], 0, host, bytes));
   if (host == NULL) abort();
   return host;
@@ -123,7 +123,7 @@ static int is_instance(const mfq_qtensor *q, const char *class_name) { return st
 
 static void print_shape(const char *before, int rank, const int64_t *shape) {
   printf("%s[", before);
-  for (int i = 0; i < rank; i++) printf("%s%" PRId64, i > 0 ? ", " : "", shape[i]);
+  for (int i = 0; i < rank; ++i) printf("%s%" PRId64, i > 0 ? ", " : "", shape[i]);
   printf("]");
 }
 
@@ -193,7 +193,7 @@ static void print_output(const quant_conv2d *layer, const mfq_tensor *x, const m
   const mfq_tensor exact = forward(layer, (mfq_operand){.plain = x}, (mfq_operand){.plain = &layer->weight});
   float *want = values_of(&exact), *got = values_of(o);
   double signal = 0, noise = 0;
-  for (int64_t i = 0; i < count_of(o); i++) {
+  for (int64_t i = 0; i < count_of(o); ++i) {
     const double difference = (double)want[i] - (double)got[i];
     signal += (double)want[i] * (double)want[i];
     noise += difference * difference;
@@ -245,7 +245,7 @@ static void cell_groups(const char *title, const char *weight_quant, const char 
 static int all_close(const mfq_tensor *a, const mfq_tensor *b) {
   float *x = values_of(a), *y = values_of(b);
   int is_close = count_of(a) == count_of(b);
-  for (int64_t i = 0; is_close && i < count_of(a); i++)
+  for (int64_t i = 0; is_close && i < count_of(a); ++i)
     is_close = fabs((double)x[i] - (double)y[i]) <= 1e-8 + 1e-5 * fabs((double)y[i]);
   free(x);
   free(y);
@@ -293,7 +293,7 @@ int main(int argc, char **argv) {
   cell_groups("MXINT8", "brevitas:MXInt8Weight", "brevitas:MXInt8Act/group:32@1", "GroupwiseIntQuantTensor");
 
   printf("\n%s\n", failures == 0 ? "All assertions of the notebook hold." : "Some assertions of the notebook fail.");
-  for (int i = 0; i < buffer_count; i++) mfq_buffer_destroy(buffers[i]);
+  for (int i = 0; i < buffer_count; ++i) mfq_buffer_destroy(buffers[i]);
   mfq_context_destroy(context);
   return failures > 0;
 }

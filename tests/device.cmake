@@ -1,7 +1,7 @@
 # The CUDA backend's sources compiled as C++ for the CPU, and the tests that run on a device, emulated or real.
 option(MFQ_TEST_GPU "Run the tests of device/ and device_api/ on the machine's GPU, not on the emulated one" OFF)
 
-file(GLOB simt_sources CONFIGURE_DEPENDS simt/*.cc)
+file(GLOB simt_sources CONFIGURE_DEPENDS simt/*/*.cc)
 list(FILTER simt_sources EXCLUDE REGEX "_test\\.cc$")
 find_path(MFQ_BOOST_CONTEXT boost/context/detail/fcontext.hpp)
 set(why "")
@@ -27,8 +27,8 @@ if(TARGET mfq_simt AND mfq_cuda_sources)
   set_source_files_properties(${mfq_cuda_sources} PROPERTIES LANGUAGE CXX)
   add_library(mfq_cuda_simt MODULE ${mfq_cuda_sources} ${mfq_cuda_core_sources})
   target_include_directories(mfq_cuda_simt BEFORE PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/simt/toolkit"
-                             "${PROJECT_SOURCE_DIR}/include")
-  # The emulator is its cuBLASLt too (simt/cublaslt_standin.h).
+                             "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/include")
+  # The emulator is its cuBLASLt too (simt/cublaslt/cublaslt_standin.h).
   target_compile_definitions(mfq_cuda_simt PRIVATE MFQ_SIMT MFQ_CUBLASLT_FILES="$<TARGET_FILE:mfq_simt>")
   # `#pragma unroll`; sizes made of constants of several enumerations, as in C and in nvcc.
   target_compile_options(mfq_cuda_simt PRIVATE -Wno-unknown-pragmas
@@ -77,7 +77,7 @@ endfunction()
 function(mfq_add_device_gtest folder subject source)
   file(STRINGS "${source}" asks_simt REGEX "MFQ_SIMT")
   file(STRINGS "${source}" emulator REGEX "#include \"simt/")
-  file(STRINGS "${source}" runtime REGEX "#include (<cuda_runtime\\.h>|\"device/capture\\.h\")")
+  file(STRINGS "${source}" runtime REGEX "#include (<cuda_runtime\\.h>|\"capture\\.h\")")
   set(name ${folder}_${subject}_test)
   set(prefix "")
   if(asks_simt OR emulator OR runtime)

@@ -26,7 +26,7 @@ typedef struct answer {
 static int ask(const mfq_context *context, const char *name, answer answers[OP_COUNT]) {
   mfq_scheme scheme;
   mfq_status status = mfq_scheme_parse(name, &scheme);
-  for (int op = 0; status == MFQ_OK && op < OP_COUNT; op++) {
+  for (int op = 0; status == MFQ_OK && op < OP_COUNT; ++op) {
     answers[op] = (answer){.support = MFQ_SUPPORT_NO};
     status = mfq_supported(context, (mfq_op)op, &scheme, &answers[op].support, answers[op].reason, REASON_BYTES);
   }
@@ -35,7 +35,7 @@ static int ask(const mfq_context *context, const char *name, answer answers[OP_C
 
 static json_t *answers_json(const char *name, const answer *answers) {
   json_t *ops = json_object();
-  for (int op = 0; op < OP_COUNT; op++) {
+  for (int op = 0; op < OP_COUNT; ++op) {
     (void)json_object_set_new(
         ops, op_words[op],
         json_pack("{s:s, s:s}", "support", support_words[answers[op].support], "reason", answers[op].reason));
@@ -44,14 +44,14 @@ static json_t *answers_json(const char *name, const answer *answers) {
 }
 
 static int list(const mfq_context *context, json_t *rows) {
-  for (int32_t i = 0;; i++) {
+  for (int32_t i = 0;; ++i) {
     answer answers[OP_COUNT];
     const char *name = mfq_scheme_name(i, NULL);
     if (name == NULL) return CLI_OK;
     int code = ask(context, name, answers);
     if (code != CLI_OK) return code;
     if (rows != NULL) (void)json_array_append_new(rows, answers_json(name, answers));
-    for (int op = 0; rows == NULL && op < OP_COUNT; op++)
+    for (int op = 0; rows == NULL && op < OP_COUNT; ++op)
       printf("%-50s  %-13s  %-7s  %s\n", name, op_words[op], support_words[answers[op].support], answers[op].reason);
   }
 }
@@ -59,7 +59,7 @@ static int list(const mfq_context *context, json_t *rows) {
 static json_t *devices_json(void) {
   json_t *rows = json_array();
   const char *name, *about;
-  for (int32_t i = 0; (name = mfq_device_name(i, &about)) != NULL; i++)
+  for (int32_t i = 0; (name = mfq_device_name(i, &about)) != NULL; ++i)
     (void)json_array_append_new(rows, json_pack("{s:s, s:s}", "name", name, "about", about));
   return rows;
 }
@@ -67,7 +67,7 @@ static json_t *devices_json(void) {
 static void print_devices(void) {
   const char *name, *about, *reason = mfq_device_missing("cuda");
   printf("%-50s  %s\n", "device", "about");
-  for (int32_t i = 0; (name = mfq_device_name(i, &about)) != NULL; i++) printf("%-50s  %s\n", name, about);
+  for (int32_t i = 0; (name = mfq_device_name(i, &about)) != NULL; ++i) printf("%-50s  %s\n", name, about);
   if (reason != NULL) printf("%-50s  not here: %s\n", "cuda", reason);
   printf("\n");
 }

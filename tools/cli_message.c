@@ -12,7 +12,7 @@ static void print_line(const char *begin, const char *format, va_list args) {
   char text[MESSAGE_BYTES];
   (void)vsnprintf(text, sizeof text, format, args);
   /* Paths and options come from outside: a message stays one line without control characters. */
-  for (char *p = text; *p != '\0'; p++)
+  for (char *p = text; *p != '\0'; ++p)
     if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = '?';
   fflush(stdout);
   fprintf(stderr, "%s%s\n", begin, text);
@@ -37,7 +37,7 @@ const char *cli_sentence(const char *sentence) {
   static const char *const arguments[] = {"options->", "q: "}; /* names of the library's arguments say nothing here */
   const char *colon = strstr(sentence, ": ");
   if (strncmp(sentence, "mfq_", 4) == 0 && colon != NULL) sentence = colon + 2;
-  for (size_t i = 0; i < sizeof arguments / sizeof arguments[0]; i++)
+  for (size_t i = 0; i < sizeof arguments / sizeof arguments[0]; ++i)
     if (strncmp(sentence, arguments[i], strlen(arguments[i])) == 0) sentence += strlen(arguments[i]);
   return sentence;
 }
@@ -50,7 +50,7 @@ int cli_io_error(mfq_status status) {
 
 const char *cli_shape_text(int32_t rank, const int64_t *shape, char *text) {
   int used = snprintf(text, CLI_SHAPE_BYTES, "[");
-  for (int32_t i = 0; i < rank; i++)
+  for (int32_t i = 0; i < rank; ++i)
     used += snprintf(text + used, CLI_SHAPE_BYTES - (size_t)used, "%s%" PRId64, i == 0 ? "" : ", ", shape[i]);
   (void)snprintf(text + used, CLI_SHAPE_BYTES - (size_t)used, "]");
   return text;
@@ -58,13 +58,13 @@ const char *cli_shape_text(int32_t rank, const int64_t *shape, char *text) {
 
 double cli_shape_count(int32_t rank, const int64_t *shape) {
   double count = 1.0;
-  for (int32_t i = 0; i < rank; i++) count *= (double)shape[i];
+  for (int32_t i = 0; i < rank; ++i) count *= (double)shape[i];
   return count;
 }
 
 json_t *cli_shape_json(int32_t rank, const int64_t *shape) {
   json_t *array = json_array();
-  for (int32_t i = 0; i < rank; i++) {
+  for (int32_t i = 0; i < rank; ++i) {
     if (json_array_append_new(array, json_integer(shape[i])) != 0) {
       json_decref(array);
       return NULL;

@@ -39,11 +39,11 @@ int cli_parse(const cli_help *help, const struct poptOption *options, int argc, 
   }
   const char **rest = poptGetArgs(arguments->context);
   int count = 0;
-  while (rest != NULL && rest[count] != NULL) count++;
+  while (rest != NULL && rest[count] != NULL) ++count;
   int code = check_count(help, argv[0], count);
   if (code != CLI_PROCEED) return code;
   arguments->count = count;
-  for (int i = 0; i < count; i++) arguments->items[i] = rest[i];
+  for (int i = 0; i < count; ++i) arguments->items[i] = rest[i];
   return CLI_PROCEED;
 }
 
@@ -52,14 +52,14 @@ static void free_strings(const struct poptOption *option) {
   const unsigned kind = option->argInfo & POPT_ARG_MASK;
   if (kind != POPT_ARG_STRING && kind != POPT_ARG_ARGV) return;
   void **target = option->arg;
-  for (char **word = *target; kind == POPT_ARG_ARGV && word != NULL && *word != NULL; word++) free(*word);
+  for (char **word = *target; kind == POPT_ARG_ARGV && word != NULL && *word != NULL; ++word) free(*word);
   free(*target);
   *target = NULL;
 }
 
 void cli_arguments_free(cli_arguments *arguments) {
   const struct poptOption *option = arguments->options;
-  for (; option->longName != NULL || option->shortName != '\0'; option++) free_strings(option);
+  for (; option->longName != NULL || option->shortName != '\0'; ++option) free_strings(option);
   poptFreeContext(arguments->context);
   arguments->context = NULL;
 }

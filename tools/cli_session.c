@@ -34,7 +34,7 @@ void cli_catch_signals(void) {
 }
 
 int cli_open_standard(void) {
-  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
     if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
     const int wrong_way = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
     if (open("/dev/null", wrong_way) != fd)
@@ -81,7 +81,7 @@ int cli_create(const char *path, const mfq_writer_options *options, mfq_writer *
 
 /* Copies the UTF-8 character at `p` to `out`, or U+FFFD for a byte that begins none. Returns the bytes it has read. */
 static size_t copy_character(const char *p, char **out) {
-  for (size_t bytes = 1; bytes <= 4 && p[bytes - 1] != '\0'; bytes++) {
+  for (size_t bytes = 1; bytes <= 4 && p[bytes - 1] != '\0'; ++bytes) {
     json_t *character = json_stringn(p, bytes);
     json_decref(character);
     if (character == NULL) continue;

@@ -43,7 +43,7 @@ static int compare_data(comparison *c, int64_t a, int64_t b, compare_result *r) 
   size_t a_bytes = numbers ? (size_t)mfq_file_dtype_bits(x->dtype) / 8 : 1;
   size_t b_bytes = numbers ? (size_t)mfq_file_dtype_bits(y->dtype) / 8 : 1;
   uint64_t count = 1;
-  for (int32_t i = 0; i < x->rank; i++) count *= (uint64_t)x->shape[i];
+  for (int32_t i = 0; i < x->rank; ++i) count *= (uint64_t)x->shape[i];
   if (!numbers) count = x->part_bytes[0];
   const uint64_t piece = STREAM_CHUNK_BYTES / sizeof(double);
   for (uint64_t at = 0; at < count; at += piece) {
@@ -53,7 +53,7 @@ static int compare_data(comparison *c, int64_t a, int64_t b, compare_result *r) 
     if (code == CLI_OK) code = side_fetch(&c->b, b, at * b_bytes, n * b_bytes, c->chunk_b);
     if (code != CLI_OK) return code;
     if (numbers) error_add(&r->sums, x->dtype, c->stream.chunk, y->dtype, c->chunk_b, n);
-    for (size_t i = 0; !numbers && i < n; i++) r->bytes_differing += c->stream.chunk[i] != c->chunk_b[i];
+    for (size_t i = 0; !numbers && i < n; ++i) r->bytes_differing += c->stream.chunk[i] != c->chunk_b[i];
     progress_bytes(&c->stream.progress, n * a_bytes);
   }
   return CLI_OK;
@@ -83,13 +83,13 @@ static int compare_all(comparison *c, int quiet) {
   c->results = calloc((size_t)(a_count + b_count) + 1, sizeof *c->results);
   if (c->results == NULL) return cli_error(CLI_FAILED, "no memory for the results");
   progress_start(&c->stream.progress, quiet, a_count, mfq_reader_file_bytes(c->a.reader));
-  for (int64_t i = 0; i < a_count; i++) {
+  for (int64_t i = 0; i < a_count; ++i) {
     progress_tensor(&c->stream.progress);
     int code = compare_pair(c, i, &c->results[c->count++]);
     if (code != CLI_OK) return code;
   }
   progress_end(&c->stream.progress);
-  for (int64_t i = 0; i < b_count; i++) {
+  for (int64_t i = 0; i < b_count; ++i) {
     const mfq_catalog_entry *y = mfq_catalog_get(c->b.catalog, i);
     if (mfq_catalog_find(c->a.catalog, y->name) >= 0) continue;
     c->results[c->count++] = (compare_result){.name = y->name, .verdict = COMPARED_ONLY_B};
@@ -99,7 +99,7 @@ static int compare_all(comparison *c, int quiet) {
 
 /* Returns 1 when every tensor reaches `min_sqnr` and nothing else differs. */
 static int passes(const comparison *c, double min_sqnr) {
-  for (int64_t i = 0; i < c->count; i++) {
+  for (int64_t i = 0; i < c->count; ++i) {
     const compare_result *r = &c->results[i];
     int good = r->verdict == COMPARED_NUMBERS ? error_sqnr(&r->sums) >= min_sqnr : compare_is_exact(r);
     if (!good) return 0;
@@ -139,10 +139,10 @@ static int report(const comparison *c, const char *const *paths, const compare_o
   compare_sum_up(c->results, c->count, &totals);
   int code = CLI_OK;
   if (o->json) {
-    json_t *head = json_pack("{s:i, s:o, s:o, s:b}", "version", CLI_JSON_VERSION, "a",
-                             cli_text_json(mfq_reader_path(c->a.reader)), "b",
-                             cli_text_json(mfq_reader_path(c->b.reader)), "passed",
-                             compare_any(&totals) && (isnan(o->min_sqnr) || passes(c, o->min_sqnr)));
+    json_t *head =
+        json_pack("{s:i, s:o, s:o, s:b}", "version", CLI_JSON_VERSION, "a", cli_text_json(mfq_reader_path(c->a.reader)),
+                  "b", cli_text_json(mfq_reader_path(c->b.reader)), "passed",
+                  compare_any(&totals) && (isnan(o->min_sqnr) || passes(c, o->min_sqnr)));
     code = compare_print_json(c->results, c->count, &totals, head);
   } else if (!o->quiet) {
     compare_print_table(c->results, c->count, &totals);

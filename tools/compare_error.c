@@ -25,7 +25,7 @@ static double from_f16_bits(uint32_t half) {
 static void decode_f64(const unsigned char *in, size_t count, double *out) { memcpy(out, in, count * sizeof *out); }
 
 static void decode_f32(const unsigned char *in, size_t count, double *out) {
-  for (size_t i = 0; i < count; i++) {
+  for (size_t i = 0; i < count; ++i) {
     uint32_t bits;
     memcpy(&bits, in + 4 * i, 4);
     out[i] = from_f32_bits(bits);
@@ -33,7 +33,7 @@ static void decode_f32(const unsigned char *in, size_t count, double *out) {
 }
 
 static void decode_bf16(const unsigned char *in, size_t count, double *out) {
-  for (size_t i = 0; i < count; i++) {
+  for (size_t i = 0; i < count; ++i) {
     uint16_t bits;
     memcpy(&bits, in + 2 * i, 2);
     out[i] = from_f32_bits((uint32_t)bits << 16);
@@ -41,7 +41,7 @@ static void decode_bf16(const unsigned char *in, size_t count, double *out) {
 }
 
 static void decode_f16(const unsigned char *in, size_t count, double *out) {
-  for (size_t i = 0; i < count; i++) {
+  for (size_t i = 0; i < count; ++i) {
     uint16_t bits;
     memcpy(&bits, in + 2 * i, 2);
     out[i] = from_f16_bits(bits);
@@ -60,7 +60,7 @@ static const decoder_row decoders[] = {{MFQ_FILE_F64, 8, decode_f64},
                                        {MFQ_FILE_F16, 2, decode_f16}};
 
 static const decoder_row *find_decoder(mfq_file_dtype dtype) {
-  for (size_t i = 0; i < sizeof decoders / sizeof decoders[0]; i++)
+  for (size_t i = 0; i < sizeof decoders / sizeof decoders[0]; ++i)
     if (decoders[i].dtype == dtype) return &decoders[i];
   return NULL;
 }
@@ -69,7 +69,7 @@ int error_is_float(mfq_file_dtype dtype) { return find_decoder(dtype) != NULL; }
 
 static void add_pair(error_sums *sums, double a, double b) {
   if (!isfinite(a) || !isfinite(b)) {
-    if (!(a == b || (isnan(a) && isnan(b)))) sums->mismatches++;
+    if (!(a == b || (isnan(a) && isnan(b)))) ++sums->mismatches;
     return;
   }
   double difference = a - b, size = fabs(difference);
@@ -88,7 +88,7 @@ void error_add(error_sums *sums, mfq_file_dtype a_dtype, const void *a, mfq_file
     size_t n = count - at < BLOCK ? count - at : BLOCK;
     a_decoder->decode(a_bytes + at * a_decoder->bytes, n, x);
     b_decoder->decode(b_bytes + at * b_decoder->bytes, n, y);
-    for (size_t i = 0; i < n; i++) add_pair(sums, x[i], y[i]);
+    for (size_t i = 0; i < n; ++i) add_pair(sums, x[i], y[i]);
   }
 }
 

@@ -14,7 +14,7 @@ int compare_is_exact(const compare_result *r) {
 
 /* Puts a tensor of numbers among the worst, if it is one of them. */
 static void rank(compare_totals *totals, const compare_result *r) {
-  for (int i = 0; i < COMPARED_WORST; i++) {
+  for (int i = 0; i < COMPARED_WORST; ++i) {
     const compare_result *other = totals->worst[i];
     if (other != NULL && error_sqnr(&other->sums) <= error_sqnr(&r->sums)) continue;
     totals->worst[i] = r;
@@ -25,16 +25,16 @@ static void rank(compare_totals *totals, const compare_result *r) {
 
 void compare_sum_up(const compare_result *results, int64_t count, compare_totals *totals) {
   *totals = (compare_totals){.changed_tensors = 0};
-  for (int64_t i = 0; i < count; i++) {
+  for (int64_t i = 0; i < count; ++i) {
     const compare_result *r = &results[i];
-    totals->counts[r->verdict]++;
+    ++totals->counts[r->verdict];
     totals->bytes_differ_tensors += r->verdict == COMPARED_BYTES && !compare_is_exact(r);
     if (r->verdict != COMPARED_NUMBERS) continue;
     error_merge(&totals->all, &r->sums);
     if (!compare_is_exact(r)) rank(totals, r);
     if (!r->is_quantized && compare_is_exact(r)) continue;
     error_merge(&totals->changed, &r->sums);
-    totals->changed_tensors++;
+    ++totals->changed_tensors;
   }
 }
 
@@ -47,7 +47,7 @@ const char *compare_rest(const compare_totals *totals, char *text, size_t capaci
       [COMPARED_NOT] = "differing in shape or dtype", [COMPARED_ONLY_A] = "only in A", [COMPARED_ONLY_B] = "only in B"};
   size_t used = 0;
   text[0] = '\0';
-  for (int v = COMPARED_NOT; v < COMPARED_COUNT && used < capacity; v++)
+  for (int v = COMPARED_NOT; v < COMPARED_COUNT && used < capacity; ++v)
     if (totals->counts[v] > 0)
       used += (size_t)snprintf(text + used, capacity - used, "%s%" PRId64 " %s", used == 0 ? "" : ", ",
                                totals->counts[v], words[v]);
@@ -88,7 +88,7 @@ static void print_totals(const compare_totals *totals) {
     printf("%10s  %12s  %10s  (%" PRId64 " tensors compared byte by byte)\n", "differs", "-", "-",
            totals->bytes_differ_tensors);
   if (*compare_rest(totals, text, sizeof text) != '\0') printf("not compared: %s\n", text);
-  for (int i = 0; i < COMPARED_WORST && totals->worst[i] != NULL; i++)
+  for (int i = 0; i < COMPARED_WORST && totals->worst[i] != NULL; ++i)
     printf("%s%s %s dB", i == 0 ? "worst: " : ", ", totals->worst[i]->name,
            sqnr_text(&totals->worst[i]->sums, text, sizeof text));
   if (totals->worst[0] != NULL) printf("\n");
@@ -96,7 +96,7 @@ static void print_totals(const compare_totals *totals) {
 
 void compare_print_table(const compare_result *results, int64_t count, const compare_totals *totals) {
   printf("%10s  %12s  %10s  %s\n", "SQNR dB", "max error", "non-finite", "tensor");
-  for (int64_t i = 0; i < count; i++) print_row(&results[i]);
+  for (int64_t i = 0; i < count; ++i) print_row(&results[i]);
   print_totals(totals);
 }
 
@@ -123,10 +123,10 @@ static json_t *result_json(const compare_result *r) {
 
 int compare_print_json(const compare_result *results, int64_t count, const compare_totals *totals, json_t *head) {
   json_t *tensors = json_array(), *worst = json_array(), *counts = json_object();
-  for (int64_t i = 0; i < count; i++) (void)json_array_append_new(tensors, result_json(&results[i]));
-  for (int i = 0; i < COMPARED_WORST && totals->worst[i] != NULL; i++)
+  for (int64_t i = 0; i < count; ++i) (void)json_array_append_new(tensors, result_json(&results[i]));
+  for (int i = 0; i < COMPARED_WORST && totals->worst[i] != NULL; ++i)
     (void)json_array_append_new(worst, json_string(totals->worst[i]->name));
-  for (int v = 0; v < COMPARED_COUNT; v++)
+  for (int v = 0; v < COMPARED_COUNT; ++v)
     (void)json_object_set_new(counts, verdict_words[v], json_integer(totals->counts[v]));
   (void)json_object_set_new(head, "all", sums_json(&totals->all, totals->counts[COMPARED_NUMBERS] > 0));
   (void)json_object_set_new(head, "changed", sums_json(&totals->changed, totals->changed_tensors > 0));

@@ -24,7 +24,7 @@ int side_prepare(stream *s, compare_side *side, int64_t entry, stream_parts *par
                      cli_sentence(mfq_last_error()));
   }
   size_t bytes = mfq_dtype_bytes(dtype);
-  for (int32_t i = 0; i < e->rank; i++) bytes *= (size_t)e->shape[i];
+  for (int32_t i = 0; i < e->rank; ++i) bytes *= (size_t)e->shape[i];
   int code = stream_load_parts(s, side->catalog, entry, parts, &q);
   if (code == CLI_OK) code = stream_reserve(s, &side->values, bytes);
   if (code != CLI_OK) return code;

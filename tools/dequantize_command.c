@@ -31,7 +31,7 @@ static int parse_dtype(const char *text, mfq_dtype *dtype) {
   static const mfq_dtype allowed[] = {MFQ_DTYPE_F32, MFQ_DTYPE_BF16, MFQ_DTYPE_F16};
   *dtype = (mfq_dtype)0;
   if (text == NULL) return CLI_OK;
-  for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++)
+  for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; ++i)
     if (strcmp(text, mfq_dtype_name(allowed[i])) == 0) *dtype = allowed[i];
   return *dtype != 0 ? CLI_OK : cli_error(CLI_USAGE, "--dtype: '%s' is not f32, bf16 or f16", text);
 }
@@ -55,7 +55,7 @@ static int declare(job *j) {
   int64_t count = mfq_catalog_count(j->catalog);
   j->indices = calloc((size_t)count + 1, sizeof *j->indices);
   if (j->indices == NULL) return cli_error(CLI_FAILED, "no memory for the plan");
-  for (int64_t i = 0; code == CLI_OK && i < count; i++) {
+  for (int64_t i = 0; code == CLI_OK && i < count; ++i) {
     const mfq_catalog_entry *e = mfq_catalog_get(j->catalog, i);
     mfq_file_dtype dtype = e->is_quantized ? mfq_file_dtype_from_dtype(target_dtype(j, e)) : e->dtype;
     mfq_status status = mfq_writer_add_tensor(j->writer, e->name, dtype, e->rank, e->shape, &j->indices[i]);
@@ -74,7 +74,7 @@ static int restore_tensor(stream *s, const job *j, int64_t entry, stream_parts *
   mfq_qtensor q;
   mfq_dtype dtype = target_dtype(j, e);
   size_t bytes = mfq_dtype_bytes(dtype);
-  for (int32_t i = 0; i < e->rank; i++) bytes *= (size_t)e->shape[i]; /* the writer has checked this product */
+  for (int32_t i = 0; i < e->rank; ++i) bytes *= (size_t)e->shape[i]; /* the writer has checked this product */
   int code = stream_load_parts(s, j->catalog, entry, parts, &q);
   if (code == CLI_OK) code = stream_reserve(s, slot, bytes);
   if (code != CLI_OK) return code;
@@ -97,7 +97,7 @@ static int write_file(const dequantize_options *o, const job *j, mfq_context *co
   if (status != MFQ_OK) code = cli_io_error(status);
   int64_t count = mfq_catalog_count(j->catalog);
   progress_start(&s.progress, o->quiet, count, mfq_reader_file_bytes(j->reader));
-  for (int64_t i = 0; code == CLI_OK && i < count; i++) {
+  for (int64_t i = 0; code == CLI_OK && i < count; ++i) {
     progress_tensor(&s.progress);
     code = mfq_catalog_get(j->catalog, i)->is_quantized ? restore_tensor(&s, j, i, &parts, &slot)
                                                         : stream_copy(&s, j->catalog, i, j->writer, j->indices[i]);
@@ -112,7 +112,7 @@ static int write_file(const dequantize_options *o, const job *j, mfq_context *co
 
 /* Refuses a file in which there is nothing to restore. */
 static int check_some(const mfq_reader *reader, const mfq_catalog *catalog) {
-  for (int64_t i = 0; i < mfq_catalog_count(catalog); i++)
+  for (int64_t i = 0; i < mfq_catalog_count(catalog); ++i)
     if (mfq_catalog_get(catalog, i)->is_quantized) return CLI_OK;
   dialects d;
   int code = dialects_find(catalog, &d);

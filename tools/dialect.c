@@ -118,7 +118,7 @@ int dialects_is_beside_codes(const dialects *d, const char *name) {
   static const char *const words[] = {"scale", "zero", "absmax", "amax", "quant", "codebook", "step_size"};
   const char *leaf = name + module_length(name);
   int is_part = 0;
-  for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) is_part |= strstr(leaf, words[i]) != NULL;
+  for (size_t i = 0; i < sizeof words / sizeof words[0]; ++i) is_part |= strstr(leaf, words[i]) != NULL;
   return is_part && find_module(d, name) != NULL;
 }
 
@@ -126,40 +126,40 @@ int dialects_is_beside_codes(const dialects *d, const char *name) {
 static void mark(dialects *d, int64_t entry, int row) {
   if (d->rows[entry] != 0) return;
   d->rows[entry] = (unsigned char)(row + 1);
-  d->tensors++;
+  ++d->tensors;
 }
 
 /* Marks codes that no row knows but that have scales beside them. */
 static void find_unknown(dialects *d) {
-  for (int64_t i = 0; i < mfq_catalog_count(d->catalog); i++) {
+  for (int64_t i = 0; i < mfq_catalog_count(d->catalog); ++i) {
     const mfq_catalog_entry *e = mfq_catalog_get(d->catalog, i);
     if (!may_be_codes(e)) continue;
     d->modules[d->module_count++] = (dialect_module){.name = e->name, .length = module_length(e->name), .entry = i};
   }
   qsort(d->modules, (size_t)d->module_count, sizeof *d->modules, compare_modules);
-  for (int64_t i = 0; i < mfq_catalog_count(d->catalog); i++) {
+  for (int64_t i = 0; i < mfq_catalog_count(d->catalog); ++i) {
     const mfq_catalog_entry *e = mfq_catalog_get(d->catalog, i);
     if (!dialect_is_packed(e->dtype) && dialects_is_beside_codes(d, e->name)) find_module(d, e->name)->has_scales = 1;
   }
   for (int64_t begin = 0, end = 0; begin < d->module_count; begin = end) {
     int has_scales = 0;
-    for (; end < d->module_count && compare_modules(&d->modules[begin], &d->modules[end]) == 0; end++)
+    for (; end < d->module_count && compare_modules(&d->modules[begin], &d->modules[end]) == 0; ++end)
       has_scales |= d->modules[end].has_scales;
-    for (int64_t i = begin; has_scales && i < end; i++) mark(d, d->modules[i].entry, ROW_UNKNOWN);
+    for (int64_t i = begin; has_scales && i < end; ++i) mark(d, d->modules[i].entry, ROW_UNKNOWN);
   }
 }
 
 int dialects_find(const mfq_catalog *catalog, dialects *d) {
   const int64_t count = mfq_catalog_count(catalog);
   size_t codes = 1;
-  for (int64_t i = 0; i < count; i++) codes += (size_t)may_be_codes(mfq_catalog_get(catalog, i));
+  for (int64_t i = 0; i < count; ++i) codes += (size_t)may_be_codes(mfq_catalog_get(catalog, i));
   *d = (dialects){
       .catalog = catalog, .rows = calloc((size_t)count + 1, 1), .modules = calloc(codes, sizeof *d->modules)};
   if (d->rows == NULL || d->modules == NULL) return cli_error(CLI_FAILED, "no memory for the list of tensors");
-  for (int64_t i = 0; i < count; i++) {
+  for (int64_t i = 0; i < count; ++i) {
     const mfq_catalog_entry *e = mfq_catalog_get(catalog, i);
     if (e->is_quantized || !dialect_is_packed(e->dtype)) continue;
-    for (int row = 0; row < ROW_UNKNOWN && d->rows[i] == 0; row++)
+    for (int row = 0; row < ROW_UNKNOWN && d->rows[i] == 0; ++row)
       if (find_beside(catalog, e, &rows[row]) >= 0) mark(d, i, row);
   }
   find_unknown(d);
@@ -210,7 +210,7 @@ static void write_sharing(const mfq_catalog_entry *codes, const mfq_catalog_entr
 const char *dialects_describe(const dialects *d, char text[DIALECT_BYTES]) {
   int64_t counts[ROW_COUNT] = {0}, largest[ROW_COUNT];
   int most = 0;
-  for (int64_t i = 0; i < mfq_catalog_count(d->catalog); i++) {
+  for (int64_t i = 0; i < mfq_catalog_count(d->catalog); ++i) {
     if (d->rows[i] == 0) continue;
     int row = d->rows[i] - 1;
     if (counts[row]++ == 0 ||

@@ -24,7 +24,7 @@ static uint32_t read_bits(const unsigned char *data, size_t index, size_t width)
  * elements is constant, so that the compiler's vectors take them all. */
 static int any_word(const unsigned char *data, uint32_t step) {
   uint32_t seen = 0;
-  for (int i = 0; i < BLOCK_BYTES / 4; i++) {
+  for (int i = 0; i < BLOCK_BYTES / 4; ++i) {
     uint32_t bits;
     memcpy(&bits, data + 4 * i, sizeof bits);
     seen |= (bits & 0x7fffffffu) + step;
@@ -34,7 +34,7 @@ static int any_word(const unsigned char *data, uint32_t step) {
 
 static int any_half(const unsigned char *data, uint16_t step) {
   uint16_t seen = 0;
-  for (int i = 0; i < BLOCK_BYTES / 2; i++) {
+  for (int i = 0; i < BLOCK_BYTES / 2; ++i) {
     uint16_t bits;
     memcpy(&bits, data + 2 * i, sizeof bits);
     seen |= (uint16_t)((bits & 0x7fffu) + step);
@@ -52,7 +52,7 @@ void finite_count_add(void *count, const void *data, size_t bytes) {
     const int any = left < BLOCK_BYTES || (width == 4 ? any_word(block, 0x80000000u - infinity)
                                                       : any_half(block, (uint16_t)(0x8000u - infinity)));
     if (!any) continue;
-    for (size_t i = 0; i < elements; i++) {
+    for (size_t i = 0; i < elements; ++i) {
       uint32_t bits = read_bits(block, i, width);
       c->infinite += bits == infinity;
       c->nan += bits > infinity;

@@ -48,7 +48,7 @@ static int refuse(const char *text) {
     return cli_error(CLI_USAGE, "'%s' is a scheme, and its elements are %s; see mfq schemes %s", text, element, text);
   const char *name, *nearest = NULL;
   int least = 3;
-  for (int32_t i = 0; (name = mfq_format_name(i, NULL)) != NULL; i++) {
+  for (int32_t i = 0; (name = mfq_format_name(i, NULL)) != NULL; ++i) {
     int distance = near_distance(text, name);
     if (distance >= least) continue;
     least = distance;
@@ -79,7 +79,7 @@ static int list_formats(int json) {
   if (!json)
     printf("%-12s %4s %12s %14s %14s %-8s %s\n", "name", "bits", "max", "min normal", "min positive", "specials",
            "about");
-  for (int32_t i = 0;; i++) {
+  for (int32_t i = 0;; ++i) {
     format_row row;
     const char *about;
     const char *name = mfq_format_name(i, &about);
@@ -104,9 +104,9 @@ static int list_formats(int json) {
 static void write_bits(const format_row *row, uint32_t code, char *text) {
   const int32_t fields[3] = {row->format.is_signed, row->format.exp_bits, row->format.man_bits};
   int32_t bit = row->info.bits;
-  for (int f = 0; f < 3; f++) {
+  for (int f = 0; f < 3; ++f) {
     if (fields[f] > 0 && bit != row->info.bits) *text++ = ' ';
-    for (int32_t i = 0; i < fields[f]; i++) *text++ = (code >> --bit & 1u) != 0 ? '1' : '0';
+    for (int32_t i = 0; i < fields[f]; ++i) *text++ = (code >> --bit & 1u) != 0 ? '1' : '0';
   }
   *text = '\0';
 }
@@ -126,7 +126,7 @@ static int list_codes(const char *text, int json) {
   if (code != CLI_OK) return code;
   json_t *codes = json ? json_array() : NULL;
   if (!json) printf("%4s  %-11s %16s  %s\n", "code", "bits", "value", "class");
-  for (int32_t i = 0; i < row.info.codes; i++) {
+  for (int32_t i = 0; i < row.info.codes; ++i) {
     double value;
     char bits[16];
     if (mfq_format_decode(&row.format, (uint32_t)i, &value) != MFQ_OK) {

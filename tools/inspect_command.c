@@ -51,19 +51,19 @@ static void write_role(listing *l, int64_t index, char *text) {
     (void)snprintf(text, ROLE_BYTES, "%s", scheme_text(l, &e->q.scheme));
     return;
   }
-  for (int part = 1; part < MFQ_PART_COUNT; part++)
+  for (int part = 1; part < MFQ_PART_COUNT; ++part)
     if (e->parts[part] == index) (void)snprintf(text, ROLE_BYTES, "%s of %s", part_words[part], e->name);
 }
 
 static void count_tensor(listing *l, const mfq_file_tensor *t) {
-  l->census.tensors[t->dtype]++;
+  ++l->census.tensors[t->dtype];
   l->census.bytes[t->dtype] += t->bytes;
   l->bytes += t->bytes;
 }
 
 static int name_width(const listing *l) {
   size_t width = strlen("tensor");
-  for (int64_t i = 0; i < mfq_reader_tensor_count(l->reader); i++) {
+  for (int64_t i = 0; i < mfq_reader_tensor_count(l->reader); ++i) {
     mfq_file_tensor t;
     if (mfq_reader_tensor(l->reader, i, &t) == MFQ_OK && strlen(t.name) > width) width = strlen(t.name);
   }
@@ -72,7 +72,7 @@ static int name_width(const listing *l) {
 
 static void print_metadata(const listing *l) {
   int64_t count = mfq_reader_metadata_count(l->reader);
-  for (int64_t i = 0; i < count; i++) {
+  for (int64_t i = 0; i < count; ++i) {
     const char *key, *value;
     if (mfq_reader_metadata(l->reader, i, &key, &value) != MFQ_OK || strcmp(key, "mfq_quantized") == 0) continue;
     json_t *text = json_string(value);
@@ -87,7 +87,7 @@ static int print_table(listing *l) {
   int width = name_width(l);
   int64_t count = mfq_reader_tensor_count(l->reader);
   printf("%-*s  %-11s  %-20s  %12s  %s\n", width, "tensor", "dtype", "shape", "bytes", "scheme");
-  for (int64_t i = 0; i < count; i++) {
+  for (int64_t i = 0; i < count; ++i) {
     mfq_file_tensor t;
     char shape[CLI_SHAPE_BYTES], role[ROLE_BYTES];
     mfq_status status = mfq_reader_tensor(l->reader, i, &t);
@@ -98,7 +98,7 @@ static int print_table(listing *l) {
            cli_shape_text(t.rank, t.shape, shape), t.bytes, role);
   }
   printf("\n");
-  for (int d = 1; d <= LAST_DTYPE; d++) {
+  for (int d = 1; d <= LAST_DTYPE; ++d) {
     if (l->census.tensors[d] == 0) continue;
     printf("%-11s  %6" PRId64 " tensors  %14" PRIu64 " bytes\n", mfq_file_dtype_name((mfq_file_dtype)d),
            l->census.tensors[d], l->census.bytes[d]);
@@ -114,7 +114,7 @@ static int print_table(listing *l) {
 static json_t *metadata_json(const listing *l) {
   json_t *object = json_object();
   int64_t count = mfq_reader_metadata_count(l->reader);
-  for (int64_t i = 0; i < count; i++) {
+  for (int64_t i = 0; i < count; ++i) {
     const char *key, *value;
     if (mfq_reader_metadata(l->reader, i, &key, &value) == MFQ_OK)
       (void)json_object_set_new(object, key, json_string(value));
@@ -125,7 +125,7 @@ static json_t *metadata_json(const listing *l) {
 static int print_json(listing *l) {
   json_t *tensors = json_array();
   int64_t count = mfq_reader_tensor_count(l->reader);
-  for (int64_t i = 0; i < count; i++) {
+  for (int64_t i = 0; i < count; ++i) {
     mfq_file_tensor t;
     char role[ROLE_BYTES];
     mfq_status status = mfq_reader_tensor(l->reader, i, &t);
@@ -142,7 +142,7 @@ static int print_json(listing *l) {
                            (json_int_t)t.bytes, "scheme", is_plain ? json_null() : json_string(role)));
   }
   json_t *dtypes = json_object();
-  for (int d = 1; d <= LAST_DTYPE; d++) {
+  for (int d = 1; d <= LAST_DTYPE; ++d) {
     if (l->census.tensors[d] == 0) continue;
     (void)json_object_set_new(
         dtypes, mfq_file_dtype_name((mfq_file_dtype)d),

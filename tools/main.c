@@ -39,7 +39,7 @@ static const near_row command_words[] = {
 
 static void print_usage(FILE *stream) {
   fprintf(stream, "Usage: mfq COMMAND [options] [files]\n\nCommands:\n");
-  for (int i = 0; i < COMMAND_COUNT; i++) fprintf(stream, "  %-11s %s\n", commands[i].name, commands[i].purpose);
+  for (int i = 0; i < COMMAND_COUNT; ++i) fprintf(stream, "  %-11s %s\n", commands[i].name, commands[i].purpose);
   fprintf(stream, "\n'mfq help COMMAND' explains a command; 'mfq --version' prints the version.\n");
 }
 
@@ -59,7 +59,7 @@ static int print_version(void) {
 static int refuse(const char *word) {
   const char *meant = near_find(command_words, sizeof command_words / sizeof command_words[0], word);
   int least = 3;
-  for (int i = 0; meant == NULL && i < COMMAND_COUNT; i++) {
+  for (int i = 0; meant == NULL && i < COMMAND_COUNT; ++i) {
     int distance = near_distance(word, commands[i].name);
     if (distance >= least) continue;
     least = distance;
@@ -72,7 +72,7 @@ static int refuse(const char *word) {
 }
 
 static int run_command(int argc, const char **argv) {
-  for (int i = 0; i < COMMAND_COUNT; i++) {
+  for (int i = 0; i < COMMAND_COUNT; ++i) {
     if (strcmp(argv[0], commands[i].name) != 0) continue;
     argv[0] = commands[i].title;
     return commands[i].run(argc, argv);

@@ -14,15 +14,15 @@ static int same_letter(char a, char b) {
 }
 
 static int same_letters(const char *a, const char *b, size_t count) {
-  for (size_t i = 0; i < count; i++)
+  for (size_t i = 0; i < count; ++i)
     if (!same_letter(a[i], b[i])) return 0;
   return 1;
 }
 
 const char *near_find(const near_row *rows, int count, const char *word) {
   size_t length = strlen(word);
-  for (int i = 0; i < count; i++) {
-    for (const char *at = rows[i].typed;; at++) {
+  for (int i = 0; i < count; ++i) {
+    for (const char *at = rows[i].typed;; ++at) {
       size_t next = strcspn(at, " ");
       if (next == length && same_letters(at, word, length)) return rows[i].meant;
       at += next;
@@ -37,11 +37,11 @@ int near_distance(const char *word, const char *known) {
   if (length > WORD_MAX || other > WORD_MAX) return INT_MAX;
   if (length >= 3 && length < other && same_letters(word, known, length)) return 1;
   int row[WORD_MAX + 1];
-  for (size_t j = 0; j <= other; j++) row[j] = (int)j;
-  for (size_t i = 0; i < length; i++) {
+  for (size_t j = 0; j <= other; ++j) row[j] = (int)j;
+  for (size_t i = 0; i < length; ++i) {
     int diagonal = row[0];
     row[0] = (int)i + 1;
-    for (size_t j = 0; j < other; j++) {
+    for (size_t j = 0; j < other; ++j) {
       int best = diagonal + !same_letter(word[i], known[j]);
       diagonal = row[j + 1];
       if (row[j] + 1 < best) best = row[j] + 1;
@@ -68,7 +68,7 @@ static const near_row option_words[] = {
 };
 
 static const char *find_option(const struct poptOption *options, const char *name) {
-  for (; options->longName != NULL || options->shortName != '\0'; options++)
+  for (; options->longName != NULL || options->shortName != '\0'; ++options)
     if (options->longName != NULL && strcmp(options->longName, name) == 0) return options->longName;
   return NULL;
 }
@@ -80,14 +80,14 @@ const char *near_option(const struct poptOption *options, const char *wrong) {
   if (length == 0 || length > WORD_MAX) return NULL;
   memcpy(word, wrong, length);
   word[length] = '\0';
-  for (size_t i = 0; i < sizeof option_words / sizeof option_words[0]; i++) {
+  for (size_t i = 0; i < sizeof option_words / sizeof option_words[0]; ++i) {
     if (near_find(&option_words[i], 1, word) == NULL) continue;
     const char *found = find_option(options, option_words[i].meant); /* another command may have it */
     if (found != NULL) return found;
   }
   const char *nearest = NULL;
   int least = length <= 3 ? FAR - 1 : FAR;
-  for (; options->longName != NULL || options->shortName != '\0'; options++) {
+  for (; options->longName != NULL || options->shortName != '\0'; ++options) {
     int distance = options->longName == NULL ? INT_MAX : near_distance(word, options->longName);
     if (distance >= least) continue;
     least = distance;

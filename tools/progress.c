@@ -18,7 +18,7 @@ void progress_start(progress *p, int quiet, int64_t tensors, uint64_t total_byte
   p->started = p->drawn = now();
 }
 
-void progress_tensor(progress *p) { p->tensor++; }
+void progress_tensor(progress *p) { ++p->tensor; }
 
 static void draw(progress *p, double time) {
   double rate = (double)p->done_bytes / (time - p->started);

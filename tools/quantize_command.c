@@ -94,7 +94,7 @@ static int write_tensor(stream *s, const mfq_catalog *catalog, int64_t index, pl
                                           [MFQ_PART_SCALES] = item->sizes.scales_bytes,
                                           [MFQ_PART_TENSOR_SCALE] = item->sizes.tensor_scale_bytes,
                                           [MFQ_PART_ZERO_POINTS] = item->sizes.zero_points_bytes};
-  for (int part = 0; code == CLI_OK && part < MFQ_PART_COUNT; part++)
+  for (int part = 0; code == CLI_OK && part < MFQ_PART_COUNT; ++part)
     if (item->parts[part] >= 0) code = stream_store(s, &m->parts.slots[part], bytes[part], writer, item->parts[part]);
   return code;
 }
@@ -120,7 +120,7 @@ static int write_file(const quantize_options *o, plan *p, const mfq_catalog *cat
   mfq_status status = mfq_writer_begin(writer);
   if (status != MFQ_OK) code = cli_io_error(status);
   progress_start(&s.progress, o->quiet || o->verbose, p->count, p->bytes_in);
-  for (int64_t i = 0; code == CLI_OK && i < p->count; i++) {
+  for (int64_t i = 0; code == CLI_OK && i < p->count; ++i) {
     plan_item *item = &p->items[i];
     progress_tensor(&s.progress);
     /* The index keys the random numbers too, so that tensors of equal shape do not draw equal ones. */

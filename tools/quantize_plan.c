@@ -58,15 +58,15 @@ static int decide(const plan *p, rules *r, int64_t index) {
 
 /* Warns of what rules quantize against the command's own judgement, one line a rule. */
 static void warn_of_overrides(const plan *p, const rules *r) {
-  for (int i = 0; i < r->count; i++) {
+  for (int i = 0; i < r->count; ++i) {
     int64_t count = 0, first = 0;
-    for (int64_t j = p->count - 1; j >= 0; j--) {
+    for (int64_t j = p->count - 1; j >= 0; --j) {
       const plan_item *item = &p->items[j];
       int is_odd = item->is_quantized && item->rule == r->items[i].text &&
                    (item->verdict.kind == WEIGHT_PART || item->verdict.kind == WEIGHT_LONE_PART ||
                     item->verdict.kind == WEIGHT_NOT_SMALLER);
       if (!is_odd) continue;
-      count++;
+      ++count;
       first = j;
     }
     if (count == 0) continue;
@@ -80,7 +80,7 @@ static void warn_of_overrides(const plan *p, const rules *r) {
 /* Writes a name as a regular expression that matches nothing else. */
 static const char *exactly(const char *name, char *text, size_t capacity) {
   size_t used = 0;
-  for (; *name != '\0' && used + 3 < capacity; name++) {
+  for (; *name != '\0' && used + 3 < capacity; ++name) {
     if (strchr("\\^$.|?*+()[]{}", *name) != NULL) text[used++] = '\\';
     text[used++] = *name;
   }
@@ -96,7 +96,7 @@ static int check_part_names(const plan *p, const mfq_catalog *catalog, const pla
   } parts[] = {{item->sizes.scales_bytes, "_scale", "scales"},
                {item->sizes.tensor_scale_bytes, "_scale_2", "tensor scale"},
                {item->sizes.zero_points_bytes, "_zero_point", "zero points"}};
-  for (size_t i = 0; item->is_quantized && i < sizeof parts / sizeof parts[0]; i++) {
+  for (size_t i = 0; item->is_quantized && i < sizeof parts / sizeof parts[0]; ++i) {
     char name[MFQ_FILE_MAX_NAME + 32], regex[2 * MFQ_FILE_MAX_NAME + 4];
     (void)snprintf(name, sizeof name, "%s%s", item->entry->name, parts[i].suffix);
     if (parts[i].bytes == 0 || mfq_catalog_find(catalog, name) < 0) continue;
@@ -119,7 +119,7 @@ int plan_make(const char *path, const mfq_catalog *catalog, rules *r, plan *p) {
   if (p->items == NULL) return cli_error(CLI_FAILED, "%s: no memory for the plan", path);
   int code = dialects_find(catalog, &p->dialects);
   if (code != CLI_OK) return code;
-  for (int64_t i = 0; i < p->count; i++) {
+  for (int64_t i = 0; i < p->count; ++i) {
     plan_item *item = &p->items[i];
     item->entry = mfq_catalog_get(catalog, i);
     if (item->entry->is_quantized) {
@@ -132,7 +132,7 @@ int plan_make(const char *path, const mfq_catalog *catalog, rules *r, plan *p) {
     p->bytes_in += item->entry->part_bytes[0];
     p->bytes_out += item->bytes_out;
     if (!item->is_quantized) continue;
-    p->quantized++;
+    ++p->quantized;
     p->weights += cli_shape_count(item->entry->rank, item->entry->shape);
     p->weight_bits += 8.0 * (double)item->bytes_out;
   }
@@ -153,7 +153,7 @@ double plan_item_bits(const plan_item *item) {
 }
 
 int plan_copy_metadata(const mfq_reader *reader, mfq_writer *writer) {
-  for (int64_t i = 0; i < mfq_reader_metadata_count(reader); i++) {
+  for (int64_t i = 0; i < mfq_reader_metadata_count(reader); ++i) {
     const char *key, *value;
     mfq_status status = mfq_reader_metadata(reader, i, &key, &value);
     int is_own = status == MFQ_OK && (strcmp(key, "mfq_version") == 0 || strcmp(key, "mfq_quantized") == 0);
@@ -167,7 +167,7 @@ int plan_declare(plan *p, const mfq_reader *reader, mfq_writer *writer) {
   int code = plan_copy_metadata(reader, writer);
   if (code != CLI_OK) return code;
   uint64_t largest = 0;
-  for (int64_t i = 0; i < p->count; i++) {
+  for (int64_t i = 0; i < p->count; ++i) {
     plan_item *item = &p->items[i];
     const mfq_catalog_entry *e = item->entry;
     mfq_status status =

@@ -8,7 +8,7 @@ enum { NAME_WIDTH = 60 };
 
 static int name_width(const plan *p) {
   size_t width = strlen("tensor");
-  for (int64_t i = 0; i < p->count; i++) {
+  for (int64_t i = 0; i < p->count; ++i) {
     size_t length = strlen(p->items[i].entry->name);
     if (length > width) width = length;
   }
@@ -51,7 +51,7 @@ int plan_print_table(const plan *p, int is_written) {
   int width = name_width(p);
   printf("%-*s  %-20s  %-5s  %-36s  %11s  %s\n", width, "tensor", "shape", "dtype", "scheme", "bits/weight",
          "rule, or why");
-  for (int64_t i = 0; i < p->count; i++) {
+  for (int64_t i = 0; i < p->count; ++i) {
     char scheme[MFQ_SCHEME_TEXT_MAX];
     if (scheme_text(&p->items[i], scheme) != 0) return CLI_FAILED;
     print_row(p, &p->items[i], scheme, width);
@@ -89,7 +89,7 @@ static json_t *item_json(const plan *p, const plan_item *item, int is_written) {
 int plan_print_json(const plan *p, const char *output, int is_written) {
   json_t *tensors = json_array();
   char foreign[DIALECT_BYTES];
-  for (int64_t i = 0; i < p->count; i++) (void)json_array_append_new(tensors, item_json(p, &p->items[i], is_written));
+  for (int64_t i = 0; i < p->count; ++i) (void)json_array_append_new(tensors, item_json(p, &p->items[i], is_written));
   json_t *object = json_pack(
       "{s:i, s:o, s:o, s:b, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o, s:o, s:o}", "version", CLI_JSON_VERSION, "input",
       cli_text_json(p->path), "output", cli_text_json(output), "dry_run", !is_written, "quantized_tensors",
@@ -104,9 +104,9 @@ int plan_print_json(const plan *p, const char *output, int is_written) {
 
 static void warn_of_non_finite(const plan *p) {
   int64_t count = 0, first = 0;
-  for (int64_t i = p->count - 1; i >= 0; i--) {
+  for (int64_t i = p->count - 1; i >= 0; --i) {
     if (p->items[i].nan + p->items[i].infinite == 0) continue;
-    count++;
+    ++count;
     first = i;
   }
   const plan_item *item = &p->items[first];

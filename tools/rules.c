@@ -35,10 +35,10 @@ static int compile(const char *text, rule *item) {
 int rules_compile(const char **given, const char *default_scheme, rules *r) {
   *r = (rules){0};
   int count = 0;
-  while (given != NULL && given[count] != NULL) count++;
+  while (given != NULL && given[count] != NULL) ++count;
   r->items = calloc((size_t)count + 1, sizeof *r->items);
   if (r->items == NULL) return cli_error(CLI_FAILED, "no memory for the rules");
-  for (r->count = 0; r->count < count; r->count++) {
+  for (r->count = 0; r->count < count; ++r->count) {
     int code = compile(given[r->count], &r->items[r->count]);
     if (code != CLI_OK) return code;
   }
@@ -48,17 +48,17 @@ int rules_compile(const char **given, const char *default_scheme, rules *r) {
 }
 
 void rules_free(rules *r) {
-  for (int i = 0; i < r->count; i++)
+  for (int i = 0; i < r->count; ++i)
     if (r->items[i].is_compiled) regfree(&r->items[i].regex);
   free(r->items);
   *r = (rules){0};
 }
 
 rule *rules_find(rules *r, const char *name) {
-  for (int i = 0; i < r->count; i++) {
+  for (int i = 0; i < r->count; ++i) {
     if (regexec(&r->items[i].regex, name, 0, NULL, 0) != 0) continue;
-    r->items[i].used++;
-    for (int j = i + 1; j < r->count; j++) {
+    ++r->items[i].used;
+    for (int j = i + 1; j < r->count; ++j) {
       rule *later = &r->items[j];
       later->is_late = later->is_late || (later->used == 0 && regexec(&later->regex, name, 0, NULL, 0) == 0);
     }
@@ -68,7 +68,7 @@ rule *rules_find(rules *r, const char *name) {
 }
 
 int rules_check_used(const rules *r, const char *path) {
-  for (int i = 0; i < r->count; i++) {
+  for (int i = 0; i < r->count; ++i) {
     if (r->items[i].used == 0) {
       return cli_error(CLI_USAGE,
                        r->items[i].is_late

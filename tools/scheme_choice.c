@@ -58,7 +58,7 @@ static int offer_group(const char *word, char *list) {
 
 static size_t common_letters(const char *a, const char *b) {
   size_t count = 0;
-  while (a[count] != '\0' && tolower((unsigned char)a[count]) == tolower((unsigned char)b[count])) count++;
+  while (a[count] != '\0' && tolower((unsigned char)a[count]) == tolower((unsigned char)b[count])) ++count;
   return count;
 }
 
@@ -68,9 +68,9 @@ static int offer_family(const char *word, char *list) {
   enum { FAMILY = 4 };
   const char *name;
   size_t most = FAMILY, used = 0;
-  for (int32_t i = 0; (name = mfq_scheme_name(i, NULL)) != NULL; i++)
+  for (int32_t i = 0; (name = mfq_scheme_name(i, NULL)) != NULL; ++i)
     if (common_letters(word, name) > most) most = common_letters(word, name);
-  for (int32_t i = 0, count = 0; count < OFFERS_MOST && (name = mfq_scheme_name(i, NULL)) != NULL; i++) {
+  for (int32_t i = 0, count = 0; count < OFFERS_MOST && (name = mfq_scheme_name(i, NULL)) != NULL; ++i) {
     if (common_letters(word, name) < most) continue;
     used += (size_t)snprintf(list + used, OFFERS_BYTES - used, "%s%s", count++ == 0 ? "" : ", ", name);
   }
@@ -98,7 +98,7 @@ int scheme_read(const char *option, const char *text, mfq_scheme *scheme) {
 
 /* Returns 1 when the text says itself that there is no scale. */
 static int says_none(const char *text) {
-  for (const char *at = text; (at = strstr(at, "/none")) != NULL; at++)
+  for (const char *at = text; (at = strstr(at, "/none")) != NULL; ++at)
     if (strchr("/:", at[strlen("/none")]) != NULL) return 1; /* the end of the text counts: strchr finds it */
   return 0;
 }
@@ -113,13 +113,13 @@ static int is_like(const mfq_format *a, const mfq_format *b) {
 static void list_scaled(const char *text, const mfq_scheme *wanted, char *list) {
   size_t used = 0;
   const char *name;
-  for (int32_t i = 0, count = 0; count < OFFERS_MOST && (name = mfq_scheme_name(i, NULL)) != NULL; i++) {
+  for (int32_t i = 0, count = 0; count < OFFERS_MOST && (name = mfq_scheme_name(i, NULL)) != NULL; ++i) {
     mfq_scheme s;
     int is_other = strchr(name, ':') != NULL || mfq_scheme_parse(name, &s) != MFQ_OK || s.scale == MFQ_SCALE_NONE ||
                    (s.rule != MFQ_RULE_ABSMAX && s.rule != MFQ_RULE_FLOOR) || !is_like(&s.element, &wanted->element);
     if (is_other) continue;
     used += (size_t)snprintf(list + used, OFFERS_BYTES - used, "%s%s", count == 0 ? "" : ", ", name);
-    count++;
+    ++count;
   }
   if (used == 0) (void)snprintf(list, OFFERS_BYTES, "'%.100s/channel/f32' and '%.100s/group:32/f32'", text, text);
 }

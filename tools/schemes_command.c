@@ -118,7 +118,7 @@ static json_t *row_json(const scheme_row *row) {
 static int list_schemes(int json) {
   json_t *rows = json ? json_array() : NULL;
   if (!json) printf("%-50s %11s  %s\n", "name", "bits/weight", "settings: about");
-  for (int32_t i = 0;; i++) {
+  for (int32_t i = 0;; ++i) {
     scheme_row row;
     const char *about;
     const char *name = mfq_scheme_name(i, &about);

@@ -26,7 +26,7 @@ void stream_slot_free(stream_slot *slot) {
 }
 
 void stream_parts_free(stream_parts *parts) {
-  for (int part = 0; part < MFQ_PART_COUNT; part++) stream_slot_free(&parts->slots[part]);
+  for (int part = 0; part < MFQ_PART_COUNT; ++part) stream_slot_free(&parts->slots[part]);
 }
 
 int stream_reserve(stream *s, stream_slot *slot, size_t bytes) {
@@ -42,7 +42,7 @@ int stream_reserve_parts(stream *s, stream_parts *parts, const mfq_qtensor_sizes
                                         [MFQ_PART_SCALES] = sizes->scales_bytes,
                                         [MFQ_PART_TENSOR_SCALE] = sizes->tensor_scale_bytes,
                                         [MFQ_PART_ZERO_POINTS] = sizes->zero_points_bytes};
-  for (int part = 0; part < MFQ_PART_COUNT; part++) {
+  for (int part = 0; part < MFQ_PART_COUNT; ++part) {
     int code = stream_reserve(s, &parts->slots[part], bytes[part]);
     if (code != CLI_OK) return code;
   }
@@ -55,14 +55,14 @@ int stream_reserve_parts(stream *s, stream_parts *parts, const mfq_qtensor_sizes
 }
 
 int stream_is_empty(int32_t rank, const int64_t *shape) {
-  for (int32_t i = 0; i < rank; i++)
+  for (int32_t i = 0; i < rank; ++i)
     if (shape[i] == 0) return 1;
   return 0;
 }
 
 void stream_shrink_empty(const mfq_scheme *scheme, int32_t rank, int64_t *shape) {
   if (!stream_is_empty(rank, shape)) return;
-  for (int32_t i = 0; i < rank; i++)
+  for (int32_t i = 0; i < rank; ++i)
     if (scheme->granularity != MFQ_GRANULARITY_CHANNEL || i != scheme->axis) shape[i] = 0;
 }
 
@@ -89,7 +89,7 @@ int stream_load_parts(stream *s, const mfq_catalog *catalog, int64_t entry, stre
   const mfq_catalog_entry *e = mfq_catalog_get(catalog, entry);
   *q = e->q;
   int code = stream_reserve_parts(s, parts, &e->sizes, q);
-  for (int part = 0; code == CLI_OK && part < MFQ_PART_COUNT; part++)
+  for (int part = 0; code == CLI_OK && part < MFQ_PART_COUNT; ++part)
     if (e->parts[part] >= 0) code = stream_load(s, catalog, entry, (mfq_part)part, &parts->slots[part]);
   return code;
 }

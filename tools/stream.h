@@ -19,9 +19,9 @@ typedef struct stream_parts {
 } stream_parts;
 
 typedef struct stream {
-  mfq_context *context; /* NULL where tensors are only copied */
-  int is_host;          /* the host may use the memory of slots itself */
-  unsigned char *chunk; /* STREAM_CHUNK_BYTES of host memory */
+  mfq_context *context;                                         /* NULL where tensors are only copied */
+  int is_host;                                                  /* the host may use the memory of slots itself */
+  unsigned char *chunk;                                         /* STREAM_CHUNK_BYTES of host memory */
   void (*watch)(void *watched, const void *data, size_t bytes); /* NULL, or sees what stream_load reads */
   void *watched;
   progress progress;

@@ -57,7 +57,7 @@ static int print_version(int json) {
                 {"cuda", missing == NULL ? "found" : missing}};
     json_t *object = json_pack("{s:i, s:s}", "version", CLI_JSON_VERSION, "mfq", mfq_version());
     if (!json) printf("mfq %s\n", mfq_version());
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; ++i) {
       if (!json) printf("%-9s %s\n", rows[i].key, rows[i].value);
       (void)json_object_set_new(object, rows[i].key, json_string(rows[i].value));
     }

@@ -56,7 +56,7 @@ static int64_t find_owner(const mfq_catalog *catalog, const mfq_catalog_entry *p
   const char *const *ends = row->is_leaf ? owner_leaves : owner_ends;
   size_t count = row->is_leaf ? sizeof owner_leaves / sizeof *ends : sizeof owner_ends / sizeof *ends;
   size_t stem = strlen(part->name) - strlen(row->end);
-  for (size_t i = 0; i < count; i++) {
+  for (size_t i = 0; i < count; ++i) {
     char name[MFQ_FILE_MAX_NAME + 64];
     (void)snprintf(name, sizeof name, "%.*s%s", (int)stem, part->name, ends[i]);
     int64_t found = mfq_catalog_find(catalog, name);
@@ -72,15 +72,15 @@ static int is_quantizer_state(const char *name) {
   static const char *const leaves[] = {"scale", "zero_point", "value", "min_val", "max_val"};
   const char *dot = strrchr(name, '.');
   int is_module = 0, is_leaf = 0;
-  for (size_t i = 0; i < sizeof modules / sizeof modules[0]; i++) is_module |= strstr(name, modules[i]) != NULL;
-  for (size_t i = 0; dot != NULL && i < sizeof leaves / sizeof leaves[0]; i++)
+  for (size_t i = 0; i < sizeof modules / sizeof modules[0]; ++i) is_module |= strstr(name, modules[i]) != NULL;
+  for (size_t i = 0; dot != NULL && i < sizeof leaves / sizeof leaves[0]; ++i)
     is_leaf |= strcmp(dot + 1, leaves[i]) == 0;
   return is_module && is_leaf;
 }
 
 static int find_part(const dialects *d, const mfq_catalog_entry *e, weight_verdict *verdict) {
   const part_row *sure = NULL;
-  for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+  for (size_t i = 0; i < sizeof parts / sizeof parts[0]; ++i) {
     if (!has_end(e->name, &parts[i])) continue;
     int64_t owner = find_owner(d->catalog, e, &parts[i]);
     if (owner >= 0) {
@@ -100,14 +100,14 @@ static int find_part(const dialects *d, const mfq_catalog_entry *e, weight_verdi
 static int is_bias(const char *name) {
   static const char *const ends[] = {".bias", "_bias", ".biases", "_biases", "_bias_table"};
   int is_end = strcmp(name, "bias") == 0;
-  for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) is_end |= dialect_ends(name, ends[i]);
+  for (size_t i = 0; i < sizeof ends / sizeof ends[0]; ++i) is_end |= dialect_ends(name, ends[i]);
   return is_end;
 }
 
 /* A matrix of one row is a weight of one output; [1, 1, n] and [n, 1, 1] are vectors in another shape. */
 static int is_vector(const mfq_catalog_entry *e) {
   int longer = 0;
-  for (int32_t i = 0; i < e->rank; i++) longer += e->shape[i] > 1;
+  for (int32_t i = 0; i < e->rank; ++i) longer += e->shape[i] > 1;
   return e->rank < 2 || (e->rank > 2 && longer < 2);
 }
 
@@ -160,8 +160,8 @@ const char *weight_reason(const dialects *d, int64_t entry, const weight_verdict
 /* Returns 1 when one of the words for experts stands in the name by itself. */
 static int names_experts(const char *name) {
   static const char *const words[] = {"experts", "expert", "exps", "moe"};
-  for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-    for (const char *at = name; (at = strstr(at, words[i])) != NULL; at++) {
+  for (size_t i = 0; i < sizeof words / sizeof words[0]; ++i) {
+    for (const char *at = name; (at = strstr(at, words[i])) != NULL; ++at) {
       const char *end = at + strlen(words[i]);
       if ((at == name || !isalpha((unsigned char)at[-1])) && !isalpha((unsigned char)*end)) return 1;
     }
@@ -172,7 +172,7 @@ static int names_experts(const char *name) {
 /* Returns the longest axis behind the first two. */
 static int32_t longest_window_axis(const mfq_catalog_entry *e) {
   int32_t axis = 2;
-  for (int32_t i = 3; i < e->rank; i++)
+  for (int32_t i = 3; i < e->rank; ++i)
     if (e->shape[i] > e->shape[axis]) axis = i;
   return axis;
 }

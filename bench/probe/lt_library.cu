@@ -3,7 +3,7 @@
 
 #include <cstdlib>
 
-#include "../../cuda/gemm/cublaslt_symbols.h"
+#include "cuda/gemm/cublaslt/cublaslt_symbols.h"
 #include "probe.h"
 
 namespace {

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "../../cuda/gemm/cublaslt_abi.h"
+#include "cuda/gemm/cublaslt/cublaslt_abi.h"
 
 struct lt_library {
   lt_functions call = {};

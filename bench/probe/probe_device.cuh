@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "../../cuda/prim/wgmma.cuh"
+#include "cuda/prim/wgmma.cuh"
 #include "probe.h"
 
 inline void probe_need(cudaError_t error, const char *call) {

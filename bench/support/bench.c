@@ -89,7 +89,7 @@ void bench_rest(void) {
 void bench_copy(void *dst, const void *src, size_t bytes, int threads) {
   const size_t part = (bytes / (size_t)threads + 63) / 64 * 64;
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
-  for (int t = 0; t < threads; t++) {
+  for (int t = 0; t < threads; ++t) {
     const size_t from = (size_t)t * part;
     const size_t left = from < bytes ? bytes - from : 0;
     memcpy((uint8_t *)dst + from, (const uint8_t *)src + from, left < part ? left : part);

@@ -79,7 +79,7 @@ static int prepare(const device_timing *t, const cast_row *row, task *k) {
   int code = bench_slots_create(t->context, row->slot_bytes, CACHES, &k->parts);
   if (code == BENCH_OK) code = give(k);
   if (row->operation != CAST_DEQUANTIZE) return code;
-  for (int i = 0; code == BENCH_OK && i < k->parts.count; i++) code = launch(k, i);
+  for (int i = 0; code == BENCH_OK && i < k->parts.count; ++i) code = launch(k, i);
   k->is_dequantize = 1;
   return code;
 }
@@ -132,14 +132,14 @@ static int race(device_timing *t, cast_row *const *rows, int count) {
   const int repetitions = t->settings->repetitions;
   bench_racer racers[RACERS] = {{.launches = {bench_copies_launch, &t->copies, 0, 1}, .samples = t->samples}};
   int code = BENCH_OK;
-  for (int b = 0; b < count; b++)
+  for (int b = 0; b < count; ++b)
     racers[b + 1] =
         (bench_racer){.launches = {launch, &t->tasks[b], 0, 1}, .samples = t->samples + (b + 1) * repetitions};
-  for (int i = 0; code == BENCH_OK && i <= count; i++) code = bench_warm(t->context, &racers[i]);
+  for (int i = 0; code == BENCH_OK && i <= count; ++i) code = bench_warm(t->context, &racers[i]);
   if (code == BENCH_OK) code = bench_race(t->context, racers, count + 1, repetitions);
   if (code != BENCH_OK) return code;
   const bench_quantiles copy = bench_quantiles_of(t->samples, repetitions);
-  for (int b = 0; b < count; b++) {
+  for (int b = 0; b < count; ++b) {
     const bench_slots *parts = &t->tasks[b].parts;
     cast_row *row = rows[b];
     row->copy_seconds = copy;
@@ -155,9 +155,9 @@ static int race(device_timing *t, cast_row *const *rows, int count) {
 static int time_batch(void *state, cast_row *const *rows, int count) {
   device_timing *t = state;
   int code = prepare_dtype(t, rows[0]->dtype);
-  for (int b = 0; code == BENCH_OK && b < count; b++) code = prepare(t, rows[b], &t->tasks[b]);
+  for (int b = 0; code == BENCH_OK && b < count; ++b) code = prepare(t, rows[b], &t->tasks[b]);
   if (code == BENCH_OK) code = race(t, rows, count);
-  for (int b = 0; b < CAST_BATCH; b++) bench_slots_destroy(&t->tasks[b].parts);
+  for (int b = 0; b < CAST_BATCH; ++b) bench_slots_destroy(&t->tasks[b].parts);
   return code;
 }
 

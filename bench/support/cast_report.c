@@ -37,7 +37,7 @@ static void print_row(const bench_settings *s, const cast_row *row) {
 static void print_table(const bench_record *record, const cast_rows *rows) {
   int misses = 0, timed = 0;
   double slowest = 0, fastest = 0;
-  for (int i = 0; i < rows->count; i++) {
+  for (int i = 0; i < rows->count; ++i) {
     const cast_row *row = &rows->items[i], *before = i > 0 ? row - 1 : NULL;
     if (row->common.verdict == BENCH_WAITS) continue;
     if (before == NULL || before->operation != row->operation || before->dtype != row->dtype) {

@@ -41,7 +41,7 @@ static void add_candidate(candidates *all, const char *text, int is_named) {
   if (all->count == MAX_SCHEMES || mfq_scheme_parse(text, &c->scheme) != MFQ_OK) return;
   (void)snprintf(c->text, sizeof c->text, "%s", text);
   c->is_named = is_named;
-  all->count++;
+  ++all->count;
 }
 
 /* Every named scheme, then every named format as the element of a group of 32 with a power-of-two scale. */
@@ -49,8 +49,8 @@ static int list_candidates(candidates *all) {
   *all = (candidates){calloc(MAX_SCHEMES + 1, sizeof *all->items), 0};
   if (all->items == NULL) return bench_error(BENCH_FAILED, "no memory for the schemes");
   const char *name;
-  for (int32_t i = 0; (name = mfq_scheme_name(i, NULL)) != NULL; i++) add_candidate(all, name, 1);
-  for (int32_t i = 0; (name = mfq_format_name(i, NULL)) != NULL; i++) {
+  for (int32_t i = 0; (name = mfq_scheme_name(i, NULL)) != NULL; ++i) add_candidate(all, name, 1);
+  for (int32_t i = 0; (name = mfq_format_name(i, NULL)) != NULL; ++i) {
     char text[MFQ_SCHEME_TEXT_MAX];
     (void)snprintf(text, sizeof text, "%s/group:32/ue8m0", name);
     add_candidate(all, text, 0);
@@ -89,7 +89,7 @@ static uint8_t *take(uint8_t *memory, size_t *used, size_t bytes) {
 mfq_status cast_parts_place(const cast_row *row, int64_t rows, int64_t cols, uint8_t *memory, cast_parts *parts) {
   const int64_t shape[] = {rows, cols};
   *parts = (cast_parts){.count = row->operation == CAST_BOTH ? 2 : 1};
-  for (int i = 0; i < parts->count; i++) {
+  for (int i = 0; i < parts->count; ++i) {
     mfq_layout layout = {0};
     mfq_qtensor_sizes sizes;
     mfq_qtensor *q = &parts->q[i];
@@ -111,10 +111,10 @@ mfq_status cast_parts_place(const cast_row *row, int64_t rows, int64_t cols, uin
 
 void cast_parts_give(const cast_parts *parts) {
   static const float scale = 0.0625f;
-  for (int i = 0; i < parts->count; i++) {
+  for (int i = 0; i < parts->count; ++i) {
     const mfq_qtensor *q = &parts->q[i];
     if (q->scheme.scale == MFQ_SCALE_NONE || q->scheme.rule != MFQ_RULE_GIVEN) continue;
-    for (int64_t k = 0; q->scheme.scale == MFQ_SCALE_F32 && k < parts->scale_count[i]; k++)
+    for (int64_t k = 0; q->scheme.scale == MFQ_SCALE_F32 && k < parts->scale_count[i]; ++k)
       memcpy((uint8_t *)q->scales + 4 * k, &scale, sizeof scale);
     if (q->zero_points != NULL) memset(q->zero_points, 1, parts->zero_points_bytes[i]);
   }
@@ -163,7 +163,7 @@ static int complete(const cast_choice *choice, cast_row *row) {
 }
 
 static cast_row *find_equal(cast_rows *rows, int first, const mfq_scheme *scheme) {
-  for (int i = first; i < rows->count; i++)
+  for (int i = first; i < rows->count; ++i)
     if (mfq_scheme_equal(&rows->items[i].scheme, scheme)) return &rows->items[i];
   return NULL;
 }
@@ -178,7 +178,7 @@ static int add_rows(const cast_choice *choice, const candidates *all, cast_opera
   const int first = rows->count;
   const int is_strided = operation == CAST_STRIDED || operation == CAST_STRIDED_TURNED;
   int code = BENCH_OK;
-  for (int i = 0; code == BENCH_OK && i < all->count; i++) {
+  for (int i = 0; code == BENCH_OK && i < all->count; ++i) {
     const candidate *c = &all->items[i];
     if ((is_strided || operation == CAST_BOTH) && !(c->is_named && is_mx(&c->scheme))) continue;
     mfq_scheme scheme = along(c->scheme, is_strided ? 0 : 1);
@@ -194,7 +194,7 @@ static int add_rows(const cast_choice *choice, const candidates *all, cast_opera
     (void)snprintf(row->common.name, sizeof row->common.name, "%s %s %s", cast_operation_name(operation),
                    mfq_dtype_name(dtype), c->text);
     code = complete(choice, row);
-    if (code == BENCH_OK) rows->count++;
+    if (code == BENCH_OK) ++rows->count;
     if (code == BENCH_UNSUPPORTED) code = BENCH_OK;
   }
   return code;
@@ -206,7 +206,7 @@ static int apply_filter(const char *filter, cast_rows *rows) {
   if (regcomp(&regex, filter, REG_EXTENDED | REG_NOSUB) != 0)
     return bench_error(BENCH_USAGE, "--filter: '%s' is not an extended regular expression", filter);
   int kept = 0;
-  for (int i = 0; i < rows->count; i++)
+  for (int i = 0; i < rows->count; ++i)
     if (regexec(&regex, rows->items[i].common.name, 0, NULL, 0) == 0) rows->items[kept++] = rows->items[i];
   regfree(&regex);
   rows->count = kept;
@@ -223,8 +223,8 @@ int cast_rows_create(const cast_choice *choice, cast_rows *rows) {
     rows->items = calloc((size_t)all.count * CAST_OPERATIONS * DTYPES + 1, sizeof *rows->items);
     if (rows->items == NULL) code = bench_error(BENCH_FAILED, "no memory for the rows");
   }
-  for (int operation = 0; code == BENCH_OK && operation < CAST_OPERATIONS; operation++)
-    for (int d = 0; code == BENCH_OK && d < DTYPES; d++)
+  for (int operation = 0; code == BENCH_OK && operation < CAST_OPERATIONS; ++operation)
+    for (int d = 0; code == BENCH_OK && d < DTYPES; ++d)
       code = add_rows(choice, &all, (cast_operation)operation, dtypes[d], rows);
   free(all.items);
   return code == BENCH_OK ? apply_filter(choice->filter, rows) : code;

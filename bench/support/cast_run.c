@@ -20,7 +20,7 @@ static int time_rows(const run *r, cast_row *const *rows, int count) {
   if (count == 0) return BENCH_OK;
   if (r->timing != NULL) code = r->timer->batch(r->timing, rows, count);
   const int is_split = code != BENCH_OK && count > 1;
-  for (int i = 0; goes_on == BENCH_OK && i < count; i++)
+  for (int i = 0; goes_on == BENCH_OK && i < count; ++i)
     goes_on = is_split ? time_rows(r, &rows[i], 1) : end_row(r, rows[i], code);
   return goes_on;
 }
@@ -29,7 +29,7 @@ static int run_batch(const run *r, cast_row *first, int count) {
   cast_row *right[CAST_BATCH];
   int rights = 0, goes_on = BENCH_OK;
   bench_record_tell(r->record, first->common.name);
-  for (int i = 0; goes_on == BENCH_OK && i < count; i++) {
+  for (int i = 0; goes_on == BENCH_OK && i < count; ++i) {
     const int code = cast_verify(r->verifier, &first[i]);
     if (code == BENCH_OK)
       right[rights++] = &first[i];
@@ -48,7 +48,7 @@ int cast_run(bench_record *record, cast_rows *rows) {
   (void)snprintf(record->ceilings.how, sizeof record->ceilings.how,
                  "copy: %s between the rows; here that of the last ones, for each row its own", cast_copy_name(s));
   for (int i = 0, count; code == BENCH_OK && i < rows->count; i += count) {
-    for (count = 1; count < CAST_BATCH && i + count < rows->count; count++)
+    for (count = 1; count < CAST_BATCH && i + count < rows->count; ++count)
       if (rows->items[i + count].dtype != rows->items[i].dtype) break;
     code = run_batch(&r, &rows->items[i], count);
   }

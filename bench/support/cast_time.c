@@ -18,12 +18,12 @@ typedef struct timing {
 static int fill_sources(timing *t, const cast_rows *rows) {
   const bench_settings *s = t->settings;
   int code = BENCH_OK;
-  for (int i = 0; code == BENCH_OK && i < rows->count; i++) {
+  for (int i = 0; code == BENCH_OK && i < rows->count; ++i) {
     const mfq_dtype dtype = rows->items[i].dtype;
     bench_arena *a = &t->source[dtype];
     if (a->base != NULL) continue;
     code = bench_arena_create(mfq_dtype_bytes(dtype) * (size_t)rows->height * (size_t)rows->width, SLOTS, a);
-    for (int slot = 0; code == BENCH_OK && slot < SLOTS; slot++)
+    for (int slot = 0; code == BENCH_OK && slot < SLOTS; ++slot)
       bench_fill_normal(bench_arena_slot(a, slot), dtype, rows->height * rows->width, (uint64_t)(s->seed + slot),
                         s->threads);
   }
@@ -37,7 +37,7 @@ static int create(const bench_record *record, const cast_rows *rows, void **stat
   timing *t = *state = calloc(1, sizeof *t);
   if (t == NULL) return bench_error(BENCH_FAILED, "no memory for the times");
   *t = (timing){.settings = s, .context = record->context};
-  for (int i = 0; i < rows->count; i++)
+  for (int i = 0; i < rows->count; ++i)
     if (rows->items[i].slot_bytes > parts) parts = rows->items[i].slot_bytes;
   int code = fill_sources(t, rows);
   if (code == BENCH_OK) code = bench_arena_create(parts, SLOTS * CAST_BATCH, &t->parts);
@@ -46,14 +46,14 @@ static int create(const bench_record *record, const cast_rows *rows, void **stat
     code = bench_arena_create(plain > 2 * COPY_BYTES ? plain : 2 * (size_t)COPY_BYTES, SLOTS, &t->target);
   t->copy = calloc((size_t)s->repetitions * (CAST_BATCH + 1), sizeof *t->copy);
   if (t->copy == NULL) return bench_error(BENCH_FAILED, "no memory for the times");
-  for (int b = 0; b < CAST_BATCH; b++) t->times[b] = t->copy + (b + 1) * s->repetitions;
+  for (int b = 0; b < CAST_BATCH; ++b) t->times[b] = t->copy + (b + 1) * s->repetitions;
   return code;
 }
 
 static void destroy(void *state) {
   timing *t = state;
   if (t == NULL) return;
-  for (int i = 0; i < 4; i++) bench_arena_destroy(&t->source[i]);
+  for (int i = 0; i < 4; ++i) bench_arena_destroy(&t->source[i]);
   bench_arena_destroy(&t->parts);
   bench_arena_destroy(&t->target);
   free(t->copy);
@@ -87,9 +87,9 @@ static mfq_status run(timing *t, const cast_row *row, int b, int rotation, int i
 static mfq_status warm_up(timing *t, cast_row *const *rows, int count) {
   mfq_status status = MFQ_OK;
   double unused;
-  for (int b = 0; b < count; b++) {
+  for (int b = 0; b < count; ++b) {
     const int is_dequantize = rows[b]->operation == CAST_DEQUANTIZE;
-    for (int r = 0; status == MFQ_OK && is_dequantize && r < SLOTS; r++) status = run(t, rows[b], b, r, 0, &unused);
+    for (int r = 0; status == MFQ_OK && is_dequantize && r < SLOTS; ++r) status = run(t, rows[b], b, r, 0, &unused);
     if (status == MFQ_OK) status = run(t, rows[b], b, 0, is_dequantize, &unused);
   }
   return status;
@@ -99,19 +99,19 @@ static int time_batch(void *state, cast_row *const *rows, int count) {
   timing *t = state;
   const bench_settings *s = t->settings;
   mfq_status status = warm_up(t, rows, count);
-  for (int r = 0; status == MFQ_OK && r < s->repetitions; r++) {
+  for (int r = 0; status == MFQ_OK && r < s->repetitions; ++r) {
     uint8_t *memory = bench_arena_slot(&t->target, r + 1);
     bench_copy(memory + COPY_BYTES, memory, 64 * (size_t)s->threads, s->threads); /* wakes its threads */
     const double start = bench_seconds();
     bench_copy(memory + COPY_BYTES, memory, COPY_BYTES, s->threads);
     t->copy[r] = bench_seconds() - start;
     bench_rest();
-    for (int b = 0; status == MFQ_OK && b < count; b++)
+    for (int b = 0; status == MFQ_OK && b < count; ++b)
       status = run(t, rows[b], b, r, rows[b]->operation == CAST_DEQUANTIZE, &t->times[b][r]);
   }
   if (status != MFQ_OK) return bench_status(status, "a timed row");
   const bench_quantiles copy = bench_quantiles_of(t->copy, s->repetitions);
-  for (int b = 0; b < count; b++) {
+  for (int b = 0; b < count; ++b) {
     cast_row *row = rows[b];
     row->copy_seconds = copy;
     row->copied = 2.0 * COPY_BYTES;

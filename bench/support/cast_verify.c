@@ -81,7 +81,7 @@ static int verify_row(const verify *v, const cast_row *row, verify_shape at) {
     status = is_dequantize ? dequantize_both(v, row, at, &want, plain) : quantize_there(v, row, at, want.used);
   if (status != MFQ_OK) return bench_status(status, row->common.name);
   const size_t bytes = is_dequantize ? plain : want.used;
-  for (size_t i = 0; i < bytes; i++)
+  for (size_t i = 0; i < bytes; ++i)
     if (v->actual[i] != v->expected[i])
       return bench_error(BENCH_WRONG, "%s: byte %zu of the result is 0x%02x, the reference path says 0x%02x",
                          row->common.name, i, v->actual[i], v->expected[i]);
@@ -90,7 +90,7 @@ static int verify_row(const verify *v, const cast_row *row, verify_shape at) {
 
 static size_t largest_parts(const cast_rows *rows, verify_shape at) {
   size_t largest = 0;
-  for (int i = 0; i < rows->count; i++) {
+  for (int i = 0; i < rows->count; ++i) {
     cast_parts parts;
     if (cast_parts_place(&rows->items[i], at.rows, at.cols, NULL, &parts) == MFQ_OK && parts.used > largest)
       largest = parts.used;
@@ -138,7 +138,7 @@ static int fill(verify *v, const cast_verifier *all, const cast_row *row, verify
 int cast_verifier_create(const bench_record *record, const cast_rows *rows, cast_verifier **verifier) {
   cast_verifier *all = *verifier = calloc(1, sizeof **verifier);
   int code = all != NULL ? BENCH_OK : bench_error(BENCH_FAILED, "no memory");
-  for (int i = 0; code == BENCH_OK && i < SHAPES; i++) {
+  for (int i = 0; code == BENCH_OK && i < SHAPES; ++i) {
     all->seed = (uint64_t)record->settings->seed;
     all->shapes[i].context = record->context;
     code = create(&all->shapes[i], rows, verify_shapes[i]);
@@ -148,7 +148,7 @@ int cast_verifier_create(const bench_record *record, const cast_rows *rows, cast
 
 int cast_verify(cast_verifier *all, const cast_row *row) {
   int code = BENCH_OK;
-  for (int i = 0; code == BENCH_OK && i < SHAPES; i++) {
+  for (int i = 0; code == BENCH_OK && i < SHAPES; ++i) {
     code = fill(&all->shapes[i], all, row, verify_shapes[i]);
     if (code == BENCH_OK) code = verify_row(&all->shapes[i], row, verify_shapes[i]);
   }
@@ -156,6 +156,6 @@ int cast_verify(cast_verifier *all, const cast_row *row) {
 }
 
 void cast_verifier_destroy(cast_verifier *all) {
-  for (int i = 0; all != NULL && i < SHAPES; i++) destroy(&all->shapes[i]);
+  for (int i = 0; all != NULL && i < SHAPES; ++i) destroy(&all->shapes[i]);
   free(all);
 }

@@ -87,7 +87,7 @@ static int describe(cudnn *o) {
   const cudnn_calls *c = o->calls;
   const conv_shape *s = o->memory->shape;
   int status = c->convolution_create(&o->convolution);
-  for (int i = 0; status == CUDNN_SUCCESS && i < CONV_TENSORS; i++) {
+  for (int i = 0; status == CUDNN_SUCCESS && i < CONV_TENSORS; ++i) {
     int64_t size[4];
     conv_tensor_shape(s, i, size);
     const int n = (int)size[0], h = (int)size[1], w = (int)size[2], channels = (int)size[3];
@@ -176,7 +176,7 @@ void conv_cudnn_destroy(void *state) {
   if (o == NULL) return;
   const cudnn_calls *c = o->calls;
   mfq_buffer_destroy(o->workspace); /* waits for the stream */
-  for (int i = 0; i < CONV_TENSORS; i++)
+  for (int i = 0; i < CONV_TENSORS; ++i)
     if (o->tensors[i] != NULL) (void)(i == CONV_W ? c->filter_destroy : c->tensor_destroy)(o->tensors[i]);
   if (o->convolution != NULL) (void)c->convolution_destroy(o->convolution);
   free(o);

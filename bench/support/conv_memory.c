@@ -7,7 +7,7 @@ void conv_tensor_shape(const conv_shape *s, int which, int64_t size[4]) {
   const int64_t sizes[CONV_TENSORS][4] = {{s->batch, s->in[0], s->in[1], s->in_channels},
                                           {s->out_channels, s->filter[0], s->filter[1], s->in_channels / s->groups},
                                           {s->batch, conv_out(s, 0), conv_out(s, 1), s->out_channels}};
-  for (int i = 0; i < 4; i++) size[i] = sizes[which][i];
+  for (int i = 0; i < 4; ++i) size[i] = sizes[which][i];
 }
 
 int64_t conv_tensor_count(const conv_shape *shape, int which) {
@@ -39,7 +39,7 @@ int conv_memory_create(const bench_settings *settings, mfq_context *context, con
   const conv_roles roles = conv_roles_of(direction);
   int code = BENCH_OK;
   *memory = (conv_memory){.settings = settings, .context = context, .shape = shape, .direction = direction};
-  for (int i = 0; code == BENCH_OK && i < 2; i++) {
+  for (int i = 0; code == BENCH_OK && i < 2; ++i) {
     const int which = roles.operand[i];
     code = bench_slots_create(context, 2 * (size_t)conv_tensor_count(shape, which), CACHES, &memory->plain[which]);
     if (code == BENCH_OK)
@@ -50,7 +50,7 @@ int conv_memory_create(const bench_settings *settings, mfq_context *context, con
 }
 
 void conv_memory_destroy(conv_memory *memory) {
-  for (int i = 0; i < CONV_TENSORS; i++) bench_slots_destroy(&memory->plain[i]);
+  for (int i = 0; i < CONV_TENSORS; ++i) bench_slots_destroy(&memory->plain[i]);
   bench_slots_destroy(&memory->result);
   bench_slots_destroy(&memory->weights);
   mfq_buffer_destroy(memory->workspace);
@@ -85,7 +85,7 @@ static void describe_layer(const conv_memory *memory, conv_call *call) {
   call->conv.direction = memory->direction;
   call->conv.layout = MFQ_CONV_CHANNELS_LAST;
   call->conv.groups = s->groups;
-  for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < 2; ++i) {
     call->conv.stride[i] = s->stride;
     call->conv.padding[i] = s->padding;
   }
@@ -96,7 +96,7 @@ mfq_status conv_call_make(const conv_memory *memory, int turn, conv_call *call) 
   mfq_status status = MFQ_OK;
   describe_layer(memory, call);
   mfq_operand *operands[CONV_TENSORS] = {&call->conv.input, &call->conv.weight, &call->conv.output_gradient};
-  for (int which = 0; status == MFQ_OK && which < CONV_TENSORS; which++) {
+  for (int which = 0; status == MFQ_OK && which < CONV_TENSORS; ++which) {
     const int is_result = which == roles.result;
     int64_t size[4];
     conv_tensor_shape(memory->shape, which, size);

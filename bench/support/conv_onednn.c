@@ -80,7 +80,7 @@ static view view_of(const onednn *o, int which) {
   const int has_groups = which == CONV_W && s->groups > 1;
   view v = {.rank = 4 + has_groups,
             .type = is_result && memory->settings->out_type == MFQ_DTYPE_F32 ? dnnl_f32 : o->type};
-  for (int i = 0; i < 4; i++) {
+  for (int i = 0; i < 4; ++i) {
     v.dims[has_groups + i] = size[order[i]];
     v.strides[has_groups + i] = strides[order[i]];
   }
@@ -236,7 +236,7 @@ static dnnl_status_t pack(onednn *o, int which) {
   o->slots[which] = count;
   memset(o->packed[which], 0, bytes * (size_t)count);
   dnnl_status_t status = dnnl_memory_create(&from, plain, o->engine, data);
-  for (int i = 0; status == dnnl_success && i < count; i++) {
+  for (int i = 0; status == dnnl_success && i < count; ++i) {
     status = dnnl_memory_create(&o->memories[which][i], own, o->engine, o->packed[which] + bytes * (size_t)i);
     if (status == dnnl_success && which != o->out) status = reorder(o, from, o->memories[which][i]);
   }
@@ -257,7 +257,7 @@ static dnnl_status_t build(onednn *o) {
   o->out = conv_roles_of(memory->direction).result;
   dnnl_status_t status = dnnl_engine_create(&o->engine, dnnl_cpu, 0);
   if (status == dnnl_success) status = dnnl_stream_create(&o->stream, o->engine, dnnl_stream_default_flags);
-  for (int i = 0; i < CONV_TENSORS; i++) {
+  for (int i = 0; i < CONV_TENSORS; ++i) {
     view v = view_of(o, i);
     const int is_any = o->variant == ANY || i == CONV_W;
     l.tensors[i] = describe(&v, is_any);
@@ -267,10 +267,10 @@ static dnnl_status_t build(onednn *o) {
   }
   if (status == dnnl_success) status = choose(o, &l, memory->direction);
   if (status == dnnl_success) status = dnnl_primitive_create(&o->convolution, o->implementation);
-  for (int i = 0; status == dnnl_success && i < CONV_TENSORS; i++)
+  for (int i = 0; status == dnnl_success && i < CONV_TENSORS; ++i)
     if (i != o->out) status = pack(o, i);
   if (status == dnnl_success) status = pack(o, o->out); /* last: the widened result stays */
-  for (int i = 0; i < CONV_TENSORS; i++) {
+  for (int i = 0; i < CONV_TENSORS; ++i) {
     forget(l.tensors[i]);
     forget(l.hint[i]);
   }
@@ -282,7 +282,7 @@ int conv_onednn_run(void *state, int threads, int turn) {
       {DNNL_ARG_SRC, DNNL_ARG_DIFF_SRC}, {DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_WEIGHTS}, {DNNL_ARG_DST, DNNL_ARG_DIFF_DST}};
   onednn *o = state;
   dnnl_exec_arg_t args[CONV_TENSORS];
-  for (int i = 0; i < CONV_TENSORS; i++) {
+  for (int i = 0; i < CONV_TENSORS; ++i) {
     const int is_gradient = o->out != CONV_Y && (i == o->out || i == CONV_Y);
     args[i] = (dnnl_exec_arg_t){names[i][is_gradient], o->memories[i][turn % o->slots[i]]};
   }
@@ -305,8 +305,8 @@ int conv_onednn_result(void *state) {
 void conv_onednn_destroy(void *state) {
   onednn *o = state;
   if (o == NULL) return;
-  for (int k = 0; k < CONV_TENSORS; k++) {
-    for (int i = 0; i < o->slots[k]; i++) (void)dnnl_memory_destroy(o->memories[k][i]);
+  for (int k = 0; k < CONV_TENSORS; ++k) {
+    for (int i = 0; i < o->slots[k]; ++i) (void)dnnl_memory_destroy(o->memories[k][i]);
     free(o->memories[k]);
     free(o->packed[k]);
   }
@@ -336,7 +336,7 @@ static onednn *make(const conv_memory *memory, dnnl_data_type_t type, variant v,
 
 static double fastest_run(onednn *o, int threads) {
   double best = 1e9;
-  for (int i = 0; i <= TRIALS; i++) {
+  for (int i = 0; i <= TRIALS; ++i) {
     const double start = bench_seconds();
     if (conv_onednn_run(o, threads, i) != BENCH_OK) return 1e9;
     const double seconds = bench_seconds() - start;

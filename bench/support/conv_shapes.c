@@ -84,7 +84,7 @@ void conv_shape_print(const conv_shape *s, char *text, size_t capacity) {
   int used =
       snprintf(text, capacity, "%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 "-%" PRId64 "x%" PRId64 "x%" PRId64,
                s->batch, s->in_channels, s->in[0], s->in[1], s->out_channels, s->filter[0], s->filter[1]);
-  for (int i = 0; i < 3; i++)
+  for (int i = 0; i < 3; ++i)
     if (settings[i].value != settings[i].usual && used > 0 && (size_t)used < capacity)
       used += snprintf(text + used, capacity - (size_t)used, "%c%" PRId64, settings[i].letter, settings[i].value);
 }

@@ -25,8 +25,8 @@ char *conv_table_peer(const conv_table *table, int shape, int direction) {
 
 int conv_table_wanted(const conv_table *table, int shape, int direction) {
   int wanted = 0;
-  for (int d = direction < 0 ? 0 : direction; d < (direction < 0 ? CONV_DIRECTIONS : direction + 1); d++)
-    for (int i = 0; i < table->scheme_count; i++) wanted += conv_table_row(table, shape, d, i)->is_wanted;
+  for (int d = direction < 0 ? 0 : direction; d < (direction < 0 ? CONV_DIRECTIONS : direction + 1); ++d)
+    for (int i = 0; i < table->scheme_count; ++i) wanted += conv_table_row(table, shape, d, i)->is_wanted;
   return wanted;
 }
 
@@ -50,11 +50,11 @@ static int parse_shapes(conv_table *table, const char *text) {
 
 /* A layer of the list has the goal of its network, also when it is given as text. */
 static void name_networks(conv_table *table, int is_device) {
-  for (int i = 0; i < table->shape_count; i++) {
+  for (int i = 0; i < table->shape_count; ++i) {
     conv_shape known, *s = &table->shapes[i];
     char text[CONV_SHAPE_TEXT], other[CONV_SHAPE_TEXT];
     conv_shape_print(s, text, sizeof text);
-    for (int k = 0; conv_shape_get(k, is_device, &known); k++) {
+    for (int k = 0; conv_shape_get(k, is_device, &known); ++k) {
       conv_shape_print(&known, other, sizeof other);
       if (strcmp(text, other) == 0) s->network = known.network;
     }
@@ -65,7 +65,7 @@ static int choose_shapes(conv_table *table, const conv_choice *choice) {
   if (choice->shapes == NULL) {
     while (table->shape_count < MAX_SHAPES &&
            conv_shape_get(table->shape_count, choice->is_device, &table->shapes[table->shape_count]))
-      table->shape_count++;
+      ++table->shape_count;
     return BENCH_OK;
   }
   const int code = parse_shapes(table, choice->shapes);
@@ -86,7 +86,7 @@ static int add_scheme(conv_table *table, const char *text, size_t length) {
     return bench_error(BENCH_USAGE, "--schemes: %s", mfq_last_error());
   if (s->scheme.scale != MFQ_SCALE_NONE && s->scheme.rule == MFQ_RULE_GIVEN)
     return bench_error(BENCH_USAGE, "--schemes: %s takes scales from its caller, and there are none here", s->text);
-  table->scheme_count++;
+  ++table->scheme_count;
   return BENCH_OK;
 }
 
@@ -115,7 +115,7 @@ static int choose_rows(conv_table *table, const conv_choice *choice) {
   int wanted = 0;
   if (choice->filter != NULL && regcomp(&regex, choice->filter, REG_EXTENDED | REG_NOSUB) != 0)
     return bench_error(BENCH_USAGE, "--filter: '%s' is no regular expression", choice->filter);
-  for (int i = 0; i < table->shape_count * CONV_DIRECTIONS * table->scheme_count; i++) {
+  for (int i = 0; i < table->shape_count * CONV_DIRECTIONS * table->scheme_count; ++i) {
     const conv_scheme *scheme = &table->schemes[i % table->scheme_count];
     const int direction = i / table->scheme_count % CONV_DIRECTIONS;
     const conv_shape *shape = &table->shapes[i / table->scheme_count / CONV_DIRECTIONS];

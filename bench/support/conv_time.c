@@ -76,7 +76,7 @@ static int plan_row(timing *t, bench_row *row) {
   (void)snprintf(row->about, sizeof row->about, "%s", mfq_conv_plan_describe(t->plan));
   row->bytes = (double)mfq_dtype_bytes(m->settings->out_type) * (double)conv_tensor_count(m->shape, roles.result);
   row->rotated = (double)m->result.bytes * m->result.count;
-  for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < 2; ++i) {
     const int is_coded = m->weights.buffer != NULL && roles.operand[i] == CONV_W;
     const bench_slots *slots = is_coded ? &m->weights : &m->plain[roles.operand[i]];
     mfq_qtensor_sizes sizes = {.codes_bytes = 2 * (size_t)conv_tensor_count(m->shape, roles.operand[i])};
@@ -94,7 +94,7 @@ static int race(timing *t, bench_racer *racers, bench_row *row) {
   const int repetitions = t->record->settings->repetitions, first = t->peer.exists ? PEER : ROW;
   double seconds = 0;
   int code = BENCH_OK;
-  for (int i = first; code == BENCH_OK && i < RACERS; i++) {
+  for (int i = first; code == BENCH_OK && i < RACERS; ++i) {
     code = bench_sample(t->memory.context, &racers[i], &seconds);
     bench_calibrate(&racers[i], seconds);
   }
@@ -140,7 +140,7 @@ static int time_direction(timing *t, int direction) {
     check_peer(t);
   } else
     (void)snprintf(conv_table_peer(t->table, t->shape, direction), BENCH_ABOUT, "none: %s", bench_last_error());
-  for (int i = 0; goes_on == BENCH_OK && i < t->table->scheme_count; i++) {
+  for (int i = 0; goes_on == BENCH_OK && i < t->table->scheme_count; ++i) {
     conv_row *row = conv_table_row(t->table, t->shape, direction, i);
     if (row->is_wanted) goes_on = code == BENCH_OK ? time_row(t, row, &t->table->schemes[i]) : end_row(t, row, code);
   }
@@ -155,9 +155,9 @@ int conv_time(bench_record *record, conv_table *table) {
   timing t = {.record = record, .table = table};
   t.samples = calloc((size_t)record->settings->repetitions * (RACERS + 1), sizeof *t.samples);
   int goes_on = t.samples != NULL ? BENCH_OK : bench_error(BENCH_FAILED, "no memory for the times");
-  for (int i = 0; i < table->shape_count; i++) record->total += conv_table_wanted(table, i, -1);
-  for (t.shape = 0; goes_on == BENCH_OK && t.shape < table->shape_count; t.shape++)
-    for (int d = 0; goes_on == BENCH_OK && d < CONV_DIRECTIONS; d++)
+  for (int i = 0; i < table->shape_count; ++i) record->total += conv_table_wanted(table, i, -1);
+  for (t.shape = 0; goes_on == BENCH_OK && t.shape < table->shape_count; ++t.shape)
+    for (int d = 0; goes_on == BENCH_OK && d < CONV_DIRECTIONS; ++d)
       if (conv_table_wanted(table, t.shape, d) > 0) goes_on = time_direction(&t, d);
   if (record->tells) fprintf(stderr, "\r\033[K");
   free(t.samples);

@@ -42,7 +42,7 @@ int conv_sample_create(const conv_memory *memory, conv_sample **sample) {
   const conv_roles roles = conv_roles_of(memory->direction);
   conv_sample *s = *sample = calloc(1, sizeof **sample);
   int has_memory = s != NULL;
-  for (int i = 0; has_memory && i < 2; i++) {
+  for (int i = 0; has_memory && i < 2; ++i) {
     const size_t bytes = sizeof(float) * (size_t)conv_tensor_count(memory->shape, roles.operand[i]);
     s->plain[roles.operand[i]] = malloc(bytes);
     s->codes[roles.operand[i]] = malloc(bytes);
@@ -51,7 +51,7 @@ int conv_sample_create(const conv_memory *memory, conv_sample **sample) {
   if (has_memory) s->result = malloc(sizeof(float) * (size_t)conv_tensor_count(memory->shape, roles.result));
   if (!has_memory || s->result == NULL) return bench_error(BENCH_FAILED, "no memory for samples");
   mfq_status status = MFQ_OK;
-  for (int i = 0; status == MFQ_OK && i < 2; i++)
+  for (int i = 0; status == MFQ_OK && i < 2; ++i)
     status = bench_read_values(memory->plain[roles.operand[i]].buffer, MFQ_DTYPE_BF16, 0,
                                conv_tensor_count(memory->shape, roles.operand[i]), s->plain[roles.operand[i]]);
   return bench_status(status, "samples of the operands");
@@ -61,14 +61,14 @@ int conv_sample_scheme(const conv_memory *memory, conv_sample *sample) {
   const conv_roles roles = conv_roles_of(memory->direction);
   mfq_status status = MFQ_OK;
   if (memory->scheme->is_plain) return BENCH_OK;
-  for (int i = 0; status == MFQ_OK && i < 2; i++)
+  for (int i = 0; status == MFQ_OK && i < 2; ++i)
     status = quantized_values(memory, roles.operand[i], sample->codes[roles.operand[i]]);
   return bench_status(status, memory->scheme->text);
 }
 
 void conv_sample_destroy(conv_sample *sample) {
   if (sample == NULL) return;
-  for (int i = 0; i < CONV_TENSORS; i++) {
+  for (int i = 0; i < CONV_TENSORS; ++i) {
     free(sample->plain[i]);
     free(sample->codes[i]);
   }
@@ -87,7 +87,7 @@ static void add(wide_sum *sum, float a, float b) {
   const double product = (double)a * (double)b;
   sum->value += product;
   sum->magnitude += fabs(product);
-  sum->count++;
+  ++sum->count;
 }
 
 /* Where the products of one element lie: all triples of an element of x, of w and of y that meet, of which the result's
@@ -119,10 +119,10 @@ static wide_sum sum_forward(const conv_shape *s, const float *x, const float *w,
   const int64_t in_group = s->in_channels / s->groups, first = at[3] / (s->out_channels / s->groups) * in_group;
   meeting m = {.shape = s, .n = at[0], .k = at[3], .pixel = {at[1], at[2]}};
   wide_sum sum = {0, 0, 0};
-  for (m.tap[0] = 0; m.tap[0] < s->filter[0]; m.tap[0]++)
-    for (m.tap[1] = 0; m.tap[1] < s->filter[1]; m.tap[1]++) {
+  for (m.tap[0] = 0; m.tap[0] < s->filter[0]; ++m.tap[0])
+    for (m.tap[1] = 0; m.tap[1] < s->filter[1]; ++m.tap[1]) {
       const int64_t h = place(s, 0, at[1], m.tap[0]), v = place(s, 1, at[2], m.tap[1]);
-      for (m.c = first; h >= 0 && v >= 0 && m.c < first + in_group; m.c++)
+      for (m.c = first; h >= 0 && v >= 0 && m.c < first + in_group; ++m.c)
         add(&sum, x[index_x(&m, h, v)], w[index_w(&m)]);
     }
   return sum;
@@ -132,15 +132,15 @@ static wide_sum sum_input_gradient(const conv_shape *s, const float *y, const fl
   const int64_t out_group = s->out_channels / s->groups, first = at[3] / (s->in_channels / s->groups) * out_group;
   meeting m = {.shape = s, .n = at[0], .c = at[3]};
   wide_sum sum = {0, 0, 0};
-  for (m.tap[0] = 0; m.tap[0] < s->filter[0]; m.tap[0]++)
-    for (m.tap[1] = 0; m.tap[1] < s->filter[1]; m.tap[1]++) {
+  for (m.tap[0] = 0; m.tap[0] < s->filter[0]; ++m.tap[0])
+    for (m.tap[1] = 0; m.tap[1] < s->filter[1]; ++m.tap[1]) {
       int is_met = 1;
-      for (int i = 0; i < 2; i++) {
+      for (int i = 0; i < 2; ++i) {
         const int64_t from = at[1 + i] + s->padding - m.tap[i];
         m.pixel[i] = from / s->stride;
         is_met = is_met && from >= 0 && from % s->stride == 0 && m.pixel[i] < conv_out(s, i);
       }
-      for (m.k = first; is_met && m.k < first + out_group; m.k++) add(&sum, y[index_y(&m)], w[index_w(&m)]);
+      for (m.k = first; is_met && m.k < first + out_group; ++m.k) add(&sum, y[index_y(&m)], w[index_w(&m)]);
     }
   return sum;
 }
@@ -149,9 +149,9 @@ static wide_sum sum_weight_gradient(const conv_shape *s, const float *x, const f
   const int64_t group = at[0] / (s->out_channels / s->groups);
   meeting m = {.shape = s, .k = at[0], .tap = {at[1], at[2]}, .c = group * (s->in_channels / s->groups) + at[3]};
   wide_sum sum = {0, 0, 0};
-  for (m.n = 0; m.n < s->batch; m.n++)
-    for (m.pixel[0] = 0; m.pixel[0] < conv_out(s, 0); m.pixel[0]++)
-      for (m.pixel[1] = 0; m.pixel[1] < conv_out(s, 1); m.pixel[1]++) {
+  for (m.n = 0; m.n < s->batch; ++m.n)
+    for (m.pixel[0] = 0; m.pixel[0] < conv_out(s, 0); ++m.pixel[0])
+      for (m.pixel[1] = 0; m.pixel[1] < conv_out(s, 1); ++m.pixel[1]) {
         const int64_t h = place(s, 0, m.pixel[0], at[1]), v = place(s, 1, m.pixel[1], at[2]);
         if (h >= 0 && v >= 0) add(&sum, x[index_x(&m, h, v)], y[index_y(&m)]);
       }
@@ -175,11 +175,11 @@ int conv_sample_check(const conv_memory *memory, conv_sample *s, const bench_row
   const int64_t count = conv_tensor_count(memory->shape, roles.result);
   const mfq_status status = bench_read_values(memory->result.buffer, memory->settings->out_type, 0, count, s->result);
   if (status != MFQ_OK) return bench_status(status, "reading the result");
-  for (int i = 0; i < SAMPLES; i++) {
+  for (int i = 0; i < SAMPLES; ++i) {
     const int64_t index = (count - 1) * i / (SAMPLES - 1); /* the first, the last, others evenly between */
     int64_t size[4], at[4], rest = index;
     conv_tensor_shape(memory->shape, roles.result, size);
-    for (int axis = 3; axis >= 0; axis--, rest /= size[axis + 1]) at[axis] = rest % size[axis];
+    for (int axis = 3; axis >= 0; --axis, rest /= size[axis + 1]) at[axis] = rest % size[axis];
     const wide_sum sum = sums[memory->direction](memory->shape, values[roles.operand[0]], values[roles.operand[1]], at);
     const double got = (double)s->result[index], bound = bound_of(memory->settings, &sum);
     if (fabs(got - sum.value) <= bound) continue;

@@ -68,7 +68,7 @@ static int capture(const bench_graph *g, const bench_launches *launches, void **
   const driver_calls *d = g->driver;
   int code = BENCH_OK, status = d->begin(g->stream, CAPTURE_RELAXED);
   if (status != DRIVER_SUCCESS) return status;
-  for (int i = 0; code == BENCH_OK && i < launches->count; i++)
+  for (int i = 0; code == BENCH_OK && i < launches->count; ++i)
     code = launches->launch(launches->state, launches->first + i);
   status = d->end(g->stream, graph);
   return status == DRIVER_SUCCESS && code != BENCH_OK ? DRIVER_UNKNOWN : status;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 int bench_take_functions(void *library, const bench_function *functions, int count) {
-  for (int i = 0; i < count; i++) {
+  for (int i = 0; i < count; ++i) {
     void *symbol = dlsym(library, functions[i].name);
     if (symbol == NULL) return 0;
     memcpy(functions[i].pointer, &symbol, sizeof symbol);

@@ -14,7 +14,7 @@ enum { GOALS = sizeof goals / sizeof goals[0] };
 const gemm_goal *gemm_goal_get(int index) { return index >= 0 && index < GOALS ? &goals[index] : NULL; }
 
 double gemm_goal_of(const gemm_size *size, const char *scheme, gemm_mode mode) {
-  for (int i = 0; i < GOALS; i++) {
+  for (int i = 0; i < GOALS; ++i) {
     const gemm_goal *g = &goals[i];
     if (g->size.m == size->m && g->size.n == size->n && g->size.k == size->k && g->mode == mode &&
         strncmp(scheme, g->schemes, strlen(g->schemes)) == 0)

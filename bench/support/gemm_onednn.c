@@ -112,7 +112,7 @@ static int place_operand(onednn *o, int operand, const bench_slots *slots, int64
   p->bytes_slots[0] = (4 * (size_t)count + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
   o->wide[operand] = p->base = aligned_alloc(ALIGNMENT, p->bytes_slots[0] * p->bytes_slots[1]);
   if (p->base == NULL) return 0;
-  for (size_t i = 0; operand != DST && i < p->bytes_slots[1]; i++)
+  for (size_t i = 0; operand != DST && i < p->bytes_slots[1]; ++i)
     bench_widen((const uint16_t *)(const void *)bench_slot(slots, (int)i), (size_t)count,
                 (float *)(void *)(p->base + i * p->bytes_slots[0]));
   return 1;
@@ -124,7 +124,7 @@ static dnnl_status_t name_slots(onednn *o, int operand, desc_ref desc, const pla
   o->memories[operand] = calloc((size_t)slots, sizeof(dnnl_memory_t));
   if (o->memories[operand] == NULL) return dnnl_out_of_memory;
   o->slots[operand] = slots;
-  for (int i = 0; status == dnnl_success && i < slots; i++)
+  for (int i = 0; status == dnnl_success && i < slots; ++i)
     status = dnnl_memory_create(&o->memories[operand][i], desc, o->engine, p->base + p->bytes_slots[0] * (size_t)i);
   return status;
 }
@@ -144,7 +144,7 @@ static dnnl_status_t pack(onednn *o, const place *plain, desc_ref from_desc, des
     status = dnnl_reorder_primitive_desc_create(&reorder_desc, from_desc, o->engine, to_desc, o->engine, NULL);
   if (status == dnnl_success) status = dnnl_primitive_create(&reorder, reorder_desc);
   if (status == dnnl_success) status = dnnl_memory_create(&from, from_desc, o->engine, plain->base);
-  for (int i = 0; status == dnnl_success && i < count; i++) {
+  for (int i = 0; status == dnnl_success && i < count; ++i) {
     const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, o->memories[WEIGHTS][i]}};
     status = dnnl_primitive_execute(reorder, o->stream, 2, args);
   }
@@ -165,7 +165,7 @@ static dnnl_status_t build(onednn *o) {
   desc_ref desc[4];
   dnnl_status_t status = dnnl_engine_create(&o->engine, dnnl_cpu, 0);
   if (status == dnnl_success) status = dnnl_stream_create(&o->stream, o->engine, dnnl_stream_default_flags);
-  for (int i = 0; i < 4; i++) {
+  for (int i = 0; i < 4; ++i) {
     desc[i] = describe(&matrices[i]);
     if (desc[i] == NULL && status == dnnl_success) status = dnnl_invalid_arguments;
   }
@@ -180,7 +180,7 @@ static dnnl_status_t build(onednn *o) {
   if (status == dnnl_success)
     status = pack(o, &places[WEIGHTS], desc[WEIGHTS],
                   dnnl_primitive_desc_query_md(o->implementation, dnnl_query_weights_md, 0));
-  for (int i = 0; i < 4; i++) forget(desc[i]);
+  for (int i = 0; i < 4; ++i) forget(desc[i]);
   return status;
 }
 
@@ -208,15 +208,15 @@ int gemm_onednn_result(void *state) {
 void gemm_onednn_destroy(void *state) {
   onednn *o = state;
   if (o == NULL) return;
-  for (int k = 0; k < OPERANDS; k++) {
-    for (int i = 0; i < o->slots[k]; i++) (void)dnnl_memory_destroy(o->memories[k][i]);
+  for (int k = 0; k < OPERANDS; ++k) {
+    for (int i = 0; i < o->slots[k]; ++i) (void)dnnl_memory_destroy(o->memories[k][i]);
     free(o->memories[k]);
   }
   (void)dnnl_primitive_destroy(o->matmul);
   (void)dnnl_primitive_desc_destroy(o->implementation);
   (void)dnnl_stream_destroy(o->stream);
   (void)dnnl_engine_destroy(o->engine);
-  for (int k = 0; k < OPERANDS; k++) free(o->wide[k]);
+  for (int k = 0; k < OPERANDS; ++k) free(o->wide[k]);
   free(o->packed);
   free(o);
 }
@@ -238,7 +238,7 @@ static onednn *make(const gemm_memory *memory, dnnl_data_type_t type, dnnl_statu
 
 static double fastest_run(onednn *o) {
   double best = 1e9;
-  for (int i = 0; i <= TRIALS; i++) {
+  for (int i = 0; i <= TRIALS; ++i) {
     const double start = bench_seconds();
     if (gemm_onednn_run(o, o->memory->settings->threads, i) != BENCH_OK) return 1e9;
     const double seconds = bench_seconds() - start;

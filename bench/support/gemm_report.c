@@ -27,7 +27,7 @@ static void print_cell(const bench_record *record, const gemm_size *size, const 
 /* The fastest of the peer's medians, each taken beside other rows. */
 static double best_peer(const gemm_table *table, int size) {
   double best = 0;
-  for (int i = 0; i < table->scheme_count * GEMM_MODES; i++) {
+  for (int i = 0; i < table->scheme_count * GEMM_MODES; ++i) {
     const double seconds = gemm_table_row(table, size, 0, GEMM_QUANTIZED)[i].common.peer_seconds.median;
     if (seconds > 0 && (best <= 0 || seconds < best)) best = seconds;
   }
@@ -44,18 +44,18 @@ static void print_size(const bench_record *record, const gemm_table *table, int 
          table->peers[index]);
   if (peer > 0) printf(": %.3f ms, %.1f GFLOP/s", 1e3 * peer, 1e-9 * gemm_flops(size) / peer);
   printf("\n%-20s", "");
-  for (int i = 0; i < GEMM_MODES; i++) printf("    %-*s ", bench_cell_width(record), titles[i]);
+  for (int i = 0; i < GEMM_MODES; ++i) printf("    %-*s ", bench_cell_width(record), titles[i]);
   printf("\n%-20s", "");
-  for (int i = 0; i < GEMM_MODES; i++) {
+  for (int i = 0; i < GEMM_MODES; ++i) {
     printf("  ");
     bench_print_columns(record, size->m <= FEW_ROWS ? "GB/s" : "GFLOP/s");
     printf("   ");
   }
   printf("\n");
-  for (int i = 0; i < table->scheme_count; i++) {
+  for (int i = 0; i < table->scheme_count; ++i) {
     if (gemm_table_wanted(table, index, i) == 0) continue;
     printf("%-20s", table->schemes[i].text);
-    for (int mode = 0; mode < GEMM_MODES; mode++)
+    for (int mode = 0; mode < GEMM_MODES; ++mode)
       print_cell(record, size, gemm_table_row(table, index, i, (gemm_mode)mode), &plans);
     printf("\n");
   }
@@ -64,7 +64,7 @@ static void print_size(const bench_record *record, const gemm_table *table, int 
 
 void gemm_print(const bench_record *record, const gemm_table *table) {
   print_heading(record);
-  for (int i = 0; i < table->size_count; i++)
+  for (int i = 0; i < table->size_count; ++i)
     if (gemm_table_wanted(table, i, -1) > 0 && !record->settings->only_verify) print_size(record, table, i);
   printf("\n%d rows: samples of D are within the bound of sums in f32\n", record->done - record->bad);
   bench_record_print_bad(record);
@@ -72,9 +72,9 @@ void gemm_print(const bench_record *record, const gemm_table *table) {
 
 int gemm_print_goals(const gemm_table *table) {
   bench_goals all = {0};
-  for (int size = 0; size < table->size_count; size++)
-    for (int mode = 0; mode < GEMM_MODES; mode++)
-      for (int scheme = 0; scheme < table->scheme_count; scheme++) {
+  for (int size = 0; size < table->size_count; ++size)
+    for (int mode = 0; mode < GEMM_MODES; ++mode)
+      for (int scheme = 0; scheme < table->scheme_count; ++scheme) {
         const gemm_row *row = gemm_table_row(table, size, scheme, (gemm_mode)mode);
         const double goal = gemm_goal_of(&table->sizes[size], table->schemes[scheme].text, (gemm_mode)mode);
         if (goal > 0 && row->is_wanted) (void)bench_print_goal(&row->common, goal, &all);

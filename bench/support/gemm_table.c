@@ -40,15 +40,15 @@ gemm_row *gemm_table_row(const gemm_table *table, int size, int scheme, gemm_mod
 
 int gemm_table_wanted(const gemm_table *table, int size, int scheme) {
   int wanted = 0;
-  for (int s = scheme < 0 ? 0 : scheme; s < (scheme < 0 ? table->scheme_count : scheme + 1); s++)
-    for (int mode = 0; mode < GEMM_MODES; mode++) wanted += gemm_table_row(table, size, s, (gemm_mode)mode)->is_wanted;
+  for (int s = scheme < 0 ? 0 : scheme; s < (scheme < 0 ? table->scheme_count : scheme + 1); ++s)
+    for (int mode = 0; mode < GEMM_MODES; ++mode) wanted += gemm_table_row(table, size, s, (gemm_mode)mode)->is_wanted;
   return wanted;
 }
 
 /* ---- Sizes ------------------------------------------------------------------------------------------------------ */
 
 static void add_size(gemm_table *table, int64_t m, int64_t n, int64_t k) {
-  for (int i = 0; i < table->size_count; i++)
+  for (int i = 0; i < table->size_count; ++i)
     if (table->sizes[i].m == m && table->sizes[i].n == n && table->sizes[i].k == k) return;
   if (table->size_count < MAX_SIZES) table->sizes[table->size_count++] = (gemm_size){m, n, k};
 }
@@ -71,12 +71,12 @@ static int choose_sizes(gemm_table *table, const gemm_choice *choice) {
   const size_list *list = &size_lists[choice->is_device != 0][choice->is_full != 0];
   const gemm_goal *goal;
   if (choice->shapes != NULL) return parse_sizes(table, choice->shapes);
-  for (int i = 0; choice->is_check && (goal = gemm_goal_get(i)) != NULL; i++)
+  for (int i = 0; choice->is_check && (goal = gemm_goal_get(i)) != NULL; ++i)
     add_size(table, goal->size.m, goal->size.n, goal->size.k);
   if (choice->is_check) return BENCH_OK;
-  for (int i = 0; list->nk[i][0] > 0; i++)
-    for (int j = 0; list->m[j] > 0; j++) add_size(table, list->m[j], list->nk[i][0], list->nk[i][1]);
-  for (int i = 0; list->squares[i] > 0; i++) add_size(table, list->squares[i], list->squares[i], list->squares[i]);
+  for (int i = 0; list->nk[i][0] > 0; ++i)
+    for (int j = 0; list->m[j] > 0; ++j) add_size(table, list->m[j], list->nk[i][0], list->nk[i][1]);
+  for (int i = 0; list->squares[i] > 0; ++i) add_size(table, list->squares[i], list->squares[i], list->squares[i]);
   return BENCH_OK;
 }
 
@@ -96,7 +96,7 @@ static int add_scheme(gemm_table *table, const char *text, size_t length) {
   /* Operands are [M, K] and [N, K]: groups along K, channels along M and N. */
   if (s->scheme.granularity == MFQ_GRANULARITY_GROUP) s->scheme.axis = 1;
   if (s->scheme.granularity == MFQ_GRANULARITY_CHANNEL) s->scheme.axis = 0;
-  table->scheme_count++;
+  ++table->scheme_count;
   return BENCH_OK;
 }
 
@@ -118,7 +118,7 @@ static int choose_rows(gemm_table *table, const gemm_choice *choice) {
   int wanted = 0;
   if (choice->filter != NULL && regcomp(&regex, choice->filter, REG_EXTENDED | REG_NOSUB) != 0)
     return bench_error(BENCH_USAGE, "--filter: '%s' is no regular expression", choice->filter);
-  for (int i = 0; i < table->size_count * table->scheme_count * GEMM_MODES; i++) {
+  for (int i = 0; i < table->size_count * table->scheme_count * GEMM_MODES; ++i) {
     const gemm_mode mode = (gemm_mode)(i % GEMM_MODES);
     const gemm_scheme *scheme = &table->schemes[i / GEMM_MODES % table->scheme_count];
     const gemm_size *size = &table->sizes[i / GEMM_MODES / table->scheme_count];

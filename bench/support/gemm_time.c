@@ -31,7 +31,7 @@ static int end_rows(const timing *t, int scheme, int code) {
   gemm_row *rows = gemm_table_row(t->table, t->size, scheme < 0 ? 0 : scheme, GEMM_QUANTIZED);
   const int count = GEMM_MODES * (scheme < 0 ? t->table->scheme_count : 1);
   int goes_on = BENCH_OK;
-  for (int i = 0; goes_on == BENCH_OK && i < count; i++)
+  for (int i = 0; goes_on == BENCH_OK && i < count; ++i)
     if (rows[i].is_wanted) goes_on = end_row(t, &rows[i], code);
   return goes_on;
 }
@@ -70,7 +70,7 @@ static mfq_status measure_row(const timing *t, gemm_mode mode, gemm_row *row) {
   double stored[2] = {2.0 * (double)(s->m * s->k), 2.0 * (double)(s->n * s->k)};
   gemm_call call;
   mfq_status status = gemm_call_make(m, GEMM_QUANTIZED, 0, &call);
-  for (int i = mode == GEMM_QUANTIZED ? 0 : 1; status == MFQ_OK && !m->scheme->is_plain && i < 2; i++) {
+  for (int i = mode == GEMM_QUANTIZED ? 0 : 1; status == MFQ_OK && !m->scheme->is_plain && i < 2; ++i) {
     mfq_qtensor_sizes sizes;
     status = mfq_qtensor_sizes_get(i == 0 ? &call.qa : &call.qb, &sizes);
     stored[i] = (double)(sizes.codes_bytes + sizes.scales_bytes + sizes.zero_points_bytes);
@@ -105,11 +105,11 @@ static int race(timing *t) {
   if (t->record->settings->only_verify || t->count == PEER + 1) return BENCH_OK;
   const int code = bench_race(t->memory.context, racers + first, t->count - first, repetitions);
   if (code != BENCH_OK) return code;
-  for (int i = PEER + 1; has_peer && i < t->count; i++)
+  for (int i = PEER + 1; has_peer && i < t->count; ++i)
     t->rows[i]->common.share = bench_share(&racers[PEER], &racers[i], repetitions, t->samples + RACERS * repetitions);
   bench_quantiles peer = {0, 0, 0};
   if (has_peer) peer = bench_quantiles_of(racers[PEER].samples, repetitions);
-  for (int i = PEER + 1; i < t->count; i++) {
+  for (int i = PEER + 1; i < t->count; ++i) {
     bench_row *row = &t->rows[i]->common;
     row->seconds = bench_quantiles_of(racers[i].samples, repetitions);
     row->peer_seconds = peer;
@@ -124,20 +124,20 @@ static int time_scheme(timing *t, int scheme) {
   if (code == BENCH_OK) code = gemm_sample_scheme(&t->memory, t->sample);
   if (code != BENCH_OK) return end_rows(t, scheme, code);
   t->count = PEER + 1;
-  for (int mode = 0; goes_on == BENCH_OK && mode < GEMM_MODES; mode++) {
+  for (int mode = 0; goes_on == BENCH_OK && mode < GEMM_MODES; ++mode) {
     gemm_row *row = gemm_table_row(t->table, t->size, scheme, (gemm_mode)mode);
     if (!row->is_wanted) continue;
     code = prepare_row(t, row, (gemm_mode)mode);
     t->rows[t->count] = row;
     if (code == BENCH_OK)
-      t->count++;
+      ++t->count;
     else {
       mfq_gemm_plan_destroy(t->tasks[t->count].plan);
       goes_on = end_row(t, row, code);
     }
   }
   code = goes_on == BENCH_OK ? race(t) : goes_on;
-  for (int i = PEER + 1; i < t->count; i++) {
+  for (int i = PEER + 1; i < t->count; ++i) {
     mfq_gemm_plan_destroy(t->tasks[i].plan);
     if (goes_on == BENCH_OK) goes_on = end_row(t, t->rows[i], code);
   }
@@ -156,7 +156,7 @@ static int time_size(timing *t) {
     (void)snprintf(t->table->peers[t->size], BENCH_ABOUT, "none: %s", bench_last_error());
     goes_on = end_rows(t, -1, code);
   }
-  for (int i = 0; code == BENCH_OK && goes_on == BENCH_OK && i < t->table->scheme_count; i++)
+  for (int i = 0; code == BENCH_OK && goes_on == BENCH_OK && i < t->table->scheme_count; ++i)
     if (gemm_table_wanted(t->table, t->size, i) > 0) goes_on = time_scheme(t, i);
   gemm_peer_destroy(&t->peer);
   gemm_sample_destroy(t->sample);
@@ -169,8 +169,8 @@ int gemm_time(bench_record *record, gemm_table *table) {
   timing t = {.record = record, .table = table};
   t.samples = calloc((size_t)record->settings->repetitions * (RACERS + 1), sizeof *t.samples);
   int goes_on = t.samples != NULL ? BENCH_OK : bench_error(BENCH_FAILED, "no memory for the times");
-  for (int i = 0; i < table->size_count; i++) record->total += gemm_table_wanted(table, i, -1);
-  for (t.size = 0; goes_on == BENCH_OK && t.size < table->size_count; t.size++)
+  for (int i = 0; i < table->size_count; ++i) record->total += gemm_table_wanted(table, i, -1);
+  for (t.size = 0; goes_on == BENCH_OK && t.size < table->size_count; ++t.size)
     if (gemm_table_wanted(table, t.size, -1) > 0) goes_on = time_size(&t);
   if (record->tells) fprintf(stderr, "\r\033[K");
   free(t.samples);

@@ -23,7 +23,7 @@ static mfq_status read_rows(const gemm_memory *memory, gemm_sample *s, source wh
   const int side = which == PLAIN_B || which == CODES_B;
   const int64_t k = memory->size.k;
   mfq_status status = MFQ_OK;
-  for (int i = 0; status == MFQ_OK && i < s->count[side]; i++)
+  for (int i = 0; status == MFQ_OK && i < s->count[side]; ++i)
     status = bench_read_values(buffer, dtype, s->at[side][i] * k, k, s->values[which] + i * k);
   return status;
 }
@@ -42,7 +42,7 @@ static mfq_status dequantize_rows(const gemm_memory *memory, gemm_sample *s, sou
 /* The first, the last, and others evenly between. */
 static int choose(int64_t size, int64_t at[SAMPLES]) {
   const int count = size < SAMPLES ? (int)size : SAMPLES;
-  for (int i = 0; i < count; i++) at[i] = count > 1 ? (size - 1) * i / (count - 1) : 0;
+  for (int i = 0; i < count; ++i) at[i] = count > 1 ? (size - 1) * i / (count - 1) : 0;
   return count;
 }
 
@@ -53,7 +53,7 @@ int gemm_sample_create(const gemm_memory *memory, gemm_sample **sample) {
   s->count[1] = choose(memory->size.n, s->at[1]);
   s->line = malloc((size_t)memory->size.n * sizeof *s->line);
   int has_memory = s->line != NULL;
-  for (int i = 0; i < SOURCES; i++) {
+  for (int i = 0; i < SOURCES; ++i) {
     s->values[i] = malloc((size_t)SAMPLES * (size_t)memory->size.k * sizeof *s->values[i]);
     has_memory = has_memory && s->values[i] != NULL;
   }
@@ -74,7 +74,7 @@ int gemm_sample_scheme(const gemm_memory *memory, gemm_sample *sample) {
 
 void gemm_sample_destroy(gemm_sample *sample) {
   if (sample == NULL) return;
-  for (int i = 0; i < SOURCES; i++) free(sample->values[i]);
+  for (int i = 0; i < SOURCES; ++i) free(sample->values[i]);
   free(sample->line);
   free(sample);
 }
@@ -106,13 +106,13 @@ int gemm_sample_check(const gemm_memory *memory, gemm_sample *s, gemm_mode mode,
   const float *b = s->values[is_plain ? PLAIN_B : CODES_B];
   const int64_t k = memory->size.k, n = memory->size.n;
   const double relative = relative_bound(memory, plan);
-  for (int i = 0; i < s->count[0]; i++) {
+  for (int i = 0; i < s->count[0]; ++i) {
     const mfq_status status =
         bench_read_values(memory->d.buffer, memory->settings->out_type, s->at[0][i] * n, n, s->line);
     if (status != MFQ_OK) return bench_status(status, name);
-    for (int j = 0; j < s->count[1]; j++) {
+    for (int j = 0; j < s->count[1]; ++j) {
       double sum = 0, magnitude = 0;
-      for (int64_t x = 0; x < k; x++) {
+      for (int64_t x = 0; x < k; ++x) {
         const double product = (double)a[i * k + x] * (double)b[j * k + x];
         sum += product;
         magnitude += fabs(product);

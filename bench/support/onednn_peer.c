@@ -21,7 +21,7 @@ int bench_onednn_limit(char *about, size_t capacity) {
                 {"avx512", dnnl_cpu_isa_avx512_core},
                 {"avx512_bf16", dnnl_cpu_isa_avx512_core_bf16}};
   const char *word = getenv("MFQ_CPU_ISA"); /* libmfq has refused what is not in the list */
-  for (size_t i = 0; word != NULL && i < sizeof limits / sizeof limits[0]; i++) {
+  for (size_t i = 0; word != NULL && i < sizeof limits / sizeof limits[0]; ++i) {
     if (strcmp(word, limits[i].name) != 0 || dnnl_set_max_cpu_isa(limits[i].isa) == dnnl_success) continue;
     if (((int)dnnl_get_effective_cpu_isa() & ~(int)limits[i].isa) == 0) continue; /* it does already */
     (void)snprintf(about, capacity, "none: this oneDNN cannot be limited to MFQ_CPU_ISA=%s", word);
@@ -43,14 +43,14 @@ void bench_onednn_threads(int threads) {
 }
 
 void bench_widen(const uint16_t *from, size_t count, float *to) {
-  for (size_t i = 0; i < count; i++) {
+  for (size_t i = 0; i < count; ++i) {
     const uint32_t bits = (uint32_t)from[i] << 16;
     memcpy(&to[i], &bits, sizeof bits);
   }
 }
 
 void bench_narrow(const float *from, size_t count, uint16_t *to) {
-  for (size_t i = 0; i < count; i++) {
+  for (size_t i = 0; i < count; ++i) {
     uint32_t bits;
     memcpy(&bits, &from[i], sizeof bits);
     to[i] = (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);

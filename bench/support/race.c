@@ -13,7 +13,7 @@ int bench_sample(mfq_context *context, bench_racer *racer, double *seconds) {
     *seconds /= all->count;
     return code;
   }
-  for (int i = 0; code == BENCH_OK && i < all->count; i++) code = all->launch(all->state, all->first++);
+  for (int i = 0; code == BENCH_OK && i < all->count; ++i) code = all->launch(all->state, all->first++);
   if (code == BENCH_OK) code = bench_status(mfq_context_synchronize(context), "waiting");
   *seconds = (bench_seconds() - start) / all->count;
   return code;
@@ -33,7 +33,7 @@ int bench_warm(mfq_context *context, bench_racer *racer) {
 }
 
 static void destroy_graphs(bench_racer *racers, int count) {
-  for (int i = 0; i < count; i++) {
+  for (int i = 0; i < count; ++i) {
     bench_graph_destroy(racers[i].graph);
     racers[i].graph = NULL;
   }
@@ -42,7 +42,7 @@ static void destroy_graphs(bench_racer *racers, int count) {
 /* All or none: like is compared with like. */
 static int capture(mfq_context *context, bench_racer *racers, int count) {
   int is_captured = 1;
-  for (int i = 0; is_captured && i < count; i++) {
+  for (int i = 0; is_captured && i < count; ++i) {
     racers[i].graph = bench_graph_create(context, &racers[i].launches);
     is_captured = racers[i].graph != NULL;
   }
@@ -54,9 +54,9 @@ int bench_race(mfq_context *context, bench_racer *racers, int count, int repetit
   const int is_device = mfq_context_stream(context) != NULL;
   const char *timing = !is_device ? "host" : capture(context, racers, count) ? "graph" : "queue";
   int code = BENCH_OK;
-  for (int i = 0; i < count; i++) racers[i].timing = timing;
-  for (int r = 0; code == BENCH_OK && r < repetitions; r++)
-    for (int i = 0; code == BENCH_OK && i < count; i++) {
+  for (int i = 0; i < count; ++i) racers[i].timing = timing;
+  for (int r = 0; code == BENCH_OK && r < repetitions; ++r)
+    for (int i = 0; code == BENCH_OK && i < count; ++i) {
       if (!is_device) bench_rest();
       code = bench_sample(context, &racers[i], &racers[i].samples[r]);
     }
@@ -65,6 +65,6 @@ int bench_race(mfq_context *context, bench_racer *racers, int count, int repetit
 }
 
 double bench_share(const bench_racer *peer, const bench_racer *racer, int repetitions, double *scratch) {
-  for (int r = 0; r < repetitions; r++) scratch[r] = peer->samples[r] / racer->samples[r];
+  for (int r = 0; r < repetitions; ++r) scratch[r] = peer->samples[r] / racer->samples[r];
   return bench_quantiles_of(scratch, repetitions).median;
 }

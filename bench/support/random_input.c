@@ -38,7 +38,7 @@ static void store(void *data, mfq_dtype dtype, int64_t index, float x) {
 void bench_fill_normal(void *data, mfq_dtype dtype, int64_t count, uint64_t seed, int threads) {
   const uint64_t key = splitmix64(seed);
 #pragma omp parallel for num_threads(threads) schedule(static)
-  for (int64_t i = 0; i < (count + 1) / 2; i++) {
+  for (int64_t i = 0; i < (count + 1) / 2; ++i) {
     float pair[2];
     normal_pair(splitmix64(key + (uint64_t)i), pair);
     store(data, dtype, 2 * i, pair[0]);

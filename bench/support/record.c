@@ -109,7 +109,7 @@ int bench_record_row(bench_record *record, bench_row *row, int code, json_t *own
   json_decref(json);
   json_decref(own);
   if (!has_memory) return bench_error(BENCH_FAILED, "no memory for the results");
-  record->done++;
+  ++record->done;
   record->bad += code != BENCH_OK;
   const int is_lost = code != BENCH_OK && mfq_context_synchronize(record->context) != MFQ_OK;
   if (is_lost)

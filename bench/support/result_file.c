@@ -44,7 +44,7 @@ int bench_write_json(const json_t *root, const char *path) {
 static void put_text(const char *text, FILE *file) {
   const int is_quoted = strpbrk(text, ",\"\n") != NULL;
   if (is_quoted) fputc('"', file);
-  for (; *text != '\0'; text++) fprintf(file, *text == '"' ? "\"\"" : "%c", *text);
+  for (; *text != '\0'; ++text) fprintf(file, *text == '"' ? "\"\"" : "%c", *text);
   if (is_quoted) fputc('"', file);
 }
 

@@ -62,7 +62,7 @@ void bench_same_options(const bench_settings *s, char *text, size_t capacity) {
   const char *const given[][2] = {{" --out ", s->out}, {" --isa ", s->isa}, {" --device ", s->device}};
   int used = snprintf(text, capacity, " --threads %d --repetitions %d --seed %lld%s", s->threads, s->repetitions,
                       s->seed, s->is_reproducible ? " --reproducible" : "");
-  for (size_t i = 0; i < sizeof given / sizeof given[0]; i++)
+  for (size_t i = 0; i < sizeof given / sizeof given[0]; ++i)
     if (given[i][1] != NULL && used > 0 && (size_t)used < capacity)
       used += snprintf(text + used, capacity - (size_t)used, "%s%s", given[i][0], given[i][1]);
 }

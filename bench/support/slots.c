@@ -49,7 +49,7 @@ uint8_t *bench_slot(const bench_slots *slots, int turn) {
 
 mfq_status bench_slots_spread(const bench_slots *slots) {
   mfq_status status = MFQ_OK;
-  for (int i = 1; status == MFQ_OK && i < slots->count; i++)
+  for (int i = 1; status == MFQ_OK && i < slots->count; ++i)
     status = mfq_buffer_copy(slots->buffer, slots->bytes * (size_t)i, slots->buffer, 0, slots->bytes);
   return status;
 }
@@ -109,7 +109,7 @@ mfq_status bench_read_values(const mfq_buffer *buffer, mfq_dtype dtype, int64_t 
   uint16_t *half = malloc(element * (size_t)count);
   if (half == NULL) return MFQ_ERROR_OUT_OF_MEMORY;
   const mfq_status status = mfq_buffer_read(buffer, element * (size_t)offset, half, element * (size_t)count);
-  for (int64_t i = 0; status == MFQ_OK && i < count; i++) {
+  for (int64_t i = 0; status == MFQ_OK && i < count; ++i) {
     const uint32_t bits = (uint32_t)half[i] << 16;
     memcpy(&values[i], &bits, sizeof bits);
   }

@@ -19,13 +19,13 @@ char bench_letter(bench_names *names, const char *about) {
   int i = 0;
   while (i < names->count &&
          (told_length(names, names->items[i]) != length || strncmp(names->items[i], about, length) != 0))
-    i++;
+    ++i;
   if (i == names->count && names->count < most) names->items[names->count++] = about;
   return i < most ? letter_at(names, i) : '*';
 }
 
 void bench_print_names(const bench_names *names) {
-  for (int i = 0; i < names->count; i++)
+  for (int i = 0; i < names->count; ++i)
     printf("  %c %.*s\n", letter_at(names, i), (int)told_length(names, names->items[i]), names->items[i]);
 }
 
@@ -80,7 +80,7 @@ int bench_print_goal(const bench_row *row, double goal, bench_goals *sum) {
            row->verdict == BENCH_ROW_RIGHT ? "there is no peer" : "it is wrong or failed");
     return 0;
   }
-  sum->compared++;
+  ++sum->compared;
   sum->misses += row->share < goal;
   const double fastest = row->seconds.p10 > 0 ? row->peer_seconds.p10 / row->seconds.p10 : 0;
   printf("  %-52s  %5.2f  goal %4.2f  %-5s  (fastest tenths: %.2f)\n", row->name, row->share, goal,

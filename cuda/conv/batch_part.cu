@@ -1,8 +1,8 @@
 /* cuda/conv/batch_part.cu: images, their memory and their sums. */
 #include "batch_part.h"
 
-#include "../../host/core/context_state.h"
-#include "../../host/core/walk.h"
+#include "host/core/module/context_state.h"
+#include "host/core/problem/walk.h"
 
 namespace {
 

@@ -2,7 +2,7 @@
 #ifndef MFQ_CUDA_CONV_BATCH_PART_H
 #define MFQ_CUDA_CONV_BATCH_PART_H
 
-#include "../../host/core/conv_problem.h"
+#include "host/core/problem/conv_problem.h"
 
 /* Images first ... first + count - 1. For planning, `first` is the number of images in each part but the last, and all
  * memory is aligned as that of the least aligned part. */

@@ -4,8 +4,7 @@
  * add up, and, for a quantized one, MFQ_CUDA_SCRATCH_BYTES. */
 #include "batch_steps.h"
 
-
-#include "../gemm/gemm_epilogue.h"
+#include "cuda/gemm/gemm_epilogue.h"
 #include "batch_part.h"
 #include "conv_params.h"
 

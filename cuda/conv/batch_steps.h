@@ -2,7 +2,7 @@
 #ifndef MFQ_CUDA_CONV_BATCH_STEPS_H
 #define MFQ_CUDA_CONV_BATCH_STEPS_H
 
-#include "../../host/core/conv_problem.h"
+#include "host/core/problem/conv_problem.h"
 
 /* Bytes of workspace beyond which a convolution is taken apart. */
 enum { MFQ_CONV_WORKSPACE_BYTES = 64 << 20 };

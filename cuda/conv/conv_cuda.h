@@ -2,8 +2,8 @@
 #ifndef MFQ_CUDA_CONV_CONV_CUDA_H
 #define MFQ_CUDA_CONV_CONV_CUDA_H
 
-#include "../../host/core/conv_problem.h"
-#include "../cuda_state.h"
+#include "host/core/problem/conv_problem.h"
+#include "cuda/cuda_state.h"
 
 /* Fastest first; the last takes everything. */
 extern const mfq_way mfq_cuda_conv_depthwise;

@@ -1,8 +1,8 @@
 /* cuda/conv/conv_general.cu: the last way of the list: every convolution, reproducible. */
-#include "../../host/core/integers.h"
-#include "../gemm/gemm_epilogue.h"
-#include "../gemm/side_params.h"
-#include "../launch.cuh"
+#include "host/core/integers.h"
+#include "cuda/gemm/gemm_epilogue.h"
+#include "cuda/gemm/side_params.h"
+#include "cuda/launch.cuh"
 #include "conv_cuda.h"
 #include "conv_general_kernel.cuh"
 #include "conv_params.h"

@@ -10,7 +10,7 @@
 
 #include <mfq/num/conv_run.h>
 
-#include "../prim/shared.cuh"
+#include "cuda/prim/shared.cuh"
 #include "conv_side.cuh"
 
 enum {

@@ -1,7 +1,7 @@
 #include "conv_params.h"
 
-#include "../gemm/gemm_epilogue.h"
-#include "../gemm/side_params.h"
+#include "cuda/gemm/gemm_epilogue.h"
+#include "cuda/gemm/side_params.h"
 
 static_assert((int)CONV_AXES == (int)MFQ_CONV_AXES && (int)CONV_CHANNELS == (int)MFQ_CONV_CHANNELS, "axes");
 

@@ -2,7 +2,7 @@
 #ifndef MFQ_CUDA_CONV_CONV_PARAMS_H
 #define MFQ_CUDA_CONV_CONV_PARAMS_H
 
-#include "../../host/core/conv_problem.h"
+#include "host/core/problem/conv_problem.h"
 #include "conv_side.cuh"
 
 /* `side` is PLAIN or has its codes in memory. */

@@ -8,7 +8,7 @@
 
 #include <mfq/num/window.h>
 
-#include "../gemm/side.cuh"
+#include "cuda/gemm/side.cuh"
 
 /* Axes of x, w and y: 0 is the image (of w the output channel), 1 ... 3 are spatial, 4 is the channel. */
 enum { CONV_AXES = 5, CONV_CHANNELS = 4 };

@@ -5,7 +5,7 @@
 #ifndef MFQ_CUDA_DEQUANTIZE_DECODE_GENERAL_KERNEL_CUH
 #define MFQ_CUDA_DEQUANTIZE_DECODE_GENERAL_KERNEL_CUH
 
-#include "../index_plans.h"
+#include "cuda/index_plans.h"
 
 typedef struct decode_general_params {
   mfqn_scheme scheme;

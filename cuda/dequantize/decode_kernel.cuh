@@ -8,10 +8,10 @@
 #ifndef MFQ_CUDA_DEQUANTIZE_DECODE_KERNEL_CUH
 #define MFQ_CUDA_DEQUANTIZE_DECODE_KERNEL_CUH
 
-#include "../prim/chunk.cuh"
-#include "../prim/codes.cuh"
-#include "../prim/divide.cuh"
-#include "../prim/slots.cuh"
+#include "cuda/prim/chunk.cuh"
+#include "cuda/prim/codes.cuh"
+#include "cuda/prim/divide.cuh"
+#include "cuda/prim/slots.cuh"
 
 enum { DECODE_THREADS = 256 };
 

@@ -1,9 +1,9 @@
 /* cuda/dequantize/dequantize_cuda.cu: which kernel a dequantization takes. */
-#include "../../host/core/grid.h"
-#include "../../host/core/lower.h"
-#include "../cuda_ops.h"
-#include "../index_plans.h"
-#include "../launch.cuh"
+#include "host/core/problem/grid.h"
+#include "host/core/scheme/lower.h"
+#include "cuda/cuda_ops.h"
+#include "cuda/index_plans.h"
+#include "cuda/launch.cuh"
 #include "decode_kernel.cuh"
 
 /* Then one multiplication repairs the bias. */

@@ -1,9 +1,9 @@
 /* cuda/dequantize/dequantize_general.cu: dequantization of anything. */
 #include <string.h>
 
-#include "../../host/core/lower.h"
-#include "../cuda_ops.h"
-#include "../launch.cuh"
+#include "host/core/scheme/lower.h"
+#include "cuda/cuda_ops.h"
+#include "cuda/launch.cuh"
 #include "decode_general_kernel.cuh"
 
 mfq_status mfq_cuda_dequantize_general(mfq_context *context, const mfq_qview *view, const mfq_tensor *dst) {

@@ -1,9 +1,9 @@
 /* cuda/expand/expand_cuda.cu: scales and zero points as plain tensors, compressed or one an element. */
 #include <string.h>
 
-#include "../../host/core/lower.h"
-#include "../cuda_ops.h"
-#include "../launch.cuh"
+#include "host/core/scheme/lower.h"
+#include "cuda/cuda_ops.h"
+#include "cuda/launch.cuh"
 #include "expand_kernel.cuh"
 
 /* The scale of an index follows from the logical and the padded shape in the same way. */

@@ -2,7 +2,7 @@
 #ifndef MFQ_CUDA_EXPAND_EXPAND_KERNEL_CUH
 #define MFQ_CUDA_EXPAND_EXPAND_KERNEL_CUH
 
-#include "../index_plans.h"
+#include "cuda/index_plans.h"
 
 typedef struct expand_params {
   mfqn_scheme scheme;

@@ -8,7 +8,7 @@
 
 #include <mfq/num/random.h>
 
-#include "../index_plans.h"
+#include "cuda/index_plans.h"
 
 /* What fake_scales_kernel leaves in a slot. */
 enum { FAKE_STORED = 0, FAKE_ZERO_POINT = 1 };

@@ -1,7 +1,7 @@
 /* cuda/fakequant/fakequant_cuda.cu: quantize and dequantize in one step. */
-#include "../../host/core/lower.h"
-#include "../cuda_ops.h"
-#include "../shared_scales.h"
+#include "host/core/scheme/lower.h"
+#include "cuda/cuda_ops.h"
+#include "cuda/shared_scales.h"
 #include "fake_kernel.cuh"
 
 static mfq_launch items_of(const mfq_scale_job *job, int64_t items) {

@@ -5,8 +5,8 @@
 #ifndef MFQ_CUDA_GEMM_COPY_KERNEL_CUH
 #define MFQ_CUDA_GEMM_COPY_KERNEL_CUH
 
-#include "../index_plans.h"
-#include "../prim/element.cuh"
+#include "cuda/index_plans.h"
+#include "cuda/prim/element.cuh"
 
 enum { COPY_MAX_RANK = 8 };
 

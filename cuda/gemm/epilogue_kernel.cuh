@@ -9,8 +9,8 @@
 
 #include <mfq/num/epilogue.h>
 
-#include "../index_plans.h"
-#include "../prim/element.cuh"
+#include "cuda/index_plans.h"
+#include "cuda/prim/element.cuh"
 
 enum { EPILOGUE_COLS = 8 };
 

@@ -3,11 +3,11 @@
 
 #include <string.h>
 
-#include "../../host/core/error.h"
-#include "../../host/core/overlap.h"
-#include "../../host/core/walk.h"
-#include "../cuda_ops.h"
-#include "../launch.cuh"
+#include "host/core/error.h"
+#include "host/core/check/overlap.h"
+#include "host/core/problem/walk.h"
+#include "cuda/cuda_ops.h"
+#include "cuda/launch.cuh"
 #include "copy_kernel.cuh"
 
 static_assert((int)COPY_MAX_RANK == (int)MFQ_MAX_RANK, "batch axes");

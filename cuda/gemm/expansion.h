@@ -2,8 +2,8 @@
 #ifndef MFQ_CUDA_GEMM_EXPANSION_H
 #define MFQ_CUDA_GEMM_EXPANSION_H
 
-#include "direct.h"
-#include "cublaslt.h"
+#include "cuda/gemm/cublaslt/direct.h"
+#include "cuda/gemm/cublaslt/cublaslt.h"
 
 typedef struct mfq_cuda_expansion {
   mfq_dtype dtype;

@@ -2,8 +2,8 @@
 #ifndef MFQ_CUDA_GEMM_GEMM_CUDA_H
 #define MFQ_CUDA_GEMM_GEMM_CUDA_H
 
-#include "../../host/core/gemm_problem.h"
-#include "../cuda_state.h"
+#include "host/core/problem/gemm_problem.h"
+#include "cuda/cuda_state.h"
 
 /* Fastest first; the last takes everything. */
 extern const mfq_way mfq_cuda_gemm_native;

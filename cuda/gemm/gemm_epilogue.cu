@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#include "../../host/core/lower.h"
-#include "../cuda_ops.h"
-#include "../launch.cuh"
+#include "host/core/scheme/lower.h"
+#include "cuda/cuda_ops.h"
+#include "cuda/launch.cuh"
 #include "epilogue_kernel.cuh"
 
 static_assert((int)MFQN_ACTIVATION_NONE == (int)MFQ_ACTIVATION_NONE &&

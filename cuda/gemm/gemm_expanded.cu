@@ -4,9 +4,9 @@
  * rounding to TF32. Scales that are factors of rows and columns are left to the epilogue. */
 #include <stdio.h>
 
-#include "../../host/core/integers.h"
-#include "../launch.cuh"
-#include "direct.h"
+#include "host/core/integers.h"
+#include "cuda/launch.cuh"
+#include "cuda/gemm/cublaslt/direct.h"
 #include "expansion.h"
 #include "gemm_epilogue.h"
 #include "side_params.h"

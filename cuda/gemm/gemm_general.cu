@@ -1,7 +1,7 @@
 /* cuda/gemm/gemm_general.cu: the last way of the list: every product, reproducible. */
-#include "../../host/core/integers.h"
-#include "../cuda_ops.h"
-#include "../launch.cuh"
+#include "host/core/integers.h"
+#include "cuda/cuda_ops.h"
+#include "cuda/launch.cuh"
 #include "gemm_epilogue.h"
 #include "gemm_general_kernel.cuh"
 #include "side_params.h"

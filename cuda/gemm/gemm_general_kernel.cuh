@@ -7,7 +7,7 @@
 #ifndef MFQ_CUDA_GEMM_GEMM_GENERAL_KERNEL_CUH
 #define MFQ_CUDA_GEMM_GEMM_GENERAL_KERNEL_CUH
 
-#include "../prim/shared.cuh"
+#include "cuda/prim/shared.cuh"
 #include "side.cuh"
 
 enum {

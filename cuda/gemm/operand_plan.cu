@@ -1,7 +1,7 @@
 #include "operand_plan.h"
 
-#include "../../host/core/lower.h"
-#include "../../host/core/walk.h"
+#include "host/core/scheme/lower.h"
+#include "host/core/problem/walk.h"
 
 int mfq_cuda_widens_scale(const mfq_gemm_side *side, const widen_format *format) {
   if (side->group == 0 || side->view.q.scheme.scale == MFQ_SCALE_NONE) return 1;

@@ -2,8 +2,8 @@
 #ifndef MFQ_CUDA_GEMM_OPERAND_PLAN_H
 #define MFQ_CUDA_GEMM_OPERAND_PLAN_H
 
-#include "../../host/core/gemm_problem.h"
-#include "../prim/widen.cuh"
+#include "host/core/problem/gemm_problem.h"
+#include "cuda/prim/widen.cuh"
 
 /* Fills `format` where codes become bf16 by shift and mask. Returns 0 for formats that do not. The group scale is left
  * out where a bf16 does not hold the product. */

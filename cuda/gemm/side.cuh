@@ -7,9 +7,9 @@
 
 #include <mfq/num/dot.h>
 
-#include "../prim/bitstream.cuh"
-#include "../prim/element.cuh"
-#include "../prim/slots.cuh"
+#include "cuda/prim/bitstream.cuh"
+#include "cuda/prim/element.cuh"
+#include "cuda/prim/slots.cuh"
 
 enum { SIDE_MAX_BATCH_RANK = 8 };
 

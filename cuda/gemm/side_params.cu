@@ -1,9 +1,9 @@
 #include "side_params.h"
 
-#include "../../host/core/lower.h"
-#include "../../host/core/walk.h"
-#include "../cuda_ops.h"
-#include "../index_plans.h"
+#include "host/core/scheme/lower.h"
+#include "host/core/problem/walk.h"
+#include "cuda/cuda_ops.h"
+#include "cuda/index_plans.h"
 
 static_assert((int)SIDE_MAX_BATCH_RANK == (int)MFQ_MAX_RANK, "batch axes");
 

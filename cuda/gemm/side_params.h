@@ -2,8 +2,8 @@
 #ifndef MFQ_CUDA_GEMM_SIDE_PARAMS_H
 #define MFQ_CUDA_GEMM_SIDE_PARAMS_H
 
-#include "../../host/core/gemm_problem.h"
-#include "../cuda_state.h"
+#include "host/core/problem/gemm_problem.h"
+#include "cuda/cuda_state.h"
 #include "side.cuh"
 
 /* `side` is PLAIN or has its codes in memory. */

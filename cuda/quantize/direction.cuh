@@ -2,8 +2,8 @@
 #ifndef MFQ_CUDA_QUANTIZE_DIRECTION_CUH
 #define MFQ_CUDA_QUANTIZE_DIRECTION_CUH
 
-#include "../prim/encode.cuh"
-#include "../prim/slots.cuh"
+#include "cuda/prim/encode.cuh"
+#include "cuda/prim/slots.cuh"
 
 /* A direction: codes in rows, which start at bytes. */
 typedef struct cast_direction {

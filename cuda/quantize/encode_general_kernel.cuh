@@ -7,7 +7,7 @@
 
 #include <mfq/num/random.h>
 
-#include "../index_plans.h"
+#include "cuda/index_plans.h"
 
 typedef struct encode_general_params {
   mfqn_scheme scheme;

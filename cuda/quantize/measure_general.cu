@@ -1,6 +1,6 @@
 /* cuda/quantize/measure_general.cu: how the statistics of a view are measured, and its scales made. */
-#include "../../host/core/integers.h"
-#include "../shared_scales.h"
+#include "host/core/integers.h"
+#include "cuda/shared_scales.h"
 #include "measure_general_kernel.cuh"
 
 /* From here on many threads measure a scale; below, they would cost more than they bring. */

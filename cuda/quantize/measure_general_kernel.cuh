@@ -7,7 +7,7 @@
 #ifndef MFQ_CUDA_QUANTIZE_MEASURE_GENERAL_KERNEL_CUH
 #define MFQ_CUDA_QUANTIZE_MEASURE_GENERAL_KERNEL_CUH
 
-#include "../index_plans.h"
+#include "cuda/index_plans.h"
 
 typedef struct collect_params {
   statistics from; /* to its slots */

@@ -1,5 +1,5 @@
 /* cuda/quantize/quantize_cuda.cu: which kernels a quantization takes. */
-#include "../cuda_ops.h"
+#include "cuda/cuda_ops.h"
 #include "quantize_fast.h"
 
 /* ---- The list, fastest first ------------------------------------------------------------------------------------- */

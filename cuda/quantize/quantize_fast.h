@@ -2,8 +2,8 @@
 #ifndef MFQ_CUDA_QUANTIZE_FAST_H
 #define MFQ_CUDA_QUANTIZE_FAST_H
 
-#include "../../host/core/grid.h"
-#include "../shared_scales.h"
+#include "host/core/problem/grid.h"
+#include "cuda/shared_scales.h"
 #include "direction.cuh"
 
 /* One quantization. Paths of one direction take it as `row`, whatever its axis; `col` is NULL then. */

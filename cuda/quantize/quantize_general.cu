@@ -1,7 +1,7 @@
 /* cuda/quantize/quantize_general.cu: quantization of anything: scales first, where they are measured, then codes. */
-#include "../../host/core/lower.h"
-#include "../cuda_ops.h"
-#include "../shared_scales.h"
+#include "host/core/scheme/lower.h"
+#include "cuda/cuda_ops.h"
+#include "cuda/shared_scales.h"
 #include "encode_general_kernel.cuh"
 
 static mfq_status make_scales(const mfq_scale_job *job, const mfq_tensor *src) {

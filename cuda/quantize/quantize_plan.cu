@@ -1,5 +1,5 @@
 /* cuda/quantize/quantize_plan.cu: what the fast paths of a quantization share on the host. */
-#include "../../host/core/lower.h"
+#include "host/core/scheme/lower.h"
 #include "quantize_fast.h"
 
 int mfq_cuda_cast_rows(const mfq_tensor *src, const mfq_qview *view, cast_rows *rows) {

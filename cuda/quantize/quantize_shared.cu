@@ -1,5 +1,5 @@
 /* cuda/quantize/quantize_shared.cu: scales of a tensor or of channels: statistics first, then rows with known scales. */
-#include "../../host/core/lower.h"
+#include "host/core/scheme/lower.h"
 #include "quantize_fast.h"
 #include "reduce_kernel.cuh"
 

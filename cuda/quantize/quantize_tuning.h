@@ -2,7 +2,7 @@
 #ifndef MFQ_CUDA_QUANTIZE_TUNING_H
 #define MFQ_CUDA_QUANTIZE_TUNING_H
 
-#include "../prim/ptx.cuh"
+#include "cuda/prim/ptx.cuh"
 
 /* Blocks at once on a multiprocessor, which bound the registers of a thread: 48 for 5, 64 for 4, 80 for 3, 128 for 2.
  * The code for compute capability 10.0 and newer needs more of them. */

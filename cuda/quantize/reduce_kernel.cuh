@@ -5,7 +5,7 @@
 #ifndef MFQ_CUDA_QUANTIZE_REDUCE_KERNEL_CUH
 #define MFQ_CUDA_QUANTIZE_REDUCE_KERNEL_CUH
 
-#include "../prim/stat.cuh"
+#include "cuda/prim/stat.cuh"
 #include "direction.cuh"
 #include "quantize_tuning.h"
 

@@ -9,7 +9,7 @@
 #ifndef MFQ_CUDA_QUANTIZE_ROWS_KERNEL_CUH
 #define MFQ_CUDA_QUANTIZE_ROWS_KERNEL_CUH
 
-#include "../prim/divide.cuh"
+#include "cuda/prim/divide.cuh"
 #include "direction.cuh"
 #include "quantize_tuning.h"
 

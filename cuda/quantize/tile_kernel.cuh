@@ -10,8 +10,8 @@
 #ifndef MFQ_CUDA_QUANTIZE_TILE_KERNEL_CUH
 #define MFQ_CUDA_QUANTIZE_TILE_KERNEL_CUH
 
-#include "../prim/divide.cuh"
-#include "../prim/shared.cuh"
+#include "cuda/prim/divide.cuh"
+#include "cuda/prim/shared.cuh"
 #include "direction.cuh"
 #include "quantize_tuning.h"
 

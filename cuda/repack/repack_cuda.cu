@@ -1,7 +1,7 @@
 /* cuda/repack/repack_cuda.cu: the same codes and scales in another layout. */
-#include "../../host/core/lower.h"
-#include "../cuda_ops.h"
-#include "../launch.cuh"
+#include "host/core/scheme/lower.h"
+#include "cuda/cuda_ops.h"
+#include "cuda/launch.cuh"
 #include "repack_kernel.cuh"
 
 static const char function[] = "mfq_repack";

@@ -4,7 +4,7 @@
 #ifndef MFQ_CUDA_REPACK_REPACK_KERNEL_CUH
 #define MFQ_CUDA_REPACK_REPACK_KERNEL_CUH
 
-#include "../index_plans.h"
+#include "cuda/index_plans.h"
 
 typedef struct repack_codes_params {
   walk_plan walk; /* of the target; at.offset: the bit of the code in the source */

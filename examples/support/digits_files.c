@@ -33,7 +33,7 @@ enum { MAX_DIGITS = 100000, LINE = 1024, DARKEST = 16 };
 /* "64 pixels of 0 ... 16, then the label", separated by commas. Returns 0 for anything else. */
 static int parse_digit(const char *line, float *pixels, int *label) {
   char *end;
-  for (int i = 0; i <= DIGITS_PIXELS; i++) {
+  for (int i = 0; i <= DIGITS_PIXELS; ++i) {
     const long value = strtol(line, &end, 10);
     if (end == line || value < 0 || value > DARKEST || (i < DIGITS_PIXELS && *end != ',')) return 0;
     if (i < DIGITS_PIXELS)
@@ -54,7 +54,7 @@ int digits_images_read(const char *path, int most, digits_images *images) {
   if (images->pixels == NULL || images->labels == NULL) return digits_error(DIGITS_FAILED, "no memory for the digits");
   FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
   if (file == NULL) return digits_error(DIGITS_FAILED, "%s: cannot open: %s", path, strerror(errno));
-  for (; code == DIGITS_OK && images->count < limit && fgets(line, sizeof line, file) != NULL; row++) {
+  for (; code == DIGITS_OK && images->count < limit && fgets(line, sizeof line, file) != NULL; ++row) {
     if (!parse_digit(line, images->pixels + images->count * DIGITS_PIXELS, &images->labels[images->count]))
       code =
           digits_error(DIGITS_FAILED, "%s: line %d is not 64 pixels of 0 ... 16 and a label of 0 ... 9", path, row + 1);
@@ -98,7 +98,7 @@ static int read_weight(const mfq_reader *reader, const digits_shape *s, float **
   int code = read_tensor(reader, name, (int64_t)s->out * k, 1, &stored);
   *weight = malloc((size_t)s->out * (size_t)k * sizeof **weight);
   if (code == DIGITS_OK && *weight == NULL) code = digits_error(DIGITS_FAILED, "no memory for '%s'", name);
-  for (int i = 0; code == DIGITS_OK && i < s->out * k; i++) {
+  for (int i = 0; code == DIGITS_OK && i < s->out * k; ++i) {
     const int out = i / k, channel = i % k / s->taps, tap = i % s->taps;
     (*weight)[out * k + tap * s->channels + channel] = stored[i];
   }
@@ -110,7 +110,7 @@ int digits_weights_read(const char *path, digits_weights *weights) {
   mfq_reader *reader = NULL;
   *weights = (digits_weights){.weight = {NULL}};
   int code = digits_status(mfq_reader_open(path, &reader), "the network", mfq_io_last_error());
-  for (int i = 0; code == DIGITS_OK && i < DIGITS_LAYERS; i++) {
+  for (int i = 0; code == DIGITS_OK && i < DIGITS_LAYERS; ++i) {
     char name[64];
     (void)snprintf(name, sizeof name, "%s.bias", digits_shapes[i].name);
     code = read_weight(reader, &digits_shapes[i], &weights->weight[i]);
@@ -121,7 +121,7 @@ int digits_weights_read(const char *path, digits_weights *weights) {
 }
 
 void digits_weights_free(digits_weights *weights) {
-  for (int i = 0; i < DIGITS_LAYERS; i++) {
+  for (int i = 0; i < DIGITS_LAYERS; ++i) {
     free(weights->weight[i]);
     free(weights->bias[i]);
   }

@@ -44,7 +44,7 @@ static mfq_status layer_tensor(const digits_layer *l, int64_t rows, int64_t side
 
 static size_t tensor_bytes(const mfq_tensor *t) {
   size_t bytes = sizeof(float);
-  for (int i = 0; i < t->rank; i++) bytes *= (size_t)t->shape[i];
+  for (int i = 0; i < t->rank; ++i) bytes *= (size_t)t->shape[i];
   return bytes;
 }
 
@@ -164,12 +164,12 @@ int digits_network_create(mfq_context *context, const digits_images *images, con
                        .pooled = malloc((size_t)images->count * (size_t)digits_shapes[FC1].channels * sizeof(float))};
   int code = DIGITS_OK;
   if (network->values == NULL || network->pooled == NULL) code = digits_error(DIGITS_FAILED, "no memory");
-  for (int i = 0; code == DIGITS_OK && i < DIGITS_LAYERS; i++) code = make_layer(network, i, weights, scheme);
+  for (int i = 0; code == DIGITS_OK && i < DIGITS_LAYERS; ++i) code = make_layer(network, i, weights, scheme);
   return code;
 }
 
 void digits_network_destroy(digits_network *network) {
-  for (int i = 0; i < DIGITS_LAYERS; i++) {
+  for (int i = 0; i < DIGITS_LAYERS; ++i) {
     digits_layer *l = &network->layers[i];
     mfq_conv_plan_destroy(l->conv_plan);
     mfq_gemm_plan_destroy(l->gemm_plan);
@@ -188,9 +188,9 @@ static float larger(float a, float b) { return a > b ? a : b; }
 /* [count, 8, 8, channels] becomes [count, channels, 4, 4], the order that fc1 was trained for. */
 static void pool(const float *in, int count, int channels, float *out) {
   const int half = DIGITS_SIDE / 2, row = DIGITS_SIDE * channels;
-  for (int i = 0; i < count; i++)
-    for (int c = 0; c < channels; c++)
-      for (int p = 0; p < half * half; p++) {
+  for (int i = 0; i < count; ++i)
+    for (int c = 0; c < channels; ++c)
+      for (int p = 0; p < half * half; ++p) {
         const float *at = in + i * DIGITS_PIXELS * channels + p / half * 2 * row + p % half * 2 * channels + c;
         *out++ = larger(larger(at[0], at[channels]), larger(at[row], at[row + channels]));
       }
@@ -202,7 +202,7 @@ static mfq_status run_pair(digits_network *network, digits_layer *first, const f
   mfq_context *context = network->context;
   mfq_status status = mfq_buffer_write(first->in_memory, 0, in, mfq_buffer_bytes(first->in_memory));
   const double start = digits_seconds();
-  for (digits_layer *l = first; status == MFQ_OK && l <= second; l++)
+  for (digits_layer *l = first; status == MFQ_OK && l <= second; ++l)
     status = digits_layer_is_conv(l) ? mfq_conv_run(context, l->conv_plan, &l->conv, NULL, 0)
                                      : mfq_gemm_run(context, l->gemm_plan, &l->gemm, NULL, 0);
   if (status == MFQ_OK) status = mfq_context_synchronize(context);

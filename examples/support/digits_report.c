@@ -15,7 +15,7 @@ static int chosen_length(const char *plan) { return (int)strcspn(plan, ";"); }
 static int is_known(const digits_report *report, int layer, int result) {
   const char *plan = report->results[result].plans[layer];
   const int length = chosen_length(plan);
-  for (int i = 0; i < result; i++) {
+  for (int i = 0; i < result; ++i) {
     const char *other = report->results[i].plans[layer];
     if (chosen_length(other) == length && strncmp(other, plan, (size_t)length) == 0) return 1;
   }
@@ -24,8 +24,8 @@ static int is_known(const digits_report *report, int layer, int result) {
 
 static void print_plans(const digits_report *report) {
   printf("\nLayers as they were planned, and the first scheme that uses each:\n");
-  for (int layer = 0; layer < DIGITS_LAYERS; layer++)
-    for (int i = 0; i < report->count; i++) {
+  for (int layer = 0; layer < DIGITS_LAYERS; ++layer)
+    for (int i = 0; i < report->count; ++i) {
       const char *plan = report->results[i].plans[layer];
       if (is_known(report, layer, i)) continue;
       printf("  %-6s  %.*s  (%s)\n", i == 0 ? digits_shapes[layer].name : "", chosen_length(plan), plan,
@@ -46,7 +46,7 @@ void digits_print(const digits_report *report) {
          report->is_reproducible ? ", MFQ_REPRODUCIBLE" : "", report->digits, report->repetitions);
   printf("%-38s  %5s  %8s  %8s  %8s  %8s  %s\n", "weights and inputs of every layer", "right", "accuracy", "weights",
          "us/digit", "layers", "largest difference to the stored logits");
-  for (int i = 0; i < report->count; i++) {
+  for (int i = 0; i < report->count; ++i) {
     const digits_result *r = &report->results[i];
     printf("%-38s  %5d  %6.2f %%  %5.1f kB  %8.2f  %8.2f", r->scheme->name, r->right, 100.0 * r->right / report->digits,
            1e-3 * r->weight_bytes, microseconds(report, r->seconds), microseconds(report, r->layer_seconds));
@@ -69,7 +69,7 @@ int digits_write_csv(const digits_report *report, const char *path) {
   if (file == NULL) return digits_error(DIGITS_FAILED, "%s: cannot open: %s", path, strerror(errno));
   fprintf(file, "name,weights,inputs,right,digits,changed,weight_bytes,seconds_per_digit,layer_seconds_per_digit,"
                 "logit_difference,logits_equal,digits_moved\n");
-  for (int i = 0; i < report->count; i++) {
+  for (int i = 0; i < report->count; ++i) {
     const digits_result *r = &report->results[i];
     const digits_scheme *s = r->scheme;
     fprintf(file, "%s,%s,%s,%d,%d,%d,%.0f,%.9f,%.9f,", s->name, s->weights != NULL ? s->weights : "f32",
@@ -84,7 +84,7 @@ int digits_write_csv(const digits_report *report, const char *path) {
 static json_t *result_json(const digits_report *report, const digits_result *r) {
   const digits_scheme *s = r->scheme;
   json_t *plans = json_object();
-  for (int i = 0; i < DIGITS_LAYERS; i++)
+  for (int i = 0; i < DIGITS_LAYERS; ++i)
     (void)json_object_set_new(plans, digits_shapes[i].name, json_string(r->plans[i]));
   json_t *stored = r->has_reference
                        ? json_pack("{s:s, s:f, s:i, s:i, s:i}", "tensor", s->reference, "difference", r->difference,
@@ -99,7 +99,7 @@ static json_t *result_json(const digits_report *report, const digits_result *r) 
 
 int digits_write_json(const digits_report *report, const char *path) {
   json_t *results = json_array();
-  for (int i = 0; i < report->count; i++)
+  for (int i = 0; i < report->count; ++i)
     (void)json_array_append_new(results, result_json(report, &report->results[i]));
   json_t *root = json_pack("{s:i, s:s, s:s, s:i, s:i, s:b, s:o}", "version", 1, "mfq", mfq_version(), "device",
                            report->device, "digits", report->digits, "repetitions", report->repetitions, "reproducible",

@@ -36,7 +36,7 @@ static double median(double *values, int count) {
 static mfq_scheme with_axis(mfq_scheme scheme, const mfq_file_tensor *t) {
   if (scheme.axis == MFQ_AXIS_AUTO && scheme.granularity == MFQ_GRANULARITY_GROUP) {
     scheme.axis = t->rank > 2 && t->shape[1] == 1 ? 2 : 1;
-    for (int32_t i = 3; scheme.axis != 1 && i < t->rank; i++)
+    for (int32_t i = 3; scheme.axis != 1 && i < t->rank; ++i)
       if (t->shape[i] > t->shape[scheme.axis]) scheme.axis = i;
   }
   if (scheme.axis == MFQ_AXIS_AUTO && scheme.granularity == MFQ_GRANULARITY_CHANNEL) scheme.axis = 0;
@@ -65,7 +65,7 @@ static int prepare(const sweep_tensor *t, const mfq_scheme *given, sweep_layer *
 static mfq_status run_once(mfq_context *context, const sweep_model *model, sweep_result *result, float *restored,
                            double *seconds) {
   *seconds = 0;
-  for (int64_t i = 0; i < model->count; i++) {
+  for (int64_t i = 0; i < model->count; ++i) {
     const sweep_tensor *t = &model->tensors[i];
     sweep_layer *l = &result->layers[i];
     if (!t->is_weight) continue;
@@ -78,7 +78,7 @@ static mfq_status run_once(mfq_context *context, const sweep_model *model, sweep
     *seconds += sweep_seconds() - start;
     if (status != MFQ_OK) return status;
     l->signal = l->noise = 0;
-    for (int64_t k = 0; restored != NULL && k < t->count; k++) {
+    for (int64_t k = 0; restored != NULL && k < t->count; ++k) {
       const double value = (double)t->values[k], error = value - (double)restored[k];
       l->signal += value * value;
       l->noise += error * error;
@@ -90,17 +90,17 @@ static mfq_status run_once(mfq_context *context, const sweep_model *model, sweep
 static mfq_status run_all(mfq_context *context, const sweep_model *model, int repetitions, sweep_result *result,
                           double *times, float *restored) {
   mfq_status status = MFQ_OK;
-  for (int r = 0; status == MFQ_OK && r < repetitions; r++) status = run_once(context, model, result, NULL, &times[r]);
+  for (int r = 0; status == MFQ_OK && r < repetitions; ++r) status = run_once(context, model, result, NULL, &times[r]);
   if (status != MFQ_OK) return status;
   result->quantize_seconds = median(times, repetitions);
-  for (int r = 0; status == MFQ_OK && r < repetitions; r++)
+  for (int r = 0; status == MFQ_OK && r < repetitions; ++r)
     status = run_once(context, model, result, restored, &times[r]);
   if (status == MFQ_OK) result->dequantize_seconds = median(times, repetitions);
   return status;
 }
 
 static void add_up(const sweep_model *model, sweep_result *result) {
-  for (int64_t i = 0; i < model->count; i++) {
+  for (int64_t i = 0; i < model->count; ++i) {
     const sweep_layer *l = &result->layers[i];
     if (!model->tensors[i].is_weight) continue;
     result->weights += (double)model->tensors[i].count;
@@ -122,7 +122,7 @@ int sweep_measure(mfq_context *context, const sweep_model *model, const char *te
   double *times = malloc((size_t)repetitions * sizeof *times);
   float *restored = malloc((size_t)model->largest * sizeof *restored);
   if (result->layers == NULL || times == NULL || restored == NULL) code = sweep_error(SWEEP_FAILED, "no memory");
-  for (int64_t i = 0; code == SWEEP_OK && i < model->count; i++)
+  for (int64_t i = 0; code == SWEEP_OK && i < model->count; ++i)
     if (model->tensors[i].is_weight) code = prepare(&model->tensors[i], &scheme, &result->layers[i]);
   if (code == SWEEP_OK)
     code = sweep_status(run_all(context, model, repetitions, result, times, restored), text, mfq_last_error());
@@ -133,7 +133,7 @@ int sweep_measure(mfq_context *context, const sweep_model *model, const char *te
 }
 
 void sweep_result_free(const sweep_model *model, sweep_result *result) {
-  for (int64_t i = 0; result->layers != NULL && i < model->count; i++) {
+  for (int64_t i = 0; result->layers != NULL && i < model->count; ++i) {
     free(result->layers[i].q.codes);
     free(result->layers[i].q.scales);
     free(result->layers[i].q.tensor_scale);

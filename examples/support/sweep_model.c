@@ -37,13 +37,13 @@ static float bf16_value(uint16_t bits) {
 static float f16_value(uint16_t bits) {
   const int exponent = bits >> 10 & 31, fraction = bits & 1023;
   float value = exponent == 0 ? (float)fraction : (float)(1024 + fraction); /* times 2^-24 times 2^(exponent - 1) */
-  for (int i = exponent == 0 ? 1 : exponent; i > 1; i--) value *= 2.0f;
+  for (int i = exponent == 0 ? 1 : exponent; i > 1; --i) value *= 2.0f;
   value *= 0x1p-24f;
   return bits & 0x8000 ? -value : value;
 }
 
 static void widen(const sweep_tensor *t, float *values) {
-  for (int64_t i = 0; i < t->count; i++)
+  for (int64_t i = 0; i < t->count; ++i)
     if (t->source.dtype == MFQ_DTYPE_F32)
       values[i] = ((const float *)t->data)[i];
     else if (t->source.dtype == MFQ_DTYPE_BF16)
@@ -68,7 +68,7 @@ static int load_tensor(sweep_model *model, int64_t index) {
   t->values = malloc((size_t)t->count * sizeof *t->values);
   if (t->values == NULL) return sweep_error(SWEEP_FAILED, "no memory for tensor '%s'", t->file.name);
   widen(t, t->values);
-  model->weights++;
+  ++model->weights;
   if (t->count > model->largest) model->largest = t->count;
   return SWEEP_OK;
 }
@@ -80,14 +80,14 @@ int sweep_model_load(const char *path, sweep_model *model) {
   model->count = mfq_reader_tensor_count(model->reader);
   model->tensors = calloc((size_t)model->count + 1, sizeof *model->tensors);
   if (model->tensors == NULL) return sweep_error(SWEEP_FAILED, "%s: no memory", path);
-  for (int64_t i = 0; code == SWEEP_OK && i < model->count; i++) code = load_tensor(model, i);
+  for (int64_t i = 0; code == SWEEP_OK && i < model->count; ++i) code = load_tensor(model, i);
   if (code == SWEEP_OK && model->weights == 0)
     return sweep_error(SWEEP_FAILED, "%s: no F32, BF16 or F16 tensor with two or more axes", path);
   return code;
 }
 
 void sweep_model_free(sweep_model *model) {
-  for (int64_t i = 0; model->tensors != NULL && i < model->count; i++) {
+  for (int64_t i = 0; model->tensors != NULL && i < model->count; ++i) {
     free(model->tensors[i].data);
     free(model->tensors[i].values);
   }
@@ -99,12 +99,12 @@ void sweep_model_free(sweep_model *model) {
 
 static mfq_status declare(const sweep_model *model, const sweep_result *result, mfq_writer *writer) {
   mfq_status status = MFQ_OK;
-  for (int64_t i = 0; status == MFQ_OK && i < mfq_reader_metadata_count(model->reader); i++) {
+  for (int64_t i = 0; status == MFQ_OK && i < mfq_reader_metadata_count(model->reader); ++i) {
     const char *key, *value;
     status = mfq_reader_metadata(model->reader, i, &key, &value);
     if (status == MFQ_OK) status = mfq_writer_add_metadata(writer, key, value);
   }
-  for (int64_t i = 0; status == MFQ_OK && i < model->count; i++) {
+  for (int64_t i = 0; status == MFQ_OK && i < model->count; ++i) {
     const sweep_tensor *t = &model->tensors[i];
     int64_t parts[MFQ_PART_COUNT];
     status = t->is_weight
@@ -118,7 +118,7 @@ static mfq_status declare(const sweep_model *model, const sweep_result *result, 
 static mfq_status write_data(const sweep_model *model, const sweep_result *result, mfq_writer *writer) {
   int64_t next = 0;
   mfq_status status = mfq_writer_begin(writer);
-  for (int64_t i = 0; status == MFQ_OK && i < model->count; i++) {
+  for (int64_t i = 0; status == MFQ_OK && i < model->count; ++i) {
     const sweep_tensor *t = &model->tensors[i];
     const sweep_layer *l = &result->layers[i];
     const struct {
@@ -128,7 +128,7 @@ static mfq_status write_data(const sweep_model *model, const sweep_result *resul
                  {l->q.scales, l->sizes.scales_bytes},
                  {l->q.tensor_scale, l->sizes.tensor_scale_bytes},
                  {l->q.zero_points, l->sizes.zero_points_bytes}};
-    for (size_t p = 0; status == MFQ_OK && p < sizeof parts / sizeof parts[0]; p++)
+    for (size_t p = 0; status == MFQ_OK && p < sizeof parts / sizeof parts[0]; ++p)
       if (p == 0 || parts[p].bytes > 0) status = mfq_writer_write(writer, next++, parts[p].data, parts[p].bytes);
   }
   return status == MFQ_OK ? mfq_writer_finish(writer) : status;
@@ -137,7 +137,7 @@ static mfq_status write_data(const sweep_model *model, const sweep_result *resul
 /* "FOLDER/SCHEME.safetensors", with what does not belong into a name of a file replaced. */
 static void file_name(const char *folder, const char *scheme, char *path, size_t capacity) {
   (void)snprintf(path, capacity, "%s/%s.safetensors", folder, scheme);
-  for (char *p = path + strlen(folder) + 1; *p != '\0'; p++)
+  for (char *p = path + strlen(folder) + 1; *p != '\0'; ++p)
     if (*p == '/' || *p == ':' || *p == '@') *p = '_';
 }
 

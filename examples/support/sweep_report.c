@@ -23,7 +23,7 @@ static void print_heading(const char *name) {
 
 static int64_t worst_layer(const sweep_report *report, const sweep_result *r) {
   int64_t worst = -1;
-  for (int64_t i = 0; i < report->model->count; i++) {
+  for (int64_t i = 0; i < report->model->count; ++i) {
     if (!report->model->tensors[i].is_weight) continue;
     const sweep_layer *l = &r->layers[i], *w = worst < 0 ? l : &r->layers[worst];
     if (worst < 0 || sweep_db(l->signal, l->noise) < sweep_db(w->signal, w->noise)) worst = i;
@@ -38,14 +38,14 @@ static void print_layers(const sweep_report *report, const sweep_result *r) {
            report->model->tensors[worst].file.name);
     return;
   }
-  for (int64_t i = 0; i < report->model->count; i++)
+  for (int64_t i = 0; i < report->model->count; ++i)
     if (report->model->tensors[i].is_weight)
       printf("  %*.2f", COLUMN_WIDTH, sweep_db(r->layers[i].signal, r->layers[i].noise));
 }
 
 static int scheme_width(const sweep_report *report) {
   size_t width = strlen("scheme");
-  for (int i = 0; i < report->count; i++)
+  for (int i = 0; i < report->count; ++i)
     if (strlen(report->results[i].scheme) > width) width = strlen(report->results[i].scheme);
   return (int)width;
 }
@@ -57,11 +57,11 @@ void sweep_print(const sweep_report *report) {
          (int64_t)report->results[0].weights, m->weights, mfq_reader_file_bytes(m->reader), report->device);
   printf("SQNR in dB, over all and by tensor; quantize: all weights, median of %d runs\n\n", report->repetitions);
   printf("%-*s  %6s  %6s", width, "scheme", "bits/w", "SQNR");
-  for (int64_t i = 0; m->weights <= MAX_COLUMNS && i < m->count; i++)
+  for (int64_t i = 0; m->weights <= MAX_COLUMNS && i < m->count; ++i)
     if (m->tensors[i].is_weight) print_heading(m->tensors[i].file.name);
   if (m->weights > MAX_COLUMNS) printf("  %-35s", "  worst");
   printf("  %9s  %9s\n", "quantize", "file");
-  for (int i = 0; i < report->count; i++) {
+  for (int i = 0; i < report->count; ++i) {
     const sweep_result *r = &report->results[i];
     printf("%-*s  %6.3f  %6.2f", width, r->scheme, 8.0 * r->bytes / r->weights, sweep_db(r->signal, r->noise));
     print_layers(report, r);
@@ -80,7 +80,7 @@ static int close_file(FILE *file, const char *path, int is_written) {
 /* Names are any text: a quote within quotes is doubled (RFC 4180). */
 static void put_quoted(FILE *file, const char *text) {
   fputc('"', file);
-  for (; *text != '\0'; text++) {
+  for (; *text != '\0'; ++text) {
     if (*text == '"') fputc('"', file);
     fputc(*text, file);
   }
@@ -91,11 +91,11 @@ int sweep_write_csv(const sweep_report *report, const char *path) {
   FILE *file = fopen(path, "w");
   if (file == NULL) return sweep_error(SWEEP_FAILED, "%s: cannot open: %s", path, strerror(errno));
   fprintf(file, "scheme,tensor,weights,bits_per_weight,sqnr_db,quantize_seconds,dequantize_seconds,file_bytes\n");
-  for (int i = 0; i < report->count; i++) {
+  for (int i = 0; i < report->count; ++i) {
     const sweep_result *r = &report->results[i];
     fprintf(file, "%s,all,%.0f,%.6f,%.4f,%.9f,%.9f,%" PRIu64 "\n", r->scheme, r->weights, 8.0 * r->bytes / r->weights,
             sweep_db(r->signal, r->noise), r->quantize_seconds, r->dequantize_seconds, r->file_bytes);
-    for (int64_t k = 0; k < report->model->count; k++) {
+    for (int64_t k = 0; k < report->model->count; ++k) {
       const sweep_tensor *t = &report->model->tensors[k];
       if (!t->is_weight) continue;
       fprintf(file, "%s,", r->scheme);
@@ -115,7 +115,7 @@ static json_t *db_json(double signal, double noise) {
 
 static json_t *result_json(const sweep_report *report, const sweep_result *r) {
   json_t *layers = json_array();
-  for (int64_t k = 0; k < report->model->count; k++) {
+  for (int64_t k = 0; k < report->model->count; ++k) {
     const sweep_tensor *t = &report->model->tensors[k];
     const sweep_layer *l = &r->layers[k];
     if (!t->is_weight) continue;
@@ -131,7 +131,7 @@ static json_t *result_json(const sweep_report *report, const sweep_result *r) {
 
 int sweep_write_json(const sweep_report *report, const char *path) {
   json_t *results = json_array();
-  for (int i = 0; i < report->count; i++)
+  for (int i = 0; i < report->count; ++i)
     (void)json_array_append_new(results, result_json(report, &report->results[i]));
   json_t *root = json_pack("{s:i, s:s, s:s, s:I, s:s, s:i, s:o}", "version", 1, "mfq", mfq_version(), "model",
                            report->model->path, "model_bytes", (json_int_t)mfq_reader_file_bytes(report->model->reader),

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../core/context_state.h"
-#include "../core/error.h"
-#include "../core/host_memory.h"
+#include "host/core/module/context_state.h"
+#include "host/core/error.h"
+#include "host/core/process/host_memory.h"
 
 struct mfq_buffer {
   mfq_context *context;

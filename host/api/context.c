@@ -7,13 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../core/arguments.h"
-#include "../core/context_state.h"
-#include "../core/device.h"
-#include "../core/error.h"
-#include "../core/conv_problem.h"
-#include "../core/fp_mode.h"
-#include "../core/scheme.h"
+#include "host/core/check/arguments.h"
+#include "host/core/module/context_state.h"
+#include "host/core/module/device.h"
+#include "host/core/error.h"
+#include "host/core/problem/conv_problem.h"
+#include "host/core/process/fp_mode.h"
+#include "host/core/scheme/scheme.h"
 
 enum { THREADS_MAX = 1024, ALLOC_ALIGN = 64 };
 
@@ -23,7 +23,7 @@ static const char *const log_words[] = {"off", "warn", "info", "debug"};
 static int environment_log_level(void) {
   const char *word = secure_getenv("MFQ_LOG");
   if (word == NULL || word[0] == '\0') return MFQ_LOG_OFF;
-  for (int i = 0; i < (int)(sizeof log_words / sizeof log_words[0]); i++)
+  for (int i = 0; i < (int)(sizeof log_words / sizeof log_words[0]); ++i)
     if (strcmp(word, log_words[i]) == 0) return i;
   return -1;
 }
@@ -68,7 +68,7 @@ static mfq_status check_options(const char *function, const mfq_context_options 
   } ranges[] = {{"threads", options->threads, THREADS_MAX},
                 {"policy", (int)options->policy, MFQ_REPRODUCIBLE},
                 {"log_level", (int)options->log_level, MFQ_LOG_DEBUG}};
-  for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+  for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; ++i) {
     if (ranges[i].value < 0 || ranges[i].value > ranges[i].high) {
       return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "options->%s is %lld; allowed is 0 ... %lld",
                       ranges[i].name, (long long)ranges[i].value, (long long)ranges[i].high);

@@ -2,20 +2,20 @@
 
 #include <string.h>
 
-#include "../core/arguments.h"
-#include "../core/context_state.h"
-#include "../core/conv_problem.h"
-#include "../core/conv_shape.h"
-#include "../core/error.h"
-#include "../core/fp_mode.h"
-#include "../core/plan.h"
+#include "host/core/check/arguments.h"
+#include "host/core/module/context_state.h"
+#include "host/core/problem/conv_problem.h"
+#include "host/core/problem/conv_shape.h"
+#include "host/core/error.h"
+#include "host/core/process/fp_mode.h"
+#include "host/core/problem/plan.h"
 
 void mfq_conv_init(mfq_conv *conv) {
   if (conv == NULL) return;
   memset(conv, 0, sizeof *conv);
   conv->struct_size = sizeof *conv;
   conv->groups = 1;
-  for (int i = 0; i < MFQ_CONV_MAX_SPATIAL; i++) {
+  for (int i = 0; i < MFQ_CONV_MAX_SPATIAL; ++i) {
     conv->stride[i] = conv->dilation[i] = 1;
     conv->padding_after[i] = -1;
   }

@@ -2,16 +2,16 @@
 
 #include <string.h>
 
-#include "../core/arguments.h"
-#include "../core/context_state.h"
-#include "../core/error.h"
-#include "../core/fp_mode.h"
-#include "../core/scheme.h"
+#include "host/core/check/arguments.h"
+#include "host/core/module/context_state.h"
+#include "host/core/error.h"
+#include "host/core/process/fp_mode.h"
+#include "host/core/scheme/scheme.h"
 
 /* 1 when `dst` is `src` itself: each element is read before its own place is written. */
 static int is_in_place(const mfq_tensor *src, const mfq_tensor *dst) {
   if (src->data != dst->data || src->dtype != dst->dtype) return 0;
-  for (int32_t i = 0; i < src->rank; i++)
+  for (int32_t i = 0; i < src->rank; ++i)
     if (src->shape[i] > 1 && src->strides[i] != dst->strides[i]) return 0;
   return 1;
 }

@@ -2,11 +2,11 @@
 
 #include <string.h>
 
-#include "../core/arguments.h"
-#include "../core/context_state.h"
-#include "../core/error.h"
-#include "../core/fp_mode.h"
-#include "../core/plan.h"
+#include "host/core/check/arguments.h"
+#include "host/core/module/context_state.h"
+#include "host/core/error.h"
+#include "host/core/process/fp_mode.h"
+#include "host/core/problem/plan.h"
 
 void mfq_gemm_init(mfq_gemm *gemm) {
   if (gemm == NULL) return;

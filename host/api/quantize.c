@@ -1,10 +1,10 @@
 #include <mfq/quantize.h>
 
-#include "../core/arguments.h"
-#include "../core/context_state.h"
-#include "../core/error.h"
-#include "../core/fp_mode.h"
-#include "../core/scheme.h"
+#include "host/core/check/arguments.h"
+#include "host/core/module/context_state.h"
+#include "host/core/error.h"
+#include "host/core/process/fp_mode.h"
+#include "host/core/scheme/scheme.h"
 
 static mfq_status require_shape(mfq_where where, const mfq_qview *view, const char *other, const mfq_tensor *tensor) {
   if (mfq_shape_is(tensor, view->q.rank, view->q.shape)) return MFQ_OK;
@@ -82,7 +82,7 @@ static int schemes_agree(const mfq_qview *a, const mfq_qview *b) {
 
 static mfq_status check_repack(const char *function, const mfq_qview *src, const mfq_qview *dst) {
   mfq_tensor shape = {.rank = src->q.rank};
-  for (int32_t i = 0; i < src->q.rank; i++) shape.shape[i] = src->q.shape[i];
+  for (int32_t i = 0; i < src->q.rank; ++i) shape.shape[i] = src->q.shape[i];
   mfq_status status = require_shape((mfq_where){function, "dst"}, dst, "src", &shape);
   if (status == MFQ_OK && !schemes_agree(src, dst)) {
     char names[2][MFQ_SCHEME_TEXT_MAX] = {"", ""};

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "../core/error.h"
-#include "../core/sizes.h"
+#include "host/core/error.h"
+#include "host/core/check/sizes.h"
 
 mfq_status mfq_tensor_init(void *data, mfq_dtype dtype, int32_t rank, const int64_t *shape, mfq_tensor *tensor) {
   static const char function[] = "mfq_tensor_init";
@@ -17,7 +17,7 @@ mfq_status mfq_tensor_init(void *data, mfq_dtype dtype, int32_t rank, const int6
   if (status != MFQ_OK) return status;
   mfq_tensor made = {.data = data, .dtype = dtype, .rank = rank};
   int64_t stride = 1;
-  for (int32_t i = rank - 1; i >= 0; i--) {
+  for (int32_t i = rank - 1; i >= 0; --i) {
     made.shape[i] = shape[i];
     made.strides[i] = stride;
     stride *= shape[i] > 0 ? shape[i] : 1;

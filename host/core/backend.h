@@ -17,7 +17,7 @@ typedef struct mfq_qview {
 /* What mfq_expand_* asks for. */
 typedef enum mfq_expand_part { MFQ_EXPAND_SCALES, MFQ_EXPAND_ZERO_POINTS } mfq_expand_part;
 
-/* host/core/choose.h has these. */
+/* host/core/problem/choose.h has these. */
 struct mfq_ways;
 struct mfq_choice;
 

@@ -11,7 +11,7 @@ static void mark_cut(char *text, size_t capacity) { memcpy(text + capacity - 4, 
 
 /* Replaces what a terminal would obey: a sentence quotes its caller's texts. */
 static void replace_controls(char *text) {
-  for (unsigned char *p = (unsigned char *)text; *p != 0; p++) {
+  for (unsigned char *p = (unsigned char *)text; *p != 0; ++p) {
     const int is_c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f; /* U+0080 ... U+009f in UTF-8 */
     if (is_c1) p[1] = '?';
     if (is_c1 || *p < 0x20 || *p == 0x7f) *p = '?';

@@ -2,13 +2,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../core/error.h"
-#include "../core/host_memory.h"
-#include "../core/team.h"
-#include "conv_cpu.h"
+#include "host/core/error.h"
+#include "host/core/process/host_memory.h"
+#include "host/core/process/team.h"
+#include "host/cpu/conv/conv_cpu.h"
 #include "cpu_state.h"
-#include "gemm_cpu.h"
-#include "panels.h"
+#include "host/cpu/product/gemm_cpu.h"
+#include "host/cpu/cast/panels.h"
 
 static mfq_status cpu_open(mfq_context *context, const mfq_context_options *options) {
   mfq_cpu_isa isa;

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../core/error.h"
-#include "product_kernels.h"
+#include "host/core/error.h"
+#include "host/cpu/product/product_kernels.h"
 
 static const char function[] = "mfq_context_create";
 static const char variable[] = "MFQ_CPU_ISA";

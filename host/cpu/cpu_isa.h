@@ -3,7 +3,7 @@
 #ifndef MFQ_HOST_CPU_CPU_ISA_H
 #define MFQ_HOST_CPU_CPU_ISA_H
 
-#include "../core/cpu_level.h"
+#include "host/core/process/cpu_level.h"
 #include "kernels.h"
 
 enum { MFQ_ISA_LIST_BYTES = 64 };

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "../core/team.h"
+#include "host/core/process/team.h"
 
 const mfq_onednn *mfq_cpu_onednn(const mfq_context *context, mfq_dtype in, char *reason, size_t capacity) {
   const mfq_cpu_isa *isa = mfq_cpu_isa_of(context);

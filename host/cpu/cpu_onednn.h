@@ -2,7 +2,7 @@
 #ifndef MFQ_HOST_CPU_CPU_ONEDNN_H
 #define MFQ_HOST_CPU_CPU_ONEDNN_H
 
-#include "../core/onednn_module.h"
+#include "host/core/module/onednn_module.h"
 #include "cpu_state.h"
 
 /* The module for operands of a type, within what MFQ_CPU_ISA allows; NULL with why our own loops are to be taken. */

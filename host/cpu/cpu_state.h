@@ -2,7 +2,7 @@
 #ifndef MFQ_HOST_CPU_CPU_STATE_H
 #define MFQ_HOST_CPU_CPU_STATE_H
 
-#include "../core/context_state.h"
+#include "host/core/module/context_state.h"
 #include "cpu_isa.h"
 
 typedef struct mfq_cpu_state {

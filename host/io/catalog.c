@@ -44,7 +44,7 @@ static mfq_status parse_shape(const mfq_catalog *catalog, mfq_catalog_entry *e, 
                   "metadata mfq_quantized: shape must be an array of at most %d sizes", MFQ_MAX_RANK);
   }
   e->rank = (int32_t)rank;
-  for (size_t i = 0; i < rank; i++) {
+  for (size_t i = 0; i < rank; ++i) {
     const json_t *size = json_array_get(value, i);
     if (!json_is_integer(size) || json_integer_value(size) < 0) {
       return refuse(MFQ_ERROR_CORRUPT_FILE, catalog, e->name,
@@ -134,7 +134,7 @@ typedef struct known_text {
 
 static known_text *look_up(known_text known[KNOWN_TEXTS], const char *text, size_t bytes) {
   uint32_t hash = 2166136261u; /* FNV-1a */
-  for (size_t i = 0; i < bytes; i++) hash = (hash ^ (unsigned char)text[i]) * 16777619u;
+  for (size_t i = 0; i < bytes; ++i) hash = (hash ^ (unsigned char)text[i]) * 16777619u;
   return &known[hash % KNOWN_TEXTS];
 }
 
@@ -178,7 +178,7 @@ static mfq_status add_quantized(mfq_catalog *catalog, mfq_json_members *members,
   mfq_part_spec specs[MFQ_PART_COUNT];
   if (mfq_parts_describe(&e->q, &e->sizes, specs) != MFQ_OK)
     return refuse(MFQ_ERROR_CORRUPT_FILE, catalog, e->name, "metadata mfq_quantized: %s", mfq_last_error());
-  for (int part = 0; part < MFQ_PART_COUNT; part++) {
+  for (int part = 0; part < MFQ_PART_COUNT; ++part) {
     e->parts[part] = -1;
     if (specs[part].is_present) status = claim_part(catalog, e, (mfq_part)part, &specs[part]);
     if (status != MFQ_OK) return status;
@@ -202,7 +202,7 @@ static mfq_status add_all_quantized(mfq_catalog *catalog) {
 }
 
 static mfq_status add_plain(mfq_catalog *catalog) {
-  for (int64_t i = 0; i < mfq_reader_tensor_count(catalog->reader); i++) {
+  for (int64_t i = 0; i < mfq_reader_tensor_count(catalog->reader); ++i) {
     if (catalog->owners[i] >= 0) continue;
     mfq_file_tensor tensor;
     mfq_status status = mfq_reader_tensor(catalog->reader, i, &tensor);
@@ -224,10 +224,10 @@ static int by_first_part(const void *a, const void *b) {
 
 static void sort_entries(mfq_catalog *catalog) {
   qsort(catalog->entries, (size_t)catalog->count, sizeof *catalog->entries, by_first_part);
-  for (int64_t i = 0; i < catalog->count; i++) {
+  for (int64_t i = 0; i < catalog->count; ++i) {
     mfq_catalog_entry *e = &catalog->entries[i];
     if (e->is_quantized) e->shape = e->q.shape; /* entries do not move any more */
-    for (int part = 0; part < MFQ_PART_COUNT; part++)
+    for (int part = 0; part < MFQ_PART_COUNT; ++part)
       if (e->parts[part] >= 0) catalog->owners[e->parts[part]] = i;
   }
 }
@@ -243,7 +243,7 @@ mfq_status mfq_catalog_create(const mfq_reader *reader, mfq_catalog **out) {
   catalog->entries = calloc(count + 1, sizeof *catalog->entries);
   catalog->owners = calloc(count + 1, sizeof *catalog->owners);
   mfq_status status = catalog->entries == NULL || catalog->owners == NULL ? no_memory(catalog) : MFQ_OK;
-  for (size_t i = 0; status == MFQ_OK && i < count; i++) catalog->owners[i] = -1;
+  for (size_t i = 0; status == MFQ_OK && i < count; ++i) catalog->owners[i] = -1;
   if (status == MFQ_OK) status = add_all_quantized(catalog);
   if (status == MFQ_OK) status = add_plain(catalog);
   if (status != MFQ_OK) {
@@ -284,7 +284,7 @@ static mfq_status check_zero_points(const mfq_catalog *catalog, const mfq_catalo
                                     size_t bytes) {
   const unsigned char *codes = data;
   int32_t bits = e->q.scheme.element.is_signed + e->q.scheme.element.man_bits;
-  for (size_t i = 0; i < bytes; i++) {
+  for (size_t i = 0; i < bytes; ++i) {
     if (codes[i] >> bits != 0) {
       return mfq_io_fail(MFQ_ERROR_CORRUPT_FILE, "mfq_catalog_read",
                          "%s: tensor '%s': zero point 0x%02x is not a code of %" PRId32 " bits",

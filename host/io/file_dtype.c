@@ -42,7 +42,7 @@ static const dtype_row rows[] = {
 enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
 
 mfq_file_dtype mfq_file_dtype_find_format(const char *format) {
-  for (int i = 0; i < ROW_COUNT; i++)
+  for (int i = 0; i < ROW_COUNT; ++i)
     if (rows[i].format != NULL && strcmp(rows[i].format, format) == 0) return rows[i].dtype;
   return (mfq_file_dtype)0;
 }
@@ -58,38 +58,38 @@ static const plain_row plain_rows[] = {
 enum { PLAIN_COUNT = sizeof plain_rows / sizeof plain_rows[0] };
 
 const char *mfq_file_dtype_name(mfq_file_dtype dtype) {
-  for (int i = 0; i < ROW_COUNT; i++)
+  for (int i = 0; i < ROW_COUNT; ++i)
     if (rows[i].dtype == dtype) return rows[i].name;
   return "unknown dtype";
 }
 
 int32_t mfq_file_dtype_bits(mfq_file_dtype dtype) {
-  for (int i = 0; i < ROW_COUNT; i++)
+  for (int i = 0; i < ROW_COUNT; ++i)
     if (rows[i].dtype == dtype) return rows[i].bits;
   return 0;
 }
 
 mfq_file_dtype mfq_file_dtype_find(const char *name) {
-  for (int i = 0; i < ROW_COUNT; i++)
+  for (int i = 0; i < ROW_COUNT; ++i)
     if (strcmp(rows[i].name, name) == 0) return rows[i].dtype;
   return (mfq_file_dtype)0;
 }
 
 mfq_file_dtype mfq_file_dtype_from_dtype(mfq_dtype dtype) {
-  for (int i = 0; i < PLAIN_COUNT; i++)
+  for (int i = 0; i < PLAIN_COUNT; ++i)
     if (plain_rows[i].plain == dtype) return plain_rows[i].file;
   return (mfq_file_dtype)0;
 }
 
 mfq_dtype mfq_dtype_from_file_dtype(mfq_file_dtype dtype) {
-  for (int i = 0; i < PLAIN_COUNT; i++)
+  for (int i = 0; i < PLAIN_COUNT; ++i)
     if (plain_rows[i].file == dtype) return plain_rows[i].plain;
   return (mfq_dtype)0;
 }
 
 int mfq_file_tensor_bytes(mfq_file_dtype dtype, int32_t rank, const int64_t *shape, uint64_t *bytes) {
   int64_t bits = 1;
-  for (int32_t i = 0; i < rank; i++)
+  for (int32_t i = 0; i < rank; ++i)
     if (shape[i] < 0 || __builtin_mul_overflow(bits, shape[i], &bits)) return -1;
   if (__builtin_mul_overflow(bits, (int64_t)mfq_file_dtype_bits(dtype), &bits) || bits % 8 != 0) return -1;
   *bytes = (uint64_t)bits / 8;

@@ -126,7 +126,7 @@ static mfq_status refuse_json(const mfq_reader *reader, size_t begin) {
 }
 
 static int is_text(const first_bytes *f) {
-  for (size_t i = f->text; i < f->count; i++)
+  for (size_t i = f->text; i < f->count; ++i)
     if ((f->data[i] < 0x20 && !isspace(f->data[i])) || f->data[i] == 0x7f) return 0;
   return f->text < f->count && mfq_io_is_utf8((const char *)f->data);
 }
@@ -150,8 +150,8 @@ mfq_status mfq_foreign_check_bytes(const mfq_reader *reader) {
   if (f.count > LENGTH_BYTES) memcpy(&length, f.data, LENGTH_BYTES);
   if (f.count > LENGTH_BYTES && f.data[LENGTH_BYTES] == '{' && length <= MFQ_FILE_MAX_HEADER) return MFQ_OK;
   if (memcmp(f.data, "\xef\xbb\xbf", 3) == 0) f.text = 3;
-  while (f.text < f.count && isspace(f.data[f.text])) f.text++;
-  for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+  while (f.text < f.count && isspace(f.data[f.text])) ++f.text;
+  for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; ++i)
     if (is_kind(&f, &kinds[i])) return refuse(reader, kinds[i].what);
   const unsigned char first = f.data[f.text];
   if (is_text(&f)) return first == '{' || first == '[' ? refuse_json(reader, f.text) : refuse_text(reader, &f);
@@ -202,7 +202,7 @@ typedef struct mode_row {
 const char *mfq_mode_name(mode_t mode) {
   static const mode_row modes[] = {
       {S_IFDIR, "a folder"}, {S_IFIFO, "a pipe"}, {S_IFCHR, "a device"}, {S_IFBLK, "a device"}, {S_IFSOCK, "a socket"}};
-  for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
+  for (size_t i = 0; i < sizeof modes / sizeof modes[0]; ++i)
     if ((mode & S_IFMT) == modes[i].mode) return modes[i].what;
   return "something unknown";
 }

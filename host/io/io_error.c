@@ -16,13 +16,13 @@ const char *mfq_io_last_error(void) { return last_sentence; }
 /* Ends `text`, which was cut at `capacity`, with "..." and without half a UTF-8 sequence. */
 static void mark_cut(char *text, size_t capacity) {
   size_t end = capacity - 4;
-  while (end > 0 && ((unsigned char)text[end] & 0xc0) == 0x80) end--;
+  while (end > 0 && ((unsigned char)text[end] & 0xc0) == 0x80) --end;
   memcpy(text + end, "...", 4);
 }
 
 ptrdiff_t mfq_io_find_control(const char *text) {
   const unsigned char *p = (const unsigned char *)text;
-  for (ptrdiff_t i = 0; p[i] != 0; i++) {
+  for (ptrdiff_t i = 0; p[i] != 0; ++i) {
     int c1 = p[i] == 0xc2 && p[i + 1] >= 0x80 && p[i + 1] <= 0x9f;
     if (p[i] < 0x20 || p[i] == 0x7f || c1) return i;
   }
@@ -65,7 +65,7 @@ int mfq_io_is_utf8(const char *text) {
     const int length = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
     if (length == 0) return 0;
     uint32_t point = length == 1 ? *p : *p & (0x7fu >> length);
-    for (int i = 1; i < length; i++) {
+    for (int i = 1; i < length; ++i) {
       if ((p[i] & 0xc0) != 0x80) return 0;
       point = point << 6 | (p[i] & 0x3fu);
     }

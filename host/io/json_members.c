@@ -15,14 +15,14 @@ static int wrong(mfq_json_members *m, size_t at, const char *why) {
 static int is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 static size_t skip_space(const mfq_json_members *m, size_t at) {
-  while (at < m->end && is_space(m->text[at])) at++;
+  while (at < m->end && is_space(m->text[at])) ++at;
   return at;
 }
 
 /* The place behind the string that begins at `at`; m->end when it does not end. */
 static size_t behind_string(const mfq_json_members *m, size_t at) {
-  for (at++; at < m->end && m->text[at] != '"'; at++)
-    if (m->text[at] == '\\') at++;
+  for (at++; at < m->end && m->text[at] != '"'; ++at)
+    if (m->text[at] == '\\') ++at;
   return at < m->end ? at + 1 : m->end;
 }
 
@@ -44,7 +44,7 @@ static int find_end(mfq_json_members *m, size_t at, size_t *end) {
       if (depth == 0 && (c == ',' || c == '}' || c == ']' || is_space(c))) break;
       depth += (c == '{' || c == '[') - (c == '}' || c == ']');
       if (depth == MFQ_JSON_DEPTH) return too_deep(m, at); /* the object itself is one */
-      at++;
+      ++at;
     }
     if (depth == 0 && (c == '"' || c == '}' || c == ']')) break;
   }
@@ -56,7 +56,7 @@ int mfq_json_begin(mfq_json_members *m, const char *text, size_t at, size_t end)
   *m = (mfq_json_members){.text = text, .at = at, .end = end, .is_first = 1};
   m->at = skip_space(m, at);
   if (m->at == end || text[m->at] != '{') return wrong(m, m->at, "'{' expected");
-  m->at++;
+  ++m->at;
   return 1;
 }
 
@@ -90,7 +90,7 @@ static json_t *load(mfq_json_members *m, size_t from, size_t to) {
  * nearly all do. Returns 0 for another one. */
 static int copy_simple(const mfq_json_members *m, size_t from, size_t to, char *out) {
   if (to - from < 2 || m->text[to - 1] != '"') return 0;
-  for (size_t i = from + 1; i < to - 1; i++) {
+  for (size_t i = from + 1; i < to - 1; ++i) {
     if (m->text[i] == '\\' && (++i == to - 1 || strchr("\"\\/", m->text[i]) == NULL)) return 0;
     if (m->text[i] < 0x20 || m->text[i] > 0x7e) return 0;
     *out++ = m->text[i];

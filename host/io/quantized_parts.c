@@ -72,7 +72,7 @@ mfq_status mfq_parts_describe(const mfq_qtensor *q, mfq_qtensor_sizes *sizes, mf
   if (status != MFQ_OK) return status;
   memset(specs, 0, MFQ_PART_COUNT * sizeof *specs);
   status = describe_codes(q, sizes, &specs[MFQ_PART_CODES]);
-  for (size_t i = 0; i < sizeof scale_rows / sizeof scale_rows[0]; i++)
+  for (size_t i = 0; i < sizeof scale_rows / sizeof scale_rows[0]; ++i)
     if (scale_rows[i].format == q->scheme.scale)
       describe_scale_shaped(sizes, scale_rows[i].dtype, &specs[MFQ_PART_SCALES]);
   if (q->scheme.scale == MFQ_SCALE_UE4M3) {
@@ -106,7 +106,7 @@ static mfq_status record(mfq_writer *writer, const char *name, mfq_dtype dtype, 
     return mfq_io_fail(status, function, "%s: tensor '%s': %s", writer->path, name, mfq_last_error());
   json_t *shape = json_array();
   int failed = shape == NULL;
-  for (int32_t i = 0; i < q->rank; i++) failed |= json_array_append_new(shape, json_integer(q->shape[i]));
+  for (int32_t i = 0; i < q->rank; ++i) failed |= json_array_append_new(shape, json_integer(q->shape[i]));
   json_t *entry = json_pack("{s:s, s:o, s:s}", "scheme", scheme, "shape", shape, "dtype",
                             mfq_file_dtype_name(mfq_file_dtype_from_dtype(dtype)));
   if (failed) {
@@ -153,7 +153,7 @@ mfq_status mfq_writer_add_quantized(mfq_writer *writer, const char *name, mfq_dt
   status = mfq_parts_describe(q, &sizes, specs);
   if (status != MFQ_OK)
     return mfq_io_fail(status, function, "%s: tensor '%s': %s", writer->path, name, mfq_last_error());
-  for (int part = 0; part < MFQ_PART_COUNT; part++) {
+  for (int part = 0; part < MFQ_PART_COUNT; ++part) {
     int64_t index = -1;
     if (specs[part].is_present) {
       char *part_name = mfq_part_name(name, (mfq_part)part);

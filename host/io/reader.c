@@ -146,11 +146,11 @@ mfq_status mfq_reader_open(const char *path, mfq_reader **out) {
 
 void mfq_reader_close(mfq_reader *reader) {
   if (reader == NULL) return;
-  for (int64_t i = 0; i < reader->tensor_count; i++) {
+  for (int64_t i = 0; i < reader->tensor_count; ++i) {
     free(reader->tensors[i].name);
     free(reader->tensors[i].shape);
   }
-  for (int64_t i = 0; i < reader->metadata_count; i++) {
+  for (int64_t i = 0; i < reader->metadata_count; ++i) {
     free(reader->metadata[i].key);
     free(reader->metadata[i].value);
   }
@@ -218,7 +218,7 @@ mfq_status mfq_reader_metadata(const mfq_reader *reader, int64_t index, const ch
 
 const char *mfq_reader_metadata_find(const mfq_reader *reader, const char *key) {
   if (reader == NULL || key == NULL) return NULL;
-  for (int64_t i = 0; i < reader->metadata_count; i++)
+  for (int64_t i = 0; i < reader->metadata_count; ++i)
     if (strcmp(reader->metadata[i].key, key) == 0) return reader->metadata[i].value;
   return NULL;
 }

@@ -80,10 +80,10 @@ static mfq_status check_metadata_keys(const mfq_reader *reader) {
   const size_t count = (size_t)reader->metadata_count;
   const char **keys = calloc(count + 1, sizeof *keys);
   if (keys == NULL) return no_memory(reader);
-  for (size_t i = 0; i < count; i++) keys[i] = reader->metadata[i].key;
+  for (size_t i = 0; i < count; ++i) keys[i] = reader->metadata[i].key;
   qsort(keys, count, sizeof *keys, by_text);
   mfq_status status = MFQ_OK;
-  for (size_t i = 1; i < count && status == MFQ_OK; i++)
+  for (size_t i = 1; i < count && status == MFQ_OK; ++i)
     if (strcmp(keys[i - 1], keys[i]) == 0) status = duplicate(reader, "metadata key", keys[i]);
   free(keys);
   return status;
@@ -131,7 +131,7 @@ static mfq_status parse_shape(const mfq_reader *reader, mfq_reader_tensor_state 
   t->rank = (int32_t)rank;
   t->shape = rank == 0 ? NULL : calloc(rank, sizeof *t->shape);
   if (rank > 0 && t->shape == NULL) return no_memory(reader);
-  for (size_t i = 0; i < rank; i++) {
+  for (size_t i = 0; i < rank; ++i) {
     const json_t *size = json_array_get(value, i);
     if (!json_is_integer(size) || json_integer_value(size) < 0)
       return refuse(MFQ_ERROR_CORRUPT_FILE, reader, t->name, "size of axis %zu must be an integer of at least 0", i);
@@ -226,7 +226,7 @@ static int by_offset(const void *a, const void *b) {
 /* The tensors, by offset, must cover the data without holes and overlaps. */
 static mfq_status check_coverage(const mfq_reader *reader) {
   uint64_t covered = 0;
-  for (int64_t i = 0; i < reader->tensor_count; i++) {
+  for (int64_t i = 0; i < reader->tensor_count; ++i) {
     const mfq_reader_tensor_state *t = &reader->tensors[i];
     if (t->begin != covered) {
       return refuse(MFQ_ERROR_CORRUPT_FILE, reader, t->name,
@@ -259,9 +259,9 @@ static mfq_status index_names(mfq_reader *reader) {
   size_t count = (size_t)reader->tensor_count;
   reader->by_name = calloc(count + 1, sizeof *reader->by_name);
   if (reader->by_name == NULL) return no_memory(reader);
-  for (size_t i = 0; i < count; i++) reader->by_name[i] = (int64_t)i;
+  for (size_t i = 0; i < count; ++i) reader->by_name[i] = (int64_t)i;
   qsort_r(reader->by_name, count, sizeof *reader->by_name, by_name, reader->tensors);
-  for (size_t i = 1; i < count; i++) {
+  for (size_t i = 1; i < count; ++i) {
     const char *name = reader->tensors[reader->by_name[i]].name;
     if (strcmp(reader->tensors[reader->by_name[i - 1]].name, name) == 0) return duplicate(reader, "tensor", name);
   }

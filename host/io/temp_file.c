@@ -74,7 +74,7 @@ static int is_ours(int fd) {
 }
 
 static int create_named(mfq_temp_file *file) {
-  for (int i = 0; i < NAMES; i++) {
+  for (int i = 0; i < NAMES; ++i) {
     fill_name(file, i);
     const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
     file->fd = mfq_high_fd(openat(file->folder_fd, file->name, flags, 0666));
@@ -95,7 +95,7 @@ int mfq_temp_create(int folder_fd, mfq_temp_file *file) {
 
 /* Gives an unnamed file a temporary name, since a link does not replace. */
 static int name_it(mfq_temp_file *file, const char *path) {
-  for (int i = 0; i < NAMES; i++) {
+  for (int i = 0; i < NAMES; ++i) {
     fill_name(file, i);
     if (linkat(AT_FDCWD, path, file->folder_fd, file->name, AT_SYMLINK_FOLLOW) == 0) return 0;
     if (errno != EEXIST) break;

@@ -88,7 +88,7 @@ static int grow(mfq_writer *writer) {
 
 static json_t *entry_json(const char *dtype, int32_t rank, const int64_t *shape, const mfq_writer_tensor_state *t) {
   json_t *sizes = json_array();
-  for (int32_t i = 0; i < rank; i++) {
+  for (int32_t i = 0; i < rank; ++i) {
     if (json_array_append_new(sizes, json_integer(shape[i])) != 0) {
       json_decref(sizes);
       return NULL;

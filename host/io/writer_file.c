@@ -61,7 +61,7 @@ static mfq_status check_output(const mfq_writer *writer, const mfq_writer_option
   const char *function = "mfq_writer_create";
   struct stat info;
   if (fstatat(writer->folder_fd, writer->file_name, &info, 0) == 0) {
-    for (int32_t i = 0; i < options->input_count; i++) {
+    for (int32_t i = 0; i < options->input_count; ++i) {
       const mfq_reader *input = options->inputs[i];
       if (input != NULL && input->device == info.st_dev && input->inode == info.st_ino) {
         return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s: the output is the input %s; choose another name",
@@ -116,7 +116,7 @@ void mfq_writer_destroy(mfq_writer *writer) {
   if (writer == NULL) return;
   mfq_temp_discard(&writer->file);
   if (writer->folder_fd >= 0) close(writer->folder_fd);
-  for (int64_t i = 0; i < writer->tensor_count; i++) free(writer->tensors[i].name);
+  for (int64_t i = 0; i < writer->tensor_count; ++i) free(writer->tensors[i].name);
   free(writer->tensors);
   json_decref(writer->names);
   json_decref(writer->metadata);
@@ -189,7 +189,7 @@ mfq_status mfq_writer_begin(mfq_writer *writer) {
 /* Moves `current` past complete tensors, empty ones included. */
 static void skip_complete(mfq_writer *writer) {
   while (writer->current < writer->tensor_count && writer->tensors[writer->current].end <= writer->written)
-    writer->current++;
+    ++writer->current;
 }
 
 mfq_status mfq_writer_write(mfq_writer *writer, int64_t index, const void *data, size_t bytes) {

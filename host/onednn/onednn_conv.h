@@ -2,7 +2,7 @@
 #ifndef MFQ_HOST_ONEDNN_ONEDNN_CONV_H
 #define MFQ_HOST_ONEDNN_ONEDNN_CONV_H
 
-#include "../core/onednn_module.h"
+#include "host/core/module/onednn_module.h"
 
 void *mfq_dnnl_conv_plan(const mfq_onednn_conv *conv, char *reason, size_t capacity);
 void mfq_dnnl_conv_plan_free(void *plan);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../core/onednn_module.h"
+#include "host/core/module/onednn_module.h"
 #include "onednn_conv.h"
 #include "onednn_parts.h"
 

@@ -16,9 +16,9 @@ struct Allocator {
   int outstanding = 0, calls = 0;
   static void *alloc(void *user, size_t bytes) {
     auto *self = static_cast<Allocator *>(user);
-    self->calls++;
+    ++self->calls;
     if (self->fails) return nullptr;
-    self->outstanding++;
+    ++self->outstanding;
     return std::aligned_alloc(64, (bytes + 63) / 64 * 64);
   }
   static void release(void *user, void *memory) {

@@ -108,8 +108,7 @@ TEST(Context, Threads) {
   if (CPU_COUNT(&set) > 1) EXPECT_NE(all.find(std::to_string(CPU_COUNT(&set)) + " threads"), std::string::npos) << all;
   CPU_ZERO(&one);
   int first = 0;
-  while (!CPU_ISSET(first, &set))
-    first++;
+  while (!CPU_ISSET(first, &set)) ++first;
   CPU_SET(first, &one);
   ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
   const std::string alone = described(options);
@@ -241,8 +240,8 @@ TEST(Context, Supported) {
   ASSERT_EQ(mfq_context_create(&options, &context), MFQ_OK);
   mfq_scheme s;
   ASSERT_EQ(mfq_scheme_parse("mxfp8_e4m3", &s), MFQ_OK);
-  for (mfq_op op : {MFQ_OP_QUANTIZE, MFQ_OP_DEQUANTIZE, MFQ_OP_REPACK, MFQ_OP_FAKE_QUANTIZE, MFQ_OP_GEMM,
-                    MFQ_OP_CONV}) {
+  for (mfq_op op :
+       {MFQ_OP_QUANTIZE, MFQ_OP_DEQUANTIZE, MFQ_OP_REPACK, MFQ_OP_FAKE_QUANTIZE, MFQ_OP_GEMM, MFQ_OP_CONV}) {
     mfq_support support = MFQ_SUPPORT_NO;
     char reason[200] = "";
     ASSERT_EQ(mfq_supported(context, op, &s, &support, reason, sizeof reason), MFQ_OK) << mfq_last_error();

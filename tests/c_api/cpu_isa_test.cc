@@ -2,7 +2,7 @@
 // this one any lesser one.
 #include <mfq/mfq.h>
 
-#include "host/core/cpu_level.h"
+#include "host/core/process/cpu_level.h"
 #include "support/environment.h"
 #include "support/expect_failure.h"
 #include "support/machine.h"
@@ -35,7 +35,7 @@ TEST(CpuLevel, OfFeatures) {
 }
 
 TEST(CpuLevel, Names) {
-  for (int i = 0; i < MFQ_LEVELS; i++) {
+  for (int i = 0; i < MFQ_LEVELS; ++i) {
     mfq_cpu_level level = MFQ_LEVEL_ANY;
     EXPECT_EQ(mfq_cpu_level_name((mfq_cpu_level)i), all_levels()[(size_t)i]);
     EXPECT_TRUE(mfq_cpu_level_find(all_levels()[(size_t)i].c_str(), &level));
@@ -66,7 +66,7 @@ TEST(CpuLevel, Loops) {
 }
 
 TEST(CpuLevel, EmulatedBf16) {
-  for (int i = 0; i < MFQ_LEVELS; i++)
+  for (int i = 0; i < MFQ_LEVELS; ++i)
     EXPECT_EQ(mfq_cpu_level_emulates_bf16((mfq_cpu_level)i) != 0, all_levels()[(size_t)i] == "avx512") << i;
 }
 
@@ -90,7 +90,7 @@ std::string described(const char *isa = nullptr) {
 /* "avx2 baseline reference": what contexts have on a machine of a level. */
 std::string list_for(int level, bool with_bf16 = false) {
   std::string list;
-  for (int i = level; i >= 0; i--)
+  for (int i = level; i >= 0; --i)
     if (with_bf16 || all_levels()[(size_t)i] != "avx512_bf16")
       list += (list.empty() ? "" : " ") + all_levels()[(size_t)i];
   return list;
@@ -106,13 +106,13 @@ TEST(CpuIsa, IsWhatTheProcessorHas) {
 
 TEST(CpuIsa, LimitsTheMachine) {
   const int highest = level_number(processor_level());
-  for (int i = 0; i <= highest; i++) {
+  for (int i = 0; i <= highest; ++i) {
     const Variable limit("MFQ_CPU_ISA", all_levels()[(size_t)i].c_str());
     const std::string list = list_for(i);
     EXPECT_EQ(described(), "cpu, 2 threads, MFQ_CPU_ISA=" + all_levels()[(size_t)i] + ", isa " +
                                list.substr(0, list.find(' ')) + " (of " + list + ")");
     EXPECT_NE(described("reference").find("isa reference (of " + list + ")"), std::string::npos);
-    for (int above = i + 1; above <= highest; above++) {
+    for (int above = i + 1; above <= highest; ++above) {
       const std::string &name = all_levels()[(size_t)above];
       if (name == "avx512_bf16") continue; /* no name for a context */
       mfq_context *context = nullptr;

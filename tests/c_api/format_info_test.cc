@@ -102,7 +102,7 @@ void check_codes(const mfq_format &f) {
   mfq_format_info info;
   ASSERT_EQ(mfq_format_info_get(&f, &info), MFQ_OK) << mfq_last_error();
   double largest = 0, smallest = std::numeric_limits<double>::infinity();
-  for (unsigned code = 0; code < static_cast<unsigned>(info.codes); code++) {
+  for (unsigned code = 0; code < static_cast<unsigned>(info.codes); ++code) {
     double got = 0;
     ASSERT_EQ(mfq_format_decode(&f, code, &got), MFQ_OK) << mfq_last_error();
     const double want = decode(f, code);
@@ -133,10 +133,10 @@ void check_codes(const mfq_format &f) {
 
 TEST(FormatInfo, EveryCodeOfEveryMinifloat) {
   int formats = 0;
-  for (int is_signed = 0; is_signed <= 1; is_signed++)
-    for (int exp_bits = 1; exp_bits <= 8; exp_bits++)
-      for (int man_bits = 0; man_bits <= 7; man_bits++)
-        for (int specials = 0; specials <= 3; specials++)
+  for (int is_signed = 0; is_signed <= 1; ++is_signed)
+    for (int exp_bits = 1; exp_bits <= 8; ++exp_bits)
+      for (int man_bits = 0; man_bits <= 7; ++man_bits)
+        for (int specials = 0; specials <= 3; ++specials)
           for (int bias : {-64, -3, 0, 1, 7, 15, 127, 160}) {
             const mfq_format f{
                 MFQ_KIND_MINIFLOAT, is_signed, exp_bits, man_bits, bias, static_cast<mfq_specials>(specials), 0, 0};
@@ -144,16 +144,16 @@ TEST(FormatInfo, EveryCodeOfEveryMinifloat) {
             if (mfq_format_print(&f, text, sizeof text) != MFQ_OK) continue;
             SCOPED_TRACE(text);
             ASSERT_NO_FATAL_FAILURE(check_codes(f));
-            formats++;
+            ++formats;
           }
   EXPECT_GT(formats, 1500);
 }
 
 TEST(FormatInfo, EveryCodeOfEveryInteger) {
-  for (int is_signed = 0; is_signed <= 1; is_signed++)
-    for (int bits = 2; bits <= 8; bits++)
+  for (int is_signed = 0; is_signed <= 1; ++is_signed)
+    for (int bits = 2; bits <= 8; ++bits)
       for (int frac_bits : {-16, -1, 0, 6, 16})
-        for (int narrow = 0; narrow <= 1; narrow++)
+        for (int narrow = 0; narrow <= 1; ++narrow)
           ASSERT_NO_FATAL_FAILURE(check_codes(
               mfq_format{MFQ_KIND_INTEGER, is_signed, 0, bits - is_signed, 0, MFQ_SPECIALS_NONE, frac_bits, narrow}));
 }

@@ -28,14 +28,10 @@ bool is_valid_minifloat(const mfq_format &f) {
   const int bits = f.is_signed + f.exp_bits + f.man_bits;
   if (bits < 2 || bits > 8) return false;
   switch (f.specials) {
-  case MFQ_SPECIALS_NONE:
-    return true;
-  case MFQ_SPECIALS_FN:
-    return f.exp_bits + f.man_bits >= 2;
-  case MFQ_SPECIALS_FNUZ:
-    return f.is_signed == 1;
-  case MFQ_SPECIALS_IEEE:
-    return f.man_bits >= 1;
+    case MFQ_SPECIALS_NONE: return true;
+    case MFQ_SPECIALS_FN: return f.exp_bits + f.man_bits >= 2;
+    case MFQ_SPECIALS_FNUZ: return f.is_signed == 1;
+    case MFQ_SPECIALS_IEEE: return f.man_bits >= 1;
   }
   return false;
 }
@@ -51,11 +47,11 @@ void check_round_trip(const mfq_format &f, std::set<std::string> *texts) {
 
 TEST(FormatText, EveryMinifloatSurvives) {
   std::set<std::string> texts;
-  for (int is_signed = 0; is_signed <= 1; is_signed++)
-    for (int exp_bits = 1; exp_bits <= 8; exp_bits++)
-      for (int man_bits = 0; man_bits <= 7; man_bits++)
-        for (int specials = 0; specials <= 3; specials++)
-          for (int bias = -64; bias <= 160; bias++) {
+  for (int is_signed = 0; is_signed <= 1; ++is_signed)
+    for (int exp_bits = 1; exp_bits <= 8; ++exp_bits)
+      for (int man_bits = 0; man_bits <= 7; ++man_bits)
+        for (int specials = 0; specials <= 3; ++specials)
+          for (int bias = -64; bias <= 160; ++bias) {
             const mfq_format f = minifloat(is_signed, exp_bits, man_bits, bias, static_cast<mfq_specials>(specials));
             if (is_valid_minifloat(f)) {
               ASSERT_NO_FATAL_FAILURE(check_round_trip(f, &texts));
@@ -69,10 +65,10 @@ TEST(FormatText, EveryMinifloatSurvives) {
 
 TEST(FormatText, EveryIntegerSurvives) {
   std::set<std::string> texts;
-  for (int is_signed = 0; is_signed <= 1; is_signed++)
-    for (int bits = 2; bits <= 8; bits++)
-      for (int frac_bits = -16; frac_bits <= 16; frac_bits++)
-        for (int narrow = 0; narrow <= 1; narrow++)
+  for (int is_signed = 0; is_signed <= 1; ++is_signed)
+    for (int bits = 2; bits <= 8; ++bits)
+      for (int frac_bits = -16; frac_bits <= 16; ++frac_bits)
+        for (int narrow = 0; narrow <= 1; ++narrow)
           ASSERT_NO_FATAL_FAILURE(check_round_trip(integer(is_signed, bits, frac_bits, narrow), &texts));
   EXPECT_EQ(texts.size(), 2u * 7u * 33u * 2u);
 }
@@ -81,7 +77,7 @@ TEST(FormatText, RowsArePrintedByName) {
   std::set<std::string> names;
   const char *about = nullptr;
   int32_t rows = 0;
-  for (; mfq_format_name(rows, &about) != nullptr; rows++) {
+  for (; mfq_format_name(rows, &about) != nullptr; ++rows) {
     const char *name = mfq_format_name(rows, nullptr);
     ASSERT_TRUE(names.insert(name).second) << name << " twice";
     ASSERT_NE(about, nullptr);

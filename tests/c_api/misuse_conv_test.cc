@@ -345,7 +345,7 @@ TEST_F(MisuseConv, ResultsThatShareMemory) {
     std::vector<unsigned char> memory(mfq_conv_workspace_bytes(made) + 512);
     void *aligned = memory.data() + (256 - reinterpret_cast<uintptr_t>(memory.data()) % 256);
     mfq_tensor shared = *v.result;
-    for (int axis = 0; axis < 4; axis++)
+    for (int axis = 0; axis < 4; ++axis)
       for (const int64_t stride : {int64_t{0}, int64_t{1}, v.result->strides[axis] - 1, 1 - v.result->strides[axis]}) {
         if (stride == v.result->strides[axis]) continue;
         shared.strides[axis] = stride;

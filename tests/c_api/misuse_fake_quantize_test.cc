@@ -140,8 +140,7 @@ TEST_F(Misuse, LegalExtremes) {
     Owned own(scheme_text, shape);
     std::vector<float> in(8, 0.5f), out(8);
     int64_t count = 1;
-    for (int64_t size : shape)
-      count *= size;
+    for (int64_t size : shape) count *= size;
     const mfq_tensor src = dense(count > 0 ? in.data() : nullptr, MFQ_DTYPE_F32, shape);
     const mfq_tensor dst = dense(count > 0 ? out.data() : nullptr, MFQ_DTYPE_F32, shape);
     SCOPED_TRACE("rank " + std::to_string(shape.size()) + ", " + std::to_string(count) + " elements");

@@ -123,8 +123,8 @@ TEST_F(MisuseGemm, Tensors) {
     g.a.plain = &t;
     make_plan();
     const bool is_other_shape = std::string(bad.says) == "shape";
-    EXPECT_TRUE(fails(run(g), is_other_shape ? bad_shape : bad.status,
-                      {"mfq_gemm_run: ", is_other_shape ? "" : bad.says}));
+    EXPECT_TRUE(
+        fails(run(g), is_other_shape ? bad_shape : bad.status, {"mfq_gemm_run: ", is_other_shape ? "" : bad.says}));
     mfq_gemm_plan_destroy(plan);
     plan = nullptr;
   }
@@ -148,7 +148,8 @@ TEST_F(MisuseGemm, Shapes) {
   Owned other("mxfp4_e2m1", {8, 32}), batched("mxfp4_e2m1", {3, 8, 64}), line("mxfp4_e2m1", {64}),
       square("e4m3fn/tensor/f32", {8, 32});
   g.b.quantized = &other.q;
-  EXPECT_TRUE(fails(create(g), bad_shape, {"a of shape [4, 64] has K = 64", "b of shape [8, 32], transposed, has K = 32"}));
+  EXPECT_TRUE(
+      fails(create(g), bad_shape, {"a of shape [4, 64] has K = 64", "b of shape [8, 32], transposed, has K = 32"}));
   g.b.quantized = &line.q;
   EXPECT_TRUE(fails(create(g), bad_shape, {"b: rank is 1; a matrix has 2"}));
   g = gemm;
@@ -294,7 +295,8 @@ TEST_F(MisuseGemm, Overlap) {
 }
 
 TEST_F(MisuseGemm, EmptyProductsAreNoMistake) {
-  mfq_tensor none_a = dense(a_data.data(), MFQ_DTYPE_F32, {0, 64}), none_d = dense(d_data.data(), MFQ_DTYPE_F32, {0, 8});
+  mfq_tensor none_a = dense(a_data.data(), MFQ_DTYPE_F32, {0, 64}),
+             none_d = dense(d_data.data(), MFQ_DTYPE_F32, {0, 8});
   gemm.a.plain = &none_a;
   gemm.d = &none_d;
   gemm.c = nullptr;

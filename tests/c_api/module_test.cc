@@ -72,9 +72,7 @@ public:
     unsetenv("MFQ_FAKE_MARK");
     std::filesystem::remove(file_);
   }
-  size_t count() const {
-    return std::filesystem::exists(file_) ? std::filesystem::file_size(file_) : 0;
-  }
+  size_t count() const { return std::filesystem::exists(file_) ? std::filesystem::file_size(file_) : 0; }
 
 private:
   std::filesystem::path file_;
@@ -92,7 +90,7 @@ TEST(ModuleSearch, RelativePathsAreRefused) {
   std::filesystem::current_path(before);
   const std::string longest = "/" + std::string(5000, 'x'), quoted = "\"" + longest.substr(0, 160) + "...\"";
   setenv("MFQ_CUDA_MODULE", longest.c_str(), 1);
-  for (int i = 0; i < 2; i++)
+  for (int i = 0; i < 2; ++i)
     EXPECT_TRUE(fails(create("cuda"), MFQ_ERROR_UNSUPPORTED,
                       {"MFQ_CUDA_MODULE is " + quoted + ", which is no absolute path of less than"}));
   EXPECT_EQ(marks.count(), 0u);
@@ -101,10 +99,10 @@ TEST(ModuleSearch, RelativePathsAreRefused) {
 // The reason is kept, and the file left alone, until the variable says something else.
 TEST(ModuleSearch, RefusedOnce) {
   const Marks marks;
-  for (size_t turn = 1; turn <= 3; turn++) {
+  for (size_t turn = 1; turn <= 3; ++turn) {
     const bool is_version = turn != 2;
     setenv("MFQ_CUDA_MODULE", is_version ? MFQ_FAKES "/mfq_fake_version.so" : MFQ_FAKES "/mfq_fake_build.so", 1);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 5; ++i) {
       const char *missing = mfq_device_missing("cuda");
       ASSERT_NE(missing, nullptr);
       const char *says = is_version ? "is of version 0.0.9" : "is of another build";
@@ -131,9 +129,9 @@ TEST(Devices, LongNamesEndInDots) {
 TEST(ModuleSearch, Threads) {
   setenv("MFQ_CUDA_MODULE", MFQ_FAKES "/mfq_fake_version.so", 1);
   std::vector<std::thread> threads;
-  for (int i = 0; i < 8; i++) {
+  for (int i = 0; i < 8; ++i) {
     threads.emplace_back([] {
-      for (int round = 0; round < 50; round++)
+      for (int round = 0; round < 50; ++round)
         EXPECT_TRUE(fails(create("cuda"), MFQ_ERROR_UNSUPPORTED, {"is of version 0.0.9"}));
     });
   }

@@ -22,7 +22,7 @@ struct SmallConv {
   explicit SmallConv(mfq_context *context) {
     const int64_t shapes[3][3] = {{2, 10, 3}, {4, 3, 3}, {2, 8, 4}};
     float *const data[] = {x.data(), w.data(), y.data()};
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; ++i)
       EXPECT_EQ(mfq_tensor_init(data[i], MFQ_DTYPE_F32, 3, shapes[i], &tensors[i]), MFQ_OK) << mfq_last_error();
     mfq_conv_init(&conv);
     conv.layout = MFQ_CONV_CHANNELS_LAST;

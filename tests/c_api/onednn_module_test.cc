@@ -60,9 +60,9 @@ TEST(OnednnSearch, RefusedOnce) {
   const std::string mark = std::filesystem::temp_directory_path() / ("mfq_onednn_" + std::to_string(getpid()));
   setenv("MFQ_FAKE_MARK", mark.c_str(), 1);
   const auto context = make_context();
-  for (size_t turn = 1; turn <= 2; turn++) {
+  for (size_t turn = 1; turn <= 2; ++turn) {
     setenv("MFQ_ONEDNN_MODULE", turn == 1 ? MFQ_FAKES "/mfq_fake_version.so" : MFQ_FAKES "/mfq_fake_build.so", 1);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; ++i)
       EXPECT_NE(SmallProduct(context.get()).says().find("is no module of mfq"), std::string::npos);
     EXPECT_EQ(std::filesystem::file_size(mark), turn);
   }
@@ -75,10 +75,10 @@ TEST(OnednnSearch, Threads) {
   setenv("MFQ_ONEDNN_MODULE", MFQ_FAKES "/mfq_fake_onednn_version.so", 1);
   unsetenv("MFQ_CPU_ISA");
   std::vector<std::thread> threads;
-  for (int i = 0; i < 4; i++) {
+  for (int i = 0; i < 4; ++i) {
     threads.emplace_back([] {
       const auto context = make_context(nullptr, 1);
-      for (int round = 0; round < 30; round++) {
+      for (int round = 0; round < 30; ++round) {
         const SmallProduct product(context.get());
         EXPECT_NE(product.says().find("is of version 0.0.9"), std::string::npos) << product.says();
       }

@@ -17,7 +17,7 @@ struct Allocator {
   size_t skew = 0;
   static void *alloc(void *user, size_t bytes) {
     auto *self = static_cast<Allocator *>(user);
-    self->calls++;
+    ++self->calls;
     if (self->fails) return nullptr;
     return static_cast<char *>(std::aligned_alloc(64, (bytes + 127) / 64 * 64)) + self->skew;
   }

@@ -32,7 +32,7 @@ TEST(SchemeText, RowsSurvive) {
   std::set<std::string> names;
   const char *about = nullptr;
   int32_t rows = 0;
-  for (; mfq_scheme_name(rows, &about) != nullptr; rows++) {
+  for (; mfq_scheme_name(rows, &about) != nullptr; ++rows) {
     const std::string name = mfq_scheme_name(rows, nullptr);
     ASSERT_TRUE(names.insert(name).second) << name << " twice";
     ASSERT_NE(about, nullptr);
@@ -167,10 +167,10 @@ TEST(SchemeText, RandomSchemesSurvive) {
     if (mfq_scheme_check(&s) != MFQ_OK) {
       ASSERT_EQ(mfq_scheme_print(&s, text, sizeof text), MFQ_ERROR_INVALID_ARGUMENT);
       ASSERT_STREQ(text, "kept");
-      refused++;
+      ++refused;
       continue;
     }
-    valid++;
+    ++valid;
     ASSERT_EQ(mfq_scheme_print(&s, text, sizeof text), MFQ_OK) << mfq_last_error();
     mfq_scheme read{};
     ASSERT_EQ(mfq_scheme_parse(text, &read), MFQ_OK) << mfq_last_error();
@@ -181,7 +181,7 @@ TEST(SchemeText, RandomSchemesSurvive) {
 
 // The printed text is the name of the first row that means the same; without such a row, nothing can be left out of it.
 TEST(SchemeText, NothingShorterMeansTheSame) {
-  for (int32_t i = 0; mfq_scheme_name(i, nullptr) != nullptr; i++) {
+  for (int32_t i = 0; mfq_scheme_name(i, nullptr) != nullptr; ++i) {
     const mfq_scheme s = parsed(mfq_scheme_name(i, nullptr));
     int32_t first = 0;
     for (mfq_scheme row = parsed(mfq_scheme_name(0, nullptr)); !mfq_scheme_equal(&s, &row);)
@@ -192,7 +192,7 @@ TEST(SchemeText, NothingShorterMeansTheSame) {
   for (int valid = 0; valid < 500;) {
     const mfq_scheme s = random_scheme(&random);
     if (mfq_scheme_check(&s) != MFQ_OK) continue;
-    valid++;
+    ++valid;
     const std::string text = printed(s);
     for (size_t at = text.find('/'); at != std::string::npos; at = text.find('/', at + 1)) {
       std::string shorter = text;
@@ -205,8 +205,7 @@ TEST(SchemeText, NothingShorterMeansTheSame) {
     if (min == std::string::npos) continue;
     char number[320];
     int digits = 1;
-    do
-      std::snprintf(number, sizeof number, "%.*g", digits++, static_cast<double>(s.statistic_min));
+    do std::snprintf(number, sizeof number, "%.*g", digits++, static_cast<double>(s.statistic_min));
     while (std::strtof(number, nullptr) != s.statistic_min);
     EXPECT_EQ(text.substr(min + 5, text.find('/', min + 5) - min - 5), number);
   }
@@ -215,10 +214,9 @@ TEST(SchemeText, NothingShorterMeansTheSame) {
 // Nanoseconds of a call, the least of some rounds.
 template <typename Call> double cost(const Call &call) {
   double least = 1e9;
-  for (int round = 0; round < 9; round++) {
+  for (int round = 0; round < 9; ++round) {
     const auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < 100; i++)
-      call();
+    for (int i = 0; i < 100; ++i) call();
     const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - start;
     least = std::min(least, took.count() / 100);
   }
@@ -326,8 +324,9 @@ const struct {
     {"e4m3fn/arith:brevitas/round:stochastic", "column 8:", "arith brevitas has no stochastic rounding"},
     {"e8m0/f32", "column 1:", "the width in bits is 9"},
     {"e8m0none/f32", "column 1:", "the width in bits is 9"},
-    {"ue8m0/f32", "column 7:", "they lie between 1.17549435e-38 and 3.40282367e+38, and float32 holds 1.40129846e-45 to "
-                               "3.40282347e+38; use scale ue8m0 or none, or another bias"},
+    {"ue8m0/f32", "column 7:",
+     "they lie between 1.17549435e-38 and 3.40282367e+38, and float32 holds 1.40129846e-45 to "
+     "3.40282347e+38; use scale ue8m0 or none, or another bias"},
     {"e2m1b160/bf16", "column 10:", "scale bf16 multiplies elements as float32"},
     {"ue4m1b150/f32:given", "column 11:", "they lie between 7.00649232e-46 and"},
     {"ue4m1b155/tensor/f32:given", "column 18:", "they lie between 2.18952885e-47 and"},
@@ -340,8 +339,8 @@ const struct {
 
 /* Elements of which float32 just holds all, and any with scales that do not multiply them. */
 TEST(SchemeText, ElementsAtTheEndsOfFloat32) {
-  for (const char *text : {"ue4m1b149/f32:given", "ue4m1b149/bf16:floor", "e7m0b0/f32", "e7m0b0/f16:given",
-                           "ue4m1b155", "ue4m1b155/ue8m0", "e7m0b-64/group:32/ue8m0", "e7m0b-64", "e2m1b160/ue8m0:given"})
+  for (const char *text : {"ue4m1b149/f32:given", "ue4m1b149/bf16:floor", "e7m0b0/f32", "e7m0b0/f16:given", "ue4m1b155",
+                           "ue4m1b155/ue8m0", "e7m0b-64/group:32/ue8m0", "e7m0b-64", "e2m1b160/ue8m0:given"})
     (void)parsed(text);
 }
 
@@ -409,10 +408,10 @@ TEST(SchemeText, Capacity) {
 
 // LC_NUMERIC of a locale with a decimal comma, as localedef writes it: glibc's magic number for the category, the
 // number of strings and where they are: decimal point, thousands separator, grouping, both as wide characters, code set.
-const unsigned char comma_numeric[] = {
-    0x14, 0x11, 0x03, 0x20, 6,    0, 0, 0, 0x20, 0, 0, 0, 0x22, 0,   0,   0,   0x24, 0,
-    0,    0,    0x28, 0,    0,    0, 0x2c, 0, 0, 0, 0x30, 0, 0, 0,   ',', 0,   '.',  0,
-    3,    3,    0,    0,    ',',  0, 0, 0, '.',  0, 0, 0, 'U',  'T', 'F', '-', '8',  0};
+const unsigned char comma_numeric[] = {0x14, 0x11, 0x03, 0x20, 6,   0, 0,    0,   0x20, 0,   0,    0, 0x22, 0,
+                                       0,    0,    0x24, 0,    0,   0, 0x28, 0,   0,    0,   0x2c, 0, 0,    0,
+                                       0x30, 0,    0,    0,    ',', 0, '.',  0,   3,    3,   0,    0, ',',  0,
+                                       0,    0,    '.',  0,    0,   0, 'U',  'T', 'F',  '-', '8',  0};
 
 TEST(SchemeText, LocaleDoesNotMatter) {
   std::string home = (std::filesystem::temp_directory_path() / "mfq_locale_XXXXXX").string();

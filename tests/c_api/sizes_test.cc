@@ -159,9 +159,9 @@ TEST(QTensor, LayoutIsOptional) {
 }
 
 TEST(QTensor, AxesOfEveryRank) {
-  for (int32_t rank = 1; rank <= MFQ_MAX_RANK; rank++) {
+  for (int32_t rank = 1; rank <= MFQ_MAX_RANK; ++rank) {
     const Shape shape(static_cast<size_t>(rank), 2);
-    for (int32_t axis = -8; axis < 8; axis++) {
+    for (int32_t axis = -8; axis < 8; ++axis) {
       const std::string scheme = "int8/group:2@" + std::to_string(axis) + "/f32";
       mfq_qtensor q;
       const mfq_status status = init(scheme.c_str(), shape, plain, &q);

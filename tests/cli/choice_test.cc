@@ -3,8 +3,8 @@
 
 #include <regex>
 
-#include "cli/run_command.h"
-#include "cli/tensor_file.h"
+#include "run_command.h"
+#include "tensor_file.h"
 
 using namespace fixture;
 
@@ -15,9 +15,7 @@ protected:
   Folder folder;
   std::string in = folder.file("in");
 
-  void SetUp() override {
-    write_file(in, file_of(model()));
-  }
+  void SetUp() override { write_file(in, file_of(model())); }
   Result quantize(const std::string &option, const std::string &scheme) {
     return run({MFQ_COMMAND, "quantize", in, "-n", option, scheme});
   }
@@ -113,25 +111,26 @@ TEST_F(Choice, FormatsAreUnderstoodToo) {
               {"mxfp8_e4m3", "is a scheme, and its elements are e4m3fn; see mfq schemes mxfp8_e4m3"},
               {"nvfp4", "its elements are e2m1"},
               {"e4m3f", "did you mean 'e4m3fn'? see mfq formats"}};
-  for (const auto &row : rows)
-    EXPECT_TRUE(exits(run({MFQ_COMMAND, "formats", row.typed}), 2, {row.says})) << row.typed;
+  for (const auto &row : rows) EXPECT_TRUE(exits(run({MFQ_COMMAND, "formats", row.typed}), 2, {row.says})) << row.typed;
 }
 
 // Whatever is offered as a name, or quoted, can be typed: the words of all messages are tried.
 TEST_F(Choice, OffersCanBeTyped) {
   int offers = 0;
+  // clang-format off
   for (const char *typed :
        {"mxfp8", "mxfp6", "mxfp4", "mx", "nvfp", "fp4", "fp8", "fp8_e5m2", "fp8_block", "w4a16", "int4_asym", "int8", "w8a8",
         "int8_asym", "q8_0", "q4_0", "q4_1", "q5_0", "q6_k", "q4_k", "q2_k", "nf4", "gptq", "bf16", "auto", "int4", "int5",
         "e4m3", "e2m1", "e3m4", "e2m0", "uint8", "int8_block",
         "fp8_e4m3_rows", "int4_group16", "int4_group16_zp", "int8_row"}) {
+    // clang-format on
     const std::string message = quantize("-s", typed).err;
     const std::regex word("'[^']+/[^']+'|\\b(mxfp|nvfp|fp8_|mxint|int[48]_)[a-z0-9_]*\\b");
     for (std::sregex_iterator at(message.begin(), message.end(), word), end; at != end; ++at) {
       std::string offer = at->str();
       if (offer[0] == '\'') offer = offer.substr(1, offer.size() - 2);
       if (offer == typed) continue;
-      offers++;
+      ++offers;
       EXPECT_TRUE(exits(quantize("-s", offer), 0)) << typed << ": " << message;
     }
   }

@@ -4,26 +4,24 @@
 #include <csignal>
 #include <sstream>
 
-#include "cli/run_command.h"
-#include "cli/tensor_file.h"
+#include "run_command.h"
+#include "tensor_file.h"
 
 using namespace fixture;
 
 namespace {
 
-const char *const commands[] = {"quantize", "dequantize", "inspect", "compare", "formats", "schemes", "caps", "version"};
+const char *const commands[] = {"quantize", "dequantize", "inspect", "compare",
+                                "formats",  "schemes",    "caps",    "version"};
 
-bool contains(const std::string &text, const std::string &part) {
-  return text.find(part) != std::string::npos;
-}
+bool contains(const std::string &text, const std::string &part) { return text.find(part) != std::string::npos; }
 
 TEST(Command, HelpGoesToStandardOutput) {
   for (const char *option : {"--help", "-h"}) {
     Result r = run({MFQ_COMMAND, option});
     EXPECT_TRUE(exits(r, 0));
     EXPECT_EQ(r.err, "");
-    for (const char *command : commands)
-      EXPECT_TRUE(contains(r.out, command)) << command;
+    for (const char *command : commands) EXPECT_TRUE(contains(r.out, command)) << command;
     for (const char *command : commands) {
       SCOPED_TRACE(command);
       Result c = run({MFQ_COMMAND, command, option});
@@ -34,9 +32,8 @@ TEST(Command, HelpGoesToStandardOutput) {
       EXPECT_TRUE(contains(c.out, "Example")) << c.out;
     }
   }
-  for (const char *command : {"quantize", "dequantize", "compare"}) {
+  for (const char *command : {"quantize", "dequantize", "compare"})
     EXPECT_TRUE(contains(run({MFQ_COMMAND, command, "--help"}).out, "Memory: ")) << command;
-  }
 }
 
 TEST(Command, VersionIsOneLine) {
@@ -53,7 +50,8 @@ TEST(Command, VersionIsOneLine) {
 
 // A module that is not there is said to be missing, with the reason.
 TEST(Command, VersionSaysWhichModulesAreFound) {
-  Result r = run({"env", "MFQ_CUDA_MODULE=/nowhere/cuda.so", "MFQ_ONEDNN_MODULE=/nowhere/onednn.so", MFQ_COMMAND, "version"});
+  Result r =
+      run({"env", "MFQ_CUDA_MODULE=/nowhere/cuda.so", "MFQ_ONEDNN_MODULE=/nowhere/onednn.so", MFQ_COMMAND, "version"});
   EXPECT_TRUE(exits(r, 0));
   EXPECT_TRUE(contains(r.out, "/nowhere/cuda.so")) << r.out;
   EXPECT_TRUE(contains(r.out, "/nowhere/onednn.so")) << r.out;
@@ -65,8 +63,7 @@ TEST(Command, HelpOfACommandIsItsOwnAndFitsAScreen) {
     EXPECT_TRUE(exits(r, 0));
     EXPECT_EQ(r.out, run({MFQ_COMMAND, command, "--help"}).out);
     std::istringstream lines(r.out);
-    for (std::string line; std::getline(lines, line);)
-      EXPECT_LE(line.size(), 100u) << command << ": " << line;
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << command << ": " << line;
   }
   EXPECT_EQ(run({MFQ_COMMAND, "help"}).out, run({MFQ_COMMAND, "--help"}).out);
   EXPECT_TRUE(exits(run({MFQ_COMMAND, "help", "frobnicate"}), 2, {"'frobnicate' is not a command"}));
@@ -161,7 +158,8 @@ TEST(Command, MissingAndCorruptFilesExitWith1) {
   EXPECT_TRUE(exits(run({MFQ_COMMAND, "inspect", folder.file("bad")}), 1, says));
   EXPECT_TRUE(exits(run({MFQ_COMMAND, "compare", folder.file("bad"), folder.file("bad")}), 1, says));
   EXPECT_TRUE(exits(run({MFQ_COMMAND, "dequantize", folder.file("bad"), "-o", folder.file("o")}), 1, says));
-  EXPECT_TRUE(exits(run({MFQ_COMMAND, "quantize", folder.file("bad"), "-o", folder.file("o"), "-s", "int8_tensor"}), 1, says));
+  EXPECT_TRUE(
+      exits(run({MFQ_COMMAND, "quantize", folder.file("bad"), "-o", folder.file("o"), "-s", "int8_tensor"}), 1, says));
   EXPECT_TRUE(exits(run({MFQ_COMMAND, "inspect", folder.file("none")}), 1, {"none: cannot open"}));
   EXPECT_TRUE(exits(run({MFQ_COMMAND, "inspect", folder.file("")}), 1, {"a folder; give"}));
   EXPECT_EQ(folder.names(), std::set<std::string>{"bad"});

@@ -2,8 +2,8 @@
 #include <cmath>
 #include <limits>
 
-#include "cli/run_command.h"
-#include "cli/tensor_file.h"
+#include "run_command.h"
+#include "tensor_file.h"
 
 using namespace fixture;
 
@@ -30,12 +30,8 @@ json_t *find(json_t *root, const std::string &name) {
   return nullptr;
 }
 
-double real(const json_t *object, const char *key) {
-  return json_number_value(json_object_get(object, key));
-}
-std::string text(const json_t *object, const char *key) {
-  return json_string_value(json_object_get(object, key));
-}
+double real(const json_t *object, const char *key) { return json_number_value(json_object_get(object, key)); }
+std::string text(const json_t *object, const char *key) { return json_string_value(json_object_get(object, key)); }
 
 const float inf = std::numeric_limits<float>::infinity();
 const float nan = std::numeric_limits<float>::quiet_NaN();
@@ -146,15 +142,14 @@ TEST_F(Compare, TotalsAreOfWhatIsQuantizedOrDiffers) {
   for (const char *name : {"w0", "w1", "w2", "w3", "w4", "w5", "w6"})
     tensors.push_back({name, "F32", {2}, f32_data({3, 4})});
   write_file(a, file_of(tensors));
-  for (size_t i = 2; i < tensors.size(); i++)
+  for (size_t i = 2; i < tensors.size(); ++i)
     tensors[i].data = f32_data({3, 4.0f - 0.125f * static_cast<float>(i)}); // w6 is worst: 4 - 1
   tensors.back().data = f32_data({3, 3});
   write_file(b, file_of(tensors));
   json_t *root = json_loads(compare({"--json"}).out.c_str(), 0, nullptr);
   ASSERT_NE(root, nullptr);
   double noise = 1.0;
-  for (size_t i = 2; i < 8; i++)
-    noise += std::pow(0.125 * static_cast<double>(i), 2);
+  for (size_t i = 2; i < 8; ++i) noise += std::pow(0.125 * static_cast<double>(i), 2);
   const json_t *changed = json_object_get(root, "changed");
   EXPECT_NEAR(real(changed, "sqnr_db"), 10 * std::log10(7 * 25 / noise), 1e-12);
   EXPECT_EQ(json_integer_value(json_object_get(changed, "elements")), 14);
@@ -162,7 +157,7 @@ TEST_F(Compare, TotalsAreOfWhatIsQuantizedOrDiffers) {
   EXPECT_GT(real(json_object_get(root, "all"), "sqnr_db"), 100);
   const char *const worst[] = {"w6", "w5", "w4", "w3", "w2"};
   ASSERT_EQ(json_array_size(json_object_get(root, "worst")), 5u);
-  for (size_t i = 0; i < 5; i++)
+  for (size_t i = 0; i < 5; ++i)
     EXPECT_STREQ(json_string_value(json_array_get(json_object_get(root, "worst"), i)), worst[i]);
   json_decref(root);
   const std::string table = compare().out;

@@ -1,7 +1,7 @@
 // tests/cli/device_test.cc: --device cuda:0 on the emulated device writes the files that the CPU writes; without a
 // device the library's sentence comes out. CTest runs it with the label device.
-#include "cli/run_command.h"
-#include "cli/tensor_file.h"
+#include "run_command.h"
+#include "tensor_file.h"
 
 using namespace fixture;
 
@@ -32,18 +32,18 @@ protected:
   }
 };
 
-const char *const schemes[] = {"mxfp8_e4m3",          "nvfp4",       "mxfp6_e2m3",
-                               "int4/group:16/f32/zp", "int8_channel", "e5m2/block:4x4/bf16",
-                               "e3m4/tensor/none",    "brevitas:MXFloat8e4m3Weight", "int3/group:5/f16",
-                               "mxfp4_e2m1/round:stochastic"};
+const char *const schemes[] = {"mxfp8_e4m3",       "nvfp4",
+                               "mxfp6_e2m3",       "int4/group:16/f32/zp",
+                               "int8_channel",     "e5m2/block:4x4/bf16",
+                               "e3m4/tensor/none", "brevitas:MXFloat8e4m3Weight",
+                               "int3/group:5/f16", "mxfp4_e2m1/round:stochastic"};
 
 TEST_F(Device, FilesHaveTheBytesOfTheCpu) {
   const std::string here = folder.file("here"), there = folder.file("there");
   for (const char *scheme : schemes) {
     SCOPED_TRACE(scheme);
     ASSERT_TRUE(exits(mfq({"quantize", in, "-o", here, "-f", "-s", scheme, "--seed", "7"}), 0));
-    ASSERT_TRUE(
-        exits(mfq({"quantize", in, "-o", there, "-f", "-s", scheme, "--seed", "7", "--device", "cuda:0"}), 0));
+    ASSERT_TRUE(exits(mfq({"quantize", in, "-o", there, "-f", "-s", scheme, "--seed", "7", "--device", "cuda:0"}), 0));
     EXPECT_EQ(read_file(there), read_file(here));
     for (const char *dtype : {"f32", "bf16", "f16"}) {
       const std::string x = folder.file("x"), y = folder.file("y");
@@ -65,7 +65,7 @@ TEST_F(Device, CapsListsDevicesAndAnswersForOne) {
   const json_t *devices = json_object_get(root, "devices");
   ASSERT_EQ(json_array_size(devices), 3u);
   const char *const names[] = {"cpu", "cuda:0", "cuda:1"};
-  for (size_t i = 0; i < 3; i++) {
+  for (size_t i = 0; i < 3; ++i) {
     const json_t *row = json_array_get(devices, i);
     EXPECT_STREQ(json_string_value(json_object_get(row, "name")), names[i]);
     EXPECT_GT(json_string_length(json_object_get(row, "about")), 8u);
@@ -99,7 +99,8 @@ TEST_F(Device, WithoutAGpuTheReasonIsSaid) {
   for (const auto &row : rows) {
     SCOPED_TRACE(row.environment);
     const std::vector<std::string> says = {"cuda:0", row.says, "cpu"};
-    EXPECT_TRUE(exits(mfq({"quantize", in, "-o", out, "-s", "int8_tensor", "--device", "cuda:0"}, {row.environment}), 4, says));
+    EXPECT_TRUE(
+        exits(mfq({"quantize", in, "-o", out, "-s", "int8_tensor", "--device", "cuda:0"}, {row.environment}), 4, says));
     EXPECT_TRUE(exits(mfq({"compare", in, in, "--device", "cuda:0"}, {row.environment}), 4, says));
     EXPECT_TRUE(exits(mfq({"caps", "--device", "cuda:0"}, {row.environment}), 4, says));
     Result caps = mfq({"caps"}, {row.environment}); // the CPU's own table, and why there is no other

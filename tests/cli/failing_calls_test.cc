@@ -1,8 +1,8 @@
 // tests/cli/failing_calls_test.cc: every call of the system that the command makes fails once, and ends the process once.
 #include <cerrno>
 
-#include "cli/run_command.h"
-#include "cli/tensor_file.h"
+#include "run_command.h"
+#include "tensor_file.h"
 
 using namespace fixture;
 
@@ -58,7 +58,7 @@ protected:
     for (const bool is_named : {false, true})
       for (const bool is_there : {false, true})
         for (const char *call : calls)
-          for (int number = 1; number < 500; number++) {
+          for (int number = 1; number < 500; ++number) {
             SCOPED_TRACE(std::string(call) + " " + std::to_string(number) + (is_named ? ", named" : ", unnamed") +
                          (is_there ? ", replaces" : ", new"));
             Result r;
@@ -90,10 +90,10 @@ TEST_F(FailingCalls, OneSentenceAndNothingLeft) {
 // A call that a signal has interrupted is made again.
 TEST_F(FailingCalls, InterruptedCallsAreMadeAgain) {
   for (const char *call : {"pread", "pwrite", "fallocate"}) {
-    for (int number = 1; number < 500; number++) {
+    for (int number = 1; number < 500; ++number) {
       Result r;
       if (!run_failing(call, number, EINTR, false, r)) break;
-      made++;
+      ++made;
       EXPECT_TRUE(exits(r, 0)) << call << " " << number;
       EXPECT_EQ(output(), whole);
     }

@@ -4,8 +4,8 @@
 
 #include <csignal>
 
-#include "cli/run_command.h"
-#include "cli/tensor_file.h"
+#include "run_command.h"
+#include "tensor_file.h"
 
 using namespace fixture;
 
@@ -115,7 +115,7 @@ TEST_F(Files, AnInputThatIsReplacedDoesNoHarm) {
 
 TEST_F(Files, TwoWritersOfOneFile) {
   std::vector<std::unique_ptr<Process>> all;
-  for (int i = 0; i < 4; i++)
+  for (int i = 0; i < 4; ++i)
     all.push_back(std::make_unique<Process>(std::vector<std::string>{"sh", "-c", quantize + " -q"}));
   int done = 0;
   for (const auto &process : all) {
@@ -188,7 +188,7 @@ TEST_F(Files, PathsThatAreNotUtf8) {
                                                       {"dequantize", odd_out, "-o", odd, "--json", "-f"}};
   const std::vector<std::map<std::string, std::string>> texts = {
       {{"input", said}, {"output", said_out}}, {{"file", said}}, {{"a", said}, {"b", said_out}}, {{"output", said}}};
-  for (size_t i = 0; i < runs.size(); i++) {
+  for (size_t i = 0; i < runs.size(); ++i) {
     SCOPED_TRACE(runs[i][0]);
     std::vector<std::string> words = runs[i];
     words.insert(words.begin(), MFQ_COMMAND);

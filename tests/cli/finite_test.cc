@@ -1,9 +1,9 @@
 // tests/cli/finite_test.cc: NaN and infinite inputs of mfq quantize are counted, shown, and refused where that is asked for.
 #include <limits>
 
-#include "cli/json_report.h"
-#include "cli/run_command.h"
-#include "cli/tensor_file.h"
+#include "json_report.h"
+#include "run_command.h"
+#include "tensor_file.h"
 
 using namespace fixture;
 
@@ -30,9 +30,7 @@ protected:
   }
 };
 
-json_int_t integer(const json_t *object, const char *key) {
-  return json_integer_value(json_object_get(object, key));
-}
+json_int_t integer(const json_t *object, const char *key) { return json_integer_value(json_object_get(object, key)); }
 
 TEST_F(Finite, CountedInEachTensorAndInAll) {
   std::vector<uint16_t> bf16(64, 0x3f80), f16(64, 0x7bff); // 1; the largest finite F16

@@ -1,8 +1,8 @@
 // tests/cli/foreign_test.cc: checkpoints that other programs have quantized are named, kept whole, and no success.
 // Names, dtypes and shapes are those that the libraries write.
-#include "cli/json_report.h"
-#include "cli/run_command.h"
-#include "cli/tensor_file.h"
+#include "json_report.h"
+#include "run_command.h"
+#include "tensor_file.h"
 
 using namespace fixture;
 
@@ -32,8 +32,7 @@ std::vector<Sample> samples() {
       {"float-quantized, ModelOpt FP8, FBGEMM), blocks of 128 x 128",
        {filled("l.weight", "F8_E4M3", {136, 144}), filled("l.weight_scale", "BF16", {2, 2})}},
       {"mxfp8-quantized", {filled("l.weight", "F8_E4M3", {40, 128}), filled("l.weight_scale", "U8", {40, 4})}},
-      {"mxfp4-pack-quantized",
-       {filled("l.weight_packed", "U8", {40, 64}), filled("l.weight_scale", "U8", {40, 4})}},
+      {"mxfp4-pack-quantized", {filled("l.weight_packed", "U8", {40, 64}), filled("l.weight_scale", "U8", {40, 4})}},
       {"nvfp4-pack-quantized",
        {filled("l.weight_packed", "U8", {40, 64}), filled("l.weight_scale", "F8_E4M3", {40, 8}),
         filled("l.weight_global_scale", "F32", {1}), filled("l.input_global_scale", "F32", {1})}},
@@ -45,13 +44,13 @@ std::vector<Sample> samples() {
        {filled("mlp.experts.gate_up_proj_blocks", "U8", {2, 64, 3, 16}),
         filled("mlp.experts.gate_up_proj_scales", "U8", {2, 64, 3}),
         filled("mlp.experts.gate_up_proj_bias", "BF16", {2, 64})}},
-      {"gpt-oss", {filled("mlp.mlp1_weight.blocks", "U8", {2, 64, 3, 16}),
-                   filled("mlp.mlp1_weight.scales", "U8", {2, 64, 3})}},
+      {"gpt-oss",
+       {filled("mlp.mlp1_weight.blocks", "U8", {2, 64, 3, 16}), filled("mlp.mlp1_weight.scales", "U8", {2, 64, 3})}},
       {"GPTQ",
        {filled("l.qweight", "I32", {16, 64}), filled("l.qzeros", "I32", {1, 8}), filled("l.scales", "F16", {4, 64}),
         filled("l.g_idx", "I32", {128})}},
-      {"AWQ", {filled("l.qweight", "I32", {128, 8}), filled("l.qzeros", "I32", {4, 8}),
-               filled("l.scales", "F16", {4, 64})}},
+      {"AWQ",
+       {filled("l.qweight", "I32", {128, 8}), filled("l.qzeros", "I32", {4, 8}), filled("l.scales", "F16", {4, 64})}},
       {"NF4 (bitsandbytes)",
        {filled("l.weight", "U8", {4096, 1}), filled("l.weight.absmax", "F32", {128}),
         filled("l.weight.quant_map", "F32", {16}), filled("l.weight.quant_state.bitsandbytes__nf4", "U8", {90})}},
@@ -67,14 +66,15 @@ std::vector<Sample> samples() {
        {filled("l._weight_qdata", "F8_E4M3", {40, 128}), filled("l._weight_scale", "F8_E8M0", {40, 4})}},
       {"torchao Float8Tensor), one scale a row",
        {filled("l._weight_qdata", "F8_E4M3", {40, 128}), filled("l._weight_scale", "F32", {40, 1})}},
-      {"MLX", {filled("l.weight", "U32", {64, 8}), filled("l.scales", "BF16", {64, 2}),
-               filled("l.biases", "BF16", {64, 2})}},
+      {"MLX",
+       {filled("l.weight", "U32", {64, 8}), filled("l.scales", "BF16", {64, 2}), filled("l.biases", "BF16", {64, 2})}},
       {"tools for image models", {filled("l.weight", "F8_E4M3", {64, 64}), filled("l.scale_weight", "F32", {})}},
       {"Quanto", {filled("l.weight._data", "I8", {64, 64}), filled("l.weight._scale", "F16", {64, 1})}},
       {"HQQ", {filled("l.W_q", "U8", {64, 64}), filled("l.scale", "F16", {128, 1}), filled("l.zero", "F16", {128, 1})}},
       {"EXL2", {filled("l.q_weight", "I32", {64, 64}), filled("l.q_scale", "I32", {4, 8})}},
-      {"AQLM", {filled("l.codes", "I16", {64, 8, 1}), filled("l.codebooks", "F16", {1, 256, 1, 8}),
-                filled("l.scales", "F16", {64, 1, 1, 1})}},
+      {"AQLM",
+       {filled("l.codes", "I16", {64, 8, 1}), filled("l.codebooks", "F16", {1, 256, 1, 8}),
+        filled("l.scales", "F16", {64, 1, 1, 1})}},
       {"TensorRT-LLM", {filled("l.weight", "F8_E4M3", {64, 64}), filled("l.weights_scaling_factor", "F32", {1})}},
       {"in a way that mfq does not know",
        {filled("m.a.kernel", "I8", {64, 64}), filled("m.a.qscales", "F32", {64, 4}), filled("m.a.more", "U8", {4, 4})}},
@@ -117,7 +117,7 @@ TEST(Foreign, ModulesAreKeptWhole) {
     EXPECT_EQ(report.integer("quantized_tensors"), 1);
     EXPECT_NE(text(report.root, "quantized_by_others").find(sample.says), std::string::npos);
     const std::vector<Tensor> got = tensors_of(out);
-    for (size_t i = 0; i < sample.tensors.size(); i++) {
+    for (size_t i = 0; i < sample.tensors.size(); ++i) {
       EXPECT_EQ(got[i], sample.tensors[i]);
       EXPECT_NE(text(report.tensor(sample.tensors[i].name), "reason"), "") << sample.tensors[i].name;
     }
@@ -129,8 +129,8 @@ TEST(Foreign, ModulesAreKeptWhole) {
 TEST(Foreign, OwnFilesAndPlainOnesAreNot) {
   Folder folder;
   const std::string in = folder.file("in"), q = folder.file("q");
-  write_file(in, file_of({filled("l.weight", "BF16", {64, 64}), filled("ids", "U8", {4, 4}), filled("ids_shape", "I64", {2}),
-                          filled("mask", "BOOL", {4, 4})}));
+  write_file(in, file_of({filled("l.weight", "BF16", {64, 64}), filled("ids", "U8", {4, 4}),
+                          filled("ids_shape", "I64", {2}), filled("mask", "BOOL", {4, 4})}));
   for (const char *scheme : {"nvfp4", "mxfp8_e4m3", "fp8_e4m3_block128", "int4_group32_zp"}) {
     SCOPED_TRACE(scheme);
     Result r = run({MFQ_COMMAND, "quantize", in, "-o", q, "-f", "-s", scheme});

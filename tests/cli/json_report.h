@@ -14,14 +14,10 @@ struct Json {
   explicit Json(const std::string &text) : root(json_loads(text.c_str(), JSON_REJECT_DUPLICATES, nullptr)) {
     EXPECT_NE(root, nullptr) << text;
   }
-  ~Json() {
-    json_decref(root);
-  }
+  ~Json() { json_decref(root); }
   Json(const Json &) = delete;
   Json &operator=(const Json &) = delete;
-  json_int_t integer(const char *key) const {
-    return json_integer_value(json_object_get(root, key));
-  }
+  json_int_t integer(const char *key) const { return json_integer_value(json_object_get(root, key)); }
   json_t *tensor(const std::string &name) const {
     size_t i;
     json_t *t;

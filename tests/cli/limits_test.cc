@@ -5,8 +5,8 @@
 #include <csignal>
 #include <thread>
 
-#include "cli/run_command.h"
-#include "cli/tensor_file.h"
+#include "run_command.h"
+#include "tensor_file.h"
 
 using namespace fixture;
 
@@ -18,7 +18,7 @@ const uint64_t mib = 1 << 20;
 void write_sparse(const std::string &path, int count, uint64_t bytes) {
   std::vector<Tensor> tensors;
   std::string header = "{";
-  for (int i = 0; i < count; i++) {
+  for (int i = 0; i < count; ++i) {
     const uint64_t begin = static_cast<uint64_t>(i) * bytes;
     header += std::string(i == 0 ? "" : ",") + "\"layer." + std::to_string(i) +
               "\":{\"dtype\":\"F32\",\"shape\":[1024," + std::to_string(bytes / 4096) + "],\"data_offsets\":[" +
@@ -63,9 +63,9 @@ TEST(Limits, MemoryOfLargeHeaders) {
   Folder folder;
   const std::string in = folder.file("in"), listing = folder.file("listing");
   std::string header = "{";
-  for (int i = 0; i < 40000; i++)
-    header += "\"" + std::to_string(i) + "\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[" + std::to_string(i) + "," +
-              std::to_string(i + 1) + "]},";
+  for (int i = 0; i < 40000; ++i)
+    header += "\"" + std::to_string(i) + "\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[" + std::to_string(i) +
+              "," + std::to_string(i + 1) + "]},";
   header += R"("weight":{"dtype":"F32","shape":[2,32],"data_offsets":[40000,40256]}})";
   write_file(in, safetensors(header, std::string(40256, 'x')));
   const long header_kib = static_cast<long>(header.size() / 1024);
@@ -95,12 +95,8 @@ void interrupt(int signal) {
   EXPECT_EQ(folder.names(), std::set<std::string>{"in"});
 }
 
-TEST(Limits, InterruptLeavesNothing) {
-  interrupt(SIGINT);
-}
-TEST(Limits, TerminationLeavesNothing) {
-  interrupt(SIGTERM);
-}
+TEST(Limits, InterruptLeavesNothing) { interrupt(SIGINT); }
+TEST(Limits, TerminationLeavesNothing) { interrupt(SIGTERM); }
 
 TEST(Limits, AFileSizeLimitIsAnErrorThatLeavesNothing) {
   Folder folder;

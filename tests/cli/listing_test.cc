@@ -3,8 +3,8 @@
 
 #include <cmath>
 
-#include "cli/run_command.h"
-#include "cli/tensor_file.h"
+#include "run_command.h"
+#include "tensor_file.h"
 
 using namespace fixture;
 
@@ -21,22 +21,18 @@ public:
     EXPECT_NE(root, nullptr) << r.out;
     EXPECT_EQ(json_integer_value(json_object_get(root, "version")), 1);
   }
-  ~Output() {
-    json_decref(root);
-  }
+  ~Output() { json_decref(root); }
   Output(const Output &) = delete;
   Output &operator=(const Output &) = delete;
   json_t *root;
 };
 
-std::string text(const json_t *object, const char *key) {
-  return json_string_value(json_object_get(object, key));
-}
+std::string text(const json_t *object, const char *key) { return json_string_value(json_object_get(object, key)); }
 
 TEST(Listing, EveryNamedFormat) {
   Output out({"formats", "--json"});
   json_t *rows = json_object_get(out.root, "formats");
-  for (int32_t i = 0;; i++) {
+  for (int32_t i = 0;; ++i) {
     const char *name = mfq_format_name(i, nullptr);
     if (name == nullptr) {
       EXPECT_EQ(json_array_size(rows), static_cast<size_t>(i));
@@ -64,7 +60,7 @@ TEST(Listing, EveryCodeOfAFormat) {
     ASSERT_EQ(mfq_format_info_get(&format, &info), MFQ_OK);
     json_t *codes = json_object_get(out.root, "codes");
     ASSERT_EQ(json_array_size(codes), static_cast<size_t>(info.codes));
-    for (int32_t code = 0; code < info.codes; code++) {
+    for (int32_t code = 0; code < info.codes; ++code) {
       const json_t *row = json_array_get(codes, static_cast<size_t>(code));
       double value;
       ASSERT_EQ(mfq_format_decode(&format, static_cast<uint32_t>(code), &value), MFQ_OK);
@@ -157,7 +153,7 @@ TEST(Listing, InspectCountsWhatIsThere) {
   json_t *tensors = json_object_get(out.root, "tensors");
   ASSERT_EQ(json_array_size(tensors), model().size());
   json_int_t bytes = 0;
-  for (size_t i = 0; i < model().size(); i++) {
+  for (size_t i = 0; i < model().size(); ++i) {
     const json_t *t = json_array_get(tensors, i);
     EXPECT_EQ(text(t, "name"), model()[i].name);
     EXPECT_EQ(text(t, "dtype"), model()[i].dtype);

@@ -1,8 +1,8 @@
 // tests/cli/lists_test.cc: files of very many small tensors: time, memory, stack.
 #include <sys/resource.h>
 
-#include "cli/run_command.h"
-#include "cli/tensor_file.h"
+#include "run_command.h"
+#include "tensor_file.h"
 
 using namespace fixture;
 
@@ -13,7 +13,7 @@ void write_many(const std::string &path, int count) {
   std::ofstream file(path, std::ios::binary);
   uint64_t bytes = 1;
   file << "12345678{";
-  for (int i = 0; i < count; i++) {
+  for (int i = 0; i < count; ++i) {
     const std::string entry = (i == 0 ? "\"" : ",\"") + std::string("model.layers.") + std::to_string(i) +
                               ".mlp.experts." + std::to_string(i % 64) +
                               ".w\":{\"dtype\":\"BF16\",\"shape\":[2,32],\"data_offsets\":[" + std::to_string(128 * i) +
@@ -40,7 +40,7 @@ double seconds_of_children() {
 double least_seconds(const std::vector<std::string> &words) {
   Folder folder;
   double least = 1e9;
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < 3; ++i) {
     const double before = seconds_of_children();
     EXPECT_EQ(Process(words, folder.file("out")).wait().code, 0);
     least = std::min(least, seconds_of_children() - before);

@@ -1,6 +1,6 @@
 // tests/cli/planted_test.cc: modules that somebody put where a program happens to be, and that no one may open. Each
 // marks a file when it is opened. Whether there is a module of ours does not matter.
-#include "cli/run_command.h"
+#include "run_command.h"
 
 using namespace fixture;
 

@@ -3,9 +3,9 @@
 
 #include <cmath>
 
-#include "cli/json_report.h"
-#include "cli/run_command.h"
-#include "cli/tensor_file.h"
+#include "json_report.h"
+#include "run_command.h"
+#include "tensor_file.h"
 
 using namespace fixture;
 
@@ -23,8 +23,7 @@ protected:
   }
   void TearDown() override {
     EXPECT_EQ(read_file(in), before) << "the input was touched";
-    for (const std::string &name : folder.names())
-      EXPECT_NE(name[0], '.') << "left behind: " << name;
+    for (const std::string &name : folder.names()) EXPECT_NE(name[0], '.') << "left behind: " << name;
   }
   Result quantize(std::vector<std::string> more) {
     std::vector<std::string> words = {MFQ_COMMAND, "quantize", in, "-o", q};
@@ -47,7 +46,7 @@ TEST_F(RoundTrip, RestoresNamesShapesOrderAndDtypes) {
     ASSERT_TRUE(exits(dequantize({"--force"}), 0));
     const std::vector<Tensor> want = model(), got = tensors_of(out);
     ASSERT_EQ(got.size(), want.size());
-    for (size_t i = 0; i < want.size(); i++) {
+    for (size_t i = 0; i < want.size(); ++i) {
       SCOPED_TRACE(want[i].name);
       EXPECT_EQ(got[i].name, want[i].name);
       EXPECT_EQ(got[i].dtype, want[i].dtype);
@@ -74,8 +73,8 @@ TEST_F(RoundTrip, ErrorsAreThoseOfTheFormat) {
   EXPECT_EQ(codes[1].name, "z.weight_scale");
   EXPECT_EQ(codes[1].shape, (std::vector<int64_t>{24, 3}));
   const std::vector<float> want = f32_values(model()[0].data), got = f32_values(tensors_of(out)[0].data);
-  for (size_t row = 0; row < 24; row++) {
-    for (size_t column = 0; column < 70; column++) {
+  for (size_t row = 0; row < 24; ++row) {
+    for (size_t column = 0; column < 70; ++column) {
       const float scale = std::ldexp(1.0f, static_cast<unsigned char>(codes[1].data[row * 3 + column / 32]) - 127);
       const float value = want[row * 70 + column] / scale;
       ASSERT_LE(std::fabs(value), 448.0f); // rceil never saturates
@@ -91,8 +90,7 @@ TEST_F(RoundTrip, DtypeOverridesTheOriginal) {
     ASSERT_TRUE(exits(dequantize({"--force", "--dtype", dtype}), 0));
     const std::vector<Tensor> got = tensors_of(out);
     std::string upper = dtype;
-    for (char &c : upper)
-      c = static_cast<char>(toupper(c));
+    for (char &c : upper) c = static_cast<char>(toupper(c));
     EXPECT_EQ(got[0].dtype, upper);
     EXPECT_EQ(got[2].dtype, upper);
     EXPECT_EQ(got[1].dtype, "F32") << "tensors that are not quantized are copied";
@@ -114,8 +112,7 @@ TEST_F(RoundTrip, RulesDecideInOrder) {
   EXPECT_EQ(report.integer("file_bytes_out"), static_cast<json_int_t>(read_file(q).size()));
   const std::vector<Tensor> got = tensors_of(q);
   std::vector<std::string> names;
-  for (const Tensor &t : got)
-    names.push_back(t.name);
+  for (const Tensor &t : got) names.push_back(t.name);
   EXPECT_EQ(names, (std::vector<std::string>{"z.weight", "z.weight_scale", "z.bias", "z.bias_scale", "a.conv", "ids",
                                              "empty", "scale"}));
   EXPECT_EQ(got[4], model()[2]);
@@ -133,9 +130,10 @@ TEST_F(RoundTrip, RulesWithoutASchemeLeaveTheRest) {
 }
 
 TEST_F(RoundTrip, RulesThatDoNotFitAreErrors) {
-  EXPECT_TRUE(exits(quantize({"--rule", "no.such=int8_tensor"}), 2, {"rule 'no.such=int8_tensor'", "decides no tensor: it matches no name", "mfq inspect"}));
-  EXPECT_TRUE(
-      exits(quantize({"--rule", "z=keep", "--rule", "z.bias=int8_tensor"}), 2, {"rule 'z.bias=int8_tensor'", "earlier rules", "put it before them"}));
+  EXPECT_TRUE(exits(quantize({"--rule", "no.such=int8_tensor"}), 2,
+                    {"rule 'no.such=int8_tensor'", "decides no tensor: it matches no name", "mfq inspect"}));
+  EXPECT_TRUE(exits(quantize({"--rule", "z=keep", "--rule", "z.bias=int8_tensor"}), 2,
+                    {"rule 'z.bias=int8_tensor'", "earlier rules", "put it before them"}));
   EXPECT_TRUE(exits(quantize({"--rule", "ids=int8_tensor"}), 1, {"tensor 'ids'", "I64", "REGEX=keep"}));
   EXPECT_TRUE(exits(quantize({"--scheme", "int4/group:4@2/f32"}), 1, {"tensor 'z.weight'", "axis is 2"}));
   EXPECT_EQ(folder.names(), std::set<std::string>{"in"});
@@ -155,13 +153,15 @@ TEST_F(RoundTrip, PartNamesThatAreTakenAreRefused) {
   std::vector<Tensor> tensors = model();
   tensors.push_back({"a.conv_scale", "F32", {}, "1234"});
   write_file(in, before = file_of(tensors));
-  EXPECT_TRUE(exits(quantize({"--scheme", "mxfp8_e4m3"}), 1, {"tensor 'a.conv'", "'a.conv_scale'", "--rule '^a\\.conv$=keep'"}));
+  EXPECT_TRUE(exits(quantize({"--scheme", "mxfp8_e4m3"}), 1,
+                    {"tensor 'a.conv'", "'a.conv_scale'", "--rule '^a\\.conv$=keep'"}));
   EXPECT_EQ(folder.names(), std::set<std::string>{"in"});
 }
 
 TEST_F(RoundTrip, QuantizedFilesAreNotQuantizedAgain) {
   ASSERT_TRUE(exits(quantize({"--scheme", "mxfp8_e4m3"}), 0));
-  EXPECT_TRUE(exits(run({MFQ_COMMAND, "quantize", q, "-o", out, "-s", "int8_tensor"}), 1, {"already", "mfq dequantize"}));
+  EXPECT_TRUE(
+      exits(run({MFQ_COMMAND, "quantize", q, "-o", out, "-s", "int8_tensor"}), 1, {"already", "mfq dequantize"}));
 }
 
 TEST_F(RoundTrip, DryRunKnowsTheExactSize) {
@@ -196,8 +196,8 @@ TEST_F(RoundTrip, OutputsAreKeptUnlessForced) {
 TEST_F(RoundTrip, TheInputIsNeverTheOutput) {
   ASSERT_EQ(symlink("in", folder.file("link").c_str()), 0);
   for (const std::string &name : {in, folder.file("link")}) {
-    EXPECT_TRUE(
-        exits(run({MFQ_COMMAND, "quantize", in, "-o", name, "-s", "int8_tensor", "--force"}), 1, {"the output is the input"}));
+    EXPECT_TRUE(exits(run({MFQ_COMMAND, "quantize", in, "-o", name, "-s", "int8_tensor", "--force"}), 1,
+                      {"the output is the input"}));
     EXPECT_TRUE(exits(run({MFQ_COMMAND, "dequantize", in, "-o", name, "--force"}), 1, {"the output is the input"}));
   }
 }

@@ -36,8 +36,7 @@ public:
   explicit Process(const std::vector<std::string> &words, const std::string &out = "") {
     out_ = out.empty() ? folder_.file("out") : out;
     std::vector<char *> argv;
-    for (const std::string &word : words)
-      argv.push_back(const_cast<char *>(word.c_str()));
+    for (const std::string &word : words) argv.push_back(const_cast<char *>(word.c_str()));
     argv.push_back(nullptr);
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
@@ -48,9 +47,7 @@ public:
     posix_spawn_file_actions_destroy(&actions);
   }
 
-  pid_t pid() const {
-    return pid_;
-  }
+  pid_t pid() const { return pid_; }
 
   Result wait() const {
     int status = 0;
@@ -81,9 +78,7 @@ inline bool holds_another(pid_t process, const std::string &path) {
   return false;
 }
 
-inline Result run(const std::vector<std::string> &words) {
-  return Process(words).wait();
-}
+inline Result run(const std::vector<std::string> &words) { return Process(words).wait(); }
 
 // The exit code is this one, and the message, where one is expected, is one line that says these things.
 inline testing::AssertionResult exits(const Result &result, int code, const std::vector<std::string> &says = {}) {
@@ -91,11 +86,9 @@ inline testing::AssertionResult exits(const Result &result, int code, const std:
     return testing::AssertionFailure() << "exit code " << result.code << ", expected " << code
                                        << "\nout: " << result.out << "\nerr: " << result.err;
   }
-  for (const std::string &part : says) {
-    if (result.err.find(part) == std::string::npos) {
+  for (const std::string &part : says)
+    if (result.err.find(part) == std::string::npos)
       return testing::AssertionFailure() << "\"" << result.err << "\" does not say \"" << part << "\"";
-    }
-  }
   bool one_line = result.err.find('\n') == result.err.size() - 1 && result.err.rfind("mfq: ", 0) == 0;
   if (!says.empty() && !one_line) return testing::AssertionFailure() << "not one line of mfq: \"" << result.err << "\"";
   return testing::AssertionSuccess();

@@ -46,8 +46,7 @@ inline std::string file_of(const std::vector<Tensor> &tensors,
   }
   for (const Tensor &t : tensors) {
     std::string shape;
-    for (int64_t size : t.shape)
-      shape += (shape.empty() ? "" : ",") + std::to_string(size);
+    for (int64_t size : t.shape) shape += (shape.empty() ? "" : ",") + std::to_string(size);
     header += comma + json_quote(t.name) + ":{\"dtype\":\"" + t.dtype + "\",\"shape\":[" + shape +
               "],\"data_offsets\":[" + std::to_string(data.size()) + "," + std::to_string(data.size() + t.data.size()) +
               "]}";
@@ -83,8 +82,7 @@ inline std::vector<Tensor> tensors_of(const std::string &path) {
   }
   json_decref(root);
   std::vector<Tensor> result;
-  for (auto &[key, t] : found)
-    result.push_back(t);
+  for (auto &[key, t] : found) result.push_back(t);
   return result;
 }
 
@@ -104,16 +102,14 @@ inline std::vector<float> gaussian(size_t count, unsigned seed) {
   std::mt19937 bits(seed);
   std::normal_distribution<float> normal;
   std::vector<float> values(count);
-  for (float &value : values)
-    value = normal(bits);
+  for (float &value : values) value = normal(bits);
   return values;
 }
 
 inline std::string bf16_data(const std::vector<float> &values) {
   const std::string wide = f32_data(values);
   std::string data;
-  for (size_t i = 0; i < values.size(); i++)
-    data += wide.substr(4 * i + 2, 2);
+  for (size_t i = 0; i < values.size(); ++i) data += wide.substr(4 * i + 2, 2);
   return data;
 }
 
@@ -124,8 +120,7 @@ inline Tensor filled(const std::string &name, const std::string &dtype, const st
   for (const auto &[word, wide] : std::map<std::string, size_t>{{"16", 16}, {"32", 32}, {"64", 64}, {"F4", 4}})
     if (dtype.find(word) != std::string::npos) bits = wide;
   size_t count = 1;
-  for (int64_t size : shape)
-    count *= static_cast<size_t>(size);
+  for (int64_t size : shape) count *= static_cast<size_t>(size);
   return {name, dtype, shape, std::string(count * bits / 8, byte)};
 }
 

@@ -1,7 +1,7 @@
 // tests/cli/weight_test.cc: what mfq quantize takes for a weight, along which axis, and what it says of the rest.
-#include "cli/json_report.h"
-#include "cli/run_command.h"
-#include "cli/tensor_file.h"
+#include "json_report.h"
+#include "run_command.h"
+#include "tensor_file.h"
 
 using namespace fixture;
 
@@ -13,8 +13,7 @@ protected:
   std::string in = folder.file("in"), q = folder.file("q");
 
   void TearDown() override {
-    for (const std::string &name : folder.names())
-      EXPECT_NE(name[0], '.') << "left behind: " << name;
+    for (const std::string &name : folder.names()) EXPECT_NE(name[0], '.') << "left behind: " << name;
   }
   Result quantize(std::vector<std::string> more) {
     std::vector<std::string> words = {MFQ_COMMAND, "quantize", in, "-o", q, "-f"};
@@ -33,56 +32,56 @@ struct Kept {
 
 std::vector<Kept> kept() {
   return {
-    {{filled("fc.weight", "F32", {8, 64})}, ""},
-    {{filled("fc.weight", "F16", {1, 64})}, ""}, // one output
-    {{filled("embed_tokens.weight", "BF16", {100, 64})}, ""},
-    {{filled("conv.weight", "BF16", {8, 64, 3, 3})}, ""},
-    {{filled("fc.bias", "F32", {64})}, "a vector"},
-    {{filled("norm.weight", "F32", {64})}, "a vector"},
-    {{filled("cls_token", "F32", {1, 1, 64})}, "a vector"},
-    {{filled("layer_scale", "F32", {64, 1, 1})}, "a vector"},
-    {{filled("temperature", "F32", {})}, "a scalar"},
-    {{filled("none", "F32", {0, 64})}, "no elements"},
-    {{filled("mlp.experts.gate_up_proj_bias", "BF16", {4, 64})}, "a bias"},
-    {{filled("attn.bias", "F32", {1, 1, 32, 32})}, "a bias"},
-    {{filled("attention_biases", "F32", {8, 49})}, "a bias"},
-    {{filled("bias", "F32", {2, 64})}, "a bias"},
-    {{filled("relative_position_bias_table", "F32", {169, 32})}, "a bias"},
-    {{filled("relative_attention_bias.weight", "F32", {32, 64})}, ""},
-    {{filled("debiased", "F32", {32, 64})}, ""},
-    {{filled("ids", "I64", {3, 4})}, "I64 is not F32, BF16 or F16"},
-    {{filled("wide", "F64", {3, 4})}, "F64 is not F32, BF16 or F16"},
-    {{filled("cast.weight", "F8_E4M3", {32, 64})}, "F8_E4M3: quantized already"},
-    // Scales of a tensor that is there.
-    {{filled("a.w_scale", "F32", {4, 2}), filled("a.w", "F64", {16, 16})}, "scale of a.w"},
-    {{filled("a.weight_scale_inv", "F32", {2, 2}), filled("a.weight", "F8_E4M3", {256, 256})}, "scale of a.weight"},
-    {{filled("m.scales", "F16", {2, 64}), filled("m.qweight", "I32", {8, 64})}, "scale of m.qweight"},
-    {{filled("m.zero", "F16", {64, 1}), filled("m.W_q", "U8", {64, 32})}, "zero point of m.W_q"},
-    {{filled("m.biases", "F16", {64, 2}), filled("m.weight", "U32", {64, 8})}, "zero point of m.weight"},
-    {{filled("m.scale_weight", "F32", {2, 2}), filled("m.weight", "F8_E5M2", {64, 64})}, "scale of m.weight"},
-    // Names that say it alone: the other tensor is in another shard.
-    {{filled("a.weight_scale_inv", "F32", {2, 2})}, "scale, by its name"},
-    {{filled("a.weight_scale", "BF16", {64, 1})}, "scale, by its name"},
-    {{filled("a.weight_zero_point", "F32", {4, 4})}, "zero point, by its name"},
-    {{filled("experts.gate_up_proj_scale", "BF16", {4, 1, 64})}, "scale, by its name"},
-    {{filled("experts.w13_weight_scale", "BF16", {4, 64, 1})}, "scale, by its name"},
-    // Codes in a dialect that nobody knows, and what is beside them.
-    {{filled("m.qscales", "F32", {64, 4}), filled("m.kernel", "I8", {64, 64})}, "part of the codes beside it"},
-    {{filled("m.zeros_x", "F16", {64, 4}), filled("m.w", "U8", {64, 32})}, "part of the codes beside it"},
-    {{filled("m.qscales", "F32", {64, 4}), filled("m.token_ids", "I64", {64, 64})}, ""},
-    {{filled("n.qscales", "F32", {64, 4}), filled("m.kernel", "I8", {64, 64})}, ""},
-    {{filled("m.proj", "F32", {64, 4}), filled("m.kernel", "I8", {64, 64})}, ""},
-    {{filled("a.weight_quantizer._amax", "F32", {64, 1})}, "largest value, by its name"},
-    {{filled("a.weight_quant.tensor_quant.scaling_impl.value", "F32", {64, 1})}, "state of a quantizer, by its name"},
-    // Names that only look like it.
-    {{filled("logit_scale", "F32", {1})}, "a vector"},
-    {{filled("logit_scale", "F32", {8, 64})}, ""},
-    {{filled("layer_scale.weight", "F32", {8, 64})}, ""},
-    {{filled("scales.0.conv.weight", "F32", {8, 64})}, ""},
-    {{filled("mod.scale", "F32", {8, 64}), filled("mod.weight", "F32", {64, 64})}, ""},
-    {{filled("style_scale", "F32", {8, 64}), filled("style", "F32", {64})}, ""}, // more than it could scale
-    {{filled("vector_quantizer.embedding.weight", "F32", {16, 64})}, ""},
-    {{filled("upscale", "F32", {8, 64}), filled("up", "F32", {64})}, ""},
+      {{filled("fc.weight", "F32", {8, 64})}, ""},
+      {{filled("fc.weight", "F16", {1, 64})}, ""}, // one output
+      {{filled("embed_tokens.weight", "BF16", {100, 64})}, ""},
+      {{filled("conv.weight", "BF16", {8, 64, 3, 3})}, ""},
+      {{filled("fc.bias", "F32", {64})}, "a vector"},
+      {{filled("norm.weight", "F32", {64})}, "a vector"},
+      {{filled("cls_token", "F32", {1, 1, 64})}, "a vector"},
+      {{filled("layer_scale", "F32", {64, 1, 1})}, "a vector"},
+      {{filled("temperature", "F32", {})}, "a scalar"},
+      {{filled("none", "F32", {0, 64})}, "no elements"},
+      {{filled("mlp.experts.gate_up_proj_bias", "BF16", {4, 64})}, "a bias"},
+      {{filled("attn.bias", "F32", {1, 1, 32, 32})}, "a bias"},
+      {{filled("attention_biases", "F32", {8, 49})}, "a bias"},
+      {{filled("bias", "F32", {2, 64})}, "a bias"},
+      {{filled("relative_position_bias_table", "F32", {169, 32})}, "a bias"},
+      {{filled("relative_attention_bias.weight", "F32", {32, 64})}, ""},
+      {{filled("debiased", "F32", {32, 64})}, ""},
+      {{filled("ids", "I64", {3, 4})}, "I64 is not F32, BF16 or F16"},
+      {{filled("wide", "F64", {3, 4})}, "F64 is not F32, BF16 or F16"},
+      {{filled("cast.weight", "F8_E4M3", {32, 64})}, "F8_E4M3: quantized already"},
+      // Scales of a tensor that is there.
+      {{filled("a.w_scale", "F32", {4, 2}), filled("a.w", "F64", {16, 16})}, "scale of a.w"},
+      {{filled("a.weight_scale_inv", "F32", {2, 2}), filled("a.weight", "F8_E4M3", {256, 256})}, "scale of a.weight"},
+      {{filled("m.scales", "F16", {2, 64}), filled("m.qweight", "I32", {8, 64})}, "scale of m.qweight"},
+      {{filled("m.zero", "F16", {64, 1}), filled("m.W_q", "U8", {64, 32})}, "zero point of m.W_q"},
+      {{filled("m.biases", "F16", {64, 2}), filled("m.weight", "U32", {64, 8})}, "zero point of m.weight"},
+      {{filled("m.scale_weight", "F32", {2, 2}), filled("m.weight", "F8_E5M2", {64, 64})}, "scale of m.weight"},
+      // Names that say it alone: the other tensor is in another shard.
+      {{filled("a.weight_scale_inv", "F32", {2, 2})}, "scale, by its name"},
+      {{filled("a.weight_scale", "BF16", {64, 1})}, "scale, by its name"},
+      {{filled("a.weight_zero_point", "F32", {4, 4})}, "zero point, by its name"},
+      {{filled("experts.gate_up_proj_scale", "BF16", {4, 1, 64})}, "scale, by its name"},
+      {{filled("experts.w13_weight_scale", "BF16", {4, 64, 1})}, "scale, by its name"},
+      // Codes in a dialect that nobody knows, and what is beside them.
+      {{filled("m.qscales", "F32", {64, 4}), filled("m.kernel", "I8", {64, 64})}, "part of the codes beside it"},
+      {{filled("m.zeros_x", "F16", {64, 4}), filled("m.w", "U8", {64, 32})}, "part of the codes beside it"},
+      {{filled("m.qscales", "F32", {64, 4}), filled("m.token_ids", "I64", {64, 64})}, ""},
+      {{filled("n.qscales", "F32", {64, 4}), filled("m.kernel", "I8", {64, 64})}, ""},
+      {{filled("m.proj", "F32", {64, 4}), filled("m.kernel", "I8", {64, 64})}, ""},
+      {{filled("a.weight_quantizer._amax", "F32", {64, 1})}, "largest value, by its name"},
+      {{filled("a.weight_quant.tensor_quant.scaling_impl.value", "F32", {64, 1})}, "state of a quantizer, by its name"},
+      // Names that only look like it.
+      {{filled("logit_scale", "F32", {1})}, "a vector"},
+      {{filled("logit_scale", "F32", {8, 64})}, ""},
+      {{filled("layer_scale.weight", "F32", {8, 64})}, ""},
+      {{filled("scales.0.conv.weight", "F32", {8, 64})}, ""},
+      {{filled("mod.scale", "F32", {8, 64}), filled("mod.weight", "F32", {64, 64})}, ""},
+      {{filled("style_scale", "F32", {8, 64}), filled("style", "F32", {64})}, ""}, // more than it could scale
+      {{filled("vector_quantizer.embedding.weight", "F32", {16, 64})}, ""},
+      {{filled("upscale", "F32", {8, 64}), filled("up", "F32", {64})}, ""},
   };
 }
 
@@ -174,9 +173,9 @@ TEST_F(Weights, SizesTellTransposedExperts) {
   const struct {
     std::vector<int64_t> up, down;
     int axis;
-  } rows[] = {{{2, 64, 96}, {2, 96, 32}, 2},  // [E, 2 i, h], [E, h, i]
-              {{2, 96, 64}, {2, 32, 96}, 1},  // [E, h, 2 i], [E, i, h]
-              {{2, 96, 64}, {2, 96, 64}, 2},  // neither fits
+  } rows[] = {{{2, 64, 96}, {2, 96, 32}, 2}, // [E, 2 i, h], [E, h, i]
+              {{2, 96, 64}, {2, 32, 96}, 1}, // [E, h, 2 i], [E, i, h]
+              {{2, 96, 64}, {2, 96, 64}, 2}, // neither fits
               {{2, 64, 64}, {2, 64, 32}, 2},
               {{2, 64, 64}, {2, 32, 64}, 1}};
   for (const auto &row : rows) {
@@ -187,8 +186,9 @@ TEST_F(Weights, SizesTellTransposedExperts) {
       EXPECT_EQ(json_integer_value(json_object_get(report.tensor(name), "axis")), row.axis) << row.up[1];
       Json channels(quantize({"-s", "int8_channel", "--json"}).out);
       const std::vector<int64_t> &shape = name == std::string("mlp.experts.down_proj") ? row.down : row.up;
-      EXPECT_EQ(text(channels.tensor(name), "scheme"), "int8n/group:" + std::to_string(shape[static_cast<size_t>(row.axis)]) +
-                                                           "@" + std::to_string(row.axis) + "/f32");
+      EXPECT_EQ(text(channels.tensor(name), "scheme"),
+                "int8n/group:" + std::to_string(shape[static_cast<size_t>(row.axis)]) + "@" + std::to_string(row.axis) +
+                    "/f32");
     }
   }
 }
@@ -201,8 +201,7 @@ TEST_F(Weights, ChannelsOfExpertsAreTheRowsOfEach) {
   ASSERT_TRUE(exits(quantize({"-s", "int8_channel"}), 0));
   ASSERT_TRUE(exits(run({MFQ_COMMAND, "dequantize", q, "-o", folder.file("d")}), 0));
   const std::vector<float> got = f32_values(tensors_of(folder.file("d"))[0].data);
-  for (size_t i = 0; i < got.size(); i++)
-    EXPECT_EQ(got[i], i == 4 ? 1000.0f : i / 4 == 1 ? 0.0f : 1.0f) << i;
+  for (size_t i = 0; i < got.size(); ++i) EXPECT_EQ(got[i], i == 4 ? 1000.0f : i / 4 == 1 ? 0.0f : 1.0f) << i;
 }
 
 TEST_F(Weights, RulesOverrideReasonsWithAWarning) {
@@ -225,8 +224,11 @@ TEST_F(Weights, RulesOverrideReasonsWithAWarning) {
 
 TEST_F(Weights, NothingQuantizedIsNoSuccess) {
   write_file(in, file_of({filled("norm", "F32", {64}), filled("ids", "I64", {4})}));
-  std::vector<std::vector<std::string>> runs = {{"-s", "mxfp8_e4m3"}, {"-s", "mxfp8_e4m3", "-n"}, {"-s", "nvfp4", "--json"},
-                                                {"-s", "nvfp4", "-q"}, {"-r", ".=keep"}};
+  std::vector<std::vector<std::string>> runs = {{"-s", "mxfp8_e4m3"},
+                                                {"-s", "mxfp8_e4m3", "-n"},
+                                                {"-s", "nvfp4", "--json"},
+                                                {"-s", "nvfp4", "-q"},
+                                                {"-r", ".=keep"}};
   for (const std::vector<std::string> &words : runs)
     EXPECT_TRUE(exits(quantize(words), 1, {"nothing to quantize", "no file written"})) << words.back();
   write_file(in, file_of({plain}));

@@ -84,7 +84,7 @@ TEST_F(ArenaTest, TransfersGather) {
 TEST_F(ArenaTest, UsesRoomAgain) {
   const DeviceMemory first(device(), bytes_.data(), 40);
   void *address = nullptr;
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < 3; ++i) {
     auto below = std::make_unique<DeviceMemory>(device(), bytes_.data(), 40);
     const DeviceMemory above(device(), bytes_.data(), 40);
     if (i == 0) address = below->data();

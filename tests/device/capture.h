@@ -7,7 +7,7 @@
 #include "support/device.h"
 
 #if defined(MFQ_SIMT)
-#include "simt/simt.h"
+#include "simt/emulator/simt.h"
 #endif
 
 namespace mfq_test {
@@ -34,7 +34,7 @@ inline mfq_status captured(mfq_context *context, const std::function<mfq_status(
   cudaGraphExec_t exec = nullptr;
   EXPECT_EQ(cudaStreamEndCapture(stream, &graph), cudaSuccess) << "a run broke the capture";
   EXPECT_EQ(cudaGraphInstantiate(&exec, graph, 0), cudaSuccess);
-  for (int i = 0; i < 2; i++) EXPECT_EQ(cudaGraphLaunch(exec, stream), cudaSuccess);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(cudaGraphLaunch(exec, stream), cudaSuccess);
   EXPECT_EQ(cudaStreamSynchronize(stream), cudaSuccess);
   EXPECT_EQ(cudaGraphExecDestroy(exec), cudaSuccess);
   EXPECT_EQ(cudaGraphDestroy(graph), cudaSuccess);

@@ -1,5 +1,5 @@
 // Convolutions in CUDA graphs, one for each implementation: a run allocates nothing, waits for nothing, and replays.
-#include "device/capture.h"
+#include "capture.h"
 #include "support/conv_cases.h"
 
 namespace {
@@ -30,7 +30,7 @@ std::vector<ConvCase> cases() {
     list.push_back(sized(direction, conv_side("e4m3fn/group:16/f32", true), 32, 2));
   }
   const size_t count = list.size();
-  for (size_t i = 0; i < count; i++) {
+  for (size_t i = 0; i < count; ++i) {
     ConvCase x = list[i];
     if (x.direction != MFQ_CONV_FORWARD) continue;
     x.quantized_result = "mxfp8_e4m3";

@@ -80,7 +80,7 @@ TEST_F(ConvDepthwise, PlainTypes) {
 /* Every stride, dilation, padding and filter, 1 to 3 axes; channels that fill blocks and that do not. */
 TEST_F(ConvDepthwise, Shapes) {
   std::mt19937 random(5);
-  for (size_t i = 0; i < 90; i++) {
+  for (size_t i = 0; i < 90; ++i) {
     ConvCase x = drawn(&random, kDirections[i % 3], 1 + i / 3 % 3, 1000);
     x.layout = MFQ_CONV_CHANNELS_LAST;
     x.groups = x.in_channels = x.out_channels = 8 * (1 + (int64_t)(random() % 5));

@@ -98,7 +98,7 @@ TEST_F(ConvGeneral, ManyTiles) {
 /* The gradient of the weight: scales along images, rows and pixels, and lines longer than a run. */
 TEST_F(ConvGeneral, GroupsOfPixels) {
   for (const mfq_conv_layout layout : kConvLayouts)
-    for (int axis = 0; axis < 3; axis++)
+    for (int axis = 0; axis < 3; ++axis)
       for (const int64_t stride : {1, 3})
         for (const bool transposed : {false, true}) {
           ConvCase x = usual(MFQ_CONV_WEIGHT_GRADIENT);

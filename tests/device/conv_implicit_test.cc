@@ -43,7 +43,7 @@ protected:
     std::vector<double> want, bounds;
     data.expected(&want, &bounds);
     ASSERT_EQ(got.values.size(), want.size());
-    for (size_t i = 0; i < want.size(); i++)
+    for (size_t i = 0; i < want.size(); ++i)
       ASSERT_EQ(got.values[i], want[i]) << "element " << i << " of " << text_of(x) << "; " << got.description;
   }
   void expect_near(const ConvCase &x) const { EXPECT_TRUE(conv_is_near(context(), x, "implicit")); }
@@ -70,9 +70,10 @@ TEST_F(ConvImplicit, Windows) {
   struct Window {
     Shape stride, dilation, padding, after;
   };
-  const Window windows[] = {{{1, 1}, {}, {1, 1}, {}},     {{2, 2}, {}, {1, 0}, {0, 2}}, {{2, 3}, {2, 1}, {2, 1}, {}},
-                            {{3, 1}, {3, 2}, {0, 4}, {5, 0}}, {{4, 5}, {}, {}, {}},     {{2, 2}, {2, 4}, {3, 4}, {}},
-                            {{6, 4}, {4, 6}, {7, 8}, {8, 7}}};
+  const Window windows[] = {
+      {{1, 1}, {}, {1, 1}, {}},         {{2, 2}, {}, {1, 0}, {0, 2}}, {{2, 3}, {2, 1}, {2, 1}, {}},
+      {{3, 1}, {3, 2}, {0, 4}, {5, 0}}, {{4, 5}, {}, {}, {}},         {{2, 2}, {2, 4}, {3, 4}, {}},
+      {{6, 4}, {4, 6}, {7, 8}, {8, 7}}};
   for (const mfq_conv_direction direction : kDirections)
     for (const Window &w : windows)
       for (const bool is_quantized : {false, true}) {
@@ -87,10 +88,12 @@ TEST_F(ConvImplicit, Windows) {
 }
 
 TEST_F(ConvImplicit, Schemes) {
+  // clang-format off
   const char *const schemes[] = {"mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp4_e2m1", "mxint8",
                                  "int8/tensor/f32", "uint4/group:32/ue8m0/zp", "e4m3fnuz/group:16/ue8m0",
                                  "e4m3fn/channel/f32", "int4/group:16/ue8m0", "uint8/tensor/f32/zp",
                                  "e3m0/group:16/bf16"};
+  // clang-format on
   for (const char *scheme : schemes)
     for (const mfq_conv_direction direction : kDirections)
       for (const bool on_the_way : {false, true}) {
@@ -208,7 +211,7 @@ TEST_F(ConvImplicit, QuantizedResults) {
     ASSERT_EQ(got.values.size(), same.values.size());
     double most = 0;
     for (const double value : same.values) most = std::max(most, std::fabs(value));
-    for (size_t i = 0; i < got.values.size(); i++) /* sums in another order may fall on the other side of a tie */
+    for (size_t i = 0; i < got.values.size(); ++i) /* sums in another order may fall on the other side of a tie */
       ASSERT_NEAR(got.values[i], same.values[i], most / 127 * 1.01) << i;
   }
 }
@@ -245,7 +248,7 @@ TEST_F(ConvImplicit, ScaleOfEachElement) {
       const ConvTensor which = direction == MFQ_CONV_INPUT_GRADIENT ? kWeight : kOutput;
       std::vector<uint8_t> &scales = data.side(which).quantized->scales;
       const uint8_t some[] = {10, 60, 100, 127, 140, 180, 200};
-      for (size_t i = 0; i < scales.size(); i++) scales[i] = some[i % 32 % 7]; /* by channel */
+      for (size_t i = 0; i < scales.size(); ++i) scales[i] = some[i % 32 % 7]; /* by channel */
       scales[5] = 255;
       data.side(which).requantized();
       const ProductResult got = run_conv(context(), data);
@@ -273,7 +276,7 @@ TEST_F(ConvImplicit, RandomCalls) {
   std::mt19937 generator(seed);
   const auto pick = [&](int64_t from, int64_t to) { return from + (int64_t)(generator() % (uint32_t)(to - from + 1)); };
   const char *const schemes[] = {"", "", "mxfp8_e4m3", "mxfp6_e2m3", "mxfp4_e2m1", "mxint8", "mxfp8_e5m2/group:16"};
-  for (int i = 0; i < 150; i++) {
+  for (int i = 0; i < 150; ++i) {
     const size_t rank = (size_t)pick(1, 3);
     ConvCase x = sized(kDirections[pick(0, 2)], pick(1, 3), 1, 1, Shape(rank), Shape(rank));
     x.layout = pick(0, 3) == 0 ? MFQ_CONV_CHANNELS_FIRST : MFQ_CONV_CHANNELS_LAST;
@@ -281,7 +284,7 @@ TEST_F(ConvImplicit, RandomCalls) {
     x.in_channels = x.groups * (pick(0, 1) == 0 ? 16 * pick(1, 4) : pick(1, 40));
     x.out_channels = x.groups * (pick(0, 1) == 0 ? 16 * pick(1, 5) : pick(1, 70));
     x.stride = x.dilation = x.padding = x.padding_after = Shape(rank);
-    for (size_t d = 0; d < rank; d++) {
+    for (size_t d = 0; d < rank; ++d) {
       x.filter[d] = pick(1, 4);
       x.stride[d] = pick(1, 4);
       x.dilation[d] = pick(1, 3);
@@ -315,7 +318,7 @@ TEST_F(ConvImplicit, Sources) {
     }
     is_from(of_scheme(x, "uint4/tensor/f32/zp"), "codes x codes as");
     is_from(of_scheme(x, "uint7/tensor/f32/zp"), "elements x elements as"); /* 7 bits are no words */
-    is_from(of_scheme(x, "mxfp8_e4m3/group:8"), direction == MFQ_CONV_WEIGHT_GRADIENT    ? "codes x codes as"
+    is_from(of_scheme(x, "mxfp8_e4m3/group:8"), direction == MFQ_CONV_WEIGHT_GRADIENT  ? "codes x codes as"
                                                 : direction == MFQ_CONV_INPUT_GRADIENT ? "elements x codes as"
                                                                                        : "elements x elements as");
     x.groups = 2;
@@ -337,8 +340,7 @@ TEST_F(ConvImplicit, SaysWhyNot) {
 
 TEST_F(ConvImplicit, FiniteValuesStayFinite) {
   for (const char *scheme : kHugeSchemes)
-    EXPECT_TRUE(
-        conv_keeps_huge_values(context(), huge_case(MFQ_CONV_CHANNELS_LAST), scheme, "implicit", 0x1.fep127));
+    EXPECT_TRUE(conv_keeps_huge_values(context(), huge_case(MFQ_CONV_CHANNELS_LAST), scheme, "implicit", 0x1.fep127));
 }
 
 } // namespace

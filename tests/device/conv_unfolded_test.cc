@@ -3,7 +3,7 @@
 #include "support/conv_layers.h"
 
 #if defined(MFQ_SIMT)
-#include "simt/cublaslt_standin.h"
+#include "simt/cublaslt/cublaslt_standin.h"
 #endif
 
 namespace {
@@ -56,7 +56,8 @@ protected:
 TEST_F(ConvUnfolded, OperandsOfFloat32) {
   for (const mfq_conv_direction direction : kDirections)
     for (const mfq_conv_layout layout : kConvLayouts)
-      for (const Memory memory : {Memory::kDense, Memory::kOtherOrder, Memory::kGaps, Memory::kReversed, Memory::kBroadcast}) {
+      for (const Memory memory :
+           {Memory::kDense, Memory::kOtherOrder, Memory::kGaps, Memory::kReversed, Memory::kBroadcast}) {
         ConvCase x = sized(direction, f32(memory), f32(memory));
         x.layout = layout;
         expect(x);
@@ -69,7 +70,8 @@ TEST_F(ConvUnfolded, OperandsOfFloat32) {
 
 TEST_F(ConvUnfolded, GroupScalesOfFloats) {
   for (const mfq_conv_direction direction : kDirections)
-    for (const char *scheme : {"e4m3fn/group:32/f32", "int8/group:16/bf16", "uint8/group:8/f32/zp", "e4m3fn/group:5/f16"})
+    for (const char *scheme :
+         {"e4m3fn/group:32/f32", "int8/group:16/bf16", "uint8/group:8/f32/zp", "e4m3fn/group:5/f16"})
       for (const bool on_the_way : {false, true}) {
         expect(sized(direction, conv_side(scheme, on_the_way), conv_side(scheme)));
         expect(sized(direction, conv_side(scheme), conv_side("mxfp8_e4m3", on_the_way)));
@@ -154,7 +156,7 @@ struct PlannedLayer {
     const int result = direction == MFQ_CONV_FORWARD ? 2 : direction == MFQ_CONV_INPUT_GRADIENT ? 0 : 1;
     mfq_conv_init(&conv);
     mfq_operand *const operands[] = {&conv.input, &conv.weight, &conv.output_gradient};
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 3; ++i) {
       const int32_t axis = direction == MFQ_CONV_WEIGHT_GRADIENT ? 2 : i == 1 && result == 0 ? 0 : 3;
       const mfq_scheme scheme = parse("e4m3fn/group:32@" + std::to_string(axis) + "/f32");
       EXPECT_EQ(mfq_tensor_init(nullptr, MFQ_DTYPE_F32, 4, shapes[i], &tensors[i]), MFQ_OK) << mfq_last_error();
@@ -168,7 +170,7 @@ struct PlannedLayer {
     conv.direction = direction;
     conv.layout = MFQ_CONV_CHANNELS_LAST;
     conv.result = &tensors[result];
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2; ++i) {
       conv.stride[i] = l.stride;
       conv.padding[i] = padding;
     }

@@ -38,7 +38,7 @@ protected:
     std::vector<double> want, bounds;
     data.expected(&want, &bounds);
     ASSERT_EQ(got.values.size(), want.size());
-    for (size_t i = 0; i < want.size(); i++)
+    for (size_t i = 0; i < want.size(); ++i)
       ASSERT_EQ(got.values[i], want[i]) << "element " << i << " of " << text_of(x) << "; " << got.description;
   }
   static void expect_near(const ConvCase &x) { EXPECT_TRUE(conv_is_near(device(), x, "warpgroups")) << text_of(x); }
@@ -131,9 +131,11 @@ TEST_F(ConvWgmma, PartsOfTheDepth) {
 }
 
 TEST_F(ConvWgmma, Schemes) {
+  // clang-format off
   const char *const schemes[] = {"mxfp8_e4m3", "mxfp8_e5m2",      "mxfp6_e2m3",              "mxfp6_e3m2",
                                  "mxfp4_e2m1", "nvfp4",           "e4m3fnuz/group:32/ue8m0", "uint4/group:32/ue8m0/zp",
                                  "e4m3fn/channel/f32", "int8/tensor/f32", "uint8/tensor/f32/zp"};
+  // clang-format on
   for (const mfq_conv_direction direction : kDirections)
     for (const char *scheme : schemes) {
       ConvCase x = sized(direction, 48, 40, {6, 7}, {3, 3});
@@ -193,8 +195,8 @@ TEST_F(ConvWgmma, SkippedElementsDoNotMatter) {
   x.stride = {2, 1};
   ConvData data(of_scheme(x, "mxfp8_e4m3"));
   SideData &input = data.side(kInput);
-  for (size_t image = 0; image < 2; image++)
-    for (size_t column = 0; column < 5; column++) input.quantized->scales[(image * 5 + 1) * 5 + column] = 255;
+  for (size_t image = 0; image < 2; ++image)
+    for (size_t column = 0; column < 5; ++column) input.quantized->scales[(image * 5 + 1) * 5 + column] = 255;
   input.requantized();
   const ProductResult got = run_conv(device(), data);
   ASSERT_EQ(got.status, MFQ_OK) << mfq_last_error();
@@ -214,8 +216,7 @@ TEST_F(ConvWgmma, SaysWhyNot) {
 
 TEST_F(ConvWgmma, FiniteValuesStayFinite) {
   for (const char *scheme : kHugeSchemes)
-    EXPECT_TRUE(
-        conv_keeps_huge_values(device(), huge_case(MFQ_CONV_CHANNELS_LAST), scheme, "warpgroups", 0x1.fep127));
+    EXPECT_TRUE(conv_keeps_huge_values(device(), huge_case(MFQ_CONV_CHANNELS_LAST), scheme, "warpgroups", 0x1.fep127));
 }
 
 } // namespace

@@ -25,7 +25,7 @@ struct TrainedLayer {
     const mfq_scheme of_weight = parse(direction == MFQ_CONV_INPUT_GRADIENT ? "mxfp8_e4m3/group:32@0" : "mxfp8_e4m3");
     const mfq_scheme of_result = parse("mxfp8_e4m3");
     mfq_conv_init(&conv);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; ++i)
       EXPECT_EQ(mfq_tensor_init(nullptr, MFQ_DTYPE_BF16, 4, shapes[i], &tensors[i]), MFQ_OK) << mfq_last_error();
     EXPECT_EQ(mfq_qtensor_init(&of_weight, 4, shapes[1], nullptr, &weight), MFQ_OK) << mfq_last_error();
     const int which = direction == MFQ_CONV_FORWARD ? 2 : direction == MFQ_CONV_INPUT_GRADIENT ? 0 : 1;
@@ -41,7 +41,7 @@ struct TrainedLayer {
     conv.layout = MFQ_CONV_CHANNELS_LAST;
     conv.groups = l.groups;
     conv.result = &tensors[which];
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2; ++i) {
       conv.stride[i] = l.stride;
       conv.padding[i] = padding;
     }

@@ -45,32 +45,33 @@ TEST_F(Dequantize, EveryCodeAndScale) {
       give_everything(&q, 1);
       const mfq_format &e = scheme.element;
       const uint8_t mask = (uint8_t)((1u << (e.is_signed + e.exp_bits + e.man_bits)) - 1);
-      for (size_t i = 0; i < q.sizes.codes_bytes; i++) q.codes[i] = (uint8_t)((i + i / 256) & mask);
-      for (size_t i = 0; scheme.scale >= MFQ_SCALE_UE8M0 && i < q.sizes.scales_bytes; i++) {
+      for (size_t i = 0; i < q.sizes.codes_bytes; ++i) q.codes[i] = (uint8_t)((i + i / 256) & mask);
+      for (size_t i = 0; scheme.scale >= MFQ_SCALE_UE8M0 && i < q.sizes.scales_bytes; ++i) {
         q.scales[i] = (uint8_t)(i / 16);
         if (scheme.scale == MFQ_SCALE_UE4M3) q.scales[i] &= 0x7f;
       }
-      for (const mfq_dtype dtype : kDtypes)
-        ASSERT_TRUE(same_dequantize(q, Operand(dtype, {1024, 64})));
+      for (const mfq_dtype dtype : kDtypes) ASSERT_TRUE(same_dequantize(q, Operand(dtype, {1024, 64})));
     }
 }
 
 TEST_F(Dequantize, LayoutsAndPaddedTargets) {
+  // clang-format off
   const char *const schemes[] = {"mxfp8_e4m3",           "mxfp4_e2m1",         "mxfp6_e3m2/group:32@0", "nvfp4",
                                  "uint4/group:8@1/f32/zp", "e2m2/group:24/f32", "int3/group:16@0/bf16",
                                  "int8n/channel@1/f32",  "e2m1/block:4x8/ue8m0", "e4m3fn/tensor/f32",
                                  "fp8_e4m3_group128"};
+  // clang-format on
   const int32_t aligns[] = {0, 1, 16, 3};
   const Shape places[] = {{5, 32}, {33, 70}, {3, 40, 17}, {65, 129}};
   sample({std::size(schemes), std::size(aligns), std::size(places), 2, 2, 2, 3}, 1000,
          [&](const std::vector<size_t> &at) {
            const mfq_scheme scheme = parse(schemes[at[0]]);
            const bool is_turned = at[3] != 0, is_group = scheme.granularity == MFQ_GRANULARITY_GROUP;
-           const mfq_layout layout = {
-               is_turned && is_group ? MFQ_CODES_GROUP_LAST : MFQ_CODES_LOGICAL,
-               at[4] != 0 ? MFQ_PACK_BYTE : MFQ_PACK_TIGHT,
-               at[5] != 0 && is_group && scheme.scale >= MFQ_SCALE_UE8M0 ? MFQ_SCALES_128X4 : MFQ_SCALES_LOGICAL,
-               aligns[at[1]]};
+           const mfq_layout layout = {is_turned && is_group ? MFQ_CODES_GROUP_LAST : MFQ_CODES_LOGICAL,
+                                      at[4] != 0 ? MFQ_PACK_BYTE : MFQ_PACK_TIGHT,
+                                      at[5] != 0 && is_group && scheme.scale >= MFQ_SCALE_UE8M0 ? MFQ_SCALES_128X4
+                                                                                                : MFQ_SCALES_LOGICAL,
+                                      aligns[at[1]]};
            Quantized q(scheme, places[at[2]], &layout);
            give_everything(&q, (uint32_t)(at[0] * 7 + at[2]));
            ASSERT_TRUE(same_dequantize(q, Operand(kDtypes[at[6]], logical_shape(q))));

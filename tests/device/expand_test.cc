@@ -33,7 +33,8 @@ TEST_F(Expand, EveryScaleFormatAndGranularity) {
     for (const char *scale : {"/f32", "/bf16", "/f16", "/ue8m0", "/f32/zp", "/bf16/zp", "/ue4m3"}) {
       const bool has_zero_point = std::string(scale).find("zp") != std::string::npos;
       mfq_scheme scheme;
-      if (mfq_scheme_parse(((has_zero_point ? "uint4" : "e2m1") + std::string(where) + scale).c_str(), &scheme) != MFQ_OK)
+      if (mfq_scheme_parse(((has_zero_point ? "uint4" : "e2m1") + std::string(where) + scale).c_str(), &scheme) !=
+          MFQ_OK)
         continue; /* ue4m3 is for groups */
       for (const Shape &shape : shapes)
         for (const mfq_scale_order order : {MFQ_SCALES_LOGICAL, MFQ_SCALES_128X4}) {

@@ -19,21 +19,22 @@ TEST_F(FakeQuantize, EveryNamedScheme) {
       const Shape &shape = shapes[seed % 6];
       Operand x = awkward(dtype, shape, seed);
       ASSERT_TRUE(same_fake(scheme, x, Operand(kDtypes[seed / 3 % 3], shape), seed % 2 == 0));
-      seed++;
+      ++seed;
     }
 }
 
 TEST_F(FakeQuantize, EveryFormatAndGranularity) {
   uint32_t seed = 0;
   for (const std::string &format : format_names())
-    for (const char *rest : {"", "/group:32/ue8m0", "/group:8@0/f32", "/channel@0/f32", "/tensor/bf16", "/block:4x8/ue8m0",
-                             "/group:16/ue4m3", "/group:32/ue8m0/arith:brevitas", "/round:floor", "/nosat"}) {
+    for (const char *rest :
+         {"", "/group:32/ue8m0", "/group:8@0/f32", "/channel@0/f32", "/tensor/bf16", "/block:4x8/ue8m0",
+          "/group:16/ue4m3", "/group:32/ue8m0/arith:brevitas", "/round:floor", "/nosat"}) {
       mfq_scheme scheme;
       if (mfq_scheme_parse((format + rest).c_str(), &scheme) != MFQ_OK) continue;
       const Shape &shape = shapes[seed % 6];
       Operand x = awkward(kDtypes[seed % 3], shape, seed);
       ASSERT_TRUE(same_fake(format + rest, x, Operand(MFQ_DTYPE_F32, shape), true));
-      seed++;
+      ++seed;
     }
 }
 
@@ -53,7 +54,7 @@ TEST_F(FakeQuantize, GivenScales) {
       give_scales(&q, seed);
       Operand x = awkward(dtype, shape, seed);
       ASSERT_TRUE(same_fake_given(q, x, Operand(kDtypes[seed / 3 % 3], shape))) << name;
-      seed++;
+      ++seed;
     }
 }
 

@@ -1,5 +1,5 @@
 // Products in CUDA graphs, one for each implementation: a run allocates nothing, waits for nothing, and replays.
-#include "device/capture.h"
+#include "capture.h"
 #include "support/product.h"
 
 namespace {
@@ -20,7 +20,7 @@ std::vector<Row> rows() {
       {nullptr, sized(9, 11, 33, quantized("uint8/group:16/f32/zp"), plain(MFQ_DTYPE_F32))},
   };
   const size_t count = list.size();
-  for (size_t i = 0; i < count; i++) {
+  for (size_t i = 0; i < count; ++i) {
     Row row = list[i];
     if (row.x.a.scheme.empty()) continue;
     row.x.a.on_the_way = true;
@@ -45,8 +45,8 @@ TEST_F(GemmCapture, EveryImplementationReplays) {
       ASSERT_EQ(want.status, MFQ_OK) << mfq_last_error();
       if (row.by != nullptr && policy == MFQ_FAST)
         EXPECT_EQ(want.description.rfind(std::string(row.by) + ": ", 0), 0u) << want.description;
-      const ProductResult got =
-          data.run(context.get(), [&](const std::function<mfq_status()> &work) { return captured(context.get(), work); });
+      const ProductResult got = data.run(
+          context.get(), [&](const std::function<mfq_status()> &work) { return captured(context.get(), work); });
       ASSERT_EQ(got.status, MFQ_OK) << mfq_last_error() << text_of(row.x);
       EXPECT_EQ(got.bytes, want.bytes) << text_of(row.x) << "; " << want.description;
     }

@@ -18,9 +18,8 @@ protected:
   Context context;
 };
 
-INSTANTIATE_TEST_SUITE_P(Policies, GemmCases, testing::Values(MFQ_FAST, MFQ_REPRODUCIBLE), [](const auto &info) {
-  return info.param == MFQ_FAST ? "fast" : "reproducible";
-});
+INSTANTIATE_TEST_SUITE_P(Policies, GemmCases, testing::Values(MFQ_FAST, MFQ_REPRODUCIBLE),
+                         [](const auto &info) { return info.param == MFQ_FAST ? "fast" : "reproducible"; });
 
 TEST_P(GemmCases, EveryPairOfMxFormats) { check_every_pair_of_mx_formats(context.get()); }
 TEST_P(GemmCases, SizesAtTheEdge) { check_sizes_at_the_edge(context.get()); }

@@ -2,7 +2,7 @@
 #include "support/product.h"
 
 #if defined(MFQ_SIMT)
-#include "simt/cublaslt_standin.h"
+#include "simt/cublaslt/cublaslt_standin.h"
 #endif
 
 namespace {
@@ -45,8 +45,7 @@ protected:
 
 #if defined(MFQ_SIMT)
   static std::vector<simt::lt_record> take_records() {
-    for (const std::string &refusal : simt::take_lt_refusals())
-      EXPECT_NE(refusal.rfind("fault", 0), 0u) << refusal;
+    for (const std::string &refusal : simt::take_lt_refusals()) EXPECT_NE(refusal.rfind("fault", 0), 0u) << refusal;
     return simt::take_lt_records();
   }
   static void expect_record(const std::string &text) {
@@ -65,9 +64,11 @@ private:
 
 TEST_F(GemmExpanded, SchemesThatBf16Holds) {
   /* Large enough that the kernel for few rows does not take them. */
+  // clang-format off
   const char *const schemes[] = {"mxfp8_e4m3", "mxfp8_e5m2", "mxint8", "nvfp4", "int8/tensor/f32",
                                  "uint4/group:32/ue8m0", "e4m3fn/channel@-2/f32", "uint8/tensor/f32/zp",
                                  "e3m0/group:32/bf16", "int2/group:32/bf16"};
+  // clang-format on
   for (const char *scheme : schemes) {
     std::string b = scheme;
     const Case x = sized(70, 24, 96, quantized(scheme), quantized(b, true));
@@ -76,7 +77,8 @@ TEST_F(GemmExpanded, SchemesThatBf16Holds) {
 }
 
 TEST_F(GemmExpanded, SchemesThatNeedF32) {
-  for (const char *scheme : {"e4m3fn/group:32/f32", "int8/group:16/bf16", "e2m1/group:32/f16", "e4m3fn/block:32x32/f32"})
+  for (const char *scheme :
+       {"e4m3fn/group:32/f32", "int8/group:16/bf16", "e2m1/group:32/f16", "e4m3fn/block:32x32/f32"})
     expect(sized(70, 24, 96, quantized(scheme), quantized(scheme, true)), "f32");
   Case rounded = sized(70, 24, 96, quantized("int8/group:16/f32"), plain(MFQ_DTYPE_F32));
   expect(rounded, "f32");
@@ -131,7 +133,7 @@ TEST_F(GemmExpanded, OnTheWay) {
 
 TEST_F(GemmExpanded, Epilogues) {
   for (const mfq_dtype d : kDtypes)
-    for (int bits = 0; bits < 16; bits++) {
+    for (int bits = 0; bits < 16; ++bits) {
       Case x = sized(65, 20, 48, plain(MFQ_DTYPE_BF16), quantized("mxfp4_e2m1", true));
       x.d = d;
       x.has_c = bits & 1;
@@ -177,7 +179,7 @@ TEST_F(GemmExpanded, QuantizedD) {
     data.expected(&want, &bounds);
     double largest = 0;
     for (const double w : want) largest = std::max(largest, std::fabs(w));
-    for (size_t i = 0; i < want.size(); i++)
+    for (size_t i = 0; i < want.size(); ++i)
       ASSERT_NEAR(got.values[i], want[i], largest / 4) << scheme; /* of a 4-bit float, half a step at its top */
   }
 }

@@ -2,7 +2,7 @@
 // and what does not fold is computed exactly all the same.
 #include "support/device.h"
 #if defined(MFQ_SIMT)
-#include "simt/cublaslt_standin.h"
+#include "simt/cublaslt/cublaslt_standin.h"
 #endif
 
 namespace {
@@ -16,11 +16,13 @@ struct Product {
   bool quantizes_a = false, quantizes_b = false; /* on the way in */
   mfq_dtype from = MFQ_DTYPE_F32, to = MFQ_DTYPE_F32;
   mfq_layout layout = {};
-  int64_t batches = 1;         /* of A and D */
-  int64_t b_batches = 1;       /* 1: shared */
+  int64_t batches = 1;   /* of A and D */
+  int64_t b_batches = 1; /* 1: shared */
   bool has_alpha = false;
   bool is_strided = false; /* K is not the contiguous axis of plain operands */
 };
+
+constexpr mfq_layout tight = {MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 1};
 
 /* Rows x K: elements, and the quantized tensor that the CPU makes of them. */
 class Side {
@@ -46,7 +48,7 @@ public:
     const mfq_tensor dst = y.here();
     EXPECT_EQ(mfq_dequantize(devices().cpu.get(), &q.q, &dst), MFQ_OK) << mfq_last_error();
     std::vector<double> all(y.count());
-    for (size_t i = 0; i < all.size(); i++) {
+    for (size_t i = 0; i < all.size(); ++i) {
       float v;
       std::memcpy(&v, &y.bytes[4 * i], 4);
       all[i] = v;
@@ -156,7 +158,7 @@ protected:
     run_call(call.gemm);
     memory.read(d.bytes.data());
     std::vector<float> out(d.count());
-    for (size_t i = 0; i < out.size(); i++) {
+    for (size_t i = 0; i < out.size(); ++i) {
       uint32_t u = 0;
       std::memcpy(&u, &d.bytes[i * mfq_dtype_bytes(p.to)], mfq_dtype_bytes(p.to));
       out[i] = float_of(p.to == MFQ_DTYPE_BF16 ? u << 16 : u);
@@ -169,11 +171,11 @@ protected:
     ASSERT_EQ((int64_t)got.size(), p.batches * p.m * p.n);
     const std::vector<double> x = a.values(), y = b.values();
     const double slack = tolerance(p.k) + (p.to == MFQ_DTYPE_BF16 ? std::ldexp(1, -8) : 0);
-    for (int64_t batch = 0; batch < p.batches; batch++)
-      for (int64_t i = 0; i < p.m; i++)
-        for (int64_t j = 0; j < p.n; j++) {
+    for (int64_t batch = 0; batch < p.batches; ++batch)
+      for (int64_t i = 0; i < p.m; ++i)
+        for (int64_t j = 0; j < p.n; ++j) {
           double sum = 0, magnitude = 0;
-          for (int64_t k = 0; k < p.k; k++) {
+          for (int64_t k = 0; k < p.k; ++k) {
             const double term = x[(size_t)((batch * p.m + i) * p.k + k)] *
                                 y[(size_t)(((p.b_batches > 1 ? batch : 0) * p.n + j) * p.k + k)];
             sum += term;
@@ -205,8 +207,7 @@ TEST_F(GemmFolded, EveryPairOfSmallFormats) {
 
 TEST_F(GemmFolded, OddSizes) {
   for (const int64_t k : {1, 31, 32, 127, 128, 129, 300})
-    check({33, 37, k, "mxfp4_e2m1", "mxfp6_e3m2", false, false, MFQ_DTYPE_F32, MFQ_DTYPE_F32,
-           {MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 1}});
+    check({33, 37, k, "mxfp4_e2m1", "mxfp6_e3m2", false, false, MFQ_DTYPE_F32, MFQ_DTYPE_F32, tight});
   check({1, 1, 64});
   check({130, 5, 160});
   check({5, 131, 160});
@@ -230,9 +231,10 @@ TEST_F(GemmFolded, SumsThatAreD) {
 TEST_F(GemmFolded, LayoutsOfCodesAndScales) {
   for (const mfq_packing packing : {MFQ_PACK_TIGHT, MFQ_PACK_BYTE})
     for (const mfq_scale_order scales : {MFQ_SCALES_LOGICAL, MFQ_SCALES_128X4})
-      for (const int32_t align : {1, 5, 16})
-        check({19, 18, 161, "mxfp6_e2m3", "mxfp4_e2m1", false, false, MFQ_DTYPE_F32, MFQ_DTYPE_F32,
-               {MFQ_CODES_LOGICAL, packing, scales, align}});
+      for (const int32_t align : {1, 5, 16}) {
+        const mfq_layout layout = {MFQ_CODES_LOGICAL, packing, scales, align};
+        check({19, 18, 161, "mxfp6_e2m3", "mxfp4_e2m1", false, false, MFQ_DTYPE_F32, MFQ_DTYPE_F32, layout});
+      }
 }
 
 TEST_F(GemmFolded, QuantizedOnTheWay) {
@@ -240,10 +242,8 @@ TEST_F(GemmFolded, QuantizedOnTheWay) {
     for (const char *scheme : {"mxfp4_e2m1", "mxfp6_e3m2", "e2m3/group:128/ue8m0", "e2m1/group:16/ue8m0:rceil",
                                "e2m1/group:256/ue8m0", "e2m1/group:32/ue8m0/round:zero"})
       for (const int64_t k : {200, 128}) {
-        check({35, 20, k, scheme, "mxfp4_e2m1", true, false, from, MFQ_DTYPE_BF16,
-               {MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 1}});
-        check({18, 35, k, "mxfp4_e2m1", scheme, true, true, from, MFQ_DTYPE_F32,
-               {MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 1}});
+        check({35, 20, k, scheme, "mxfp4_e2m1", true, false, from, MFQ_DTYPE_BF16, tight});
+        check({18, 35, k, "mxfp4_e2m1", scheme, true, true, from, MFQ_DTYPE_F32, tight});
       }
 }
 
@@ -312,8 +312,8 @@ TEST_F(GemmFolded, TheEndOfTheWindow) {
     Side a({p.m, p.k}, p.a, p, 3), b({p.n, p.k}, p.b, p, 4);
     a.quantize();
     b.quantize();
-    for (int64_t row = 0; row < p.m; row++)
-      for (int64_t group = 0; group < 4; group++) a.scale(row, group) = (uint8_t)(120 + (group % 2) * apart);
+    for (int64_t row = 0; row < p.m; ++row)
+      for (int64_t group = 0; group < 4; ++group) a.scale(row, group) = (uint8_t)(120 + (group % 2) * apart);
     compare(p, a, b, run(p, &a, &b));
   }
 }
@@ -323,8 +323,8 @@ TEST_F(GemmFolded, ScalesAtTheEndsOfTheirRange) {
   Side a({p.m, p.k}, p.a, p, 3), b({p.n, p.k}, p.b, p, 4);
   a.quantize();
   b.quantize();
-  for (int64_t row = 0; row < 20; row++)
-    for (int64_t group = 0; group < 8; group++) {
+  for (int64_t row = 0; row < 20; ++row)
+    for (int64_t group = 0; group < 8; ++group) {
       a.scale(row, group) = (uint8_t)(row < 10 ? 0 : 250);
       b.scale(row, group) = (uint8_t)(row < 10 ? 2 : 60);
     }
@@ -339,8 +339,8 @@ TEST_F(GemmFolded, NanPoisonsItsRowsOnly) {
   a.scale(3, 4) = 255;
   b.scale(30, 0) = 255;
   const std::vector<float> d = run(p, &a, &b);
-  for (int64_t i = 0; i < p.m; i++)
-    for (int64_t j = 0; j < p.n; j++)
+  for (int64_t i = 0; i < p.m; ++i)
+    for (int64_t j = 0; j < p.n; ++j)
       ASSERT_EQ(std::isnan(d[(size_t)(i * p.n + j)]), i == 3 || j == 30) << i << ", " << j;
   compare(p, a, b, d);
 }
@@ -363,8 +363,8 @@ TEST_F(GemmFolded, ZeroGroups) {
     Product p{17, 18, 256};
     p.quantizes_a = p.quantizes_b = on_the_way;
     Side a({p.m, p.k}, p.a, p, 3), b({p.n, p.k}, p.b, p, 4);
-    for (int64_t row = 0; row < p.m; row++)
-      for (int64_t k = 0; k < p.k; k++)
+    for (int64_t row = 0; row < p.m; ++row)
+      for (int64_t k = 0; k < p.k; ++k)
         if (row == 2 || (k / 32 + row) % 3 == 0) a.x.put((size_t)(row * p.k + k), k % 2 != 0 ? 0x80000000u : 0u);
     a.quantize();
     b.quantize();
@@ -381,7 +381,7 @@ TEST_F(GemmFolded, DataThatFoldsIsNotComputedAgain) {
     p.quantizes_a = p.quantizes_b = on_the_way;
     Side a({p.m, p.k}, p.a, p, 3), b({p.n, p.k}, p.b, p, 4);
     for (Side *side : {&a, &b})
-      for (size_t i = 0; i < side->x.count(); i++) {
+      for (size_t i = 0; i < side->x.count(); ++i) {
         float v;
         std::memcpy(&v, &side->x.bytes[4 * i], 4);
         side->x.put(i, float_bits(std::ldexp(v, 6 * (int)(i % (size_t)p.k / 128))));
@@ -390,10 +390,10 @@ TEST_F(GemmFolded, DataThatFoldsIsNotComputedAgain) {
     b.quantize();
     const std::vector<float> d = run(p, &a, &b);
     const std::vector<double> x = a.values(), y = b.values();
-    for (int64_t i = 0; i < p.m; i++)
-      for (int64_t j = 0; j < p.n; j++) {
+    for (int64_t i = 0; i < p.m; ++i)
+      for (int64_t j = 0; j < p.n; ++j) {
         double sum = 0; /* exact: 53 bits hold it */
-        for (int64_t k = 0; k < p.k; k++) sum += x[(size_t)(i * p.k + k)] * y[(size_t)(j * p.k + k)];
+        for (int64_t k = 0; k < p.k; ++k) sum += x[(size_t)(i * p.k + k)] * y[(size_t)(j * p.k + k)];
         ASSERT_EQ(d[(size_t)(i * p.n + j)], (float)sum) << i << ", " << j;
       }
   }

@@ -65,7 +65,7 @@ TEST_F(GemmGeneral, EveryKindOfCodesAndScales) {
   uint32_t seed = 1;
   for (const char *a : {"mxfp8_e4m3", "mxfp8_e5m2", "nvfp4", "e5m2/group:16/f32", "uint4/group:32/f32/zp"})
     for (const char *b : {"mxfp4_e2m1", "mxfp8_e5m2", "e5m2/group:32/f32", "int8/channel@-2/f32"})
-      for (int i = 0; i < 3; i++) {
+      for (int i = 0; i < 3; ++i) {
         Case x;
         x.m = 18;
         x.n = 17;
@@ -92,7 +92,7 @@ TEST_F(GemmGeneral, LayoutsTransposesAndBatches) {
     x.k = 40;
     x.batches = batches[at[2]];
     x.a = quantized(std::string(at[7] == 0 ? "e3m2" : "e2m1") + (at[3] ? "/group:32@-2" : "/group:32@-1") + "/ue8m0",
-               at[3] != 0);
+                    at[3] != 0);
     x.b = quantized(at[4] ? "e4m3fn/group:16@-1/ue8m0" : "e4m3fn/group:16@-2/ue8m0", at[4] != 0);
     x.a.layout = layouts[at[0]];
     x.b.layout = layouts[at[1]];

@@ -3,7 +3,7 @@
 #include "support/product.h"
 
 #if defined(MFQ_SIMT)
-#include "simt/cublaslt_standin.h"
+#include "simt/cublaslt/cublaslt_standin.h"
 #endif
 
 namespace {
@@ -41,8 +41,8 @@ protected:
 
 /* Runs on any device, whatever it takes natively. */
 TEST_F(GemmNative, ThisDevice) {
-  for (const char *scheme : {"e4m3fn/tensor/f32", "e4m3fn/channel@-2/f32", "e4m3fn/group:128/f32",
-                             "mxfp8_e4m3", "nvfp4"}) {
+  for (const char *scheme :
+       {"e4m3fn/tensor/f32", "e4m3fn/channel@-2/f32", "e4m3fn/group:128/f32", "mxfp8_e4m3", "nvfp4"}) {
     Case x = sized(72, 32, 256, quantized(scheme), weights(scheme));
     run(device(), x);
     x.a = on_the_way(x.a);
@@ -71,8 +71,7 @@ protected:
     simt::change_settings(former_);
   }
   static std::vector<simt::lt_record> records() {
-    for (const std::string &refusal : simt::take_lt_refusals())
-      EXPECT_NE(refusal.rfind("fault", 0), 0u) << refusal;
+    for (const std::string &refusal : simt::take_lt_refusals()) EXPECT_NE(refusal.rfind("fault", 0), 0u) << refusal;
     return simt::take_lt_records();
   }
 #else
@@ -178,8 +177,8 @@ TEST_P(GemmNativeOn, MicroscalingGroups) {
   expect(sized(72, 32, 320, with_tiles(a), with_tiles(b)), is_native, text, why);
   expect(sized(72, 32, 320, on_the_way(a), on_the_way(b)), is_native, text, why);
   expect(sized(72, 32, 320, a, b), false, "", is_native ? "not in the order 128x4" : why);
-  expect(sized(200, 144, 96, with_tiles(a), with_tiles(b)), is_native,
-         "TN 144x200x96: e4m3 x e4m3 -> f32; scales 2, 2", why);
+  expect(sized(200, 144, 96, with_tiles(a), with_tiles(b)), is_native, "TN 144x200x96: e4m3 x e4m3 -> f32; scales 2, 2",
+         why);
   /* Padding that rows of codes have anyway is zeros. */
   expect(sized(72, 32, 77, with_tiles(a), with_tiles(b)), is_native, "TN 32x72x80: e4m3 x e4m3 -> f32; scales 2, 2",
          why);
@@ -207,8 +206,7 @@ TEST_P(GemmNativeOn, Batches) {
   expect(x, !has({80}), "TN 32x72x64: e4m3 x e4m3 -> f32 batch 3", old);
   x.a = quantized("e4m3fn/group:128/f32");
   x.b = weights("e4m3fn/group:128/f32");
-  expect(x, has({90}), "TN 32x72x64: e4m3 x e4m3 -> f32; scales 4, 4",
-         has({80}) ? old : "need compute capability 9.0");
+  expect(x, has({90}), "TN 32x72x64: e4m3 x e4m3 -> f32; scales 4, 4", has({80}) ? old : "need compute capability 9.0");
   x = sized(128, 128, 64, with_tiles(quantized("mxfp8_e4m3")), with_tiles(weights("mxfp8_e4m3")));
   x.batches = {2};
   expect(x, has({100, 120}), "TN 128x128x64: e4m3 x e4m3 -> f32; scales 2, 2",

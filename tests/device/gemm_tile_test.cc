@@ -17,13 +17,14 @@ protected:
   }
 };
 
-
 TEST_F(GemmTile, SchemesThatBf16Holds) {
+  // clang-format off
   const char *const schemes[] = {"mxfp8_e4m3",           "mxfp8_e5m2",            "mxfp6_e2m3",  "mxfp6_e3m2",
                                  "mxfp4_e2m1",           "mxint8",                "nvfp4",       "int8/tensor/f32",
                                  "uint4/group:32/ue8m0", "e4m3fn/channel@-2/f32", "uint7/tensor/f32/zp",
                                  "e4m3fnuz/group:32/ue8m0", "e3m0/group:32/bf16", "int4/group:16/ue8m0/zp", "e4m3fn/block:32x32/ue8m0",
                                  "uint8/tensor/f32/zp"};
+  // clang-format on
   for (const char *scheme : schemes) expect(sized(70, 24, 96, quantized(scheme), quantized(scheme, true)));
 }
 
@@ -39,9 +40,7 @@ TEST_F(GemmTile, Sizes) {
   expect(sized(70, 5, 0, plain(), quantized("mxfp8_e4m3", true)));
 }
 
-TEST_F(GemmTile, BandsOfTiles) {
-  expect(sized(9 * 128 + 1, 130, 16, plain(), plain(MFQ_DTYPE_BF16, true)));
-}
+TEST_F(GemmTile, BandsOfTiles) { expect(sized(9 * 128 + 1, 130, 16, plain(), plain(MFQ_DTYPE_BF16, true))); }
 
 TEST_F(GemmTile, Layouts) {
   const mfq_layout bytes = {MFQ_CODES_GROUP_LAST, MFQ_PACK_BYTE, MFQ_SCALES_LOGICAL, 16};
@@ -116,11 +115,12 @@ TEST_F(GemmTile, EveryCode) {
     Quantized &q = *data.a.quantized;
     const size_t bits = q.sizes.row_bits / 32, per_row = q.sizes.scales_bytes / (6 * 256);
     std::fill(q.codes.begin(), q.codes.end(), 0);
-    for (size_t r = 0; r < 6 * 256; r++) {
+    for (size_t r = 0; r < 6 * 256; ++r) {
       const size_t bit = r * q.sizes.row_bits + r * 7 % 32 * bits, code = r & ((1u << bits) - 1);
       q.codes[bit / 8] |= (uint8_t)(code << bit % 8);
       if (bit % 8 + bits > 8) q.codes[bit / 8 + 1] |= (uint8_t)(code >> (8 - bit % 8));
-      for (size_t i = 0; i < per_row; i++) q.scales[r * per_row + i] = (uint8_t)(scales[r / 256] & (per_row == 2 ? 0x7f : 0xff));
+      for (size_t i = 0; i < per_row; ++i)
+        q.scales[r * per_row + i] = (uint8_t)(scales[r / 256] & (per_row == 2 ? 0x7f : 0xff));
     }
     data.a.requantized();
     data.b.plain->fill([](size_t) { return 0x3f80; });
@@ -130,7 +130,7 @@ TEST_F(GemmTile, EveryCode) {
     EXPECT_EQ(got.description.substr(0, 6), "tile: ");
     std::vector<double> want, unused;
     data.expected(&want, &unused);
-    for (size_t i = 0; i < want.size(); i++) {
+    for (size_t i = 0; i < want.size(); ++i) {
       const bool is_tiny = std::fabs(want[i]) < std::ldexp(1.0, -126); /* rounded to the grid of bf16 */
       if (std::isfinite(want[i])) want[i] = std::clamp(want[i], -0x1.fep127, 0x1.fep127); /* which ends there */
       ASSERT_TRUE(std::isnan(want[i]) ? std::isnan(got.values[i])
@@ -151,8 +151,7 @@ TEST_F(GemmTile, NaNScalePoisonsItsRowAlone) {
   const ProductResult got = data.run(device());
   ASSERT_EQ(got.status, MFQ_OK) << mfq_last_error();
   EXPECT_TRUE(is_near(data, got));
-  for (size_t i = 0; i < got.values.size(); i++)
-    EXPECT_EQ(std::isnan(got.values[i]), i / 20 == 5 || i % 20 == 3) << i;
+  for (size_t i = 0; i < got.values.size(); ++i) EXPECT_EQ(std::isnan(got.values[i]), i / 20 == 5 || i % 20 == 3) << i;
 }
 
 TEST_F(GemmTile, SaysWhyNot) {

@@ -24,17 +24,18 @@ protected:
 
 /* Elements times scales. */
 TEST_F(GemmWeightRows, ScalesThatBf16Holds) {
-  for (const char *scheme : {"mxfp4_e2m1", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp8_e4m3", "mxfp8_e5m2", "mxint8", "nvfp4",
-                             "int4/group:16/ue8m0", "e2m1/group:128/ue8m0", "e4m3fn/tensor/f32", "int8/channel@0/f32",
-                             "e2m3/block:32x32/ue8m0", "e4m3fnuz/group:64/ue8m0", "uint4/group:32/ue8m0/zp",
-                             "int8/channel@0/f32/zp", "e4m3fn/group:16/ue4m3"})
+  for (const char *scheme :
+       {"mxfp4_e2m1", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp8_e4m3", "mxfp8_e5m2", "mxint8", "nvfp4", "int4/group:16/ue8m0",
+        "e2m1/group:128/ue8m0", "e4m3fn/tensor/f32", "int8/channel@0/f32", "e2m3/block:32x32/ue8m0",
+        "e4m3fnuz/group:64/ue8m0", "uint4/group:32/ue8m0/zp", "int8/channel@0/f32/zp", "e4m3fn/group:16/ue4m3"})
     expect(few(5, 37, 384, scheme));
 }
 
 /* Sums times scales. */
 TEST_F(GemmWeightRows, ScalesBeyondBf16) {
-  for (const char *scheme : {"int4/group:128/f16", "int4/group:64/f32", "uint4/group:128/bf16/zp", "e4m3fn/group:128/f32",
-                             "e2m3/group:64/f32", "e3m0/group:64/bf16", "e4m3fn/block:128x128/f32", "int4/group:1024/f32", "int8/group:64/ue4m3"})
+  for (const char *scheme : {"int4/group:128/f16", "int4/group:64/f32", "uint4/group:128/bf16/zp",
+                             "e4m3fn/group:128/f32", "e2m3/group:64/f32", "e3m0/group:64/bf16",
+                             "e4m3fn/block:128x128/f32", "int4/group:1024/f32", "int8/group:64/ue4m3"})
     for (const int64_t m : {3, 12}) expect(few(m, 37, 384, scheme));
   expect(few(40, 37, 384, "int4/group:128/f32"));
 }
@@ -46,8 +47,8 @@ TEST_F(GemmWeightRows, RowsOfA) {
 
 TEST_F(GemmWeightRows, Tails) {
   for (const int64_t k : {1, 31, 33, 127, 129, 257})
-    for (const char *scheme : {"mxfp4_e2m1", "mxfp6_e2m3", "mxfp8_e4m3", "nvfp4", "int4/group:64/f32", "int4/group:32/ue8m0/zp",
-                               "e2m3/group:64/f16"})
+    for (const char *scheme : {"mxfp4_e2m1", "mxfp6_e2m3", "mxfp8_e4m3", "nvfp4", "int4/group:64/f32",
+                               "int4/group:32/ue8m0/zp", "e2m3/group:64/f16"})
       for (const int64_t m : {2, 10}) expect(few(m, 35, k, scheme, kAligned));
   expect(few(3, 5, 0, "mxfp4_e2m1"));
   expect(few(3, 1, 64, "mxfp4_e2m1"));
@@ -58,9 +59,10 @@ TEST_F(GemmWeightRows, BitsThatPad) {
   for (const char *scheme : {"mxfp4_e2m1", "mxfp6_e2m3", "mxfp8_e5m2", "int4/group:64/f32"}) {
     ProductData data(few(4, 9, 35, scheme, kAligned));
     Quantized &q = *data.b.quantized;
-    const size_t bits = (size_t)(q.q.scheme.element.is_signed + q.q.scheme.element.exp_bits + q.q.scheme.element.man_bits);
-    for (size_t r = 0; r < 9; r++)
-      for (size_t bit = 35 * bits; bit < q.sizes.row_bits; bit++)
+    const size_t bits =
+        (size_t)(q.q.scheme.element.is_signed + q.q.scheme.element.exp_bits + q.q.scheme.element.man_bits);
+    for (size_t r = 0; r < 9; ++r)
+      for (size_t bit = 35 * bits; bit < q.sizes.row_bits; ++bit)
         q.codes[(r * q.sizes.row_bits + bit) / 8] |= (uint8_t)(1 << (r * q.sizes.row_bits + bit) % 8);
     const ProductResult got = data.run(device());
     EXPECT_EQ(got.description.substr(0, 10), "few rows: ") << got.description;
@@ -144,11 +146,11 @@ TEST_F(GemmWeightRows, EveryCode) {
     const size_t bits = q.sizes.row_bits / 32, per_row = q.sizes.scales_bytes / (6 * 256);
     const uint8_t mask = std::string(scheme) == "nvfp4" ? 0x7f : 0xff;
     std::fill(q.codes.begin(), q.codes.end(), 0);
-    for (size_t r = 0; r < 6 * 256; r++) {
+    for (size_t r = 0; r < 6 * 256; ++r) {
       const size_t bit = r * q.sizes.row_bits + r * 7 % 32 * bits, code = r & ((1u << bits) - 1);
       q.codes[bit / 8] |= (uint8_t)(code << bit % 8);
       if (bit % 8 + bits > 8) q.codes[bit / 8 + 1] |= (uint8_t)(code >> (8 - bit % 8));
-      for (size_t i = 0; i < per_row; i++) q.scales[r * per_row + i] = scales[r / 256] & mask;
+      for (size_t i = 0; i < per_row; ++i) q.scales[r * per_row + i] = scales[r / 256] & mask;
     }
     data.b.requantized();
     data.a.plain->fill([](size_t) { return 0x3f80; });
@@ -158,7 +160,7 @@ TEST_F(GemmWeightRows, EveryCode) {
     EXPECT_EQ(got.description.substr(0, 10), "few rows: ") << got.description;
     std::vector<double> want, unused;
     data.expected(&want, &unused);
-    for (size_t i = 0; i < want.size(); i++) {
+    for (size_t i = 0; i < want.size(); ++i) {
       const bool is_tiny = std::fabs(want[i]) < std::ldexp(1.0, -126); /* rounded to the grid of bf16 */
       if (std::isfinite(want[i])) want[i] = std::clamp(want[i], -0x1.fep127, 0x1.fep127); /* which ends there */
       ASSERT_TRUE(std::isnan(want[i]) ? std::isnan(got.values[i])
@@ -174,14 +176,14 @@ TEST_F(GemmWeightRows, NaNPoisonsItsRowAlone) {
     ProductData data(few(5, 40, 192, scheme));
     Quantized &q = *data.b.quantized;
     const size_t bytes = (size_t)q.sizes.scale_count / 40 * (q.q.scheme.scale == MFQ_SCALE_F32 ? 4 : 1);
-    for (size_t i = 0; i < (bytes > 6 ? 4u : 1u); i++) q.scales[17 * bytes + i] = 255; /* the first group of row 17 */
+    for (size_t i = 0; i < (bytes > 6 ? 4u : 1u); ++i) q.scales[17 * bytes + i] = 255; /* the first group of row 17 */
     data.a.plain->put(3 * 192 + 100, 0x7fc0);
     data.b.requantized();
     data.a.values[3 * 192 + 100] = NAN;
     const ProductResult got = data.run(device());
     EXPECT_EQ(got.description.substr(0, 10), "few rows: ") << got.description;
     EXPECT_TRUE(is_near(data, got)) << scheme;
-    for (size_t i = 0; i < got.values.size(); i++)
+    for (size_t i = 0; i < got.values.size(); ++i)
       EXPECT_EQ(std::isnan(got.values[i]), i / 40 == 3 || i % 40 == 17) << scheme << " " << i;
   }
 }

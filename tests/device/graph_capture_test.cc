@@ -5,7 +5,7 @@
 #include "support/device.h"
 
 #if defined(MFQ_SIMT)
-#include "simt/simt.h"
+#include "simt/emulator/simt.h"
 #endif
 
 namespace {
@@ -50,11 +50,13 @@ protected:
   Context context_;
 };
 
+// clang-format off
 const char *const schemes[] = {"mxfp8_e4m3",          "mxfp4_e2m1",          "mxfp6_e3m2/group:32@0", "nvfp4",
                                "e4m3fn/tensor/f32",   "int8n/channel@1/f32", "uint4/group:32/f32/zp", "uint8/tensor/f32/zp",
                                "fp8_e4m3_block128",   "e5m2",                "e2m2/group:5/f16",
                                "mxfp8_e4m3/round:stochastic", "brevitas:MXFloat8e4m3Weight",
                                "e4m3fn/channel@0/f32:given"};
+// clang-format on
 
 /* Quantize, repack, dequantize, expand scales, fake quantize: sources and results of a scheme. */
 struct Work {
@@ -93,7 +95,7 @@ TEST_F(GraphCapture, EveryOperationReplays) {
     capture([&] { EXPECT_EQ(w.run(c, &q.q, &repacked.q, there), MFQ_OK) << mfq_last_error(); });
     if (HasFatalFailure()) return;
     EXPECT_EQ(y.read(), w.y.bytes) << "work ran while it was captured";
-    for (uint32_t seed = 0; seed < 3; seed++) {
+    for (uint32_t seed = 0; seed < 3; ++seed) {
       w.x.fill_awkward(seed);
       x.write(w.x.bytes.data());
       replay();
@@ -119,11 +121,10 @@ TEST_F(GraphCapture, BothDirectionsReplay) {
   DeviceMemory memory(context_.get(), x.bytes.data(), x.bytes.size());
   const DeviceQuantized row_there(context_.get(), *unwritten_row), col_there(context_.get(), col);
   const mfq_tensor there = x.at(memory.data());
-  capture([&] {
-    EXPECT_EQ(mfq_quantize(context_.get(), &there, &row_there.q, &col_there.q), MFQ_OK) << mfq_last_error();
-  });
+  capture(
+      [&] { EXPECT_EQ(mfq_quantize(context_.get(), &there, &row_there.q, &col_there.q), MFQ_OK) << mfq_last_error(); });
   if (HasFatalFailure()) return;
-  for (uint32_t seed = 0; seed < 2; seed++) {
+  for (uint32_t seed = 0; seed < 2; ++seed) {
     x.fill_awkward(seed);
     memory.write(x.bytes.data());
     replay();
@@ -188,7 +189,7 @@ TEST_F(GraphCapture, OperationsTakeNoMemoryAndDoNotWait) {
     ASSERT_EQ(w.run(c, &q.q, &repacked.q, there), MFQ_OK) << mfq_last_error(); /* first runs load kernels */
     ASSERT_EQ(mfq_context_synchronize(c), MFQ_OK) << mfq_last_error();
     const Toll before = Toll::now();
-    for (int i = 0; i < 3; i++) ASSERT_EQ(w.run(c, &q.q, &repacked.q, there), MFQ_OK) << mfq_last_error();
+    for (int i = 0; i < 3; ++i) ASSERT_EQ(w.run(c, &q.q, &repacked.q, there), MFQ_OK) << mfq_last_error();
     const Toll after = Toll::now();
     EXPECT_EQ(after.taken, before.taken) << "memory was taken or given back";
     EXPECT_EQ(after.waits, before.waits) << "the host waited";

@@ -119,9 +119,10 @@ TEST_F(Large, RowsFarApart) {
   const Buffer memory = make_buffer((size_t)((far_rows - 1) * far + far_cols) * 2);
   if (memory == nullptr) GTEST_SKIP() << mfq_last_error();
   Operand near = awkward(MFQ_DTYPE_BF16, {far_rows, far_cols}, 44);
-  for (int64_t r = 0; r < far_rows; r++)
-    ASSERT_EQ(mfq_buffer_write(memory.get(), (size_t)(r * far) * 2, &near.bytes[(size_t)(r * far_cols) * 2], far_cols * 2),
-              MFQ_OK)
+  for (int64_t r = 0; r < far_rows; ++r)
+    ASSERT_EQ(
+        mfq_buffer_write(memory.get(), (size_t)(r * far) * 2, &near.bytes[(size_t)(r * far_cols) * 2], far_cols * 2),
+        MFQ_OK)
         << mfq_last_error();
   const mfq_tensor here = near.here();
   const mfq_tensor there = strided(mfq_buffer_data(memory.get()), MFQ_DTYPE_BF16, {far_rows, far_cols}, {far, 1});

@@ -6,9 +6,7 @@ namespace {
 using namespace mfq_test;
 
 std::string last_message;
-void keep(void *, mfq_log_level, const char *message) {
-  last_message = message;
-}
+void keep(void *, mfq_log_level, const char *message) { last_message = message; }
 
 /* A call on a context that tells which path it took. */
 class PathsOfCalls : public OnDevice {
@@ -71,8 +69,9 @@ QuantizeCall two(const std::string &row, const std::string &col, mfq_layout col_
 
 TEST_F(PathsOfCalls, GroupsAlongRows) {
   for (const mfq_dtype dtype : kDtypes) {
-    for (const char *scheme : {"mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp4_e2m1", "mxint8", "nvfp4",
-                               "e2m1/group:16/f32", "int4/group:64/f32", "e4m3fn/group:128/f32", "e4m3fnuz/group:32/ue8m0"})
+    for (const char *scheme :
+         {"mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp4_e2m1", "mxint8", "nvfp4", "e2m1/group:16/f32",
+          "int4/group:64/f32", "e4m3fn/group:128/f32", "e4m3fnuz/group:32/ue8m0"})
       EXPECT_EQ(quantize(dtype, {64, 256}, one(scheme)), "mfq_quantize: rows") << scheme;
     EXPECT_EQ(quantize(dtype, {64, 256}, one("mxfp8_e4m3", kTiled)), "mfq_quantize: rows");
     EXPECT_EQ(quantize(dtype, {7, 100}, one("mxfp8_e4m3")), "mfq_quantize: rows");
@@ -84,8 +83,8 @@ TEST_F(PathsOfCalls, GroupsAlongRows) {
 TEST_F(PathsOfCalls, GroupsAlongColumns) {
   for (const mfq_dtype dtype : kDtypes)
     for (const mfq_layout &layout : {mfq_layout{}, kTurned})
-      for (const char *scheme :
-           {"mxfp8_e4m3/group:32@0", "mxfp6_e3m2/group:16@0", "mxfp4_e2m1/group:64@0", "mxint8/group:128@0", "nvfp4/group:16@0"})
+      for (const char *scheme : {"mxfp8_e4m3/group:32@0", "mxfp6_e3m2/group:16@0", "mxfp4_e2m1/group:64@0",
+                                 "mxint8/group:128@0", "nvfp4/group:16@0"})
         EXPECT_EQ(quantize(dtype, {256, 128}, one(scheme, layout)), "mfq_quantize: tiles") << scheme;
   EXPECT_EQ(quantize(MFQ_DTYPE_BF16, {3, 64, 4, 8}, one("mxfp8_e4m3/group:32@1")), "mfq_quantize: tiles");
 }

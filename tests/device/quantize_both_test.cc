@@ -35,7 +35,7 @@ TEST_F(QuantizeBoth, EveryMxScheme) {
 TEST_F(QuantizeBoth, EveryShapeAndLayout) {
   for (const char *name : {"mxfp8_e4m3", "mxfp4_e2m1", "mxfp6_e3m2"})
     for (const Shape &shape : shapes)
-      for (size_t layout = 0; layout < 6; layout++) {
+      for (size_t layout = 0; layout < 6; ++layout) {
         Operand x = awkward(MFQ_DTYPE_BF16, shape, (uint32_t)layout);
         ASSERT_TRUE(same_quantize(x, call_of(name, std::string(name) + "/group:32@0", layout)));
       }

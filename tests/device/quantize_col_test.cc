@@ -31,14 +31,14 @@ TEST_F(QuantizeCol, EveryNamedSchemeOfGroups) {
 }
 
 TEST_F(QuantizeCol, SizesAxesAndLayouts) {
-  const char *const starts[] = {"e4m3fn/ue8m0", "e2m1/ue8m0", "e3m2/ue8m0:even", "int3/f32", "e2m1/ue4m3",
-                                "uint4/f32/zp", "mxint8/ue8m0"};
+  const char *const starts[] = {"e4m3fn/ue8m0", "e2m1/ue8m0",   "e3m2/ue8m0:even", "int3/f32",
+                                "e2m1/ue4m3",   "uint4/f32/zp", "mxint8/ue8m0"};
   const int sizes[] = {32, 16, 64, 128, 1, 3, 8, 24};
   const int32_t aligns[] = {0, 1, 16};
   const struct {
     Shape shape;
     int axis;
-  } places[] = {{{70, 33}, 0},    {{128, 64}, 0},   {{33, 130}, 0},      {{3, 40, 17}, 1}, {{3, 40, 17}, 0},
+  } places[] = {{{70, 33}, 0},      {{128, 64}, 0},    {{33, 130}, 0},   {{3, 40, 17}, 1},   {{3, 40, 17}, 0},
                 {{2, 33, 5, 4}, 1}, {{1, 96, 257}, 1}, {{5, 64, 32}, 1}, {{2, 3, 65, 9}, 2}, {{131, 1}, 0}};
   sample({std::size(starts), std::size(sizes), std::size(aligns), 2, 2, 2, 3, std::size(places)}, 2000,
          [&](const std::vector<size_t> &at) {

@@ -37,8 +37,8 @@ TEST_F(QuantizeRow, GroupSizesAndLayouts) {
   const char *const ends[] = {"/ue8m0", "/f32", "/ue8m0:rceil", "/ue4m3"};
   const int sizes[] = {16, 32, 64, 128, 1, 3, 8, 24, 200};
   const int32_t aligns[] = {0, 1, 16, 5};
-  const Shape shapes[] = {{7, 32},  {3, 33},   {2, 128},    {1, 129},     {3, 1000}, {130, 33}, {5, 1},
-                          {9, 256}, {2, 3, 96}, {129, 160}, {2, 2, 3, 65}, {77}};
+  const Shape shapes[] = {{7, 32}, {3, 33},  {2, 128},   {1, 129},   {3, 1000},     {130, 33},
+                          {5, 1},  {9, 256}, {2, 3, 96}, {129, 160}, {2, 2, 3, 65}, {77}};
   sample({std::size(starts), std::size(ends), std::size(sizes), std::size(aligns), 2, 2, 3, std::size(shapes)}, 2500,
          [&](const std::vector<size_t> &at) {
            const std::string element = starts[at[0]], end = ends[at[1]];

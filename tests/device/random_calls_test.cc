@@ -10,21 +10,15 @@ using namespace mfq_test;
 std::mt19937 dice;
 
 /* 0 ... n - 1. */
-int64_t pick(int64_t n) {
-  return (int64_t)(dice() % (uint64_t)n);
-}
-template <typename T> T one_of(std::initializer_list<T> all) {
-  return *(all.begin() + pick((int64_t)all.size()));
-}
-std::string one_of(const std::vector<std::string> &all) {
-  return all[(size_t)pick((int64_t)all.size())];
-}
+int64_t pick(int64_t n) { return (int64_t)(dice() % (uint64_t)n); }
+template <typename T> T one_of(std::initializer_list<T> all) { return *(all.begin() + pick((int64_t)all.size())); }
+std::string one_of(const std::vector<std::string> &all) { return all[(size_t)pick((int64_t)all.size())]; }
 
 Shape random_shape() {
   const int64_t rank = pick(8) == 0 ? pick(9) : 1 + pick(4);
   int64_t left = pick(4) == 0 ? 40000 : 4000;
   Shape shape;
-  for (int64_t i = 0; i < rank; i++) {
+  for (int64_t i = 0; i < rank; ++i) {
     const int64_t most = i + 1 == rank || pick(3) == 0 ? left : std::min<int64_t>(left, 40);
     shape.push_back(1 + pick(pick(3) == 0 ? std::min<int64_t>(8, most) : most));
     left = std::max<int64_t>(left / shape.back(), 1);
@@ -37,8 +31,7 @@ Shape random_shape() {
 /* Any order of axes, gaps, negative strides, and in inputs broadcast axes. */
 Shape random_strides(const Shape &shape, bool is_input) {
   std::vector<size_t> order(shape.size());
-  for (size_t i = 0; i < order.size(); i++)
-    order[i] = i;
+  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
   if (pick(2)) std::shuffle(order.begin(), order.end(), dice);
   const bool gaps = pick(2), signs = pick(3) == 0, broadcasts = is_input && pick(4) == 0;
   Shape strides(shape.size());
@@ -68,15 +61,16 @@ std::string random_granularity(int64_t rank) {
 std::string random_scheme(int64_t rank) {
   if (pick(10) == 0) return one_of(scheme_names());
   std::string text = pick(2) ? one_of(format_names())
-                             : one_of<const char *>({"e3m0", "e4m2b6", "ue4m3fn", "int8f6", "e1m2", "uint5", "int7", "e3m3",
-                                                     "e5m2fnuz", "int8n", "int2", "uint8"});
+                             : one_of<const char *>({"e3m0", "e4m2b6", "ue4m3fn", "int8f6", "e1m2", "uint5", "int7",
+                                                     "e3m3", "e5m2fnuz", "int8n", "int2", "uint8"});
   if (pick(8) != 0) {
     text += random_granularity(rank) + one_of<const char *>({"/f32", "/bf16", "/f16", "/ue8m0", "/ue8m0", "/ue4m3"});
     if (pick(2)) text += one_of<const char *>({":floor", ":ceil", ":rceil", ":even", ":given", ":absmax"});
   }
   if (pick(4) == 0) text += "/zp";
   if (pick(4) == 0) text += "/minmax";
-  if (pick(4) == 0) text += std::string("/round:") + one_of<const char *>({"away", "zero", "floor", "dpu", "stochastic"});
+  if (pick(4) == 0)
+    text += std::string("/round:") + one_of<const char *>({"away", "zero", "floor", "dpu", "stochastic"});
   if (pick(8) == 0) text += "/nosat";
   if (pick(8) == 0) text += "/min:0.001";
   if (pick(6) == 0) text += "/brevitas";
@@ -117,8 +111,7 @@ void fill_parts(Quantized *q, uint32_t seed) {
   give_everything(q, seed);
   const mfq_format &e = q->q.scheme.element;
   const uint8_t mask = (uint8_t)((1u << (e.is_signed + e.exp_bits + e.man_bits)) - 1);
-  for (size_t i = 0; q->q.layout.packing == MFQ_PACK_BYTE && i < q->sizes.codes_bytes; i++)
-    q->codes[i] &= mask;
+  for (size_t i = 0; q->q.layout.packing == MFQ_PACK_BYTE && i < q->sizes.codes_bytes; ++i) q->codes[i] &= mask;
 }
 
 class RandomCalls : public OnDevice {
@@ -162,7 +155,7 @@ TEST_F(RandomCalls, WriteTheSameBytes) {
   const char *first = std::getenv("MFQ_TEST_SEED"), *wanted = std::getenv("MFQ_TEST_COUNT");
   const int count = wanted != nullptr ? std::atoi(wanted) : 250;
   int done = 0;
-  for (uint32_t seed = first != nullptr ? (uint32_t)std::atoi(first) : 1; done < count; seed++) {
+  for (uint32_t seed = first != nullptr ? (uint32_t)std::atoi(first) : 1; done < count; ++seed) {
     dice.seed(seed);
     const Shape shape = random_shape();
     std::string text;
@@ -170,11 +163,10 @@ TEST_F(RandomCalls, WriteTheSameBytes) {
     mfq_layout layout;
     if (!throw_call(shape, &text, &scheme, &layout)) continue;
     SCOPED_TRACE("MFQ_TEST_SEED=" + std::to_string(seed) + ": " + text);
-    for (mfq_context *context : {cpu(), device()})
-      ASSERT_EQ(mfq_context_set_seed(context, seed, 7), MFQ_OK);
+    for (mfq_context *context : {cpu(), device()}) ASSERT_EQ(mfq_context_set_seed(context, seed, 7), MFQ_OK);
     ASSERT_NO_FATAL_FAILURE(quantize(seed, shape, text, layout));
     ASSERT_NO_FATAL_FAILURE(read(seed, shape, scheme, layout));
-    done++;
+    ++done;
   }
   EXPECT_EQ(done, count);
 }

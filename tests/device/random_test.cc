@@ -23,9 +23,11 @@ const struct {
 const Shape shapes[] = {{1}, {77}, {9, 37}, {3, 8, 5}, {64, 64}, {33, 130}};
 
 TEST_F(Random, EveryKeyShapeAndScheme) {
+  // clang-format off
   const char *const schemes[] = {"mxfp8_e4m3",            "mxfp4_e2m1/group:16@0", "mxfp6_e3m2/group:8@1", "mxint8",
                                  "e4m3fn/f32",            "int8n/channel@1/f32",   "uint4/group:8/f32/zp", "e5m2",
                                  "e2m1/block:2x3/ue8m0", "nvfp4",                  "e5m2/nosat"};
+  // clang-format on
   for (const char *scheme : schemes)
     for (const Shape &shape : shapes)
       for (const auto &key : keys) {

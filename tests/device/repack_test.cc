@@ -27,9 +27,11 @@ void quantize_here(Quantized *q, uint32_t seed) {
 }
 
 TEST_F(Repack, BetweenAllLayouts) {
+  // clang-format off
   const char *const schemes[] = {"mxfp8_e4m3",  "mxfp4_e2m1/group:32@0",   "mxfp6_e3m2/group:32@1", "nvfp4",
                                  "e2m2/group:8/ue8m0", "uint4/group:8@1/f32/zp", "int3/group:16@0/bf16",  "mxint8/group:24@0",
                                  "e5m2",        "int8n/channel@1/f32"};
+  // clang-format on
   sample({std::size(schemes), std::size(shapes), 32, 32}, 1200, [&](const std::vector<size_t> &at) {
     const mfq_scheme scheme = parse(schemes[at[0]]);
     const mfq_layout from = layout_of(scheme, at[2]), to = layout_of(scheme, at[3]);
@@ -41,7 +43,7 @@ TEST_F(Repack, BetweenAllLayouts) {
 
 TEST_F(Repack, EveryFormat) {
   for (const std::string &format : format_names())
-    for (size_t choice = 0; choice < 8; choice++) {
+    for (size_t choice = 0; choice < 8; ++choice) {
       const mfq_scheme scheme = parse(format + "/group:32@0/ue8m0");
       const mfq_layout from = layout_of(scheme, choice), to = layout_of(scheme, choice ^ 7);
       Quantized q(scheme, {66, 37}, &from);

@@ -36,8 +36,9 @@ class Chain {
 public:
   Chain(mfq_context *context, const char *scheme, const Shape &shape, uint32_t seed)
       : x_(awkward(MFQ_DTYPE_BF16, shape, seed)), y_(MFQ_DTYPE_F32, shape), q_(parse(scheme), shape),
-        turned_(q_.q.scheme, shape, q_.q.scheme.granularity == MFQ_GRANULARITY_GROUP ? &kTurned : &kBytes), from_(context, x_.bytes.data(), x_.bytes.size()),
-        to_(context, y_.bytes.data(), y_.bytes.size()), there_(context, q_), turned_there_(context, turned_) {}
+        turned_(q_.q.scheme, shape, q_.q.scheme.granularity == MFQ_GRANULARITY_GROUP ? &kTurned : &kBytes),
+        from_(context, x_.bytes.data(), x_.bytes.size()), to_(context, y_.bytes.data(), y_.bytes.size()),
+        there_(context, q_), turned_there_(context, turned_) {}
 
   mfq_status quantize(mfq_context *context) const {
     const mfq_tensor src = x_.at(from_.data());
@@ -97,7 +98,7 @@ TEST_F(Streams, ContextsTakeTurns) {
   ASSERT_TRUE(one != nullptr && two != nullptr) << mfq_last_error();
   EXPECT_NE(mfq_context_stream(one.get()), mfq_context_stream(two.get()));
   Chain a(one.get(), "e4m3fn/tensor/f32", {70, 130}, 3), b(two.get(), "nvfp4", {33, 64}, 4);
-  for (int step = 0; step < 3; step++)
+  for (int step = 0; step < 3; ++step)
     for (Chain *chain : {&a, &b}) {
       mfq_context *const context = chain == &a ? one.get() : two.get();
       const mfq_status status = step == 0   ? chain->quantize(context)
@@ -128,7 +129,7 @@ TEST_F(Streams, WorkOfTheFormerStreamComesFirst) {
 
 TEST_F(Streams, CopiesAndFillsKeepTheirPlace) {
   std::vector<uint8_t> host(5000), got(5000);
-  for (size_t i = 0; i < host.size(); i++) host[i] = (uint8_t)(i * 7);
+  for (size_t i = 0; i < host.size(); ++i) host[i] = (uint8_t)(i * 7);
   const DeviceMemory from(device(), host.data(), host.size()), unused(device(), host.data(), host.size());
   mfq_buffer *a = nullptr, *b = nullptr;
   ASSERT_EQ(mfq_buffer_create(device(), 5000, &a), MFQ_OK) << mfq_last_error();
@@ -150,10 +151,10 @@ TEST_F(Streams, CopiesAndFillsKeepTheirPlace) {
 TEST_F(Streams, ThreadsWithContextsOfTheirOwn) {
   std::vector<std::thread> threads;
   std::string failures[4];
-  for (size_t t = 0; t < 4; t++)
+  for (size_t t = 0; t < 4; ++t)
     threads.emplace_back([t, &failures] {
       const Context context = make_device_context();
-      for (uint32_t round = 0; context != nullptr && round < 5; round++) {
+      for (uint32_t round = 0; context != nullptr && round < 5; ++round) {
         Chain chain(context.get(), schemes[t], {40 + (int64_t)t, 64}, round);
         if (chain.all(context.get()) != MFQ_OK) failures[t] = mfq_last_error();
         if (mfq_context_synchronize(context.get()) != MFQ_OK) failures[t] = mfq_last_error();

@@ -7,9 +7,11 @@ using namespace mfq_test;
 
 class Strides : public OnDevice {};
 
+// clang-format off
 const char *const schemes[] = {"mxfp8_e4m3",  "mxfp4_e2m1/group:8@0", "mxfp6_e3m2/group:16@1", "mxint8/group:5",
                                "e4m3fn/f32",  "int8n/channel@1/f32",  "uint4/group:8/f32/zp",  "e2m1/block:2x4/ue8m0",
                                "e5m2",        "nvfp4",                "mxfp8_e4m3/group:32@0", "fp8_e4m3_group128"};
+// clang-format on
 
 struct View {
   const char *what;
@@ -83,15 +85,13 @@ TEST_F(Strides, FakeQuantize) {
 /* Each address is wrong by each amount that its elements allow, alone and together. */
 std::vector<Placement> placements(mfq_dtype dtype, const mfq_scheme &scheme) {
   std::vector<Placement> all;
-  const size_t scale = scheme.scale == MFQ_SCALE_F32                                       ? 4
+  const size_t scale = scheme.scale == MFQ_SCALE_F32                                     ? 4
                        : scheme.scale == MFQ_SCALE_BF16 || scheme.scale == MFQ_SCALE_F16 ? 2
-                                                                                           : 1;
+                                                                                         : 1;
   for (const size_t by : {size_t{2}, size_t{4}, size_t{6}, size_t{8}, size_t{12}, size_t{16}})
     if (by % mfq_dtype_bytes(dtype) == 0) all.push_back({by, 0, 0, 0});
-  for (const size_t by : {size_t{1}, size_t{2}, size_t{3}, size_t{4}, size_t{8}})
-    all.push_back({0, by, 0, 0});
-  for (const size_t by : {size_t{1}, size_t{2}, size_t{3}})
-    all.push_back({0, 0, by * scale, by});
+  for (const size_t by : {size_t{1}, size_t{2}, size_t{3}, size_t{4}, size_t{8}}) all.push_back({0, by, 0, 0});
+  for (const size_t by : {size_t{1}, size_t{2}, size_t{3}}) all.push_back({0, 0, by * scale, by});
   all.push_back({mfq_dtype_bytes(dtype), 5, 3 * scale, 7});
   return all;
 }
@@ -127,7 +127,8 @@ TEST_F(Strides, MisalignedAddressesOfDequantize) {
       Quantized q(parse(scheme), {33, 64});
       give_everything(&q, 5);
       for (const Placement &at : placements(dtype, q.q.scheme))
-        ASSERT_TRUE(same_dequantize(q, Operand(dtype, {33, 64}), at)) << at.tensor << ' ' << at.codes << ' ' << at.scales;
+        ASSERT_TRUE(same_dequantize(q, Operand(dtype, {33, 64}), at))
+            << at.tensor << ' ' << at.codes << ' ' << at.scales;
     }
 }
 

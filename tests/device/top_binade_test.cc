@@ -24,7 +24,7 @@ TEST_F(TopBinade, EveryNamedScheme) {
         if (to != kDtypes[turn % 3] || scheme.rule == MFQ_RULE_GIVEN) continue;
         ASSERT_TRUE(same_fake(name, x, Operand(to, x.shape), true));
       }
-      turn++;
+      ++turn;
     }
 }
 

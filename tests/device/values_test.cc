@@ -10,7 +10,8 @@ using namespace mfq_test;
 class Values : public OnDevice {};
 
 const char *const rules[] = {"", ":ceil", ":rceil", ":even"};
-const char *const roundings[] = {"", "/round:away", "/round:zero", "/round:floor", "/round:ceil", "/round:dpu", "/nosat"};
+const char *const roundings[] = {"",           "/round:away", "/round:zero", "/round:floor", "/round:ceil",
+                                 "/round:dpu", "/nosat"};
 
 /* All 2^16 inputs; neighbours in value lie `step` places apart, so that groups are of one binade or of all. */
 Operand all_halves(mfq_dtype dtype, const Shape &shape, uint32_t step) {
@@ -26,7 +27,7 @@ Operand pinned_halves(mfq_dtype dtype, uint32_t pin) {
 
 TEST_F(Values, EveryHalfUnscaled) {
   const std::vector<std::string> formats = format_names();
-  for (size_t f = 0; f < formats.size(); f++)
+  for (size_t f = 0; f < formats.size(); ++f)
     for (const mfq_dtype dtype : {MFQ_DTYPE_BF16, MFQ_DTYPE_F16}) {
       Operand x = all_halves(dtype, {64, 1024}, 1);
       ASSERT_TRUE(same_quantize(x, {formats[f]}));
@@ -37,7 +38,7 @@ TEST_F(Values, EveryHalfUnscaled) {
 /* Given scales: each input meets several scale codes, the smallest, the largest and NaN among them. */
 TEST_F(Values, EveryHalfWithGivenPowersOfTwo) {
   const std::vector<std::string> formats = format_names();
-  for (size_t f = 0; f < formats.size(); f++)
+  for (size_t f = 0; f < formats.size(); ++f)
     for (const mfq_dtype dtype : {MFQ_DTYPE_BF16, MFQ_DTYPE_F16}) {
       Operand x = all_halves(dtype, {2048, 32}, 1);
       QuantizeCall call(formats[f] + "/group:32/ue8m0:given" + roundings[(f + dtype) % 7]);
@@ -50,14 +51,14 @@ TEST_F(Values, EveryHalfInMeasuredGroups) {
   const std::vector<std::string> formats = format_names();
   const uint32_t bf16_pins[] = {0x3f80, 0x0001, 0x0080, 0x4000, 0x7f7f, 0x0440, 0xbfb0, 0x0000};
   const uint32_t f16_pins[] = {0x3c00, 0x0001, 0x0400, 0x4000, 0x7bff, 0x0600, 0xbf00, 0x0000};
-  for (size_t f = 0; f < formats.size(); f++)
+  for (size_t f = 0; f < formats.size(); ++f)
     for (const mfq_dtype dtype : {MFQ_DTYPE_BF16, MFQ_DTYPE_F16}) {
       const uint32_t *pins = dtype == MFQ_DTYPE_BF16 ? bf16_pins : f16_pins;
       const std::string start = formats[f] + "/group:32/ue8m0";
       Operand mixed = all_halves(dtype, {2048, 32}, 40503), near = all_halves(dtype, {2048, 32}, 1);
       ASSERT_TRUE(same_quantize(mixed, {start}));
       ASSERT_TRUE(same_quantize(near, {start + rules[f % 4] + roundings[f % 7]}));
-      for (size_t k = 0; k < 6; k++) {
+      for (size_t k = 0; k < 6; ++k) {
         Operand x = pinned_halves(dtype, pins[(f + 3 * k + dtype) % 8]);
         ASSERT_TRUE(same_quantize(x, {start + rules[(f + k) % 4] + roundings[(f / 4 + k) % 7]}));
       }
@@ -93,7 +94,7 @@ TEST_F(Values, StructuredFloats) {
   const std::vector<std::string> formats = format_names();
   const int64_t rows = (int64_t)inputs.size() / 32;
   Operand x(MFQ_DTYPE_F32, {rows, 32});
-  for (size_t f = 0; f < formats.size(); f++) {
+  for (size_t f = 0; f < formats.size(); ++f) {
     const uint32_t step = f % 2 == 0 ? 1 : 40503;
     x.fill([&](size_t i) { return inputs[i * step % inputs.size()]; });
     ASSERT_TRUE(same_quantize(x, {formats[f] + roundings[f % 7]}));

@@ -40,7 +40,7 @@ protected:
     const mfq_scheme scheme = parse("mxfp8_e4m3");
     const int64_t shapes[3][4] = {{1, 8, 8, 64}, {64, 3, 3, 64}, {1, 8, 8, 64}};
     mfq_tensor tensors[3];
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; ++i)
       EXPECT_EQ(mfq_tensor_init(nullptr, MFQ_DTYPE_BF16, 4, shapes[i], &tensors[i]), MFQ_OK) << mfq_last_error();
     mfq_conv conv;
     mfq_conv_init(&conv);

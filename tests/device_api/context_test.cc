@@ -5,7 +5,7 @@
 #include "support/expect_failure.h"
 
 #if defined(MFQ_SIMT)
-#include "simt/simt.h"
+#include "simt/emulator/simt.h"
 #endif
 
 namespace {
@@ -25,7 +25,7 @@ mfq_status create(const std::string &name, mfq_stream stream, Context *made) {
 
 int device_count() {
   int count = 0;
-  while (mfq_device_name(count + 1, nullptr) != nullptr) count++;
+  while (mfq_device_name(count + 1, nullptr) != nullptr) ++count;
   return count;
 }
 

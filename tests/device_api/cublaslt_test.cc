@@ -9,7 +9,7 @@
 #include "support/product.h"
 
 #if defined(MFQ_SIMT)
-#include "simt/cublaslt_standin.h"
+#include "simt/cublaslt/cublaslt_standin.h"
 #endif
 
 namespace {
@@ -126,10 +126,10 @@ public:
   testing::AssertionResult is_right() const {
     std::vector<float> got(m * n);
     d_there_.read(got.data());
-    for (int64_t r = 0; r < m; r++)
-      for (int64_t j = 0; j < n; j++) {
+    for (int64_t r = 0; r < m; ++r)
+      for (int64_t j = 0; j < n; ++j) {
         double sum = 0, magnitude = 0;
-        for (int64_t i = 0; i < k; i++) {
+        for (int64_t i = 0; i < k; ++i) {
           const double term = value(a_, r * k + i) * value(b_, i * n + j);
           sum += term;
           magnitude += std::fabs(term);
@@ -137,8 +137,8 @@ public:
         const double want = alpha_ * sum + bias_[j];
         const double bound = std::ldexp((double)k + 8, -24) * (magnitude * std::fabs(alpha_) + std::fabs(bias_[j]));
         if (!(std::fabs(got[r * n + j] - want) <= bound))
-          return testing::AssertionFailure() << "row " << r << ", column " << j << ": " << got[r * n + j] << ", not "
-                                             << want;
+          return testing::AssertionFailure()
+                 << "row " << r << ", column " << j << ": " << got[r * n + j] << ", not " << want;
       }
     return testing::AssertionSuccess();
   }
@@ -195,25 +195,25 @@ TEST_F(Cublaslt, OnePlanInSeveralThreads) {
   constexpr size_t threads = 4;
   std::vector<std::unique_ptr<Plain>> products;
   std::vector<std::unique_ptr<DeviceMemory>> workspaces;
-  for (uint32_t t = 0; t < threads; t++) products.push_back(std::make_unique<Plain>(device(), 10 * t, 1.0f + t));
+  for (uint32_t t = 0; t < threads; ++t) products.push_back(std::make_unique<Plain>(device(), 10 * t, 1.0f + t));
   const Plan plan(device(), products[0]->gemm);
   const std::vector<uint8_t> nothing(plan.bytes(), 0xab);
-  for (size_t t = 0; t < threads; t++)
+  for (size_t t = 0; t < threads; ++t)
     workspaces.push_back(std::make_unique<DeviceMemory>(device(), nothing.data(), nothing.size()));
   std::vector<std::thread> all;
   std::string failures[threads];
   std::atomic<size_t> started{0};
-  for (size_t t = 0; t < threads; t++)
+  for (size_t t = 0; t < threads; ++t)
     all.emplace_back([&, t] {
-      started++;
+      ++started;
       while (started < threads) std::this_thread::yield();
-      for (int round = 0; round < 20; round++)
+      for (int round = 0; round < 20; ++round)
         if (mfq_gemm_run(device(), plan.handle, &products[t]->gemm, workspaces[t]->data(), plan.bytes()) != MFQ_OK)
           failures[t] = mfq_last_error();
     });
   for (std::thread &each : all) each.join();
   EXPECT_EQ(mfq_context_synchronize(device()), MFQ_OK) << mfq_last_error();
-  for (size_t t = 0; t < threads; t++) {
+  for (size_t t = 0; t < threads; ++t) {
     EXPECT_EQ(failures[t], "");
     EXPECT_TRUE(products[t]->is_right()) << "thread " << t;
   }
@@ -271,7 +271,7 @@ TEST_F(Cublaslt, IsAskedWhenPlanningOnly) {
   const DeviceMemory workspace(device(), nothing.data(), nothing.size());
   ASSERT_EQ(mfq_context_synchronize(device()), MFQ_OK) << mfq_last_error();
   const simt::counters before = simt::current_counters();
-  for (int i = 0; i < 3; i++)
+  for (int i = 0; i < 3; ++i)
     ASSERT_EQ(mfq_gemm_run(device(), plan.handle, &x.gemm, workspace.data(), plan.bytes()), MFQ_OK) << mfq_last_error();
   const simt::counters after = simt::current_counters();
   EXPECT_EQ(after.allocations, before.allocations);

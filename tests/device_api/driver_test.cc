@@ -3,7 +3,7 @@
 
 #include "support/expect_failure.h"
 
-#include "simt/simt.h"
+#include "simt/emulator/simt.h"
 
 namespace {
 

@@ -5,7 +5,7 @@
 #include "support/expect_failure.h"
 
 #if defined(MFQ_SIMT)
-#include "simt/simt.h"
+#include "simt/emulator/simt.h"
 #endif
 
 namespace {

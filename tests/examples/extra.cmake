@@ -74,7 +74,7 @@ if(TARGET mfq_simt AND MFQ_BUILD_PROGRAMS AND JANSSON_FOUND AND POPT_FOUND)
   set_source_files_properties(${mfq_probe_sources} PROPERTIES LANGUAGE CXX)
   add_executable(bench_probe_simt ${mfq_probe_sources})
   target_include_directories(bench_probe_simt BEFORE PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/simt/toolkit"
-                             "${PROJECT_SOURCE_DIR}/include")
+                             "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/include")
   target_compile_definitions(bench_probe_simt PRIVATE MFQ_CUBLASLT_FILES="$<TARGET_FILE:mfq_simt>")
   target_compile_options(bench_probe_simt PRIVATE -Wno-unknown-pragmas)
   target_link_libraries(bench_probe_simt PRIVATE mfq_numerics mfq_warnings mfq_simt PkgConfig::JANSSON PkgConfig::POPT)

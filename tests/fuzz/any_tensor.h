@@ -4,7 +4,7 @@
 
 #include <mfq/mfq.h>
 
-#include "fuzz/fuzz_input.h"
+#include "fuzz_input.h"
 #include "support/operand.h"
 #include "support/oracle.h"
 
@@ -72,7 +72,7 @@ inline mfq_scheme built_scheme(Input *in, int32_t rank) {
 /* A scheme that the library takes. */
 inline mfq_scheme any_scheme(Input *in, int32_t rank) {
   static const std::vector<std::string> names = mfq_test::scheme_names();
-  for (int tries = 0; tries < 3 && in->below(2) == 0; tries++) {
+  for (int tries = 0; tries < 3 && in->below(2) == 0; ++tries) {
     const mfq_scheme built = built_scheme(in, rank);
     if (succeeded(mfq_scheme_check(&built), "mfq_scheme_check")) return built;
   }
@@ -149,13 +149,13 @@ inline std::string text_of(const mfq_scheme &scheme) {
 inline void require_gaps(const mfq_test::Operand &operand) {
   std::vector<bool> is_element(operand.bytes.size());
   const size_t size = mfq_dtype_bytes(operand.dtype), count = mfq_test::count_of(operand.shape);
-  for (size_t i = 0; i < count; i++) {
+  for (size_t i = 0; i < count; ++i) {
     int64_t offset = 0, rest = (int64_t)i;
     for (size_t d = operand.shape.size(); d-- > 0; rest /= operand.shape[d])
       offset += rest % operand.shape[d] * operand.strides[d];
-    for (size_t b = 0; b < size; b++) is_element[(size_t)((int64_t)operand.origin + offset * (int64_t)size) + b] = true;
+    for (size_t b = 0; b < size; ++b) is_element[(size_t)((int64_t)operand.origin + offset * (int64_t)size) + b] = true;
   }
-  for (size_t i = 0; i < is_element.size(); i++)
+  for (size_t i = 0; i < is_element.size(); ++i)
     require(is_element[i] || operand.bytes[i] == mfq_test::kPoison,
             "a byte between the elements of an output was written");
 }

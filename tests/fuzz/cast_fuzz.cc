@@ -3,7 +3,7 @@
 #include <functional>
 #include <optional>
 
-#include "fuzz/cast_model.h"
+#include "cast_model.h"
 
 namespace {
 
@@ -57,7 +57,7 @@ struct Source {
   Source(Input *in, const Shape &shape)
       : memory(in->pick(mfq_test::kDtypes), shape, fuzz::any_input_strides(in, shape)) {
     fill(in, &memory);
-    for (size_t i = 0; i < mfq_test::count_of(shape); i++) values.push_back(value((int64_t)i));
+    for (size_t i = 0; i < mfq_test::count_of(shape); ++i) values.push_back(value((int64_t)i));
   }
 
 private:
@@ -88,7 +88,7 @@ struct Group {
 
 void check_scales(const CastModel &model, const std::vector<float> &x) {
   std::vector<Group> groups(mfq_test::count_of(model.scale_shape));
-  for (size_t i = 0; i < x.size(); i++) {
+  for (size_t i = 0; i < x.size(); ++i) {
     Group &g = groups[(size_t)model.scale_of(CastModel::places((int64_t)i, model.shape))];
     g.is_finite = g.is_finite && std::isfinite(x[i]);
     g.lo = std::min(g.lo, (double)x[i]);
@@ -105,7 +105,7 @@ void check_scales(const CastModel &model, const std::vector<float> &x) {
     std::snprintf(text, sizeof text, "the tensor scale is %.9g, expected %.9g", model.tensor_scale(), tensor);
     fuzz::found(text);
   }
-  for (size_t i = 0; i < groups.size(); i++) {
+  for (size_t i = 0; i < groups.size(); ++i) {
     const double got = model.scale((int64_t)i);
     const double want = groups[i].is_finite ? model.computed(model.statistic(groups[i].lo, groups[i].hi), tensor) : NAN;
     if (std::isnan(want) ? !std::isnan(got) : got != want) {
@@ -124,7 +124,7 @@ void check_scales(const CastModel &model, const std::vector<float> &x) {
 }
 
 void check_codes(const CastModel &model, const std::vector<float> &x) {
-  for (size_t i = 0; i < x.size(); i++) {
+  for (size_t i = 0; i < x.size(); ++i) {
     const fuzz::At at = CastModel::places((int64_t)i, model.shape);
     const int64_t s = model.scale_of(at);
     if (model.is_code_of(model.code(at), x[i], s)) continue;
@@ -138,15 +138,15 @@ void check_codes(const CastModel &model, const std::vector<float> &x) {
 /* Bits that pad are 0, and nothing is written behind. */
 void check_padding(const CastModel &model, bool are_scales_written) {
   std::vector<uint8_t> codes(model.t.sizes.codes_bytes, 0), scales(model.t.sizes.scales_bytes, 0);
-  for (size_t i = 0; i < mfq_test::count_of(model.shape); i++) {
+  for (size_t i = 0; i < mfq_test::count_of(model.shape); ++i) {
     const fuzz::At at = CastModel::places((int64_t)i, model.shape);
     const size_t bit = model.code_bit(at);
-    for (size_t b = 0; b < (size_t)model.grid.bits(); b++)
+    for (size_t b = 0; b < (size_t)model.grid.bits(); ++b)
       codes[(bit + b) / 8] = (uint8_t)(codes[(bit + b) / 8] | (model.code(at) >> b & 1) << (bit + b) % 8);
   }
   codes.push_back(mfq_test::kPoison);
   require(codes == model.t.codes, "the padding of the codes is not 0, or what lies behind them was written");
-  for (size_t i = 0; i < mfq_test::count_of(model.scale_shape) && !scales.empty(); i++) {
+  for (size_t i = 0; i < mfq_test::count_of(model.scale_shape) && !scales.empty(); ++i) {
     const uint32_t bits = model.stored((int64_t)i);
     std::memcpy(&scales[(size_t)model.scale_slot((int64_t)i) * model.scale_size()], &bits, model.scale_size());
   }
@@ -161,7 +161,7 @@ std::vector<uint32_t> bits_of(const Operand &x) {
   fuzz::require_gaps(x);
   std::vector<uint32_t> all;
   const size_t size = mfq_dtype_bytes(x.dtype);
-  for (size_t i = 0; i < mfq_test::count_of(x.shape); i++) {
+  for (size_t i = 0; i < mfq_test::count_of(x.shape); ++i) {
     int64_t at = 0, rest = (int64_t)i;
     for (size_t d = x.shape.size(); d-- > 0; rest /= x.shape[d]) at += rest % x.shape[d] * x.strides[d];
     uint32_t bits = 0;
@@ -176,10 +176,10 @@ void check_values(const CastModel &model, const Operand &dst) {
   if (!model.is_within_float()) return;
   const std::vector<uint32_t> got = bits_of(dst);
   const Shape shape = dst.shape.empty() ? Shape{1} : dst.shape;
-  for (size_t i = 0; i < got.size(); i++) {
+  for (size_t i = 0; i < got.size(); ++i) {
     const fuzz::At at = CastModel::places((int64_t)i, shape);
     bool is_inside = true;
-    for (size_t d = 0; d < shape.size(); d++) is_inside = is_inside && at[d] < model.shape[d];
+    for (size_t d = 0; d < shape.size(); ++d) is_inside = is_inside && at[d] < model.shape[d];
     const int64_t s = model.scale_of(at);
     const uint32_t none = model.scheme.zero_point ? (uint32_t)model.zero_point(s) & (model.grid.codes() - 1) : 0;
     const double want = model.value(is_inside ? model.code(at) : none, s);
@@ -225,7 +225,7 @@ bool spoil(uint32_t kind, mfq_tensor *x, mfq_qtensor *q, const mfq_qtensor_sizes
     case 10: q->zero_points = nullptr; return sizes.zero_points_bytes > 0;
     case 11: q->codes = x->data; return !is_empty;
     case 12:
-      q->rank++;
+      ++q->rank;
       q->shape[q->rank - 1] = 2;
       return true;
     case 13: q->scheme.group_size = -1; return true;
@@ -300,7 +300,7 @@ void expand(Input *in, const CastModel &model, const Quantized &t) {
   const bool are_scales = in->below(2) == 0;
   require_ok(are_scales ? mfq_expand_scales(context, &t.q, &target) : mfq_expand_zero_points(context, &t.q, &target));
   const std::vector<uint32_t> got = bits_of(dst);
-  for (size_t i = 0; i < got.size(); i++) {
+  for (size_t i = 0; i < got.size(); ++i) {
     const int64_t s = model.scale_of(CastModel::places((int64_t)i, model.shape));
     const double want = are_scales ? model.scale(s) * model.tensor_scale() : model.zero_point(s);
     require(fuzz::is_rounded(dst.dtype, got[i], want), "an expanded scale or zero point is wrong");
@@ -317,11 +317,11 @@ void repack(Input *in, const CastModel &model, const Quantized &t) {
   require_ok(mfq_repack(in->pick(contexts().fast), &t.q, &other.q));
   const CastModel there(other);
   check_padding(there, true);
-  for (size_t i = 0; i < mfq_test::count_of(model.shape); i++) {
+  for (size_t i = 0; i < mfq_test::count_of(model.shape); ++i) {
     const fuzz::At at = CastModel::places((int64_t)i, model.shape);
     require(model.code(at) == there.code(at), "repack changed a code");
   }
-  for (int64_t i = 0; i < (int64_t)mfq_test::count_of(model.scale_shape); i++) {
+  for (int64_t i = 0; i < (int64_t)mfq_test::count_of(model.scale_shape); ++i) {
     require(model.scheme.scale == MFQ_SCALE_NONE || model.stored(i) == there.stored(i), "repack changed a scale");
     require(model.zero_point(i) == there.zero_point(i), "repack changed a zero point");
   }

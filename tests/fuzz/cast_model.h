@@ -9,7 +9,7 @@
 #include <cmath>
 #include <limits>
 
-#include "fuzz/any_tensor.h"
+#include "any_tensor.h"
 
 namespace fuzz {
 
@@ -69,7 +69,7 @@ public:
       axis = scheme.axis == MFQ_AXIS_AUTO ? (is_group ? rank - 1 : 0)
              : scheme.axis < 0            ? scheme.axis + rank
                                           : scheme.axis;
-    for (int d = 0; d < rank; d++) {
+    for (int d = 0; d < rank; ++d) {
       int64_t unit = std::max<int64_t>(shape[(size_t)d], 1);
       if (scheme.granularity == MFQ_GRANULARITY_CHANNEL && d == axis) unit = 1;
       if (is_group) unit = d == axis ? scheme.group_size : 1;
@@ -92,11 +92,11 @@ public:
   }
   static int64_t index_of(const At &at, const Shape &of) {
     int64_t index = 0;
-    for (size_t d = 0; d < of.size(); d++) index = index * of[d] + at[d];
+    for (size_t d = 0; d < of.size(); ++d) index = index * of[d] + at[d];
     return index;
   }
   int64_t scale_of(At at) const {
-    for (size_t d = 0; d < unit_.size(); d++) at[d] /= unit_[d];
+    for (size_t d = 0; d < unit_.size(); ++d) at[d] /= unit_[d];
     return index_of(at, scale_shape);
   }
   template <typename Row> Row code_order(Row of) const {
@@ -113,7 +113,7 @@ public:
   uint32_t code(const At &at) const {
     const size_t bit = code_bit(at);
     uint32_t code = 0;
-    for (size_t b = 0; b < (size_t)grid.bits(); b++)
+    for (size_t b = 0; b < (size_t)grid.bits(); ++b)
       code |= (uint32_t)(t.codes[(bit + b) / 8] >> (bit + b) % 8 & 1) << b;
     return code;
   }

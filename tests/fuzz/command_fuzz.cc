@@ -11,7 +11,7 @@
 #include <map>
 
 #include "cli/tensor_file.h"
-#include "fuzz/file_checks.h"
+#include "file_checks.h"
 
 extern "C" {
 int cli_run(int argc, const char **argv); // tools/main.c
@@ -156,7 +156,7 @@ std::vector<std::string> words_of(const std::string &bytes) {
     is_open = byte < 0x80 && c != '\n';
     if (is_open) words.back() += c;
   }
-  for (size_t i = 0; i < words.size(); i++) words[i] = tame(words[i], i == 0 ? "" : words[i - 1]);
+  for (size_t i = 0; i < words.size(); ++i) words[i] = tame(words[i], i == 0 ? "" : words[i - 1]);
   return words;
 }
 
@@ -175,7 +175,7 @@ std::string line(const std::string &text) {
 
 bool is_one_message(const std::string &text) {
   size_t messages = text.rfind("mfq: ", 0) == 0;
-  for (size_t at = text.find("\nmfq: "); at != std::string::npos; at = text.find("\nmfq: ", at + 1)) messages++;
+  for (size_t at = text.find("\nmfq: "); at != std::string::npos; at = text.find("\nmfq: ", at + 1)) ++messages;
   return messages == 1 && text.back() == '\n';
 }
 

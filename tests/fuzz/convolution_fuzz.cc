@@ -1,6 +1,6 @@
 // Convolutions of 1 to 3 spatial axes in three directions, any operands, strides and ends: bad descriptions are refused and
 // nothing is written; good ones give what sums in double give, within the bounds of docs/numerics.md.
-#include "fuzz/product_end.h"
+#include "product_end.h"
 
 namespace {
 
@@ -41,7 +41,7 @@ void any_axes(Input *in, ConvCase *x) {
   x->in.clear();
   x->filter.clear();
   x->same = !x->transposed && in->one_in(6);
-  for (size_t i = 0; i < axes; i++) {
+  for (size_t i = 0; i < axes; ++i) {
     x->in.push_back(std::min<int64_t>(in->pick(sizes), axes == 3 ? 5 : 17));
     x->filter.push_back(std::min<int64_t>(in->pick(filters), axes == 3 ? 3 : 5));
     x->stride.push_back(in->one_in(3) ? 1 + (int64_t)in->below(3) : 1);
@@ -93,7 +93,7 @@ End end_of(const ConvCase &x) {
 bool is_small(const ConvCase &x) {
   int64_t products = std::max<int64_t>(x.batch, 1) * x.in_channels * x.out_channels / x.groups;
   const Shape out = mfq_test::out_sizes(x);
-  for (size_t i = 0; i < x.in.size(); i++) {
+  for (size_t i = 0; i < x.in.size(); ++i) {
     if (out[i] < 1) return false;
     products *= x.filter[i] * (x.transposed ? x.in[i] : out[i]);
   }
@@ -117,7 +117,7 @@ struct Call {
     conv.transposed = x.transposed;
     conv.same_padding = x.same;
     conv.groups = x.groups;
-    for (size_t i = 0; i < x.in.size(); i++) {
+    for (size_t i = 0; i < x.in.size(); ++i) {
       conv.stride[i] = mfq_test::at_or(x.stride, i, 1);
       conv.dilation[i] = mfq_test::at_or(x.dilation, i, 1);
       conv.padding[i] = mfq_test::at_or(x.padding, i, 0);
@@ -214,7 +214,7 @@ void plan_wildly(Input *in, mfq_context *context, const Call &call) {
   mfq_conv conv = call.conv;
   int64_t *const fields[] = {&conv.groups,      &conv.stride[0],  &conv.stride[1],       &conv.dilation[0],
                              &conv.dilation[1], &conv.padding[0], &conv.padding_after[0]};
-  for (int i = 0; i < 2; i++) *in->pick(fields) = in->pick(wild);
+  for (int i = 0; i < 2; ++i) *in->pick(fields) = in->pick(wild);
   int32_t rank = 0;
   int64_t shape[MFQ_MAX_RANK];
   if (conv.direction == MFQ_CONV_FORWARD)
@@ -269,7 +269,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
   data.expected(&want, &bounds);
   bool is_finite = true; /* formats that do not saturate: infinity may meet the zeros of the padding */
   for (const auto &side : data.sides)
-    for (size_t i = 0; side != nullptr && i < side->values.size(); i++)
+    for (size_t i = 0; side != nullptr && i < side->values.size(); ++i)
       is_finite = is_finite && std::isfinite(side->values[i]);
   if (is_finite) fuzz::check_result(call.end, end_of(x), want, bounds);
   if (is_reproducible && call.end.quantized != nullptr) check_reproducible(context, call, data);

@@ -1,7 +1,7 @@
 // tests/fuzz/corpus.cc: gives libFuzzer the seeds of a target, in the current folder.
 #include <fstream>
 
-#include "fuzz/fuzz_input.h"
+#include "fuzz_input.h"
 
 extern "C" int LLVMFuzzerInitialize(int *argc, char ***argv);
 extern "C" int LLVMFuzzerInitialize(int *, char ***) {

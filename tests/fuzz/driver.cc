@@ -10,7 +10,7 @@
 #include <iterator>
 #include <random>
 
-#include "fuzz/fuzz_input.h"
+#include "fuzz_input.h"
 
 extern "C" void __sanitizer_set_death_callback(void (*callback)()) __attribute__((weak));
 
@@ -37,11 +37,11 @@ std::string input(long long number, const std::vector<std::string> &seeds) {
   std::mt19937_64 generator((uint64_t)number);
   std::string bytes;
   if (seeds.empty()) {
-    for (size_t i = 0; i < kInputBytes; i++) bytes += (char)generator();
+    for (size_t i = 0; i < kInputBytes; ++i) bytes += (char)generator();
     return bytes;
   }
   bytes = seeds[generator() % seeds.size()];
-  for (uint64_t changes = 1 + generator() % 4; changes > 0; changes--) {
+  for (uint64_t changes = 1 + generator() % 4; changes > 0; --changes) {
     const std::string &other = seeds[generator() % seeds.size()];
     const size_t at = generator() % (bytes.size() + 1), from = generator() % (other.size() + 1);
     switch (generator() % 5) {
@@ -70,7 +70,7 @@ struct Options {
 
 Options parse(int argc, char **argv) {
   Options o;
-  for (int i = 1; i < argc; i++) {
+  for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     const bool has_value = i + 1 < argc;
     if (word == "--first" && has_value)

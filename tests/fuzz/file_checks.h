@@ -8,7 +8,7 @@
 #include <jansson.h>
 #include <mfq/mfq.h>
 
-#include "fuzz/fuzz_input.h"
+#include "fuzz_input.h"
 #include "support/file_fixture.h"
 
 namespace fuzz {
@@ -53,7 +53,7 @@ inline void check_dequantize(const mfq_catalog_entry &entry, std::string (&parts
     return made;
   }();
   size_t count = 1;
-  for (int32_t i = 0; i < entry.rank; i++)
+  for (int32_t i = 0; i < entry.rank; ++i)
     if (__builtin_mul_overflow(count, (size_t)entry.shape[i], &count) || count > 1 << 16) return;
   if (count == 0) return; /* the other sizes may be huge */
   std::vector<float> values(count);
@@ -74,7 +74,7 @@ inline void check_entry(const mfq_catalog *catalog, int64_t index) {
   if (entry->is_quantized) require(mfq_scheme_check(&entry->q.scheme) == MFQ_OK, "an entry with a scheme that is none");
   std::string parts[MFQ_PART_COUNT];
   bool is_read = true;
-  for (int part = 0; part < MFQ_PART_COUNT; part++) {
+  for (int part = 0; part < MFQ_PART_COUNT; ++part) {
     if (entry->parts[part] < 0) continue;
     require(mfq_catalog_owner(catalog, entry->parts[part]) == index, "a part of another entry");
     parts[part].assign(entry->part_bytes[part], '?');
@@ -88,7 +88,7 @@ inline bool check_catalog(const mfq_reader *reader) {
   mfq_catalog *made = nullptr;
   if (!opened(mfq_catalog_create(reader, &made))) return false;
   const fixture::Catalog catalog(made);
-  for (int64_t i = 0; i < mfq_catalog_count(made); i++) check_entry(made, i);
+  for (int64_t i = 0; i < mfq_catalog_count(made); ++i) check_entry(made, i);
   return true;
 }
 

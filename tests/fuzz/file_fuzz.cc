@@ -2,7 +2,7 @@
 //
 // An input is a header, a NUL, and data; the length in front is added here, so that most inputs get as far as the JSON.
 // An input that begins with 0xff is a whole file behind that byte.
-#include "fuzz/file_checks.h"
+#include "file_checks.h"
 
 namespace {
 
@@ -14,7 +14,7 @@ void check_tensors(const mfq_reader *reader, const std::string &file) {
   const uint64_t data = 8 + mfq_reader_header_bytes(reader);
   require(mfq_reader_file_bytes(reader) == file.size() && data <= file.size(), "the sizes of a file");
   uint64_t end = 0;
-  for (int64_t i = 0; i < mfq_reader_tensor_count(reader); i++) {
+  for (int64_t i = 0; i < mfq_reader_tensor_count(reader); ++i) {
     mfq_file_tensor t;
     require(mfq_reader_tensor(reader, i, &t) == MFQ_OK, "a tensor of the list");
     require(t.offset == end && t.bytes <= file.size() - data - t.offset, "a tensor beyond the file, or a hole");
@@ -26,7 +26,7 @@ void check_tensors(const mfq_reader *reader, const std::string &file) {
     end += t.bytes;
   }
   require(end == file.size() - data, "bytes behind the last tensor");
-  for (int64_t i = 0; i < mfq_reader_metadata_count(reader); i++) {
+  for (int64_t i = 0; i < mfq_reader_metadata_count(reader); ++i) {
     const char *key = nullptr, *value = nullptr;
     require(mfq_reader_metadata(reader, i, &key, &value) == MFQ_OK, "a metadata entry of the list");
     require(std::strcmp(mfq_reader_metadata_find(reader, key), value) == 0, "a metadata key that leads elsewhere");

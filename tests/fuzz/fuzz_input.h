@@ -54,7 +54,7 @@ inline void require_sentence(const char *sentence, const char *function) {
   require(sentence != nullptr && sentence[0] != '\0', "a failure without a sentence");
   require(std::strlen(sentence) < 1024, "a sentence of 1024 bytes or more");
   require(std::strstr(sentence, function) != nullptr, "a sentence that does not name the function that failed");
-  for (const char *c = sentence; *c != '\0'; c++)
+  for (const char *c = sentence; *c != '\0'; ++c)
     require(static_cast<unsigned char>(*c) >= 0x20 && *c != 0x7f, "a sentence with a control character");
 }
 

@@ -1,6 +1,6 @@
 // Any text as the metadata entry "mfq_quantized" of a file of a few tensors: refused with a sentence, or every quantized
 // tensor that it describes can be read and dequantized. Bytes above 0x7f stand for pieces of such texts.
-#include "fuzz/file_checks.h"
+#include "file_checks.h"
 
 using fuzz::require;
 
@@ -50,7 +50,7 @@ std::string bytes_of(std::string text, size_t first) {
   std::string bytes;
   while (!text.empty()) {
     size_t best = kPieceCount, length = 1;
-    for (size_t i = first; i < kPieceCount; i++)
+    for (size_t i = first; i < kPieceCount; ++i)
       if (std::strlen(kPieces[i]) > length && text.rfind(kPieces[i], 0) == 0) length = std::strlen(kPieces[best = i]);
     bytes += best < kPieceCount ? (char)(0x80 + best) : text[0];
     text.erase(0, length);
@@ -73,7 +73,7 @@ std::string file_with(const std::string &text) {
   for (const Stored &t : tensors) {
     header += std::string(",\"") + t.name + "\":{\"dtype\":\"" + t.dtype + "\",\"shape\":" + t.shape +
               ",\"data_offsets\":[" + std::to_string(data.size()) + "," + std::to_string(data.size() + t.bytes) + "]}";
-    for (size_t i = 0; i < t.bytes; i++) data += (char)(data.size() * 37);
+    for (size_t i = 0; i < t.bytes; ++i) data += (char)(data.size() * 37);
   }
   return fixture::safetensors(header + "}", data);
 }
@@ -83,7 +83,7 @@ std::string file_with(const std::string &text) {
 std::vector<std::string> fuzz::seeds() {
   std::vector<std::string> all;
   for (const size_t first : {size_t{0}, kEntries})
-    for (size_t i = 0; i < kEntries; i++) {
+    for (size_t i = 0; i < kEntries; ++i) {
       const std::string entry = kPieces[i], next = kPieces[(i + 1) % kEntries];
       all.push_back(bytes_of("{" + entry + "}", first));
       all.push_back(bytes_of("{" + entry + "," + next + "}", first));

@@ -5,7 +5,7 @@
 
 #include <memory>
 
-#include "fuzz/cast_model.h"
+#include "cast_model.h"
 #include "support/convolution.h"
 
 namespace fuzz {
@@ -136,7 +136,7 @@ private:
 /* Whether each code lies between those of the ends of its value's interval, under the scale that is stored. */
 inline void check_quantized(const CastModel &model, const std::vector<double> &want,
                             const std::vector<double> &bounds) {
-  for (size_t i = 0; i < want.size(); i++) {
+  for (size_t i = 0; i < want.size(); ++i) {
     const At at = CastModel::places((int64_t)i, model.shape);
     const int64_t index = model.scale_of(at);
     const double s = model.divisor(index), value = model.grid.decode(model.code(at));
@@ -167,7 +167,7 @@ inline bool is_f16_overflow(double got, double want, double bound) {
  * of the result, nor does NaN of the group that it is in. */
 inline void check_result(const EndMemory &memory, const End &end, const std::vector<double> &want,
                          const std::vector<double> &bounds) {
-  for (size_t i = 0; i < want.size(); i++)
+  for (size_t i = 0; i < want.size(); ++i)
     if (std::isinf(bounds[i]) || (memory.quantized != nullptr && std::isnan(want[i]))) return;
   if (memory.quantized != nullptr) {
     check_quantized(CastModel(*memory.quantized), want, bounds);
@@ -177,7 +177,7 @@ inline void check_result(const EndMemory &memory, const End &end, const std::vec
   }
   require_gaps(memory.d);
   std::vector<double> got = mfq_test::values_of(memory.d, memory.d.bytes);
-  for (size_t i = 0; i < got.size() && end.dtype == MFQ_DTYPE_F16; i++)
+  for (size_t i = 0; i < got.size() && end.dtype == MFQ_DTYPE_F16; ++i)
     if (is_f16_overflow(got[i], want[i], bounds[i])) got[i] = want[i];
   require(mfq_test::values_are_near(got, want, bounds, end.dtype));
 }

@@ -1,6 +1,6 @@
 // Matrix products of any operands, strides, batches and ends: bad descriptions are refused and nothing is written; good
 // ones give what sums in double give, within the bounds of docs/numerics.md.
-#include "fuzz/product_end.h"
+#include "product_end.h"
 
 namespace {
 

@@ -2,7 +2,7 @@
 // does not has a sentence, and the output stays as it was.
 #include <cmath>
 
-#include "fuzz/any_tensor.h"
+#include "any_tensor.h"
 
 namespace {
 
@@ -39,7 +39,7 @@ void check_format(const mfq_format &f) {
   require_ok(mfq_format_info_get(&f, &info));
   require(info.bits == grid.bits() && info.max_finite == grid.max_value(), "bits or largest value of a format");
   double value = 0;
-  for (uint32_t code = 0; code < grid.codes(); code++) {
+  for (uint32_t code = 0; code < grid.codes(); ++code) {
     require_ok(mfq_format_decode(&f, code, &value));
     const double want = grid.decode(code);
     require(std::isnan(want) ? std::isnan(value) : value == want, "the value of a code");
@@ -103,7 +103,7 @@ void check_sizes(Input *in, const mfq_scheme &scheme) {
   const wide row = q.rank == 0 ? 1 : q.shape[axis],
              each = q.layout.packing == MFQ_PACK_BYTE ? 8 : oracle::Grid(scheme.element).bits();
   wide rows = 1, unit = q.layout.row_align > 0 ? q.layout.row_align * 8 : 1;
-  for (int d = 0; d < q.rank; d++)
+  for (int d = 0; d < q.rank; ++d)
     if (d != axis) rows *= q.shape[d];
   const wide row_bits = (row * each + unit - 1) / unit * unit;
   require((wide)got.row_bits == row_bits, "the bits of a row");
@@ -152,7 +152,7 @@ std::vector<std::string> fuzz::seeds() {
   for (const std::string &name : mfq_test::scheme_names()) all.push_back(name);
   for (const std::string &name : mfq_test::format_names()) all.push_back(name);
   std::mt19937 generator(1);
-  for (size_t i = all.size() * 2; i > 0; i--) {
+  for (size_t i = all.size() * 2; i > 0; --i) {
     std::string bytes(1, (char)kFields);
     while (bytes.size() < 160) bytes += (char)generator();
     all.push_back(bytes);

@@ -102,7 +102,7 @@ testing::AssertionResult near_golden(const std::vector<double> &got, const std::
   if (got.size() != want.size()) return testing::AssertionFailure() << got.size() << " values";
   double largest = 0;
   for (const float value : want) largest = std::max(largest, (double)std::fabs(value));
-  for (size_t i = 0; i < want.size(); i++)
+  for (size_t i = 0; i < want.size(); ++i)
     if (!(std::fabs(got[i] - want[i]) <= 1e-5 * largest))
       return testing::AssertionFailure() << "output " << i << " is " << got[i] << ", Brevitas has " << want[i]
                                          << ", the largest is " << largest;
@@ -164,7 +164,7 @@ TEST_P(Convolutions, OutputsOnTheDevice) {
 std::vector<float> padded_channels(const std::vector<float> &x, size_t outer) {
   const size_t inner = x.size() / outer / 8;
   std::vector<float> all(outer * 32 * inner);
-  for (size_t i = 0; i < x.size(); i++) all[i / (8 * inner) * 32 * inner + i % (8 * inner)] = x[i];
+  for (size_t i = 0; i < x.size(); ++i) all[i / (8 * inner) * 32 * inner + i % (8 * inner)] = x[i];
   return all;
 }
 

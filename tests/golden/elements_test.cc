@@ -61,8 +61,7 @@ void check_case(golden::File *file, const std::string &name, const std::vector<f
   const std::vector<float> want = file->read(name);
   const mfq_test::Shape shape = {(int64_t)x.size()};
   std::vector<float> held;
-  for (const float value : want)
-    held.push_back(held_by_codes(value, scheme.element));
+  for (const float value : want) held.push_back(held_by_codes(value, scheme.element));
   for (const std::string &isa : mfq_test::every_isa()) {
     SCOPED_TRACE(isa);
     const mfq_test::Context context = make_context(isa.c_str());

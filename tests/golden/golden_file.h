@@ -16,22 +16,16 @@ class File {
 public:
   explicit File(const std::string &name)
       : reader_(fixture::open_reader(std::string(MFQ_TEST_DATA_DIR) + "/golden/brevitas/" + name + ".safetensors")) {
-    for (int64_t i = 0; reader_ && i < mfq_reader_tensor_count(reader_.get()); i++)
-      unread_.insert(entry(i).name);
+    for (int64_t i = 0; reader_ && i < mfq_reader_tensor_count(reader_.get()); ++i) unread_.insert(entry(i).name);
   }
 
   std::vector<std::string> names() const {
     std::vector<std::string> all;
-    for (int64_t i = 0; reader_ && i < mfq_reader_tensor_count(reader_.get()); i++)
-      all.push_back(entry(i).name);
+    for (int64_t i = 0; reader_ && i < mfq_reader_tensor_count(reader_.get()); ++i) all.push_back(entry(i).name);
     return all;
   }
-  const std::set<std::string> &unread() const {
-    return unread_;
-  }
-  bool has(const std::string &name) const {
-    return mfq_reader_find(reader_.get(), name.c_str()) >= 0;
-  }
+  const std::set<std::string> &unread() const { return unread_; }
+  bool has(const std::string &name) const { return mfq_reader_find(reader_.get(), name.c_str()) >= 0; }
 
   mfq_test::Shape shape(const std::string &name) const {
     const mfq_file_tensor t = entry(mfq_reader_find(reader_.get(), name.c_str()));

@@ -51,7 +51,7 @@ TEST_P(Groups, EveryCase) {
       SCOPED_TRACE(isa);
       check_case(make_context(isa.c_str()).get(), &file, name, x);
     }
-    cases++;
+    ++cases;
   }
   EXPECT_GE(cases, 4);
   EXPECT_TRUE(file.unread().empty()) << *file.unread().begin();

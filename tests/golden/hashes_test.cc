@@ -64,7 +64,7 @@ TEST(Hashes, Elements) {
   const Context context = make_context();
   const std::vector<float> x = golden::x_values();
   for (const Element &e : elements)
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < 5; ++i) {
       SCOPED_TRACE(std::string(e.scheme) + roundings[i]);
       const mfq_scheme scheme = parse(std::string(e.scheme) + roundings[i]);
       EXPECT_EQ(golden::hash(mfq_test::faked(context.get(), scheme, x, {(int64_t)x.size()})), e.hashes[i]);
@@ -107,8 +107,7 @@ TEST(Hashes, Groups) {
       {"brevitas:MXInt8Weight/int4", 0x3675191a916dcbd1, 0x8a3bd145d76cbb06},
       {"brevitas:ShiftedMXUInt8Weight", 0x2b8d81983bcefb99, 0xf3d35f18c42bd8bc},
   };
-  for (const Scaled &c : cases)
-    check_scaled(c, golden::c_values(), {512, 32});
+  for (const Scaled &c : cases) check_scaled(c, golden::c_values(), {512, 32});
 }
 
 TEST(Hashes, ZeroPoints) {
@@ -122,9 +121,8 @@ TEST(Hashes, ZeroPoints) {
 TEST(Hashes, Padded) {
   const std::vector<float> c = golden::c_values();
   std::vector<float> cut;
-  for (size_t row = 0; row < 256; row++)
-    for (size_t j = 0; j < 40; j++)
-      cut.push_back(c[row * 64 + j]);
+  for (size_t row = 0; row < 256; ++row)
+    for (size_t j = 0; j < 40; ++j) cut.push_back(c[row * 64 + j]);
   check_scaled({"brevitas:MXFloat8e4m3Weight", 0x852d912bb7b5c68e, 0x3726f1afa36dfb68}, cut, {256, 40});
 }
 
@@ -136,8 +134,7 @@ TEST(Hashes, FloatScales) {
       {"brevitas:Fp8e4m3WeightPerChannelFloat", 0xda9bf73cc28869da, 0x6271170f083275c4},
       {"brevitas:Fp8e4m3FNUZWeightPerChannelFloat", 0x0f40cb3d61563f17, 0x6271170f083275c4},
   };
-  for (const Scaled &c : cases)
-    check_scaled(c, golden::c_values(), {512, 32});
+  for (const Scaled &c : cases) check_scaled(c, golden::c_values(), {512, 32});
 }
 
 TEST(Hashes, LongGroups) {
@@ -231,8 +228,7 @@ TEST(Explicit, ThresholdsAndRanges) {
        {deepest, deepest, deepest, deepest, -255 / 128.0f, -1}},
   };
   for (const Small &c : cases)
-    for (const std::string &isa : mfq_test::every_isa())
-      check_small(make_context(isa.c_str()).get(), c);
+    for (const std::string &isa : mfq_test::every_isa()) check_small(make_context(isa.c_str()).get(), c);
 }
 
 TEST(Explicit, CodesOfIntegers) {

@@ -38,8 +38,7 @@ void check(const Case &c) {
   ASSERT_EQ(t.q.scheme.zero_point, c.zero_point != nullptr);
   const std::vector<float> zeros = c.zero_point != nullptr ? file.read(c.zero_point) : std::vector<float>();
   ASSERT_EQ(zeros.size(), t.sizes.zero_points_bytes);
-  for (size_t i = 0; i < zeros.size(); i++)
-    t.zero_points[i] = (uint8_t)zeros[i]; /* unsigned: codes are the numbers */
+  for (size_t i = 0; i < zeros.size(); ++i) t.zero_points[i] = (uint8_t)zeros[i]; /* unsigned: codes are the numbers */
   const std::vector<float> x = file.read(c.x), value = file.read(c.value);
   EXPECT_TRUE(same_floats(mfq_test::faked_given(mfq_test::make_context().get(), t, x), value));
 }

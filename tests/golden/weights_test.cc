@@ -69,8 +69,7 @@ TEST(Weights, EveryCase) {
       check_case(make_context(isa.c_str()).get(), &file, c, w);
     }
   }
-  for (const std::string &name : file.unread())
-    EXPECT_NE(name.find("MSE"), std::string::npos) << name;
+  for (const std::string &name : file.unread()) EXPECT_NE(name.find("MSE"), std::string::npos) << name;
 }
 
 } // namespace

@@ -50,10 +50,10 @@ protected:
     if (status == MFQ_OK) status = mfq_writer_add_quantized(writer, "w", MFQ_DTYPE_F32, &q, parts);
     if (status == MFQ_OK) status = mfq_writer_file_bytes(writer, &bytes);
     if (status == MFQ_OK) status = mfq_writer_begin(writer);
-    for (int64_t i = 0; i < 5 && status == MFQ_OK; i++) status = mfq_writer_write(writer, i, zeros.data(), 4);
+    for (int64_t i = 0; i < 5 && status == MFQ_OK; ++i) status = mfq_writer_write(writer, i, zeros.data(), 4);
     if (status == MFQ_OK) status = mfq_writer_write(writer, plain, zeros.data(), 24);
     const size_t sizes[] = {128, 16, 4};
-    for (int i = 0; i < 3 && status == MFQ_OK; i++) status = mfq_writer_write(writer, parts[i], zeros.data(), sizes[i]);
+    for (int i = 0; i < 3 && status == MFQ_OK; ++i) status = mfq_writer_write(writer, parts[i], zeros.data(), sizes[i]);
     return status == MFQ_OK ? mfq_writer_finish(writer) : status;
   }
 };

@@ -72,11 +72,10 @@ void write_quantized(const std::string &path, const mfq_qtensor &q) {
   mfq_qtensor_sizes sizes;
   ASSERT_EQ(mfq_qtensor_sizes_get(&q, &sizes), MFQ_OK);
   const size_t bytes[] = {sizes.codes_bytes, sizes.scales_bytes, sizes.tensor_scale_bytes, sizes.zero_points_bytes};
-  for (int part = 0; part < MFQ_PART_COUNT; part++) {
+  for (int part = 0; part < MFQ_PART_COUNT; ++part) {
     EXPECT_EQ(parts[part] >= 0, part == 0 || bytes[part] > 0 || (part == 1 && q.scheme.scale != MFQ_SCALE_NONE));
     std::string data;
-    for (size_t i = 0; i < bytes[part]; i++)
-      data += static_cast<char>(i % 4);
+    for (size_t i = 0; i < bytes[part]; ++i) data += static_cast<char>(i % 4);
     if (parts[part] < 0) continue;
     ASSERT_TRUE(io_ok(mfq_writer_write(raw, parts[part], data.data(), data.size())));
   }
@@ -116,12 +115,11 @@ TEST(Catalog, StoresPartsAsDocumentedAndFindsThemAgain) {
     EXPECT_EQ(mfq_catalog_find(raw, "last"), 2);
     EXPECT_EQ(mfq_catalog_find(raw, "w_scale"), -1);
     EXPECT_EQ(mfq_catalog_owner(raw, mfq_reader_find(reader.get(), row.parts.back().name)), 1);
-    for (int part = 0; part < MFQ_PART_COUNT; part++) {
+    for (int part = 0; part < MFQ_PART_COUNT; ++part) {
       if (e->parts[part] < 0) continue;
       std::string data(e->part_bytes[part], '?');
       ASSERT_TRUE(io_ok(mfq_catalog_read(raw, 1, static_cast<mfq_part>(part), 0, data.size(), data.data())));
-      for (size_t i = 0; i < data.size(); i++)
-        ASSERT_EQ(data[i], static_cast<char>(i % 4));
+      for (size_t i = 0; i < data.size(); ++i) ASSERT_EQ(data[i], static_cast<char>(i % 4));
     }
     EXPECT_TRUE(
         io_fails(mfq_catalog_read(raw, 0, MFQ_PART_SCALES, 0, 0, nullptr), MFQ_ERROR_INVALID_ARGUMENT, {"no part 1"}));
@@ -167,8 +165,7 @@ TEST(Catalog, FilesOfOthersArePlain) {
 
 std::string quote(const std::string &text) {
   std::string quoted = "\"";
-  for (char c : text)
-    quoted += c == '"' || c == '\\' ? std::string("\\") + c : std::string(1, c);
+  for (char c : text) quoted += c == '"' || c == '\\' ? std::string("\\") + c : std::string(1, c);
   return quoted + "\"";
 }
 
@@ -242,8 +239,7 @@ TEST(Catalog, LyingMetadata) {
     ASSERT_TRUE(reader);
     EXPECT_TRUE(io_fails(mfq_catalog_create(reader.get(), &raw), MFQ_ERROR_CORRUPT_FILE, lie.says));
     EXPECT_EQ(raw, nullptr);
-    for (const char *p = mfq_io_last_error(); *p != '\0'; p++)
-      EXPECT_GE(static_cast<unsigned char>(*p), 0x20);
+    for (const char *p = mfq_io_last_error(); *p != '\0'; ++p) EXPECT_GE(static_cast<unsigned char>(*p), 0x20);
   }
 }
 

@@ -18,8 +18,7 @@ struct Case {
 
 std::string with_length(uint64_t length, const std::string &rest) {
   std::string bytes = safetensors("", rest);
-  for (size_t i = 0; i < 8; i++)
-    bytes[i] = static_cast<char>(length >> (8 * i) & 0xff);
+  for (size_t i = 0; i < 8; ++i) bytes[i] = static_cast<char>(length >> (8 * i) & 0xff);
   return bytes;
 }
 
@@ -42,9 +41,7 @@ std::string two(const std::string &a, const std::string &b) {
 }
 
 // `depth` arrays in each other.
-std::string nested(size_t depth) {
-  return std::string(depth, '[') + std::string(depth, ']');
-}
+std::string nested(size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); }
 
 const mfq_status corrupt = MFQ_ERROR_CORRUPT_FILE, unsupported = MFQ_ERROR_UNSUPPORTED;
 
@@ -129,8 +126,7 @@ std::vector<Case> json_cases() {
 std::vector<Case> entry_cases() {
   const std::string u8 = "\"U8\"", four = "[4]", all = "[0,4]";
   std::string ones = "1";
-  for (int i = 1; i < 33; i++)
-    ones += ",1";
+  for (int i = 1; i < 33; ++i) ones += ",1";
   return {
       {"entry is a string", safetensors(R"({"x":"U8"})", "1234"), corrupt, {"tensor 'x'", "dtype, shape"}},
       {"no dtype",
@@ -192,20 +188,13 @@ void check(const std::vector<Case> &cases) {
     EXPECT_TRUE(io_fails(mfq_reader_open(folder.file("bad").c_str(), &reader), c.status, says));
     EXPECT_EQ(reader, nullptr);
     mfq_reader_close(reader);
-    for (const char *p = mfq_io_last_error(); *p != '\0'; p++)
-      EXPECT_GE(static_cast<unsigned char>(*p), 0x20);
+    for (const char *p = mfq_io_last_error(); *p != '\0'; ++p) EXPECT_GE(static_cast<unsigned char>(*p), 0x20);
   }
 }
 
-TEST(Hostile, Lengths) {
-  check(length_cases());
-}
-TEST(Hostile, Json) {
-  check(json_cases());
-}
-TEST(Hostile, Entries) {
-  check(entry_cases());
-}
+TEST(Hostile, Lengths) { check(length_cases()); }
+TEST(Hostile, Json) { check(json_cases()); }
+TEST(Hostile, Entries) { check(entry_cases()); }
 
 // The reader needs no more stack for what nests: threads may have little.
 TEST(Hostile, DeepHeaderOnASmallStack) {
@@ -235,7 +224,7 @@ TEST(Hostile, TruncatedAtEveryByte) {
   Folder folder;
   write_file(folder.file("good"), good);
   ASSERT_TRUE(open_reader(folder.file("good")));
-  for (size_t length = 0; length < good.size(); length++) {
+  for (size_t length = 0; length < good.size(); ++length) {
     write_file(folder.file("cut"), good.substr(0, length));
     mfq_reader *reader = nullptr;
     EXPECT_TRUE(io_fails(mfq_reader_open(folder.file("cut").c_str(), &reader), corrupt, {})) << length;
@@ -249,7 +238,7 @@ TEST(Hostile, EveryByteChanged) {
       safetensors(R"({"__metadata__":{"k":"v"},"a":)" + entry("\"F32\"", "[2,1]", "[0,8]") + "}", "12345678");
   Folder folder;
   int refused = 0;
-  for (size_t at = 0; at < good.size(); at++) {
+  for (size_t at = 0; at < good.size(); ++at) {
     for (unsigned flip : {0x01u, 0x04u, 0x20u, 0x80u}) {
       std::string bad = good;
       bad[at] = static_cast<char>(static_cast<unsigned char>(bad[at]) ^ flip);

@@ -178,13 +178,13 @@ TEST(Publish, StandardDescriptorsAreNotTaken) {
   write_file(folder.file("in"), safetensors("{}      ", ""));
   const pid_t child = fork();
   if (child == 0) {
-    for (int fd = 0; fd < 3; fd++) close(fd);
+    for (int fd = 0; fd < 3; ++fd) close(fd);
     mfq_reader *reader = nullptr;
     mfq_writer *writer = nullptr;
     bool good = mfq_reader_open(folder.file("in").c_str(), &reader) == MFQ_OK &&
                 mfq_writer_create(folder.file("out").c_str(), nullptr, &writer) == MFQ_OK &&
                 mfq_writer_begin(writer) == MFQ_OK;
-    for (int fd = 0; fd < 3; fd++) good = good && fcntl(fd, F_GETFD) < 0;
+    for (int fd = 0; fd < 3; ++fd) good = good && fcntl(fd, F_GETFD) < 0;
     _exit(good && mfq_writer_finish(writer) == MFQ_OK ? 0 : 1);
   }
   int status = 0;

@@ -96,7 +96,7 @@ TEST(Reader, TakesScalarsEmptiesAndEmptyFiles) {
   Reader reader = open_reader(folder.file("a"));
   mfq_file_tensor t;
   const char *const names[] = {"e1", "s", "e2"};
-  for (int64_t i = 0; i < 3; i++) {
+  for (int64_t i = 0; i < 3; ++i) {
     ASSERT_TRUE(io_ok(mfq_reader_tensor(reader.get(), i, &t)));
     EXPECT_STREQ(t.name, names[i]);
   }

@@ -48,8 +48,7 @@ TEST(Writer, WritesTheseBytes) {
   std::string header = "{\"__metadata__\":{\"k\":\"v\\n\\\"\xc3\xb6\"},"
                        R"("b":{"dtype":"U8","shape":[2,3],"data_offsets":[0,6]},)"
                        R"("a":{"dtype":"BF16","shape":[],"data_offsets":[6,8]}})";
-  while (header.size() % 8 != 0)
-    header += ' ';
+  while (header.size() % 8 != 0) header += ' ';
   EXPECT_EQ(read_file(folder.file("out")), safetensors(header, "abcdefgh"));
   EXPECT_EQ(bytes, 8 + header.size() + 8);
 }
@@ -262,12 +261,12 @@ TEST(Writer, RoundTrip) {
   Folder folder;
   Writer w = create_writer(folder.file("out"));
   std::string data;
-  for (int dtype = MFQ_FILE_BOOL; dtype <= MFQ_FILE_U64; dtype++) {
+  for (int dtype = MFQ_FILE_BOOL; dtype <= MFQ_FILE_U64; ++dtype) {
     const std::string name = "layer." + std::to_string(dtype) + ".größe \"quoted\" \\";
     ASSERT_TRUE(io_ok(add(w.get(), name.c_str(), static_cast<mfq_file_dtype>(dtype), {dtype, 8})));
   }
   ASSERT_TRUE(io_ok(mfq_writer_begin(w.get())));
-  for (int dtype = MFQ_FILE_BOOL; dtype <= MFQ_FILE_U64; dtype++) {
+  for (int dtype = MFQ_FILE_BOOL; dtype <= MFQ_FILE_U64; ++dtype) {
     const size_t bytes = static_cast<size_t>(dtype * mfq_file_dtype_bits(static_cast<mfq_file_dtype>(dtype)));
     const std::string piece(bytes, static_cast<char>('a' + dtype));
     ASSERT_TRUE(io_ok(mfq_writer_write(w.get(), dtype - 1, piece.data(), piece.size())));
@@ -277,7 +276,7 @@ TEST(Writer, RoundTrip) {
   Reader reader = open_reader(folder.file("out"));
   ASSERT_EQ(mfq_reader_tensor_count(reader.get()), 22);
   std::string back;
-  for (int64_t i = 0; i < 22; i++) {
+  for (int64_t i = 0; i < 22; ++i) {
     mfq_file_tensor t;
     ASSERT_TRUE(io_ok(mfq_reader_tensor(reader.get(), i, &t)));
     EXPECT_EQ(t.dtype, i + 1);

@@ -9,9 +9,9 @@ from source_tree import Finding, read, run, source_files, strip_comments
 ZONES = (
     ("num", r"include/mfq/num/"),
     ("public", r"include/mfq/"),
-    ("lower", r"host/core/(lower\.[ch]|conv_problem\.h)$"),  # the numbers and indices that every backend starts from
-    ("onednn_contract", r"host/core/onednn_module\.h$"),  # what the module sees of core
-    ("cpu_level", r"host/core/cpu_level\.[ch]$"),  # what follows from a processor's features
+    ("lower", r"host/core/(scheme/lower\.[ch]|problem/conv_problem\.h)$"),  # the numbers and indices that every backend starts from
+    ("onednn_contract", r"host/core/module/onednn_module\.h$"),  # what the module sees of core
+    ("cpu_level", r"host/core/process/cpu_level\.[ch]$"),  # what follows from a processor's features
     ("core", r"host/core/"),
     ("api", r"host/api/"),
     ("cpu", r"host/cpu/"),
@@ -19,7 +19,7 @@ ZONES = (
     ("io", r"host/io/"),
     ("tools", r"tools/"),
     ("prim", r"cuda/prim/"),
-    ("cublaslt", r"cuda/gemm/cublaslt_(abi|symbols)\.h$"),  # NVIDIA's interface, which the probe asks too
+    ("cublaslt", r"cuda/gemm/cublaslt/cublaslt_(abi|symbols)\.h$"),  # NVIDIA's interface, which the probe asks too
     ("cuda", r"cuda/"),
     ("test_num", r"tests/num/"),
     ("toolkit", r"tests/simt/toolkit/"),  # stands in for NVIDIA's headers, under the same names
@@ -58,6 +58,9 @@ ALLOWED = {
     "examples": {"public", "own", "toolkit", "jansson", "popt"},
 }
 
+# Operations of cuda/ that use others.
+CUDA_SEES = {"conv": ("gemm", "product"), "gemm": ("product",), "product": ("gemm", "conv")}
+
 # Headers from outside, by name; every other <...> is taken for the C or C++ library or the system.
 FOREIGN = (
     ("toolkit", r"cuda|cublas|cudnn|cutlass|cub/|thrust/|nv[a-z]*/|nvrtc|nvtx|mma\.h|cooperative_groups"),
@@ -88,9 +91,9 @@ def resolve(files, path, quote, name):
 
 def may_include(path, target):
     source, dest = zone_of(path), zone_of(target)
-    if source == dest == "cuda":  # its own folder, what lies at the top of cuda/, and conv sees gemm
-        here, there = posixpath.dirname(path), posixpath.dirname(target)
-        return here in (there, "cuda") or there == "cuda" or (here, there) == ("cuda/conv", "cuda/gemm")
+    if source == dest == "cuda":  # the operation's own rooms, what lies at the top of cuda/, and what CUDA_SEES adds
+        here, there = (posixpath.dirname(name).partition("/")[2].partition("/")[0] for name in (path, target))
+        return not here or there in ("", here) or there in CUDA_SEES.get(here, ())
     return dest in ALLOWED[source] or (source == dest and "own" in ALLOWED[source])
 
 

@@ -60,6 +60,7 @@ if len(found) != 1:
 words = [word for word in shlex.split(found[0]["command"]) if word != "-Werror"]  # a fault may leave something unused
 for folder in ("include", "cuda", "tests/simt"):
     words = [word.replace(f"{root}/{folder}", f"{work}/{folder}") for word in words]
+words = [part for word in words for part in ([f"-I{work}", word] if word == f"-I{root}" else [word])]
 words[words.index("-o") + 1] = made
 print("cd", shlex.quote(found[0]["directory"]), "&&", shlex.join(words))
 END
@@ -69,7 +70,7 @@ END
 
 build_num() {
   local name=${1#num/}
-  "${CC:-cc}" -std=c11 -O1 -ffp-contract=off -I"$work/include" -I"$root" -c "$root/host/core/lower.c" -o "$work/lower.o"
+  "${CC:-cc}" -std=c11 -O1 -ffp-contract=off -I"$work/include" -I"$work" -I"$root" -c "$root/host/core/scheme/lower.c" -o "$work/lower.o"
   compile "tests/num/${name}_test.cc" "num_${name}_test" "$work/test.o"
   # shellcheck disable=SC2086
   "${CXX:-c++}" "$work/test.o" "$work/lower.o" -o "$work/test" ${GTEST_FLAGS:--lgtest -lgtest_main} -lpthread
@@ -112,7 +113,7 @@ mkdir -p "$work"
 cp -r "$root/include" "$root/cuda" "$work"
 
 if [[ $1 == control ]]; then
-  for subject in num/dot "device/gemm_tile gemm/mma_tile.cu"; do
+  for subject in num/dot "device/gemm_tile product/mma_tile.cu"; do
     [[ $subject == num/* || -s ${MFQ_SIMT_OBJECTS:-} ]] || continue
     build "$subject"
     run "$subject" || { cat "$work/output.txt"; fail "$subject fails without any fault"; }

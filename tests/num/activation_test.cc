@@ -81,7 +81,7 @@ class Smooth : public Activation {};
 
 TEST_P(Activation, EveryBfloat16AndFloat16) {
   Worst worst;
-  for (uint32_t h = 0; h < 65536; h++) {
+  for (uint32_t h = 0; h < 65536; ++h) {
     for (uint32_t u : {mfqn_f32_from_bf16(h), mfqn_f32_from_f16(h)})
       if ((u & MFQN_ABS) < MFQN_INF) look(inputs::f32(u), activation(), &worst);
   }

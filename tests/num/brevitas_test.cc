@@ -31,8 +31,8 @@ struct FloatFormat {
   float highest() const { /* by the table of section "Standards, codes and ranges" */
     const int fields = 1 << format.exp_bits, mans = 1 << format.man_bits;
     int field = fields - 1, man = mans - 1;
-    if (format.specials == MFQ_SPECIALS_FN && --man < 0) field--, man = mans - 1;
-    if (format.specials == MFQ_SPECIALS_IEEE) field--;
+    if (format.specials == MFQ_SPECIALS_FN && --man < 0) --field, man = mans - 1;
+    if (format.specials == MFQ_SPECIALS_IEEE) --field;
     const double v = field == 0 ? std::ldexp((double)man / mans, 1 - format.bias)
                                 : std::ldexp(1 + (double)man / mans, field - format.bias);
     return (float)v;
@@ -68,13 +68,13 @@ uint32_t fraction_of(uint32_t i) { return (scrambled(i) * 2246822519u) >> 9; }
 
 std::vector<uint32_t> x_inputs() {
   std::vector<uint32_t> x;
-  for (uint32_t i = 0; i < 16384; i++)
+  for (uint32_t i = 0; i < 16384; ++i)
     x.push_back((scrambled(i) & 0x80000000u) | (64 + ((scrambled(i) >> 23) & 255) % 128) << 23 | fraction_of(i));
   for (uint32_t sign : {0u, 0x80000000u})
-    for (int k = -60; k <= 60; k++)
-      for (int d = -24; d <= 2; d++) x.push_back(((uint32_t)((127 + k) << 23) + (uint32_t)d) | sign);
-  for (int k = -12; k <= 6; k++)
-    for (int n = -40; n <= 40; n++) x.push_back(inputs::bits_of(std::ldexp((float)n + 0.5f, k)));
+    for (int k = -60; k <= 60; ++k)
+      for (int d = -24; d <= 2; ++d) x.push_back(((uint32_t)((127 + k) << 23) + (uint32_t)d) | sign);
+  for (int k = -12; k <= 6; ++k)
+    for (int n = -40; n <= 40; ++n) x.push_back(inputs::bits_of(std::ldexp((float)n + 0.5f, k)));
   for (uint32_t u : {0u, 0x80000000u, 0x7f800000u, 0xff800000u, 0x7fc00000u, inputs::bits_of(1e-40f),
                      inputs::bits_of(-1e-40f), 0x00800000u})
     x.push_back(u);
@@ -83,14 +83,14 @@ std::vector<uint32_t> x_inputs() {
 
 /* FNV-1a over little-endian bytes, every NaN as 7fc00000. */
 class Hash {
- public:
+public:
   void add(uint32_t u) {
     if (inputs::is_nan(u)) u = 0x7fc00000u;
-    for (int i = 0; i < 4; i++) state_ = (state_ ^ ((u >> (8 * i)) & 255)) * 0x100000001b3ull;
+    for (int i = 0; i < 4; ++i) state_ = (state_ ^ ((u >> (8 * i)) & 255)) * 0x100000001b3ull;
   }
   uint64_t value() const { return state_; }
 
- private:
+private:
   uint64_t state_ = 0xcbf29ce484222325ull;
 };
 
@@ -113,9 +113,7 @@ mfqn_scheme brevitas(const mfq_format &element, mfq_scale_format scale, mfq_scal
 const mfq_rounding kRoundings[] = {MFQ_ROUND_EVEN,  MFQ_ROUND_AWAY, MFQ_ROUND_ZERO,
                                    MFQ_ROUND_FLOOR, MFQ_ROUND_CEIL, MFQ_ROUND_DPU};
 
-std::vector<mfq_format> float_formats() {
-  return oracle::generic_formats({-7, 0, 1, 7, 15, 31, 63, 127, 140, 160});
-}
+std::vector<mfq_format> float_formats() { return oracle::generic_formats({-7, 0, 1, 7, 15, 31, 63, 127, 140, 160}); }
 
 /* ---- Comparisons ---- */
 
@@ -137,7 +135,7 @@ void check_float(const mfq_format &format, bool saturate, mfq_rounding rounding,
 std::vector<uint32_t> every(const std::vector<uint32_t> &all, size_t step, size_t from) {
   std::vector<uint32_t> some;
   for (size_t i = from; i < all.size(); i += step) some.push_back(all[i]);
-  for (size_t i = all.size() - 8; i < all.size(); i++) some.push_back(all[i]);
+  for (size_t i = all.size() - 8; i < all.size(); ++i) some.push_back(all[i]);
   return some;
 }
 
@@ -186,9 +184,9 @@ TEST(BrevitasFloat, CodesStandForTheValues) {
 
 TEST(BrevitasInteger, EveryWidthInEveryRounding) {
   const std::vector<uint32_t> x = x_inputs();
-  for (int is_signed = 0; is_signed <= 1; is_signed++)
-    for (int bits = 2; bits <= 8; bits++)
-      for (int narrow = 0; narrow <= 1; narrow++)
+  for (int is_signed = 0; is_signed <= 1; ++is_signed)
+    for (int bits = 2; bits <= 8; ++bits)
+      for (int narrow = 0; narrow <= 1; ++narrow)
         for (mfq_rounding rounding : kRoundings) {
           const mfq_format format = {MFQ_KIND_INTEGER, is_signed, 0, bits - is_signed, 0, MFQ_SPECIALS_NONE, 0, narrow};
           const float low = is_signed ? std::ldexp(-1.0f, bits - 1) + (float)narrow : 0.0f;
@@ -220,8 +218,8 @@ TEST(BrevitasScale, PowersOfTwoWithBothClamps) {
         is_integer ? std::ldexp(1.0f, row.format.man_bits) : FloatFormat{row.format, true}.highest();
     for (float least : {0.0f, 1e-10f, 1e-39f})
       for (bool ceil : {false, true}) {
-        const mfqn_scheme s = brevitas(row.format, MFQ_SCALE_F32, ceil ? MFQ_RULE_CEIL : MFQ_RULE_FLOOR, MFQ_ROUND_EVEN,
-                                       true, least);
+        const mfqn_scheme s =
+            brevitas(row.format, MFQ_SCALE_F32, ceil ? MFQ_RULE_CEIL : MFQ_RULE_FLOOR, MFQ_ROUND_EVEN, true, least);
         auto whole = [&](float x) { return ceil ? std::ceil(x) : std::floor(x); };
         for (uint32_t u : all) {
           float a = std::fabs(inputs::f32(u));
@@ -245,34 +243,25 @@ struct UnscaledRow {
 };
 
 const UnscaledRow kUnscaled[] = {
-    {"e4m3", true, 0xa9941155dc542f12, 0xa6a2fd277b2eb600, 0x12f000c996c44fa4,
-     0x6b1720fe3bd2fc7d, 0xf879e18f0ccf81aa},
-    {"e5m2none", true, 0x5ab352fdb89b06ac, 0xd88ec834e67a8a12, 0xb4c6ade0a26d6f2f,
-     0xa91d4f021e5b42bb, 0x5f19013b52edfa0e},
-    {"e4m3fn", true, 0xa6e1b095563df592, 0x767eebe8774f3350, 0x9713a6bbc4dc5b54,
-     0xe7a34c6a8d4dd02d, 0xdf6616451295878a},
-    {"e4m3fn", false, 0x5577db7d5bfb66b2, 0x66184ab5987857a4, 0x79d27ccdd9a01e00,
-     0xfa71ac711a29f6f9, 0xba09d27cab363eea},
-    {"e5m2", true, 0xda66958a376e530c, 0x624e4aa990d34372, 0xf49b4da758eed88f,
-     0xfcd517015ecdb1fb, 0xfe2d1930ad02ff2e},
-    {"e5m2", false, 0x9a49176fceec45d4, 0x45a7833e7028167a, 0x151a6fe1c2192657,
-     0x8142c4f2c0aeaf1b, 0x3d1f7a139f219ca6},
-    {"e4m3fnuz", true, 0xb4db1b4fb552bfa4, 0x12d68d45914c6630, 0x2d7db22671512c57,
-     0xbe5fd0650f5a55cd, 0x865b5689cef0d6ef},
-    {"e5m2fnuz", true, 0xb5dea34157277874, 0xb5ce1ee813c7ac4a, 0x7b80721cc5ba708f,
-     0x28dd858410704c2a, 0x227fca3c06317886},
-    {"e3m2", true, 0xe03bb12f2dc1774e, 0xf0aead6fcdc1ec68, 0x6a4d3d1b238e2f75,
-     0x89ed2008a32adc5e, 0x18904fb9e364bad2},
-    {"e2m3", true, 0x2f030d0388942362, 0x296b750f3a8f34c2, 0x00d8b1fe07d7e905,
-     0x4e615eaea081f972, 0x6e4db1b0877439a8},
-    {"e2m1", true, 0x2403ab4733eb0075, 0xfcb01a5697478918, 0x52be5ed58ed74725,
-     0x6036ec0afaabc418, 0xa54bfe93851e7a08},
-    {"e7m0", true, 0x76224d05f49fe87e, 0x14cd236b3cc9c580, 0xaf4a19bf9b3f6adb,
-     0x2e55ecff12971fd8, 0x689ed52400ee63d0},
-    {"e6m1", true, 0xf876a8aca16c9eeb, 0x5b18a04710cdd436, 0x4b5d0f896e3f3624,
-     0x6b198295c1274c72, 0x825d1cdb8c02f8a0},
-    {"e3m4", true, 0x84e1fbc9716586b4, 0x794a93520919fe29, 0xd5284ff4d4781291,
-     0xd44c33557ef9518e, 0x504e772ad4d48dfb}};
+    {"e4m3", true, 0xa9941155dc542f12, 0xa6a2fd277b2eb600, 0x12f000c996c44fa4, 0x6b1720fe3bd2fc7d, 0xf879e18f0ccf81aa},
+    {"e5m2none", true, 0x5ab352fdb89b06ac, 0xd88ec834e67a8a12, 0xb4c6ade0a26d6f2f, 0xa91d4f021e5b42bb,
+     0x5f19013b52edfa0e},
+    {"e4m3fn", true, 0xa6e1b095563df592, 0x767eebe8774f3350, 0x9713a6bbc4dc5b54, 0xe7a34c6a8d4dd02d,
+     0xdf6616451295878a},
+    {"e4m3fn", false, 0x5577db7d5bfb66b2, 0x66184ab5987857a4, 0x79d27ccdd9a01e00, 0xfa71ac711a29f6f9,
+     0xba09d27cab363eea},
+    {"e5m2", true, 0xda66958a376e530c, 0x624e4aa990d34372, 0xf49b4da758eed88f, 0xfcd517015ecdb1fb, 0xfe2d1930ad02ff2e},
+    {"e5m2", false, 0x9a49176fceec45d4, 0x45a7833e7028167a, 0x151a6fe1c2192657, 0x8142c4f2c0aeaf1b, 0x3d1f7a139f219ca6},
+    {"e4m3fnuz", true, 0xb4db1b4fb552bfa4, 0x12d68d45914c6630, 0x2d7db22671512c57, 0xbe5fd0650f5a55cd,
+     0x865b5689cef0d6ef},
+    {"e5m2fnuz", true, 0xb5dea34157277874, 0xb5ce1ee813c7ac4a, 0x7b80721cc5ba708f, 0x28dd858410704c2a,
+     0x227fca3c06317886},
+    {"e3m2", true, 0xe03bb12f2dc1774e, 0xf0aead6fcdc1ec68, 0x6a4d3d1b238e2f75, 0x89ed2008a32adc5e, 0x18904fb9e364bad2},
+    {"e2m3", true, 0x2f030d0388942362, 0x296b750f3a8f34c2, 0x00d8b1fe07d7e905, 0x4e615eaea081f972, 0x6e4db1b0877439a8},
+    {"e2m1", true, 0x2403ab4733eb0075, 0xfcb01a5697478918, 0x52be5ed58ed74725, 0x6036ec0afaabc418, 0xa54bfe93851e7a08},
+    {"e7m0", true, 0x76224d05f49fe87e, 0x14cd236b3cc9c580, 0xaf4a19bf9b3f6adb, 0x2e55ecff12971fd8, 0x689ed52400ee63d0},
+    {"e6m1", true, 0xf876a8aca16c9eeb, 0x5b18a04710cdd436, 0x4b5d0f896e3f3624, 0x6b198295c1274c72, 0x825d1cdb8c02f8a0},
+    {"e3m4", true, 0x84e1fbc9716586b4, 0x794a93520919fe29, 0xd5284ff4d4781291, 0xd44c33557ef9518e, 0x504e772ad4d48dfb}};
 
 mfq_format recorded_format(const std::string &name) {
   if (name == "e7m0") return oracle::minifloat(1, 7, 0, 63, MFQ_SPECIALS_NONE);
@@ -294,8 +283,8 @@ TEST(BrevitasHashes, UnscaledFloatOnX) {
                    {MFQ_ROUND_ZERO, row.zero},
                    {MFQ_ROUND_DPU, row.dpu}};
     for (const auto &column : columns) {
-      const mfqn_scheme s = brevitas(recorded_format(row.format), MFQ_SCALE_NONE, MFQ_RULE_ABSMAX, column.rounding,
-                                     row.saturate);
+      const mfqn_scheme s =
+          brevitas(recorded_format(row.format), MFQ_SCALE_NONE, MFQ_RULE_ABSMAX, column.rounding, row.saturate);
       const mfqn_group g = mfqn_group_load(&s, 0, 1.0f);
       Hash hash;
       for (uint32_t u : x) hash.add(mfqn_fake(&s, &g, u, 0));
@@ -308,11 +297,11 @@ TEST(BrevitasHashes, UnscaledFloatOnX) {
 /* C: 512 groups of 32 with scales all over float32's range. */
 std::vector<uint32_t> c_inputs() {
   std::vector<uint32_t> c;
-  for (uint32_t i = 0; i < 16384; i++) {
+  for (uint32_t i = 0; i < 16384; ++i) {
     const uint32_t g = i / 32, exponent = 119 + ((scrambled(i) >> 23) & 255) % 16 + 7 * g % 61 - 30;
     c.push_back((scrambled(i) & 0x80000000u) | exponent << 23 | fraction_of(i));
   }
-  for (size_t i = 0; i < 32; i++) {
+  for (size_t i = 0; i < 32; ++i) {
     c[3 * 32 + i] = 0;
     c[5 * 32 + i] = inputs::bits_of(1e-11f);
     if (i > 0) c[9 * 32 + i] = 0;
@@ -329,11 +318,11 @@ Hashes group_hashes(const mfqn_scheme &s, const std::vector<uint32_t> &x, size_t
   Hash scale, value, zero_point;
   for (size_t at = 0; at < x.size(); at += size) {
     mfqn_statistic statistic = mfqn_statistic_none();
-    for (size_t i = 0; i < size; i++) mfqn_statistic_add(&statistic, x[at + i]);
+    for (size_t i = 0; i < size; ++i) mfqn_statistic_add(&statistic, x[at + i]);
     const mfqn_group g = mfqn_group_make(&s, &statistic, 1.0f);
     scale.add(g.stored);
     zero_point.add(inputs::bits_of((float)g.zero_point));
-    for (size_t i = 0; i < size; i++) value.add(mfqn_fake(&s, &g, x[at + i], 0));
+    for (size_t i = 0; i < size; ++i) value.add(mfqn_fake(&s, &g, x[at + i], 0));
   }
   return {scale.value(), value.value(), zero_point.value()};
 }
@@ -378,4 +367,4 @@ TEST(BrevitasHashes, ShiftedGroupsOfC) {
   EXPECT_EQ(got.zero_point, 0x6574813193e66b0du);
 }
 
-}  // namespace
+} // namespace

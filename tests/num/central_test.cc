@@ -1,14 +1,15 @@
 // The shorter encoding of the vector loops against the general one, wherever it claims to hold.
 #include <gtest/gtest.h>
 
-#include "num/num_formats.h"
+#include "num_formats.h"
 #include "support/f32_inputs.h"
 #include "support/oracle.h"
 
 namespace {
 
 const std::vector<int> &exponents() {
-  static const std::vector<int> all = {-150, -127, -126, -125, -120, -119, -65, -8, -1, 0, 1, 7, 34, 64, 100, 105, 112, 127};
+  static const std::vector<int> all = {-150, -127, -126, -125, -120, -119, -65, -8,  -1,
+                                       0,    1,    7,    34,   64,   100,  105, 112, 127};
   return all;
 }
 
@@ -23,7 +24,7 @@ int compare(const mfq_format &format, const std::vector<uint32_t> &inputs) {
   const mfqn_minifloat f = num_minifloat(format, true);
   for (const int exp2 : exponents()) {
     if (!mfqn_minifloat_is_central(&f, exp2)) continue;
-    held++;
+    ++held;
     const bool any = holds_for_all(format, exp2);
     const mfqn_central central = mfqn_central_of(&f, exp2);
     for (const uint32_t u : inputs) {
@@ -73,7 +74,7 @@ TEST(EncodeCentral, Integers) {
     const mfqn_integer f = num_integer(row.format);
     for (const int exp2 : exponents()) {
       if (!mfqn_integer_is_central(&f, exp2)) continue;
-      held++;
+      ++held;
       const float power = inputs::f32((uint32_t)(127 + f.frac_bits - exp2) << 23);
       for (const uint32_t u : inputs) {
         if ((u & 0x7fffffffu) >= 0x7f800000u) continue;
@@ -86,4 +87,4 @@ TEST(EncodeCentral, Integers) {
   EXPECT_GT(held, 100);
 }
 
-}  // namespace
+} // namespace

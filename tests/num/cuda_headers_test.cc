@@ -26,23 +26,29 @@ struct Conversion {
 
 void PrintTo(const Conversion &conversion, std::ostream *out) { *out << conversion.name; }
 
-template <__nv_saturation_t sat, __nv_fp8_interpretation_t kind>
-Conversion fp8(const char *name, const char *format) {
-  return {name, format, sat == __NV_SATFINITE,
+template <__nv_saturation_t sat, __nv_fp8_interpretation_t kind> Conversion fp8(const char *name, const char *format) {
+  return {name,
+          format,
+          sat == __NV_SATFINITE,
           [](float x) -> uint32_t { return __nv_cvt_float_to_fp8(x, sat, kind); },
           [](__nv_bfloat16_raw x) -> uint32_t { return __nv_cvt_bfloat16raw_to_fp8(x, sat, kind); },
           [](__half_raw x) -> uint32_t { return __nv_cvt_halfraw_to_fp8(x, sat, kind); }};
 }
 
-template <__nv_fp6_interpretation_t kind>
-Conversion fp6(const char *name) {
-  return {name, name, true, [](float x) -> uint32_t { return __nv_cvt_float_to_fp6(x, kind, cudaRoundNearest); },
+template <__nv_fp6_interpretation_t kind> Conversion fp6(const char *name) {
+  return {name,
+          name,
+          true,
+          [](float x) -> uint32_t { return __nv_cvt_float_to_fp6(x, kind, cudaRoundNearest); },
           [](__nv_bfloat16_raw x) -> uint32_t { return __nv_cvt_bfloat16raw_to_fp6(x, kind, cudaRoundNearest); },
           [](__half_raw x) -> uint32_t { return __nv_cvt_halfraw_to_fp6(x, kind, cudaRoundNearest); }};
 }
 
 Conversion fp4(const char *name) {
-  return {name, name, true, [](float x) -> uint32_t { return __nv_cvt_float_to_fp4(x, __NV_E2M1, cudaRoundNearest); },
+  return {name,
+          name,
+          true,
+          [](float x) -> uint32_t { return __nv_cvt_float_to_fp4(x, __NV_E2M1, cudaRoundNearest); },
           [](__nv_bfloat16_raw x) -> uint32_t { return __nv_cvt_bfloat16raw_to_fp4(x, __NV_E2M1, cudaRoundNearest); },
           [](__half_raw x) -> uint32_t { return __nv_cvt_halfraw_to_fp4(x, __NV_E2M1, cudaRoundNearest); }};
 }
@@ -56,13 +62,13 @@ testing::AssertionResult agrees(const NumFormat &num, uint32_t u, uint32_t heade
 }
 
 class CudaHeaders : public testing::TestWithParam<Conversion> {
- protected:
+protected:
   const oracle::Grid grid{oracle::named(GetParam().format)};
   const NumFormat num{grid.format(), GetParam().saturate};
 };
 
 TEST_P(CudaHeaders, EveryBfloat16) {
-  for (uint32_t h = 0; h < 65536; h++) {
+  for (uint32_t h = 0; h < 65536; ++h) {
     __nv_bfloat16_raw x;
     x.x = (unsigned short)h;
     ASSERT_TRUE(agrees(num, h << 16, GetParam().from_bf16(x)));
@@ -70,7 +76,7 @@ TEST_P(CudaHeaders, EveryBfloat16) {
 }
 
 TEST_P(CudaHeaders, EveryFloat16) {
-  for (uint32_t h = 0; h < 65536; h++) {
+  for (uint32_t h = 0; h < 65536; ++h) {
     __half_raw x;
     x.x = (unsigned short)h;
     ASSERT_TRUE(agrees(num, mfqn_f32_from_f16(h), GetParam().from_f16(x)));
@@ -98,7 +104,7 @@ TEST(CudaHeadersExhaustive, EveryFloat32) {
     GTEST_SKIP() << "set MFQ_TEST_EXHAUSTIVE=1 to try all 2^32 inputs; the other tests try the structured ones";
   for (const Conversion &conversion : kConversions) {
     const NumFormat num(oracle::named(conversion.format), conversion.saturate);
-    for (uint64_t u = 0; u < 1ull << 32; u++)
+    for (uint64_t u = 0; u < 1ull << 32; ++u)
       ASSERT_TRUE(agrees(num, (uint32_t)u, conversion.from_f32(inputs::f32((uint32_t)u)))) << conversion.name;
   }
 }
@@ -119,7 +125,7 @@ void check_ue8m0(uint32_t u) {
 }
 
 TEST(CudaHeadersScale, Ue8m0) {
-  for (uint32_t high = 0; high < 0x7f80u && !testing::Test::HasFatalFailure(); high++) check_ue8m0(high << 16);
+  for (uint32_t high = 0; high < 0x7f80u && !testing::Test::HasFatalFailure(); ++high) check_ue8m0(high << 16);
   for (uint32_t u : inputs::structured())
     if (u < 0x7f800000u && !testing::Test::HasFatalFailure()) check_ue8m0(u);
   for (uint32_t u : inputs::random(82, 200000))
@@ -127,13 +133,13 @@ TEST(CudaHeadersScale, Ue8m0) {
 }
 
 TEST(CudaHeadersScale, Ue8m0Decodes) {
-  for (uint32_t code = 0; code < 255; code++) {
+  for (uint32_t code = 0; code < 255; ++code) {
     __nv_bfloat16_raw want = __nv_cvt_e8m0_to_bf16raw((__nv_fp8_storage_t)code);
     EXPECT_EQ(mfqn_pow2((int32_t)code - 127), (uint32_t)want.x << 16) << code;
   }
 }
 
-}  // namespace
+} // namespace
 
 #else
 

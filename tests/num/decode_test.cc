@@ -24,7 +24,7 @@ void check_codes(const mfq_format &format) {
   const oracle::Grid grid(format);
   const NumFormat num(format, true);
   const std::string name = oracle::describe(format);
-  for (uint32_t code = 0; code < grid.codes(); code++) {
+  for (uint32_t code = 0; code < grid.codes(); ++code) {
     const double want = grid.decode(code);
     double published = 0;
     ASSERT_EQ(mfq_format_decode(&format, code, &published), MFQ_OK) << name << " code " << code;
@@ -51,10 +51,10 @@ TEST(Decode, EveryCodeOfEveryGenericMinifloat) {
 }
 
 TEST(Decode, EveryCodeOfEveryInteger) {
-  for (int is_signed = 0; is_signed <= 1; is_signed++)
-    for (int bits = 2; bits <= 8; bits++)
+  for (int is_signed = 0; is_signed <= 1; ++is_signed)
+    for (int bits = 2; bits <= 8; ++bits)
       for (int frac_bits : {-16, -1, 0, 3, 16})
-        for (int narrow = 0; narrow <= 1; narrow++)
+        for (int narrow = 0; narrow <= 1; ++narrow)
           check_codes({MFQ_KIND_INTEGER, is_signed, 0, bits - is_signed, 0, MFQ_SPECIALS_NONE, frac_bits, narrow});
 }
 
@@ -64,10 +64,12 @@ TEST(Decode, PublishedLimits) {
     const char *name;
     double highest, smallest;
   };
-  const Row rows[] = {{"e4m3fn", 448, 0x1p-9},      {"e5m2", 57344, 0x1p-16},     {"e4m3ieee", 240, 0x1p-9},
-                      {"e3m4ieee", 15.5, 0x1p-6},   {"e4m3fnuz", 240, 0x1p-10},   {"e5m2fnuz", 57344, 0x1p-17},
-                      {"e4m3b11fnuz", 30, 0x1p-13}, {"e3m2", 28, 0x1p-4},         {"e2m3", 7.5, 0x1p-3},
-                      {"e2m1", 6, 0.5},             {"mxint8", 1.984375, 0x1p-6}, {"e4m3", 480, 0x1p-9},
+  const Row rows[] = {{"e4m3fn", 448, 0x1p-9},      {"e5m2", 57344, 0x1p-16},
+                      {"e4m3ieee", 240, 0x1p-9},    {"e3m4ieee", 15.5, 0x1p-6},
+                      {"e4m3fnuz", 240, 0x1p-10},   {"e5m2fnuz", 57344, 0x1p-17},
+                      {"e4m3b11fnuz", 30, 0x1p-13}, {"e3m2", 28, 0x1p-4},
+                      {"e2m3", 7.5, 0x1p-3},        {"e2m1", 6, 0.5},
+                      {"mxint8", 1.984375, 0x1p-6}, {"e4m3", 480, 0x1p-9},
                       {"e5m2none", 114688, 0x1p-16}};
   for (const Row &row : rows) {
     const mfq_format format = oracle::named(row.name);
@@ -79,4 +81,4 @@ TEST(Decode, PublishedLimits) {
   }
 }
 
-}  // namespace
+} // namespace

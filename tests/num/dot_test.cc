@@ -54,7 +54,7 @@ float scale_from(const mfqn_scheme &s, uint32_t word) {
 
 float term_of(const Side &a, const Side &b, const mfqn_dot_plan &plan) {
   mfqn_dot dot = {0, 0};
-  for (size_t k = 0; k < a.codes.size(); k++)
+  for (size_t k = 0; k < a.codes.size(); ++k)
     mfqn_dot_add(&dot, a.element(k), b.element(k), plan.kind == MFQN_DOT_WIDE);
   return mfqn_dot_round(dot, (double)a.scale * (double)b.scale, plan);
 }
@@ -62,7 +62,7 @@ float term_of(const Side &a, const Side &b, const mfqn_dot_plan &plan) {
 float exact_term(const Side &a, const Side &b) {
   const oracle::Grid ga(a.format), gb(b.format);
   ExactSum sum;
-  for (size_t k = 0; k < a.codes.size(); k++) {
+  for (size_t k = 0; k < a.codes.size(); ++k) {
     const double scale = (double)a.scale * (double)b.scale;
     sum.add(a.value(ga, k) * b.value(gb, k), scale); /* both products are exact */
   }
@@ -72,7 +72,7 @@ float exact_term(const Side &a, const Side &b) {
 float ordered_term(const Side &a, const Side &b) {
   const oracle::Grid ga(a.format), gb(b.format);
   double dot = 0;
-  for (size_t k = 0; k < a.codes.size(); k++) dot += a.value(ga, k) * b.value(gb, k);
+  for (size_t k = 0; k < a.codes.size(); ++k) dot += a.value(ga, k) * b.value(gb, k);
   ExactSum sum;
   sum.add(dot, (double)a.scale * (double)b.scale);
   return sum.to_f32();
@@ -113,7 +113,7 @@ TEST(Dot, EveryCodeAsElement) {
   for (const mfq_format &f : all) {
     const oracle::Grid grid(f);
     const mfqn_scheme s = lowered(f, MFQ_SCALE_NONE, MFQ_RULE_ABSMAX);
-    for (uint32_t code = 0; code < grid.codes(); code++) {
+    for (uint32_t code = 0; code < grid.codes(); ++code) {
       const double got = mfqn_dot_element(&s, code, 0), want = grid.decode(code);
       const bool same = std::isnan(want) ? std::isnan(got) : got == want && std::signbit(got) == std::signbit(want);
       ASSERT_TRUE(same) << oracle::describe(f) << " code " << code << ": " << got << ", want " << want;
@@ -136,7 +136,7 @@ TEST(Dot, EveryPairOfFormatsRoundsOnce) {
   int kinds[3] = {};
   for (const mfq_format &fa : formats())
     for (const mfq_format &fb : formats())
-      for (int i = 0; i < 36; i++) {
+      for (int i = 0; i < 36; ++i) {
         Side a(fa, kScales[i % 6]), b(fb, kScales[i / 6]);
         const size_t n = 1 + random.word() % 32;
         a.fill(&random, n, i % 2 != 0);
@@ -145,7 +145,7 @@ TEST(Dot, EveryPairOfFormatsRoundsOnce) {
         if (b.scheme.is_integer) b.zero_point = b.scheme.integer.highest;
         a.scale = scale_from(a.scheme, random.word());
         b.scale = scale_from(b.scheme, random.word());
-        kinds[mfqn_dot_plan_make(a.dot_side(), b.dot_side()).kind]++;
+        ++kinds[mfqn_dot_plan_make(a.dot_side(), b.dot_side()).kind];
         ASSERT_TRUE(check_run(a, b));
       }
   for (const int count : kinds) EXPECT_GT(count, 1000);
@@ -225,9 +225,9 @@ TEST(Dot, ProductsWithScalesRoundOnce) {
   while (tried < 2000) {
     const int64_t dot = (int64_t)(random.word() % (1 << 23) | 1u << 23 | 1u), sign = random.word() % 2 != 0 ? 1 : -1;
     int64_t power = 1; /* 2^40 mod dot */
-    for (int i = 0; i < 40; i++) power = power * 2 % dot;
+    for (int i = 0; i < 40; ++i) power = power * 2 % dot;
     int64_t tie = 1; /* tie * 2^40 + sign = 0 mod dot, by powers of two halved back */
-    for (int i = 0; i < 40; i++) tie = tie % 2 == 0 ? tie / 2 : (tie + dot) / 2;
+    for (int i = 0; i < 40; ++i) tie = tie % 2 == 0 ? tie / 2 : (tie + dot) / 2;
     tie = (sign > 0 ? dot - tie : tie) + dot;
     if (tie % 2 == 0 || tie < 1 << 24 || tie >= 1 << 25) continue;
     ASSERT_EQ((tie % dot * power + sign + dot) % dot, 0);
@@ -241,7 +241,7 @@ TEST(Dot, ProductsWithScalesRoundOnce) {
       ASSERT_EQ(got, (float)of * sum.to_f32()) << dot << " * " << scale;
     }
     EXPECT_EQ(sum.to_f32(), std::ldexp((float)((tie + sign) / 2), 41));
-    tried++;
+    ++tried;
   }
 }
 
@@ -249,7 +249,7 @@ TEST(Dot, SubnormalResultsAndOverflow) {
   inputs::Random random(3);
   Side a(oracle::named("e4m3fn"), MFQ_SCALE_F32), b(oracle::named("e5m2"), MFQ_SCALE_UE8M0);
   int subnormal = 0, infinite = 0;
-  for (int i = 0; i < 20000; i++) {
+  for (int i = 0; i < 20000; ++i) {
     a.fill(&random, 32, false);
     b.fill(&random, 32, false);
     a.scale = inputs::f32(random.word() % 0x7f800000u);
@@ -266,12 +266,12 @@ TEST(Dot, SubnormalResultsAndOverflow) {
 
 /* What IEEE arithmetic makes of infinities and NaN, in each kind. */
 TEST(Dot, InfinitiesAndNan) {
-  const mfqn_dot_plan plans[] = {{MFQN_DOT_EXACT, 1}, {MFQN_DOT_EXACT, 0}, {MFQN_DOT_WIDE, 1}, {MFQN_DOT_WIDE, 0},
-                                 {MFQN_DOT_ORDERED, 0}};
+  const mfqn_dot_plan plans[] = {
+      {MFQN_DOT_EXACT, 1}, {MFQN_DOT_EXACT, 0}, {MFQN_DOT_WIDE, 1}, {MFQN_DOT_WIDE, 0}, {MFQN_DOT_ORDERED, 0}};
   for (const mfqn_dot_plan &plan : plans) {
     const auto run = [&](std::vector<double> a, std::vector<double> b, double scale) {
       mfqn_dot dot = {0, 0};
-      for (size_t k = 0; k < a.size(); k++) mfqn_dot_add(&dot, a[k], b[k], plan.kind == MFQN_DOT_WIDE);
+      for (size_t k = 0; k < a.size(); ++k) mfqn_dot_add(&dot, a[k], b[k], plan.kind == MFQN_DOT_WIDE);
       return mfqn_dot_round(dot, scale, plan);
     };
     const double inf = kInf, nan = std::nan("");
@@ -293,10 +293,14 @@ TEST(Dot, RunsEndAtEveryBoundary) {
     int64_t depth, a, b;
     std::vector<int64_t> ends;
   };
-  const Row rows[] = {{70, 0, 0, {32, 64, 70}},          {64, 32, 0, {32, 64}},
-                      {64, 16, 32, {16, 32, 48, 64}},    {60, 24, 0, {24, 32, 48, 60}},
-                      {45, 20, 30, {20, 30, 32, 40, 45}}, {40, 128, 64, {32, 40}},
-                      {3, 1, 0, {1, 2, 3}},              {0, 16, 0, {}}};
+  const Row rows[] = {{70, 0, 0, {32, 64, 70}},
+                      {64, 32, 0, {32, 64}},
+                      {64, 16, 32, {16, 32, 48, 64}},
+                      {60, 24, 0, {24, 32, 48, 60}},
+                      {45, 20, 30, {20, 30, 32, 40, 45}},
+                      {40, 128, 64, {32, 40}},
+                      {3, 1, 0, {1, 2, 3}},
+                      {0, 16, 0, {}}};
   for (const Row &row : rows) {
     std::vector<int64_t> ends;
     for (int64_t k = 0; k < row.depth; k = ends.back()) ends.push_back(mfqn_dot_run_end(k, row.depth, row.a, row.b));
@@ -304,4 +308,4 @@ TEST(Dot, RunsEndAtEveryBoundary) {
   }
 }
 
-}  // namespace
+} // namespace

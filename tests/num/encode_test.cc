@@ -29,14 +29,14 @@ struct Subject {
 testing::AssertionResult agrees(const Subject &s, uint32_t u, int exp2) {
   const double x = std::ldexp((double)inputs::f32(u), -exp2);
   const oracle::Place place = s.grid.place(x);
-  for (int saturate = 0; saturate <= 1; saturate++)
+  for (int saturate = 0; saturate <= 1; ++saturate)
     for (mfq_rounding rounding : kRoundings) {
       const uint32_t want = s.grid.encode_at(x, place, rounding, saturate);
       const uint32_t got = s.num[saturate].encode(u, exp2, rounding);
       if (got != want)
-        return testing::AssertionFailure() << s.name << " of " << inputs::f32(u) << " * 2^-" << exp2 << ", rounding "
-                                           << rounding << ", saturate " << saturate << ": got code " << got
-                                           << ", want " << want;
+        return testing::AssertionFailure()
+               << s.name << " of " << inputs::f32(u) << " * 2^-" << exp2 << ", rounding " << rounding << ", saturate "
+               << saturate << ": got code " << got << ", want " << want;
     }
   return testing::AssertionSuccess();
 }
@@ -49,12 +49,12 @@ class EncodeNamed : public testing::TestWithParam<oracle::NamedFormat> {};
 
 TEST_P(EncodeNamed, EveryBfloat16) {
   const Subject s(GetParam().format);
-  for (uint32_t h = 0; h < 65536; h++) ASSERT_TRUE(agrees(s, h << 16, 0));
+  for (uint32_t h = 0; h < 65536; ++h) ASSERT_TRUE(agrees(s, h << 16, 0));
 }
 
 TEST_P(EncodeNamed, EveryFloat16) {
   const Subject s(GetParam().format);
-  for (uint32_t h = 0; h < 65536; h++) ASSERT_TRUE(agrees(s, mfqn_f32_from_f16(h), 0));
+  for (uint32_t h = 0; h < 65536; ++h) ASSERT_TRUE(agrees(s, mfqn_f32_from_f16(h), 0));
 }
 
 TEST_P(EncodeNamed, Float32) {
@@ -76,7 +76,7 @@ TEST_P(EncodeNamed, PowerOfTwoScalesFoldIntoTheBias) {
 /* A code survives decoding and encoding in every rounding. */
 TEST_P(EncodeNamed, EveryValueIsAFixedPoint) {
   const Subject s(GetParam().format);
-  for (uint32_t code = 0; code < s.grid.codes(); code++) {
+  for (uint32_t code = 0; code < s.grid.codes(); ++code) {
     const double v = s.grid.decode(code);
     if (!std::isfinite(v)) continue;
     const uint32_t want = s.grid.encode(v, MFQ_ROUND_EVEN, true);
@@ -94,7 +94,7 @@ INSTANTIATE_TEST_SUITE_P(Formats, EncodeNamed, testing::ValuesIn(oracle::named_f
 uint64_t first_difference(const Subject &s) {
   std::atomic<uint64_t> bad{UINT64_MAX};
   auto half = [&](uint64_t from) {
-    for (uint64_t u = from; u < from + (1ull << 31) && bad == UINT64_MAX; u++) {
+    for (uint64_t u = from; u < from + (1ull << 31) && bad == UINT64_MAX; ++u) {
       const double x = inputs::f32((uint32_t)u);
       if (s.num[1].encode((uint32_t)u, 0, MFQ_ROUND_EVEN) != s.grid.encode(x, MFQ_ROUND_EVEN, true)) bad = u;
     }
@@ -118,7 +118,7 @@ TEST(EncodeExhaustive, EveryFloat32) {
 /* Every exponent with a few mantissas. */
 std::vector<uint32_t> every_exponent() {
   std::vector<uint32_t> all;
-  for (uint32_t high = 0; high < 512; high++)
+  for (uint32_t high = 0; high < 512; ++high)
     for (uint32_t fraction : {0u, 1u, 0x400000u, 0x7fffffu}) all.push_back(high << 23 | fraction);
   return all;
 }
@@ -135,10 +135,10 @@ TEST(EncodeGeneric, EveryMinifloatAroundItsBoundaries) {
 
 TEST(EncodeGeneric, EveryIntegerAroundItsBoundaries) {
   const std::vector<uint32_t> exponents = every_exponent();
-  for (int is_signed = 0; is_signed <= 1; is_signed++)
-    for (int bits = 2; bits <= 8; bits++)
+  for (int is_signed = 0; is_signed <= 1; ++is_signed)
+    for (int bits = 2; bits <= 8; ++bits)
       for (int frac_bits : {-16, -1, 0, 3, 16})
-        for (int narrow = 0; narrow <= 1; narrow++) {
+        for (int narrow = 0; narrow <= 1; ++narrow) {
           const Subject s({MFQ_KIND_INTEGER, is_signed, 0, bits - is_signed, 0, MFQ_SPECIALS_NONE, frac_bits, narrow});
           for (int exp2 : {-127, -5, 0, 9, 127}) {
             check_all(s, inputs::boundaries(s.grid, exp2), exp2);
@@ -162,9 +162,9 @@ TEST(EncodeGeneric, NarrowFormEqualsWideForm) {
     const mfqn_minifloat f = num_minifloat(format, true);
     for (int exp2 : {-127, -1, 0, 1, 34, 127}) {
       if (format.bias - exp2 >= 127) continue;
-      formats++;
+      ++formats;
       for (uint32_t u : all)
-        for (int rounding = MFQ_ROUND_EVEN; rounding <= MFQ_ROUND_STOCHASTIC; rounding++)
+        for (int rounding = MFQ_ROUND_EVEN; rounding <= MFQ_ROUND_STOCHASTIC; ++rounding)
           ASSERT_EQ(mfqn_minifloat_encode_as(u, &f, exp2, rounding, 0x9abcdef1u, 0),
                     mfqn_minifloat_encode_as(u, &f, exp2, rounding, 0x9abcdef1u, 1))
               << oracle::describe(format) << " of " << inputs::f32(u) << " * 2^-" << exp2 << ", rounding " << rounding;
@@ -185,4 +185,4 @@ TEST(EncodeGeneric, TiesOfFp4) {
   }
 }
 
-}  // namespace
+} // namespace

@@ -29,7 +29,7 @@ TEST(Epilogue, NothingToDo) {
 TEST(Epilogue, StepsInOrder) {
   inputs::Random random(7);
   const auto number = [&] { return ((float)(random.word() >> 8) / 4194304.0f - 2.0f); };
-  for (int i = 0; i < 100000; i++) {
+  for (int i = 0; i < 100000; ++i) {
     const mfqn_epilogue e = {1, 1, i % 2 ? MFQN_ACTIVATION_RELU : MFQN_ACTIVATION_NONE, number(), number()};
     const float sum = number() * 1000.0f, row = number(), col = number(), c = number(), bias = number();
     float want = times(times(times(sum, row), col), e.alpha);
@@ -65,7 +65,7 @@ TEST(Epilogue, BetaOfZeroIgnoresC) {
 }
 
 TEST(Epilogue, NanIsCanonical) {
-  for (int activation = MFQN_ACTIVATION_NONE; activation <= MFQN_ACTIVATION_SILU; activation++) {
+  for (int activation = MFQN_ACTIVATION_NONE; activation <= MFQN_ACTIVATION_SILU; ++activation) {
     mfqn_epilogue e = plain;
     e.activation = activation;
     EXPECT_EQ(finish(e, INFINITY, 0, 1, 0, 0), 0x7fc00000u) << activation;

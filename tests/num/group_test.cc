@@ -15,11 +15,11 @@ const float kNan = std::numeric_limits<float>::quiet_NaN(), kInf = std::numeric_
 std::vector<std::vector<float>> random_groups(uint64_t seed, int count, int exponent = 0) {
   inputs::Random random(seed);
   std::vector<std::vector<float>> groups;
-  for (int n = 0; n < count; n++) {
+  for (int n = 0; n < count; ++n) {
     const uint32_t spread = n % 3 == 0 ? 30 : n % 3 == 1 ? 2 : 1;
     const int centre = exponent + (int)(random.word() % 41) - 20;
     std::vector<float> group;
-    for (int i = 0; i < 32; i++) {
+    for (int i = 0; i < 32; ++i) {
       const float significand = 1 + (float)(random.word() >> 9) / 8388608.0f;
       const float magnitude = std::ldexp(significand, centre - (int)(random.word() % spread));
       group.push_back(random.word() & 1 ? -magnitude : magnitude);
@@ -53,7 +53,7 @@ TEST(Statistic, AnySplitMergesToTheSame) {
   groups.back()[3] = kNan;
   groups[4][31] = -kInf;
   for (const std::vector<float> &x : groups)
-    for (size_t cut = 0; cut <= x.size(); cut++) {
+    for (size_t cut = 0; cut <= x.size(); ++cut) {
       mfqn_statistic left = statistic_of(std::vector<float>(x.begin(), x.begin() + (std::ptrdiff_t)cut));
       const mfqn_statistic right = statistic_of(std::vector<float>(x.begin() + (std::ptrdiff_t)cut, x.end()));
       const mfqn_statistic whole = statistic_of(x);
@@ -122,7 +122,7 @@ TEST_P(ZeroPoint, RangeFitsAndZeroIsExact) {
     ASSERT_EQ(mfqn_integer_value(zero, &s.integer), q.group.zero_point);
     ASSERT_EQ(mfqn_decode(&s, &q.group, zero), 0u) << "zero has a code of its own";
     /* Half a step from rounding the value, and half from rounding the zero point where the range ends. */
-    for (size_t i = 0; i < x.size(); i++)
+    for (size_t i = 0; i < x.size(); ++i)
       ASSERT_LE(std::fabs(x[i] - q.values[i]), q.group.scale * 1.0001) << x[i] << " in " << low << " ... " << high;
   }
 }
@@ -148,7 +148,7 @@ TEST(ZeroPoints, ExampleByHand) {
 /* ---- Groups with power-of-two scales ---- */
 
 class PowerOfTwoGroup : public testing::TestWithParam<const char *> {
- protected:
+protected:
   const mfq_format element = oracle::named(GetParam());
   const oracle::Grid grid{element};
   mfqn_scheme scheme(mfq_scale_rule rule, bool saturate = true) const {
@@ -166,7 +166,7 @@ TEST_P(PowerOfTwoGroup, ElementsAreTheOracles) {
       for (const std::vector<float> &x : random_groups(64, 60, exponent)) {
         const Quantized q = quantized(s, x);
         const int exp2 = (int)q.group.stored - 127;
-        for (size_t i = 0; i < x.size(); i++) {
+        for (size_t i = 0; i < x.size(); ++i) {
           const double t = std::ldexp((double)x[i], -exp2);
           ASSERT_EQ(q.codes[i], grid.encode(t, MFQ_ROUND_EVEN, true)) << x[i] << " * 2^-" << exp2;
           ASSERT_EQ(q.values[i], (float)std::ldexp(grid.decode(q.codes[i]), exp2)) << x[i];
@@ -248,7 +248,7 @@ TEST_P(PowerOfTwoGroup, NanOrInfinityMakesTheGroupNan) {
     x[17] = bad;
     const Quantized q = quantized(scheme(MFQ_RULE_EVEN), x);
     EXPECT_EQ(q.group.stored, 255u);
-    for (size_t i = 0; i < x.size(); i++) {
+    for (size_t i = 0; i < x.size(); ++i) {
       EXPECT_EQ(q.codes[i], 0u);
       EXPECT_TRUE(std::isnan(q.values[i]));
     }
@@ -276,7 +276,7 @@ TEST(Mxint8, HasTheValuesOfAMinifloat) {
 /* ---- Elements ---- */
 
 class Element : public testing::TestWithParam<oracle::NamedFormat> {
- protected:
+protected:
   const mfqn_scheme s = lowered(GetParam().format, MFQ_SCALE_NONE, MFQ_RULE_ABSMAX);
   const mfqn_group g = mfqn_group_load(&s, 0, 1.0f);
   float fake(float x) const { return inputs::f32(mfqn_fake(&s, &g, inputs::bits_of(x), 0)); }
@@ -285,7 +285,7 @@ class Element : public testing::TestWithParam<oracle::NamedFormat> {
 TEST_P(Element, MonotonicSymmetricAndIdempotent) {
   float last = fake(-kInf);
   const bool is_signed = GetParam().format.is_signed;
-  for (int h = 0x7f7f; h > -0x7f80; h--) { /* every finite bfloat16, ascending */
+  for (int h = 0x7f7f; h > -0x7f80; --h) { /* every finite bfloat16, ascending */
     const float x = -inputs::f32((uint32_t)std::abs(h) << 16) * (h < 0 ? -1.0f : 1.0f), y = fake(x);
     ASSERT_GE(y, last) << x;
     ASSERT_EQ(fake(y), y) << x;
@@ -310,7 +310,7 @@ TEST(FloatScale, ShortScalesRoundOnce) {
       for (const std::vector<float> &x : random_groups(72, 300, -8)) {
         const Quantized q = quantized(s, x);
         if (!q.group.usable) continue;
-        for (size_t i = 0; i < x.size(); i++)
+        for (size_t i = 0; i < x.size(); ++i)
           ASSERT_EQ(q.codes[i], grid.encode((double)x[i] / q.group.scale, MFQ_ROUND_EVEN, true))
               << name << " of " << x[i] << " / " << q.group.scale;
       }
@@ -330,7 +330,7 @@ TEST(FloatScale, TensorScaleRoundsOnce) {
     }
     ASSERT_EQ(q.group.stored, 0x7eu) << "the group with the tensor's maximum has the largest scale, 448";
     const float divisor = (float)((double)q.group.scale * tensor_scale);
-    for (size_t i = 0; i < x.size(); i++) {
+    for (size_t i = 0; i < x.size(); ++i) {
       const float t = (float)((double)x[i] / divisor);
       ASSERT_EQ(q.codes[i], grid.encode(t, MFQ_ROUND_EVEN, true)) << x[i];
       ASSERT_EQ(q.values[i], (float)(grid.decode(q.codes[i]) * q.group.scale * tensor_scale)) << x[i];
@@ -338,4 +338,4 @@ TEST(FloatScale, TensorScaleRoundsOnce) {
   }
 }
 
-}  // namespace
+} // namespace

@@ -20,7 +20,7 @@ const oracle::Grid &bf16() {
 }
 
 void check_widen(const oracle::Grid &grid, uint32_t (*widen)(uint32_t)) {
-  for (uint32_t h = 0; h < 65536; h++) {
+  for (uint32_t h = 0; h < 65536; ++h) {
     const double want = grid.decode(h);
     const uint32_t got = widen(h);
     ASSERT_EQ(got >> 31, h >> 15) << h;
@@ -66,7 +66,7 @@ TEST(Half, LimitedNarrowingKeepsFiniteNumbersFinite) {
 }
 
 TEST(Half, NarrowingUndoesWidening) {
-  for (uint32_t h = 0; h < 65536; h++) {
+  for (uint32_t h = 0; h < 65536; ++h) {
     ASSERT_TRUE(inputs::is_nan(widen_f16(h)) || narrow_f16(widen_f16(h)) == h) << h;
     ASSERT_TRUE(inputs::is_nan(widen_bf16(h)) || narrow_bf16(widen_bf16(h)) == h) << h;
   }

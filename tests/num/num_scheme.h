@@ -8,7 +8,7 @@
 #include <mfq/types.h>
 
 extern "C" {
-#include "host/core/lower.h"
+#include "host/core/scheme/lower.h"
 }
 
 #include "support/f32_inputs.h"

@@ -14,7 +14,7 @@ const char *const kRuleElements[] = {"e4m3fn", "e5m2",     "e3m2", "e2m3", "e2m1
 
 /* The rules by what they mean, for one element format. */
 class RuleOracle {
- public:
+public:
   explicit RuleOracle(const mfq_format &format) {
     const oracle::Grid grid(format);
     max_ = grid.max_value();
@@ -32,11 +32,11 @@ class RuleOracle {
     }
   }
 
- private:
+private:
   static double power(int exp2) { /* a table: the calls are many */
     static const std::vector<double> table = [] {
       std::vector<double> t;
-      for (int e = -600; e <= 600; e++) t.push_back(std::ldexp(1.0, e));
+      for (int e = -600; e <= 600; ++e) t.push_back(std::ldexp(1.0, e));
       return t;
     }();
     return table[(size_t)(exp2 + 600)];
@@ -59,7 +59,7 @@ class PowerOfTwoRule : public testing::TestWithParam<const char *> {
            << mfqn_scale_exp2(u, rule, &range);
   }
 
- protected:
+protected:
   const mfq_format element = oracle::named(GetParam());
   const RuleOracle want{element};
   const mfqn_range range = lowered(element, MFQ_SCALE_UE8M0, MFQ_RULE_FLOOR).range;
@@ -73,15 +73,15 @@ class PowerOfTwoRule : public testing::TestWithParam<const char *> {
 
 /* In one binade every mantissa; the rules see an exponent only as a number to add, which the next test checks. */
 TEST_P(PowerOfTwoRule, EveryMantissa) {
-  for (uint32_t fraction = 0; fraction < 1u << 23 && !HasFatalFailure(); fraction++) check(127u << 23 | fraction);
+  for (uint32_t fraction = 0; fraction < 1u << 23 && !HasFatalFailure(); ++fraction) check(127u << 23 | fraction);
 }
 
 /* Every exponent with each mantissa that any rule of any format could change at, and its neighbours. */
 TEST_P(PowerOfTwoRule, EveryExponent) {
   std::vector<uint32_t> fractions = {0, 1, 2, 0x7ffffeu, 0x7fffffu};
-  for (uint32_t top = 1; top < 1024; top++)
-    for (uint32_t near = 0; near < 3; near++) fractions.push_back((top << 13) + near - 1);
-  for (uint32_t field = 0; field < 255 && !HasFatalFailure(); field++)
+  for (uint32_t top = 1; top < 1024; ++top)
+    for (uint32_t near = 0; near < 3; ++near) fractions.push_back((top << 13) + near - 1);
+  for (uint32_t field = 0; field < 255 && !HasFatalFailure(); ++field)
     for (uint32_t fraction : fractions)
       if (field != 0 || fraction != 0) check(field << 23 | fraction);
 }
@@ -99,14 +99,12 @@ TEST_P(PowerOfTwoRule, StoredAndLimited) {
   const struct {
     mfq_scale_format scale;
     int low, high;
-  } formats[] = {{MFQ_SCALE_UE8M0, -127, 127},
-                 {MFQ_SCALE_F32, -126, 127},
-                 {MFQ_SCALE_BF16, -126, 127},
-                 {MFQ_SCALE_F16, -24, 15}};
+  } formats[] = {
+      {MFQ_SCALE_UE8M0, -127, 127}, {MFQ_SCALE_F32, -126, 127}, {MFQ_SCALE_BF16, -126, 127}, {MFQ_SCALE_F16, -24, 15}};
   for (const auto &f : formats)
     for (mfq_scale_rule rule : kRules) {
       const mfqn_scheme s = lowered(element, f.scale, rule);
-      for (uint32_t high = 0; high < 0x7f80u; high++) {
+      for (uint32_t high = 0; high < 0x7f80u; ++high) {
         const uint32_t u = high << 16;
         const int exp2 = u == 0 ? f.low : mfqn_scale_exp2(u, rule, &range), limited = std::clamp(exp2, f.low, f.high);
         const mfqn_group g = mfqn_group_load(&s, stored_scale(s, u), 1.0f);
@@ -187,7 +185,7 @@ float quotient(float a, float b) {
 }
 
 class AbsmaxScale : public testing::TestWithParam<const char *> {
- protected:
+protected:
   const mfq_format element = oracle::named(GetParam());
   const float threshold = (float)oracle::Grid(element).max_value();
 };
@@ -252,14 +250,14 @@ TEST(TensorScale, IsAbsmaxOverTheLargestProduct) {
 /* Near every power of two, where float32 logarithms are whole numbers although the values are not. */
 std::vector<uint32_t> logarithm_inputs() {
   std::vector<uint32_t> all = statistics();
-  for (int field = 1; field < 255; field++)
-    for (int near = -200; near <= 200; near++) all.push_back(((uint32_t)field << 23) + (uint32_t)near);
+  for (int field = 1; field < 255; ++field)
+    for (int near = -200; near <= 200; ++near) all.push_back(((uint32_t)field << 23) + (uint32_t)near);
   for (uint32_t top = 1; top < 1u << 23; top *= 2)
-    for (uint32_t near = 0; near <= 200; near++) {
+    for (uint32_t near = 0; near <= 200; ++near) {
       all.push_back(top + near);
       all.push_back(top - std::min(top - 1, near));
     }
-  for (uint32_t near = 1; near <= 200; near++) all.push_back(0x7f800000u - near);
+  for (uint32_t near = 1; near <= 200; ++near) all.push_back(0x7f800000u - near);
   return all;
 }
 
@@ -276,20 +274,20 @@ TEST(Logarithm, FloorAndCeilAreThoseOfLog2f) {
 int steps_below(int k) {
   const struct {
     int from, to, steps;
-  } rows[] = {{1, 2, 0},   {3, 4, 1},   {5, 8, 2},    {9, 16, 5},   {17, 32, 11},  {33, 64, 22},  {65, 128, 44},
-              {-1, 0, 0},  {-3, -2, 1}, {-7, -4, 2},  {-15, -8, 5}, {-31, -16, 11}, {-63, -32, 22}, {-125, -64, 44}};
+  } rows[] = {{1, 2, 0},  {3, 4, 1},   {5, 8, 2},   {9, 16, 5},   {17, 32, 11},   {33, 64, 22},   {65, 128, 44},
+              {-1, 0, 0}, {-3, -2, 1}, {-7, -4, 2}, {-15, -8, 5}, {-31, -16, 11}, {-63, -32, 22}, {-125, -64, 44}};
   for (const auto &row : rows)
     if (row.from <= k && k <= row.to) return row.steps;
   return -1;
 }
 
 TEST(Logarithm, FloorStepsUpWhereMeasured) {
-  for (int k = -125; k <= 128; k++)
-    for (int n = 0; n <= 60; n++) {
+  for (int k = -125; k <= 128; ++k)
+    for (int n = 0; n <= 60; ++n) {
       const uint32_t u = ((uint32_t)(k + 127) << 23) - (uint32_t)n;
       if (u >= 0x7f800000u) continue;
       ASSERT_EQ(mfqn_log2_floor(u), n <= steps_below(k) ? k : k - 1) << n << " steps below 2^" << k;
     }
 }
 
-}  // namespace
+} // namespace

@@ -31,7 +31,7 @@ TEST(Philox, KnownAnswers) {
   for (const KnownAnswer &row : rows) {
     const uint32_t *c = row.counter;
     const mfqn_philox got = mfqn_philox_block(c[0], c[1], c[2], c[3], row.key[0], row.key[1], row.rounds);
-    for (int i = 0; i < 4; i++) EXPECT_EQ(got.word[i], row.want[i]) << i;
+    for (int i = 0; i < 4; ++i) EXPECT_EQ(got.word[i], row.want[i]) << i;
   }
 }
 
@@ -41,7 +41,7 @@ TEST(Philox, WordOfAnElement) {
   EXPECT_EQ(mfqn_random(0, 0, 3), 0x9b00dbd8u);
   const uint64_t seed = 0x299f31d0a4093822ull, offset = 0x0370734413198a2eull, block = 0x85a308d3243f6a88ull;
   const uint32_t want[] = {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1};
-  for (uint64_t i = 0; i < 4; i++)
+  for (uint64_t i = 0; i < 4; ++i)
     EXPECT_EQ(mfqn_random(seed, offset, (block & 0x3fffffffffffffffull) * 4 + i),
               mfqn_philox_block((uint32_t)block, (uint32_t)(block >> 32) & 0x3fffffffu, (uint32_t)offset,
                                 (uint32_t)(offset >> 32), (uint32_t)seed, (uint32_t)(seed >> 32), 10)
@@ -49,11 +49,11 @@ TEST(Philox, WordOfAnElement) {
   /* The published block itself, whose counter an index reaches when its top bits are 0. */
   const mfqn_philox pi = mfqn_philox_block(0x243f6a88, 0x85a308d3, (uint32_t)offset, (uint32_t)(offset >> 32),
                                            (uint32_t)seed, (uint32_t)(seed >> 32), 10);
-  for (int i = 0; i < 4; i++) EXPECT_EQ(pi.word[i], want[i]);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(pi.word[i], want[i]);
 }
 
 class Stochastic : public testing::TestWithParam<oracle::NamedFormat> {
- protected:
+protected:
   const oracle::Grid grid{GetParam().format};
   const NumFormat num{GetParam().format, true};
 
@@ -97,19 +97,19 @@ TEST_P(Stochastic, ExpectationIsExact) {
     if (place.lower >= grid.max_code() || share != std::floor(share)) continue;
     const uint32_t down = num.encode(u, 0, MFQ_ROUND_ZERO);
     int up = 0;
-    for (uint32_t k = 0; k < 4096; k++) up += num.encode(u, 0, MFQ_ROUND_STOCHASTIC, k << 20) != down;
+    for (uint32_t k = 0; k < 4096; ++k) up += num.encode(u, 0, MFQ_ROUND_STOCHASTIC, k << 20) != down;
     ASSERT_EQ(up, share) << inputs::f32(u);
-    enumerated++;
+    ++enumerated;
   }
   EXPECT_GT(enumerated, 10);
 }
 
 TEST_P(Stochastic, RepresentableValuesStay) {
   inputs::Random random(32);
-  for (uint32_t code = 0; code < grid.codes(); code++) {
+  for (uint32_t code = 0; code < grid.codes(); ++code) {
     const double v = grid.decode(code);
     if (!std::isfinite(v)) continue;
-    for (int i = 0; i < 100; i++)
+    for (int i = 0; i < 100; ++i)
       ASSERT_EQ(num.encode(inputs::bits_of((float)v), 0, MFQ_ROUND_STOCHASTIC, random.word()),
                 grid.encode(v, MFQ_ROUND_EVEN, true));
   }
@@ -128,7 +128,7 @@ TEST(StochasticStream, MeanIsTheValue) {
     const oracle::Place place = grid.place(x);
     const double step = grid.magnitude(place.lower + 1) - grid.magnitude(place.lower);
     double sum = 0;
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n; ++i) {
       const uint32_t word = mfqn_random(77, 5, (uint64_t)i);
       sum += grid.decode(num.encode(inputs::bits_of(x), 0, MFQ_ROUND_STOCHASTIC, word));
     }
@@ -142,11 +142,11 @@ TEST(StochasticStream, BytesAreUniform) {
   const int n = 1 << 18;
   for (int shift = 0; shift < 32; shift += 8) {
     std::vector<int> count(256);
-    for (int i = 0; i < n; i++) count[(mfqn_random(1, 2, (uint64_t)i) >> shift) & 255]++;
+    for (int i = 0; i < n; ++i) ++count[(mfqn_random(1, 2, (uint64_t)i) >> shift) & 255];
     double chi2 = 0;
     for (int c : count) chi2 += (c - n / 256.0) * (c - n / 256.0) / (n / 256.0);
     EXPECT_NEAR(chi2, 255, 6 * 22.6) << shift;
   }
 }
 
-}  // namespace
+} // namespace

@@ -48,12 +48,12 @@ int rounded(Wide sum, mfq_rounding rounding, uint32_t random) {
 std::vector<float> quotients(int zero_point) {
   std::vector<float> all = {0.0f, -0.0f};
   inputs::Random random(9);
-  for (int n = -300; n <= 300; n++) {
+  for (int n = -300; n <= 300; ++n) {
     const float at = (float)n / 2 - (float)zero_point;
     all.insert(all.end(), {at, std::nextafterf(at, 2000.0f), std::nextafterf(at, -2000.0f)});
   }
-  for (int exponent = -149; exponent <= 10; exponent++)
-    for (int i = 0; i < 4; i++) {
+  for (int exponent = -149; exponent <= 10; ++exponent)
+    for (int i = 0; i < 4; ++i) {
       const float significand = i == 0 ? 1.0f : 1 + (float)(random.word() >> 9) / 8388608.0f;
       const float magnitude = std::ldexp(significand, exponent);
       all.insert(all.end(), {magnitude, -magnitude});
@@ -167,7 +167,7 @@ TEST(WideRange, KeepsItsEnds) {
         /* The width is rounded, then the quotient: 2^-24 each. */
         if (rule == MFQ_RULE_ABSMAX) EXPECT_NEAR(scale / (width / levels), 1.0, 1.3e-7) << name;
         if (rule == MFQ_RULE_CEIL) EXPECT_EQ(std::ilogb(scale), std::ilogb(width) + 1 - std::ilogb(levels)) << name;
-        for (size_t i = 0; i < 2; i++)
+        for (size_t i = 0; i < 2; ++i)
           EXPECT_LE(std::fabs((double)q.values[i] - (double)x[i]), 1.0001 * scale) << name << " rule " << rule;
       }
 }

@@ -135,12 +135,8 @@ const std::vector<Group> &zero_points() {
 /* Quantizes the group between two plain ones, along rows and along columns. */
 struct Neighbours {
   bool columns;
-  Shape shape() const {
-    return columns ? Shape{32, 3} : Shape{3, 32};
-  }
-  size_t place(size_t group, size_t i) const {
-    return columns ? i * 3 + group : group * 32 + i;
-  }
+  Shape shape() const { return columns ? Shape{32, 3} : Shape{3, 32}; }
+  size_t place(size_t group, size_t i) const { return columns ? i * 3 + group : group * 32 + i; }
 };
 
 uint32_t stored_scale(const Quantized &t, size_t index) {
@@ -154,7 +150,7 @@ uint32_t stored_scale(const Quantized &t, size_t index) {
 void check_values(mfq_context *context, const Quantized &t, const Group &g, const Neighbours &n) {
   const std::vector<float> y = mfq_test::dequantized(context, t);
   const std::vector<float> scales = mfq_test::expanded_scales(context, t, n.shape());
-  for (size_t i = 0; i < g.codes.size(); i++) {
+  for (size_t i = 0; i < g.codes.size(); ++i) {
     double value = 0, zero = 0;
     ASSERT_EQ(mfq_format_decode(&t.q.scheme.element, g.codes[i], &value), MFQ_OK);
     if (t.q.scheme.zero_point) ASSERT_EQ(mfq_format_decode(&t.q.scheme.element, t.zero_points[1], &zero), MFQ_OK);
@@ -172,9 +168,8 @@ void check_between(mfq_context *context, const Group &g, const Neighbours &n) {
   scheme.axis = n.columns ? 0 : 1;
   single.group_size = scheme.group_size = 32;
   std::vector<float> plain(32), x(96);
-  for (size_t i = 0; i < 32; i++)
-    plain[i] = (float)i - 7.25f;
-  for (size_t i = 0; i < 32; i++) {
+  for (size_t i = 0; i < 32; ++i) plain[i] = (float)i - 7.25f;
+  for (size_t i = 0; i < 32; ++i) {
     x[n.place(0, i)] = x[n.place(2, i)] = plain[i];
     x[n.place(1, i)] = i < g.x.size() ? g.x[i] : 0.0f;
   }
@@ -184,12 +179,10 @@ void check_between(mfq_context *context, const Group &g, const Neighbours &n) {
   EXPECT_EQ(stored_scale(t, 1), g.scale);
   if (scheme.zero_point) EXPECT_EQ(t.zero_points[1], g.zero_point);
   const std::vector<uint32_t> codes = mfq_test::all_codes(t), plain_codes = mfq_test::all_codes(alone);
-  for (size_t i = 0; i < g.codes.size(); i++)
-    EXPECT_EQ(codes[n.place(1, i)], g.codes[i]) << "code " << i;
+  for (size_t i = 0; i < g.codes.size(); ++i) EXPECT_EQ(codes[n.place(1, i)], g.codes[i]) << "code " << i;
   for (const size_t other : {size_t{0}, size_t{2}}) {
     EXPECT_EQ(stored_scale(t, other), stored_scale(alone, 0)) << "a neighbour changed";
-    for (size_t i = 0; i < 32; i++)
-      EXPECT_EQ(codes[n.place(other, i)], plain_codes[i]) << "a neighbour changed";
+    for (size_t i = 0; i < 32; ++i) EXPECT_EQ(codes[n.place(other, i)], plain_codes[i]) << "a neighbour changed";
   }
   check_values(context, t, g, n);
 }
@@ -224,17 +217,14 @@ TEST_P(Edge, NanStaysInItsChannelAndBlock) {
     SCOPED_TRACE(c.scheme);
     Quantized t(parse(c.scheme), {4, 64});
     mfq_test::quantize(context.get(), x, &t);
-    for (size_t i = 0; i < c.scales.size(); i++)
-      EXPECT_EQ(stored_scale(t, i), c.scales[i]);
+    for (size_t i = 0; i < c.scales.size(); ++i) EXPECT_EQ(stored_scale(t, i), c.scales[i]);
     const std::vector<float> scales = mfq_test::expanded_scales(context.get(), t, {4, 64});
     const std::vector<uint32_t> codes = mfq_test::all_codes(t);
-    for (size_t i = 0; i < x.size(); i++)
-      EXPECT_EQ(codes[i], std::isnan(scales[i]) ? 0u : 0x7eu);
+    for (size_t i = 0; i < x.size(); ++i) EXPECT_EQ(codes[i], std::isnan(scales[i]) ? 0u : 0x7eu);
   }
   Quantized columns(parse("e4m3fn/channel@1/f32"), {4, 64});
   mfq_test::quantize(context.get(), x, &columns);
-  for (size_t i = 0; i < 64; i++)
-    EXPECT_EQ(stored_scale(columns, i), i == 40 ? kF32Nan : one);
+  for (size_t i = 0; i < 64; ++i) EXPECT_EQ(stored_scale(columns, i), i == 40 ? kF32Nan : one);
 }
 
 /* NVFP4: tensor scale = largest / (6 * 448), group scale = group / 6 / tensor scale as E4M3. */

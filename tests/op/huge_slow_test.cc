@@ -34,12 +34,8 @@ public:
     if (ok()) munmap(data_, bytes_);
   }
   Sparse(const Sparse &) = delete;
-  bool ok() const {
-    return data_ != MAP_FAILED;
-  }
-  template <typename T> T *as() const {
-    return static_cast<T *>(data_);
-  }
+  bool ok() const { return data_ != MAP_FAILED; }
+  template <typename T> T *as() const { return static_cast<T *>(data_); }
 
 private:
   size_t bytes_;
@@ -50,9 +46,7 @@ private:
 constexpr int64_t kRows = 65536, kCols = 32832;
 static_assert(kRows * kCols > int64_t{1} << 31, "beyond 32 bits");
 
-std::vector<float> window_values() {
-  return mfq_test::awkward_values((size_t)(kRows + kCols), 41);
-}
+std::vector<float> window_values() { return mfq_test::awkward_values((size_t)(kRows + kCols), 41); }
 
 /* Rows that hold whole groups, whichever axis these run along: they are the same as when they are quantized alone. */
 constexpr int64_t kBlock = 32;
@@ -91,12 +85,8 @@ void quantize_windows(const char *text) {
     check_block(context.get(), q, sizes, x, block);
 }
 
-TEST(Huge, GroupsAlongRows) {
-  quantize_windows("int2/group:32/ue8m0");
-}
-TEST(Huge, GroupsAlongColumns) {
-  quantize_windows("int2/group:32@0/ue8m0");
-}
+TEST(Huge, GroupsAlongRows) { quantize_windows("int2/group:32/ue8m0"); }
+TEST(Huge, GroupsAlongColumns) { quantize_windows("int2/group:32@0/ue8m0"); }
 
 /* Few elements, but rows of codes 4096 bytes apart: beyond 2^31 bits on every path. */
 TEST(Huge, AlignedRows) {
@@ -155,14 +145,14 @@ template <typename T> void check_far(mfq_context *context, const Far &far, mfq_d
   std::vector<float> x(n), y(n);
   std::vector<T> near(n);
   T *const data = memory.as<T>();
-  for (size_t i = 0; i < n; i++) {
+  for (size_t i = 0; i < n; ++i) {
     x[i] = (float)((int)(i * 7919 % 255) - 127) / 16;
     const uint32_t bits = mfq_test::float_bits(x[i]) >> (sizeof(T) == 2 ? 16 : 0);
     std::memcpy(&near[i], &bits, sizeof(T));
     data[offset_of(far, i)] = near[i];
   }
   mfq_tensor wide = mfq_test::strided(data, dtype, far.shape, far.strides);
-  for (size_t d = 0; d < far.shape.size(); d++)
+  for (size_t d = 0; d < far.shape.size(); ++d)
     if (far.strides[d] < 0) wide.data = static_cast<T *>(wide.data) - (far.shape[d] - 1) * far.strides[d];
   const mfq_tensor dense = mfq_test::strided(near.data(), dtype, far.shape, mfq_test::dense_strides(far.shape));
 
@@ -175,13 +165,11 @@ template <typename T> void check_far(mfq_context *context, const Far &far, mfq_d
   const mfq_tensor values_dst = mfq_test::strided(values.data(), dtype, far.shape, mfq_test::dense_strides(far.shape));
   ASSERT_EQ(mfq_dequantize(context, &want.q, &values_dst), MFQ_OK) << mfq_last_error();
   ASSERT_EQ(mfq_dequantize(context, &want.q, &wide), MFQ_OK) << mfq_last_error();
-  for (size_t i = 0; i < n; i++)
-    ASSERT_EQ(data[offset_of(far, i)], values[i]) << "element " << i;
+  for (size_t i = 0; i < n; ++i) ASSERT_EQ(data[offset_of(far, i)], values[i]) << "element " << i;
 
   ASSERT_EQ(mfq_fake_quantize(context, &scheme, &wide, &wide, nullptr), MFQ_OK) << mfq_last_error();
   ASSERT_EQ(mfq_fake_quantize(context, &scheme, &values_dst, &values_dst, nullptr), MFQ_OK) << mfq_last_error();
-  for (size_t i = 0; i < n; i++)
-    ASSERT_EQ(data[offset_of(far, i)], values[i]) << "element " << i;
+  for (size_t i = 0; i < n; ++i) ASSERT_EQ(data[offset_of(far, i)], values[i]) << "element " << i;
 }
 
 TEST(Huge, Strides) {

@@ -172,20 +172,20 @@ TEST_P(Memory, FailsAtEveryCall) {
   int failures = 0;
   for (const char *text : schemes) {
     const size_t count = Fixture(text).operations().size();
-    for (size_t k = 0; k < count; k++)
-      for (int n = 1;; n++) {
+    for (size_t k = 0; k < count; ++k)
+      for (int n = 1;; ++n) {
         Fixture fixture(text); /* outputs are unwritten at first */
         const Operation operation = fixture.operations()[k];
         SCOPED_TRACE(std::string(text) + ", " + operation.name + ", call " + std::to_string(n));
         if (run_failing(GetParam().c_str(), operation, n) < n) break;
-        failures++;
+        ++failures;
       }
   }
   EXPECT_GE(failures, 10) << "no operation asked for memory";
 }
 
 TEST_P(Memory, ContextAndBuffers) {
-  for (int n = 1; n <= 4; n++) {
+  for (int n = 1; n <= 4; ++n) {
     SCOPED_TRACE("call " + std::to_string(n));
     Allocator allocator;
     allocator.fails_at = n;
@@ -219,14 +219,12 @@ TEST_P(Memory, ScratchIsReused) {
   ASSERT_EQ(create(&allocator, GetParam().c_str(), &context), MFQ_OK) << mfq_last_error();
   for (const char *text : schemes) {
     Fixture fixture(text);
-    for (const Operation &operation : fixture.operations())
-      ASSERT_EQ(operation.run(context), MFQ_OK);
+    for (const Operation &operation : fixture.operations()) ASSERT_EQ(operation.run(context), MFQ_OK);
   }
   allocator.calls = 0;
   for (const char *text : schemes) {
     Fixture fixture(text);
-    for (const Operation &operation : fixture.operations())
-      ASSERT_EQ(operation.run(context), MFQ_OK);
+    for (const Operation &operation : fixture.operations()) ASSERT_EQ(operation.run(context), MFQ_OK);
   }
   EXPECT_EQ(allocator.calls, 0);
   mfq_context_destroy(context);

@@ -5,7 +5,7 @@
 #include <atomic>
 #include <thread>
 
-#include "process/workload.h"
+#include "workload.h"
 
 namespace {
 

@@ -5,7 +5,7 @@
 #include <immintrin.h>
 #endif
 
-#include "process/workload.h"
+#include "workload.h"
 
 namespace {
 

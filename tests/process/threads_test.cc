@@ -4,7 +4,7 @@
 
 #include <atomic>
 
-#include "process/workload.h"
+#include "workload.h"
 
 namespace {
 

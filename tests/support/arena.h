@@ -8,7 +8,7 @@
 #include <deque>
 #include <mutex>
 
-#include "support/quantized.h"
+#include "quantized.h"
 
 namespace mfq_test {
 
@@ -129,7 +129,7 @@ private:
   }
   void check_behind(const Place &place) const {
     const size_t last = place.at + place.front + place.bytes;
-    for (size_t i = last; i < end_of(place); i++)
+    for (size_t i = last; i < end_of(place); ++i)
       if (mirror_[i] != kPoison) {
         ADD_FAILURE() << "byte " << i - last + 1 << " behind the memory of " << place.bytes << " was written";
         return;

@@ -3,8 +3,8 @@
 #ifndef MFQ_TESTS_SUPPORT_CONV_CASES_H
 #define MFQ_TESTS_SUPPORT_CONV_CASES_H
 
-#include "support/convolution.h"
-#include "support/sample.h"
+#include "convolution.h"
+#include "sample.h"
 
 namespace mfq_test {
 
@@ -14,10 +14,12 @@ using ConvVerdict = std::function<testing::AssertionResult(const ConvCase &)>;
 constexpr mfq_conv_direction kDirections[] = {MFQ_CONV_FORWARD, MFQ_CONV_INPUT_GRADIENT, MFQ_CONV_WEIGHT_GRADIENT};
 constexpr mfq_conv_layout kConvLayouts[] = {MFQ_CONV_CHANNELS_FIRST, MFQ_CONV_CHANNELS_LAST};
 /* Every kind of scale: groups of powers of two, of floats, with zero points, one for all, one a channel, none. */
+// clang-format off
 constexpr const char *kConvSchemes[] = {"mxfp8_e4m3",     "mxfp8_e5m2", "mxfp6_e2m3", "mxfp6_e3m2/group:16",
                                         "mxfp4_e2m1",     "mxint8",     "nvfp4",      "int4/group:16/f32",
                                         "int8_tensor_zp", "e5m2",       "uint8/group:32/f32/zp", "fp8_e4m3_tensor",
                                         "int8_channel",   "e3m4/group:5/f16", "fp8_e4m3_group128", ""};
+// clang-format on
 
 inline ConvSide conv_side(const std::string &scheme, bool on_the_way = false, Memory memory = Memory::kDense) {
   ConvSide side;
@@ -63,6 +65,7 @@ inline void check_conv_edges(const ConvVerdict &verdict) {
   struct Edge {
     Shape in, filter, stride, dilation, padding, padding_after;
   };
+  // clang-format off
   const Edge edges[] = {
       {{1}, {3}, {1}, {1}, {1}, {}},          {{2, 2}, {5, 5}, {1, 1}, {1, 1}, {2, 2}, {}},
       {{1, 1, 1}, {3, 3, 3}, {}, {}, {1, 1, 1}, {}}, {{5}, {1}, {3}, {1}, {}, {}},
@@ -71,6 +74,7 @@ inline void check_conv_edges(const ConvVerdict &verdict) {
       {{37}, {7}, {2}, {1}, {3}, {2}},        {{2, 3, 4}, {1, 2, 3}, {1, 2, 1}, {}, {0, 1, 2}, {1, 0, -1}},
       {{3, 40}, {2, 3}, {1, 1}, {1, 3}, {}, {}}, {{1, 1}, {1, 1}, {}, {}, {1, 1}, {}},
       {{2}, {3}, {3}, {1}, {1}, {}},          {{4, 3}, {3, 5}, {2, 4}, {1, 1}, {1, 2}, {}}};
+  // clang-format on
   constexpr const char *schemes[] = {"mxfp8_e4m3", "", "mxfp4_e2m1", "int8_tensor_zp"};
   size_t i = 0;
   for (const Edge &edge : edges)
@@ -89,14 +93,14 @@ inline void check_conv_edges(const ConvVerdict &verdict) {
         x.padding_after = edge.padding_after;
         x.layout = kConvLayouts[i / 2 % 2];
         set_sides(&x, conv_side(schemes[i % 4], i % 3 == 0), conv_side(schemes[i / 4 % 4]));
-        i++;
+        ++i;
         ASSERT_TRUE(verdict(x));
       }
 }
 
 /* Makes padding so large, or of a transposed convolution so small, that there is an output. */
 inline void repair(ConvCase *x) {
-  for (size_t i = 0; i < x->in.size(); i++)
+  for (size_t i = 0; i < x->in.size(); ++i)
     while (out_sizes(*x)[i] < 1) {
       if (x->transposed) x->padding_after[i] = 0;
       x->padding[i] = std::max<int64_t>(0, x->padding[i] + (x->transposed ? -1 : 1));
@@ -116,7 +120,7 @@ inline ConvCase drawn(std::mt19937 *random, mfq_conv_direction direction, size_t
   x.batch = pick({1, 1, 2, 3});
   x.in.clear();
   x.filter.clear();
-  for (size_t i = 0; i < spatial; i++) {
+  for (size_t i = 0; i < spatial; ++i) {
     x.in.push_back(pick({1, 2, 3, 5, 7, largest[spatial - 1]}) % (largest[spatial - 1] + 1));
     x.filter.push_back(spatial == 3 ? pick({1, 2, 3}) : pick({1, 2, 3, 3, 5, 7}));
     x.stride.push_back(pick({1, 1, 2, 3}));
@@ -139,12 +143,11 @@ inline ConvCase drawn(std::mt19937 *random, mfq_conv_direction direction, size_t
 
 // Drawn parameters, with a bias or C now and then, and memory of any order.
 inline void check_conv_parameters(const ConvVerdict &verdict, size_t points, size_t most, uint32_t seed = 3) {
-  constexpr const char *schemes[] = {"mxfp8_e4m3", "", "mxfp4_e2m1", "nvfp4", "int8_tensor_zp", "int4/group:16/f32",
-                                     "mxint8", "fp8_e4m3_channel"};
-  constexpr Memory memories[] = {Memory::kDense, Memory::kDense, Memory::kOtherOrder, Memory::kGaps,
-                                 Memory::kReversed};
+  constexpr const char *schemes[] = {"mxfp8_e4m3",        "",       "mxfp4_e2m1",      "nvfp4", "int8_tensor_zp",
+                                     "int4/group:16/f32", "mxint8", "fp8_e4m3_channel"};
+  constexpr Memory memories[] = {Memory::kDense, Memory::kDense, Memory::kOtherOrder, Memory::kGaps, Memory::kReversed};
   std::mt19937 random(seed);
-  for (size_t i = 0; i < points; i++) {
+  for (size_t i = 0; i < points; ++i) {
     ConvCase x = drawn(&random, kDirections[i % 3], 1 + i / 3 % 3, most);
     const auto side = [&] {
       const bool is_plain = random() % 3 == 0;
@@ -173,7 +176,7 @@ inline void check_conv_layers(const ConvVerdict &verdict, size_t points) {
     int64_t in, out, groups;
     Shape filter, stride;
   };
-  const Layer layers[] = {{64, 64, 1, {3, 3}, {1, 1}}, {64, 128, 1, {3, 3}, {2, 2}}, {64, 64, 1, {1, 1}, {2, 2}},
+  const Layer layers[] = {{64, 64, 1, {3, 3}, {1, 1}},  {64, 128, 1, {3, 3}, {2, 2}}, {64, 64, 1, {1, 1}, {2, 2}},
                           {64, 64, 64, {3, 3}, {1, 1}}, {64, 64, 64, {5, 5}, {2, 2}}, {128, 64, 4, {3, 3}, {1, 1}},
                           {3, 32, 1, {7, 7}, {2, 2}}};
   constexpr const char *schemes[] = {"mxfp8_e4m3", "mxfp4_e2m1", "nvfp4", "fp8_e4m3_tensor", "mxint8", ""};
@@ -231,7 +234,7 @@ inline void check_conv_code_layouts(const ConvVerdict &verdict, size_t points) {
     x.layout = kConvLayouts[at[5]];
     x.transposed = at[6] != 0;
     ConvSide sides[] = {conv_side(schemes[at[1]]), conv_side(schemes[at[2]])};
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2; ++i) {
       sides[i].layout = layouts[at[3 + (size_t)i]];
       /* the gradient of the weight sums over images and all pixels: groups along axis 0 and the first spatial one */
       const int axis = at[7] == 0 ? 0 : x.layout == MFQ_CONV_CHANNELS_LAST ? 1 : 2;
@@ -314,24 +317,26 @@ inline void check_conv_products(const ConvVerdict &verdict, size_t points) {
 }
 
 inline void check_conv_epilogues(const ConvVerdict &verdict, size_t points) {
-  sample({5, 3, 2, 2, 2, 3, 2, 3, 2}, points, [&](const std::vector<size_t> &at) {
-    ConvCase x = usual(kDirections[at[7]]);
-    const bool forward = x.direction == MFQ_CONV_FORWARD;
-    x.in_channels = 16;
-    x.out_channels = 9;
-    x.activation = forward ? (mfq_activation)at[0] : MFQ_ACTIVATION_NONE;
-    x.d = kDtypes[at[1]];
-    x.has_c = at[2] != 0;
-    x.has_bias = forward && at[3] != 0;
-    x.c_is_result = x.has_c && at[4] != 0;
-    x.alpha = at[5] == 0 ? 1.0f : at[5] == 1 ? -0.75f : 0.3f;
-    x.beta = at[5] == 2 ? 0.0f : 1.5f;
-    x.device_scalars = at[6] != 0;
-    x.layout = kConvLayouts[at[8]];
-    if (at[8] != 0) x.d_memory = Memory::kGaps;
-    set_sides(&x, conv_side("mxfp8_e4m3"), conv_side("fp8_e4m3_tensor"));
-    ASSERT_TRUE(verdict(x));
-  });
+  sample(
+      {5, 3, 2, 2, 2, 3, 2, 3, 2}, points,
+      [&](const std::vector<size_t> &at) {
+        ConvCase x = usual(kDirections[at[7]]);
+        const bool forward = x.direction == MFQ_CONV_FORWARD;
+        x.in_channels = 16;
+        x.out_channels = 9;
+        x.activation = forward ? (mfq_activation)at[0] : MFQ_ACTIVATION_NONE;
+        x.d = kDtypes[at[1]];
+        x.has_c = at[2] != 0;
+        x.has_bias = forward && at[3] != 0;
+        x.c_is_result = x.has_c && at[4] != 0;
+        x.alpha = at[5] == 0 ? 1.0f : at[5] == 1 ? -0.75f : 0.3f;
+        x.beta = at[5] == 2 ? 0.0f : 1.5f;
+        x.device_scalars = at[6] != 0;
+        x.layout = kConvLayouts[at[8]];
+        if (at[8] != 0) x.d_memory = Memory::kGaps;
+        set_sides(&x, conv_side("mxfp8_e4m3"), conv_side("fp8_e4m3_tensor"));
+        ASSERT_TRUE(verdict(x));
+      });
 }
 
 // A quantized result is what quantizing the f32 result gives.
@@ -354,7 +359,7 @@ inline void check_conv_quantized_result(mfq_context *context) {
         quantize(devices().cpu.get(), f32, &want);
         const std::vector<float> expected = dequantized(devices().cpu.get(), want);
         ASSERT_EQ(got.values.size(), expected.size());
-        for (size_t i = 0; i < expected.size(); i++)
+        for (size_t i = 0; i < expected.size(); ++i)
           ASSERT_EQ(got.values[i], expected[i]) << scheme << " element " << i << "; " << text_of(x);
       }
 }
@@ -415,7 +420,7 @@ inline void check_conv_identity(mfq_context *context) {
     const ProductResult moved = run_conv(context, data);
     ASSERT_EQ(moved.status, MFQ_OK) << mfq_last_error();
     const int64_t height = x.in[0], width = x.in[1];
-    for (int64_t i = 0; i < (int64_t)moved.values.size(); i++) {
+    for (int64_t i = 0; i < (int64_t)moved.values.size(); ++i) {
       const int64_t row = i / width % height - 1, column = i % width + 1;
       const bool is_padding = row < 0 || column >= width;
       const double want = is_padding ? 0.0 : data.side(kInput).values[(size_t)(i - width + 1)];
@@ -424,11 +429,11 @@ inline void check_conv_identity(mfq_context *context) {
     set_sides(&x, conv_side(scheme), conv_side("mxfp8_e4m3"));
     ConvData scaled(x);
     const std::vector<double> before = run_conv(context, scaled).values;
-    for (size_t i = 0; i < scaled.side(kWeight).quantized->sizes.scales_bytes; i++)
+    for (size_t i = 0; i < scaled.side(kWeight).quantized->sizes.scales_bytes; ++i)
       scaled.side(kWeight).quantized->scales[i] += 5;
     const std::vector<double> after = run_conv(context, scaled).values;
     ASSERT_EQ(after.size(), before.size());
-    for (size_t i = 0; i < before.size(); i++) ASSERT_EQ(after[i], before[i] * 32) << scheme;
+    for (size_t i = 0; i < before.size(); ++i) ASSERT_EQ(after[i], before[i] * 32) << scheme;
   }
 }
 

@@ -11,7 +11,7 @@
 
 #include <mfq/conv.h>
 
-#include "support/product.h"
+#include "product.h"
 
 namespace mfq_test {
 
@@ -56,9 +56,7 @@ struct ConvCase {
 enum ConvTensor { kInput, kWeight, kOutput };
 
 inline int64_t at_or(const Shape &list, size_t i, int64_t otherwise) { return i < list.size() ? list[i] : otherwise; }
-inline size_t channel_axis(const ConvCase &x) {
-  return x.layout == MFQ_CONV_CHANNELS_FIRST ? 1 : x.in.size() + 1;
-}
+inline size_t channel_axis(const ConvCase &x) { return x.layout == MFQ_CONV_CHANNELS_FIRST ? 1 : x.in.size() + 1; }
 /* The shape of a tensor of `first` x `channels` x spatial axes. */
 inline Shape in_layout(const ConvCase &x, int64_t first, int64_t channels, const Shape &spatial) {
   Shape shape = spatial;
@@ -81,7 +79,7 @@ inline int64_t pad_after(const ConvCase &x, size_t i) {
 }
 inline Shape out_sizes(const ConvCase &x) {
   Shape out;
-  for (size_t i = 0; i < x.in.size(); i++) {
+  for (size_t i = 0; i < x.in.size(); ++i) {
     const int64_t stride = at_or(x.stride, i, 1), cut = pad_before(x, i) + pad_after(x, i);
     if (x.same)
       out.push_back((x.in[i] + stride - 1) / stride);
@@ -109,7 +107,7 @@ inline Shape strides_of(const ConvCase &x, const Shape &shape, Memory memory) {
   if (memory == Memory::kOtherOrder) {
     Shape order = {0};
     if (channels != 1) order.push_back((int64_t)channels);
-    for (size_t d = 1; d < rank; d++)
+    for (size_t d = 1; d < rank; ++d)
       if (d != channels) order.push_back((int64_t)d);
     if (channels == 1) order.push_back(1);
     int64_t step = 1;
@@ -125,7 +123,7 @@ inline Shape strides_of(const ConvCase &x, const Shape &shape, Memory memory) {
       step *= std::max<int64_t>(shape[d], 1);
     }
   }
-  for (size_t d = 1; d < rank && memory == Memory::kReversed; d++)
+  for (size_t d = 1; d < rank && memory == Memory::kReversed; ++d)
     if (d != channels) strides[d] = -strides[d];
   if (memory == Memory::kBroadcast) strides[0] = 0;
   return strides;
@@ -214,10 +212,9 @@ public:
       const size_t i = (size_t)at[result];
       (*values)[i] += product;
       magnitudes[i] += std::fabs(product);
-      counts[i]++;
+      ++counts[i];
     });
-    for (size_t i = 0; i < values->size(); i++)
-      finish(i, counts[i], magnitudes[i], &(*values)[i], &(*bounds)[i]);
+    for (size_t i = 0; i < values->size(); ++i) finish(i, counts[i], magnitudes[i], &(*values)[i], &(*bounds)[i]);
   }
 
   /* Products in the longest sum. */
@@ -232,14 +229,14 @@ public:
     const Shape out = out_sizes(given), &small = given.transposed ? given.in : out;
     const Shape steps[] = {steps_of(kInput), steps_of(kWeight), steps_of(kOutput)};
     const int64_t taps = (int64_t)count_of(given.filter), pixels = (int64_t)count_of(small);
-    for (int64_t t = 0; t < taps; t++)
-      for (int64_t p = 0; p < pixels; p++) {
+    for (int64_t t = 0; t < taps; ++t)
+      for (int64_t p = 0; p < pixels; ++p) {
         const Shape tap = places(t, given.filter), from = places(p, small);
         Shape to(from.size());
         if (!meet(from, tap, given.transposed ? out : given.in, &to)) continue;
         const Shape *const at[] = {given.transposed ? &from : &to, &tap, given.transposed ? &to : &from};
         std::array<int64_t, 3> first{};
-        for (size_t i = 0; i < tap.size(); i++)
+        for (size_t i = 0; i < tap.size(); ++i)
           for (const ConvTensor which : {kInput, kWeight, kOutput})
             first[which] += (*at[which])[i] * steps[which][i + 2];
         each_channel(steps, first, visit);
@@ -257,12 +254,12 @@ private:
     const size_t channels = channel_axis(given);
     const Shape strides = dense_strides(shape_of(given, which));
     Shape steps = {strides[0], strides[channels]};
-    for (size_t d = 1; d < strides.size(); d++)
+    for (size_t d = 1; d < strides.size(); ++d)
       if (d != channels) steps.push_back(strides[d]);
     return steps;
   }
   bool meet(const Shape &from, const Shape &tap, const Shape &large, Shape *to) const {
-    for (size_t i = 0; i < from.size(); i++) {
+    for (size_t i = 0; i < from.size(); ++i) {
       (*to)[i] = from[i] * at_or(given.stride, i, 1) + tap[i] * at_or(given.dilation, i, 1) - pad_before(given, i);
       if ((*to)[i] < 0 || (*to)[i] >= large[i]) return false;
     }
@@ -272,9 +269,9 @@ private:
   template <typename Visit>
   void each_channel(const Shape *steps, const std::array<int64_t, 3> &first, Visit visit) const {
     const int64_t in = given.in_channels / given.groups, out = given.out_channels / given.groups;
-    for (int64_t n = 0; n < given.batch; n++)
-      for (int64_t c = 0; c < given.in_channels; c++)
-        for (int64_t i = 0; i < out; i++) {
+    for (int64_t n = 0; n < given.batch; ++n)
+      for (int64_t c = 0; c < given.in_channels; ++c)
+        for (int64_t i = 0; i < out; ++i) {
           const int64_t k = c / in * out + i, row = given.transposed ? c : k, column = given.transposed ? i : c % in;
           visit(std::array<int64_t, 3>{first[kInput] + n * steps[kInput][0] + c * steps[kInput][1],
                                        first[kWeight] + row * steps[kWeight][0] + column * steps[kWeight][1],

@@ -2,7 +2,7 @@
 #ifndef MFQ_TESTS_SUPPORT_CONV_HUGE_H
 #define MFQ_TESTS_SUPPORT_CONV_HUGE_H
 
-#include "support/convolution.h"
+#include "convolution.h"
 
 namespace mfq_test {
 
@@ -11,7 +11,7 @@ inline void make_huge(SideData *side) {
   Quantized &q = *side->quantized;
   std::mt19937 generator(7);
   for (uint8_t &code : q.codes) code = (uint8_t)generator();
-  for (size_t i = 0; i < q.sizes.scales_bytes; i++) q.scales[i] = (uint8_t)(255 - 1 - generator() % 16);
+  for (size_t i = 0; i < q.sizes.scales_bytes; ++i) q.scales[i] = (uint8_t)(255 - 1 - generator() % 16);
   side->requantized();
   for (const double v : side->values) ASSERT_TRUE(std::isfinite(v)) << "a format of this test has no other codes";
 }
@@ -59,7 +59,7 @@ inline testing::AssertionResult conv_keeps_huge_values(mfq_context *context, Con
     if (got.status != MFQ_OK) return testing::AssertionFailure() << mfq_last_error() << about;
     if (got.description.rfind(by + ": ", 0) != 0) return testing::AssertionFailure() << "another way; " << about;
     if (huge == 0) return testing::AssertionFailure() << "no value is beyond the type; " << about;
-    for (size_t i = 0; i < want.size(); i++)
+    for (size_t i = 0; i < want.size(); ++i)
       if (got.values[i] != want[i])
         return testing::AssertionFailure()
                << "element " << i << " is " << got.values[i] << ", expected " << want[i] << "; " << about;

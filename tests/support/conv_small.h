@@ -2,7 +2,7 @@
 #ifndef MFQ_TESTS_SUPPORT_CONV_SMALL_H
 #define MFQ_TESTS_SUPPORT_CONV_SMALL_H
 
-#include "support/convolution.h"
+#include "convolution.h"
 
 namespace mfq_test {
 

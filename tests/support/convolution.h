@@ -2,7 +2,7 @@
 #ifndef MFQ_TESTS_SUPPORT_CONVOLUTION_H
 #define MFQ_TESTS_SUPPORT_CONVOLUTION_H
 
-#include "support/conv_data.h"
+#include "conv_data.h"
 
 namespace mfq_test {
 
@@ -12,7 +12,7 @@ namespace mfq_test {
 inline std::vector<double> values_of(const Operand &operand, const std::vector<uint8_t> &bytes) {
   std::vector<double> values;
   const size_t size = mfq_dtype_bytes(operand.dtype);
-  for (size_t i = 0; i < count_of(operand.shape); i++) {
+  for (size_t i = 0; i < count_of(operand.shape); ++i) {
     const int64_t at = offset_of((int64_t)i, operand.shape, operand.strides) * (int64_t)size;
     values.push_back(value_in(operand.dtype, &bytes[(size_t)((int64_t)operand.origin + at)]));
   }
@@ -23,7 +23,7 @@ inline std::vector<double> values_of(const Operand &operand, const std::vector<u
 template <typename Bits> inline std::vector<uint8_t> spread(const Operand &operand, Bits bits) {
   std::vector<uint8_t> bytes = operand.bytes;
   const size_t size = mfq_dtype_bytes(operand.dtype);
-  for (size_t i = 0; i < count_of(operand.shape); i++) {
+  for (size_t i = 0; i < count_of(operand.shape); ++i) {
     const uint32_t element = bits(i);
     const int64_t at = offset_of((int64_t)i, operand.shape, operand.strides) * (int64_t)size;
     std::memcpy(&bytes[(size_t)((int64_t)operand.origin + at)], &element, size);
@@ -47,7 +47,7 @@ public:
     conv.transposed = x.transposed;
     conv.same_padding = x.same;
     conv.groups = x.groups;
-    for (size_t i = 0; i < x.in.size(); i++) {
+    for (size_t i = 0; i < x.in.size(); ++i) {
       conv.stride[i] = at_or(x.stride, i, 1);
       conv.dilation[i] = at_or(x.dilation, i, 1);
       conv.padding[i] = at_or(x.padding, i, 0);
@@ -142,10 +142,11 @@ private:
 
   /* kPoison wherever the result has no element. */
   void check_untouched(const std::vector<uint8_t> &all) const {
-    std::vector<uint8_t> mask = spread(Operand(d_.dtype, d_.shape, d_.strides), [](size_t) { return 0u; });
+    std::vector<uint8_t> mask = spread(
+        Operand(d_.dtype, d_.shape, d_.strides), [](size_t) { return 0u; });
     const std::vector<uint8_t> ones = spread(Operand(d_.dtype, d_.shape, d_.strides), [](size_t) { return ~0u; });
     mask.insert(mask.end(), kTail, kPoison);
-    for (size_t i = 0; i < all.size(); i++) {
+    for (size_t i = 0; i < all.size(); ++i) {
       const bool is_element = i < ones.size() && ones[i] != mask[i];
       if (!is_element && all[i] != kPoison) {
         ADD_FAILURE() << "byte " << i << " of " << all.size() << ", which is no element's, was written";
@@ -170,8 +171,7 @@ inline void run_plan(mfq_context *context, const mfq_conv_plan *plan, const mfq_
 }
 
 /* Plans and runs a case on a context. */
-inline ProductResult run_conv(mfq_context *context, const ConvData &data,
-                              const ProductData::Around &around = nullptr) {
+inline ProductResult run_conv(mfq_context *context, const ConvData &data, const ProductData::Around &around = nullptr) {
   ProductResult result;
   const Transfer transfer(context);
   const ConvCall call(context, data);
@@ -233,10 +233,10 @@ inline testing::AssertionResult conv_is_equal(mfq_context *one, mfq_context *oth
   const ProductResult a = run_conv(one, data), b = run_conv(other, data);
   auto verdict = succeeded(a.status, "the first");
   if (verdict) verdict = succeeded(b.status, "the second");
-  for (size_t i = 0; verdict && i < a.values.size(); i++)
+  for (size_t i = 0; verdict && i < a.values.size(); ++i)
     if (float_bits((float)a.values[i]) != float_bits((float)b.values[i]))
-      verdict = testing::AssertionFailure() << "element " << i << " of " << a.values.size() << " is " << a.values[i]
-                                            << " and " << b.values[i];
+      verdict = testing::AssertionFailure()
+                << "element " << i << " of " << a.values.size() << " is " << a.values[i] << " and " << b.values[i];
   if (verdict && a.bytes != b.bytes) verdict = testing::AssertionFailure() << "bytes differ, values do not";
   return verdict ? verdict : verdict << "; " << text_of(x) << "; " << a.description << "; " << b.description;
 }

@@ -9,9 +9,9 @@
 #include <cstdlib>
 #include <functional>
 
-#include "support/arena.h"
-#include "support/environment.h"
-#include "support/operand.h"
+#include "arena.h"
+#include "environment.h"
+#include "operand.h"
 
 namespace mfq_test {
 
@@ -113,7 +113,7 @@ public:
     if (place_ != nullptr) return arena_->get(*place_, host, context_);
     std::vector<uint8_t> all(front_ + bytes());
     EXPECT_EQ(mfq_buffer_read(buffer_, 0, all.data(), all.size()), MFQ_OK) << mfq_last_error();
-    for (size_t i = 0; i < front_; i++)
+    for (size_t i = 0; i < front_; ++i)
       EXPECT_EQ(all[i], kPoison) << "byte " << front_ - i << " before the memory was written";
     if (bytes() > 0) std::memcpy(host, all.data() + front_, bytes());
   }
@@ -207,7 +207,7 @@ inline testing::AssertionResult same_parts(const Quantized &got, const Quantized
 
 inline testing::AssertionResult same_memory(const std::vector<uint8_t> &got, const std::vector<uint8_t> &want,
                                             size_t element) {
-  for (size_t i = 0; i < want.size(); i++)
+  for (size_t i = 0; i < want.size(); ++i)
     if (got[i] != want[i]) {
       uint32_t a = 0, b = 0;
       const size_t first = i / element * element;
@@ -280,7 +280,7 @@ inline testing::AssertionResult same_quantize(Operand &src, const QuantizeCall &
   const std::string *texts[] = {&call.row, &call.col};
   const mfq_layout *layouts[] = {&call.row_layout, &call.col_layout};
   const mfq_qtensor *want[2] = {}, *got[2] = {};
-  for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < 2; ++i) {
     if (texts[i]->empty()) continue;
     sides[i] = std::make_unique<BothSides>(parse(*texts[i]), src.shape, *layouts[i], call);
     want[i] = &sides[i]->want.q;
@@ -291,7 +291,7 @@ inline testing::AssertionResult same_quantize(Operand &src, const QuantizeCall &
   auto result = succeeded(mfq_quantize(devices().device.get(), &there, got[0], got[1]), "on the device");
   if (result) result = succeeded(mfq_quantize(devices().cpu.get(), &here, want[0], want[1]), "on the CPU");
   transfer.download();
-  for (int i = 0; result && i < 2; i++)
+  for (int i = 0; result && i < 2; ++i)
     if (sides[i] != nullptr) result = sides[i]->compare();
   if (!result) return result << "; " << what;
   return memory.read() == src.bytes ? result : testing::AssertionFailure() << "the device changed its input";

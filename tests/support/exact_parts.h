@@ -2,8 +2,8 @@
 #ifndef MFQ_TESTS_SUPPORT_EXACT_PARTS_H
 #define MFQ_TESTS_SUPPORT_EXACT_PARTS_H
 
-#include "support/oracle.h"
-#include "support/product.h"
+#include "oracle.h"
+#include "product.h"
 
 namespace mfq_test {
 
@@ -34,7 +34,7 @@ private:
     const double step = std::ldexp(1.0, -q.q.scheme.element.frac_bits);
     const std::vector<float> zeros = expanded_zero_points(devices().cpu.get(), q, logical_shape(q));
     const std::vector<uint32_t> codes = all_codes(plain);
-    for (size_t i = 0; i < codes.size(); i++) elements.push_back(grid.decode(codes[i]) - zeros[i] * step);
+    for (size_t i = 0; i < codes.size(); ++i) elements.push_back(grid.decode(codes[i]) - zeros[i] * step);
   }
 
   /* Scales of groups and blocks belong to elements, all others to sums. */
@@ -48,7 +48,7 @@ private:
     const mfq_tensor dst = dense(scales, logical_shape(q));
     EXPECT_EQ(mfq_expand_scales(devices().cpu.get(), &without, &dst), MFQ_OK) << mfq_last_error();
     const float tensor_scale = q.q.tensor_scale != nullptr ? *q.q.tensor_scale : 1.0f;
-    for (size_t i = 0; i < scales.size(); i++) {
+    for (size_t i = 0; i < scales.size(); ++i) {
       (has_groups ? group_scales : factors)[i] = scales[i];
       factors[i] *= tensor_scale;
     }

@@ -30,14 +30,14 @@ public:
     Limbs magnitude = limbs_;
     const bool negative = normalise(&magnitude);
     int top = kBits - 1;
-    while (top >= 0 && !bit(magnitude, top)) top--;
+    while (top >= 0 && !bit(magnitude, top)) --top;
     if (top < 0) return 0.0f;
     const int last = std::max(top - 23, -149 - kLowest); /* the place of the result's last digit */
     uint64_t digits = 0;
-    for (int i = top; i >= last; i--) digits = digits * 2 + (uint64_t)bit(magnitude, i);
+    for (int i = top; i >= last; --i) digits = digits * 2 + (uint64_t)bit(magnitude, i);
     bool below = false;
-    for (int i = 0; i < last - 1; i++) below = below || bit(magnitude, i);
-    if (bit(magnitude, last - 1) && (below || digits % 2 != 0)) digits++;
+    for (int i = 0; i < last - 1; ++i) below = below || bit(magnitude, i);
+    if (bit(magnitude, last - 1) && (below || digits % 2 != 0)) ++digits;
     const double value = std::ldexp((double)digits, last + kLowest);
     const float rounded = value >= 0x1p128 ? std::numeric_limits<float>::infinity() : (float)value; /* exact */
     return negative ? -rounded : rounded;
@@ -51,7 +51,7 @@ private:
   void add_bits(wide value, int place, int sign) {
     wide low = value << place % 32; /* 106 bits and 31 more do not fit: the rest goes on top */
     const uint64_t above = place % 32 == 0 ? 0 : (uint64_t)(value >> (128 - place % 32));
-    for (int i = place / 32, n = 0; n < 4; i++, n++, low >>= 32) limbs_[(size_t)i] += sign * (int64_t)(uint32_t)low;
+    for (int i = place / 32, n = 0; n < 4; ++i, ++n, low >>= 32) limbs_[(size_t)i] += sign * (int64_t)(uint32_t)low;
     limbs_[(size_t)(place / 32 + 4)] += sign * (int64_t)above;
   }
 
@@ -77,6 +77,6 @@ private:
   Limbs limbs_ = {};
 };
 
-}  // namespace mfq_test
+} // namespace mfq_test
 
 #endif

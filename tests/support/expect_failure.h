@@ -19,11 +19,9 @@ inline testing::AssertionResult fails(mfq_status got, mfq_status want, const std
     return testing::AssertionFailure() << "status " << mfq_status_name(got) << ", expected " << mfq_status_name(want)
                                        << "; last error: " << sentence;
   }
-  for (const std::string &part : parts) {
-    if (sentence.find(part) == std::string::npos) {
+  for (const std::string &part : parts)
+    if (sentence.find(part) == std::string::npos)
       return testing::AssertionFailure() << "\"" << sentence << "\" does not say \"" << part << "\"";
-    }
-  }
   return testing::AssertionSuccess();
 }
 

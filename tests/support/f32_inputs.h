@@ -8,7 +8,7 @@
 #include <cstring>
 #include <vector>
 
-#include "support/oracle.h"
+#include "oracle.h"
 
 namespace inputs {
 
@@ -37,7 +37,7 @@ inline bool exhaustive() {
 
 /* SplitMix64: the same numbers on every platform. */
 class Random {
- public:
+public:
   explicit Random(uint64_t seed) : state_(seed) {}
   uint32_t word() {
     uint64_t z = state_ += 0x9e3779b97f4a7c15ull;
@@ -46,7 +46,7 @@ class Random {
     return (uint32_t)((z ^ (z >> 31)) >> 32);
   }
 
- private:
+private:
   uint64_t state_;
 };
 
@@ -54,7 +54,7 @@ class Random {
  * infinities and NaN are among them. */
 inline std::vector<uint32_t> structured() {
   std::vector<uint32_t> fractions = {0, 1, 2, 3, 0x2aaaaau, 0x555555u, 0x7ffffdu, 0x7ffffeu};
-  for (int bit = 2; bit < 23; bit++) {
+  for (int bit = 2; bit < 23; ++bit) {
     fractions.push_back(1u << bit);
     fractions.push_back((1u << bit) + 1);
     fractions.push_back(0x7fffffu & ~((1u << bit) - 1));
@@ -62,7 +62,7 @@ inline std::vector<uint32_t> structured() {
   }
   fractions.push_back(0x7fffffu);
   std::vector<uint32_t> all;
-  for (uint32_t high = 0; high < 512; high++)
+  for (uint32_t high = 0; high < 512; ++high)
     for (uint32_t fraction : fractions) all.push_back(high << 23 | fraction);
   return all;
 }
@@ -90,7 +90,7 @@ inline void add_near(double t, std::vector<uint32_t> *all) {
 /* Around every value of a grid and every middle between two, times 2^exp2. */
 inline std::vector<uint32_t> boundaries(const oracle::Grid &grid, int exp2) {
   std::vector<uint32_t> all;
-  for (uint32_t code = 0; code <= grid.max_code(); code++) {
+  for (uint32_t code = 0; code <= grid.max_code(); ++code) {
     const double v = grid.magnitude(code), middle = (v + grid.magnitude(code + 1)) / 2;
     add_near(std::ldexp(v, exp2), &all);
     add_near(std::ldexp(middle, exp2), &all);
@@ -99,6 +99,6 @@ inline std::vector<uint32_t> boundaries(const oracle::Grid &grid, int exp2) {
   return all;
 }
 
-}  // namespace inputs
+} // namespace inputs
 
 #endif

@@ -29,7 +29,7 @@ inline bool fails_now() {
   return number == failing_at || (onwards && number > failing_at);
 }
 inline void *counted(void *memory) {
-  if (memory != nullptr) live++;
+  if (memory != nullptr) ++live;
   return memory;
 }
 
@@ -113,7 +113,7 @@ inline long each_fails(const std::string &what, const Attempt &attempt, const ch
                        bool may_do_without = false, mfq_status or_alone = MFQ_OK) {
   SCOPED_TRACE(what);
   for (const bool from_there_on : {true, false})
-    for (long number = 1;; number++) {
+    for (long number = 1;; ++number) {
       SCOPED_TRACE("allocation " + std::to_string(number) + (from_there_on ? " and all that follow" : ""));
       const long before = live;
       long made = 0;

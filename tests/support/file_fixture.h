@@ -25,20 +25,15 @@ public:
     if (mkdtemp(pattern.data()) == nullptr) abort();
     path_ = pattern;
   }
-  ~Folder() {
-    std::filesystem::remove_all(path_);
-  }
+  ~Folder() { std::filesystem::remove_all(path_); }
   Folder(const Folder &) = delete;
   Folder &operator=(const Folder &) = delete;
 
-  std::string file(const std::string &name) const {
-    return (path_ / name).string();
-  }
+  std::string file(const std::string &name) const { return (path_ / name).string(); }
 
   std::set<std::string> names() const {
     std::set<std::string> found;
-    for (const auto &entry : std::filesystem::directory_iterator(path_))
-      found.insert(entry.path().filename().string());
+    for (const auto &entry : std::filesystem::directory_iterator(path_)) found.insert(entry.path().filename().string());
     return found;
   }
 
@@ -62,8 +57,7 @@ inline std::string read_file(const std::string &path) {
 inline std::string safetensors(const std::string &header, const std::string &data) {
   std::string bytes(8, '\0');
   uint64_t length = header.size();
-  for (size_t i = 0; i < 8; i++)
-    bytes[i] = static_cast<char>(length >> (8 * i) & 0xff);
+  for (size_t i = 0; i < 8; ++i) bytes[i] = static_cast<char>(length >> (8 * i) & 0xff);
   return bytes + header + data;
 }
 
@@ -74,11 +68,9 @@ inline testing::AssertionResult io_fails(mfq_status got, mfq_status want, const 
     return testing::AssertionFailure() << "status " << mfq_status_name(got) << ", expected " << mfq_status_name(want)
                                        << "; last error: " << sentence;
   }
-  for (const std::string &part : parts) {
-    if (sentence.find(part) == std::string::npos) {
+  for (const std::string &part : parts)
+    if (sentence.find(part) == std::string::npos)
       return testing::AssertionFailure() << "\"" << sentence << "\" does not say \"" << part << "\"";
-    }
-  }
   return testing::AssertionSuccess();
 }
 
@@ -88,19 +80,13 @@ inline testing::AssertionResult io_ok(mfq_status got) {
 }
 
 struct CloseReader {
-  void operator()(mfq_reader *reader) const {
-    mfq_reader_close(reader);
-  }
+  void operator()(mfq_reader *reader) const { mfq_reader_close(reader); }
 };
 struct DestroyCatalog {
-  void operator()(mfq_catalog *catalog) const {
-    mfq_catalog_destroy(catalog);
-  }
+  void operator()(mfq_catalog *catalog) const { mfq_catalog_destroy(catalog); }
 };
 struct DestroyWriter {
-  void operator()(mfq_writer *writer) const {
-    mfq_writer_destroy(writer);
-  }
+  void operator()(mfq_writer *writer) const { mfq_writer_destroy(writer); }
 };
 using Reader = std::unique_ptr<mfq_reader, CloseReader>;
 using Catalog = std::unique_ptr<mfq_catalog, DestroyCatalog>;

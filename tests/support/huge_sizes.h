@@ -3,8 +3,8 @@
 #ifndef MFQ_TESTS_SUPPORT_HUGE_SIZES_H
 #define MFQ_TESTS_SUPPORT_HUGE_SIZES_H
 
-#include "support/device.h"
-#include "support/expect_failure.h"
+#include "device.h"
+#include "expect_failure.h"
 
 namespace mfq_test {
 
@@ -116,8 +116,8 @@ inline void check_huge_products(mfq_context *context) {
       all.push_back(x);
   }
   for (HugeProduct x : all)
-    for (x.kind = 0; x.kind < 3; x.kind++)
-      for (int i = 0; i < 4; i++) {
+    for (x.kind = 0; x.kind < 3; ++x.kind)
+      for (int i = 0; i < 4; ++i) {
         x.scheme = schemes[i];
         x.dtype = kDtypes[i % 3];
         const double in_a = (double)std::max<int64_t>(1, x.batches) * (double)x.m * (double)x.k;
@@ -150,7 +150,7 @@ inline testing::AssertionResult conv_is_planned_or_refused(mfq_context *context,
   const char *const scheme = x.direction == MFQ_CONV_FORWARD ? "mxfp8_e4m3/group:32@-1" : "int8/tensor/f32";
   std::unique_ptr<HugeOperand> operands[3];
   double most = 0;
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < 3; ++i) {
     most = std::max(most, elements_of(shapes[i]));
     if (i != result) operands[i] = std::make_unique<HugeOperand>(x.kind, scheme, x.dtype, shapes[i]);
   }
@@ -186,7 +186,7 @@ inline void check_huge_convolutions(mfq_context *context) {
                                  {half, 2, half / 2, 2, 1},
                                  {1, size, 1, 1, 1, 0x7fffffff}})
       for (const mfq_conv_direction direction : {MFQ_CONV_FORWARD, MFQ_CONV_INPUT_GRADIENT, MFQ_CONV_WEIGHT_GRADIENT})
-        for (int kind = 0; kind < 3; kind++)
+        for (int kind = 0; kind < 3; ++kind)
           for (const mfq_dtype dtype : kDtypes) {
             HugeConv x = each;
             x.direction = direction;

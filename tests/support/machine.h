@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "support/quantized.h"
+#include "quantized.h"
 
 namespace mfq_test {
 

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "support/expect_failure.h"
-#include "support/raw_enum.h"
+#include "expect_failure.h"
+#include "raw_enum.h"
 
 namespace misuse {
 
@@ -62,9 +62,7 @@ protected:
     mfq_context_options_init(&options);
     ASSERT_EQ(mfq_context_create(&options, &context), MFQ_OK) << mfq_last_error();
   }
-  void TearDown() override {
-    mfq_context_destroy(context);
-  }
+  void TearDown() override { mfq_context_destroy(context); }
   mfq_context *context = nullptr;
 };
 
@@ -138,8 +136,7 @@ inline std::vector<BadQ> bad_pointers() {
 
 inline std::vector<BadQ> bad_qtensors() {
   std::vector<BadQ> list = bad_fields();
-  for (const BadQ &bad : bad_pointers())
-    list.push_back(bad);
+  for (const BadQ &bad : bad_pointers()) list.push_back(bad);
   return list;
 }
 

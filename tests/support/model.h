@@ -10,22 +10,20 @@
 #include <numeric>
 #include <vector>
 
-#include "support/oracle.h"
-#include "support/plain_tensor.h"
+#include "oracle.h"
+#include "plain_tensor.h"
 
 namespace mfq_test {
 
 /* Places along the axes of a shape, by row-major index. */
 inline Shape indices_of(int64_t index, const Shape &shape) {
   Shape at(shape.size());
-  for (size_t d = shape.size(); d-- > 0; index /= shape[d])
-    at[d] = index % shape[d];
+  for (size_t d = shape.size(); d-- > 0; index /= shape[d]) at[d] = index % shape[d];
   return at;
 }
 inline int64_t index_of(const Shape &at, const Shape &shape) {
   int64_t index = 0;
-  for (size_t d = 0; d < shape.size(); d++)
-    index = index * shape[d] + at[d];
+  for (size_t d = 0; d < shape.size(); ++d) index = index * shape[d] + at[d];
   return index;
 }
 
@@ -37,8 +35,7 @@ public:
       : scheme_(scheme), grid_(scheme.element), shape(tensor_shape.empty() ? Shape{1} : tensor_shape) {
     find_scale_shape();
     make_scales(x);
-    for (size_t i = 0; i < count_of(shape); i++)
-      add_element(x[i], scale_of((int64_t)i), words.empty() ? 0 : words[i]);
+    for (size_t i = 0; i < count_of(shape); ++i) add_element(x[i], scale_of((int64_t)i), words.empty() ? 0 : words[i]);
   }
 
   /* The whole memory of the parts of `t`, padding 0 and the byte behind them kPoison. */
@@ -47,11 +44,11 @@ public:
     const std::vector<size_t> order = code_order(t.q.layout);
     const Shape in_order = permuted(shape, order);
     const size_t step = t.q.layout.packing == MFQ_PACK_BYTE ? 8 : (size_t)grid_.bits();
-    for (size_t i = 0; i < codes.size(); i++) {
+    for (size_t i = 0; i < codes.size(); ++i) {
       const int64_t place = index_of(permuted(indices_of((int64_t)i, shape), order), in_order);
       const size_t bit =
           (size_t)(place / in_order.back()) * t.sizes.row_bits + (size_t)(place % in_order.back()) * step;
-      for (size_t b = 0; b < (size_t)grid_.bits(); b++)
+      for (size_t b = 0; b < (size_t)grid_.bits(); ++b)
         bytes[(bit + b) / 8] = (uint8_t)(bytes[(bit + b) / 8] | (codes[i] >> b & 1) << (bit + b) % 8);
     }
     bytes.push_back(kPoison);
@@ -60,7 +57,7 @@ public:
 
   std::vector<uint8_t> scale_bytes(const Quantized &t) const {
     std::vector<uint8_t> bytes(t.sizes.scales_bytes, 0);
-    for (size_t i = 0; i < scales.size() && scheme_.scale != MFQ_SCALE_NONE; i++) {
+    for (size_t i = 0; i < scales.size() && scheme_.scale != MFQ_SCALE_NONE; ++i) {
       const int64_t slot = scale_slot((int64_t)i, t.q.layout);
       if (scheme_.scale == MFQ_SCALE_UE8M0)
         bytes[(size_t)slot] = (uint8_t)(std::ilogb(scales[i]) + 127);
@@ -75,7 +72,7 @@ public:
     std::vector<uint8_t> bytes(t.sizes.zero_points_bytes, 0);
     mfq_layout logical = t.q.layout;
     logical.scales = MFQ_SCALES_LOGICAL;
-    for (size_t i = 0; i < zero_points.size() && scheme_.zero_point; i++)
+    for (size_t i = 0; i < zero_points.size() && scheme_.zero_point; ++i)
       bytes[(size_t)scale_slot((int64_t)i, logical)] = (uint8_t)((uint32_t)zero_points[i] & (grid_.codes() - 1));
     bytes.push_back(kPoison);
     return bytes;
@@ -85,7 +82,7 @@ public:
     if (t.scales != scale_bytes(t)) return testing::AssertionFailure() << "scales differ";
     if (t.zero_points != zero_point_bytes(t)) return testing::AssertionFailure() << "zero points differ";
     const std::vector<uint8_t> want = code_bytes(t);
-    for (size_t i = 0; i < want.size(); i++)
+    for (size_t i = 0; i < want.size(); ++i)
       if (t.codes[i] != want[i])
         return testing::AssertionFailure()
                << "byte " << i << " of the codes is " << (int)t.codes[i] << ", expected " << (int)want[i];
@@ -93,12 +90,9 @@ public:
   }
 
   /* Index of the scale of an element, row-major in the scale shape in logical order. */
-  int64_t scale_of(int64_t element) const {
-    return scale_of_place(indices_of(element, shape));
-  }
+  int64_t scale_of(int64_t element) const { return scale_of_place(indices_of(element, shape)); }
   int64_t scale_of_place(Shape at) const {
-    for (size_t d = 0; d < at.size(); d++)
-      at[d] /= unit_[d];
+    for (size_t d = 0; d < at.size(); ++d) at[d] /= unit_[d];
     return index_of(at, scale_shape);
   }
 
@@ -121,7 +115,7 @@ private:
     const bool group = scheme_.granularity == MFQ_GRANULARITY_GROUP;
     axis = scheme_.axis == MFQ_AXIS_AUTO ? (group ? rank - 1 : 0)
                                          : (size_t)(scheme_.axis < 0 ? scheme_.axis + (int)rank : scheme_.axis);
-    for (size_t d = 0; d < rank; d++) {
+    for (size_t d = 0; d < rank; ++d) {
       const int64_t whole = std::max<int64_t>(shape[d], 1);
       int64_t unit = 1;
       if (scheme_.granularity == MFQ_GRANULARITY_TENSOR) unit = whole;
@@ -139,26 +133,22 @@ private:
   void make_scales(const std::vector<float> &x) {
     const size_t n = count_of(scale_shape);
     std::vector<float> lo(n, 0), hi(n, 0), absmax(n, 0);
-    for (size_t i = 0; i < count_of(shape); i++) {
+    for (size_t i = 0; i < count_of(shape); ++i) {
       const size_t s = (size_t)scale_of((int64_t)i);
       lo[s] = std::min(lo[s], x[i]);
       hi[s] = std::max(hi[s], x[i]);
       absmax[s] = std::max(absmax[s], std::fabs(x[i]));
     }
-    for (size_t s = 0; s < n; s++) {
+    for (size_t s = 0; s < n; ++s) {
       const float scale = scheme_.zero_point ? range_scale(lo[s], hi[s]) : scale_from(absmax[s]);
       scales.push_back(scale);
       zero_points.push_back(scheme_.zero_point ? zero_point(lo[s], scale) : 0);
     }
   }
 
-  int lowest() const {
-    return scheme_.element.is_signed ? (int)grid_.decode(grid_.sign_bit()) : 0;
-  }
+  int lowest() const { return scheme_.element.is_signed ? (int)grid_.decode(grid_.sign_bit()) : 0; }
 
-  float at_least_normal(double q) const {
-    return std::max((float)q, std::numeric_limits<float>::min());
-  }
+  float at_least_normal(double q) const { return std::max((float)q, std::numeric_limits<float>::min()); }
   float range_scale(float lo, float hi) const {
     return at_least_normal((double)(float)((double)hi - lo) / ((int)grid_.max_code() - lowest()));
   }
@@ -172,8 +162,7 @@ private:
     int exp2 = -1000;
     if (absmax > 0 && scheme_.rule == MFQ_RULE_FLOOR) exp2 = std::ilogb(absmax) - std::ilogb(grid_.max_value());
     if (absmax > 0 && scheme_.rule == MFQ_RULE_RCEIL)
-      for (exp2 = -200; std::ldexp((double)absmax, -exp2) > grid_.max_value();)
-        exp2++;
+      for (exp2 = -200; std::ldexp((double)absmax, -exp2) > grid_.max_value();) ++exp2;
     return std::ldexp(1.0f, std::max(std::min(exp2, 127), -127));
   }
 
@@ -198,8 +187,7 @@ private:
   }
   static Shape permuted(const Shape &of, const std::vector<size_t> &order) {
     Shape out;
-    for (const size_t d : order)
-      out.push_back(of[d]);
+    for (const size_t d : order) out.push_back(of[d]);
     return out;
   }
 

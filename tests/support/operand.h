@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "support/half.h"
-#include "support/plain_tensor.h"
+#include "half.h"
+#include "plain_tensor.h"
 
 namespace mfq_test {
 
@@ -34,7 +34,7 @@ struct Operand {
   Operand(mfq_dtype d, const Shape &sizes, const Shape &steps) : dtype(d), shape(sizes), strides(steps) {
     int64_t low = 0, high = 0;
     bool empty = false;
-    for (size_t i = 0; i < shape.size(); i++) {
+    for (size_t i = 0; i < shape.size(); ++i) {
       empty |= shape[i] == 0;
       if (shape[i] > 1) (strides[i] < 0 ? low : high) += (shape[i] - 1) * strides[i];
     }
@@ -61,7 +61,7 @@ struct Operand {
   }
   /* Element `index` of the memory is bits(index). */
   template <typename Bits> Operand &fill(Bits bits) {
-    for (size_t i = 0; i < count(); i++) put(i, (uint32_t)bits(i));
+    for (size_t i = 0; i < count(); ++i) put(i, (uint32_t)bits(i));
     return *this;
   }
   Operand &fill_awkward(uint32_t seed, bool finite = false) {
@@ -75,15 +75,15 @@ inline void give_scales(Quantized *t, uint32_t seed) {
   std::mt19937 generator(seed);
   const mfq_scale_format format = t->q.scheme.scale;
   const size_t size = t->sizes.scales_bytes;
-  for (size_t i = 0; i < size; i++) t->scales[i] = (uint8_t)(generator() & (format == MFQ_SCALE_UE4M3 ? 0x7f : 0xff));
-  for (size_t i = 0; format == MFQ_SCALE_F32 && i < size / 4; i++) {
+  for (size_t i = 0; i < size; ++i) t->scales[i] = (uint8_t)(generator() & (format == MFQ_SCALE_UE4M3 ? 0x7f : 0xff));
+  for (size_t i = 0; format == MFQ_SCALE_F32 && i < size / 4; ++i) {
     static const float rare[] = {0.0f, -0.0f, -1.5f, 1e-40f, 3e38f, HUGE_VALF, -HUGE_VALF, NAN};
     const float usual = std::ldexp(1.0f + (float)(generator() % 1024) / 1024, (int)(generator() % 16) - 12);
     const float x = generator() % 16 == 0 ? rare[generator() % 8] : usual;
     std::memcpy(&t->scales[i * 4], &x, 4);
   }
   const mfq_format &e = t->q.scheme.element;
-  for (size_t i = 0; i < t->sizes.zero_points_bytes; i++)
+  for (size_t i = 0; i < t->sizes.zero_points_bytes; ++i)
     t->zero_points[i] = (uint8_t)(generator() & ((1u << (e.is_signed + e.exp_bits + e.man_bits)) - 1));
   if (t->sizes.tensor_scale_bytes != 0) t->tensor_scale = 0.0123f;
 }
@@ -91,7 +91,7 @@ inline void give_scales(Quantized *t, uint32_t seed) {
 /* Any bytes as codes: every code occurs, next to scales of every kind. */
 inline void give_everything(Quantized *t, uint32_t seed) {
   std::mt19937 generator(seed + 1);
-  for (size_t i = 0; i < t->sizes.codes_bytes; i++) t->codes[i] = (uint8_t)generator();
+  for (size_t i = 0; i < t->sizes.codes_bytes; ++i) t->codes[i] = (uint8_t)generator();
   give_scales(t, seed);
 }
 
@@ -100,12 +100,12 @@ inline std::string text_of(const Shape &shape) { return testing::PrintToString(s
 /* The names of the tables. */
 inline std::vector<std::string> scheme_names() {
   std::vector<std::string> names;
-  for (int32_t i = 0; mfq_scheme_name(i, nullptr) != nullptr; i++) names.push_back(mfq_scheme_name(i, nullptr));
+  for (int32_t i = 0; mfq_scheme_name(i, nullptr) != nullptr; ++i) names.push_back(mfq_scheme_name(i, nullptr));
   return names;
 }
 inline std::vector<std::string> format_names() {
   std::vector<std::string> names;
-  for (int32_t i = 0; mfq_format_name(i, nullptr) != nullptr; i++) names.push_back(mfq_format_name(i, nullptr));
+  for (int32_t i = 0; mfq_format_name(i, nullptr) != nullptr; ++i) names.push_back(mfq_format_name(i, nullptr));
   return names;
 }
 

@@ -27,11 +27,10 @@ inline void PrintTo(const NamedFormat &row, std::ostream *out) { *out << row.nam
 /* The rows of formats.def. */
 inline std::vector<NamedFormat> named_formats() {
   std::vector<NamedFormat> rows;
-#define MFQ_MINIFLOAT(name, is_signed, exp_bits, man_bits, bias, specials, about) \
+#define MFQ_MINIFLOAT(name, is_signed, exp_bits, man_bits, bias, specials, about)                                      \
   rows.push_back({#name, {MFQ_KIND_MINIFLOAT, is_signed, exp_bits, man_bits, bias, MFQ_SPECIALS_##specials, 0, 0}});
-#define MFQ_INTEGER(name, is_signed, bits, frac_bits, narrow, about) \
-  rows.push_back(                                                    \
-      {#name, {MFQ_KIND_INTEGER, is_signed, 0, bits - is_signed, 0, MFQ_SPECIALS_NONE, frac_bits, narrow}});
+#define MFQ_INTEGER(name, is_signed, bits, frac_bits, narrow, about)                                                   \
+  rows.push_back({#name, {MFQ_KIND_INTEGER, is_signed, 0, bits - is_signed, 0, MFQ_SPECIALS_NONE, frac_bits, narrow}});
 #include <mfq/formats.def>
   return rows;
 }
@@ -54,10 +53,10 @@ inline int reserved_codes(const mfq_format &f) {
 /* Every minifloat of 2 ... 8 bits with these biases. */
 inline std::vector<mfq_format> generic_formats(const std::vector<int> &biases) {
   std::vector<mfq_format> formats;
-  for (int is_signed = 0; is_signed <= 1; is_signed++)
-    for (int exp_bits = 1; exp_bits <= 8 - is_signed; exp_bits++)
-      for (int man_bits = 0; is_signed + exp_bits + man_bits <= 8; man_bits++)
-        for (int specials = MFQ_SPECIALS_NONE; specials <= MFQ_SPECIALS_IEEE; specials++)
+  for (int is_signed = 0; is_signed <= 1; ++is_signed)
+    for (int exp_bits = 1; exp_bits <= 8 - is_signed; ++exp_bits)
+      for (int man_bits = 0; is_signed + exp_bits + man_bits <= 8; ++man_bits)
+        for (int specials = MFQ_SPECIALS_NONE; specials <= MFQ_SPECIALS_IEEE; ++specials)
           for (int bias : biases) {
             const mfq_format f = minifloat(is_signed, exp_bits, man_bits, bias, (mfq_specials)specials);
             const bool too_small = is_signed + exp_bits + man_bits < 2;
@@ -87,7 +86,7 @@ struct Place {
 /* The magnitudes of a format in ascending order, which is the order of their codes, and one more with the format's own
  * spacing (integers: some more), so that rounding sees no upper end. */
 class Grid {
- public:
+public:
   explicit Grid(const mfq_format &format) : format_(format) {
     if (is_integer())
       add_integer_magnitudes();
@@ -145,12 +144,12 @@ class Grid {
     return code_of(x, p.lower + (sum >= 4294967296.0 ? 1 : 0), saturate);
   }
 
- private:
+private:
   void add_minifloat_magnitudes() {
     const uint32_t binade = 1u << format_.man_bits, all = 1u << (format_.exp_bits + format_.man_bits);
     max_code_ = all - 1 - (uint32_t)reserved_codes(format_);
     double step = std::ldexp(1.0, 1 - format_.bias - format_.man_bits), v = 0;
-    for (uint32_t code = 0; code <= max_code_ + 1; code++) {
+    for (uint32_t code = 0; code <= max_code_ + 1; ++code) {
       value_.push_back(v);
       if (code >= 2 * binade && code % binade == 0) step *= 2; /* subnormals and the first binade share a step */
       v += step;
@@ -161,7 +160,7 @@ class Grid {
     const int high = format_.is_signed ? (1 << format_.man_bits) - 1 : (1 << format_.man_bits) - 1 - format_.narrow;
     max_code_ = (uint32_t)high;
     const double step = std::ldexp(1.0, -format_.frac_bits);
-    for (int n = 0; n <= 2 * high + 3; n++) value_.push_back(n * step);
+    for (int n = 0; n <= 2 * high + 3; ++n) value_.push_back(n * step);
   }
 
   static bool goes_up(const Place &p, bool negative, mfq_rounding rounding) {
@@ -214,6 +213,6 @@ inline bool is_nearest_quotient(float q, float a, float b) {
   return rest < half || (rest == half && !odd);
 }
 
-}  // namespace oracle
+} // namespace oracle
 
 #endif

@@ -12,7 +12,7 @@
 
 #include <mfq/mfq.h>
 
-#include "support/quantized.h"
+#include "quantized.h"
 
 namespace mfq_test {
 
@@ -20,15 +20,13 @@ using Shape = std::vector<int64_t>;
 
 inline size_t count_of(const Shape &shape) {
   size_t n = 1;
-  for (const int64_t size : shape)
-    n *= (size_t)size;
+  for (const int64_t size : shape) n *= (size_t)size;
   return n;
 }
 
 inline Shape dense_strides(const Shape &shape) {
   Shape strides(shape.size(), 1);
-  for (size_t d = shape.size(); d-- > 1;)
-    strides[d - 1] = strides[d] * std::max<int64_t>(shape[d], 1);
+  for (size_t d = shape.size(); d-- > 1;) strides[d - 1] = strides[d] * std::max<int64_t>(shape[d], 1);
   return strides;
 }
 
@@ -54,12 +52,8 @@ inline mfq_tensor dense(const std::vector<uint16_t> &x, mfq_dtype dtype, const S
   return strided(x.data(), dtype, shape, dense_strides(shape));
 }
 
-inline Shape padded_shape(const Quantized &t) {
-  return Shape(t.sizes.padded_shape, t.sizes.padded_shape + t.q.rank);
-}
-inline Shape logical_shape(const Quantized &t) {
-  return Shape(t.q.shape, t.q.shape + t.q.rank);
-}
+inline Shape padded_shape(const Quantized &t) { return Shape(t.sizes.padded_shape, t.sizes.padded_shape + t.q.rank); }
+inline Shape logical_shape(const Quantized &t) { return Shape(t.q.shape, t.q.shape + t.q.rank); }
 inline Shape scale_shape(const Quantized &t) {
   return Shape(t.sizes.scale_shape, t.sizes.scale_shape + t.sizes.scale_rank);
 }
@@ -136,8 +130,7 @@ inline uint32_t code_at(const Quantized &t, int64_t row, int64_t column) {
   const size_t step = t.q.layout.packing == MFQ_PACK_BYTE ? 8 : bits;
   const size_t first = (size_t)row * t.sizes.row_bits + (size_t)column * step;
   uint32_t code = 0;
-  for (size_t b = 0; b < bits; b++)
-    code |= (uint32_t)(t.codes[(first + b) / 8] >> (first + b) % 8 & 1) << b;
+  for (size_t b = 0; b < bits; ++b) code |= (uint32_t)(t.codes[(first + b) / 8] >> (first + b) % 8 & 1) << b;
   return code;
 }
 
@@ -149,8 +142,7 @@ inline std::vector<uint32_t> all_codes(const Quantized &t) {
     std::rotate(shape.begin() + t.sizes.axis, shape.begin() + t.sizes.axis + 1, shape.end());
   const size_t n = count_of(shape);
   std::vector<uint32_t> codes;
-  for (size_t i = 0; i < n; i++)
-    codes.push_back(code_at(t, (int64_t)i / shape.back(), (int64_t)i % shape.back()));
+  for (size_t i = 0; i < n; ++i) codes.push_back(code_at(t, (int64_t)i / shape.back(), (int64_t)i % shape.back()));
   return codes;
 }
 
@@ -166,15 +158,13 @@ inline float float_of(uint32_t u) {
   std::memcpy(&x, &u, sizeof x);
   return x;
 }
-inline bool same_float(float a, float b) {
-  return (a != a && b != b) || float_bits(a) == float_bits(b);
-}
+inline bool same_float(float a, float b) { return (a != a && b != b) || float_bits(a) == float_bits(b); }
 
 inline testing::AssertionResult same_floats(const std::vector<float> &got, const std::vector<float> &want,
                                             bool zeros_are_equal = false) {
   if (got.size() != want.size())
     return testing::AssertionFailure() << got.size() << " values, expected " << want.size();
-  for (size_t i = 0; i < got.size(); i++) {
+  for (size_t i = 0; i < got.size(); ++i) {
     if (same_float(got[i], want[i]) || (zeros_are_equal && got[i] == want[i])) continue;
     char text[160];
     std::snprintf(text, sizeof text, "element %zu is %.9g (%08x), expected %.9g (%08x)", i, (double)got[i],

@@ -5,8 +5,8 @@
 
 #include <cmath>
 
-#include "support/device.h"
-#include "support/half.h"
+#include "device.h"
+#include "half.h"
 
 namespace mfq_test {
 
@@ -126,7 +126,7 @@ struct SideData {
     std::vector<float> flat(count_of(shape));
     const mfq_tensor target = dense(flat, shape);
     if (quantized == nullptr) {
-      for (size_t i = 0; i < flat.size(); i++) {
+      for (size_t i = 0; i < flat.size(); ++i) {
         int64_t offset = 0, rest = (int64_t)i;
         for (size_t d = shape.size(); d-- > 0; rest /= shape[d]) offset += rest % shape[d] * strides_[d];
         flat[i] = (float)value_in(plain->dtype, static_cast<uint8_t *>(tensor.data) +
@@ -190,8 +190,8 @@ public:
       for (float &v : *values)
         if (!(std::fabs(v) < 100)) v = 1.25f;
     const Operand of_c = c_memory(), of_bias = bias_memory();
-    for (size_t i = 0; i < c.size(); i++) c[i] = (float)memory_at(of_c, i);
-    for (size_t i = 0; i < bias.size(); i++) bias[i] = (float)memory_at(of_bias, i);
+    for (size_t i = 0; i < c.size(); ++i) c[i] = (float)memory_at(of_c, i);
+    for (size_t i = 0; i < bias.size(); ++i) bias[i] = (float)memory_at(of_bias, i);
   }
 
   int64_t batches() const { return (int64_t)count_of(d_shape) / std::max<int64_t>(1, given.m * given.n); }
@@ -200,9 +200,9 @@ public:
   void expected(std::vector<double> *values, std::vector<double> *bounds) const {
     values->clear();
     bounds->clear();
-    for (int64_t i = 0; i < batches(); i++)
-      for (int64_t r = 0; r < given.m; r++)
-        for (int64_t j = 0; j < given.n; j++) add_expected(i, r, j, values, bounds);
+    for (int64_t i = 0; i < batches(); ++i)
+      for (int64_t r = 0; r < given.m; ++r)
+        for (int64_t j = 0; j < given.n; ++j) add_expected(i, r, j, values, bounds);
   }
 
   /* Runs what it is given, in a way of its own. */
@@ -267,12 +267,12 @@ private:
   }
   Operand c_memory() const {
     Operand memory = given.c_is_d ? laid_out(given.d, given.d_strides) : laid_out(given.c, given.c_strides);
-    for (size_t i = 0; i < c.size(); i++) memory.put(memory.place(i), bits_in(memory.dtype, c[i]));
+    for (size_t i = 0; i < c.size(); ++i) memory.put(memory.place(i), bits_in(memory.dtype, c[i]));
     return memory;
   }
   Operand bias_memory() const {
     Operand memory(MFQ_DTYPE_F32, {given.n}, {given.bias_step});
-    for (size_t i = 0; i < bias.size(); i++) memory.put(memory.place(i), float_bits(bias[i]));
+    for (size_t i = 0; i < bias.size(); ++i) memory.put(memory.place(i), float_bits(bias[i]));
     return memory;
   }
   static double memory_at(const Operand &x, size_t index) {
@@ -298,7 +298,7 @@ private:
     if (quantized == nullptr) {
       result->bytes = d_memory.read();
       d.bytes.swap(result->bytes);
-      for (size_t i = 0; i < count_of(d_shape); i++) result->values.push_back(memory_at(d, i));
+      for (size_t i = 0; i < count_of(d_shape); ++i) result->values.push_back(memory_at(d, i));
       d.bytes.swap(result->bytes);
       check_gaps(d, result->bytes);
       return;
@@ -313,7 +313,7 @@ private:
   /* Bytes of D that belong to no element stay as they were. */
   void check_gaps(Operand before, const std::vector<uint8_t> &after) const {
     const size_t size = mfq_dtype_bytes(before.dtype);
-    for (size_t i = 0; i < count_of(d_shape); i++)
+    for (size_t i = 0; i < count_of(d_shape); ++i)
       std::memcpy(&before.bytes[before.place(i) * size], &after[before.place(i) * size], size);
     EXPECT_TRUE(before.bytes == after) << "memory between the elements of D was written";
   }
@@ -325,7 +325,7 @@ private:
     const int64_t a_step[] = {given.a.is_transposed ? 1 : given.k, given.a.is_transposed ? given.m : 1};
     const int64_t b_step[] = {given.b.is_transposed ? given.k : 1, given.b.is_transposed ? 1 : given.n};
     double sum = 0, magnitude = 0;
-    for (int64_t k = 0; k < given.k; k++) {
+    for (int64_t k = 0; k < given.k; ++k) {
       const double product = x[row * a_step[0] + k * a_step[1]] * y[col * b_step[0] + k * b_step[1]];
       sum += product;
       magnitude += std::fabs(product);
@@ -361,10 +361,10 @@ inline double fp8_allowance(const std::string &description, int64_t k) {
 inline testing::AssertionResult values_are_near(const std::vector<double> &got, const std::vector<double> &want,
                                                 const std::vector<double> &bounds, mfq_dtype dtype) {
   if (got.size() != want.size()) return testing::AssertionFailure() << got.size() << " values";
-  for (size_t i = 0; i < want.size(); i++) {
+  for (size_t i = 0; i < want.size(); ++i) {
     const int digits = dtype == MFQ_DTYPE_F32 ? 24 : dtype == MFQ_DTYPE_BF16 ? 8 : 11;
     double bound = bounds[i] + std::ldexp(std::fabs(want[i]) + bounds[i], -digits);
-    if (dtype == MFQ_DTYPE_F16) bound += std::ldexp(1.0, -25);   /* half of the smallest subnormal number */
+    if (dtype == MFQ_DTYPE_F16) bound += std::ldexp(1.0, -25); /* half of the smallest subnormal number */
     if (dtype == MFQ_DTYPE_BF16) bound += std::ldexp(1.0, -134);
     const bool is_same = std::isnan(want[i]) ? std::isnan(got[i]) : std::fabs(got[i] - want[i]) <= bound;
     if (!is_same)

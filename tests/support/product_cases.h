@@ -2,13 +2,12 @@
 #ifndef MFQ_TESTS_SUPPORT_PRODUCT_CASES_H
 #define MFQ_TESTS_SUPPORT_PRODUCT_CASES_H
 
-#include "support/product.h"
-#include "support/sample.h"
+#include "product.h"
+#include "sample.h"
 
 namespace mfq_test {
 
 constexpr const char *kMxSchemes[] = {"mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp4_e2m1", "mxint8"};
-
 
 inline Side activations(const std::string &scheme, bool on_the_way = false) {
   Side side = quantized(scheme);
@@ -19,14 +18,14 @@ inline Side activations(const std::string &scheme, bool on_the_way = false) {
 inline void check_every_pair_of_mx_formats(mfq_context *context) {
   for (const char *a : kMxSchemes)
     for (const char *b : kMxSchemes)
-      for (const bool on_the_way : {false, true}) {
+      for (const bool on_the_way : {false, true})
         ASSERT_TRUE(product_is_near(context, sized(19, 21, 100, activations(a, on_the_way), weights(b))));
-      }
 }
 
 inline void check_sizes_at_the_edge(mfq_context *context) {
   const int64_t ks[] = {0, 1, 31, 33, 127}, sizes[] = {0, 1, 5};
-  for (const char *scheme : {"mxfp8_e4m3", "mxfp6_e3m2", "mxfp4_e2m1", "nvfp4", "int4/group:16/f32/zp", "int8/tensor/f32"})
+  for (const char *scheme :
+       {"mxfp8_e4m3", "mxfp6_e3m2", "mxfp4_e2m1", "nvfp4", "int4/group:16/f32/zp", "int8/tensor/f32"})
     for (const int64_t k : ks)
       for (const int64_t m : sizes)
         for (const int64_t n : sizes) {
@@ -40,36 +39,38 @@ inline void check_sizes_at_the_edge(mfq_context *context) {
 
 // Weight-only, plain by plain, and granularities that have a meaning, in pairs.
 inline void check_granularities(mfq_context *context) {
+  // clang-format off
   const char *const schemes[] = {"e4m3fn/tensor/f32", "e4m3fn/channel@-2/f32", "e4m3fn/group:128/f32",
                                  "e4m3fn/block:16x16/f32", "int8/channel@-2/f32", "uint8/group:16/f32/zp",
                                  "int4/group:32/bf16", "nvfp4", "e3m4/tensor/f32", "mxfp8_e4m3/group:16", "e5m2", ""};
+  // clang-format on
   for (const char *a : schemes)
-    for (const char *b : schemes) {
-      ASSERT_TRUE(product_is_near(context, sized(9, 35, 70, activations(a), weights(b))));
-    }
+    for (const char *b : schemes) ASSERT_TRUE(product_is_near(context, sized(9, 35, 70, activations(a), weights(b))));
 }
 
 inline void check_transposes_and_layouts(mfq_context *context) {
-  sample({2, 2, 3, 2, 2, 3, 2}, 200, [&](const std::vector<size_t> &at) {
-    const mfq_layout layouts[] = {{},
-                                  {MFQ_CODES_GROUP_LAST, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 0},
-                                  {MFQ_CODES_LOGICAL, MFQ_PACK_BYTE, MFQ_SCALES_128X4, 16}};
-    Case x;
-    x.m = 17;
-    x.n = 13;
-    x.k = 65;
-    x.a.is_transposed = at[0] != 0;
-    x.b.is_transposed = at[1] != 0;
-    x.a.scheme = at[0] != 0 ? "mxfp6_e2m3/group:32@-2" : "mxfp6_e2m3";
-    x.b.scheme = at[1] != 0 ? "mxfp4_e2m1" : "mxfp4_e2m1/group:32@-2";
-    x.b.layout = layouts[at[2]];
-    x.a.layout = layouts[at[5]];
-    if (at[3] != 0) x.a.scheme = "", x.a.row_padding = 3;
-    x.a.on_the_way = at[6] != 0 && at[3] == 0;
-    if (x.a.on_the_way) x.a.row_padding = 5;
-    x.front = at[4] != 0 ? 4 : 0;
-    ASSERT_TRUE(product_is_near(context, x));
-  });
+  sample(
+      {2, 2, 3, 2, 2, 3, 2}, 200,
+      [&](const std::vector<size_t> &at) {
+        const mfq_layout layouts[] = {{},
+                                      {MFQ_CODES_GROUP_LAST, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 0},
+                                      {MFQ_CODES_LOGICAL, MFQ_PACK_BYTE, MFQ_SCALES_128X4, 16}};
+        Case x;
+        x.m = 17;
+        x.n = 13;
+        x.k = 65;
+        x.a.is_transposed = at[0] != 0;
+        x.b.is_transposed = at[1] != 0;
+        x.a.scheme = at[0] != 0 ? "mxfp6_e2m3/group:32@-2" : "mxfp6_e2m3";
+        x.b.scheme = at[1] != 0 ? "mxfp4_e2m1" : "mxfp4_e2m1/group:32@-2";
+        x.b.layout = layouts[at[2]];
+        x.a.layout = layouts[at[5]];
+        if (at[3] != 0) x.a.scheme = "", x.a.row_padding = 3;
+        x.a.on_the_way = at[6] != 0 && at[3] == 0;
+        if (x.a.on_the_way) x.a.row_padding = 5;
+        x.front = at[4] != 0 ? 4 : 0;
+        ASSERT_TRUE(product_is_near(context, x));
+      });
 }
 
 inline void check_batches(mfq_context *context) {
@@ -109,23 +110,25 @@ inline void check_batches_of_any_strides(mfq_context *context) {
 }
 
 inline void check_epilogues_and_dtypes(mfq_context *context) {
-  sample({5, 3, 2, 2, 2, 3, 2}, 240, [&](const std::vector<size_t> &at) {
-    Case x;
-    x.m = 6;
-    x.n = 18;
-    x.k = 64;
-    x.activation = (mfq_activation)at[0];
-    x.d = kDtypes[at[1]];
-    x.has_c = at[2] != 0;
-    x.has_bias = at[3] != 0;
-    x.c_is_d = x.has_c && at[4] != 0;
-    x.alpha = at[5] == 0 ? 1.0f : at[5] == 1 ? -0.75f : 0.3f;
-    x.beta = at[5] == 2 ? 0.0f : 1.5f;
-    x.device_scalars = at[6] != 0;
-    x.a = activations("mxfp8_e4m3");
-    x.b = weights("e4m3fn/channel@-2/f32");
-    ASSERT_TRUE(product_is_near(context, x));
-  });
+  sample(
+      {5, 3, 2, 2, 2, 3, 2}, 240,
+      [&](const std::vector<size_t> &at) {
+        Case x;
+        x.m = 6;
+        x.n = 18;
+        x.k = 64;
+        x.activation = (mfq_activation)at[0];
+        x.d = kDtypes[at[1]];
+        x.has_c = at[2] != 0;
+        x.has_bias = at[3] != 0;
+        x.c_is_d = x.has_c && at[4] != 0;
+        x.alpha = at[5] == 0 ? 1.0f : at[5] == 1 ? -0.75f : 0.3f;
+        x.beta = at[5] == 2 ? 0.0f : 1.5f;
+        x.device_scalars = at[6] != 0;
+        x.a = activations("mxfp8_e4m3");
+        x.b = weights("e4m3fn/channel@-2/f32");
+        ASSERT_TRUE(product_is_near(context, x));
+      });
 }
 
 // A quantized D is what quantizing the f32 D gives.
@@ -149,8 +152,7 @@ inline void check_quantized_d(mfq_context *context) {
     Quantized want(parse(scheme), {33, 70});
     quantize(devices().cpu.get(), f32, &want);
     const std::vector<float> expected = dequantized(devices().cpu.get(), want);
-    for (size_t i = 0; i < expected.size(); i++)
-      ASSERT_EQ(got.values[i], expected[i]) << scheme << " element " << i;
+    for (size_t i = 0; i < expected.size(); ++i) ASSERT_EQ(got.values[i], expected[i]) << scheme << " element " << i;
   }
 }
 
@@ -166,7 +168,7 @@ inline void check_nan_poisons_its_row_or_column(mfq_context *context) {
       const ProductResult result = data.run(context);
       ASSERT_EQ(result.status, MFQ_OK) << mfq_last_error();
       ASSERT_TRUE(is_near(data, result)) << scheme << ' ' << result.description;
-      for (int64_t i = 0; i < x.m * x.n; i++)
+      for (int64_t i = 0; i < x.m * x.n; ++i)
         ASSERT_EQ(std::isnan(result.values[(size_t)i]), (is_a ? i / x.n : i % x.n) == 7) << scheme << " element " << i;
     }
 }
@@ -180,15 +182,15 @@ inline void check_identity_and_powers_of_two(mfq_context *context) {
     ProductData data(x);
     data.a.plain->fill([](size_t i) { return i % 65 == 0 ? 0x3f800000u : 0u; });
     std::vector<double> before = data.run(context).values;
-    for (int64_t i = 0; i < 64; i++)
-      for (int64_t j = 0; j < 64; j++)
+    for (int64_t i = 0; i < 64; ++i)
+      for (int64_t j = 0; j < 64; ++j)
         ASSERT_EQ(before[(size_t)(i * 64 + j)], data.b.values[(size_t)(j * 64 + i)]) << scheme;
     x.a = activations("mxfp8_e4m3");
     ProductData scaled(x);
     before = scaled.run(context).values;
-    for (size_t i = 0; i < scaled.b.quantized->sizes.scales_bytes; i++) scaled.b.quantized->scales[i] += 5;
+    for (size_t i = 0; i < scaled.b.quantized->sizes.scales_bytes; ++i) scaled.b.quantized->scales[i] += 5;
     const std::vector<double> after = scaled.run(context).values;
-    for (size_t i = 0; i < before.size(); i++) ASSERT_EQ(after[i], before[i] * 32) << scheme;
+    for (size_t i = 0; i < before.size(); ++i) ASSERT_EQ(after[i], before[i] * 32) << scheme;
   }
 }
 

@@ -127,6 +127,6 @@ inline std::vector<float> awkward_values(size_t n, uint32_t seed, bool finite = 
   return x;
 }
 
-}  // namespace mfq_test
+} // namespace mfq_test
 
 #endif

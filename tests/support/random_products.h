@@ -3,7 +3,7 @@
 #ifndef MFQ_TESTS_SUPPORT_RANDOM_PRODUCTS_H
 #define MFQ_TESTS_SUPPORT_RANDOM_PRODUCTS_H
 
-#include "support/product.h"
+#include "product.h"
 
 namespace mfq_test {
 
@@ -17,7 +17,7 @@ public:
     x.m = size(kRows);
     x.n = size(kRows);
     x.k = size(kDepths);
-    for (int64_t axes = pick(3); axes > 0; axes--) x.batches.push_back(pick(40) == 0 ? 0 : 1 + pick(4));
+    for (int64_t axes = pick(3); axes > 0; --axes) x.batches.push_back(pick(40) == 0 ? 0 : 1 + pick(4));
     x.a.is_shared = pick(4) == 0;
     x.b.is_shared = pick(2) == 0;
     draw_side({x.m, x.k}, x.batches, true, &x.a);
@@ -44,7 +44,7 @@ private:
    * same again and again. */
   Shape any_strides(const Shape &shape, bool is_input) {
     std::vector<size_t> order(shape.size());
-    for (size_t i = 0; i < order.size(); i++) order[i] = i;
+    for (size_t i = 0; i < order.size(); ++i) order[i] = i;
     const int64_t kind = pick(3);
     if (kind == 1) std::rotate(order.begin(), order.end() - 2, order.end() - 1);
     if (kind == 2) std::shuffle(order.begin(), order.end(), random_);
@@ -146,7 +146,7 @@ inline testing::AssertionResult quantized_product_is_right(mfq_context *context,
   Quantized want(parse(x.quantized_d), data.d_shape);
   quantize(devices().cpu.get(), f32, &want);
   const std::vector<float> expected = dequantized(devices().cpu.get(), want);
-  for (size_t i = 0; i < expected.size(); i++)
+  for (size_t i = 0; i < expected.size(); ++i)
     if (!same_float((float)got.values[i], expected[i]))
       return testing::AssertionFailure() << "element " << i << " is " << got.values[i] << ", expected " << expected[i]
                                          << "; " << text_of(x) << "; " << got.description;
@@ -155,7 +155,7 @@ inline testing::AssertionResult quantized_product_is_right(mfq_context *context,
 
 inline void check_random_products(mfq_context *context, uint32_t seed, int count) {
   RandomProducts products(seed);
-  for (int i = 0; i < count; i++) {
+  for (int i = 0; i < count; ++i) {
     const Case x = products.next();
     if (x.quantized_d.empty())
       ASSERT_TRUE(product_is_near(context, x)) << "case " << i << " of seed " << seed;

@@ -22,16 +22,14 @@ inline bool is_full_grid() {
  * address sanitizer, which looks for other errors than wrong numbers, a third of them. */
 template <typename Visit> void sample(const std::vector<size_t> &choices, size_t count, Visit visit) {
   size_t total = 1;
-  for (const size_t n : choices)
-    total *= n;
+  for (const size_t n : choices) total *= n;
 #if defined(MFQ_UNDER_ASAN)
   count = count / 3 + 1;
 #endif
   if (is_full_grid()) count = total;
   size_t step = (size_t)((double)total * 0.6180339887498949) | 1;
-  while (std::gcd(step, total) != 1)
-    step += 2;
-  for (size_t i = 0; i < (count < total ? count : total); i++) {
+  while (std::gcd(step, total) != 1) step += 2;
+  for (size_t i = 0; i < (count < total ? count : total); ++i) {
     size_t rest = i * step % total;
     std::vector<size_t> digits;
     for (const size_t n : choices) {
@@ -48,9 +46,8 @@ template <typename Visit> void sample_pairs(const std::vector<size_t> &choices, 
   std::set<std::array<size_t, 4>> met;
   sample(choices, (size_t)-1, [&](const std::vector<size_t> &digits) {
     const size_t before = met.size();
-    for (size_t i = 0; i < digits.size(); i++)
-      for (size_t k = 0; k < i; k++)
-        met.insert({i, digits[i], k, digits[k]});
+    for (size_t i = 0; i < digits.size(); ++i)
+      for (size_t k = 0; k < i; ++k) met.insert({i, digits[i], k, digits[k]});
     if (met.size() > before || is_full_grid()) visit(digits);
   });
 }

@@ -2,7 +2,7 @@
 #ifndef MFQ_TESTS_SUPPORT_SMALL_PRODUCT_H
 #define MFQ_TESTS_SUPPORT_SMALL_PRODUCT_H
 
-#include "support/quantized.h"
+#include "quantized.h"
 
 namespace mfq_test {
 
@@ -16,7 +16,7 @@ struct SmallProduct {
       : a((size_t)(m * k), 2.0f), b((size_t)(k * n), 3.0f), d((size_t)(m * n), -1.0f) {
     const int64_t shapes[3][2] = {{m, k}, {k, n}, {m, n}};
     float *const data[] = {a.data(), b.data(), d.data()};
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; ++i)
       EXPECT_EQ(mfq_tensor_init(data[i], MFQ_DTYPE_F32, 2, shapes[i], &tensors[i]), MFQ_OK) << mfq_last_error();
     mfq_gemm_init(&gemm);
     gemm.a.plain = &tensors[0];

@@ -8,8 +8,8 @@
 #include <cmath>
 #include <limits>
 
-#include "support/operand.h"
-#include "support/oracle.h"
+#include "operand.h"
+#include "oracle.h"
 
 namespace mfq_test {
 

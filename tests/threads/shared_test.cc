@@ -18,9 +18,9 @@ constexpr int kThreads = 4;
 void together(const std::function<void(int)> &work) {
   std::atomic<int> waiting{kThreads};
   std::vector<std::thread> threads;
-  for (int i = 0; i < kThreads; i++)
+  for (int i = 0; i < kThreads; ++i)
     threads.emplace_back([&, i] {
-      waiting--;
+      --waiting;
       while (waiting > 0) std::this_thread::yield();
       work(i);
     });
@@ -92,7 +92,7 @@ TEST(Threads, OnePlanManyRuns) {
       together([&](int) {
         Product mine;
         Aligned my_workspace(mfq_gemm_workspace_bytes(plan));
-        for (int i = 0; i < 8; i++) {
+        for (int i = 0; i < 8; ++i) {
           std::memset(mine.d.data(), 0xff, mine.d.size());
           const mfq_status status =
               mfq_gemm_run(context.get(), plan, &mine.gemm, my_workspace.data(), my_workspace.size());
@@ -131,7 +131,7 @@ TEST(Threads, OneConvolutionManyRuns) {
     mfq_conv mine = conv;
     mine.result = &result;
     Aligned workspace(bytes);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; ++i)
       failures.expect(mfq_conv_run(context.get(), plan, &mine, workspace.data(), bytes) == MFQ_OK, "a run");
   });
   failures.check();
@@ -145,11 +145,11 @@ TEST(Threads, ContextsComeAndGo) {
   mfq_test::Quantized want(scheme, {512, 512});
   mfq_test::quantize(context_of(MFQ_FAST, 1).get(), x, &want);
   std::vector<std::unique_ptr<mfq_test::Quantized>> got;
-  for (int i = 0; i < kThreads; i++) got.push_back(std::make_unique<mfq_test::Quantized>(scheme, Shape{512, 512}));
+  for (int i = 0; i < kThreads; ++i) got.push_back(std::make_unique<mfq_test::Quantized>(scheme, Shape{512, 512}));
   const mfq_tensor src = mfq_test::dense(x, {512, 512});
   Failures failures;
   together([&](int number) {
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 6; ++i) {
       mfq_context_options options;
       mfq_context_options_init(&options);
       options.threads = 1 + (number + i) % 3;
@@ -169,7 +169,7 @@ TEST(Threads, ErrorsAreTheirOwn) {
   Failures failures;
   together([&](int number) {
     const std::string text = "int8/setting" + std::to_string(number);
-    for (int i = 0; i < 50; i++) {
+    for (int i = 0; i < 50; ++i) {
       mfq_scheme scheme;
       failures.expect(mfq_scheme_parse(text.c_str(), &scheme) == MFQ_ERROR_PARSE, "a bad text");
       failures.expect(std::strstr(mfq_last_error(), text.substr(5).c_str()) != nullptr, "a sentence");
@@ -182,7 +182,7 @@ TEST(Threads, ErrorsAreTheirOwn) {
 TEST(Threads, FirstUses) {
   Failures failures;
   together([&](int number) {
-    for (int32_t i = 0; mfq_scheme_name(i, nullptr) != nullptr; i++) {
+    for (int32_t i = 0; mfq_scheme_name(i, nullptr) != nullptr; ++i) {
       mfq_scheme scheme, again;
       char text[MFQ_SCHEME_TEXT_MAX];
       failures.expect(mfq_scheme_parse(mfq_scheme_name(i, nullptr), &scheme) == MFQ_OK, "a name");

@@ -2,7 +2,7 @@
 #ifndef MFQ_HOST_CPU_KERNELS_LOOPS_H
 #define MFQ_HOST_CPU_KERNELS_LOOPS_H
 
-#include "../kernels.h"
+#include "host/cpu/kernels.h"
 
 #ifndef MFQ_ISA
 #define MFQ_ISA baseline

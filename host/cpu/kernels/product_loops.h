@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "../product_kernels.h"
+#include "host/cpu/product/product_kernels.h"
 #include "loops.h"
 
 /* A block fills the registers: ROWS x VECTORS sums, a row of B, and one element of A. */

@@ -7,7 +7,7 @@
 #include "brevitas.h"
 #include "integer.h"
 
-/* A scheme made ready for the loops (host/core/lower.h makes it). */
+/* A scheme made ready for the loops (host/core/scheme/lower.h makes it). */
 typedef struct mfqn_scheme {
   int32_t is_integer;
   int32_t bits;

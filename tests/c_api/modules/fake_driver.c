@@ -16,7 +16,7 @@ static int lies_in(const float *memory, unsigned long long pointer) {
 MFQ_EXPORT int cuPointerGetAttributes(unsigned count, const int *attributes, void **values,
                                       unsigned long long pointer) {
   const int is_device = lies_in(fake_memory, pointer), is_managed = lies_in(fake_managed, pointer);
-  for (unsigned i = 0; i < count; i++)
+  for (unsigned i = 0; i < count; ++i)
     if (attributes[i] == MEMORY_TYPE)
       *(unsigned *)values[i] = is_device || is_managed ? TYPE_DEVICE : 0;
     else if (attributes[i] == IS_MANAGED)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The same as in host/core/onednn_module.h, which tests do not see: a change there must show here. */
+/* The same as in host/core/module/onednn_module.h, which tests do not see: a change there must show here. */
 typedef struct fake_shape {
   int64_t batches, m, n, k;
   mfq_dtype in, out;

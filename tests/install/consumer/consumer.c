@@ -27,18 +27,15 @@ static int round_trip(mfq_context *context) {
   mfq_qtensor_sizes sizes;
   if (mfq_scheme_parse("mxfp8_e4m3", &scheme) || mfq_tensor_init(values, MFQ_DTYPE_F32, 1, shape, &src) ||
       mfq_tensor_init(restored, MFQ_DTYPE_F32, 1, shape, &dst) || mfq_qtensor_init(&scheme, 1, shape, NULL, &q) ||
-      mfq_qtensor_sizes_get(&q, &sizes)) {
+      mfq_qtensor_sizes_get(&q, &sizes))
     return fail("describing");
-  }
   if (sizes.codes_bytes != sizeof codes || sizes.scales_bytes != sizeof scales) {
     fprintf(stderr, "%zu bytes of codes and %zu of scales\n", sizes.codes_bytes, sizes.scales_bytes);
     return 1;
   }
   q.codes = codes;
   q.scales = scales;
-  if (mfq_quantize(context, &src, &q, NULL) || mfq_dequantize(context, &q, &dst)) {
-    return fail("quantizing");
-  }
+  if (mfq_quantize(context, &src, &q, NULL) || mfq_dequantize(context, &q, &dst)) return fail("quantizing");
   for (int i = 0; i < COUNT; ++i) {
     if (restored[i] != values[i]) {
       fprintf(stderr, "element %d: %g became %g\n", i, (double)values[i], (double)restored[i]);
@@ -52,9 +49,7 @@ int main(int argc, char **argv) {
   mfq_context_options options;
   mfq_context_options_init(&options);
   mfq_context *context = NULL;
-  if (mfq_context_create(&options, &context)) {
-    return fail("creating a context");
-  }
+  if (mfq_context_create(&options, &context)) return fail("creating a context");
   int status = round_trip(context);
   mfq_context_destroy(context);
   printf("mfq %s\n", mfq_version());

@@ -1,0 +1,32 @@
+/* cuda/gemm/cublaslt/native_side.h: operands whose codes and scales cuBLASLt multiplies as they are. */
+#ifndef MFQ_CUDA_GEMM_NATIVE_SIDE_H
+#define MFQ_CUDA_GEMM_NATIVE_SIDE_H
+
+#include "host/core/problem/gemm_problem.h"
+#include "cublaslt.h"
+
+typedef struct mfq_native_side {
+  int32_t type;          /* LT_FP8_43, ... */
+  int32_t mode;          /* LT_SCALE_...; TENSOR where the scales are factors, which the epilogue can take over */
+  int32_t is_depth_last; /* K runs along neighbouring codes */
+  int32_t copies_scales; /* into the order that the mode wants: they are few */
+  int64_t ld;            /* codes from line to line */
+  int64_t batch_codes;   /* codes from batch to batch; 0: shared */
+} mfq_native_side;
+
+/* How a side can be multiplied as it is. Returns 0 with a reason that speaks of `name` when it cannot. `side` is as
+ * mfq_cuda_native_wanted returns it. */
+int mfq_cuda_native_side(const mfq_gemm_side *side, const char *name, int capability, mfq_native_side *native,
+                         mfq_line *reason);
+
+/* The side, its scales in the order that cuBLASLt reads where they are still to be made. */
+mfq_gemm_side mfq_cuda_native_wanted(const mfq_gemm_side *side);
+
+/* Bytes of copied scales of one batch of `rows` rows; 0 where they are read as they are. */
+size_t mfq_cuda_native_scale_bytes(const mfq_native_side *native, const mfq_gemm_side *side, int64_t rows);
+
+/* Queues the copy of the scales of rows of one batch, if they are copied, and returns where to read scales. */
+mfq_status mfq_cuda_native_scales(mfq_context *context, const mfq_native_side *native, const mfq_gemm_side *side,
+                                  const int64_t at[3], void *copy, const void **scales);
+
+#endif

@@ -1,0 +1,135 @@
+/* cuda/gemm/fold/fold_code.cuh: codes of small minifloats, times a power of two, to the FP8 codes of the same numbers.
+ *
+ * Exponent and fraction of a code are put into the fields of an f16, and one multiplication by a power of two both
+ * shifts and rebiases: f16 has subnormal numbers at one end of the small format and at one end of FP8, so all of them
+ * come out right, and FP8's exponent and fraction stand in the f16's own fields. Nothing is rounded (fold_window.h).
+ * 12 instructions for four codes. */
+#ifndef MFQ_CUDA_GEMM_FOLD_CODE_CUH
+#define MFQ_CUDA_GEMM_FOLD_CODE_CUH
+
+#include "cuda/prim/codes.cuh"
+#include "fold_tuning.h"
+#include "fold_window.h"
+
+typedef struct fold_code {
+  int32_t bits;                    /* of a stored code */
+  uint32_t magnitudes;             /* a code without its sign, in four bytes */
+  uint32_t fields;                 /* the same in the fields of two f16 */
+  int32_t field_shift;             /* from a code to an f16 */
+  int32_t half_shift;              /* from an f16 to the FP8 code */
+  uint32_t signs;                  /* of four FP8 codes; 0 when unsigned */
+  int32_t sign_shift;              /* from a code's sign to FP8's */
+  int32_t rebias, lowest, highest; /* steps lowest ... highest; a step is a shift and `rebias` */
+} fold_code;
+
+static inline fold_code fold_code_make(const mfq_format *f, const fold_target *to, int32_t stored_bits) {
+  const fold_window w = fold_window_of(f, to);
+  const int32_t magnitude_bits = f->exp_bits + f->man_bits;
+  const uint32_t magnitude = (1u << magnitude_bits) - 1u;
+  fold_code c = {};
+  c.bits = stored_bits;
+  c.magnitudes = magnitude * 0x01010101u;
+  c.field_shift = 10 - f->man_bits;
+  c.fields = (magnitude << c.field_shift) * 0x00010001u;
+  c.half_shift = 10 - to->man_bits;
+  c.signs = f->is_signed ? 0x80808080u : 0u;
+  c.sign_shift = 7 - magnitude_bits;
+  c.rebias = to->bias - f->bias;
+  c.lowest = w.low + c.rebias;
+  c.highest = w.high + c.rebias;
+  return c;
+}
+
+/* The steps of a power of two as factors of two f16 each: the second one is for FP8 with the longer exponent. */
+typedef struct fold_factor {
+  uint32_t first, second;
+} fold_factor;
+
+enum { FOLD_FACTOR_MAX = 15 }; /* the largest power of two in f16 */
+
+__device__ __forceinline__ fold_factor thread_fold_factor(int32_t step) {
+  const int32_t first = mfqn_min(step, (int32_t)FOLD_FACTOR_MAX);
+  fold_factor by;
+  by.first = (uint32_t)(first + 15) * 0x04000400u;
+  by.second = (uint32_t)(step - first + 15) * 0x04000400u;
+  return by;
+}
+
+/* Four codes, one a byte. */
+__device__ __forceinline__ uint32_t thread_fold4(const fold_code &f, uint32_t codes, const fold_factor &by) {
+  uint32_t even = ptx_f16x2_multiply(codes << f.field_shift & f.fields, by.first);
+  uint32_t odd = ptx_f16x2_multiply(codes >> 8 << f.field_shift & f.fields, by.first);
+  if (f.highest > FOLD_FACTOR_MAX) {
+    even = ptx_f16x2_multiply(even, by.second);
+    odd = ptx_f16x2_multiply(odd, by.second);
+  }
+  return even >> f.half_shift | odd << (8 - f.half_shift) | (codes << f.sign_shift & f.signs);
+}
+
+__device__ __forceinline__ codes16 thread_fold(const fold_code &f, const codes16 &c, int32_t step) {
+  const fold_factor by = thread_fold_factor(step);
+  codes16 out;
+#pragma unroll
+  for (int k = 0; k < 4; ++k) out.word[k] = thread_fold4(f, c.word[k], by);
+  return out;
+}
+
+__device__ __forceinline__ int thread_has_number(const fold_code &f, const codes16 &c) {
+  return ((c.word[0] | c.word[1] | c.word[2] | c.word[3]) & f.magnitudes) != 0;
+}
+
+/* ---- Packed codes ------------------------------------------------------------------------------------------------ */
+
+/* The inverse of thread_pack. */
+__device__ __forceinline__ codes16 thread_unpack(const codes16 &packed, int32_t bits) {
+  if (bits == 8) return packed;
+  codes16 c;
+  if (bits == 4) {
+#pragma unroll
+    for (int k = 0; k < 2; ++k) {
+      const uint32_t even = packed.word[k] & 0x0f0f0f0fu, odd = packed.word[k] >> 4 & 0x0f0f0f0fu;
+      c.word[2 * k] = ptx_permute(even, odd, 0x5140u);
+      c.word[2 * k + 1] = ptx_permute(even, odd, 0x7362u);
+    }
+    return c;
+  }
+  const int32_t half = 8 * bits; /* bits of 8 codes */
+  const uint64_t first = (uint64_t)packed.word[1] << 32 | packed.word[0];
+  const uint64_t rest = first >> half | ((uint64_t)packed.word[3] << 32 | packed.word[2]) << (64 - half);
+  c.word[0] = thread_unpack4((uint32_t)first, bits);
+  c.word[1] = thread_unpack4((uint32_t)(first >> 4 * bits), bits);
+  c.word[2] = thread_unpack4((uint32_t)rest, bits);
+  c.word[3] = thread_unpack4((uint32_t)(rest >> 4 * bits), bits);
+  return c;
+}
+
+/* `bytes` bytes as the lowest of 16; zeros behind them. */
+__device__ __forceinline__ codes16 thread_load_bytes(const uint8_t *from, int bytes) {
+  codes16 c = {{0u, 0u, 0u, 0u}};
+#pragma unroll
+  for (int i = 0; i < 16; ++i)
+    if (i < bytes) c.word[i / 4] |= (uint32_t)ptx_load<uint8_t>(from + i) << i % 4 * 8;
+  return c;
+}
+
+/* The first `count` of 16 codes that begin at a byte; 0 for those behind. `is_aligned`: `from` is a multiple of what
+ * thread_store_codes asks for. */
+__device__ __forceinline__ codes16 thread_load_codes(const uint8_t *from, int32_t bits, int count, int is_aligned) {
+  if (!is_aligned || count < 16)
+    return thread_first_codes(thread_unpack(thread_load_bytes(from, (count * bits + 7) / 8), bits), count);
+  codes16 c = {{0u, 0u, 0u, 0u}};
+  if (bits == 8) {
+    const uint4 v = ptx_load<uint4>(from);
+    return codes16{{v.x, v.y, v.z, v.w}};
+  }
+  if (bits == 4) {
+    const uint2 v = ptx_load<uint2>(from);
+    c.word[0] = v.x;
+    c.word[1] = v.y;
+  } else { /* 6: others have no wide loads */
+    for (int k = 0; k < 3; ++k) c.word[k] = ptx_load<uint32_t>(from + 4 * k);
+  }
+  return thread_unpack(c, bits);
+}
+
+#endif

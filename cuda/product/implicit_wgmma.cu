@@ -1,0 +1,130 @@
+/* cuda/product/implicit_wgmma.cu: convolutions by tiles on the matrix instructions of warpgroups, of operands that are
+ * widened to bf16 before: every element meets many taps and columns, and to widen it for each would take longer.
+ *
+ * Workspace: 2 bytes an element of the operands that are not bf16 in whole units where they lie (at most
+ * WIDE_OPERAND_BYTES where batch_part.h cannot take fewer images), what those take that are quantized on the way,
+ * MFQ_CUDA_SCRATCH_BYTES for that, and what implicit_run.cu has for sums. */
+#include "cuda/conv/batch_part.h"
+#include "implicit.h"
+#include "implicit_wgmma_kernel.cuh"
+#include "cuda/conv/unfold/widen_units.h"
+
+namespace {
+
+template <int KIND, int COLUMNS> constexpr mfq_implicit_tile tile_of() {
+  constexpr int bytes = wide_shape<KIND, COLUMNS>::SHARED_BYTES;
+  return {WIDE_ROWS, COLUMNS, WIDE_DEPTH, WIDE_BLOCKS, WIDE_THREADS, bytes, implicit_wgmma_kernel<KIND, COLUMNS>};
+}
+
+/* By mfq_cuda_implicit_kind; the second row for columns that are wider than half a tile. */
+const mfq_implicit_tile tiles[2][3] = {
+    {tile_of<IMPLICIT_ALONG, 64>(), tile_of<IMPLICIT_ACROSS, 64>(), tile_of<IMPLICIT_PIXELS, 64>()},
+    {tile_of<IMPLICIT_ALONG, 128>(), tile_of<IMPLICIT_ACROSS, 128>(), tile_of<IMPLICIT_PIXELS, 128>()}};
+
+/* Asks for the shared memory that a kernel needs. Whether there is one: not in a build without code for sm_90a. */
+int is_there(const mfq_implicit_tile &tile) {
+  int blocks = 0;
+  cudaError_t error = cudaFuncSetAttribute(tile.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, tile.shared_bytes);
+  if (error == cudaSuccess)
+    error =
+        cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, tile.kernel, tile.threads, (size_t)tile.shared_bytes);
+  if (error != cudaSuccess) (void)cudaGetLastError();
+  return error == cudaSuccess && blocks > 0;
+}
+
+/* ---- Planning ---------------------------------------------------------------------------------------------------- */
+
+struct wide_plan {
+  mfq_implicit_plan tiles; /* of the widened problem; its workspace is the last part */
+  size_t scratch;
+  mfq_conv_parts sides;
+  size_t gathered, direct, rest, end;
+};
+
+/* The two operands of a problem, and the problem with what becomes of them. */
+struct wide_problem {
+  mfq_unit_rows gathered, direct;
+  mfq_conv_problem widened;
+
+  wide_problem(const mfq_conv_problem *problem, const wide_plan &plan, uint8_t *workspace) : widened(*problem) {
+    implicit_params p;
+    mfq_cuda_implicit_params(problem, &p);
+    gathered = mfq_cuda_gathered_units(problem, &p);
+    direct = mfq_cuda_direct_units(problem, &p);
+    /* Its own sides, by the same choice. */
+    mfq_cuda_unit_side(&gathered, workspace + plan.gathered, const_cast<mfq_conv_side *>(mfq_conv_gathered(&widened)));
+    mfq_cuda_unit_side(&direct, workspace + plan.direct, const_cast<mfq_conv_side *>(mfq_conv_direct(&widened)));
+  }
+};
+
+/* About how often an element of the gathered operand is read. */
+double reads_of(const mfq_conv_problem *problem, const implicit_params &p, int32_t columns) {
+  double reads = (double)((p.columns + columns - 1) / columns);
+  for (int i = 0; i < 3; ++i) {
+    const int64_t taps = problem->filter[i], step = p.axis[i].out_step < taps ? p.axis[i].out_step : taps;
+    reads *= (double)taps / (double)step;
+  }
+  return reads;
+}
+
+/* Returns NULL and a plan, or why another way is to be asked. */
+const char *make_plan(mfq_context *context, const mfq_conv_problem *problem, wide_plan *plan) {
+  *plan = wide_plan{};
+  if (mfq_cuda_state_of(context)->capability != 90) return "only 9.0 has matrix instructions of warpgroups";
+  const char *refused = mfq_cuda_implicit_refuses(context, problem);
+  if (refused != NULL) return refused;
+  implicit_params p;
+  mfq_cuda_implicit_params(problem, &p);
+  const mfq_implicit_tile &tile = tiles[(p.columns - 1) % 128 >= 64][mfq_cuda_implicit_kind(problem, &p)];
+  if (!is_there(tile)) return "this build of libmfq_cuda has no machine code for sm_90a";
+  const wide_problem wide(problem, *plan, NULL);
+  const size_t gathered = mfq_cuda_unit_bytes(&wide.gathered), direct = mfq_cuda_unit_bytes(&wide.direct);
+  if (gathered > 0 && p.a.source != IMPLICIT_ELEMENTS && reads_of(problem, p, tile.columns) <= 1)
+    return "elements meet one tap and one tile, and need not be widened before";
+  if ((double)gathered + (double)direct > (double)WIDE_OPERAND_BYTES && !mfq_cuda_conv_splits(context, problem, 1))
+    return "more than 2 GiB of operands as bf16";
+  if (mfq_cuda_conv_quantizes(problem)) plan->scratch = mfq_workspace_take(&plan->end, MFQ_CUDA_SCRATCH_BYTES);
+  plan->sides = mfq_cuda_conv_take(problem, &plan->end);
+  plan->gathered = mfq_workspace_take(&plan->end, gathered);
+  plan->direct = mfq_workspace_take(&plan->end, direct);
+  refused = mfq_cuda_implicit_make_plan(context, &wide.widened, &tile, &plan->tiles);
+  plan->rest = mfq_workspace_take(&plan->end, plan->tiles.end);
+  return refused;
+}
+
+mfq_status plan_way(mfq_context *context, const void *of, mfq_choice *choice, mfq_line *reason) {
+  const mfq_conv_problem *problem = (const mfq_conv_problem *)of;
+  const mfq_status status = mfq_choice_state(context, "mfq_conv_plan_create", sizeof(wide_plan), choice);
+  if (status != MFQ_OK) return status;
+  wide_plan *plan = (wide_plan *)choice->state;
+  const char *refused = make_plan(context, problem, plan);
+  if (refused != NULL) return mfq_refuse(reason, "%s", refused);
+  choice->workspace_bytes = plan->end;
+  const mfq_implicit_plan *steps = &plan->tiles;
+  mfq_choice_describe(choice, "bf16 by wgmma, tiles of %d x %d, depth in %d parts, %lld steps", (int)steps->tile.rows,
+                      (int)steps->tile.columns, (int)steps->parts, (long long)steps->steps.count);
+  return MFQ_OK;
+}
+
+/* ---- Running ----------------------------------------------------------------------------------------------------- */
+
+mfq_status run_way(mfq_context *context, const void *state, const void *of, uint8_t *workspace) {
+  const mfq_conv_problem *problem = (const mfq_conv_problem *)of;
+  const wide_plan *plan = (const wide_plan *)state;
+  mfq_cuda_lent lent;
+  mfq_context *own = mfq_cuda_lend(context, workspace + plan->scratch, &lent);
+  mfq_conv_problem ready;
+  mfq_status status = mfq_cuda_conv_ready(own, problem, &plan->sides, workspace, &ready);
+  if (status == MFQ_OK) {
+    const wide_problem wide(&ready, *plan, workspace);
+    status = mfq_cuda_widen_units(own, &wide.gathered, workspace + plan->gathered);
+    if (status == MFQ_OK) status = mfq_cuda_widen_units(own, &wide.direct, workspace + plan->direct);
+    if (status == MFQ_OK) status = mfq_cuda_implicit_run(own, &wide.widened, &plan->tiles, workspace + plan->rest);
+  }
+  mfq_cuda_lend_end(context, &lent);
+  return status;
+}
+
+} // namespace
+
+const mfq_way mfq_cuda_conv_wgmma = {"warpgroups", plan_way, run_way, NULL};

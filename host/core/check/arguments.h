@@ -1,0 +1,56 @@
+/* host/core/check/arguments.h: the checks that every operation makes of its tensors, and of the memory they share. */
+#ifndef MFQ_HOST_CORE_ARGUMENTS_H
+#define MFQ_HOST_CORE_ARGUMENTS_H
+
+#include "host/core/backend.h"
+#include "overlap.h"
+#include "sizes.h"
+
+/* Parts of a quantized tensor, as a set. */
+enum {
+  MFQ_PART_CODES = 1,
+  MFQ_PART_SCALES = 2,
+  MFQ_PART_ZERO_POINTS = 4,
+  MFQ_PART_TENSOR_SCALE = 8,
+  MFQ_PART_ALL = 15
+};
+
+/* One stretch of memory of a call. */
+typedef struct mfq_memory {
+  mfq_where where;
+  const char *name;
+  mfq_bytes bytes;
+  int is_written;
+} mfq_memory;
+
+/* All memory of a call. */
+typedef struct mfq_parts {
+  mfq_memory items[20];
+  int count;
+} mfq_parts;
+
+/* Returns OK, or INVALID_ARGUMENT naming `argument`, when `pointer` is NULL. */
+mfq_status mfq_argument_present(mfq_where where, const void *pointer);
+
+/* Checks a growable structure: its first member says how many bytes the caller's has, at least the `known` ones of this
+ * version; those beyond must be 0. `init` is the function that fills it. */
+mfq_status mfq_argument_struct(mfq_where where, const void *structure, size_t known, const char *init);
+
+/* Checks a tensor, adds its memory to `parts` and copies it to `view`, where rank 0 becomes rank 1. */
+mfq_status mfq_argument_tensor(mfq_where where, const mfq_tensor *tensor, int is_written, mfq_parts *parts,
+                               mfq_tensor *view);
+
+/* Which parts of a quantized tensor a call uses, and which of them it writes. */
+typedef struct mfq_use {
+  int used, written;
+} mfq_use;
+/* Checks the pointers of a view and adds their memory to `parts`. */
+mfq_status mfq_argument_parts(mfq_where where, const mfq_qview *view, mfq_use use, mfq_parts *parts);
+
+/* Fails when memory that is written overlaps any other, or the context's device cannot use it. */
+mfq_status mfq_parts_check(mfq_context *context, const mfq_parts *parts);
+
+/* 1 when a checked tensor has this shape; rank 0 equals rank 1, shape [1]. */
+int mfq_shape_is(const mfq_tensor *view, int32_t rank, const int64_t *shape);
+
+#endif

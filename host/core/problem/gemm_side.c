@@ -1,0 +1,118 @@
+#include <string.h>
+
+#include "host/core/error.h"
+#include "gemm_problem.h"
+#include "host/core/check/overlap.h"
+#include "walk.h"
+
+int64_t mfq_matrix_offset(const mfq_matrix *matrix, int64_t index) {
+  int64_t offset = 0;
+  for (int32_t d = matrix->batch_rank - 1; d >= 0; --d) {
+    offset += index % matrix->batch_shape[d] * matrix->batch_stride[d];
+    index /= matrix->batch_shape[d];
+  }
+  return offset;
+}
+
+/* Why the scales along these axes cannot be factored out of a product. */
+static const char *refuse_scales(const mfq_qview *view, int32_t depth_axis) {
+  const int32_t axis = view->sizes.axis, batches = view->q.rank - 2;
+  switch (view->q.scheme.granularity) {
+    case MFQ_GRANULARITY_CHANNEL:
+      if (axis == depth_axis)
+        return "its scales vary with every element along K, and no sum can factor them out; use groups along K, or "
+               "channels along the other axis";
+      if (axis < batches && batches > 1)
+        return "its channels are one of several batch axes; merge the batch axes into one, or use channels along the "
+               "rows";
+      return NULL;
+    case MFQ_GRANULARITY_GROUP:
+      if (axis != depth_axis) return "its groups do not run along K, so that no sum can factor their scales out";
+      return NULL;
+    default: return NULL;
+  }
+}
+
+const char *mfq_gemm_side_index(mfq_gemm_side *side, int is_transposed) {
+  const mfq_qview *view = &side->view;
+  const int32_t rank = view->q.rank, row = is_transposed ? rank - 1 : rank - 2,
+                depth = is_transposed ? rank - 2 : rank - 1;
+  const char *why = refuse_scales(view, depth);
+  if (why != NULL) return why;
+  int64_t bits[MFQ_MAX_RANK];
+  mfq_scale_axis scales[MFQ_MAX_RANK];
+  mfq_code_bit_strides(view, bits);
+  mfq_scale_axes(view, scales);
+  const int has_batches = rank > 2;
+  side->code_bits[0] = has_batches ? bits[rank - 3] : 0;
+  side->code_bits[1] = bits[row];
+  side->code_bits[2] = bits[depth];
+  side->scale_stride[0] = has_batches ? scales[rank - 3].stride : 0;
+  side->scale_stride[1] = scales[row].stride;
+  side->scale_stride[2] = scales[depth].stride;
+  side->scale_run[0] = 1;
+  side->scale_run[1] = scales[row].run;
+  side->scale_run[2] = scales[depth].run;
+  const mfq_granularity granularity = view->q.scheme.granularity;
+  const int is_along_depth = granularity == MFQ_GRANULARITY_GROUP || granularity == MFQ_GRANULARITY_BLOCK;
+  side->group = is_along_depth ? scales[depth].run : 0;
+  return NULL;
+}
+
+/* Digits from the first to the last that an element can have: of a zero point's difference, which is one of two codes, as
+ * many as a code has bits; else the lowest of signed integers is a power of two. */
+static int32_t element_digits(const mfq_scheme *scheme) {
+  const mfq_format *e = &scheme->element;
+  if (e->kind == MFQ_KIND_MINIFLOAT) return e->man_bits + 1;
+  return e->man_bits + (scheme->zero_point ? e->is_signed : 0);
+}
+
+const char *mfq_gemm_side_refuses_bf16(const mfq_gemm_side *side) {
+  static const int32_t of_scale[] = {1, 24, 8, 11, 1, 4}; /* by mfq_scale_format */
+  enum { BF16_DIGITS = 8 };
+  if (side->kind == MFQ_SIDE_PLAIN)
+    return side->matrix.dtype == MFQ_DTYPE_BF16 ? NULL : "bf16 does not hold plain f32 and f16 (round_operands is 0)";
+  const mfq_scheme *scheme = &side->view.q.scheme;
+  const int32_t element = element_digits(scheme), scale = side->group != 0 ? of_scale[scheme->scale] : 1;
+  const int32_t product = element == 1 ? scale : scale == 1 ? element : element + scale;
+  return product <= BF16_DIGITS ? NULL : "bf16 does not hold elements times scales (round_operands is 0)";
+}
+
+const char *mfq_gemm_sides_refuse_bf16(const mfq_gemm_side *a, const mfq_gemm_side *b) {
+  const char *why = mfq_gemm_side_refuses_bf16(a);
+  return why != NULL ? why : mfq_gemm_side_refuses_bf16(b);
+}
+
+size_t mfq_gemm_side_bytes(const mfq_gemm_side *side) {
+  const mfq_qtensor_sizes *z = &side->view.sizes;
+  if (side->kind != MFQ_SIDE_TO_QUANTIZE) return 0;
+  return mfq_workspace_round(z->codes_bytes) + mfq_workspace_round(z->scales_bytes) +
+         mfq_workspace_round(z->zero_points_bytes) + mfq_workspace_round(z->tensor_scale_bytes);
+}
+
+/* The next part of `memory`; NULL for a part that the scheme does not have. */
+static void *part(uint8_t **memory, size_t bytes) {
+  void *at = bytes > 0 ? *memory : NULL;
+  *memory += mfq_workspace_round(bytes);
+  return at;
+}
+
+void mfq_gemm_side_place(const mfq_gemm_side *side, uint8_t *memory, mfq_gemm_side *ready) {
+  *ready = *side;
+  if (side->kind != MFQ_SIDE_TO_QUANTIZE) return;
+  mfq_qview *view = &ready->view;
+  ready->kind = MFQ_SIDE_QUANTIZED;
+  view->q.codes = part(&memory, view->sizes.codes_bytes);
+  view->q.scales = part(&memory, view->sizes.scales_bytes);
+  view->q.zero_points = part(&memory, view->sizes.zero_points_bytes);
+  view->q.tensor_scale = part(&memory, view->sizes.tensor_scale_bytes);
+}
+
+mfq_status mfq_gemm_d_values(const mfq_gemm_problem *problem, float *values, mfq_tensor *tensor) {
+  const mfq_qtensor *q = &problem->d_view.q;
+  *tensor = (mfq_tensor){.data = values, .dtype = MFQ_DTYPE_F32, .rank = q->rank};
+  memcpy(tensor->shape, q->shape, sizeof tensor->shape);
+  memcpy(tensor->strides, problem->value_strides, sizeof tensor->strides);
+  if (mfq_tensor_fits(tensor, problem->batches * problem->m * problem->n)) return MFQ_OK;
+  return mfq_fail(MFQ_ERROR_INTERNAL, problem->function, "the values of a quantized result leave their memory");
+}

@@ -1,0 +1,36 @@
+/* host/core/problem/plan.h: what plans of all operations do: the workspace, their own or the caller's. */
+#ifndef MFQ_HOST_CORE_PLAN_H
+#define MFQ_HOST_CORE_PLAN_H
+
+#include "gemm_problem.h"
+
+/* Lets the backend choose, and allocates a workspace of the plan's own where it is wanted. */
+mfq_status mfq_plan_choose(const char *function, mfq_plan *plan, const mfq_ways *ways, const void *problem,
+                           int32_t own_workspace);
+/* Frees what a plan holds, whether anything was chosen or not. */
+void mfq_plan_free(mfq_plan *plan);
+
+/* Bytes that each run is lent. */
+size_t mfq_plan_workspace_bytes(const mfq_plan *plan);
+
+/* Checks that a run has a context, a plan that was made for it, and a workspace, which becomes the plan's own where it
+ * has one. `query` is the function that tells how large it must be. */
+mfq_status mfq_plan_run_check(const char *function, const mfq_context *context, const mfq_plan *plan,
+                              mfq_workspace *workspace, const char *query);
+
+/* The run of an operation whose result has no elements: a quantized one still has scales and padding. `end` is its end
+ * (mfq_gemm_problem). */
+mfq_status mfq_run_empty(mfq_context *context, const mfq_gemm_problem *end);
+
+/* Where an answer of mfq_supported goes. */
+typedef struct mfq_answer {
+  mfq_support *support;
+  char *reason;
+  size_t capacity;
+} mfq_answer;
+/* Answers mfq_supported by the choice among `ways`, or by the sentence of a refusal, which may have come before: `made` is
+ * what making the problem returned. Other failures are returned. */
+mfq_status mfq_support_answer(mfq_context *context, mfq_status made, const mfq_ways *ways, const void *problem,
+                              mfq_answer answer);
+
+#endif

@@ -1,0 +1,133 @@
+#include "walk.h"
+
+#include <string.h>
+
+static int64_t run_along(const mfq_qview *view, int32_t axis) {
+  const mfq_scheme *s = &view->q.scheme;
+  const int32_t rank = view->q.rank;
+  if (s->granularity == MFQ_GRANULARITY_GROUP && axis == view->sizes.axis) return s->group_size;
+  if (s->granularity == MFQ_GRANULARITY_BLOCK && axis == rank - 1) return s->block_cols;
+  if (s->granularity == MFQ_GRANULARITY_BLOCK && axis == rank - 2) return s->block_rows;
+  return 1;
+}
+
+static int has_scale_axis(const mfq_qview *view, int32_t axis) {
+  switch (view->q.scheme.granularity) {
+    case MFQ_GRANULARITY_TENSOR: return 0;
+    case MFQ_GRANULARITY_CHANNEL: return axis == view->sizes.axis;
+    default: return 1;
+  }
+}
+
+/* The logical axis at each place of the codes. */
+static void code_order(const mfq_qview *view, int32_t *order) {
+  const int group_last = view->q.layout.codes == MFQ_CODES_GROUP_LAST;
+  int32_t n = 0;
+  for (int32_t d = 0; d < view->q.rank; ++d)
+    if (!group_last || d != view->sizes.axis) order[n++] = d;
+  if (group_last) order[n] = view->sizes.axis;
+}
+
+void mfq_walk_init(const mfq_qview *view, const int64_t *strides, mfq_walk *walk) {
+  const int32_t rank = view->q.rank;
+  memset(walk, 0, sizeof *walk);
+  walk->rank = rank;
+  int32_t order[MFQ_MAX_RANK];
+  code_order(view, order);
+
+  int64_t logical[MFQ_MAX_RANK], step = 1, scale_step = 1;
+  for (int32_t d = rank - 1; d >= 0; --d) {
+    logical[d] = step;
+    step *= view->q.shape[d];
+  }
+  walk->rows = 1;
+  for (int32_t k = rank - 1; k >= 0; --k) {
+    const int32_t d = order[k];
+    walk->shape[k] = view->q.shape[d];
+    walk->offset_stride[k] = strides ? strides[d] : 0;
+    walk->logical_stride[k] = logical[d];
+    walk->scale_run[k] = run_along(view, d);
+    walk->scale_stride[k] = has_scale_axis(view, d) ? scale_step : 0;
+    if (has_scale_axis(view, d)) scale_step *= (walk->shape[k] + walk->scale_run[k] - 1) / walk->scale_run[k];
+    if (k < rank - 1) walk->rows *= walk->shape[k];
+  }
+  walk->length = walk->shape[rank - 1];
+  if (walk->length == 0) walk->rows = 0; /* there may be very many rows of nothing */
+}
+
+mfq_walk_row mfq_walk_at(const mfq_walk *walk, int64_t row) {
+  mfq_walk_row at = {0, 0, 0};
+  for (int32_t k = walk->rank - 2; k >= 0; --k) {
+    const int64_t i = row % walk->shape[k];
+    row /= walk->shape[k];
+    at.offset += i * walk->offset_stride[k];
+    at.logical += i * walk->logical_stride[k];
+    at.scale += i / walk->scale_run[k] * walk->scale_stride[k];
+  }
+  return at;
+}
+
+void mfq_code_strides(const mfq_qview *view, const int64_t *shape, int64_t *strides) {
+  int32_t order[MFQ_MAX_RANK];
+  code_order(view, order);
+  int64_t step = 1;
+  for (int32_t k = view->q.rank - 1; k >= 0; --k) {
+    strides[order[k]] = step;
+    step *= shape[k];
+  }
+}
+
+void mfq_code_bit_strides(const mfq_qview *view, int64_t *strides) {
+  mfq_walk walk;
+  mfq_walk_init(view, NULL, &walk);
+  mfq_code_strides(view, walk.shape, strides); /* in codes of rows without padding */
+  const int is_turned = view->q.layout.codes == MFQ_CODES_GROUP_LAST;
+  const int32_t last = is_turned ? view->sizes.axis : view->q.rank - 1;
+  for (int32_t d = 0; d < view->q.rank; ++d)
+    strides[d] = d == last          ? mfq_code_bits(&view->q)
+                 : walk.length == 0 ? 0
+                                    : strides[d] / walk.length * (int64_t)view->sizes.row_bits;
+}
+
+int mfq_has_scale_shape(const mfq_qview *view, const mfq_tensor *tensor) {
+  const int32_t rank = view->sizes.scale_rank;
+  if (tensor->rank != rank) return rank == 0 && tensor->rank == 1 && tensor->shape[0] == 1;
+  return memcmp(tensor->shape, view->sizes.scale_shape, (size_t)rank * sizeof tensor->shape[0]) == 0;
+}
+
+int64_t mfq_offset_of(const mfq_tensor *tensor, int64_t index) {
+  int64_t offset = 0;
+  for (int32_t d = tensor->rank - 1; d >= 0; --d) {
+    offset += index % tensor->shape[d] * tensor->strides[d];
+    index /= tensor->shape[d];
+  }
+  return offset;
+}
+
+int mfq_scale_is_short(const mfq_qview *view, int64_t index) {
+  const mfq_scheme *s = &view->q.scheme;
+  if (s->granularity != MFQ_GRANULARITY_GROUP) return 0;
+  const int64_t length = view->q.shape[view->sizes.axis], groups = (length + s->group_size - 1) / s->group_size;
+  if (length % s->group_size == 0) return 0;
+  int64_t inner = 1;
+  if (view->q.layout.codes == MFQ_CODES_LOGICAL)
+    for (int32_t d = view->sizes.axis + 1; d < view->q.rank; ++d) inner *= view->q.shape[d];
+  return index / inner % groups == groups - 1;
+}
+
+int32_t mfq_code_bits(const mfq_qtensor *q) {
+  const mfq_format *e = &q->scheme.element;
+  return q->layout.packing == MFQ_PACK_BYTE ? 8 : e->is_signed + e->exp_bits + e->man_bits;
+}
+
+void mfq_scale_axes(const mfq_qview *view, mfq_scale_axis *axes) {
+  mfq_walk walk;
+  mfq_walk_init(view, NULL, &walk);
+  const int is_turned = view->q.layout.codes == MFQ_CODES_GROUP_LAST;
+  for (int32_t d = 0; d < view->q.rank; ++d) {
+    int32_t place = d;
+    if (is_turned && d > view->sizes.axis) place = d - 1;
+    if (is_turned && d == view->sizes.axis) place = view->q.rank - 1;
+    axes[d] = (mfq_scale_axis){walk.scale_stride[place], walk.scale_run[place]};
+  }
+}

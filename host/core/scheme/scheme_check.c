@@ -1,0 +1,240 @@
+#include "host/core/error.h"
+#include "format.h"
+#include "scheme.h"
+
+#include <float.h>
+#include <math.h>
+
+typedef int scheme_test(const mfq_scheme *s, mfq_sentence *why);
+
+static int refuse(mfq_sentence *why, const char *sentence) {
+  mfq_sentence_set(why, "%s", sentence);
+  return 0;
+}
+
+static const char *word_of(const mfq_words *words, int value) {
+  return value >= 0 && value < words->count ? words->words[value] : "unknown";
+}
+
+static int is_power_of_two_rule(mfq_scale_rule rule) {
+  return rule == MFQ_RULE_FLOOR || rule == MFQ_RULE_CEIL || rule == MFQ_RULE_RCEIL || rule == MFQ_RULE_EVEN;
+}
+
+/* F32, BF16, F16, UE8M0: the scales that every statistic and rule but UE8M0's absmax go with. */
+static int is_general_scale(mfq_scale_format scale) { return scale != MFQ_SCALE_NONE && scale != MFQ_SCALE_UE4M3; }
+
+static int in_words(const mfq_words *words, int64_t value, mfq_sentence *why) {
+  if (value >= 0 && value < words->count) return 1;
+  mfq_sentence_set(why, "the %s is enumerator %lld; allowed is 0 ... %d: ", words->what, (long long)value,
+                   words->count - 1);
+  mfq_words_list(words, why);
+  return 0;
+}
+
+static int is_flag(const char *name, int32_t value, mfq_sentence *why) {
+  if (value == 0 || value == 1) return 1;
+  mfq_sentence_set(why, "%s is %d; allowed are 0 and 1", name, (int)value);
+  return 0;
+}
+
+static int element_valid(const mfq_scheme *s, mfq_sentence *why) { return mfq_format_valid(&s->element, why); }
+
+/* A size that a granularity uses is at least 1, another is 0. */
+static int size_valid(const char *name, int32_t value, int is_used, mfq_sentence *why) {
+  if (is_used ? value >= 1 : value == 0) return 1;
+  mfq_sentence_set(why, "%s is %d; %s", name, (int)value,
+                   is_used ? "it must be at least 1" : "it must be 0, because this granularity does not use it");
+  return 0;
+}
+
+static int axis_valid(const mfq_scheme *s, mfq_sentence *why) {
+  int has_axis = s->granularity == MFQ_GRANULARITY_CHANNEL || s->granularity == MFQ_GRANULARITY_GROUP;
+  if (s->axis == MFQ_AXIS_AUTO || (has_axis && s->axis >= -MFQ_MAX_RANK && s->axis < MFQ_MAX_RANK)) return 1;
+  mfq_sentence_set(why, "axis is %d; allowed %s", (int)s->axis,
+                   has_axis ? "are -8 ... 7 and MFQ_AXIS_AUTO"
+                            : "is only MFQ_AXIS_AUTO, because only channel and group have an axis");
+  return 0;
+}
+
+static int granularity_valid(const mfq_scheme *s, mfq_sentence *why) {
+  int is_group = s->granularity == MFQ_GRANULARITY_GROUP;
+  int is_block = s->granularity == MFQ_GRANULARITY_BLOCK;
+  if (!in_words(&mfq_granularity_words, (int)s->granularity, why) ||
+      !size_valid("group_size", s->group_size, is_group, why) ||
+      !size_valid("block_rows", s->block_rows, is_block, why) ||
+      !size_valid("block_cols", s->block_cols, is_block, why) || !axis_valid(s, why))
+    return 0;
+  if (s->scale == MFQ_SCALE_NONE && s->granularity != MFQ_GRANULARITY_TENSOR) {
+    mfq_sentence_set(why, "granularity %s needs a scale: f32, bf16, f16, ue8m0 or ue4m3",
+                     word_of(&mfq_granularity_words, (int)s->granularity));
+    return 0;
+  }
+  if (s->scale == MFQ_SCALE_UE4M3 && !is_group && !is_block) {
+    mfq_sentence_set(why, "granularity %s has no ue4m3 scale; use group or block, or scale f32",
+                     word_of(&mfq_granularity_words, (int)s->granularity));
+    return 0;
+  }
+  return 1;
+}
+
+static int rule_fits_scale(const mfq_scheme *s) {
+  switch (s->scale) {
+    case MFQ_SCALE_NONE: return s->rule == MFQ_RULE_ABSMAX;
+    case MFQ_SCALE_UE8M0: return is_power_of_two_rule(s->rule) || s->rule == MFQ_RULE_GIVEN;
+    case MFQ_SCALE_UE4M3: return s->rule == MFQ_RULE_ABSMAX || s->rule == MFQ_RULE_GIVEN;
+    default: return 1;
+  }
+}
+
+static const char *rules_of_scale(mfq_scale_format scale) {
+  return scale == MFQ_SCALE_NONE    ? "absmax (by convention; there is no scale to compute)"
+         : scale == MFQ_SCALE_UE8M0 ? "floor, ceil, rceil, even, given"
+                                    : "absmax, given";
+}
+
+/* Float scales multiply elements as float32, and absmax divides by the largest one. */
+static int element_fits_scale(const mfq_scheme *s, mfq_sentence *why) {
+  if (s->scale == MFQ_SCALE_NONE || s->scale == MFQ_SCALE_UE8M0) return 1;
+  char smallest[32], largest[32], limit[32], least[32];
+  const double most = mfq_format_max_value(&s->element);
+  mfq_number_write(most, largest, sizeof largest);
+  if (!mfq_format_is_float32(&s->element)) {
+    mfq_number_write(mfq_minifloat_value(&s->element, 1), smallest, sizeof smallest);
+    mfq_number_write(ldexp(1.0, -149), least, sizeof least);
+    mfq_number_write((double)FLT_MAX, limit, sizeof limit);
+    mfq_sentence_set(why,
+                     "scale %s multiplies elements as float32, but they lie between %s and %s, and float32 holds %s to "
+                     "%s; use scale ue8m0 or none, or another bias",
+                     word_of(&mfq_scale_words, (int)s->scale), smallest, largest, least, limit);
+    return 0;
+  }
+  if (s->rule == MFQ_RULE_ABSMAX && most < (double)FLT_MIN) {
+    mfq_number_write((double)FLT_MIN, limit, sizeof limit);
+    mfq_sentence_set(why,
+                     "rule absmax divides by the element's largest value, but %s is below the smallest normal float32, "
+                     "%s; use a rule of powers of two or another bias",
+                     largest, limit);
+    return 0;
+  }
+  return 1;
+}
+
+static int scale_valid(const mfq_scheme *s, mfq_sentence *why) {
+  if (!in_words(&mfq_scale_words, (int)s->scale, why) || !in_words(&mfq_rule_words, (int)s->rule, why)) return 0;
+  if (!rule_fits_scale(s)) {
+    mfq_sentence_set(why, "scale %s has no rule %s; allowed is %s", word_of(&mfq_scale_words, (int)s->scale),
+                     word_of(&mfq_rule_words, (int)s->rule), rules_of_scale(s->scale));
+    return 0;
+  }
+  return element_fits_scale(s, why);
+}
+
+static int rounding_valid(const mfq_scheme *s, mfq_sentence *why) {
+  return in_words(&mfq_rounding_words, (int)s->rounding, why);
+}
+
+static int saturation_valid(const mfq_scheme *s, mfq_sentence *why) {
+  return is_flag("no_saturate", s->no_saturate, why);
+}
+
+static int zero_point_valid(const mfq_scheme *s, mfq_sentence *why) {
+  if (!is_flag("zero_point", s->zero_point, why)) return 0;
+  if (!s->zero_point) return 1;
+  if (s->element.kind != MFQ_KIND_INTEGER || s->element.frac_bits != 0)
+    return refuse(why, "a zero point needs an integer element without fraction bits, such as uint8 or int4");
+  if (!is_general_scale(s->scale)) {
+    mfq_sentence_set(why, "a zero point needs scale f32, bf16, f16 or ue8m0, not %s",
+                     word_of(&mfq_scale_words, (int)s->scale));
+    return 0;
+  }
+  return 1;
+}
+
+static int statistic_valid(const mfq_scheme *s, mfq_sentence *why) {
+  if (!in_words(&mfq_statistic_words, (int)s->statistic, why)) return 0;
+  if (s->statistic == MFQ_STATISTIC_MINMAX && !is_general_scale(s->scale)) {
+    mfq_sentence_set(why, "statistic minmax needs scale f32, bf16, f16 or ue8m0, not %s",
+                     word_of(&mfq_scale_words, (int)s->scale));
+    return 0;
+  }
+  if (s->zero_point && s->statistic != MFQ_STATISTIC_MINMAX)
+    return refuse(why, "a zero point needs statistic minmax, not absmax");
+  return 1;
+}
+
+static int statistic_min_valid(const mfq_scheme *s, mfq_sentence *why) {
+  if (isfinite(s->statistic_min) && s->statistic_min >= 0.0f) return 1;
+  char number[32];
+  mfq_number_write((double)s->statistic_min, number, sizeof number);
+  mfq_sentence_set(why, "statistic_min is %s; allowed is a finite number from 0 on", number);
+  return 0;
+}
+
+static int arith_valid(const mfq_scheme *s, mfq_sentence *why) {
+  if (!in_words(&mfq_arith_words, (int)s->arith, why)) return 0;
+  if (s->arith != MFQ_ARITH_BREVITAS) return 1;
+  if (s->scale != MFQ_SCALE_NONE && s->scale != MFQ_SCALE_F32) {
+    mfq_sentence_set(why, "arith brevitas has scales none and f32 only, not %s",
+                     word_of(&mfq_scale_words, (int)s->scale));
+    return 0;
+  }
+  if (s->rule == MFQ_RULE_RCEIL || s->rule == MFQ_RULE_EVEN) {
+    mfq_sentence_set(why, "arith brevitas has rules absmax, floor, ceil and given, not %s",
+                     word_of(&mfq_rule_words, (int)s->rule));
+    return 0;
+  }
+  if (s->element.kind == MFQ_KIND_INTEGER && s->element.frac_bits != 0) {
+    return refuse(why,
+                  "arith brevitas has integers without fraction bits only; its MXInt8 is int8 with scale f32:floor");
+  }
+  if (s->rounding == MFQ_ROUND_STOCHASTIC)
+    return refuse(why, "arith brevitas has no stochastic rounding that others can reproduce; use arith exact");
+  return 1;
+}
+
+int mfq_scheme_valid(const mfq_scheme *scheme, mfq_setting *fault, mfq_sentence *why) {
+  /* In an order in which each test may rely on those before it. */
+  static const struct {
+    mfq_setting setting;
+    scheme_test *valid;
+  } tests[] = {{MFQ_SETTING_ELEMENT, element_valid},
+               {MFQ_SETTING_SCALE, scale_valid},
+               {MFQ_SETTING_GRANULARITY, granularity_valid},
+               {MFQ_SETTING_ROUNDING, rounding_valid},
+               {MFQ_SETTING_SATURATION, saturation_valid},
+               {MFQ_SETTING_ZERO_POINT, zero_point_valid},
+               {MFQ_SETTING_STATISTIC, statistic_valid},
+               {MFQ_SETTING_MIN, statistic_min_valid},
+               {MFQ_SETTING_ARITH, arith_valid}};
+  for (size_t i = 0; i < sizeof tests / sizeof tests[0]; ++i) {
+    if (!tests[i].valid(scheme, why)) {
+      *fault = tests[i].setting;
+      return 0;
+    }
+  }
+  return 1;
+}
+
+mfq_status mfq_scheme_verify(const mfq_scheme *scheme, const char *function, const char *argument) {
+  if (scheme == NULL) return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s is NULL", argument);
+  mfq_setting fault;
+  mfq_sentence why;
+  if (!mfq_scheme_valid(scheme, &fault, &why)) {
+    const char *part = fault == MFQ_SETTING_ELEMENT ? "element: " : "";
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s: %s%s", argument, part, why.text);
+  }
+  return MFQ_OK;
+}
+
+mfq_status mfq_scheme_check(const mfq_scheme *scheme) {
+  return mfq_scheme_verify(scheme, "mfq_scheme_check", "scheme");
+}
+
+int mfq_scheme_equal(const mfq_scheme *a, const mfq_scheme *b) {
+  if (a == NULL || b == NULL) return a == b;
+  return a->granularity == b->granularity && a->group_size == b->group_size && a->scale == b->scale &&
+         a->rule == b->rule && a->axis == b->axis && a->arith == b->arith && a->block_rows == b->block_rows &&
+         a->block_cols == b->block_cols && a->statistic == b->statistic && a->rounding == b->rounding &&
+         a->no_saturate == b->no_saturate && a->zero_point == b->zero_point && a->statistic_min == b->statistic_min &&
+         mfq_format_equal(&a->element, &b->element);
+}

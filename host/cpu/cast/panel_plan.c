@@ -1,0 +1,193 @@
+/* host/cpu/cast/panel_plan.c: from a tensor and a scheme to a grid and its panels. */
+#include <stddef.h>
+#include <string.h>
+
+#include "host/core/problem/grid.h"
+#include "host/core/integers.h"
+#include "host/core/problem/walk.h"
+#include "panels.h"
+#include "scale_slots.h"
+
+enum {
+  BLOCK_BYTES = 1 << 16,
+  TURN_BYTES = 1 << 15,
+  STACK_ROWS = 512,
+  CHANNEL_ROWS = 64,
+  STREAM_BYTES = 8 << 20,
+  SHARE_ELEMENTS = 1 << 16
+};
+
+static int64_t gcd(int64_t a, int64_t b) { return b == 0 ? a : gcd(b, a % b); }
+
+/* Columns of a panel: whole runs that start at byte limits, or one long run; 0 when there is no such number. */
+static int64_t whole_runs(int64_t run, int32_t bits) {
+  const int64_t step = bits == 8 ? run : run / gcd(run, 8) * 8;
+  if (step <= MFQ_CHUNK) return MFQ_CHUNK / step * step;
+  return step == run ? run : 0;
+}
+
+static int shape_panels(mfq_panels *p) {
+  const mfq_scheme *s = &p->view->q.scheme;
+  const int last = p->view->sizes.axis == p->view->q.rank - 1;
+  p->rows = 1;
+  p->cols = MFQ_CHUNK;
+  p->run = INT64_MAX; /* one scale */
+  switch (s->granularity) {
+    case MFQ_GRANULARITY_TENSOR: p->shared = s->scale != MFQ_SCALE_NONE; break;
+    case MFQ_GRANULARITY_CHANNEL:
+      p->shared = 1;
+      if (last) {
+        p->rows = CHANNEL_ROWS;
+        p->run = 0;
+      }
+      break;
+    case MFQ_GRANULARITY_BLOCK:
+      p->rows = p->view->q.rank < 2 ? 1 : s->block_rows;
+      p->run = s->block_cols;
+      p->cols = whole_runs(p->run, p->code_bits);
+      break;
+    default:
+      if (last) {
+        p->run = s->group_size;
+        p->cols = whole_runs(p->run, p->code_bits);
+      } else {
+        p->rows = s->group_size;
+        p->run = 0;
+      }
+  }
+  if (p->rows > p->size[1]) p->rows = p->size[1];
+  return p->cols > 0;
+}
+
+/* Groups of a transposed panel are stacked until a column of their codes fills whole cache lines. */
+static void stack_groups(mfq_panels *p) {
+  const int64_t line = 512, bits = p->rows * p->code_bits;
+  p->stack = (int)(line / gcd(line, bits));
+  while (p->stack > 1 && p->stack * p->rows > STACK_ROWS) p->stack /= 2;
+}
+
+/* Where rows of codes do not start at bytes, panels must be whole rows, and start and end at bytes together. */
+static int place_codes(mfq_panels *p) {
+  const int64_t bits = p->code_bits, row_bits = (int64_t)p->view->sizes.row_bits;
+  p->transposed = p->view->q.layout.codes == MFQ_CODES_GROUP_LAST && p->view->sizes.axis != p->view->q.rank - 1;
+  const int padded = p->view->q.layout.row_align > 0;
+  if (p->transposed) {
+    p->row_bits = padded ? row_bits : p->size[1] * bits;
+    if (p->row_bits % 8 != 0 && p->size[0] * p->size[2] > 1) return 0;
+    if (p->rows < p->size[1] && p->rows * bits % 8 != 0) return 0;
+    stack_groups(p);
+    p->cols = TURN_BYTES / (p->rows * p->stack) / 64 * 64;
+    if (p->cols == 0) p->cols = BLOCK_BYTES / p->rows / 8 * 8;
+    if (p->cols > MFQ_CHUNK) p->cols = MFQ_CHUNK;
+    return p->cols > 0;
+  }
+  p->row_bits = padded ? row_bits : p->size[2] * bits;
+  if (p->row_bits % 8 == 0 || p->size[0] * p->size[1] == 1) return 1;
+  if (p->rows == 1 && p->run != 0) {
+    p->bundle = 8; /* 8 rows are whole bytes, whatever their length */
+    if (p->run < MFQ_CHUNK) p->cols = MFQ_CHUNK / p->run * p->run;
+    return p->size[2] <= BLOCK_BYTES / p->bundle;
+  }
+  p->whole_rows = 1;
+  const int starts_at_byte = p->rows * p->row_bits % 8 == 0 && (p->size[0] == 1 || p->size[1] * p->row_bits % 8 == 0);
+  return starts_at_byte && p->size[2] <= p->cols && p->rows * p->size[2] <= BLOCK_BYTES;
+}
+
+int mfq_panels_accept(const mfq_scheme *scheme, int encode) {
+  const mfq_format *e = &scheme->element;
+  const int is_integer = e->kind == MFQ_KIND_INTEGER;
+  /* The loops hold for formats whose values are normal float32 numbers. */
+  const int in_float32 = is_integer || (e->bias + e->man_bits <= 120 && (1 << e->exp_bits) - 1 - e->bias <= 120);
+  if (!in_float32) return 0;
+  if (!encode) return 1;
+  if (scheme->rounding == MFQ_ROUND_STOCHASTIC) return 0;
+  if (scheme->arith != MFQ_ARITH_BREVITAS) return 1;
+  /* For ties to even Brevitas' steps give the codes that ours give, where nothing overflows on the way. */
+  return scheme->rounding == MFQ_ROUND_EVEN && !scheme->no_saturate && (is_integer || e->man_bits >= 1);
+}
+
+int mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const mfq_qview *view, int encode,
+                    int by_rows, mfq_panels *p) {
+  memset(p, 0, sizeof *p);
+  p->kernels = mfq_cpu_kernels(context);
+  p->view = view;
+  p->tensor = tensor;
+  p->code_bits = mfq_code_bits(&view->q);
+  p->stack = 1;
+  p->tensor_scale = 1.0f;
+  if (!p->kernels || !mfq_panels_accept(&view->q.scheme, encode) || view->sizes.codes_bytes == 0) return 0;
+  mfq_lower(&view->q.scheme, &p->scheme);
+  mfq_grid grid;
+  if (!mfq_grid_make(tensor, view, by_rows, &grid)) return 0;
+  const int rows_of_groups =
+      view->q.scheme.granularity == MFQ_GRANULARITY_GROUP && view->sizes.axis == view->q.rank - 1;
+  if (rows_of_groups && !by_rows) mfq_grid_merge_rows(view, &grid);
+  memcpy(p->size, grid.size, sizeof p->size);
+  memcpy(p->stride, grid.stride, sizeof p->stride);
+  if (!shape_panels(p) || !place_codes(p)) return 0;
+  p->row_blocks = (p->size[1] + p->rows - 1) / p->rows;
+  p->col_blocks = (p->size[2] + p->cols - 1) / p->cols;
+  p->stacks = (p->row_blocks + p->stack - 1) / p->stack;
+  p->count = p->bundle ? (p->size[0] * p->size[1] + p->bundle - 1) / p->bundle : p->size[0] * p->stacks * p->col_blocks;
+  const int64_t elements = p->size[0] * p->size[1] * p->size[2];
+  p->threads = elements < SHARE_ELEMENTS ? 1 : (int)context->threads;
+  p->stream = !encode && elements * (int64_t)mfq_dtype_bytes(tensor->dtype) > STREAM_BYTES;
+  return 1;
+}
+
+static size_t block_bytes(const mfq_panels *p) {
+  const int64_t cols = p->whole_rows ? p->size[2] : p->cols;
+  if (p->bundle) return (size_t)mfq_round_up(p->bundle * p->size[2] + 64, 64);
+  return p->transposed || p->whole_rows ? (size_t)mfq_round_up(2 * p->rows * p->stack * cols + 64, 64) : 0;
+}
+
+size_t mfq_panels_scratch_bytes(const mfq_panels *p) {
+  return (size_t)mfq_round_up((int64_t)sizeof(mfq_panel_scratch), 64) + block_bytes(p);
+}
+
+mfq_panel_scratch *mfq_panels_scratch_at(const mfq_panels *p, void *memory, int thread) {
+  uint8_t *at = (uint8_t *)memory + (size_t)thread * mfq_panels_scratch_bytes(p);
+  mfq_panel_scratch *scratch = (mfq_panel_scratch *)(void *)at;
+  scratch->block = at + mfq_round_up((int64_t)sizeof *scratch, 64);
+  return scratch;
+}
+
+/* The first scale of a panel at these blocks. */
+static int64_t first_scale(const mfq_panels *p, const mfq_panel *a, int64_t row_block) {
+  switch (p->view->q.scheme.granularity) {
+    case MFQ_GRANULARITY_TENSOR: return 0;
+    case MFQ_GRANULARITY_CHANNEL: return p->run == 0 ? a->col0 : a->row0;
+    default: break;
+  }
+  if (p->transposed) return (a->outer * p->size[2] + a->col0) * p->row_blocks + row_block;
+  if (p->run == 0) return (a->outer * p->row_blocks + row_block) * p->size[2] + a->col0;
+  const int64_t runs = (p->size[2] - 1) / p->run + 1;
+  return (a->outer * p->row_blocks + row_block) * runs + a->col0 / p->run;
+}
+
+static mfq_panel panel_of(const mfq_panels *p, int64_t outer, int64_t row_block, int64_t col) {
+  mfq_panel a;
+  a.outer = outer;
+  a.row0 = row_block * p->rows;
+  a.rows = p->size[1] - a.row0 < p->rows ? p->size[1] - a.row0 : p->rows;
+  a.col0 = col;
+  a.cols = p->size[2] - col < p->cols ? p->size[2] - col : p->cols;
+  a.lanes = p->run == 0 ? a.cols : (a.cols - 1) / p->run + 1;
+  a.scale_step = p->transposed ? p->row_blocks : 1;
+  a.scale0 = first_scale(p, &a, row_block);
+  return a;
+}
+
+mfq_panel mfq_panel_at(const mfq_panels *p, int64_t index) {
+  const int64_t row = index / p->col_blocks;
+  return panel_of(p, row / p->row_blocks, row % p->row_blocks, index % p->col_blocks * p->cols);
+}
+
+mfq_panel mfq_panel_piece(const mfq_panels *p, int64_t row, int64_t col) {
+  return panel_of(p, row / p->size[1], row % p->size[1], col);
+}
+
+mfq_panel mfq_panel_stacked(const mfq_panels *p, int64_t index, int64_t level) {
+  const int64_t stack = index / p->col_blocks, block = stack % p->stacks * p->stack + level;
+  return panel_of(p, stack / p->stacks, block, index % p->col_blocks * p->cols);
+}

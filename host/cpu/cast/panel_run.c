@@ -1,0 +1,414 @@
+/* host/cpu/cast/panel_run.c: one panel: measure, scale, encode, decode. */
+#include "host/core/problem/walk.h"
+#include "elements.h"
+#include "panels.h"
+#include "scale_slots.h"
+#include "stream_copy.h"
+
+static int64_t element_at(const mfq_panels *p, const mfq_panel *a, int64_t row, int64_t col) {
+  return a->outer * p->stride[0] + (a->row0 + row) * p->stride[1] + (a->col0 + col) * p->stride[2];
+}
+
+static int is_contiguous(const mfq_panels *p) { return p->stride[2] == 1 || p->size[2] == 1; }
+
+/* `n` elements of a row as float32 bits, in place when they are that already. */
+static const uint32_t *load_row(const mfq_panels *p, int64_t offset, int64_t n, uint32_t *x) {
+  const mfq_tensor *t = p->tensor;
+  const uint8_t *at = (const uint8_t *)t->data + offset * (int64_t)mfq_dtype_bytes(t->dtype);
+  if (is_contiguous(p) && t->dtype == MFQ_DTYPE_F32) return (const uint32_t *)(const void *)at;
+  if (is_contiguous(p))
+    p->kernels->load(x, at, t->dtype, n);
+  else
+    for (int64_t i = 0; i < n; ++i) x[i] = mfq_element_load(t->data, t->dtype, offset + i * p->stride[2]);
+  return x;
+}
+
+/* Asks for elements that are wanted soon. */
+static void prefetch_next(const mfq_panels *p, int64_t offset, int64_t n) {
+  const int64_t size = (int64_t)mfq_dtype_bytes(p->tensor->dtype);
+  const char *at = (const char *)p->tensor->data + offset * size;
+  for (int64_t i = 0; i < n * size; i += 64) __builtin_prefetch(at + i);
+}
+
+/* Powers of two and at most 8 significant bits: the groups in a scratch have values that bf16 holds. */
+static int fits_bf16(const mfq_panels *p, const mfq_panel_scratch *scratch) {
+  const int po2 = p->scheme.scale == MFQN_SCALE_NONE || p->scheme.scale == MFQN_SCALE_UE8M0;
+  return p->tensor->dtype == MFQ_DTYPE_BF16 && po2 && !p->scheme.has_zero_point && !scratch->lanes.any_rare;
+}
+
+/* Whether some values may be beyond the target's type. */
+static int is_vast(const mfq_panels *p, const mfq_panel_scratch *scratch) {
+  const float limit = p->tensor->dtype == MFQ_DTYPE_F16 ? MFQN_MAX_F16 : MFQN_MAX_BF16;
+  return scratch->lanes.largest > mfqn_safe_scale(&p->scheme, limit);
+}
+
+static void narrow_row(const mfq_panels *p, const mfq_panel_scratch *scratch, void *dst, int64_t n) {
+  if (fits_bf16(p, scratch))
+    p->kernels->store_top_half(dst, scratch->x, n);
+  else if (is_vast(p, scratch))
+    p->kernels->store_limited(dst, p->tensor->dtype, scratch->x, n);
+  else
+    p->kernels->store(dst, p->tensor->dtype, scratch->x, n);
+}
+
+/* Stores the values in scratch->x; scratch->stats is free for narrowing. */
+static void store_row(const mfq_panels *p, int64_t offset, int64_t n, mfq_panel_scratch *scratch) {
+  const uint32_t *x = scratch->x;
+  const mfq_tensor *t = p->tensor;
+  const size_t bytes = mfq_dtype_bytes(t->dtype);
+  uint8_t *at = (uint8_t *)t->data + offset * (int64_t)bytes;
+  if (!is_contiguous(p)) {
+    for (int64_t i = 0; i < n; ++i) mfq_element_store_limited(t->data, t->dtype, offset + i * p->stride[2], x[i]);
+  } else if (!p->stream) {
+    narrow_row(p, scratch, at, n);
+  } else if (t->dtype == MFQ_DTYPE_F32) {
+    mfq_stream_copy(at, x, (size_t)n * bytes);
+  } else {
+    narrow_row(p, scratch, scratch->stats.absmax, n);
+    mfq_stream_copy(at, scratch->stats.absmax, (size_t)n * bytes);
+  }
+}
+
+/* `n` elements from column `c` of a panel. Panels longer than a chunk have one lane. */
+static mfq_stretch span_of(const mfq_panels *p, int64_t c, int64_t n) {
+  if (p->run == 0) return (mfq_stretch){n, 0, 0};
+  return (mfq_stretch){n, p->run < n ? p->run : n, c / p->run};
+}
+
+/* ---- Scales ----------------------------------------------------------------------------------------------------- */
+
+static void reset_stats(mfq_stats *stats, int64_t lanes, int minmax) {
+  memset(stats->absmax, 0, (size_t)lanes * sizeof stats->absmax[0]);
+  for (int64_t i = 0; minmax && i < lanes; ++i) { /* keys beyond every number */
+    stats->lo[i] = INT32_MAX;
+    stats->hi[i] = INT32_MIN;
+  }
+}
+
+/* Magnitudes of contiguous half-width elements need no widening. */
+static int has_raw_measure(const mfq_panels *p) {
+  return is_contiguous(p) && p->tensor->dtype != MFQ_DTYPE_F32 && !p->scheme.minmax;
+}
+
+/* Short pieces of rows lie pages apart, where the processor does not look ahead by itself. */
+static void prefetch_rows(const mfq_panels *p, const mfq_panel *a, int64_t r) {
+  enum { AHEAD = 4 };
+  if (p->run == 0 && is_contiguous(p) && a->row0 + r + AHEAD < p->size[1])
+    prefetch_next(p, element_at(p, a, r + AHEAD, 0), a->cols);
+}
+
+/* The largest magnitudes of columns. */
+static void measure_raw_columns(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
+  memset(scratch->peak, 0, (size_t)a->cols * sizeof scratch->peak[0]);
+  for (int64_t r = 0; r < a->rows; ++r) {
+    prefetch_rows(p, a, r);
+    p->kernels->peak16((const uint16_t *)p->tensor->data + element_at(p, a, r, 0), a->cols, scratch->peak);
+  }
+  p->kernels->load(scratch->stats.absmax, scratch->peak, p->tensor->dtype, a->cols);
+}
+
+void mfq_panel_measure(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
+  const int minmax = p->scheme.minmax;
+  if (p->run == 0 && has_raw_measure(p)) {
+    measure_raw_columns(p, a, scratch);
+    return;
+  }
+  reset_stats(&scratch->stats, a->lanes, minmax);
+  for (int64_t r = 0; r < a->rows; ++r) {
+    prefetch_rows(p, a, r);
+    for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
+      const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
+      const mfq_stretch span = span_of(p, c, n);
+      const int64_t offset = element_at(p, a, r, c);
+      if (has_raw_measure(p))
+        p->kernels->absmax16((const uint16_t *)p->tensor->data + offset, span, p->tensor->dtype, &scratch->stats);
+      else
+        p->kernels->measure(load_row(p, offset, n, scratch->x), span, minmax, &scratch->stats);
+    }
+  }
+}
+
+/* The zeros that pad a short group count in Brevitas' ranges. */
+static void count_padding(const mfq_panels *p, const mfq_panel *a, mfq_stats *stats) {
+  for (int64_t i = 0; i < a->lanes; ++i) {
+    if (!mfq_scale_is_short(p->view, a->scale0 + i * a->scale_step)) continue;
+    stats->lo[i] = mfqn_min(stats->lo[i], 0);
+    stats->hi[i] = mfqn_max(stats->hi[i], 0);
+  }
+}
+
+/* From scratch->stats to scratch->lanes, and the scales to the quantized tensor. */
+static void make_scales(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
+  const mfqn_scheme *s = &p->scheme;
+  mfq_lanes *lanes = &scratch->lanes;
+  if (s->is_brevitas && s->minmax) count_padding(p, a, &scratch->stats);
+  p->kernels->scales(s, &scratch->stats, a->lanes, p->tensor_scale, lanes);
+  for (int64_t i = 0; lanes->any_rare && i < a->lanes; ++i) {
+    if (!lanes->rare[i]) continue;
+    const mfqn_statistic statistic = mfq_stats_at(&scratch->stats, i, s->minmax);
+    lanes->stored[i] = mfqn_group_scale(s, &statistic, p->tensor_scale);
+  }
+  p->kernels->lanes(s, a->lanes, p->tensor_scale, lanes);
+  mfq_scales_put(p->view, a->scale0, a->scale_step, lanes->stored, a->lanes);
+  if (!s->has_zero_point) return;
+  p->kernels->zero_points(s, &scratch->stats, a->lanes, lanes);
+  for (int64_t i = 0; i < a->lanes; ++i)
+    mfq_zero_point_put(p->view, s, a->scale0 + i * a->scale_step, (int32_t)lanes->zero_point[i]);
+}
+
+/* Infinite quotients are NaN to Brevitas. Scales that are not measured allow them, and those of ranges, in which negative
+ * elements alone have no width. */
+static int may_have_infinities(const mfq_panels *p) {
+  return p->scheme.is_brevitas && (p->scheme.minmax || !mfqn_is_measured(&p->scheme));
+}
+
+/* Finds them from scratch->stats; their groups are encoded by the general function. */
+static void find_infinities(const mfq_panel *a, mfq_panel_scratch *scratch) {
+  mfq_lanes *lanes = &scratch->lanes;
+  for (int64_t i = 0; i < a->lanes; ++i) {
+    const float largest = mfqn_div(mfqn_float_of(scratch->stats.absmax[i]), lanes->divisor[i]);
+    if ((mfqn_bits(largest) & MFQN_ABS) < MFQN_INF) continue;
+    lanes->rare[i] = 1;
+    lanes->any_rare = 1;
+  }
+}
+
+/* From the quantized tensor's scales to scratch->lanes. */
+static void load_scales(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
+  mfq_lanes *lanes = &scratch->lanes;
+  mfq_scales_get(p->view, a->scale0, a->scale_step, lanes->stored, a->lanes);
+  p->kernels->lanes(&p->scheme, a->lanes, p->tensor_scale, lanes);
+  for (int64_t i = 0; p->scheme.has_zero_point && i < a->lanes; ++i)
+    lanes->zero_point[i] = (float)mfq_zero_point_get(p->view, &p->scheme, a->scale0 + i * a->scale_step);
+}
+
+/* ---- Codes ------------------------------------------------------------------------------------------------------ */
+
+static mfqn_group group_of_lane(const mfq_panels *p, const mfq_lanes *lanes, int64_t i) {
+  mfqn_group g = mfqn_group_load(&p->scheme, lanes->stored[i], p->tensor_scale);
+  g.zero_point = (int32_t)lanes->zero_point[i];
+  return g;
+}
+
+static void encode_rare(const mfq_panels *p, const mfq_lanes *lanes, mfq_stretch span, const uint32_t *x,
+                        uint8_t *codes) {
+  const int64_t width = span.run == 0 ? 1 : span.run, count = (span.n + width - 1) / width;
+  for (int64_t i = 0; i < count; ++i) {
+    if (!lanes->rare[span.first + i]) continue;
+    const mfqn_group g = group_of_lane(p, lanes, span.first + i);
+    for (int64_t j = i * width; j < (i + 1) * width && j < span.n; ++j)
+      codes[j] = (uint8_t)mfqn_encode(&p->scheme, &g, x[j], 0);
+  }
+}
+
+/* Encodes `n` elements from `offset` in the tensor, column `c` of their panel; rare groups once more by the general
+ * function. */
+static void encode_row(const mfq_panels *p, mfq_panel_scratch *scratch, int64_t offset, int64_t c, int64_t n,
+                       uint8_t *codes) {
+  const mfq_stretch span = span_of(p, c, n);
+  const mfq_dtype dtype = p->tensor->dtype;
+  mfq_source source = {(const uint8_t *)p->tensor->data + offset * (int64_t)mfq_dtype_bytes(dtype), dtype};
+  if (!is_contiguous(p)) source = (mfq_source){load_row(p, offset, n, scratch->x), MFQ_DTYPE_F32};
+  p->kernels->encode(&p->scheme, source, span, &scratch->lanes, codes);
+  if (scratch->lanes.any_rare) encode_rare(p, &scratch->lanes, span, load_row(p, offset, n, scratch->x), codes);
+}
+
+static uint8_t *code_at(const mfq_panels *p, int64_t row, int64_t col) {
+  return (uint8_t *)p->view->q.codes + (row * p->row_bits + col * p->code_bits) / 8;
+}
+
+/* Packs `n` codes to where column `col` of a row of codes stands, and clears the row's padding after its last code. */
+static void put_codes(const mfq_panels *p, int64_t row, int64_t col, int64_t length, const uint8_t *codes, int64_t n) {
+  uint8_t *to = code_at(p, row, col);
+  if (to != codes) p->kernels->pack(to, codes, n, p->code_bits);
+  if (col + n < length) return;
+  const int64_t used = (n * p->code_bits + 7) / 8, end = p->row_bits / 8 - col * p->code_bits / 8;
+  if (end > used) memset(to + used, 0, (size_t)(end - used));
+}
+
+/* Copies the codes of one column; common sizes become single moves. */
+static void copy_codes(uint8_t *dst, const uint8_t *src, int64_t bytes) {
+  switch (bytes) {
+    case 16: memcpy(dst, src, 16); break;
+    case 32: memcpy(dst, src, 32); break;
+    case 64: memcpy(dst, src, 64); break;
+    default: memcpy(dst, src, (size_t)bytes);
+  }
+}
+
+/* Codes of a panel as bytes, row r at codes + r * ld. */
+static void encode_bytes(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch, uint8_t *codes,
+                         int64_t ld) {
+  for (int64_t r = 0; r < a->rows; ++r)
+    for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
+      const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
+      encode_row(p, scratch, element_at(p, a, r, c), c, n, codes + r * ld + c);
+    }
+}
+
+static void encode_panel(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
+  const int64_t first_row = a->outer * p->size[1] + a->row0;
+  if (p->whole_rows) {
+    encode_bytes(p, a, scratch, scratch->block, a->cols);
+    p->kernels->pack(code_at(p, first_row, 0), scratch->block, a->rows * a->cols, p->code_bits);
+    return;
+  }
+  for (int64_t r = 0; r < a->rows; ++r)
+    for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
+      const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
+      const int in_place = p->code_bits == 8; /* codes are bytes: no packing */
+      uint8_t *codes = in_place ? code_at(p, first_row + r, a->col0 + c) : scratch->codes;
+      if (is_contiguous(p)) prefetch_next(p, element_at(p, a, r, c) + n, n);
+      encode_row(p, scratch, element_at(p, a, r, c), c, n, codes);
+      put_codes(p, first_row + r, a->col0 + c, p->size[2], codes, n);
+    }
+}
+
+static void make_or_load_scales(const mfq_panels *p, const mfq_panel *a, int scales_known, mfq_panel_scratch *scratch) {
+  if (scales_known) {
+    load_scales(p, a, scratch);
+    if (may_have_infinities(p)) mfq_panel_measure(p, a, scratch);
+  } else {
+    mfq_panel_measure(p, a, scratch);
+    make_scales(p, a, scratch);
+  }
+  if (may_have_infinities(p)) find_infinities(a, scratch);
+}
+
+/* Rows of a bundle: how many there are from `first` on. */
+static int64_t bundle_rows(const mfq_panels *p, int64_t first) {
+  const int64_t left = p->size[0] * p->size[1] - first;
+  return left < p->bundle ? left : p->bundle;
+}
+
+static void quantize_bundle(const mfq_panels *p, int64_t index, int scales_known, mfq_panel_scratch *scratch) {
+  const int64_t first = index * p->bundle, rows = bundle_rows(p, first), length = p->size[2];
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < length; c += p->cols) {
+      const mfq_panel a = mfq_panel_piece(p, first + r, c);
+      make_or_load_scales(p, &a, scales_known, scratch);
+      encode_bytes(p, &a, scratch, scratch->block + r * length + c, length);
+    }
+  p->kernels->pack(code_at(p, first, 0), scratch->block, rows * length, p->code_bits);
+}
+
+/* Turns the rows of a stack into columns and packs those. */
+static void put_turned(const mfq_panels *p, const mfq_panel *a, int64_t rows, mfq_panel_scratch *scratch) {
+  uint8_t *codes = scratch->block, *turned = scratch->block + rows * a->cols;
+  p->kernels->transpose(turned, codes, rows, a->cols);
+  const int64_t row = a->outer * p->size[2] + a->col0, bits = rows * p->code_bits;
+  if (bits % 8 != 0 || a->row0 + rows == p->size[1]) {
+    for (int64_t c = 0; c < a->cols; ++c) put_codes(p, row + c, a->row0, p->size[1], turned + c * rows, rows);
+    return;
+  }
+  p->kernels->pack(codes, turned, rows * a->cols, p->code_bits);
+  for (int64_t c = 0; c < a->cols; ++c) copy_codes(code_at(p, row + c, a->row0), codes + c * bits / 8, bits / 8);
+}
+
+static void quantize_stack(const mfq_panels *p, int64_t index, int scales_known, mfq_panel_scratch *scratch) {
+  const mfq_panel first = mfq_panel_stacked(p, index, 0);
+  int64_t rows = 0;
+  for (int64_t level = 0; level < p->stack; ++level) {
+    const mfq_panel a = mfq_panel_stacked(p, index, level);
+    if (a.row0 >= p->size[1]) break;
+    make_or_load_scales(p, &a, scales_known, scratch);
+    encode_bytes(p, &a, scratch, scratch->block + rows * a.cols, a.cols);
+    rows += a.rows;
+  }
+  put_turned(p, &first, rows, scratch);
+}
+
+void mfq_panel_quantize(const mfq_panels *p, int64_t index, int scales_known, mfq_panel_scratch *scratch) {
+  if (p->bundle) {
+    quantize_bundle(p, index, scales_known, scratch);
+  } else if (p->transposed) {
+    quantize_stack(p, index, scales_known, scratch);
+  } else {
+    const mfq_panel a = mfq_panel_at(p, index);
+    make_or_load_scales(p, &a, scales_known, scratch);
+    encode_panel(p, &a, scratch);
+  }
+}
+
+/* ---- Values ----------------------------------------------------------------------------------------------------- */
+
+/* Decodes `n` codes that belong at `offset` in the tensor and at column `c` of their panel. */
+static void decode_row(const mfq_panels *p, mfq_panel_scratch *scratch, const uint8_t *codes, int64_t offset, int64_t c,
+                       int64_t n) {
+  uint32_t *x = scratch->x;
+  p->kernels->decode(&p->scheme, codes, span_of(p, c, n), &scratch->lanes, x);
+  store_row(p, offset, n, scratch);
+}
+
+/* Values of a panel from codes as bytes, row r at codes + r * ld. */
+static void decode_bytes(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch, const uint8_t *codes,
+                         int64_t ld) {
+  for (int64_t r = 0; r < a->rows; ++r)
+    for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
+      const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
+      decode_row(p, scratch, codes + r * ld + c, element_at(p, a, r, c), c, n);
+    }
+}
+
+static void decode_panel(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
+  const int64_t first_row = a->outer * p->size[1] + a->row0;
+  if (p->whole_rows) {
+    p->kernels->unpack(scratch->block, code_at(p, first_row, 0), a->rows * a->cols, p->code_bits);
+    decode_bytes(p, a, scratch, scratch->block, a->cols);
+    return;
+  }
+  for (int64_t r = 0; r < a->rows; ++r)
+    for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
+      const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
+      p->kernels->unpack(scratch->codes, code_at(p, first_row + r, a->col0 + c), n, p->code_bits);
+      decode_row(p, scratch, scratch->codes, element_at(p, a, r, c), c, n);
+    }
+}
+
+static void dequantize_bundle(const mfq_panels *p, int64_t index, mfq_panel_scratch *scratch) {
+  const int64_t first = index * p->bundle, rows = bundle_rows(p, first), length = p->size[2];
+  p->kernels->unpack(scratch->block, code_at(p, first, 0), rows * length, p->code_bits);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < length; c += p->cols) {
+      const mfq_panel a = mfq_panel_piece(p, first + r, c);
+      load_scales(p, &a, scratch);
+      decode_bytes(p, &a, scratch, scratch->block + r * length + c, length);
+    }
+}
+
+/* Unpacks the columns of a stack and turns them into rows of codes. */
+static void get_turned(const mfq_panels *p, const mfq_panel *a, int64_t rows, mfq_panel_scratch *scratch) {
+  uint8_t *codes = scratch->block, *turned = scratch->block + rows * a->cols;
+  const int64_t row = a->outer * p->size[2] + a->col0, bits = rows * p->code_bits;
+  if (bits % 8 != 0) {
+    for (int64_t c = 0; c < a->cols; ++c)
+      p->kernels->unpack(turned + c * rows, code_at(p, row + c, a->row0), rows, p->code_bits);
+  } else {
+    for (int64_t c = 0; c < a->cols; ++c) copy_codes(codes + c * bits / 8, code_at(p, row + c, a->row0), bits / 8);
+    p->kernels->unpack(turned, codes, rows * a->cols, p->code_bits);
+  }
+  p->kernels->transpose(codes, turned, a->cols, rows);
+}
+
+static void dequantize_stack(const mfq_panels *p, int64_t index, mfq_panel_scratch *scratch) {
+  const mfq_panel first = mfq_panel_stacked(p, index, 0);
+  const int64_t left = p->size[1] - first.row0, rows = left < p->rows * p->stack ? left : p->rows * p->stack;
+  get_turned(p, &first, rows, scratch);
+  for (int64_t level = 0; level * p->rows < rows; ++level) {
+    const mfq_panel a = mfq_panel_stacked(p, index, level);
+    load_scales(p, &a, scratch);
+    decode_bytes(p, &a, scratch, scratch->block + level * p->rows * a.cols, a.cols);
+  }
+}
+
+void mfq_panel_dequantize(const mfq_panels *p, int64_t index, mfq_panel_scratch *scratch) {
+  if (p->bundle) {
+    dequantize_bundle(p, index, scratch);
+  } else if (p->transposed) {
+    dequantize_stack(p, index, scratch);
+  } else {
+    const mfq_panel a = mfq_panel_at(p, index);
+    load_scales(p, &a, scratch);
+    decode_panel(p, &a, scratch);
+  }
+}

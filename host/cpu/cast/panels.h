@@ -1,0 +1,77 @@
+/* host/cpu/cast/panels.h: a cast cut into panels: rectangles of at most a chunk of columns whose scales need no other
+ * panel's.
+ *
+ * A tensor collapses to a grid of outer x middle x inner elements around the scheme's axis; neighbouring axes with
+ * fitting strides become one. Panels of a grid are independent, so threads take them in any order and write the same
+ * bytes. */
+#ifndef MFQ_HOST_CPU_PANELS_H
+#define MFQ_HOST_CPU_PANELS_H
+
+#include "host/cpu/cpu_state.h"
+
+typedef struct mfq_panels {
+  const mfq_kernels *kernels;
+  const mfq_qview *view;
+  const mfq_tensor *tensor;
+  mfqn_scheme scheme;
+  int64_t size[3];   /* outer, middle, inner */
+  int64_t stride[3]; /* of the tensor, in elements */
+  int64_t rows;      /* middle indices in a panel */
+  int64_t cols;      /* inner indices in a panel */
+  int64_t run;       /* inner indices that share a scale; 0: every column has its own */
+  int64_t row_blocks, col_blocks, count;
+  int32_t code_bits;
+  int64_t row_bits; /* from one row of codes of the grid to the next */
+  int shared;       /* scales belong to several panels: measure all of them first */
+  int transposed;   /* codes are stored with the grid's middle axis last */
+  int64_t stack;    /* transposed panels that are packed together, one above the other; 1 otherwise */
+  int64_t stacks;   /* along the middle axis */
+  int whole_rows;   /* rows of codes may start inside a byte: a panel is packed as one run of whole rows */
+  int bundle;       /* likewise, for panels of one row: 8 rows are packed together; 0: no */
+  int stream;       /* results are too large for the caches: write past them */
+  int threads;      /* 1 for tensors too small to share */
+  float tensor_scale;
+} mfq_panels;
+
+/* One panel, with its place. In a bundle, a piece of a row. */
+typedef struct mfq_panel {
+  int64_t outer, row0, rows, col0, cols;
+  int64_t lanes;              /* scales it touches */
+  int64_t scale0, scale_step; /* their indices */
+} mfq_panel;
+
+/* Memory of one thread. */
+typedef struct mfq_panel_scratch {
+  uint32_t x[MFQ_CHUNK];
+  mfq_stats stats;
+  mfq_lanes lanes;
+  uint8_t codes[MFQ_CHUNK + 8];
+  uint16_t peak[MFQ_CHUNK];
+  uint8_t *block; /* codes as bytes, for panels that are not packed row by row */
+} mfq_panel_scratch;
+
+/* Plans the panels of a quantization (`encode` 1) or dequantization. Returns 0 when this cast needs the reference
+ * path. With `by_rows` 1 no panel crosses a row of the tensor's last axis. */
+int mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const mfq_qview *view, int encode,
+                    int by_rows, mfq_panels *panels);
+
+/* Whether a scheme ever takes the fast path, whatever the shape. */
+int mfq_panels_accept(const mfq_scheme *scheme, int encode);
+
+size_t mfq_panels_scratch_bytes(const mfq_panels *panels); /* for one thread */
+mfq_panel_scratch *mfq_panels_scratch_at(const mfq_panels *panels, void *memory, int thread);
+
+/* Panels of a measuring pass, which does not care where codes start: bundles count piece by piece. */
+static inline int64_t mfq_panels_pieces(const mfq_panels *p) { return p->size[0] * p->row_blocks * p->col_blocks; }
+mfq_panel mfq_panel_at(const mfq_panels *panels, int64_t index);
+/* Panel `level` of stack `index`; its row0 lies beyond the grid when the last stack is not full. */
+mfq_panel mfq_panel_stacked(const mfq_panels *panels, int64_t index, int64_t level);
+/* The piece of a bundled row, counted over outer and middle, that starts at column `col`. */
+mfq_panel mfq_panel_piece(const mfq_panels *panels, int64_t row, int64_t col);
+/* Folds the panel's elements into scratch->stats, lanes 0 ... lanes-1, which are reset first. */
+void mfq_panel_measure(const mfq_panels *panels, const mfq_panel *panel, mfq_panel_scratch *scratch);
+/* Scales and codes of panel, bundle or stack `index`; the scales are measured unless `scales_known`. */
+void mfq_panel_quantize(const mfq_panels *panels, int64_t index, int scales_known, mfq_panel_scratch *scratch);
+void mfq_panel_dequantize(const mfq_panels *panels, int64_t index, mfq_panel_scratch *scratch);
+
+#endif

@@ -1,0 +1,205 @@
+/* host/cpu/cast/quantize_cpu.c: chooses the path of a quantization and runs its panels on the context's threads. */
+#include <stdatomic.h>
+#include <string.h>
+
+#include "host/core/error.h"
+#include "host/core/check/sizes.h"
+#include "host/core/process/team.h"
+#include "panels.h"
+#include "scale_slots.h"
+
+static mfq_status no_memory(size_t bytes) {
+  return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_quantize",
+                  "no memory for %zu bytes of scratch; free some or use fewer threads", bytes);
+}
+
+/* Panels that a thread takes at a time. */
+enum { PANELS = 8 };
+
+typedef struct tensor_scale_work {
+  const mfq_panels *panels;
+  void *memory;
+  _Atomic uint32_t largest;
+} tensor_scale_work;
+
+static void measure_largest(void *work, int thread, int64_t first, int64_t end) {
+  tensor_scale_work *w = work;
+  const mfq_panels *p = w->panels;
+  mfq_panel_scratch *scratch = mfq_panels_scratch_at(p, w->memory, thread);
+  uint32_t largest = 0;
+  for (int64_t k = first; k < end; ++k) {
+    const mfq_panel a = mfq_panel_at(p, k);
+    mfq_panel_measure(p, &a, scratch);
+    for (int64_t i = 0; i < a.lanes; ++i) {
+      const mfqn_statistic statistic = mfq_stats_at(&scratch->stats, i, p->scheme.minmax);
+      const uint32_t value = mfqn_statistic_value(&statistic, &p->scheme);
+      if (value < MFQN_INF && value > largest) largest = value;
+    }
+  }
+  uint32_t known = atomic_load(&w->largest);
+  while (largest > known && !atomic_compare_exchange_weak(&w->largest, &known, largest)) continue;
+}
+
+/* From the largest finite statistic of all groups, for the tensor scale above UE4M3. */
+static float measure_tensor_scale(const mfq_panels *p, void *memory) {
+  tensor_scale_work work = {p, memory, 0};
+  mfq_team_run((mfq_loop){p->threads, mfq_panels_pieces(p), PANELS}, measure_largest, &work);
+  return mfqn_tensor_scale(atomic_load(&work.largest), p->scheme.statistic_min, p->scheme.threshold);
+}
+
+typedef struct shared_work {
+  const mfq_panels *panels;
+  void *memory;
+  mfqn_statistic *statistics;
+} shared_work;
+
+static void measure_own(void *work, int thread, int64_t first, int64_t end) {
+  const shared_work *w = work;
+  const mfq_panels *p = w->panels;
+  mfq_panel_scratch *scratch = mfq_panels_scratch_at(p, w->memory, thread);
+  mfqn_statistic *mine = w->statistics + p->view->sizes.scale_count * thread;
+  for (int64_t k = first; k < end; ++k) {
+    const mfq_panel a = mfq_panel_at(p, k);
+    mfq_panel_measure(p, &a, scratch);
+    for (int64_t i = 0; i < a.lanes; ++i) {
+      const mfqn_statistic statistic = mfq_stats_at(&scratch->stats, i, p->scheme.minmax);
+      mfqn_statistic_merge(&mine[a.scale0 + i * a.scale_step], &statistic);
+    }
+  }
+}
+
+/* Statistics of scales that many panels share: each thread its own, merged at the end (the order does not matter). */
+static void measure_shared(const mfq_panels *p, void *memory, mfqn_statistic *statistics) {
+  const int64_t count = p->view->sizes.scale_count;
+  for (int64_t i = 0; i < count * p->threads; ++i) statistics[i] = mfqn_statistic_none();
+  mfq_team_run((mfq_loop){p->threads, mfq_panels_pieces(p), PANELS}, measure_own,
+               &(shared_work){p, memory, statistics});
+  for (int32_t t = 1; t < p->threads; ++t)
+    for (int64_t i = 0; i < count; ++i) mfqn_statistic_merge(&statistics[i], &statistics[count * t + i]);
+}
+
+static void store_shared(const mfq_panels *p, const mfqn_statistic *statistics) {
+  for (int64_t i = 0; i < p->view->sizes.scale_count; ++i) {
+    const mfqn_group g = mfqn_group_make(&p->scheme, &statistics[i], 1.0f);
+    mfq_scale_put(p->view, i, g.stored);
+    mfq_zero_point_put(p->view, &p->scheme, i, g.zero_point);
+  }
+}
+
+static int scales_known(const mfq_panels *p) { return p->shared || !mfqn_is_measured(&p->scheme); }
+
+typedef struct panels_work {
+  const mfq_panels *panels;
+  void *memory;
+} panels_work;
+
+static void quantize_panels(void *work, int thread, int64_t first, int64_t end) {
+  const panels_work *w = work;
+  mfq_panel_scratch *scratch = mfq_panels_scratch_at(w->panels, w->memory, thread);
+  for (int64_t k = first; k < end; ++k) mfq_panel_quantize(w->panels, k, scales_known(w->panels), scratch);
+}
+
+static size_t panel_scratch(const mfq_panels *p) { return mfq_panels_scratch_bytes(p) * (size_t)p->threads; }
+
+/* For the statistics of scales that panels share. */
+static size_t shared_scratch(const mfq_panels *p) {
+  if (!p->shared || !mfqn_is_measured(&p->scheme)) return 0;
+  return mfq_size_times((size_t)p->view->sizes.scale_count, (size_t)p->threads * sizeof(mfqn_statistic));
+}
+
+static mfq_status quantize_fast(mfq_context *context, mfq_panels *p) {
+  const size_t scratch_bytes = panel_scratch(p), shared_bytes = shared_scratch(p);
+  const int measures = mfqn_is_measured(&p->scheme);
+  const size_t bytes = mfq_size_plus(scratch_bytes, shared_bytes);
+  uint8_t *memory = mfq_context_scratch(context, bytes);
+  if (!memory) return no_memory(bytes);
+  if (measures) mfq_scales_clear_padding(p->view);
+  if (measures && p->scheme.scale == MFQN_SCALE_UE4M3) {
+    const float tensor_scale = measure_tensor_scale(p, memory);
+    memcpy(p->view->q.tensor_scale, &tensor_scale, sizeof tensor_scale);
+  }
+  p->tensor_scale = mfq_tensor_scale_get(p->view);
+  if (shared_bytes) {
+    mfqn_statistic *statistics = (mfqn_statistic *)(void *)(memory + scratch_bytes);
+    measure_shared(p, memory, statistics);
+    store_shared(p, statistics);
+  }
+  mfq_team_run((mfq_loop){p->threads, p->count, PANELS}, quantize_panels, &(panels_work){p, memory});
+  return MFQ_OK;
+}
+
+/* ---- Both directions from one read ------------------------------------------------------------------------------ */
+
+static int is_local(const mfq_panels *p) { return !p->shared && p->scheme.scale != MFQN_SCALE_UE4M3; }
+
+/* Whether the rows of a panel of `col` are whole panels of `row` of the same grid. */
+static int can_pair(const mfq_panels *row, const mfq_panels *col) {
+  return is_local(row) && is_local(col) && !row->bundle && row->rows == 1 && col->rows > 1 && row->size[0] == 1 &&
+         col->size[0] == 1 && row->size[1] == col->size[1] && row->size[2] == col->size[2];
+}
+
+typedef struct pair_work {
+  const mfq_panels *row, *col;
+  uint8_t *row_memory, *col_memory;
+} pair_work;
+
+/* Stacks of `col`, and the panels of `row` that they cover. */
+static void quantize_stacks(void *work, int thread, int64_t first, int64_t end) {
+  const pair_work *w = work;
+  const mfq_panels *row = w->row, *col = w->col;
+  mfq_panel_scratch *row_scratch = mfq_panels_scratch_at(row, w->row_memory, thread);
+  mfq_panel_scratch *col_scratch = mfq_panels_scratch_at(col, w->col_memory, thread);
+  for (int64_t b = first; b < end; ++b) {
+    const int64_t height = col->rows * col->stack, top = b * height, left = col->size[1] - top;
+    const int64_t rows = left < height ? left : height;
+    for (int64_t k = top * row->col_blocks; k < (top + rows) * row->col_blocks; ++k)
+      mfq_panel_quantize(row, k, scales_known(row), row_scratch);
+    for (int64_t k = b * col->col_blocks; k < (b + 1) * col->col_blocks; ++k)
+      mfq_panel_quantize(col, k, scales_known(col), col_scratch);
+  }
+}
+
+static mfq_status quantize_pair(mfq_context *context, mfq_panels *row, mfq_panels *col) {
+  const size_t row_bytes = panel_scratch(row);
+  const size_t bytes = row_bytes + mfq_panels_scratch_bytes(col) * (size_t)row->threads;
+  uint8_t *memory = mfq_context_scratch(context, bytes);
+  if (!memory) return no_memory(bytes);
+  mfq_scales_clear_padding(row->view);
+  mfq_scales_clear_padding(col->view);
+  mfq_team_run((mfq_loop){row->threads, col->stacks, 1}, quantize_stacks,
+               &(pair_work){row, col, memory, memory + row_bytes});
+  return MFQ_OK;
+}
+
+static mfq_status quantize_one(mfq_context *context, const mfq_tensor *src, const mfq_qview *view) {
+  mfq_panels panels;
+  if (mfq_panels_plan(context, src, view, 1, 0, &panels)) return quantize_fast(context, &panels);
+  return mfq_quantize_ref(context, src, view);
+}
+
+size_t mfq_cpu_quantize_scratch(const mfq_context *context, const mfq_tensor *src, const mfq_qview *view) {
+  mfq_panels panels;
+  if (mfq_panels_plan(context, src, view, 1, 0, &panels))
+    return mfq_size_plus(panel_scratch(&panels), shared_scratch(&panels));
+  return mfq_quantize_ref_scratch(view);
+}
+
+/* Takes the memory of both directions before either is written. */
+static mfq_status reserve_both(mfq_context *context, const mfq_tensor *src, const mfq_qview *row,
+                               const mfq_qview *col) {
+  const size_t for_row = mfq_cpu_quantize_scratch(context, src, row);
+  const size_t for_col = mfq_cpu_quantize_scratch(context, src, col);
+  const size_t bytes = for_row > for_col ? for_row : for_col;
+  return bytes == 0 || mfq_context_scratch(context, bytes) ? MFQ_OK : no_memory(bytes);
+}
+
+mfq_status mfq_cpu_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *row, const mfq_qview *col) {
+  mfq_panels row_panels, col_panels;
+  if (row && col && mfq_panels_plan(context, src, row, 1, 1, &row_panels) &&
+      mfq_panels_plan(context, src, col, 1, 1, &col_panels) && can_pair(&row_panels, &col_panels))
+    return quantize_pair(context, &row_panels, &col_panels);
+  mfq_status status = row && col ? reserve_both(context, src, row, col) : MFQ_OK;
+  if (status == MFQ_OK && row) status = quantize_one(context, src, row);
+  if (status == MFQ_OK && col) status = quantize_one(context, src, col);
+  return status;
+}

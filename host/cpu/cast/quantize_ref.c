@@ -1,0 +1,123 @@
+/* host/cpu/cast/quantize_ref.c: quantize and dequantize one element at a time: the oracle of the fast paths and their
+ * fallback.
+ *
+ * Two passes: the statistic of every scale over all elements, then every code. Nothing here depends on granularity,
+ *   order or strides; mfq_walk knows them. */
+#include <string.h>
+
+#include <mfq/num/random.h>
+
+#include "host/core/error.h"
+#include "host/core/check/sizes.h"
+#include "host/core/problem/walk.h"
+#include "host/cpu/cpu_state.h"
+#include "elements.h"
+#include "scale_slots.h"
+
+static void measure(const mfq_tensor *src, const mfq_walk *walk, mfqn_statistic *statistics) {
+  const int64_t step = walk->offset_stride[walk->rank - 1];
+  for (int64_t r = 0; r < walk->rows; ++r) {
+    const mfq_walk_row at = mfq_walk_at(walk, r);
+    for (int64_t j = 0; j < walk->length; ++j)
+      mfqn_statistic_add(&statistics[mfq_walk_scale(walk, at, j)],
+                         mfq_element_load(src->data, src->dtype, at.offset + j * step));
+  }
+}
+
+static float tensor_scale_of(const mfqn_scheme *s, const mfqn_statistic *statistics, int64_t count) {
+  uint32_t absmax = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const uint32_t value = mfqn_statistic_value(&statistics[i], s);
+    if (value < MFQN_INF) absmax = mfqn_umax(absmax, value); /* others poison their own group only */
+  }
+  return mfqn_tensor_scale(absmax, s->statistic_min, s->threshold);
+}
+
+float mfq_measure_ref(const mfq_qview *view, const mfqn_scheme *s, const mfq_tensor *src, mfqn_statistic *statistics) {
+  const int64_t count = view->sizes.scale_count;
+  mfq_walk walk;
+  mfq_walk_init(view, src->strides, &walk);
+  for (int64_t i = 0; i < count; ++i) statistics[i] = mfqn_statistic_none();
+  measure(src, &walk, statistics);
+  for (int64_t i = 0; i < count; ++i) /* its zero padding counts for Brevitas */
+    if (s->is_brevitas && mfq_scale_is_short(view, i)) mfqn_statistic_add(&statistics[i], 0);
+  return s->scale == MFQN_SCALE_UE4M3 ? tensor_scale_of(s, statistics, count) : 1.0f;
+}
+
+static void make_scales(const mfq_qview *view, const mfqn_scheme *s, const mfqn_statistic *statistics,
+                        float tensor_scale) {
+  if (s->scale == MFQN_SCALE_UE4M3) memcpy(view->q.tensor_scale, &tensor_scale, sizeof tensor_scale);
+  for (int64_t i = 0; i < view->sizes.scale_count; ++i) {
+    const mfqn_group g = mfqn_group_make(s, &statistics[i], tensor_scale);
+    mfq_scale_put(view, i, g.stored);
+    mfq_zero_point_put(view, s, i, g.zero_point);
+  }
+}
+
+static void make_codes(const mfq_context *context, const mfq_tensor *src, const mfq_qview *view, const mfqn_scheme *s,
+                       const mfq_walk *walk) {
+  const int32_t last = walk->rank - 1;
+  memset(view->q.codes, 0, view->sizes.codes_bytes);
+  for (int64_t r = 0; r < walk->rows; ++r) {
+    const mfq_walk_row at = mfq_walk_at(walk, r);
+    mfqn_group g = {0};
+    int64_t held = -1;
+    for (int64_t j = 0; j < walk->length; ++j) {
+      const int64_t scale = mfq_walk_scale(walk, at, j);
+      if (scale != held) g = mfq_group_stored(view, s, held = scale);
+      const uint32_t u = mfq_element_load(src->data, src->dtype, at.offset + j * walk->offset_stride[last]);
+      const uint64_t index = (uint64_t)(at.logical + j * walk->logical_stride[last]);
+      const uint32_t random =
+          s->rounding == MFQN_ROUND_STOCHASTIC ? mfqn_random(context->seed, context->offset, index) : 0;
+      mfq_code_put(view, r, j, mfqn_encode(s, &g, u, random));
+    }
+  }
+}
+
+static int measures_scales(const mfq_qview *view) {
+  return view->q.scheme.scale != MFQ_SCALE_NONE && view->q.scheme.rule != MFQ_RULE_GIVEN;
+}
+
+size_t mfq_quantize_ref_scratch(const mfq_qview *view) {
+  return measures_scales(view) ? mfq_size_times((size_t)view->sizes.scale_count, sizeof(mfqn_statistic)) : 0;
+}
+
+mfq_status mfq_quantize_ref(mfq_context *context, const mfq_tensor *src, const mfq_qview *view) {
+  mfqn_scheme s;
+  mfq_walk walk;
+  mfq_lower(&view->q.scheme, &s);
+  mfq_walk_init(view, src->strides, &walk);
+  if (measures_scales(view)) {
+    const int64_t count = view->sizes.scale_count;
+    const size_t bytes = mfq_quantize_ref_scratch(view);
+    mfqn_statistic *statistics = mfq_context_scratch(context, bytes);
+    if (!statistics)
+      return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_quantize",
+                      "no memory for the statistics of %lld scales (%zu bytes); free some or use larger groups",
+                      (long long)count, bytes);
+    const float tensor_scale = mfq_measure_ref(view, &s, src, statistics);
+    mfq_scales_clear_padding(view);
+    make_scales(view, &s, statistics, tensor_scale);
+  }
+  if (view->sizes.codes_bytes) make_codes(context, src, view, &s, &walk);
+  return MFQ_OK;
+}
+
+void mfq_dequantize_ref(const mfq_qview *view, const mfq_tensor *dst) {
+  mfqn_scheme s;
+  mfq_walk walk;
+  mfq_lower(&view->q.scheme, &s);
+  mfq_walk_init(view, dst->strides, &walk);
+  const int32_t last = walk.rank - 1;
+  for (int64_t r = 0; r < walk.rows; ++r) {
+    const mfq_walk_row at = mfq_walk_at(&walk, r);
+    mfqn_group g = {0};
+    int64_t held = -1;
+    for (int64_t j = 0; j < walk.length; ++j) {
+      const int64_t scale = mfq_walk_scale(&walk, at, j);
+      if (scale != held) g = mfq_group_stored(view, &s, held = scale);
+      mfq_element_store_limited(dst->data, dst->dtype, at.offset + j * walk.offset_stride[last],
+                                mfqn_decode(&s, &g, mfq_code_get(view, r, j)));
+    }
+  }
+}

@@ -1,0 +1,59 @@
+/* host/cpu/cast/repack_cpu.c: the same codes and scales in another layout. */
+#include <string.h>
+
+#include "host/core/problem/walk.h"
+#include "host/cpu/cpu_state.h"
+#include "elements.h"
+#include "scale_slots.h"
+
+static void repack_codes(const mfq_qview *src, const mfq_qview *dst) {
+  int64_t strides[MFQ_MAX_RANK];
+  mfq_walk from, to;
+  mfq_walk_init(src, NULL, &from);
+  mfq_code_strides(src, from.shape, strides);
+  mfq_walk_init(dst, strides, &to); /* offsets are numbers of codes in the order of src */
+  const int64_t step = to.offset_stride[to.rank - 1];
+  memset(dst->q.codes, 0, dst->sizes.codes_bytes);
+  for (int64_t r = 0; r < to.rows; ++r) {
+    const int64_t offset = mfq_walk_at(&to, r).offset;
+    for (int64_t j = 0; j < to.length; ++j) {
+      const int64_t at = offset + j * step;
+      mfq_code_put(dst, r, j, mfq_code_get(src, at / from.length, at % from.length));
+    }
+  }
+}
+
+/* The index in src of the scale with index `index` in dst. */
+static int64_t scale_index(const mfq_qview *dst, int64_t index, const int64_t *src_strides) {
+  int64_t dst_strides[MFQ_MAX_RANK], at = 0;
+  mfq_code_strides(dst, dst->sizes.scale_shape, dst_strides);
+  const int32_t axis = dst->sizes.axis, last = dst->sizes.scale_rank - 1;
+  const int group_last = dst->q.layout.codes == MFQ_CODES_GROUP_LAST;
+  for (int32_t d = 0; d < dst->q.rank; ++d) {
+    const int32_t place = !group_last || d < axis ? d : d == axis ? last : d - 1;
+    at += index / dst_strides[d] % dst->sizes.scale_shape[place] * src_strides[d];
+  }
+  return at;
+}
+
+static void repack_scales(const mfq_qview *src, const mfq_qview *dst) {
+  mfqn_scheme s;
+  mfq_lower(&dst->q.scheme, &s);
+  int64_t src_strides[MFQ_MAX_RANK];
+  const int same_order = src->q.layout.codes == dst->q.layout.codes;
+  if (!same_order) mfq_code_strides(src, src->sizes.scale_shape, src_strides);
+  mfq_scales_clear_padding(dst);
+  for (int64_t i = 0; i < dst->sizes.scale_count; ++i) {
+    const int64_t from = same_order ? i : scale_index(dst, i, src_strides);
+    mfq_scale_put(dst, i, mfq_scale_get(src, from));
+    mfq_zero_point_put(dst, &s, i, mfq_zero_point_get(src, &s, from));
+  }
+  if (dst->sizes.tensor_scale_bytes) memcpy(dst->q.tensor_scale, src->q.tensor_scale, sizeof(float));
+}
+
+mfq_status mfq_cpu_repack(mfq_context *context, const mfq_qview *src, const mfq_qview *dst) {
+  (void)context;
+  if (dst->sizes.codes_bytes) repack_codes(src, dst);
+  if (dst->q.scheme.scale != MFQ_SCALE_NONE) repack_scales(src, dst);
+  return MFQ_OK;
+}

@@ -1,0 +1,31 @@
+/* host/cpu/conv/conv_cpu.c: the ways to run a convolution, in their order. */
+#include "conv_cpu.h"
+
+#include "conv_expand.h"
+#include "host/cpu/cpu_onednn.h"
+
+/* oneDNN's convolutions by one element are faster than its products where pixels are many, but want the filter in an
+ * order of their own: measured, with 4 pixels and more for each channel that pays. */
+enum { PIXELS_OF_CHANNEL = 4 };
+
+static int beats_product(const mfq_context *context, const mfq_conv_problem *p) {
+  char unused[1];
+  const int64_t pixels = p->batch * p->out[0] * p->out[1] * p->out[2];
+  const int64_t channels = p->in_channels > p->out_channels ? p->in_channels : p->out_channels;
+  const int is_fast = context->policy == MFQ_FAST && mfq_cpu_kernels(context) != NULL;
+  return is_fast && p->direction != MFQ_CONV_WEIGHT_GRADIENT && p->finish.k > 0 &&
+         pixels >= PIXELS_OF_CHANNEL * channels &&
+         mfq_cpu_onednn(context, mfq_conv_array_dtype(p), unused, sizeof unused) != NULL;
+}
+
+static mfq_status plan_product(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  if (beats_product(context, problem)) return mfq_refuse(why, "%s", "");
+  return mfq_conv_by_product_plan(context, problem, choice, why);
+}
+
+static const mfq_way product = {"product", plan_product, mfq_conv_by_product_run, mfq_conv_by_product_free};
+static const mfq_way *const ways[] = {&product, &mfq_conv_expanded, &mfq_conv_reference};
+_Static_assert(sizeof ways / sizeof ways[0] <= MFQ_MOST_WAYS, "refusals have room");
+
+const mfq_ways mfq_cpu_convolutions = {
+    .create = "mfq_conv_plan_create", .nearest_first = 1, .count = sizeof ways / sizeof ways[0], .ways = ways};

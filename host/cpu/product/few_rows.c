@@ -1,0 +1,194 @@
+/* host/cpu/product/few_rows.c: a few plain rows times a packed matrix, which is read once and expanded in registers.
+ *
+ * The few rows are A's, or B's with the packed matrix on the other side. They are laid out in blocks of 32 elements
+ * once a run; threads share the packed rows. */
+#include <stdio.h>
+
+#include "host/core/scheme/lower.h"
+#include "host/core/process/team.h"
+#include "host/core/problem/walk.h"
+#include "host/cpu/cast/elements.h"
+#include "few_rows.h"
+#include "gemm_cpu.h"
+#include "gemm_expand.h"
+#include "gemm_finish.h"
+
+enum {
+  BLOCK_ROWS = 16,
+  SHARE_CODES = 1 << 16,
+  /* Rows up to which this is faster than expanding the packed side to bf16, or to f32 (4096 x 4096, one thread, codes of
+   * 4 and 8 bits). */
+  MOST_FOR_BF16 = 16,
+  MOST_FOR_F32 = 64
+};
+
+typedef struct few_rows {
+  int is_mirrored;   /* the few rows are B's */
+  int is_bf16;       /* they are multiplied in bf16 */
+  int32_t rows;      /* of a pass: 1, 2, 4 or 8, with rows of 0 behind the true ones */
+  int32_t passes;    /* over each block of packed rows */
+  size_t pass_bytes; /* of plain rows */
+  size_t plain_at, sums_at, scratch_at;
+  mfq_finish_plan finish;
+  mfq_few_codes codes;
+} few_rows;
+
+/* ---- Which products ------------------------------------------------------------------------------------------------ */
+
+static int64_t most_rows(const mfq_gemm_problem *p) {
+  const int fits = mfq_gemm_sides_refuse_bf16(&p->a, &p->b) == NULL;
+  return fits || p->round_operands ? MOST_FOR_BF16 : MOST_FOR_F32;
+}
+
+static int is_few(const mfq_gemm_problem *p, const mfq_gemm_side *few, const mfq_gemm_side *many) {
+  return few->kind == MFQ_SIDE_PLAIN && many->kind == MFQ_SIDE_QUANTIZED && few->rows <= most_rows(p);
+}
+
+static int refuse(const mfq_context *context, const mfq_gemm_problem *p, mfq_line *why) {
+  const mfq_kernels *kernels = mfq_cpu_kernels(context);
+  const char *reason = NULL;
+  why->text[0] = '\0';
+  if (context->policy == MFQ_REPRODUCIBLE)
+    reason = "the context's policy is reproducible";
+  else if (!kernels)
+    reason = "the context's cpu_isa is reference";
+  else if (p->k == 0)
+    reason = "K is 0";
+  else if (p->a.kind != MFQ_SIDE_PLAIN && p->b.kind != MFQ_SIDE_PLAIN)
+    reason = "both operands are quantized";
+  else if (p->a.kind != MFQ_SIDE_QUANTIZED && p->b.kind != MFQ_SIDE_QUANTIZED)
+    reason = "neither operand comes quantized";
+  else if (!is_few(p, &p->a, &p->b) && !is_few(p, &p->b, &p->a))
+    (void)snprintf(why->text, sizeof why->text, "%s is %lld, at most %lld", p->a.kind == MFQ_SIDE_PLAIN ? "M" : "N",
+                   (long long)(p->a.kind == MFQ_SIDE_PLAIN ? p->m : p->n), (long long)most_rows(p));
+  else if (p->batches > 1)
+    reason = "there are batches";
+  else if (!kernels->few_f32)
+    reason = "needs avx512";
+  else
+    reason = mfq_few_codes_refuse(is_few(p, &p->a, &p->b) ? &p->b : &p->a);
+  if (reason) (void)snprintf(why->text, sizeof why->text, "%s", reason);
+  return why->text[0] != '\0';
+}
+
+/* ---- Planning ------------------------------------------------------------------------------------------------------ */
+
+static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  const mfq_gemm_problem *p = problem;
+  if (refuse(context, p, why)) return MFQ_ERROR_UNSUPPORTED;
+  const mfq_status status = mfq_choice_state(context, "mfq_gemm_plan_create", sizeof(few_rows), choice);
+  if (status != MFQ_OK) return status;
+  few_rows *f = choice->state;
+  f->is_mirrored = !is_few(p, &p->a, &p->b);
+  const mfq_gemm_side *few = f->is_mirrored ? &p->b : &p->a, *many = f->is_mirrored ? &p->a : &p->b;
+  mfq_few_codes_make(many, &f->codes);
+  const int has_bf16_dots = mfq_cpu_isa_of(context)->machine == MFQ_LEVEL_AVX512_BF16;
+  f->is_bf16 = has_bf16_dots && (few->matrix.dtype == MFQ_DTYPE_BF16 || p->round_operands);
+  f->rows = few->rows <= 2 ? (int32_t)few->rows : few->rows <= 4 ? 4 : 8;
+  f->passes = (int32_t)((few->rows + f->rows - 1) / f->rows);
+  size_t *bytes = &choice->workspace_bytes;
+  const size_t blocks = (size_t)(p->k + 31) / 32, width = f->is_bf16 ? 2 : 4;
+  f->pass_bytes = blocks * 32 * (size_t)f->rows * width;
+  f->plain_at = mfq_workspace_take(bytes, f->pass_bytes * (size_t)f->passes);
+  f->sums_at = mfq_workspace_take(bytes, (size_t)p->m * (size_t)p->n * sizeof(float));
+  mfq_finish_plan_make(context, p, bytes, &f->finish);
+  f->scratch_at = mfq_workspace_take(bytes, f->finish.scratch_bytes);
+  mfq_choice_describe(choice, "%s by own loops, %s%s: codes expanded in registers", f->is_bf16 ? "bf16" : "f32",
+                      mfq_cpu_kernels(context)->isa, f->is_bf16 ? "_bf16" : "");
+  return MFQ_OK;
+}
+
+/* ---- Running ------------------------------------------------------------------------------------------------------- */
+
+/* Block `b` of a pass: 32 elements of each row, 0 beyond the last; in f32 the even ones first. */
+static void lay_out_block(const few_rows *f, const mfq_kernels *kernels, const mfq_matrix *m, int64_t pass, int64_t b,
+                          void *plain) {
+  uint32_t x[32];
+  const int64_t n = m->cols - b * 32 < 32 ? m->cols - b * 32 : 32, left = m->rows - pass * f->rows;
+  for (int64_t r = 0; r < f->rows; ++r) {
+    memset(x, 0, sizeof x);
+    const int64_t at = (pass * f->rows + r) * m->stride[0] + b * 32 * m->stride[1];
+    if (r < left && m->stride[1] == 1)
+      kernels->load(x, (const uint8_t *)m->data + at * (int64_t)mfq_dtype_bytes(m->dtype), m->dtype, n);
+    else if (r < left)
+      for (int64_t i = 0; i < n; ++i) x[i] = mfq_element_load(m->data, m->dtype, at + i * m->stride[1]);
+    const int64_t to = (b * f->rows + r) * 32;
+    if (f->is_bf16)
+      kernels->store_limited((uint16_t *)plain + to, MFQ_DTYPE_BF16, x, 32);
+    else
+      for (int i = 0; i < 16; ++i) {
+        ((uint32_t *)plain)[to + i] = x[2 * i];
+        ((uint32_t *)plain)[to + 16 + i] = x[2 * i + 1];
+      }
+  }
+}
+
+/* Where the sums of a packed row with the rows of a pass go. */
+static void put_sums(const few_rows *f, const mfq_gemm_problem *p, int64_t row, int64_t pass, const float *of_row,
+                     float *sums) {
+  const int64_t count = f->is_mirrored ? p->n : p->m, first = pass * f->rows;
+  for (int64_t i = first; i < first + f->rows && i < count; ++i)
+    if (f->is_mirrored)
+      sums[row * p->n + i] = of_row[i - first];
+    else
+      sums[i * p->n + row] = of_row[i - first];
+}
+
+/* A run: where the plain rows are laid out, and the sums. */
+typedef struct few_work {
+  const few_rows *f;
+  const mfq_gemm_problem *problem;
+  const mfq_few_job *job;
+  const mfq_matrix *matrix;
+  uint8_t *plain;
+  float *sums;
+} few_work;
+
+static int64_t plain_blocks(const mfq_matrix *m) { return (m->cols + 31) / 32; }
+
+static void lay_out(void *work, int thread, int64_t first, int64_t end) {
+  const few_work *w = work;
+  const int64_t blocks = plain_blocks(w->matrix);
+  (void)thread;
+  for (int64_t i = first; i < end; ++i)
+    lay_out_block(w->f, w->job->kernels, w->matrix, i / blocks, i % blocks,
+                  w->plain + (size_t)(i / blocks) * w->f->pass_bytes);
+}
+
+/* Blocks of packed rows. */
+static void multiply(void *work, int thread, int64_t first, int64_t end) {
+  const few_work *w = work;
+  const int64_t count = w->job->side->rows;
+  float of_rows[BLOCK_ROWS][MFQ_FEW_MOST];
+  mfq_few_scratch scratch;
+  (void)thread;
+  mfq_few_scratch_init(w->job, &scratch);
+  for (int64_t row = first * BLOCK_ROWS; row < end * BLOCK_ROWS && row < count; row += BLOCK_ROWS)
+    for (int64_t pass = 0; pass < w->f->passes; ++pass) {
+      const int64_t rows = count - row < BLOCK_ROWS ? count - row : BLOCK_ROWS;
+      mfq_few_job part = *w->job;
+      part.plain = w->plain + (size_t)pass * w->f->pass_bytes;
+      mfq_few_block(&part, row, rows, &scratch, of_rows);
+      for (int64_t r = 0; r < rows; ++r) put_sums(w->f, w->problem, row + r, pass, of_rows[r], w->sums);
+    }
+}
+
+static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
+  const few_rows *f = state;
+  const mfq_gemm_problem *p = problem;
+  const mfq_gemm_side *few = f->is_mirrored ? &p->b : &p->a, *many = f->is_mirrored ? &p->a : &p->b;
+  float *sums = (float *)(void *)(memory + f->sums_at);
+  const mfq_few_job job = {&f->codes, many, mfq_cpu_kernels(context), memory + f->plain_at, f->rows, f->is_bf16};
+  few_work work = {f, p, &job, &few->matrix, memory + f->plain_at, sums};
+  const int64_t laid_out = plain_blocks(&few->matrix) * f->passes, blocks = (many->rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+  /* a few plain rows take less time than waking a thread */
+  mfq_team_run((mfq_loop){mfq_threads_for(context, laid_out * 32 * f->rows, SHARE_CODES), laid_out, 0}, lay_out, &work);
+  mfq_team_run((mfq_loop){mfq_threads_for(context, many->rows * p->k, SHARE_CODES), blocks, 0}, multiply, &work);
+  mfq_finish finish;
+  mfq_finish_open(&f->finish, p, &p->a, &p->b, memory, &finish);
+  mfq_finish_run(context, &finish, &(mfq_finish_part){sums, 0, 1, 0, p->m});
+  mfq_context lent = mfq_cpu_lend(context, memory + f->scratch_at, f->finish.scratch_bytes);
+  return p->is_d_quantized ? mfq_finish_quantize(&lent, p, sums) : MFQ_OK;
+}
+
+const mfq_way mfq_gemm_few_rows = {.name = "few rows", .plan = plan, .run = run};

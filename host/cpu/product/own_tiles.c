@@ -1,0 +1,112 @@
+#include "own_tiles.h"
+
+#include "host/core/integers.h"
+
+/* ---- Choices ---------------------------------------------------------------------------------------------------- */
+
+typedef struct own_loops {
+  const mfq_kernels *kernels;
+  const mfq_product_loops *loops; /* MFQ_PRODUCT_UNITS of them */
+  int unit;
+} own_loops;
+
+static const own_loops all_loops[MFQ_LEVELS] = {
+    [MFQ_LEVEL_BASELINE] = {&mfq_kernels_baseline, mfq_product_loops_baseline, MFQ_PRODUCT_F32},
+#ifdef MFQ_HAVE_ISA_AVX2
+    [MFQ_LEVEL_AVX2] = {&mfq_kernels_avx2, mfq_product_loops_avx2, MFQ_PRODUCT_F32},
+#endif
+#ifdef MFQ_HAVE_ISA_AVX512
+    [MFQ_LEVEL_AVX512] = {&mfq_kernels_avx512, mfq_product_loops_avx512, MFQ_PRODUCT_F32},
+    [MFQ_LEVEL_AVX512_BF16] = {&mfq_kernels_avx512, mfq_product_loops_avx512, MFQ_PRODUCT_PAIRS},
+#endif
+};
+
+/* A tile's rows share its packed strips of B; TILE_COLS columns those of A. */
+enum { TILE_ROWS = 1536, TILE_COLS = 512, LEAST_BLOCKS = 4 };
+
+/* Half of a side of a tile, in whole blocks. */
+static int64_t half(int64_t side, int64_t block) { return mfq_ceil_div(side, 2 * block) * block; }
+
+/* Tiles as large as pays, but enough of them for all threads. */
+static void cut_tiles(mfq_own_tiles *t) {
+  const int64_t rows = t->loops->rows, cols = t->loops->cols;
+  t->tile_rows = mfq_smaller(mfq_ceil_div(t->m, rows) * rows, TILE_ROWS);
+  t->tile_cols = mfq_smaller(mfq_ceil_div(t->n, cols) * cols, TILE_COLS);
+  for (;;) {
+    t->row_tiles = mfq_ceil_div(t->m, t->tile_rows);
+    t->col_tiles = mfq_ceil_div(t->n, t->tile_cols);
+    if (t->threads == 1 || mfq_own_tile_count(t) >= 2 * t->threads) return;
+    const int can_rows = t->tile_rows > LEAST_BLOCKS * rows, can_cols = t->tile_cols > LEAST_BLOCKS * cols;
+    if (can_rows && (t->tile_rows > t->tile_cols || !can_cols))
+      t->tile_rows = half(t->tile_rows, rows);
+    else if (can_cols)
+      t->tile_cols = half(t->tile_cols, cols);
+    else
+      return;
+  }
+}
+
+void mfq_own_tiles_choose(const mfq_context *context, mfq_own_tiles *tiles) {
+  const mfq_cpu_isa *isa = mfq_cpu_isa_of(context);
+  const mfq_cpu_level level = mfq_cpu_level_of_loops(isa->level, isa->machine, tiles->in == MFQ_DTYPE_BF16);
+  const own_loops *own = &all_loops[level];
+  tiles->loops = own->loops + own->unit;
+  tiles->kernels = own->kernels;
+  tiles->name = mfq_cpu_level_name(level);
+}
+
+void mfq_own_tiles_cut(mfq_own_tiles *tiles) {
+  const int is_apart = tiles->is_apart || tiles->out != MFQ_DTYPE_F32;
+  cut_tiles(tiles);
+  const int64_t count = mfq_own_tile_count(tiles);
+  if (tiles->threads > count) tiles->threads = (int32_t)count;
+  tiles->a_bytes = mfq_smaller(tiles->tile_rows, MFQ_OWN_PANEL_ROWS) * MFQ_OWN_UNITS * 4;
+  tiles->b_bytes = tiles->tile_cols * MFQ_OWN_UNITS * 4;
+  tiles->d_bytes = is_apart ? tiles->tile_rows * tiles->tile_cols * 4 : 0;
+}
+
+int64_t mfq_own_thread_bytes(const mfq_own_tiles *tiles) {
+  return mfq_ceil_div(tiles->a_bytes + tiles->b_bytes + tiles->d_bytes, 64) * 64;
+}
+
+/* ---- One tile --------------------------------------------------------------------------------------------------- */
+
+mfq_own_tile mfq_own_tile_at(const mfq_own_tiles *tiles, int64_t index, uint8_t *memory) {
+  mfq_own_tile t = {.a_strips = (uint32_t *)(void *)memory, .b_strips = (uint32_t *)(void *)(memory + tiles->a_bytes)};
+  t.first_col = index % tiles->col_tiles * tiles->tile_cols;
+  t.first_row = index / tiles->col_tiles % tiles->row_tiles * tiles->tile_rows;
+  t.batch = index / tiles->col_tiles / tiles->row_tiles;
+  t.rows = mfq_smaller(tiles->m - t.first_row, tiles->tile_rows);
+  t.cols = mfq_smaller(tiles->n - t.first_col, tiles->tile_cols);
+  if (tiles->d_bytes > 0) {
+    t.d = (float *)(void *)(memory + tiles->a_bytes + tiles->b_bytes);
+    t.d_stride = tiles->tile_cols;
+  }
+  return t;
+}
+
+mfq_own_piece mfq_own_piece_at(const mfq_own_tiles *tiles, int64_t first) {
+  const int64_t length = mfq_smaller(tiles->depth - first, mfq_own_piece_step(tiles));
+  return (mfq_own_piece){first, length, mfq_ceil_div(length, tiles->loops->unit_depth)};
+}
+
+void mfq_own_multiply(const mfq_own_tiles *tiles, const mfq_own_tile *tile, int64_t first_row, int64_t rows,
+                      const mfq_own_piece *piece) {
+  const int64_t block_rows = tiles->loops->rows, block_cols = tiles->loops->cols;
+  for (int64_t c = 0; c < tile->cols; c += block_cols)
+    for (int64_t r = 0; r < rows; r += block_rows) {
+      const mfq_block block = {.d = tile->d + (first_row + r) * tile->d_stride + c,
+                               .row_stride = tile->d_stride,
+                               .rows = mfq_smaller(rows - r, block_rows),
+                               .cols = mfq_smaller(tile->cols - c, block_cols),
+                               .add = piece->first > 0};
+      tiles->loops->multiply(tile->a_strips + r * piece->units, tile->b_strips + c * piece->units, piece->units,
+                             &block);
+    }
+}
+
+void mfq_own_narrow(const mfq_own_tiles *tiles, const mfq_own_tile *tile, uint16_t *d, int64_t row_stride) {
+  for (int64_t r = 0; r < tile->rows; ++r)
+    tiles->kernels->store(d + r * row_stride, tiles->out,
+                          (const uint32_t *)(const void *)(tile->d + r * tile->d_stride), tile->cols);
+}

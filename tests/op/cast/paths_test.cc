@@ -1,0 +1,282 @@
+// Every fast path against the reference path: the same bytes for every scheme, shape, stride, layout, dtype, instruction
+// set and number of threads.
+#include <cmath>
+
+#include "support/half.h"
+#include "support/machine.h"
+#include "support/quantized.h"
+#include "support/sample.h"
+
+namespace {
+
+using mfq_test::Context;
+using mfq_test::make_context;
+using mfq_test::parse;
+using mfq_test::Quantized;
+using mfq_test::sample_pairs;
+
+/* A plain tensor of any dtype with memory of its own and the given strides. */
+struct Plain {
+  std::vector<uint8_t> bytes;
+  mfq_tensor tensor;
+
+  Plain(mfq_dtype dtype, const std::vector<int64_t> &shape, const std::vector<int64_t> &strides) {
+    std::memset(&tensor, 0, sizeof tensor);
+    tensor.dtype = dtype;
+    tensor.rank = (int32_t)shape.size();
+    int64_t lo = 0, hi = 0;
+    for (size_t d = 0; d < shape.size(); ++d) {
+      tensor.shape[d] = shape[d];
+      tensor.strides[d] = strides[d];
+      const int64_t reach = shape[d] > 0 ? (shape[d] - 1) * strides[d] : 0;
+      (reach < 0 ? lo : hi) += reach;
+    }
+    const size_t size = mfq_dtype_bytes(dtype);
+    bytes.assign((size_t)(hi - lo + 1) * size, 0xcd);
+    tensor.data = bytes.data() + (size_t)-lo * size;
+  }
+};
+
+std::vector<int64_t> dense(const std::vector<int64_t> &shape) {
+  std::vector<int64_t> strides(shape.size(), 1);
+  for (size_t d = shape.size(); d-- > 1;) strides[d - 1] = strides[d] * std::max<int64_t>(shape[d], 1);
+  return strides;
+}
+
+/* Awkward bits of the dtype in every element of the memory. */
+void fill(Plain &plain, uint32_t seed) {
+  const size_t size = mfq_dtype_bytes(plain.tensor.dtype), n = plain.bytes.size() / size;
+  const std::vector<float> values = mfq_test::awkward_values(n, seed);
+  for (size_t i = 0; i < n; ++i) {
+    uint32_t u;
+    std::memcpy(&u, &values[i], 4);
+    if (plain.tensor.dtype == MFQ_DTYPE_F32) {
+      std::memcpy(&plain.bytes[i * 4], &u, 4);
+      continue;
+    }
+    uint16_t h = (uint16_t)(u >> 16); /* bf16 by truncation */
+    if (plain.tensor.dtype == MFQ_DTYPE_F16) h = mfq_test::half_bits(values[i]);
+    std::memcpy(&plain.bytes[i * 2], &h, 2);
+  }
+}
+
+struct Case {
+  std::vector<int64_t> shape;
+  std::vector<int64_t> strides; /* empty: dense */
+};
+
+const std::vector<Case> &cases() {
+  static const std::vector<Case> all = {
+      {{1}, {}},
+      {{33}, {}},
+      {{4, 32}, {}},
+      {{3, 96}, {}},
+      {{5, 33}, {}},
+      {{17, 100}, {}},
+      {{40, 2112}, {}},
+      {{2, 5000}, {}},
+      {{11, 4099}, {}}, /* rows that end inside a byte */
+      {{2, 9, 33}, {}},
+      {{130, 24}, {}},
+      {{64, 72}, {100, 1}}, /* rows apart */
+      {{33, 64}, {1, 33}},  /* transposed */
+      {{70, 40}, {-40, 1}}, /* rows backwards */
+      {{16, 64}, {0, 1}},   /* one row, repeated */
+      {{6, 40, 3, 3}, {}},  /* convolution weights */
+      {{2, 33, 5, 4}, {}},
+      {{2, 64, 4, 8}, {}},
+      {{3, 4, 64}, {}},
+      {{3, 4, 64}, {1024, 128, 2}},
+      {{2, 3, 2, 2, 8}, {}},
+      {{2, 3, 4, 8}, {96, 1, 24, 3}}, /* channels last */
+  };
+  return all;
+}
+
+void compare_paths(const std::string &text, const mfq_layout *layout, mfq_dtype dtype, mfq_context *reference,
+                   mfq_context *fast) {
+  const mfq_scheme scheme = parse(text);
+  uint32_t seed = 1;
+  for (const Case &c : cases()) {
+    SCOPED_TRACE(text + " on " + mfq_context_describe(fast) + ", dtype " + mfq_dtype_name(dtype) + ", shape #" +
+                 std::to_string(&c - cases().data()) + ", layout " +
+                 (layout ? std::to_string(layout->codes) + std::to_string(layout->packing) +
+                               std::to_string(layout->scales) + " align " + std::to_string(layout->row_align)
+                         : "default"));
+    const int32_t rank = (int32_t)c.shape.size(), axis = scheme.axis;
+    if (axis != MFQ_AXIS_AUTO && (axis >= rank || axis < -rank)) continue;
+    Plain src(dtype, c.shape, c.strides.empty() ? dense(c.shape) : c.strides);
+    fill(src, seed++);
+    Quantized expected(scheme, c.shape, layout), actual(scheme, c.shape, layout);
+    ASSERT_EQ(mfq_quantize(reference, &src.tensor, &expected.q, nullptr), MFQ_OK) << mfq_last_error();
+    ASSERT_EQ(mfq_quantize(fast, &src.tensor, &actual.q, nullptr), MFQ_OK) << mfq_last_error();
+    ASSERT_TRUE(actual.same_bytes(expected)) << actual.difference(expected);
+
+    bool overlaps = false;
+    for (const int64_t s : src.tensor.strides) overlaps |= s == 0;
+    std::vector<int64_t> strides = c.strides.empty() || c.strides[0] == 0 ? dense(c.shape) : c.strides;
+    Plain a(dtype, c.shape, strides), b(dtype, c.shape, strides);
+    ASSERT_EQ(mfq_dequantize(reference, &expected.q, &a.tensor), MFQ_OK) << mfq_last_error();
+    ASSERT_EQ(mfq_dequantize(fast, &expected.q, &b.tensor), MFQ_OK) << mfq_last_error();
+    ASSERT_EQ(a.bytes, b.bytes);
+  }
+}
+
+const std::vector<std::string> &schemes() {
+  // clang-format off
+  static const std::vector<std::string> all = {
+      "mxfp8_e4m3", "mxfp8_e5m2_rceil", "mxfp6_e3m2_ceil", "mxfp6_e2m3", "mxfp4_e2m1_even", "mxint8", "mxint8_ceil",
+      "mxfp4_e2m1/group:16@0", "mxfp6_e2m3/group:32@0", "mxfp8_e4m3/group:32@1", "mxfp4_e2m1/group:32@1",
+      "mxfp4_e2m1/group:8@1", "e2m0/group:16@1/ue8m0", "mxfp6_e3m2/group:3000@0", "mxfp8_e4m3/group:7",
+      "mxfp4_e2m1/group:1", "mxfp6_e3m2/group:64", "mxint8/group:5000", "mxfp4_e2m1/group:24@0",
+      "nvfp4", "nvfp4/group:16@0", "nvfp4/group:8@1",
+      "e4m3fn", "e5m2/nosat", "e2m1", "e3m2/round:away", "e4m3fnuz/round:floor", "int8", "uint4", "mxint8/tensor/none",
+      "e4m3fn/tensor/f32", "e4m3fnuz/channel@0/f32", "e5m2/channel@1/f32", "e5m2none/channel@-1/bf16",
+      "e4m3fn/group:128/f32", "e4m3fn/block:128x128/f32", "e5m2/block:4x3/f16", "e3m4/block:2x32/ue8m0",
+      "int8n/tensor/f32", "int8n/channel/f32", "int4/group:32/f32", "int4/group:16@0/bf16", "int3/group:32/f16",
+      "uint4/group:32/f32/zp", "uint8/tensor/f32/zp", "int8/channel@0/f32/zp", "uint4/group:16@1/f32/zp",
+      "uint8/group:32/f32/zp/round:away", "int4/group:16@0/bf16/zp/round:dpu", "uint8/channel/f32/zp/round:ceil",
+      "uint8/f32/zp/arith:brevitas", "uint4/group:16/f32/zp/arith:brevitas/round:floor",
+      "uint4/group:16/ue8m0/zp", "e2m2/group:32/ue8m0", "e3m0/group:32/f32", "ue4m3fn/tensor/f32",
+      "e4m3fn/group:32/f32:rceil", "e4m3fn/group:32/bf16:even", "e2m1/group:32/f16:floor",
+      "e4m3fn/group:32/ue8m0/round:dpu", "e4m3fn/group:32/ue8m0/round:ceil/nosat",
+      "e4m3b11fnuz/group:32/ue8m0", "e5m2/group:32/ue8m0/min:1e-4", "e4m3fn/group:32/f32/stat:minmax",
+      "e7m0b150/group:32/ue8m0/round:zero", "e5m2b-60/group:32/ue8m0",
+      "brevitas:MXFloat8e4m3Weight/group:32", "brevitas:MXFloat8e4m3Weight/e2m1/group:16@0", "brevitas:MXInt8Weight",
+      "brevitas:Fp8e4m3OCPWeightPerTensorFloat", "brevitas:Fp8e4m3FNUZWeightPerChannelFloat",
+      "brevitas:ShiftedMXUInt8Weight", "brevitas:Int8WeightPerChannelFloat", "brevitas:Fp8e4m3Weight",
+  };
+  // clang-format on
+  return all;
+}
+
+class Paths : public ::testing::TestWithParam<std::string> {
+protected:
+  void SetUp() override {
+    if (mfq_test::is_only_reference()) GTEST_SKIP() << mfq_test::kOnlyReference;
+  }
+};
+
+TEST_P(Paths, EverySchemeAndShape) {
+  const Context reference = make_context("reference", 1), fast = make_context(GetParam().c_str(), 2);
+  for (const std::string &scheme : schemes())
+    compare_paths(scheme, nullptr, MFQ_DTYPE_F32, reference.get(), fast.get());
+}
+
+TEST_P(Paths, EveryNamedScheme) {
+  const Context reference = make_context("reference", 1), fast = make_context(GetParam().c_str(), 2);
+  for (int32_t i = 0; mfq_scheme_name(i, nullptr); ++i) {
+    if (parse(mfq_scheme_name(i, nullptr)).rule == MFQ_RULE_GIVEN) continue; /* scales are inputs: below */
+    compare_paths(mfq_scheme_name(i, nullptr), nullptr, MFQ_DTYPE_BF16, reference.get(), fast.get());
+  }
+}
+
+TEST_P(Paths, EveryFormatOfTheTableInGroups) {
+  const Context reference = make_context("reference", 1), fast = make_context(GetParam().c_str(), 2);
+  for (int32_t i = 0; mfq_format_name(i, nullptr); ++i)
+    compare_paths(std::string(mfq_format_name(i, nullptr)) + "/group:32/ue8m0", nullptr, MFQ_DTYPE_F16, reference.get(),
+                  fast.get());
+}
+
+TEST_P(Paths, EveryLayout) {
+  const Context reference = make_context("reference", 1), fast = make_context(GetParam().c_str(), 2);
+  // clang-format off
+  const char *const schemes[] = {"mxfp8_e4m3",           "mxfp6_e3m2",            "mxfp4_e2m1",
+                                 "mxfp4_e2m1/group:32@0", "mxfp6_e2m3/group:16@1", "mxfp8_e4m3/group:32@0",
+                                 "nvfp4",                "e2m2/group:32@1/ue8m0"};
+  // clang-format on
+  const int32_t aligns[] = {0, 1, 16};
+  sample_pairs({std::size(schemes), 2, 2, 2, std::size(aligns)}, [&](const std::vector<size_t> &at) {
+    const mfq_layout layout = {(mfq_code_order)at[1], (mfq_packing)at[2], (mfq_scale_order)at[3], aligns[at[4]]};
+    compare_paths(schemes[at[0]], &layout, MFQ_DTYPE_F32, reference.get(), fast.get());
+  });
+}
+
+TEST_P(Paths, BothDirectionsInOneCall) {
+  const Context reference = make_context("reference", 1), fast = make_context(GetParam().c_str(), 2);
+  const mfq_layout turned = {MFQ_CODES_GROUP_LAST, MFQ_PACK_TIGHT, MFQ_SCALES_128X4, 16};
+  for (const char *text : {"mxfp8_e4m3", "mxfp4_e2m1", "mxfp6_e3m2", "nvfp4"})
+    for (const std::vector<int64_t> &shape :
+         std::vector<std::vector<int64_t>>{{128, 256}, {70, 4100}, {33, 65}, {1, 1}})
+      for (const mfq_layout *layout : {(const mfq_layout *)nullptr, &turned}) {
+        SCOPED_TRACE(text);
+        mfq_scheme rows = parse(text), cols = rows;
+        cols.axis = 0;
+        Plain src(MFQ_DTYPE_BF16, shape, dense(shape));
+        fill(src, 7);
+        Quantized r1(rows, shape), c1(cols, shape, layout), r2(rows, shape), c2(cols, shape, layout);
+        ASSERT_EQ(mfq_quantize(reference.get(), &src.tensor, &r1.q, nullptr), MFQ_OK) << mfq_last_error();
+        ASSERT_EQ(mfq_quantize(reference.get(), &src.tensor, nullptr, &c1.q), MFQ_OK) << mfq_last_error();
+        ASSERT_EQ(mfq_quantize(fast.get(), &src.tensor, &r2.q, &c2.q), MFQ_OK) << mfq_last_error();
+        ASSERT_TRUE(r2.same_bytes(r1)) << r2.difference(r1);
+        ASSERT_TRUE(c2.same_bytes(c1)) << c2.difference(c1);
+      }
+}
+
+TEST_P(Paths, GivenScales) {
+  const Context reference = make_context("reference", 1), fast = make_context(GetParam().c_str(), 2);
+  for (const char *text :
+       {"e4m3fn/channel@0/f32:given", "e2m1/group:32/ue8m0:given", "int4/group:16@0/bf16:given",
+        "uint4/group:16/f32:given/zp", "uint8/group:16/f32:given/zp/round:floor",
+        "int8/group:16/f32:given/zp/arith:brevitas", "e2m1/group:16/ue4m3:given",
+        "e4m3fn/tensor/f32:given/arith:brevitas", "brevitas:Fp8e4m3OCPActPerTensorFloat", "e4m3fn/tensor/f32:given",
+        "e4m3fnuz/channel@1/f32:given", "e5m2/group:8@0/ue8m0:given", "int8/group:32/ue8m0:given",
+        "int4/channel@0/f32:given/round:floor", "e5m2/tensor/f32:given/nosat"}) {
+    SCOPED_TRACE(text);
+    const std::vector<int64_t> shape = {48, 96};
+    Plain src(MFQ_DTYPE_F32, shape, dense(shape));
+    fill(src, 11);
+    Quantized a(parse(text), shape), b(parse(text), shape);
+    std::mt19937 generator(5);
+    for (size_t i = 0; i < a.sizes.scales_bytes; ++i) a.scales[i] = b.scales[i] = (uint8_t)(generator() & 0x7f);
+    for (size_t i = 0; i < a.sizes.zero_points_bytes; ++i) a.zero_points[i] = b.zero_points[i] = (uint8_t)(i % 16);
+    a.tensor_scale = b.tensor_scale = 0.01f;
+    ASSERT_EQ(mfq_quantize(reference.get(), &src.tensor, &a.q, nullptr), MFQ_OK) << mfq_last_error();
+    ASSERT_EQ(mfq_quantize(fast.get(), &src.tensor, &b.q, nullptr), MFQ_OK) << mfq_last_error();
+    EXPECT_TRUE(b.same_bytes(a)) << b.difference(a);
+  }
+}
+
+TEST_P(Paths, ExhaustiveHalfInputs) {
+  const Context reference = make_context("reference", 1), fast = make_context(GetParam().c_str(), 2);
+  for (const mfq_dtype dtype : {MFQ_DTYPE_BF16, MFQ_DTYPE_F16})
+    for (int32_t i = 0; mfq_format_name(i, nullptr); ++i)
+      for (const char *rest :
+           {"", "/nosat", "/round:away", "/round:zero", "/round:floor", "/round:ceil", "/round:dpu"}) {
+        SCOPED_TRACE(std::string(mfq_format_name(i, nullptr)) + rest);
+        const mfq_scheme scheme = parse(std::string(mfq_format_name(i, nullptr)) + rest);
+        Plain src(dtype, {65536}, {1});
+        for (uint32_t u = 0; u < 65536; ++u) {
+          const uint16_t h = (uint16_t)u;
+          std::memcpy(&src.bytes[u * 2], &h, 2);
+        }
+        Quantized a(scheme, {65536}), b(scheme, {65536});
+        ASSERT_EQ(mfq_quantize(reference.get(), &src.tensor, &a.q, nullptr), MFQ_OK);
+        ASSERT_EQ(mfq_quantize(fast.get(), &src.tensor, &b.q, nullptr), MFQ_OK);
+        ASSERT_TRUE(b.same_bytes(a)) << b.difference(a);
+      }
+}
+
+TEST_P(Paths, AnyNumberOfThreads) {
+  for (const char *text :
+       {"mxfp4_e2m1", "e4m3fn/tensor/f32", "int8n/channel@1/f32", "nvfp4", "uint4/group:32@0/f32/zp"}) {
+    const std::vector<int64_t> shape = {70, 3000};
+    Plain src(MFQ_DTYPE_F32, shape, dense(shape));
+    fill(src, 3);
+    const Context one = make_context(GetParam().c_str(), 1);
+    Quantized expected(parse(text), shape);
+    ASSERT_EQ(mfq_quantize(one.get(), &src.tensor, &expected.q, nullptr), MFQ_OK);
+    for (const int threads : {2, 3, 7}) {
+      const Context many = make_context(GetParam().c_str(), threads);
+      Quantized actual(parse(text), shape);
+      ASSERT_EQ(mfq_quantize(many.get(), &src.tensor, &actual.q, nullptr), MFQ_OK);
+      ASSERT_TRUE(actual.same_bytes(expected))
+          << text << ", " << threads << " threads: " << actual.difference(expected);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Isa, Paths, ::testing::ValuesIn(mfq_test::fast_isas_or_reference()),
+                         [](const auto &info) { return info.param; });
+
+} // namespace
