@@ -1,3 +1,5 @@
+/* bench/support/onednn_peer.c: the peer keeps to MFQ_CPU_ISA as libmfq does, so that both run on the same machine; a
+ * oneDNN that cannot be limited is left out. */
 #include "onednn_peer.h"
 
 #if defined(MFQ_BENCH_ONEDNN)

@@ -1,3 +1,5 @@
+/* cuda/conv/conv_params.cu: problems of convolutions as kernels take them: divisions of indices become multiplications
+ * here, on the host. */
 #include "conv_params.h"
 
 #include "cuda/gemm/gemm_epilogue.h"

@@ -1,3 +1,5 @@
+/* cuda/gemm/operand_plan.cu: a minifloat is bf16 after a shift, a mask and a change of bias; which formats that holds
+ * for, and with which scales, is decided here. */
 #include "operand_plan.h"
 
 #include "host/core/scheme/lower.h"

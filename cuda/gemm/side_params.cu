@@ -1,3 +1,5 @@
+/* cuda/gemm/side_params.cu: an operand's strides and scales as kernels take them; one that is quantized on the way in
+ * is quantized into the run's workspace first. */
 #include "side_params.h"
 
 #include "host/core/scheme/lower.h"

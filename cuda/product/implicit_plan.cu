@@ -1,3 +1,5 @@
+/* cuda/product/implicit_plan.cu: whether tiles can take a convolution, with what loads, and how a result is cut so that
+ * its sums fit the workspace. */
 #include "implicit_plan.h"
 
 #include "host/core/integers.h"

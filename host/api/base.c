@@ -1,3 +1,4 @@
+/* host/api/base.c: the version and the names of statuses, which need no context. */
 #include <mfq/base.h>
 
 const char *mfq_version(void) { return MFQ_VERSION_STRING; }

@@ -1,3 +1,5 @@
+/* host/api/buffer.c: buffers: ranges and devices are checked here, so that a backend copies and fills without a
+ * question. */
 #include <mfq/buffer.h>
 
 #include <stdlib.h>

@@ -1,3 +1,5 @@
+/* host/api/context.c: a context is made whole or not at all: options are checked, the environment's defaults read, then
+ * the backend opened. Everything else asks the context that came of it. */
 #define _GNU_SOURCE /* sched_getaffinity, secure_getenv */
 #include <mfq/context.h>
 

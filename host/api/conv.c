@@ -1,3 +1,5 @@
+/* host/api/conv.c: a convolution's description is made a problem once when it is planned and once a run, and the two
+ * are compared: a plan never meets memory that it was not made for. */
 #include <mfq/conv.h>
 
 #include <string.h>

@@ -1,3 +1,5 @@
+/* host/api/fakequant.c: checks fake-quantizations. In place is allowed because each element is read before its own
+ * place is written. */
 #include <mfq/fakequant.h>
 
 #include <string.h>

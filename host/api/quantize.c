@@ -1,3 +1,5 @@
+/* host/api/quantize.c: checks casts: quantize, dequantize, repack, expand. Backends see shapes that agree and memory
+ * that does not overlap. */
 #include <mfq/quantize.h>
 
 #include "host/core/check/arguments.h"

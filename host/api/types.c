@@ -1,3 +1,5 @@
+/* host/api/types.c: tensors and quantized tensors are filled and measured here; the rules of sizes are core's, for
+ * operations apply the same. */
 #include <mfq/types.h>
 
 #include <string.h>

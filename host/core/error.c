@@ -1,3 +1,5 @@
+/* host/core/error.c: the last sentence of each thread. Its texts come from callers and files: control characters are
+ * replaced, long ones cut visibly. */
 #include "error.h"
 
 #include <stdarg.h>

@@ -1,3 +1,5 @@
+/* host/cpu/cpu_isa.c: the kernels of a context: the best of those that were built, that the machine has, that the
+ * environment allows and that the caller names. */
 #define _GNU_SOURCE /* secure_getenv */
 #include "cpu_isa.h"
 

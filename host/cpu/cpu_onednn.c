@@ -1,3 +1,5 @@
+/* host/cpu/cpu_onednn.c: when a context may use oneDNN. Its runs are led from a thread of ours, since OpenMP keeps
+ * threads for every thread that enters it. */
 #include "cpu_onednn.h"
 
 #include <stdio.h>

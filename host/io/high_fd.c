@@ -1,3 +1,5 @@
+/* host/io/high_fd.c: a program may have closed its standard streams; what is opened then gets their numbers, and would
+ * be written to by whoever prints. */
 #define _GNU_SOURCE 1
 #include "high_fd.h"
 

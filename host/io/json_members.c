@@ -1,3 +1,5 @@
+/* host/io/json_members.c: brackets are counted before the JSON library sees a member, and a failure is told from
+ * missing memory by asking again. */
 #define _GNU_SOURCE 1
 #include "json_members.h"
 

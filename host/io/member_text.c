@@ -1,3 +1,4 @@
+/* host/io/member_text.c: members are printed as they come and never kept as a tree. */
 #include "member_text.h"
 
 #include <stdlib.h>

@@ -1,3 +1,5 @@
+/* host/io/temp_file.c: an unnamed file where the system has them, else a locked one with a short name; names that
+ * nobody holds locked are swept away. */
 #define _GNU_SOURCE 1
 #include "temp_file.h"
 

@@ -1,3 +1,5 @@
+/* host/onednn/dnnl_calls.c: the two interfaces side by side: version 2 describes an operation in a structure of its
+ * own, version 3 makes it in one call. */
 #include "dnnl_calls.h"
 
 #include <stdlib.h>

@@ -1,3 +1,5 @@
+/* host/onednn/onednn_parts.c: engines, primitives and reasons: oneDNN's scratchpad is the caller's workspace, its
+ * threads are those of the team that calls. */
 #include "onednn_parts.h"
 
 #include <pthread.h>

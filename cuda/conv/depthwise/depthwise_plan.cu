@@ -1,3 +1,5 @@
+/* cuda/conv/depthwise/depthwise_plan.cu: which operands the direct kernel loads 8 channels at a time, and how many
+ * channels a block takes so that the filter fits shared memory. */
 #include "depthwise_plan.h"
 
 #include "cuda/gemm/operand_plan.h"

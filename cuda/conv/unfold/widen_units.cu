@@ -1,3 +1,5 @@
+/* cuda/conv/unfold/widen_units.cu: a pass of its own that widens an operand once, where many taps would each have done
+ * it. */
 #include "widen_units.h"
 
 #include "cuda/launch.cuh"

@@ -1,3 +1,5 @@
+/* host/core/check/arguments.c: memory is collected part by part while an operation's arguments are checked, and
+ * compared at the end, when all of it is known: each with the context's device and with every part that is written. */
 #include "arguments.h"
 
 #include <string.h>

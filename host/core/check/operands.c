@@ -1,3 +1,5 @@
+/* host/core/check/operands.c: what products and convolutions ask of their tensors. Planning has no memory yet, so that
+ * a stand-in takes the place of NULL and the same checks serve plans and runs. */
 #include "operands.h"
 
 #include <string.h>

@@ -1,3 +1,5 @@
+/* host/core/check/overlap.c: axes sorted by stride: a tensor touches no byte twice when each stride is larger than all
+ * that the smaller ones span. Sufficient, not necessary, and without a search. */
 #include "overlap.h"
 
 mfq_bytes mfq_bytes_of(const void *memory, size_t bytes) {

@@ -1,3 +1,5 @@
+/* host/core/check/qview.c: sizes of a quantized tensor from its scheme, shape and layout, every multiplication checked.
+ * Everything that walks codes or scales starts from these numbers. */
 #include "host/core/error.h"
 #include "host/core/scheme/format.h"
 #include "host/core/integers.h"

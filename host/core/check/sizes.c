@@ -1,3 +1,5 @@
+/* host/core/check/sizes.c: overflow is found by the compiler's checked arithmetic, before a size that wrapped could be
+ * compared with anything. */
 #include "sizes.h"
 
 #include <stdio.h>

@@ -1,3 +1,5 @@
+/* host/core/module/context_state.c: scratch memory that only grows, so that repeated calls allocate once, and the log
+ * with its levels. */
 #include <stdarg.h>
 #include <stdio.h>
 

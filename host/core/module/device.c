@@ -1,3 +1,5 @@
+/* host/core/module/device.c: devices by name. CUDA is looked for when somebody first asks beyond the CPU, since opening
+ * a driver takes time and may fail; the list is kept from then on. */
 #include "device.h"
 
 #include <stdio.h>

@@ -1,3 +1,5 @@
+/* host/core/module/loader.c: where this code lies and what the loader would search. A search path that holds a relative
+ * folder is refused: whoever owns that folder would choose the code that runs. */
 #define _GNU_SOURCE /* dladdr1, dlinfo */
 #include "loader.h"
 

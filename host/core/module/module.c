@@ -1,3 +1,5 @@
+/* host/core/module/module.c: the CUDA module's handshake: sizes of everything that both sides see are compared before a
+ * field is used. A module stays open once it is; a refusal is remembered. */
 #include "module.h"
 
 #include <stdatomic.h>

@@ -1,3 +1,5 @@
+/* host/core/module/module_file.c: where a module is looked for, in order: the path that the environment names, beside
+ * libmfq, the loader's places; a refusal is kept with what it depended on. */
 #define _GNU_SOURCE /* secure_getenv */
 #include "module_file.h"
 

@@ -1,3 +1,5 @@
+/* host/core/module/onednn_module.c: oneDNN's limit of instructions is the process's, not a context's, and can be
+ * lowered only before oneDNN computes: a context that wants less later goes without it. */
 #include "onednn_module.h"
 
 #include <stdatomic.h>

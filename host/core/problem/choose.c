@@ -1,3 +1,5 @@
+/* host/core/problem/choose.c: the one loop over ways. Descriptions are put together here from names, what a way says of
+ * itself, and refusals, so that they read alike for every operation and backend. */
 #include "choose.h"
 
 #include <stdarg.h>

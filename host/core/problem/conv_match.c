@@ -1,3 +1,5 @@
+/* host/core/problem/conv_match.c: a run's convolution beside the planned one, field by field; the first difference
+ * becomes the sentence. */
 #include "conv_problem.h"
 #include "match.h"
 

@@ -1,3 +1,6 @@
+/* host/core/problem/conv_problem.c: from a description to a problem: three directions, two orders of axes and
+ * transposed convolutions become one form by naming who is x, w and y; the checks name fields as the caller knows them.
+ * */
 #include "conv_problem.h"
 
 #include <stdio.h>

@@ -1,3 +1,5 @@
+/* host/core/problem/conv_shape.c: sizes along each axis, and why some do not fit. Steps and paddings are bounded first,
+ * which keeps all products of sizes within 64 bits. */
 #include "conv_shape.h"
 
 #include <string.h>

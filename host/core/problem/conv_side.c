@@ -1,3 +1,5 @@
+/* host/core/problem/conv_side.c: a side's indices once its tensor or view is known: strides of values or bits, runs of
+ * scales. */
 #include "conv_problem.h"
 #include "walk.h"
 

@@ -1,4 +1,5 @@
-
+/* host/core/problem/conv_supported.c: mfq_supported for convolutions: the plan of a typical layer answers, so that it
+ * cannot say anything else than what planning does. */
 #include "host/core/module/context_state.h"
 #include "conv_problem.h"
 #include "plan.h"

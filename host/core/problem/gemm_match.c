@@ -1,3 +1,5 @@
+/* host/core/problem/gemm_match.c: a run's product beside the planned one: shapes, strides, schemes, alignment. The
+ * parts of it serve convolutions too. */
 #include <string.h>
 
 #include "host/core/error.h"

@@ -1,3 +1,5 @@
+/* host/core/problem/gemm_problem.c: from a description to a problem: transposes become strides, equal batches are
+ * counted, and every scale that the product could not factor out is refused here. */
 #include "gemm_problem.h"
 
 #include <stdio.h>

@@ -1,3 +1,5 @@
+/* host/core/problem/gemm_side.c: an operand as rows of depth K with linear indices of codes and scales, and what
+ * backends ask of it: does bf16 hold it, what does it take in memory. */
 #include <string.h>
 
 #include "host/core/error.h"

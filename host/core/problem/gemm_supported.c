@@ -1,4 +1,5 @@
-
+/* host/core/problem/gemm_supported.c: mfq_supported for products: the plan of a large one answers, so that it cannot
+ * say anything else than what planning does. */
 #include "host/core/module/context_state.h"
 #include "plan.h"
 

@@ -1,3 +1,5 @@
+/* host/core/problem/grid.c: axes whose strides continue each other are one; what is left around the scheme's axis is
+ * outer, middle and inner. Tensors that need more than three are left to general paths. */
 #include "grid.h"
 
 #include <string.h>

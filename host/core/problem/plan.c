@@ -1,3 +1,5 @@
+/* host/core/problem/plan.c: what plans of products and convolutions share: the choice, the workspace, the questions
+ * that a run has to answer before its way is asked. */
 #include "plan.h"
 
 #include <stdint.h>

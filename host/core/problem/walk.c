@@ -1,3 +1,5 @@
+/* host/core/problem/walk.c: codes row by row in the order in which they are stored, each row with the index of its
+ * first scale; all else about order is worked out once, when the walk begins. */
 #include "walk.h"
 
 #include <string.h>

@@ -1,3 +1,5 @@
+/* host/core/process/cpu_level.c: the levels are a ladder: each has all instructions of the one below, so that a limit
+ * is a comparison. */
 #include "cpu_level.h"
 
 #include <string.h>

@@ -1,3 +1,5 @@
+/* host/core/process/lock.c: all locks of the process are taken before a fork, in one order, and made anew in the child,
+ * whose other threads are gone. */
 #include "lock.h"
 
 #include <pthread.h>

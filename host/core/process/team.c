@@ -1,3 +1,5 @@
+/* host/core/process/team.c: how a team works: the caller publishes a job and takes parts of it itself; threads look for
+ * work a short while, then sleep. Joining is counted, so that the job may live on the caller's stack. */
 #define _GNU_SOURCE /* pthread_setname_np */
 #include "team.h"
 

@@ -1,3 +1,5 @@
+/* host/core/scheme/format_check.c: which formats there can be, each range with its reason, and the numbers that follow
+ * from one: bits, largest code, largest value. */
 #include "host/core/error.h"
 #include "format.h"
 

@@ -1,3 +1,5 @@
+/* host/core/scheme/format_info.c: what a format can hold, and its codes decoded in double: a second definition of what
+ * num/ computes in integers. */
 #include "host/core/error.h"
 #include "format.h"
 #include "host/core/process/fp_mode.h"

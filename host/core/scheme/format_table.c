@@ -1,3 +1,4 @@
+/* host/core/scheme/format_table.c: formats.def as an array; nothing else knows the names of formats. */
 #include "format.h"
 
 #define MFQ_MINIFLOAT(name, is_signed, exp_bits, man_bits, bias, specials, about)                                      \

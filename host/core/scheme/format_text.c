@@ -1,3 +1,5 @@
+/* host/core/scheme/format_text.c: formats from and to text. A named format prints by its name, others in the general
+ * form, and what is printed reads back as the same. */
 #include "host/core/error.h"
 #include "format.h"
 

@@ -1,3 +1,5 @@
+/* host/core/scheme/lower.c: thresholds, biases and limits that num/ needs, from the public fields; assertions tie the
+ * enumerators of the two together. */
 #include "lower.h"
 
 #include <string.h>

@@ -1,3 +1,5 @@
+/* host/core/scheme/scheme_check.c: which settings of a scheme go together, one function a setting, each refusal with
+ * the way out. */
 #include "host/core/error.h"
 #include "format.h"
 #include "scheme.h"

@@ -1,3 +1,5 @@
+/* host/core/scheme/scheme_print.c: a scheme has one text: its name where it has one, else its element and every setting
+ * that is not the default. */
 #include "host/core/error.h"
 #include "format.h"
 #include "host/core/process/fp_mode.h"

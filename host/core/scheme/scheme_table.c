@@ -1,3 +1,5 @@
+/* host/core/scheme/scheme_table.c: schemes.def as an array of texts, read through the parser at first use: a named
+ * scheme is no more than an abbreviation. */
 #include "scheme.h"
 
 #include <pthread.h>

@@ -1,3 +1,5 @@
+/* host/core/scheme/scheme_text.c: schemes from text, segment by segment through a table of words; an unknown word is
+ * answered with the nearest known one. */
 #include "host/core/error.h"
 #include "format.h"
 #include "host/core/process/fp_mode.h"

@@ -1,3 +1,5 @@
+/* host/core/scheme/scheme_words.c: the words of every setting, one table each, in the order of the enumerators; parser,
+ * printer and sentences share them. */
 #include "scheme.h"
 
 #include <strings.h>

@@ -1,3 +1,5 @@
+/* host/core/scheme/text.c: numbers are read and written in the C locale whatever the program has set, and cut texts say
+ * that they are cut. */
 #define _GNU_SOURCE /* newlocale, uselocale */
 #include "text.h"
 

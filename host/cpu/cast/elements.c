@@ -1,3 +1,5 @@
+/* host/cpu/cast/elements.c: one element or code at a time, for paths whose speed does not matter and for the ends of
+ * those where it does. */
 #include "elements.h"
 
 #include <string.h>

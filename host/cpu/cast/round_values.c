@@ -1,3 +1,6 @@
+/* host/cpu/cast/round_values.c: values of codes without the codes: boxes of whole groups that stay in the cache, turned
+ * first or last by which side is contiguous; a group that the vector loops do not hold for takes the general function.
+ * */
 #include "round_values.h"
 
 #include "host/core/integers.h"

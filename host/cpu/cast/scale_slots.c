@@ -1,3 +1,5 @@
+/* host/cpu/cast/scale_slots.c: places of scales: one function knows the 128x4 order, so that loops count scales in
+ * logical order only. */
 #include "scale_slots.h"
 
 #include <string.h>

@@ -1,3 +1,5 @@
+/* host/cpu/conv/conv_boxes.c: lines that continue each other merge first, so that small images make boxes as wide as
+ * large ones. */
 #include "conv_boxes.h"
 
 #include "host/core/integers.h"

@@ -1,3 +1,5 @@
+/* host/cpu/conv/conv_codes.c: codes of channels-first tensors: a box is widened along its lines, where scales are
+ * neighbours, and then turned. */
 #include "conv_codes.h"
 
 #include "host/core/process/team.h"

@@ -1,3 +1,5 @@
+/* host/cpu/conv/conv_engine.c: chooses between oneDNN and our own loops once a plan, and keeps the reason as part of
+ * its name. */
 #include "conv_engine.h"
 
 #include <stdio.h>

@@ -1,3 +1,5 @@
+/* host/cpu/conv/conv_expand.c: an operand as a dense array by the cheapest way that it allows: as it is, rounded in one
+ * pass, widened by rows or boxes, converted, or decoded by the casts. */
 #include "conv_expand.h"
 
 #include "host/core/error.h"

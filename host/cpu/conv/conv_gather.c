@@ -1,3 +1,5 @@
+/* host/cpu/conv/conv_gather.c: a row is copied line by line of taps. For gradients of strided inputs pixels fall into
+ * phases, in each of which the same taps meet elements. */
 #include "conv_gather.h"
 
 mfq_conv_gather mfq_conv_gather_make(const mfq_onednn_conv *c) {

@@ -1,3 +1,5 @@
+/* host/cpu/conv/conv_lines.c: elements as doubles in the order in which a reproducible sum takes them; speed gives way
+ * to one definition of that order. */
 #include "conv_lines.h"
 
 #include <mfq/num/pack.h>

@@ -1,3 +1,5 @@
+/* host/cpu/conv/conv_own.c: an implicit product by the tiles of product/own_tiles.h: strips are gathered instead of
+ * read, so that a convolution needs no matrix in memory. */
 #include "conv_own.h"
 
 #include <stdio.h>

@@ -1,3 +1,5 @@
+/* host/cpu/product/few_rows_codes.c: packed weights a chunk at a time through a table of values, which the first cache
+ * holds, into sums of a few rows. */
 #include "host/core/scheme/lower.h"
 #include "host/core/problem/walk.h"
 #include "few_rows.h"

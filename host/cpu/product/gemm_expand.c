@@ -1,3 +1,5 @@
+/* host/cpu/product/gemm_expand.c: an operand as a dense matrix by the cheapest way that it allows: as it is, rounded in
+ * one pass, widened, converted, or decoded by the casts. Scales that a whole row shares are left to the finish. */
 #include "gemm_expand.h"
 
 #include "host/core/error.h"

@@ -1,3 +1,5 @@
+/* host/cpu/product/gemm_finish.c: factors and bias are read once a run; rows are finished while a thread has them in
+ * its cache, and quantized afterwards where the result is. */
 #include "gemm_finish.h"
 
 #include "host/core/scheme/lower.h"

@@ -1,3 +1,5 @@
+/* host/cpu/product/gemm_sides.c: sides of a run: it is lent a context whose scratch memory is a piece of the workspace,
+ * so that threads may run one plan at once. */
 #include "gemm_sides.h"
 
 #include "host/cpu/cast/scale_slots.h"

@@ -1,3 +1,5 @@
+/* host/cpu/product/own_tiles.c: tiles as large as the caches pay for and small enough that every thread gets some; one
+ * place cuts for products and convolutions. */
 #include "own_tiles.h"
 
 #include "host/core/integers.h"

@@ -1,3 +1,5 @@
+/* host/cpu/product/product.c: chooses between oneDNN and our own loops once a plan, after batches that can count as
+ * rows have been made rows. */
 #include "product.h"
 
 #include <stdio.h>

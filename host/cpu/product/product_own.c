@@ -1,3 +1,5 @@
+/* host/cpu/product/product_own.c: the classic product in three levels: strips of A and B packed for the kernel, panels
+ * of depth, tiles that threads take in any order. */
 #include "product_own.h"
 
 #include "host/core/integers.h"

@@ -1,3 +1,5 @@
+/* host/cpu/product/widen.c: codes to bf16 along rows by table and scale. Groups whose scales could leave bf16's normal
+ * numbers take the general function, so that the values are exact. */
 #include "widen.h"
 
 #include "host/core/process/team.h"
