@@ -1,5 +1,10 @@
-/* host/api/base.c: the version and the names of statuses, which need no context. */
-#include <mfq/base.h>
+/* host/api/base.c: what a program asks before it has a context: the version, names of statuses, sizes of structs. */
+#include <mfq/mfq.h>
+
+#include <string.h>
+
+#include "host/core/error.h"
+#include "host/core/scheme/scheme.h"
 
 const char *mfq_version(void) { return MFQ_VERSION_STRING; }
 
@@ -20,4 +25,39 @@ const char *mfq_status_name(mfq_status status) {
     case MFQ_ERROR_INTERNAL: return "MFQ_ERROR_INTERNAL";
   }
   return "unknown status";
+}
+
+/* Every struct that a caller makes or reads; tests/c_api/binding.py finds those that are missing here. */
+static const struct {
+  const char *name;
+  size_t bytes;
+} structs[] = {{"mfq_format", sizeof(mfq_format)},
+               {"mfq_format_info", sizeof(mfq_format_info)},
+               {"mfq_scheme", sizeof(mfq_scheme)},
+               {"mfq_tensor", sizeof(mfq_tensor)},
+               {"mfq_layout", sizeof(mfq_layout)},
+               {"mfq_qtensor", sizeof(mfq_qtensor)},
+               {"mfq_qtensor_sizes", sizeof(mfq_qtensor_sizes)},
+               {"mfq_context_options", sizeof(mfq_context_options)},
+               {"mfq_operand", sizeof(mfq_operand)},
+               {"mfq_gemm", sizeof(mfq_gemm)},
+               {"mfq_conv", sizeof(mfq_conv)}};
+
+mfq_status mfq_struct_bytes(const char *name, size_t *bytes) {
+  static const char function[] = "mfq_struct_bytes";
+  if (name == NULL || bytes == NULL)
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s is NULL", name == NULL ? "name" : "bytes");
+  mfq_sentence why = {{0}};
+  mfq_nearest nearest = mfq_nearest_start(mfq_span_of(name));
+  mfq_sentence_set(&why, "name is \"%s\"; version %s has ", mfq_quoted(mfq_span_of(name), 80).text, mfq_version());
+  for (size_t i = 0; i < sizeof structs / sizeof structs[0]; ++i) {
+    if (strcmp(name, structs[i].name) == 0) {
+      *bytes = structs[i].bytes;
+      return MFQ_OK;
+    }
+    mfq_sentence_add(&why, "%s%s", i == 0 ? "" : ", ", structs[i].name);
+    mfq_nearest_offer(&nearest, structs[i].name);
+  }
+  mfq_nearest_add(&nearest, &why);
+  return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s", why.text);
 }

@@ -1,4 +1,4 @@
-/* mfq/base.h: version, export macros, status codes, and the sentence that goes with an error. */
+/* mfq/base.h: version, export macros, status codes, the sentence that goes with an error, sizes of structs. */
 #ifndef MFQ_BASE_H
 #define MFQ_BASE_H
 
@@ -56,6 +56,12 @@ MFQ_EXPORT const char *mfq_status_name(mfq_status status);
  * Empty before the first failure. It stays valid until this thread's next failure; successes do not clear it. It can be
  * printed as it is: control characters of what it quotes are replaced by '?'. */
 MFQ_EXPORT const char *mfq_last_error(void);
+
+/* Writes the bytes of a public struct, such as "mfq_tensor", as this library was built: a caller from another language,
+ * who has declared it anew, compares them with those of its own declaration once before it passes any. Structs that begin
+ * with struct_size are checked by each call besides. Knows the structs of all headers but mfq/io.h.
+ * Errors: INVALID_ARGUMENT for NULL, and for a name that this version does not have, with those that it has. */
+MFQ_API mfq_status mfq_struct_bytes(const char *name, size_t *bytes);
 
 #ifdef __cplusplus
 }
