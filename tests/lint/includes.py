@@ -94,6 +94,8 @@ def may_include(path, target):
     if source == dest == "cuda":  # the operation's own rooms, what lies at the top of cuda/, and what CUDA_SEES adds
         here, there = (posixpath.dirname(name).partition("/")[2].partition("/")[0] for name in (path, target))
         return not here or there in ("", here) or there in CUDA_SEES.get(here, ())
+    if source == dest == "bench":  # a benchmark's own room, and what all share
+        return posixpath.dirname(target) in (posixpath.dirname(path), "bench/common")
     return dest in ALLOWED[source] or (source == dest and "own" in ALLOWED[source])
 
 

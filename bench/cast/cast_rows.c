@@ -1,0 +1,236 @@
+/* bench/cast/cast_rows.c: from the tables of schemes and formats to the rows of the cast benchmark. */
+#include "cast_rows.h"
+
+#include <regex.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_SCHEMES = 1024, GENERAL_SHRINK = 32 };
+
+typedef struct candidate {
+  mfq_scheme scheme;
+  char text[MFQ_SCHEME_TEXT_MAX];
+  int is_named; /* a row of schemes.def, not made up from a format */
+} candidate;
+
+typedef struct candidates {
+  candidate *items;
+  int count;
+} candidates;
+
+const char *cast_operation_name(cast_operation operation) {
+  static const char *const names[CAST_OPERATIONS] = {"quantize", "quantize-axis0", "quantize-axis0-turned",
+                                                     "quantize-both", "dequantize"};
+  return names[operation];
+}
+
+double cast_row_bandwidth(const cast_row *row) { return (row->read + row->written) / row->common.seconds.median; }
+
+double cast_row_copy(const cast_row *row) { return row->copied / row->copy_seconds.median; }
+
+double cast_row_share(const cast_row *row) { return 100.0 * cast_row_bandwidth(row) / cast_row_copy(row); }
+
+int cast_row_misses(const cast_row *row) {
+  return row->common.seconds.median > 0 && cast_row_share(row) < (double)row->target;
+}
+
+/* ---- Schemes ---------------------------------------------------------------------------------------------------- */
+
+static void add_candidate(candidates *all, const char *text, int is_named) {
+  candidate *c = &all->items[all->count];
+  if (all->count == MAX_SCHEMES || mfq_scheme_parse(text, &c->scheme) != MFQ_OK) return;
+  (void)snprintf(c->text, sizeof c->text, "%s", text);
+  c->is_named = is_named;
+  ++all->count;
+}
+
+/* Every named scheme, then every named format as the element of a group of 32 with a power-of-two scale. */
+static int list_candidates(candidates *all) {
+  *all = (candidates){calloc(MAX_SCHEMES + 1, sizeof *all->items), 0};
+  if (all->items == NULL) return bench_error(BENCH_FAILED, "no memory for the schemes");
+  const char *name;
+  for (int32_t i = 0; (name = mfq_scheme_name(i, NULL)) != NULL; ++i) add_candidate(all, name, 1);
+  for (int32_t i = 0; (name = mfq_format_name(i, NULL)) != NULL; ++i) {
+    char text[MFQ_SCHEME_TEXT_MAX];
+    (void)snprintf(text, sizeof text, "%s/group:32/ue8m0", name);
+    add_candidate(all, text, 0);
+  }
+  return BENCH_OK;
+}
+
+static int is_mx(const mfq_scheme *s) { return s->granularity == MFQ_GRANULARITY_GROUP && s->scale == MFQ_SCALE_UE8M0; }
+
+/* The tensors of this benchmark are matrices: groups and channels written for weights fit them too. */
+static mfq_scheme along(mfq_scheme scheme, int32_t axis) {
+  if (scheme.granularity == MFQ_GRANULARITY_GROUP) scheme.axis = axis;
+  if (scheme.granularity == MFQ_GRANULARITY_CHANNEL) scheme.axis = 0;
+  return scheme;
+}
+
+/* What codes and scales look like, without how they were found. */
+static mfq_scheme as_stored(mfq_scheme scheme) {
+  scheme.rule = scheme.scale == MFQ_SCALE_UE8M0 ? MFQ_RULE_FLOOR : MFQ_RULE_ABSMAX;
+  scheme.statistic = scheme.zero_point ? MFQ_STATISTIC_MINMAX : MFQ_STATISTIC_ABSMAX;
+  scheme.rounding = MFQ_ROUND_EVEN;
+  scheme.no_saturate = 0;
+  scheme.arith = MFQ_ARITH_EXACT;
+  scheme.statistic_min = 0;
+  return scheme;
+}
+
+/* ---- Parts ------------------------------------------------------------------------------------------------------ */
+
+static uint8_t *take(uint8_t *memory, size_t *used, size_t bytes) {
+  uint8_t *at = memory != NULL && bytes > 0 ? memory + *used : NULL;
+  *used += (bytes + 63) / 64 * 64;
+  return at;
+}
+
+mfq_status cast_parts_place(const cast_row *row, int64_t rows, int64_t cols, uint8_t *memory, cast_parts *parts) {
+  const int64_t shape[] = {rows, cols};
+  *parts = (cast_parts){.count = row->operation == CAST_BOTH ? 2 : 1};
+  for (int i = 0; i < parts->count; ++i) {
+    mfq_layout layout = {0};
+    mfq_qtensor_sizes sizes;
+    mfq_qtensor *q = &parts->q[i];
+    const int is_turned = row->operation == CAST_STRIDED_TURNED || i == 1;
+    layout.codes = is_turned ? MFQ_CODES_GROUP_LAST : MFQ_CODES_LOGICAL;
+    mfq_status status = mfq_qtensor_init(i == 0 ? &row->scheme : &row->turned, 2, shape, &layout, q);
+    if (status == MFQ_OK) status = mfq_qtensor_sizes_get(q, &sizes);
+    if (status != MFQ_OK) return status;
+    parts->bytes[i] = sizes.codes_bytes + sizes.scales_bytes + sizes.zero_points_bytes + sizes.tensor_scale_bytes;
+    q->codes = take(memory, &parts->used, sizes.codes_bytes);
+    q->scales = take(memory, &parts->used, sizes.scales_bytes);
+    q->zero_points = take(memory, &parts->used, sizes.zero_points_bytes);
+    q->tensor_scale = (float *)(void *)take(memory, &parts->used, sizes.tensor_scale_bytes);
+    parts->scale_count[i] = sizes.scale_count;
+    parts->zero_points_bytes[i] = sizes.zero_points_bytes;
+  }
+  return MFQ_OK;
+}
+
+void cast_parts_give(const cast_parts *parts) {
+  static const float scale = 0.0625f;
+  for (int i = 0; i < parts->count; ++i) {
+    const mfq_qtensor *q = &parts->q[i];
+    if (q->scheme.scale == MFQ_SCALE_NONE || q->scheme.rule != MFQ_RULE_GIVEN) continue;
+    for (int64_t k = 0; q->scheme.scale == MFQ_SCALE_F32 && k < parts->scale_count[i]; ++k)
+      memcpy((uint8_t *)q->scales + 4 * k, &scale, sizeof scale);
+    if (q->zero_points != NULL) memset(q->zero_points, 1, parts->zero_points_bytes[i]);
+  }
+}
+
+/* ---- Rows ------------------------------------------------------------------------------------------------------- */
+
+/* A scale that all panels share needs the whole input before the first code: the input is read twice. */
+static int reads_twice(const mfq_scheme *s) {
+  if (s->scale == MFQ_SCALE_NONE || s->rule == MFQ_RULE_GIVEN) return 0;
+  return s->granularity == MFQ_GRANULARITY_TENSOR || s->granularity == MFQ_GRANULARITY_CHANNEL ||
+         s->scale == MFQ_SCALE_UE4M3;
+}
+
+static int32_t target_of(const cast_choice *choice, const cast_row *row) {
+  if (choice->is_device) return row->support == MFQ_SUPPORT_FAST && !bench_is_emulated(choice->context) ? 85 : 0;
+  if (row->operation == CAST_DEQUANTIZE) return 50;
+  if (row->operation == CAST_STRIDED || row->operation == CAST_STRIDED_TURNED) return 35;
+  if (row->operation == CAST_QUANTIZE && is_mx(&row->scheme) && row->dtype == MFQ_DTYPE_F32) return 50;
+  if (row->operation == CAST_QUANTIZE && is_mx(&row->scheme) && row->dtype == MFQ_DTYPE_BF16) return 40;
+  return 30;
+}
+
+/* Completes a row whose operation, dtype and scheme are set. The CPU's general path is measured on fewer rows. */
+static int complete(const cast_choice *choice, cast_row *row) {
+  cast_parts parts;
+  const mfq_op op = row->operation == CAST_DEQUANTIZE ? MFQ_OP_DEQUANTIZE : MFQ_OP_QUANTIZE;
+  mfq_status status =
+      mfq_supported(choice->context, op, &row->scheme, &row->support, row->common.about, sizeof row->common.about);
+  if (status == MFQ_OK && row->support == MFQ_SUPPORT_NO) return BENCH_UNSUPPORTED;
+  row->cols = choice->cols;
+  row->rows = choice->rows;
+  if (!choice->is_device && row->support == MFQ_SUPPORT_GENERAL && row->rows > GENERAL_SHRINK)
+    row->rows /= GENERAL_SHRINK;
+  if (status == MFQ_OK) status = cast_parts_place(row, row->rows, row->cols, NULL, &parts);
+  if (status != MFQ_OK) return bench_status(status, row->common.name);
+  const double plain = (double)mfq_dtype_bytes(row->dtype) * (double)row->rows * (double)row->cols;
+  const double coded = (double)parts.bytes[0] + (double)parts.bytes[1];
+  row->slot_bytes = parts.used;
+  row->read = op == MFQ_OP_DEQUANTIZE ? coded : reads_twice(&row->scheme) ? 2.0 * plain : plain;
+  row->written = op == MFQ_OP_DEQUANTIZE ? plain : coded;
+  row->common.bytes = plain + coded;
+  row->common.peer = "none: casts are compared with copies";
+  row->target = target_of(choice, row);
+  return BENCH_OK;
+}
+
+static cast_row *find_equal(cast_rows *rows, int first, const mfq_scheme *scheme) {
+  for (int i = first; i < rows->count; ++i)
+    if (mfq_scheme_equal(&rows->items[i].scheme, scheme)) return &rows->items[i];
+  return NULL;
+}
+
+static void add_alias(cast_row *row, const char *text) {
+  const size_t used = strlen(row->aliases);
+  (void)snprintf(row->aliases + used, sizeof row->aliases - used, "%s%s", used > 0 ? " " : "", text);
+}
+
+static int add_rows(const cast_choice *choice, const candidates *all, cast_operation operation, mfq_dtype dtype,
+                    cast_rows *rows) {
+  const int first = rows->count;
+  const int is_strided = operation == CAST_STRIDED || operation == CAST_STRIDED_TURNED;
+  int code = BENCH_OK;
+  for (int i = 0; code == BENCH_OK && i < all->count; ++i) {
+    const candidate *c = &all->items[i];
+    if ((is_strided || operation == CAST_BOTH) && !(c->is_named && is_mx(&c->scheme))) continue;
+    mfq_scheme scheme = along(c->scheme, is_strided ? 0 : 1);
+    if (operation == CAST_DEQUANTIZE) scheme = as_stored(scheme);
+    cast_row *equal = find_equal(rows, first, &scheme);
+    if (equal != NULL) {
+      add_alias(equal, c->text);
+      continue;
+    }
+    cast_row *row = &rows->items[rows->count];
+    *row = (cast_row){.operation = operation, .dtype = dtype, .scheme = scheme, .turned = along(c->scheme, 0)};
+    (void)snprintf(row->text, sizeof row->text, "%s", c->text);
+    (void)snprintf(row->common.name, sizeof row->common.name, "%s %s %s", cast_operation_name(operation),
+                   mfq_dtype_name(dtype), c->text);
+    code = complete(choice, row);
+    if (code == BENCH_OK) ++rows->count;
+    if (code == BENCH_UNSUPPORTED) code = BENCH_OK;
+  }
+  return code;
+}
+
+static int apply_filter(const char *filter, cast_rows *rows) {
+  regex_t regex;
+  if (filter == NULL) return BENCH_OK;
+  if (regcomp(&regex, filter, REG_EXTENDED | REG_NOSUB) != 0)
+    return bench_error(BENCH_USAGE, "--filter: '%s' is not an extended regular expression", filter);
+  int kept = 0;
+  for (int i = 0; i < rows->count; ++i)
+    if (regexec(&regex, rows->items[i].common.name, 0, NULL, 0) == 0) rows->items[kept++] = rows->items[i];
+  regfree(&regex);
+  rows->count = kept;
+  return kept > 0 ? BENCH_OK : bench_error(BENCH_USAGE, "--filter: '%s' matches no row", filter);
+}
+
+int cast_rows_create(const cast_choice *choice, cast_rows *rows) {
+  static const mfq_dtype dtypes[] = {MFQ_DTYPE_F32, MFQ_DTYPE_BF16, MFQ_DTYPE_F16};
+  enum { DTYPES = sizeof dtypes / sizeof dtypes[0] };
+  candidates all;
+  *rows = (cast_rows){.height = choice->rows, .width = choice->cols};
+  int code = list_candidates(&all);
+  if (code == BENCH_OK) {
+    rows->items = calloc((size_t)all.count * CAST_OPERATIONS * DTYPES + 1, sizeof *rows->items);
+    if (rows->items == NULL) code = bench_error(BENCH_FAILED, "no memory for the rows");
+  }
+  for (int operation = 0; code == BENCH_OK && operation < CAST_OPERATIONS; ++operation)
+    for (int d = 0; code == BENCH_OK && d < DTYPES; ++d)
+      code = add_rows(choice, &all, (cast_operation)operation, dtypes[d], rows);
+  free(all.items);
+  return code == BENCH_OK ? apply_filter(choice->filter, rows) : code;
+}
+
+void cast_rows_destroy(cast_rows *rows) {
+  free(rows->items);
+  rows->items = NULL;
+}

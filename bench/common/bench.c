@@ -1,0 +1,97 @@
+/* bench/common/bench.c: messages, clock, quantiles, memory. */
+#define _POSIX_C_SOURCE 200809L
+#include "bench.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+static char last_error[1024];
+
+int bench_error(int code, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  (void)vsnprintf(last_error, sizeof last_error, format, args);
+  va_end(args);
+  fflush(stdout);
+  fprintf(stderr, "bench: %s\n", last_error);
+  return code;
+}
+
+const char *bench_last_error(void) { return last_error; }
+
+int bench_status(mfq_status status, const char *about) {
+  if (status == MFQ_OK) return BENCH_OK;
+  return bench_error(status == MFQ_ERROR_UNSUPPORTED ? BENCH_UNSUPPORTED : BENCH_FAILED, "%s: %s", about,
+                     mfq_last_error());
+}
+
+int bench_threads(void) {
+#if defined(_OPENMP)
+  return omp_get_max_threads();
+#else
+  return 1;
+#endif
+}
+
+double bench_seconds(void) {
+  struct timespec now;
+  (void)clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static int compare_doubles(const void *a, const void *b) {
+  const double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+/* Between the two nearest values, linearly. */
+static double quantile(const double *sorted, int count, double q) {
+  const double at = q * (double)(count - 1);
+  const int low = (int)at, high = low + 1 < count ? low + 1 : low;
+  return sorted[low] + (at - (double)low) * (sorted[high] - sorted[low]);
+}
+
+bench_quantiles bench_quantiles_of(double *values, int count) {
+  qsort(values, (size_t)count, sizeof *values, compare_doubles);
+  return (bench_quantiles){quantile(values, count, 0.1), quantile(values, count, 0.5), quantile(values, count, 0.9)};
+}
+
+enum { PAGE = 4096 };
+
+int bench_arena_create(size_t slot_bytes, int slots, bench_arena *arena) {
+  const size_t rounded = (slot_bytes + PAGE - 1) / PAGE * PAGE;
+  *arena = (bench_arena){aligned_alloc(PAGE, rounded * (size_t)slots), rounded, slots};
+  if (arena->base == NULL) return bench_error(BENCH_FAILED, "no memory for %d x %zu bytes", slots, rounded);
+  memset(arena->base, 1, rounded * (size_t)slots);
+  return BENCH_OK;
+}
+
+void bench_arena_destroy(bench_arena *arena) {
+  free(arena->base);
+  arena->base = NULL;
+}
+
+uint8_t *bench_arena_slot(const bench_arena *arena, int64_t index) {
+  return arena->base + (size_t)(index % arena->slots) * arena->slot_bytes;
+}
+
+void bench_rest(void) {
+  const struct timespec rest = {0, 5 * 1000 * 1000};
+  (void)nanosleep(&rest, NULL);
+}
+
+void bench_copy(void *dst, const void *src, size_t bytes, int threads) {
+  const size_t part = (bytes / (size_t)threads + 63) / 64 * 64;
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+  for (int t = 0; t < threads; ++t) {
+    const size_t from = (size_t)t * part;
+    const size_t left = from < bytes ? bytes - from : 0;
+    memcpy((uint8_t *)dst + from, (const uint8_t *)src + from, left < part ? left : part);
+  }
+}

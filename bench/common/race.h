@@ -1,0 +1,30 @@
+/* bench/common/race.h: times things in turn, so that what disturbs one sample disturbs its neighbours too.
+ *
+ * A sample is a number of launches in a row, divided by their number. A launch that takes longer than a sample should
+ * is timed alone. On a GPU the launches of a sample are captured into a graph once, replayed, and timed by events there
+ * ("graph"); where that is not possible for all of a race, they are queued, then waited for ("queue"). On the CPU:
+ * "host". */
+#ifndef MFQ_BENCH_RACE_H
+#define MFQ_BENCH_RACE_H
+
+#include "device_graph.h"
+
+typedef struct bench_racer {
+  bench_launches launches; /* of a sample */
+  double *samples;         /* [repetitions] */
+  bench_graph *graph;      /* of the launches, during a race */
+  const char *timing;      /* after a race */
+} bench_racer;
+
+/* One sample. Returns an exit code. */
+int bench_sample(mfq_context *context, bench_racer *racer, double *seconds);
+/* Sets the number of launches from the time of one. */
+void bench_calibrate(bench_racer *racer, double seconds);
+/* A first launch, which loads kernels, then one that calibrates. Returns an exit code. */
+int bench_warm(mfq_context *context, bench_racer *racer);
+/* Takes all samples, racer after racer in each repetition. Returns an exit code. */
+int bench_race(mfq_context *context, bench_racer *racers, int count, int repetitions);
+/* The median of how many times as fast as `peer` a racer was in the same repetition. Before quantiles sort samples. */
+double bench_share(const bench_racer *peer, const bench_racer *racer, int repetitions, double *scratch);
+
+#endif

@@ -1,0 +1,73 @@
+/* bench/common/record.h: what becomes of each row, the same for every benchmark, and the files that tell it.
+ *
+ * A wrong or failing row is marked and the next goes on. The JSON is written anew after every row, beside and then
+ * renamed, so that it is whole at any time; "complete" is false until the end, and "stopped" says what ended a run
+ * before. The CSV, the same rows, is written once a run ends. MFQ_BENCH_SPOIL, an extended regular
+ * expression of rows' names, damages their results before they are checked: a benchmark of a benchmark. */
+#ifndef MFQ_BENCH_RECORD_H
+#define MFQ_BENCH_RECORD_H
+
+#include "settings.h"
+
+/* What this machine reaches at most, measured in the same run; 0: not measured. */
+typedef struct bench_ceilings {
+  double copy;      /* bytes a second, read and written */
+  double bf16, fp8; /* operations of products a second */
+  char how[512];
+} bench_ceilings;
+
+enum { BENCH_NAME = 320, BENCH_ABOUT = 768, BENCH_WHY = 512 };
+
+typedef enum bench_verdict { BENCH_WAITS, BENCH_ROW_RIGHT, BENCH_ROW_WRONG, BENCH_ROW_FAILED } bench_verdict;
+
+typedef struct bench_row {
+  char name[BENCH_NAME];   /* what --filter sees, the same for no other row */
+  char about[BENCH_ABOUT]; /* how it is computed */
+  const char *peer;        /* what it is compared with, or why there is nothing */
+  bench_verdict verdict;
+  char why[BENCH_WHY];          /* it is wrong or failed */
+  bench_quantiles seconds;      /* all 0: not timed */
+  bench_quantiles peer_seconds; /* of the peer between the runs of this row; all 0 without one */
+  double share;                 /* speed as a multiple of the peer's: median of neighbouring runs; 0 without one */
+  const char *timing;           /* see race.h; NULL: not timed */
+  int launches;                 /* that a time is the mean of */
+  double rotated;               /* bytes of the slots that runs go through in turn; 0: not told */
+  double bytes, flops;          /* that it must move, each operand and result once, and do, at least */
+  int is_fp8;                   /* its operands fit tensor cores of FP8 */
+  double limit_seconds;         /* by the ceilings; 0 where one is missing */
+  const char *limit;            /* which one */
+} bench_row;
+
+typedef struct bench_record {
+  const bench_settings *settings;
+  mfq_context *context;
+  bench_ceilings ceilings;
+  json_t *root;
+  int total, done, bad; /* rows; the caller sets `total` */
+  int tells;            /* progress */
+} bench_record;
+
+/* `more` joins the parameters and is taken over; NULL: nothing. Returns an exit code. */
+int bench_record_open(const char *benchmark, const bench_settings *settings, mfq_context *context, json_t *more,
+                      bench_record *record);
+/* Shows on a terminal what is being done. */
+void bench_record_tell(const bench_record *record, const char *name);
+/* Ends a row: `code` is that of its checks and times, `own` (taken over) joins what all rows have in the files. Returns
+ * BENCH_OK unless nothing can go on: the device is lost, or a file cannot be written. */
+int bench_record_row(bench_record *record, bench_row *row, int code, json_t *own);
+/* Lists the rows that are wrong or failed, if any. */
+void bench_record_print_bad(const bench_record *record);
+/* Completes the files if `code` is BENCH_OK, tells there why not otherwise, and frees. Returns `code`, BENCH_FAILED
+ * where a row is wrong or failed. */
+int bench_record_close(bench_record *record, int code);
+
+/* Flips a bit of a byte of a result if the environment wants this row wrong. */
+mfq_status bench_spoil(const char *name, mfq_buffer *result, size_t byte);
+
+/* For rows in JSON: null for 0 and what is no number; an object of times, null for none. */
+json_t *bench_number_json(double number);
+json_t *bench_quantiles_json(const bench_quantiles *quantiles);
+/* A thing of which a row does `amount`, in billions a second; 0 without a time. */
+double bench_giga(const bench_row *row, double amount);
+
+#endif

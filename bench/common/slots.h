@@ -1,0 +1,35 @@
+/* bench/common/slots.h: operands on the context's device, in slots that launches go through in turn. */
+#ifndef MFQ_BENCH_SLOTS_H
+#define MFQ_BENCH_SLOTS_H
+
+#include "bench.h"
+
+/* One buffer of equal slots, together as large as the last cache some times over. */
+typedef struct bench_slots {
+  mfq_buffer *buffer;
+  size_t bytes; /* of one, a multiple of 256 */
+  int count;
+} bench_slots;
+
+/* Slots of `bytes`, filled with 0; together `caches` times as large as the cache, in so far as a few hundred slots are.
+ * Returns an exit code. */
+int bench_slots_create(mfq_context *context, size_t bytes, int caches, bench_slots *slots);
+void bench_slots_destroy(bench_slots *slots);
+uint8_t *bench_slot(const bench_slots *slots, int turn);
+mfq_status bench_slots_spread(const bench_slots *slots); /* copies the first slot to the others */
+/* Fills all slots with the same normal random bf16 numbers. Returns an exit code. */
+int bench_slots_random(mfq_context *context, int64_t seed, int threads, const bench_slots *slots);
+
+/* The next part of memory that starts at `base`; NULL as long as there is none. */
+void *bench_take(uint8_t *base, size_t *used, size_t bytes);
+/* Initializes `q` and places its parts from `base` on; `base` NULL: only tells how many bytes they take. */
+mfq_status bench_place(const mfq_scheme *scheme, int32_t rank, const int64_t *shape, uint8_t *base, mfq_qtensor *q,
+                       size_t *used);
+/* Creates slots of `source` quantized. Returns an exit code. */
+int bench_slots_quantized(mfq_context *context, const mfq_tensor *source, const mfq_scheme *scheme, int caches,
+                          bench_slots *slots);
+
+/* Reads elements of bf16 or f32 from `offset` on, as f32. */
+mfq_status bench_read_values(const mfq_buffer *buffer, mfq_dtype dtype, int64_t offset, int64_t count, float *values);
+
+#endif

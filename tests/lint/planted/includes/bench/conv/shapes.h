@@ -1,0 +1,3 @@
+#ifndef SHAPES_H
+#define SHAPES_H
+#endif

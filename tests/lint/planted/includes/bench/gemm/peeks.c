@@ -1,0 +1,1 @@
+#include "bench/conv/shapes.h"
