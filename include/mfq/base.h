@@ -5,11 +5,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The version of these headers; mfq_version has that of the library. Since 0.1. */
 #define MFQ_VERSION_MAJOR 0
 #define MFQ_VERSION_MINOR 1
 #define MFQ_VERSION_PATCH 0
 #define MFQ_VERSION_STRING "0.1.0"
 
+/* What declarations below are marked with. Since 0.1. */
 #if defined(__GNUC__) || defined(__clang__)
 #define MFQ_EXPORT __attribute__((visibility("default")))
 #define MFQ_MUST_CHECK __attribute__((warn_unused_result))
@@ -18,14 +20,14 @@
 #define MFQ_MUST_CHECK
 #endif
 
-/* A function whose status must be looked at. */
+/* A function whose status must be looked at. Since 0.1. */
 #define MFQ_API MFQ_EXPORT MFQ_MUST_CHECK
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* Result of every operation. The values are pinned: they never change between versions. */
+/* Result of every operation. The values are pinned: they never change between versions. Since 0.1. */
 typedef enum mfq_status {
   MFQ_OK = 0,
   /* The caller's mistake. */
@@ -46,21 +48,22 @@ typedef enum mfq_status {
   MFQ_ERROR_INTERNAL = 40
 } mfq_status;
 
-/* Returns the version of the library that is loaded, "major.minor.patch". */
+/* Returns the version of the library that is loaded, "major.minor.patch". Since 0.1. */
 MFQ_EXPORT const char *mfq_version(void);
 
-/* Returns the name of a status, such as "MFQ_ERROR_SHAPE"; "unknown status" for any other value. */
+/* Returns the name of a status, such as "MFQ_ERROR_SHAPE"; "unknown status" for any other value. Since 0.1. */
 MFQ_EXPORT const char *mfq_status_name(mfq_status status);
 
 /* Returns the sentence of this thread's last failure: function, argument, its value, what is allowed, what to do.
  * Empty before the first failure. It stays valid until this thread's next failure; successes do not clear it. It can be
- * printed as it is: control characters of what it quotes are replaced by '?'. */
+ * printed as it is: control characters of what it quotes are replaced by '?'. Since 0.1. */
 MFQ_EXPORT const char *mfq_last_error(void);
 
 /* Writes the bytes of a public struct, such as "mfq_tensor", as this library was built: a caller from another language,
  * who has declared it anew, compares them with those of its own declaration once before it passes any. Structs that begin
  * with struct_size are checked by each call besides. Knows the structs of all headers but mfq/io.h.
- * Errors: INVALID_ARGUMENT for NULL, and for a name that this version does not have, with those that it has. */
+ * Errors: INVALID_ARGUMENT for NULL, and for a name that this version does not have, with those that it has.
+ * Since 0.1. */
 MFQ_API mfq_status mfq_struct_bytes(const char *name, size_t *bytes);
 
 #ifdef __cplusplus

@@ -15,8 +15,10 @@
 extern "C" {
 #endif
 
+/* Spatial axes at most. Since 0.1. */
 #define MFQ_CONV_MAX_SPATIAL 3
 
+/* Which of three tensors is computed from the other two. Since 0.1. */
 typedef enum mfq_conv_direction {
   MFQ_CONV_FORWARD = 0,        /* from input and weight; sums over the input channels of a group and the filter */
   MFQ_CONV_INPUT_GRADIENT = 1, /* from output_gradient and weight; over the output channels of a group and the filter */
@@ -24,7 +26,7 @@ typedef enum mfq_conv_direction {
 } mfq_conv_direction;
 
 /* The order of axes. C input channels, K output channels, `...` the spatial axes. Other orders in memory, such as
- * channels-last memory under channels-first shapes, are a matter of strides, and of mfq_layout.codes. */
+ * channels-last memory under channels-first shapes, are a matter of strides, and of mfq_layout.codes. Since 0.1. */
 typedef enum mfq_conv_layout {
   MFQ_CONV_CHANNELS_FIRST = 0, /* input [N, C, ...], weight [K, C/groups, ...], output [N, K, ...] */
   MFQ_CONV_CHANNELS_LAST = 1   /* input [N, ..., C], weight [K, ..., C/groups], output [N, ..., K] */
@@ -32,7 +34,7 @@ typedef enum mfq_conv_layout {
 
 /* A convolution. Filled by mfq_conv_init; set what you need. Arrays have an entry for each spatial axis, in the order
  * of the shape; entries beyond are not read. The same description makes the plan and runs it; at planning, data
- * pointers only tell how memory is aligned, and NULL stands for memory aligned to 256 bytes. */
+ * pointers only tell how memory is aligned, and NULL stands for memory aligned to 256 bytes. Since 0.1. */
 typedef struct mfq_conv {
   size_t struct_size;
   mfq_conv_direction direction;
@@ -60,18 +62,19 @@ typedef struct mfq_conv {
   int32_t own_workspace; /* 1: the plan allocates its workspace; one thread at a time may run it */
 } mfq_conv;
 
-/* Fills `conv` with NULL pointers, zeros, groups, stride and dilation 1, and padding_after -1. */
+/* Fills `conv` with NULL pointers, zeros, groups, stride and dilation 1, and padding_after -1. Since 0.1. */
 MFQ_EXPORT void mfq_conv_init(mfq_conv *conv);
 
 /* Computes the shape of the layer's output from the shapes of `input` and `weight`; nothing else of the operands is
  * read. Of a transposed convolution it is the smallest one: up to stride - 1 more may be asked for ("output padding").
  * Shapes: an axis has floor((input + padding - dilation * (filter - 1) - 1) / stride) + 1 outputs; transposed
  *   (input - 1) * stride - padding + dilation * (filter - 1) + 1, padding being that on both sides.
- * Errors: as mfq_conv_plan_create. */
+ * Errors: as mfq_conv_plan_create.
+ * Since 0.1. */
 MFQ_API mfq_status mfq_conv_output_shape(const mfq_conv *conv, int32_t *rank, int64_t *shape);
 
 /* What was chosen for one convolution. Immutable: any number of threads may run it at once, each with a workspace of
- * its own. It belongs to its context, and must go before it. */
+ * its own. It belongs to its context, and must go before it. Since 0.1. */
 typedef struct mfq_conv_plan mfq_conv_plan;
 
 /* Plans a convolution.
@@ -91,19 +94,21 @@ typedef struct mfq_conv_plan mfq_conv_plan;
  *   wrong rank, shapes that do not fit each other, groups that do not divide the channels, an empty or negative output,
  *   too many elements; UNSUPPORTED for scales along another axis than this direction can factor out (blocks; channels
  *   of the weight that groups of the result share), for quantize_to with MFQ_RULE_GIVEN, and while the context's stream
- *   is being captured; OUT_OF_MEMORY, DEVICE. */
+ *   is being captured; OUT_OF_MEMORY, DEVICE.
+ * Since 0.1. */
 MFQ_API mfq_status mfq_conv_plan_create(mfq_context *context, const mfq_conv *conv, mfq_conv_plan **plan);
-/* Frees a plan; NULL is allowed. On CUDA, waits for its runs when it owns the workspace. */
+/* Frees a plan; NULL is allowed. On CUDA, waits for its runs when it owns the workspace. Since 0.1. */
 MFQ_EXPORT void mfq_conv_plan_destroy(mfq_conv_plan *plan);
-/* Returns which implementation was chosen, and for each faster one why not; valid while the plan lives. */
+/* Returns which implementation was chosen, and for each faster one why not; valid while the plan lives. Since 0.1. */
 MFQ_EXPORT const char *mfq_conv_plan_describe(const mfq_conv_plan *plan);
 /* Returns the bytes of workspace that each run needs, on the context's device, aligned to 256; 0 for a plan that owns
- * its workspace, or needs none. */
+ * its workspace, or needs none. Since 0.1. */
 MFQ_EXPORT size_t mfq_conv_workspace_bytes(const mfq_conv_plan *plan);
 
 /* Runs a plan on `conv`, which has the shapes, strides and schemes that the plan was made for, and memory that is
  * aligned as well.
- * Memory, Async, Errors: as mfq_gemm_run; the result may be c itself with equal strides. */
+ * Memory, Async, Errors: as mfq_gemm_run; the result may be c itself with equal strides.
+ * Since 0.1. */
 MFQ_API mfq_status mfq_conv_run(mfq_context *context, const mfq_conv_plan *plan, const mfq_conv *conv, void *workspace,
                                 size_t workspace_bytes);
 

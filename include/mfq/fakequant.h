@@ -15,7 +15,8 @@ extern "C" {
  * Memory: `dst` may be `src` itself, with equal strides; otherwise they must not overlap.
  * Async: as in mfq/quantize.h.
  * Errors: INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, DEVICE; UNSUPPORTED for MFQ_RULE_GIVEN, whose scales
- *   mfq_fake_quantize_given takes. */
+ *   mfq_fake_quantize_given takes.
+ * Since 0.1. */
 MFQ_API mfq_status mfq_fake_quantize(mfq_context *context, const mfq_scheme *scheme, const mfq_tensor *src,
                                      const mfq_tensor *dst, const mfq_tensor *scales);
 
@@ -27,7 +28,8 @@ MFQ_API mfq_status mfq_fake_quantize(mfq_context *context, const mfq_scheme *sch
  * Memory: as above; `dst` must not overlap the parts of `q`.
  * Async: as in mfq/quantize.h.
  * Errors: INVALID_ARGUMENT, also for a scheme that computes its scales; SHAPE, OUT_OF_MEMORY, DEVICE; `dst` is
- *   untouched. */
+ *   untouched.
+ * Since 0.1. */
 MFQ_API mfq_status mfq_fake_quantize_given(mfq_context *context, const mfq_qtensor *q, const mfq_tensor *src,
                                            const mfq_tensor *dst);
 

@@ -13,6 +13,7 @@
 extern "C" {
 #endif
 
+/* Applied to each element last, before the result is rounded. Since 0.1. */
 typedef enum mfq_activation {
   MFQ_ACTIVATION_NONE = 0,
   MFQ_ACTIVATION_RELU = 1,      /* max(x, 0); NaN stays NaN */
@@ -22,7 +23,7 @@ typedef enum mfq_activation {
 } mfq_activation;
 
 /* One operand: either `plain` or `quantized`, the other NULL. In `quantize_to`, MFQ_AXIS_AUTO means K for groups, and the
- * other axis of the matrix for channels. */
+ * other axis of the matrix for channels. Since 0.1. */
 typedef struct mfq_operand {
   const mfq_tensor *plain;       /* multiplied as it is, or quantized first: */
   const mfq_scheme *quantize_to; /* with `plain`: the scheme it is quantized to on the way in; NULL: none */
@@ -30,7 +31,7 @@ typedef struct mfq_operand {
 } mfq_operand;
 
 /* A product. Filled by mfq_gemm_init; set what you need. The same description makes the plan and runs it; at planning,
- * data pointers only tell how memory is aligned, and NULL stands for memory aligned to 256 bytes. */
+ * data pointers only tell how memory is aligned, and NULL stands for memory aligned to 256 bytes. Since 0.1. */
 typedef struct mfq_gemm {
   size_t struct_size;
   mfq_operand a;       /* [..., M, K], or [..., K, M] with transpose_a */
@@ -49,11 +50,11 @@ typedef struct mfq_gemm {
   int32_t own_workspace;  /* 1: the plan allocates its workspace, and one thread at a time may run it */
 } mfq_gemm;
 
-/* Fills `gemm` with NULL pointers and zeros. */
+/* Fills `gemm` with NULL pointers and zeros. Since 0.1. */
 MFQ_EXPORT void mfq_gemm_init(mfq_gemm *gemm);
 
 /* What was chosen for one product. Immutable: any number of threads may run it at once, each with a workspace of its
- * own. It belongs to its context, and must go before it. */
+ * own. It belongs to its context, and must go before it. Since 0.1. */
 typedef struct mfq_gemm_plan mfq_gemm_plan;
 
 /* Plans a product.
@@ -68,15 +69,16 @@ typedef struct mfq_gemm_plan mfq_gemm_plan;
  * Errors: INVALID_ARGUMENT for NULL, both or neither of two alternatives, unknown enumerators; SHAPE for shapes that do
  *   not chain, and for too many elements; UNSUPPORTED for scales that vary along another axis than the product can
  *   factor out (groups not along K, channels along K), with K's axis, for quantize_to with MFQ_RULE_GIVEN, and while
- *   the context's stream is being captured into a CUDA graph; OUT_OF_MEMORY, DEVICE. */
+ *   the context's stream is being captured into a CUDA graph; OUT_OF_MEMORY, DEVICE.
+ * Since 0.1. */
 MFQ_API mfq_status mfq_gemm_plan_create(mfq_context *context, const mfq_gemm *gemm, mfq_gemm_plan **plan);
-/* Frees a plan; NULL is allowed. On CUDA, waits for its runs when it owns the workspace. */
+/* Frees a plan; NULL is allowed. On CUDA, waits for its runs when it owns the workspace. Since 0.1. */
 MFQ_EXPORT void mfq_gemm_plan_destroy(mfq_gemm_plan *plan);
 /* Returns which implementation was chosen, and for each faster one why not, such as "expanded: bf16 by oneDNN 2.6.3;
- * not few rows: M is 512, at most 8"; valid while the plan lives. */
+ * not few rows: M is 512, at most 8"; valid while the plan lives. Since 0.1. */
 MFQ_EXPORT const char *mfq_gemm_plan_describe(const mfq_gemm_plan *plan);
 /* Returns the bytes of workspace that each run needs, on the context's device, aligned to 256; 0 for a plan that owns
- * its workspace, or needs none. */
+ * its workspace, or needs none. Since 0.1. */
 MFQ_EXPORT size_t mfq_gemm_workspace_bytes(const mfq_gemm_plan *plan);
 
 /* Runs a plan on `gemm`, which has the shapes, strides and schemes that the plan was made for, and memory that is
@@ -87,7 +89,8 @@ MFQ_EXPORT size_t mfq_gemm_workspace_bytes(const mfq_gemm_plan *plan);
  * Async: as in mfq/quantize.h; alpha and beta on the host are read before the function returns.
  * Errors: INVALID_ARGUMENT for NULL, another context than the plan's, a workspace that is too small, badly aligned or
  *   missing, overlapping memory, memory of another device; SHAPE for what differs from the plan; OUT_OF_MEMORY where
- *   the system lends no threads to oneDNN; DEVICE. D is untouched. */
+ *   the system lends no threads to oneDNN; DEVICE. D is untouched.
+ * Since 0.1. */
 MFQ_API mfq_status mfq_gemm_run(mfq_context *context, const mfq_gemm_plan *plan, const mfq_gemm *gemm, void *workspace,
                                 size_t workspace_bytes);
 

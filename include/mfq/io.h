@@ -23,16 +23,18 @@
 extern "C" {
 #endif
 
+/* Limits of files. Since 0.1. */
 #define MFQ_FILE_MAX_RANK 32           /* axes of a tensor in a file */
 #define MFQ_FILE_MAX_NAME 1024         /* bytes of a tensor's name, without its terminating NUL */
 #define MFQ_FILE_MAX_HEADER 100000000u /* bytes of a header, as in the reference implementation */
 
 /* Returns the sentence of this thread's last failure in mfq_io, failures of the core that it met included. Empty
- * before the first failure; valid until this thread's next failure in mfq_io. */
+ * before the first failure; valid until this thread's next failure in mfq_io. Since 0.1. */
 MFQ_EXPORT const char *mfq_io_last_error(void);
 
 /* ---- Element types of files ------------------------------------------------------------------------------------- */
 
+/* The element types of safetensors files. Since 0.1. */
 typedef enum mfq_file_dtype {
   MFQ_FILE_BOOL = 1,
   MFQ_FILE_F4 = 2,
@@ -58,20 +60,22 @@ typedef enum mfq_file_dtype {
   MFQ_FILE_U64 = 22
 } mfq_file_dtype;
 
-/* Returns the name in files, such as "F8_E4M3"; "unknown dtype" for any other value. */
+/* Returns the name in files, such as "F8_E4M3"; "unknown dtype" for any other value. Since 0.1. */
 MFQ_EXPORT const char *mfq_file_dtype_name(mfq_file_dtype dtype);
-/* Returns the bits of one element; 0 for an unknown dtype. */
+/* Returns the bits of one element; 0 for an unknown dtype. Since 0.1. */
 MFQ_EXPORT int32_t mfq_file_dtype_bits(mfq_file_dtype dtype);
-/* Converts between the plain dtypes of tensors and those of files; returns 0 where there is no counterpart. */
+/* Converts between the plain dtypes of tensors and those of files; returns 0 where there is no counterpart.
+ * Since 0.1. */
 MFQ_EXPORT mfq_file_dtype mfq_file_dtype_from_dtype(mfq_dtype dtype);
 MFQ_EXPORT mfq_dtype mfq_dtype_from_file_dtype(mfq_file_dtype dtype);
 
 /* ---- Reading ---------------------------------------------------------------------------------------------------- */
 
-/* An open safetensors file. Immutable: any number of threads may use it. Holds the header, never the data. */
+/* An open safetensors file. Immutable: any number of threads may use it. Holds the header, never the data.
+ * Since 0.1. */
 typedef struct mfq_reader mfq_reader;
 
-/* What the header says of one tensor. `name` and `shape` belong to the reader. */
+/* What the header says of one tensor. `name` and `shape` belong to the reader. Since 0.1. */
 typedef struct mfq_file_tensor {
   const char *name;
   mfq_file_dtype dtype;
@@ -87,55 +91,61 @@ typedef struct mfq_file_tensor {
  *   file before anything is allocated, and what nests deeper than 16 is refused before it is read.
  * Errors: NOT_FOUND; IO, also for what is not a regular file; CORRUPT_FILE with the tensor and the broken rule, or with
  *   what the file is instead: the index of shards, a Git LFS pointer, a web page, an archive, a model of another format;
- *   UNSUPPORTED for a dtype that this version does not know or a rank above MFQ_FILE_MAX_RANK; OUT_OF_MEMORY. */
+ *   UNSUPPORTED for a dtype that this version does not know or a rank above MFQ_FILE_MAX_RANK; OUT_OF_MEMORY.
+ * Since 0.1. */
 MFQ_API mfq_status mfq_reader_open(const char *path, mfq_reader **reader);
-/* Closes the file. NULL is allowed. */
+/* Closes the file. NULL is allowed. Since 0.1. */
 MFQ_EXPORT void mfq_reader_close(mfq_reader *reader);
 
-/* Returns the path it was opened with. */
+/* Returns the path it was opened with. Since 0.1. */
 MFQ_EXPORT const char *mfq_reader_path(const mfq_reader *reader);
-/* Returns the bytes of the file. */
+/* Returns the bytes of the file. Since 0.1. */
 MFQ_EXPORT uint64_t mfq_reader_file_bytes(const mfq_reader *reader);
-/* Returns the bytes of the header, without the eight that hold its length. */
+/* Returns the bytes of the header, without the eight that hold its length. Since 0.1. */
 MFQ_EXPORT uint64_t mfq_reader_header_bytes(const mfq_reader *reader);
 
-/* Returns the number of tensors. */
+/* Returns the number of tensors. Since 0.1. */
 MFQ_EXPORT int64_t mfq_reader_tensor_count(const mfq_reader *reader);
 /* Fills `tensor` for tensor `index` in file order (by data offset). Errors: INVALID_ARGUMENT for an index out of
- * range. */
+ * range. Since 0.1. */
 MFQ_API mfq_status mfq_reader_tensor(const mfq_reader *reader, int64_t index, mfq_file_tensor *tensor);
-/* Returns the index of the tensor with this name, or -1. */
+/* Returns the index of the tensor with this name, or -1. Since 0.1. */
 MFQ_EXPORT int64_t mfq_reader_find(const mfq_reader *reader, const char *name);
 
-/* Returns the number of metadata entries. */
+/* Returns the number of metadata entries. Since 0.1. */
 MFQ_EXPORT int64_t mfq_reader_metadata_count(const mfq_reader *reader);
 /* Points `key` and `value` at metadata entry `index`, in the header's order. Errors: INVALID_ARGUMENT for an index
- * out of range. */
+ * out of range. Since 0.1. */
 MFQ_API mfq_status mfq_reader_metadata(const mfq_reader *reader, int64_t index, const char **key, const char **value);
-/* Returns the metadata value of `key`, or NULL. */
+/* Returns the metadata value of `key`, or NULL. Since 0.1. */
 MFQ_EXPORT const char *mfq_reader_metadata_find(const mfq_reader *reader, const char *key);
 
 /* Copies `bytes` bytes of tensor `index`, from its byte `offset` on, to `dst`.
  * Errors: INVALID_ARGUMENT for an index or a range outside the tensor; IO, also when the file has changed since it was
- *   opened (size, time of its last change). */
+ *   opened (size, time of its last change).
+ * Since 0.1. */
 MFQ_API mfq_status mfq_reader_read(const mfq_reader *reader, int64_t index, uint64_t offset, size_t bytes, void *dst);
 
 /* ---- Quantized tensors of a file -------------------------------------------------------------------------------- */
 
-/* Fills `layout` with the one of files: logical order, tight, each row beginning a byte. */
+/* Fills `layout` with the one of files: logical order, tight, each row beginning a byte. Since 0.1. */
 MFQ_EXPORT void mfq_file_layout_init(mfq_layout *layout);
 
+/* The tensors that a quantized one is stored in. Since 0.1. */
 typedef enum mfq_part {
   MFQ_PART_CODES = 0,
   MFQ_PART_SCALES = 1,
   MFQ_PART_TENSOR_SCALE = 2,
   MFQ_PART_ZERO_POINTS = 3
 } mfq_part;
+/* How many there are. Since 0.1. */
 #define MFQ_PART_COUNT 4
 
-/* The tensors of a reader as their user means them: quantized tensors with their parts, and plain ones. Immutable. */
+/* The tensors of a reader as their user means them: quantized tensors with their parts, and plain ones. Immutable.
+ * Since 0.1. */
 typedef struct mfq_catalog mfq_catalog;
 
+/* One tensor as its user means it. `name` and `shape` belong to the catalog. Since 0.1. */
 typedef struct mfq_catalog_entry {
   const char *name;
   int32_t is_quantized;
@@ -151,22 +161,23 @@ typedef struct mfq_catalog_entry {
 /* Lists the tensors of `reader`, which must outlive the catalog. A file without "mfq_quantized" has plain tensors only.
  * Memory: about 500 bytes a tensor.
  * Errors: CORRUPT_FILE when the metadata do not describe what is in the file: every part is checked for presence,
- *   dtype and shape against the scheme; OUT_OF_MEMORY. */
+ *   dtype and shape against the scheme; OUT_OF_MEMORY.
+ * Since 0.1. */
 MFQ_API mfq_status mfq_catalog_create(const mfq_reader *reader, mfq_catalog **catalog);
-/* Frees a catalog. NULL is allowed. */
+/* Frees a catalog. NULL is allowed. Since 0.1. */
 MFQ_EXPORT void mfq_catalog_destroy(mfq_catalog *catalog);
 
-/* Returns the number of entries. */
+/* Returns the number of entries. Since 0.1. */
 MFQ_EXPORT int64_t mfq_catalog_count(const mfq_catalog *catalog);
-/* Returns entry `index`, in the file order of plain tensors and codes; NULL for an index out of range. */
+/* Returns entry `index`, in the file order of plain tensors and codes; NULL for an index out of range. Since 0.1. */
 MFQ_EXPORT const mfq_catalog_entry *mfq_catalog_get(const mfq_catalog *catalog, int64_t index);
-/* Returns the index of the entry with this name, or -1. */
+/* Returns the index of the entry with this name, or -1. Since 0.1. */
 MFQ_EXPORT int64_t mfq_catalog_find(const mfq_catalog *catalog, const char *name);
-/* Returns the entry that tensor `tensor_index` of the reader belongs to, or -1. */
+/* Returns the entry that tensor `tensor_index` of the reader belongs to, or -1. Since 0.1. */
 MFQ_EXPORT int64_t mfq_catalog_owner(const mfq_catalog *catalog, int64_t tensor_index);
 
 /* Copies `bytes` bytes of a part of entry `index`, from its byte `offset` on, to `dst`, and checks that zero points
- * are codes of the element format. Errors: as mfq_reader_read; CORRUPT_FILE. */
+ * are codes of the element format. Errors: as mfq_reader_read; CORRUPT_FILE. Since 0.1. */
 MFQ_API mfq_status mfq_catalog_read(const mfq_catalog *catalog, int64_t index, mfq_part part, uint64_t offset,
                                     size_t bytes, void *dst);
 
@@ -175,10 +186,10 @@ MFQ_API mfq_status mfq_catalog_read(const mfq_catalog *catalog, int64_t index, m
 /* A safetensors file in the making. It appears under its name only when mfq_writer_finish succeeds: until then the data
  * are in a file of the same folder that has no name, and that goes away with the process. Where the system has no such
  * files it is ".mfq-PID-N.tmp", held by a lock (flock); those of this user that nobody holds any more are removed by
- * mfq_writer_begin. One thread at a time. */
+ * mfq_writer_begin. One thread at a time. Since 0.1. */
 typedef struct mfq_writer mfq_writer;
 
-/* Filled by mfq_writer_options_init; change what you need. */
+/* Filled by mfq_writer_options_init; change what you need. Since 0.1. */
 typedef struct mfq_writer_options {
   size_t struct_size;
   int32_t replace;                 /* 1: a regular file of that name is replaced, at the end of links too */
@@ -186,46 +197,53 @@ typedef struct mfq_writer_options {
   int32_t input_count;
 } mfq_writer_options;
 
-/* Fills `options` with the defaults. */
+/* Fills `options` with the defaults. Since 0.1. */
 MFQ_EXPORT void mfq_writer_options_init(mfq_writer_options *options);
 
 /* Starts the description of a file; touches no file yet.
  * Errors: EXISTS when `path` is there and may not be replaced; INVALID_ARGUMENT when it is an input or not a regular
- *   file; IO when its folder cannot be opened, a link leads nowhere or a name is too long; OUT_OF_MEMORY. */
+ *   file; IO when its folder cannot be opened, a link leads nowhere or a name is too long; OUT_OF_MEMORY.
+ * Since 0.1. */
 MFQ_API mfq_status mfq_writer_create(const char *path, const mfq_writer_options *options, mfq_writer **writer);
-/* Frees a writer, and removes the temporary file unless mfq_writer_finish succeeded. NULL is allowed. */
+/* Frees a writer, and removes the temporary file unless mfq_writer_finish succeeded. NULL is allowed. Since 0.1. */
 MFQ_EXPORT void mfq_writer_destroy(mfq_writer *writer);
 
 /* Adds a metadata entry. Errors: INVALID_ARGUMENT for text that is not UTF-8, a key that is there already, one of
- * the two keys that the writer fills itself ("mfq_version", "mfq_quantized"), or a call after mfq_writer_begin. */
+ * the two keys that the writer fills itself ("mfq_version", "mfq_quantized"), or a call after mfq_writer_begin.
+ * Since 0.1. */
 MFQ_API mfq_status mfq_writer_add_metadata(mfq_writer *writer, const char *key, const char *value);
 /* Adds a tensor; the order of the calls is the order of the data. `index` (NULL: not wanted) receives its number.
  * Errors: INVALID_ARGUMENT for a name that is taken, too long or has control characters, an unknown dtype, or a call
- *   after mfq_writer_begin; SHAPE for sizes that overflow or do not fill whole bytes; OUT_OF_MEMORY. */
+ *   after mfq_writer_begin; SHAPE for sizes that overflow or do not fill whole bytes; OUT_OF_MEMORY.
+ * Since 0.1. */
 MFQ_API mfq_status mfq_writer_add_tensor(mfq_writer *writer, const char *name, mfq_file_dtype dtype, int32_t rank,
                                          const int64_t *shape, int64_t *index);
 /* Adds the parts of a quantized tensor, of dtype `dtype` before. `parts` receives their numbers, -1 where there is
  * none. `q` needs an explicit axis where its scheme has one, and the layout of files; its pointers are not looked at.
  * Errors: as mfq_writer_add_tensor, also when the name of a part is taken; INVALID_ARGUMENT for a layout or an
- *   automatic axis. */
+ *   automatic axis.
+ * Since 0.1. */
 MFQ_API mfq_status mfq_writer_add_quantized(mfq_writer *writer, const char *name, mfq_dtype dtype, const mfq_qtensor *q,
                                             int64_t parts[MFQ_PART_COUNT]);
 
 /* Computes the exact size of the file as described so far. Errors: UNSUPPORTED for a header above
- * MFQ_FILE_MAX_HEADER. */
+ * MFQ_FILE_MAX_HEADER. Since 0.1. */
 MFQ_API mfq_status mfq_writer_file_bytes(mfq_writer *writer, uint64_t *bytes);
 
 /* Creates the temporary file, reserves its whole size on the disk, and writes the header.
  * Errors: IO with the reason, too little space included; UNSUPPORTED for a header above MFQ_FILE_MAX_HEADER. A
- *   process under a file size limit must ignore SIGXFSZ to get here. */
+ *   process under a file size limit must ignore SIGXFSZ to get here.
+ * Since 0.1. */
 MFQ_API mfq_status mfq_writer_begin(mfq_writer *writer);
 /* Appends `bytes` bytes to tensor `index`, which must be the first one that is not complete.
- * Errors: INVALID_ARGUMENT for another tensor or too many bytes; IO. */
+ * Errors: INVALID_ARGUMENT for another tensor or too many bytes; IO.
+ * Since 0.1. */
 MFQ_API mfq_status mfq_writer_write(mfq_writer *writer, int64_t index, const void *data, size_t bytes);
 /* Checks that every tensor is complete, flushes the file to the disk, and gives it its name in one step. Without
  * `replace`, a file that has appeared under that name meanwhile stays. With it, the new file has the mode of the old one,
  * and its owner and group as far as this process may give them.
- * Errors: INVALID_ARGUMENT when tensors are not complete; EXISTS; IO. */
+ * Errors: INVALID_ARGUMENT when tensors are not complete; EXISTS; IO.
+ * Since 0.1. */
 MFQ_API mfq_status mfq_writer_finish(mfq_writer *writer);
 
 #ifdef __cplusplus

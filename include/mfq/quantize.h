@@ -24,27 +24,31 @@ extern "C" {
  * Memory: outputs are written whole, padding (0) included; spans of `src` and outputs must not overlap. Scales are
  *   read, not written, under MFQ_RULE_GIVEN; the UE4M3 tensor scale and zero points likewise. Scratch memory is the
  *   context's.
- * Errors: INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, DEVICE; outputs are untouched. */
+ * Errors: INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, DEVICE; outputs are untouched.
+ * Since 0.1. */
 MFQ_API mfq_status mfq_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qtensor *row,
                                 const mfq_qtensor *col);
 
 /* Writes the values of `q` to `dst`: (code - zero point) * scale, rounded once to f32 and once more to bf16 or f16.
  * Shapes: `dst` has the logical shape of `q`, or its padded shape (padding has the value of code 0 or the zero point).
  * Memory: any strides that do not overlap; `dst` must not overlap the parts of `q`.
- * Errors: INVALID_ARGUMENT, SHAPE, DEVICE; `dst` is untouched. */
+ * Errors: INVALID_ARGUMENT, SHAPE, DEVICE; `dst` is untouched.
+ * Since 0.1. */
 MFQ_API mfq_status mfq_dequantize(mfq_context *context, const mfq_qtensor *q, const mfq_tensor *dst);
 
 /* Copies codes, scales and zero points from one layout to another without requantizing.
  * Shapes: equal shapes and schemes; the layouts may differ.
- * Errors: INVALID_ARGUMENT for schemes that differ or overlapping memory; SHAPE. */
+ * Errors: INVALID_ARGUMENT for schemes that differ or overlapping memory; SHAPE.
+ * Since 0.1. */
 MFQ_API mfq_status mfq_repack(mfq_context *context, const mfq_qtensor *src, const mfq_qtensor *dst);
 
 /* Writes to `dst` the scale that applies to each element: the compressed shape, or broadcast to the elements.
  * Shapes: `dst` has the scale shape (mfq_qtensor_sizes), the logical shape or the padded shape. Schemes without a
  *   scale give 1.
- * Errors: INVALID_ARGUMENT, SHAPE. */
+ * Errors: INVALID_ARGUMENT, SHAPE.
+ * Since 0.1. */
 MFQ_API mfq_status mfq_expand_scales(mfq_context *context, const mfq_qtensor *q, const mfq_tensor *dst);
-/* The same for zero points; schemes without one give 0. */
+/* The same for zero points; schemes without one give 0. Since 0.1. */
 MFQ_API mfq_status mfq_expand_zero_points(mfq_context *context, const mfq_qtensor *q, const mfq_tensor *dst);
 
 #ifdef __cplusplus

@@ -8,17 +8,19 @@
 extern "C" {
 #endif
 
+/* Sizes of arrays. Since 0.1. */
 #define MFQ_MAX_RANK 8
 #define MFQ_SCHEME_TEXT_MAX 160 /* bytes that hold any printed scheme, with its terminating NUL */
 #define MFQ_FORMAT_TEXT_MAX 32  /* bytes that hold any printed format, with its terminating NUL */
 
 /* ---- Plain tensors ---------------------------------------------------------------------------------------------- */
 
+/* Element types of plain tensors. Since 0.1. */
 typedef enum mfq_dtype { MFQ_DTYPE_F32 = 1, MFQ_DTYPE_BF16 = 2, MFQ_DTYPE_F16 = 3 } mfq_dtype;
 
 /* A strided view of memory on a context's device. Strides are in elements, may be negative, and may be 0 in an input
  * (broadcast). `data` points at the element with all indices 0 and must be aligned to the element. Rank 0 is one
- * element. */
+ * element. Since 0.1. */
 typedef struct mfq_tensor {
   void *data;
   mfq_dtype dtype;
@@ -29,22 +31,24 @@ typedef struct mfq_tensor {
 
 /* Fills `tensor` as a dense row-major view of `data`.
  * Shapes: `rank` sizes, each >= 0.
- * Errors: INVALID_ARGUMENT for NULL or an unknown dtype; SHAPE for a rank or size out of range, or a size overflow. */
+ * Errors: INVALID_ARGUMENT for NULL or an unknown dtype; SHAPE for a rank or size out of range, or a size overflow.
+ * Since 0.1. */
 MFQ_API mfq_status mfq_tensor_init(void *data, mfq_dtype dtype, int32_t rank, const int64_t *shape, mfq_tensor *tensor);
 
-/* Returns the bytes of one element: 4, 2, 2; 0 for an unknown dtype. */
+/* Returns the bytes of one element: 4, 2, 2; 0 for an unknown dtype. Since 0.1. */
 MFQ_EXPORT size_t mfq_dtype_bytes(mfq_dtype dtype);
-/* Returns "f32", "bf16", "f16"; "unknown dtype" for any other value. */
+/* Returns "f32", "bf16", "f16"; "unknown dtype" for any other value. Since 0.1. */
 MFQ_EXPORT const char *mfq_dtype_name(mfq_dtype dtype);
 
 /* ---- Element formats -------------------------------------------------------------------------------------------- */
 
+/* What codes are. Since 0.1. */
 typedef enum mfq_kind {
   MFQ_KIND_MINIFLOAT = 0, /* sign? exponent mantissa, with subnormals */
   MFQ_KIND_INTEGER = 1    /* two's complement or unsigned, times 2^-frac_bits */
 } mfq_kind;
 
-/* Which codes of a minifloat are not finite numbers. */
+/* Which codes of a minifloat are not finite numbers. Since 0.1. */
 typedef enum mfq_specials {
   MFQ_SPECIALS_NONE = 0, /* every code is a number */
   MFQ_SPECIALS_FN = 1,   /* exponent and mantissa all ones is NaN; no infinity */
@@ -53,7 +57,7 @@ typedef enum mfq_specials {
 } mfq_specials;
 
 /* A code of 2 to 8 bits: is_signed + exp_bits + man_bits. Text form: "e4m3fn", "e3m2b5", "ue4m3fn", "int4", "uint8",
- * "int8n" (narrow: symmetric range), "int8nf6" (6 fraction bits); the names of formats.def go first. */
+ * "int8n" (narrow: symmetric range), "int8nf6" (6 fraction bits); the names of formats.def go first. Since 0.1. */
 typedef struct mfq_format {
   mfq_kind kind;
   int32_t is_signed;     /* 0 or 1 */
@@ -65,7 +69,7 @@ typedef struct mfq_format {
   int32_t narrow;        /* integer: 1 leaves out the lowest code (signed) or the highest (unsigned) */
 } mfq_format;
 
-/* What a format can hold. Values are exact in double. */
+/* What a format can hold. Values are exact in double. Since 0.1. */
 typedef struct mfq_format_info {
   int32_t bits;
   int32_t codes; /* 2^bits */
@@ -78,21 +82,23 @@ typedef struct mfq_format_info {
   int32_t inf_code;    /* +infinity, or -1 */
 } mfq_format_info;
 
-/* Reads a format from its text form. Errors: PARSE with the place and what is allowed there. */
+/* Reads a format from its text form. Errors: PARSE with the place and what is allowed there. Since 0.1. */
 MFQ_API mfq_status mfq_format_parse(const char *text, mfq_format *format);
 /* Writes the text form that mfq_format_parse reads back to the same format; `capacity` of MFQ_FORMAT_TEXT_MAX
- * suffices. */
+ * suffices. Since 0.1. */
 MFQ_API mfq_status mfq_format_print(const mfq_format *format, char *text, size_t capacity);
-/* Fills `info`. Errors: INVALID_ARGUMENT when the format's fields do not describe a format. */
+/* Fills `info`. Errors: INVALID_ARGUMENT when the format's fields do not describe a format. Since 0.1. */
 MFQ_API mfq_status mfq_format_info_get(const mfq_format *format, mfq_format_info *info);
-/* Decodes one code to its value, NaN and infinities included. Errors: INVALID_ARGUMENT for a code of too many bits. */
+/* Decodes one code to its value, NaN and infinities included. Errors: INVALID_ARGUMENT for a code of too many bits.
+ * Since 0.1. */
 MFQ_API mfq_status mfq_format_decode(const mfq_format *format, uint32_t code, double *value);
 
-/* Row `index` of formats.def (0, 1, ...): its name and one line about it. NULL beyond the last row. */
+/* Row `index` of formats.def (0, 1, ...): its name and one line about it. NULL beyond the last row. Since 0.1. */
 MFQ_EXPORT const char *mfq_format_name(int32_t index, const char **about);
 
 /* ---- Schemes ---------------------------------------------------------------------------------------------------- */
 
+/* Which elements share a scale. Since 0.1. */
 typedef enum mfq_granularity {
   MFQ_GRANULARITY_TENSOR = 0,  /* one scale */
   MFQ_GRANULARITY_CHANNEL = 1, /* one scale for each index of `axis` */
@@ -100,8 +106,10 @@ typedef enum mfq_granularity {
   MFQ_GRANULARITY_BLOCK = 3    /* one scale for each block_rows x block_cols of the last two axes */
 } mfq_granularity;
 
-#define MFQ_AXIS_AUTO (-128) /* group: the last axis; channel: axis 0 */
+/* An axis that the shape decides: for groups the last one, for channels axis 0. Since 0.1. */
+#define MFQ_AXIS_AUTO (-128)
 
+/* How a scale is stored, and so which scales there are. Since 0.1. */
 typedef enum mfq_scale_format {
   MFQ_SCALE_NONE = 0, /* no scale: codes are the values */
   MFQ_SCALE_F32 = 1,
@@ -111,7 +119,7 @@ typedef enum mfq_scale_format {
   MFQ_SCALE_UE4M3 = 5  /* 0 ... 448, and a f32 scale of the whole tensor above it (NVFP4) */
 } mfq_scale_format;
 
-/* How a scale follows from the statistic of its elements. */
+/* How a scale follows from the statistic of its elements. Since 0.1. */
 typedef enum mfq_scale_rule {
   MFQ_RULE_ABSMAX = 0, /* statistic / largest value of the element format, rounded to the scale format */
   MFQ_RULE_FLOOR = 1,  /* 2^(floor(log2 statistic) - emax): OCP MX */
@@ -121,11 +129,13 @@ typedef enum mfq_scale_rule {
   MFQ_RULE_GIVEN = 5   /* the caller's scales are read, not written */
 } mfq_scale_rule;
 
+/* What a scale is computed from, over its elements. Since 0.1. */
 typedef enum mfq_statistic {
   MFQ_STATISTIC_ABSMAX = 0,
   MFQ_STATISTIC_MINMAX = 1 /* max - min(min, 0); with zero points also max(max, 0) unless arith is BREVITAS */
 } mfq_statistic;
 
+/* From a scaled value to a code. Since 0.1. */
 typedef enum mfq_rounding {
   MFQ_ROUND_EVEN = 0,      /* nearest, ties to the even code */
   MFQ_ROUND_AWAY = 1,      /* nearest, ties away from zero */
@@ -136,7 +146,7 @@ typedef enum mfq_rounding {
   MFQ_ROUND_STOCHASTIC = 6 /* up with the probability of the discarded part; Philox, see mfq_context_set_seed */
 } mfq_rounding;
 
-/* Whose steps are followed where definitions differ: docs/numerics.md lists the differences. */
+/* Whose steps are followed where definitions differ: docs/numerics.md lists the differences. Since 0.1. */
 typedef enum mfq_arith {
   MFQ_ARITH_EXACT = 0,   /* one rounding from the scaled value to the code, exponents read from the bits */
   MFQ_ARITH_BREVITAS = 1 /* Brevitas 0.12.1 bit for bit: float32 log2, its clamps, its order of operations */
@@ -145,7 +155,8 @@ typedef enum mfq_arith {
 /* Element x granularity x scale format x scale rule x rounding x saturation x zero point. Text form: a name of
  * schemes.def or an element format, then settings, all separated by '/':
  *   mxfp8_e4m3    e4m3fn/tensor/f32    e2m1/group:32/ue8m0:even    int4/group:16@0/f32/zp    mxfp4_e2m1/group:64
- *   brevitas:MXFloat8e4m3Weight/e5m2/group:8@1 */
+ *   brevitas:MXFloat8e4m3Weight/e5m2/group:8@1
+ * Since 0.1. */
 typedef struct mfq_scheme {
   mfq_format element;
   mfq_granularity granularity;
@@ -164,37 +175,41 @@ typedef struct mfq_scheme {
 } mfq_scheme;
 
 /* Reads a scheme from its text form. Errors: PARSE with a sentence that points at the bad part and names what is
- * allowed. */
+ * allowed. Since 0.1. */
 MFQ_API mfq_status mfq_scheme_parse(const char *text, mfq_scheme *scheme);
 /* Writes the shortest text that mfq_scheme_parse reads back to the same scheme; `capacity` of MFQ_SCHEME_TEXT_MAX
- * suffices. */
+ * suffices. Since 0.1. */
 MFQ_API mfq_status mfq_scheme_print(const mfq_scheme *scheme, char *text, size_t capacity);
 /* Checks that the fields make sense together. Errors: INVALID_ARGUMENT with the field, its value and what is
- * allowed. */
+ * allowed. Since 0.1. */
 MFQ_API mfq_status mfq_scheme_check(const mfq_scheme *scheme);
-/* Returns 1 when two schemes have equal fields. */
+/* Returns 1 when two schemes have equal fields. Since 0.1. */
 MFQ_EXPORT int mfq_scheme_equal(const mfq_scheme *a, const mfq_scheme *b);
 
-/* Row `index` of schemes.def (0, 1, ...): its name and one line about it. NULL beyond the last row. */
+/* Row `index` of schemes.def (0, 1, ...): its name and one line about it. NULL beyond the last row. Since 0.1. */
 MFQ_EXPORT const char *mfq_scheme_name(int32_t index, const char **about);
 
 /* ---- Quantized tensors ------------------------------------------------------------------------------------------ */
 
+/* The order of codes in memory. Since 0.1. */
 typedef enum mfq_code_order {
   MFQ_CODES_LOGICAL = 0,   /* row-major in the tensor's own axes */
   MFQ_CODES_GROUP_LAST = 1 /* row-major with the scheme's axis moved to the end: groups are contiguous */
 } mfq_code_order;
 
+/* How many bits of memory a code takes. Since 0.1. */
 typedef enum mfq_packing {
   MFQ_PACK_TIGHT = 0, /* a little-endian bit stream: bit k is bit k mod 8 of byte k / 8; low nibble first */
   MFQ_PACK_BYTE = 1   /* one code in the low bits of each byte */
 } mfq_packing;
 
+/* The order of scales in memory. Since 0.1. */
 typedef enum mfq_scale_order {
   MFQ_SCALES_LOGICAL = 0, /* row-major, the scale shape of mfq_qtensor_sizes */
   MFQ_SCALES_128X4 = 1    /* tiles of 128 rows x 4 scales as cuBLASLt reads them; one-byte scales of groups only */
 } mfq_scale_order;
 
+/* Where codes and scales stand in memory. Since 0.1. */
 typedef struct mfq_layout {
   mfq_code_order codes;
   mfq_packing packing;
@@ -205,7 +220,8 @@ typedef struct mfq_layout {
 /* Codes, scales and zero points of one tensor. Owns nothing. A row is a run along the last axis in code order; code j
  * of row r stands at bit r * row_bits + j * b of `codes`, b being the format's bits (8 with MFQ_PACK_BYTE); bits that
  * pad are 0.
- * Memory: codes, scales and zero points need no alignment beyond that of their elements. */
+ * Memory: codes, scales and zero points need no alignment beyond that of their elements.
+ * Since 0.1. */
 typedef struct mfq_qtensor {
   mfq_scheme scheme;
   mfq_layout layout;
@@ -219,7 +235,7 @@ typedef struct mfq_qtensor {
 
 /* Scale shapes have one entry for each axis of the codes, in code order: groups or blocks along their axes, 1 where a
  * channel's scale does not vary. One scale for the tensor has rank 0. Where the scale shape and the logical shape are
- * equal, mfq_expand_* take a target as the scale shape. */
+ * equal, mfq_expand_* take a target as the scale shape. Since 0.1. */
 typedef struct mfq_qtensor_sizes {
   size_t codes_bytes;
   size_t row_bits;           /* from one row of codes to the next: with row_align a multiple of 8 * row_align */
@@ -235,11 +251,12 @@ typedef struct mfq_qtensor_sizes {
 
 /* Fills `q` with a scheme, a shape and a layout (NULL: logical order, tight, one bit stream), and NULL pointers.
  * Errors: INVALID_ARGUMENT for a bad scheme or layout; SHAPE for a rank, size or axis out of range, or a size
- *   overflow. */
+ *   overflow.
+ * Since 0.1. */
 MFQ_API mfq_status mfq_qtensor_init(const mfq_scheme *scheme, int32_t rank, const int64_t *shape,
                                     const mfq_layout *layout, mfq_qtensor *q);
 
-/* Computes how many bytes each part of `q` needs, padding included, and the shapes that go with them. */
+/* Computes how many bytes each part of `q` needs, padding included, and the shapes that go with them. Since 0.1. */
 MFQ_API mfq_status mfq_qtensor_sizes_get(const mfq_qtensor *q, mfq_qtensor_sizes *sizes);
 
 #ifdef __cplusplus

@@ -1,0 +1,2 @@
+/* A number. */
+#define MFQ_UNVALUED 3
