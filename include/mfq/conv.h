@@ -88,7 +88,7 @@ typedef struct mfq_conv_plan mfq_conv_plan;
  *   one), for channels the axis that is not summed over. MFQ_REPRODUCIBLE takes the taps of the filter in row-major
  *   order, in each the channels in runs of at most 32, or, for WEIGHT_GRADIENT, images, output rows, and pixels of a row
  *   in such runs; a run also ends where a scale does, is exact, and rounded once (docs/numerics.md, "Convolutions").
- *   MFQ_FAST multiplies the same values, exactly expanded, with sums in f32 in an order of the implementation's choice.
+ *   MFQ_FAST multiplies the same values, exactly widened, with sums in f32 in an order of the chosen way.
  * Memory: allocates the plan, and its workspace with own_workspace.
  * Errors: INVALID_ARGUMENT for NULL, fields out of their range, operands that the direction does not have; SHAPE for a
  *   wrong rank, shapes that do not fit each other, groups that do not divide the channels, an empty or negative output,
@@ -99,7 +99,7 @@ typedef struct mfq_conv_plan mfq_conv_plan;
 MFQ_API mfq_status mfq_conv_plan_create(mfq_context *context, const mfq_conv *conv, mfq_conv_plan **plan);
 /* Frees a plan; NULL is allowed. On CUDA, waits for its runs when it owns the workspace. Since 0.1. */
 MFQ_EXPORT void mfq_conv_plan_destroy(mfq_conv_plan *plan);
-/* Returns which implementation was chosen, and for each faster one why not; valid while the plan lives. Since 0.1. */
+/* Returns which way was chosen, and for each faster one why not; valid while the plan lives. Since 0.1. */
 MFQ_EXPORT const char *mfq_conv_plan_describe(const mfq_conv_plan *plan);
 /* Returns the bytes of workspace that each run needs, on the context's device, aligned to 256; 0 for a plan that owns
  * its workspace, or needs none. Since 0.1. */

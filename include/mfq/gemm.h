@@ -2,7 +2,7 @@
  *
  *   D = activation(alpha * A x B + beta * C + bias)
  *
- * A plan holds what does not change: shapes, strides, schemes, the implementation that was chosen and why. A run checks
+ * A plan holds what does not change: shapes, strides, schemes, the way that was chosen and why. A run checks
  * that it is given the same and queues the work. */
 #ifndef MFQ_GEMM_H
 #define MFQ_GEMM_H
@@ -63,8 +63,8 @@ typedef struct mfq_gemm_plan mfq_gemm_plan;
  *   tensor. Strides of plain tensors as in mfq/types.h.
  * Numerics: a scale may stand for the whole operand, each row of A or column of B, groups along K, or blocks. The
  *   policy of the context decides: MFQ_REPRODUCIBLE is exact within runs of at most 32 along K and rounds once for
- *   each (docs/numerics.md, "Products"); MFQ_FAST multiplies the same values, exactly expanded, in an order that the
- *   implementation chooses, with sums in f32. A plain operand is never rounded unless round_operands is 1.
+ *   each (docs/numerics.md, "Products"); MFQ_FAST multiplies the same values, exactly widened, in an order of the chosen
+ *   way, with sums in f32. A plain operand is never rounded unless round_operands is 1.
  * Memory: allocates the plan, and its workspace with own_workspace.
  * Errors: INVALID_ARGUMENT for NULL, both or neither of two alternatives, unknown enumerators; SHAPE for shapes that do
  *   not chain, and for too many elements; UNSUPPORTED for scales that vary along another axis than the product can
@@ -74,7 +74,7 @@ typedef struct mfq_gemm_plan mfq_gemm_plan;
 MFQ_API mfq_status mfq_gemm_plan_create(mfq_context *context, const mfq_gemm *gemm, mfq_gemm_plan **plan);
 /* Frees a plan; NULL is allowed. On CUDA, waits for its runs when it owns the workspace. Since 0.1. */
 MFQ_EXPORT void mfq_gemm_plan_destroy(mfq_gemm_plan *plan);
-/* Returns which implementation was chosen, and for each faster one why not, such as "expanded: bf16 by oneDNN 2.6.3;
+/* Returns which way was chosen, and for each faster one why not, such as "expanded: bf16 by oneDNN 2.6.3;
  * not few rows: M is 512, at most 8"; valid while the plan lives. Since 0.1. */
 MFQ_EXPORT const char *mfq_gemm_plan_describe(const mfq_gemm_plan *plan);
 /* Returns the bytes of workspace that each run needs, on the context's device, aligned to 256; 0 for a plan that owns

@@ -1,11 +1,20 @@
-"""The documents: code blocks are the files they show, links lead somewhere, the table of schemes is schemes.def."""
+"""The documents: code blocks are the files they show, links lead somewhere, the paths and tests that they name are there,
+the table of schemes is schemes.def."""
 
 import re
 
-from source_tree import Finding, run
+from source_tree import SOURCE_FOLDERS, Finding, run
 
 BLOCK = re.compile(r"^<!-- (\S+) -->\n```\w*\n(.*?)^```$", re.M | re.S)
-LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+LINK = re.compile(r"\]\(([^)#:]*)(?:#([^)]*))?\)")
+HEADING = re.compile(r"^#+ (.+)$", re.M)
+QUOTED = re.compile(r"`([^`\n]+)`|^    (.+)$", re.M)  # code in a line, and lines of code
+PATH = re.compile(r"(?<![\w./-])(?:include|host|cuda|tools|bench|examples|tests|docs|cmake)/[\w.*<>\[\]/-]*")
+BASENAME = re.compile(r"[\w-]+\.(?:c|h|cu|cuh|cc|py|def|sh|cmake)")
+PLACEHOLDER = re.compile(r"<[\w-]+>")
+MADE = ("bench/results",)  # by make gpu-check
+FOREIGN = {"stdint.h"}
+CHOSEN = re.compile(r"ctest .*?-R (\S+)")
 SCHEME = re.compile(r'^MFQ_SCHEME\("([^"]+)",\s*"([^"]+)",\s*"([^"]+)"\)', re.M)
 
 
@@ -27,12 +36,40 @@ def check_blocks(root, name, text):
     return findings
 
 
+def anchors(text):
+    """Returns what a document's headings are linked by."""
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in HEADING.findall(text)}
+
+
 def check_links(root, name, text):
     findings = []
     for number, line in enumerate(text.splitlines(), 1):
-        for target in LINK.findall(line):
-            if not (root / name).parent.joinpath(target).exists():
+        for target, anchor in LINK.findall(line):
+            path = (root / name).parent.joinpath(target) if target else root / name
+            if not path.exists():
                 findings.append(Finding("link", name, number, f"{target} does not exist"))
+            elif anchor and path.suffix == ".md" and anchor not in anchors(path.read_text(encoding="utf-8")):
+                findings.append(Finding("link", name, number, f"{target or name} has no heading #{anchor}"))
+    return findings
+
+
+def check_names(root, name, text):
+    """`tests/<folder>/<subject>_test.cc` is there when something is that fits; a test is named by `ctest -R`."""
+    sources = {path.name for folder in SOURCE_FOLDERS + ("cmake",) for path in (root / folder).rglob("*")} | FOREIGN
+    tests = [f"{path.relative_to(root / 'tests').parts[0]}/{path.name[:-len('_test.cc')]}"
+             for path in (root / "tests").rglob("*_test.cc")]
+    findings = []
+    for match in QUOTED.finditer(text):
+        code, line = match.group(1) or match.group(2), text.count("\n", 0, match.end()) + 1
+        for path in PATH.findall(code):
+            pattern = PLACEHOLDER.sub("*", path).rstrip("./")
+            if not pattern.startswith(MADE) and not any(root.glob(pattern)):
+                findings.append(Finding("path", name, line, f"{path} is not in the tree"))
+        if BASENAME.fullmatch(code) and code not in sources:
+            findings.append(Finding("path", name, line, f"no {code} is in the tree"))
+        for wanted in CHOSEN.findall(code):
+            if not any(re.search(wanted, test) for test in tests):
+                findings.append(Finding("test", name, line, f"ctest -R {wanted} finds no test"))
     return findings
 
 
@@ -55,8 +92,9 @@ def check(options):
     findings = check_schemes(options.root, texts)
     for name, text in texts.items():
         findings += check_blocks(options.root, name, text) + check_links(options.root, name, text)
+        findings += check_names(options.root, name, text) if name != "CHANGELOG.md" else []  # it tells what was
     return findings
 
 
 if __name__ == "__main__":
-    run({"code-block", "link", "scheme-table"}, check)
+    run({"code-block", "link", "path", "test", "scheme-table"}, check)
