@@ -30,21 +30,21 @@ void mfq_conv_boxes_make(const int64_t *size, int32_t axis, int32_t merged, mfq_
   }
   b->count = 1;
   for (int i = 0; i < MFQ_CONV_AXES; ++i)
-    b->count *= i == axis                ? blocks(b->size[i], MFQ_CONV_BOX_COLS)
-                : i == MFQ_CONV_CHANNELS ? blocks(b->size[i], MFQ_CONV_BOX_ROWS)
+    b->count *= i == axis                ? blocks(b->size[i], MFQ_BOX_COLS)
+                : i == MFQ_CONV_CHANNELS ? blocks(b->size[i], MFQ_BOX_ROWS)
                                          : b->size[i];
 }
 
 mfq_conv_box mfq_conv_box_at(const mfq_conv_boxes *b, int64_t index) {
   mfq_conv_box box = {.dst = 0};
   for (int i = MFQ_CONV_AXES - 1; i >= 0; --i) {
-    const int64_t block = i == b->axis ? MFQ_CONV_BOX_COLS : i == MFQ_CONV_CHANNELS ? MFQ_CONV_BOX_ROWS : 1;
+    const int64_t block = i == b->axis ? MFQ_BOX_COLS : i == MFQ_CONV_CHANNELS ? MFQ_BOX_ROWS : 1;
     const int64_t count = blocks(b->size[i], block);
     box.at[i] = index % count * block;
     box.dst += box.at[i] * b->dst_stride[i];
     index /= count;
   }
-  box.rows = mfq_smaller(MFQ_CONV_BOX_ROWS, b->size[MFQ_CONV_CHANNELS] - box.at[MFQ_CONV_CHANNELS]);
-  box.cols = mfq_smaller(MFQ_CONV_BOX_COLS, b->size[b->axis] - box.at[b->axis]);
+  box.rows = mfq_smaller(MFQ_BOX_ROWS, b->size[MFQ_CONV_CHANNELS] - box.at[MFQ_CONV_CHANNELS]);
+  box.cols = mfq_smaller(MFQ_BOX_COLS, b->size[b->axis] - box.at[b->axis]);
   return box;
 }

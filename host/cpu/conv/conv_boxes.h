@@ -7,7 +7,7 @@
 
 #include "host/core/problem/conv_problem.h"
 
-enum { MFQ_CONV_BOX_ROWS = 64, MFQ_CONV_BOX_COLS = 128 };
+enum { MFQ_BOX_ROWS = 64, MFQ_BOX_COLS = 128 };
 
 typedef struct mfq_conv_boxes {
   int64_t size[MFQ_CONV_AXES]; /* axes that became part of a line have 1, and the line's own all of it */

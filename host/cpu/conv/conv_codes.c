@@ -61,7 +61,7 @@ static const uint8_t *scales_of(const mfq_conv_side *side, const mfq_qview *view
 static void widen_box(const mfq_kernels *kernels, const mfq_conv_codes *c, const mfq_conv_side *side,
                       const mfq_qview *view, mfq_conv_box box, uint16_t *tile) {
   static const uint8_t none[1] = {0};
-  uint8_t scales[MFQ_CONV_BOX_COLS];
+  uint8_t scales[MFQ_BOX_COLS];
   for (int64_t r = 0; r < box.rows; ++r, ++box.at[MFQ_CONV_CHANNELS]) {
     const uint8_t *codes = (const uint8_t *)view->q.codes + mfq_conv_side_bit(side, box.at) / 8;
     uint16_t *to = tile + r * box.cols;
@@ -86,7 +86,7 @@ static void turn_boxes(void *work, int thread, int64_t first, int64_t end) {
   const mfq_conv_boxes *boxes = &w->codes->boxes;
   (void)thread;
   for (int64_t i = first; i < end; ++i) {
-    uint16_t tile[MFQ_CONV_BOX_ROWS * MFQ_CONV_BOX_COLS];
+    uint16_t tile[MFQ_BOX_ROWS * MFQ_BOX_COLS];
     const mfq_conv_box box = mfq_conv_box_at(boxes, i);
     widen_box(w->kernels, w->codes, w->side, w->view, box, tile);
     w->kernels->turn16(w->dst + box.dst, boxes->dst_stride[boxes->axis], tile, box.cols, box.rows, box.cols);
@@ -95,7 +95,7 @@ static void turn_boxes(void *work, int thread, int64_t first, int64_t end) {
 
 void mfq_conv_codes_run(const mfq_context *context, const mfq_conv_codes *c, const mfq_conv_side *side,
                         const mfq_qview *view, uint16_t *dst) {
-  const int64_t elements = c->boxes.count * MFQ_CONV_BOX_ROWS * MFQ_CONV_BOX_COLS;
+  const int64_t elements = c->boxes.count * MFQ_BOX_ROWS * MFQ_BOX_COLS;
   codes_work work = {mfq_cpu_kernels(context), c, side, view, dst};
   mfq_team_run((mfq_loop){mfq_threads_for(context, elements, SHARE_ELEMENTS), c->boxes.count, 0}, turn_boxes, &work);
 }

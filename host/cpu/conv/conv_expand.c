@@ -190,7 +190,7 @@ static void convert_box(const mfq_kernels *kernels, const mfq_conv_side *side, c
     turn(kernels, dst + box.dst * to, step, from, ld, &box);
     return;
   }
-  uint32_t tile[MFQ_CONV_BOX_ROWS * MFQ_CONV_BOX_COLS];
+  uint32_t tile[MFQ_BOX_ROWS * MFQ_BOX_COLS];
   turn(kernels, tile, box.rows, from, ld, &box);
   for (int64_t i = 0; i < box.cols; ++i) {
     const mfq_source line = {(const uint8_t *)tile + i * box.rows * size, t->dtype};

@@ -28,10 +28,10 @@ int64_t mfq_conv_gather_phases(const mfq_onednn_conv *c) {
   int64_t phases = 1;
   if (c->direction != MFQ_CONV_INPUT_GRADIENT) return 1;
   for (int i = 0; i < 3; ++i) {
-    if (phases_along(c, i) > MFQ_CONV_PHASES) return 1;
+    if (phases_along(c, i) > MFQ_GATHER_PHASES) return 1;
     phases *= phases_along(c, i);
   }
-  return phases <= MFQ_CONV_PHASES ? phases : 1;
+  return phases <= MFQ_GATHER_PHASES ? phases : 1;
 }
 
 /* Pixels first, first + stride, ... of an axis: of their taps every `step`-th meets an element. */

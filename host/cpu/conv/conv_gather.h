@@ -30,8 +30,8 @@ typedef struct mfq_conv_pixel {
 mfq_conv_gather mfq_conv_gather_make(const mfq_onednn_conv *conv);
 
 /* The gradient of an input that was read in steps falls into phases: pixels that see the same taps, and no others. Each
- * is a gather of its own, without divisions; together they have every pixel once. At most MFQ_CONV_PHASES, else 1. */
-enum { MFQ_CONV_PHASES = 64 };
+ * is a gather of its own, without divisions; together they have every pixel once. At most MFQ_GATHER_PHASES, else 1. */
+enum { MFQ_GATHER_PHASES = 64 };
 int64_t mfq_conv_gather_phases(const mfq_onednn_conv *conv);
 mfq_conv_gather mfq_conv_gather_phase(const mfq_onednn_conv *conv, int64_t phase);
 
