@@ -78,13 +78,12 @@ void take_side(const mfq_images *at, mfq_conv_side *side) {
     take_view(side->part.kind == MFQ_SIDE_QUANTIZED ? at : &in_workspace, &side->part.view);
 }
 
-/* ---- The end ----------------------------------------------------------------------------------------------------- */
+/* ---- The finish -------------------------------------------------------------------------------------------------- */
 
 /* Behind FORWARD and INPUT_GRADIENT, whose first factor is the gathered operand's. */
 void take_finish(const mfq_images *at, int64_t batch, mfq_conv_problem *part) {
-  mfq_gemm_problem *f = &part->finish;
+  mfq_finish *f = &part->finish;
   f->batches = f->batches / batch * at->count;
-  f->a.view = mfq_conv_gathered(part)->part.view;
   if (f->a.batches > 1) f->a.batches = f->batches;
   if (f->is_d_quantized)
     take_view(at, &f->d_view);
@@ -100,7 +99,7 @@ void add_to(const mfq_images *at, int64_t batch, float *total, mfq_conv_problem 
   static const float nothing = 0.0f;
   mfq_conv_side *w = &part->w;
   mfq_tensor *tensor = &w->part.tensor;
-  mfq_gemm_problem *f = &part->finish;
+  mfq_finish *f = &part->finish;
   int64_t step = 1;
   tensor->data = total;
   tensor->dtype = w->part.matrix.dtype = MFQ_DTYPE_F32;
@@ -111,12 +110,12 @@ void add_to(const mfq_images *at, int64_t batch, float *total, mfq_conv_problem 
   f->d = mfq_matrix{total, MFQ_DTYPE_F32, f->m, f->n, {f->n, 1}, 1, {f->batches}, {f->m * f->n}};
   f->c = f->d;
   part->c = *tensor;
-  f->k = f->k / batch * at->count;
+  part->k = part->k / batch * at->count;
   f->has_c = 1;
   f->alpha = NULL;
   f->beta = at->first == 0 ? &nothing : NULL;
   f->device_scalars = f->is_d_quantized = 0;
-  f->a.kind = f->b.kind = MFQ_SIDE_PLAIN; /* no factors */
+  f->a = f->b = mfq_factors{};
 }
 
 } // namespace

@@ -4,7 +4,7 @@
  * add up, and, for a quantized one, MFQ_CUDA_SCRATCH_BYTES. */
 #include "batch_steps.h"
 
-#include "cuda/gemm/gemm_epilogue.h"
+#include "cuda/gemm/finish_cuda.h"
 #include "batch_part.h"
 #include "conv_params.h"
 
@@ -27,7 +27,7 @@ void free_parts(mfq_context *context, batch_plan *b) {
 }
 
 void take_workspace(const mfq_conv_problem *problem, batch_plan *b) {
-  const mfq_gemm_problem *f = &problem->finish;
+  const mfq_finish *f = &problem->finish;
   const int adds = is_added(problem, b->images);
   const size_t total = adds ? (size_t)(f->batches * f->m * f->n) * sizeof(float) : 0;
   const size_t one = b->parts[0].workspace_bytes, other = b->parts[1].workspace_bytes;

@@ -1,6 +1,6 @@
 /* cuda/conv/conv_general.cu: the last way of the list: every convolution, reproducible. */
 #include "host/core/integers.h"
-#include "cuda/gemm/gemm_epilogue.h"
+#include "cuda/gemm/finish_cuda.h"
 #include "cuda/gemm/side_params.h"
 #include "cuda/launch.cuh"
 #include "conv_cuda.h"
@@ -16,7 +16,7 @@ struct parts {
 };
 
 parts parts_of(const mfq_conv_problem *p) {
-  const mfq_gemm_problem *f = &p->finish;
+  const mfq_finish *f = &p->finish;
   parts at = {};
   at.sides = mfq_cuda_conv_take(p, &at.end);
   at.sums = mfq_workspace_take(&at.end, (size_t)(f->batches * f->m * f->n) * sizeof(float));

@@ -2,7 +2,7 @@
  * here, on the host. */
 #include "conv_params.h"
 
-#include "cuda/gemm/gemm_epilogue.h"
+#include "cuda/gemm/finish_cuda.h"
 #include "cuda/gemm/side_params.h"
 
 static_assert((int)CONV_AXES == (int)MFQ_CONV_AXES && (int)CONV_CHANNELS == (int)MFQ_CONV_CHANNELS, "axes");
@@ -86,16 +86,14 @@ mfq_status mfq_cuda_conv_ready(mfq_context *lent, const mfq_conv_problem *proble
   mfq_status status = MFQ_OK;
   for (int i = 0; status == MFQ_OK && i < 3; ++i)
     status = mfq_cuda_side_ready(lent, &side_of(problem, i)->part, workspace + parts->at[i], &sides[i]->part);
-  mfq_gemm_side_place(&problem->finish.a, workspace + parts->at[problem->finish_a], &ready->finish.a);
-  mfq_gemm_side_place(&problem->finish.b, workspace + parts->at[problem->finish_b], &ready->finish.b);
   return status;
 }
 
 /* ---- The result -------------------------------------------------------------------------------------------------- */
 
 mfq_status mfq_cuda_conv_finish(mfq_context *lent, const mfq_conv_problem *ready, float *sums) {
-  const mfq_gemm_problem *f = &ready->finish;
+  const mfq_finish *f = &ready->finish;
   const mfq_cuda_sums all = {sums, f->m * f->n, f->n, 0, f->batches, 0, f->m};
-  const mfq_status status = mfq_cuda_gemm_finish(lent, f, &all, sums);
-  return status == MFQ_OK && f->is_d_quantized ? mfq_cuda_gemm_quantize_d(lent, f, sums) : status;
+  const mfq_status status = mfq_cuda_finish(lent, f, mfq_conv_factor_views(ready), &all, sums);
+  return status == MFQ_OK && f->is_d_quantized ? mfq_cuda_finish_quantize(lent, f, sums) : status;
 }

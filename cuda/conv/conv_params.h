@@ -10,8 +10,8 @@ conv_side mfq_cuda_conv_side(const mfq_conv_side *side);
 
 conv_geometry mfq_cuda_conv_geometry(const mfq_conv_problem *problem);
 
-/* The operands of a run in its workspace: mfq_cuda_side_ready of x, w and y, and their copies in `finish` with the same
- * memory, so that kernels and the epilogue see QUANTIZED sides. Memory of side i is at `workspace + at[i]`. */
+/* The operands of a run in its workspace: mfq_cuda_side_ready of x, w and y, so that kernels and the
+ * finish see QUANTIZED sides. Memory of side i is at `workspace + at[i]`. */
 typedef struct mfq_conv_parts {
   size_t at[3]; /* x, w, y */
 } mfq_conv_parts;

@@ -22,7 +22,7 @@ int64_t mfq_cuda_expansion_ld(const mfq_cuda_expansion *e, const mfq_gemm_side *
 int64_t mfq_cuda_expansion_elements(const mfq_cuda_expansion *e, const mfq_gemm_side *side, int64_t rows);
 
 /* Queues the expansion of a part into `memory`, batch after batch. `side` has memory and is not TO_QUANTIZE. Without the
- * scales that are factors: those are the epilogue's. */
+ * scales that are factors: those are the finish's. */
 mfq_status mfq_cuda_expand_side(mfq_context *lent, const mfq_cuda_expansion *e, const mfq_gemm_side *side,
                                 const mfq_cuda_part *part, void *memory);
 

@@ -1,14 +1,14 @@
 /* cuda/gemm/gemm_expanded.cu: both operands as plain matrices, multiplied by cuBLASLt with sums in f32.
  *
  * bf16 where it holds every value of both, f16 for two plain f16 operands, else f32, which cuBLASLt multiplies without
- * rounding to TF32. Scales that are factors of rows and columns are left to the epilogue. */
+ * rounding to TF32. Scales that are factors of rows and columns are left to the finish. */
 #include <stdio.h>
 
 #include "host/core/integers.h"
 #include "cuda/launch.cuh"
 #include "cuda/gemm/cublaslt/direct.h"
 #include "expansion.h"
-#include "gemm_epilogue.h"
+#include "finish_cuda.h"
 #include "side_params.h"
 #include "slabs.h"
 
@@ -69,23 +69,23 @@ void plan_steps(const mfq_gemm_problem *p, expanded *e) {
   e->b = mfq_cuda_expansion_of(&p->b, dtype);
   e->a_is_whole = is_whole(p, &p->a, &e->a);
   e->b_is_whole = is_whole(p, &p->b, &e->b);
-  e->is_direct = mfq_cuda_writes_d(p, mfq_cublaslt_type(dtype), 0);
-  e->sum_ld = p->is_d_quantized ? p->n : (p->n + 3) / 4 * 4;
+  e->is_direct = mfq_cuda_writes_d(&p->finish, mfq_cublaslt_type(dtype), 0);
+  e->sum_ld = p->finish.is_d_quantized ? p->n : (p->n + 3) / 4 * 4;
   mfq_slab_question q = {};
   q.batches = p->batches;
   q.m = p->m;
   q.n = p->n;
   q.a_row_bytes = row_bytes(&p->a, &e->a);
   q.b_row_bytes = row_bytes(&p->b, &e->b);
-  q.sum_row_bytes = e->is_direct || p->is_d_quantized ? 0 : e->sum_ld * 4;
+  q.sum_row_bytes = e->is_direct || p->finish.is_d_quantized ? 0 : e->sum_ld * 4;
   q.a_cut = e->a.cut;
   q.b_cut = e->b.cut;
   q.a_is_shared = e->a_is_whole;
   q.b_is_shared = e->b_is_whole;
   q.is_one_by_one = !e->a.is_uniform || !e->b.is_uniform;
   if (e->is_direct) {
-    q.is_one_by_one |= !mfq_cuda_is_uniform(&p->d);
-    if (p->has_c) q.is_one_by_one |= !mfq_cuda_is_uniform(&p->c);
+    q.is_one_by_one |= !mfq_cuda_is_uniform(&p->finish.d);
+    if (p->finish.has_c) q.is_one_by_one |= !mfq_cuda_is_uniform(&p->finish.c);
   }
   e->step = mfq_slabs_of(&q);
 }
@@ -101,10 +101,11 @@ size_t expansion_bytes(const mfq_gemm_side *side, const mfq_cuda_expansion *e, i
 void plan_places(const mfq_gemm_problem *p, expanded *e) {
   places *at = &e->at;
   const mfq_slabs *s = &e->step;
-  const int quantizes = p->a.kind == MFQ_SIDE_TO_QUANTIZE || p->b.kind == MFQ_SIDE_TO_QUANTIZE || p->is_d_quantized;
-  const int64_t sums = p->is_d_quantized ? p->batches * p->m * p->n
-                       : e->is_direct    ? 0
-                                         : s->batches * s->rows * e->sum_ld;
+  const int quantizes =
+      p->a.kind == MFQ_SIDE_TO_QUANTIZE || p->b.kind == MFQ_SIDE_TO_QUANTIZE || p->finish.is_d_quantized;
+  const int64_t sums = p->finish.is_d_quantized ? p->batches * p->m * p->n
+                       : e->is_direct           ? 0
+                                                : s->batches * s->rows * e->sum_ld;
   size_t library = 0;
   for (const auto &row : e->plans)
     for (const mfq_cublaslt_plan &plan : row)
@@ -153,9 +154,9 @@ mfq_status plan_one(mfq_context *context, const mfq_gemm_problem *p, const expan
   product.a = factor_of(&p->a, &e->a, e->a_is_whole, size.rows, e->step.rows);
   product.b = factor_of(&p->b, &e->b, e->b_is_whole, size.cols, e->step.cols);
   if (e->is_direct) {
-    mfq_cuda_sum_layouts(p, &product);
+    mfq_cuda_sum_layouts(&p->finish, &product);
   } else {
-    product.d = mfq_cuda_sums_layout(e->sum_ld, (p->is_d_quantized ? p->m : size.rows) * e->sum_ld);
+    product.d = mfq_cuda_sums_layout(e->sum_ld, (p->finish.is_d_quantized ? p->m : size.rows) * e->sum_ld);
     product.c = product.d;
   }
   return mfq_cublaslt_plan_make(context, &product, plan, reason);
@@ -226,7 +227,7 @@ const void *factor_at(const mfq_gemm_side *side, const mfq_cuda_expansion *e, co
 
 mfq_cuda_sums sums_of(const run_state *r, const step &s) {
   const mfq_cuda_part rows = {s.batch, s.batches, s.row, s.rows};
-  return mfq_cuda_sums_at((float *)(void *)(r->workspace + r->e->at.sums), r->e->sum_ld, &r->p, rows);
+  return mfq_cuda_sums_at((float *)(void *)(r->workspace + r->e->at.sums), r->e->sum_ld, &r->p.finish, rows);
 }
 
 mfq_status multiply(const run_state *r, const step &s) {
@@ -238,7 +239,7 @@ mfq_status multiply(const run_state *r, const step &s) {
   call.alpha = 1.0f;
   call.workspace = r->workspace + e->at.library;
   if (e->is_direct) {
-    mfq_cuda_direct_call(p, s.batch, s.row, s.col, &call);
+    mfq_cuda_direct_call(&p->finish, s.batch, s.row, s.col, &call);
   } else {
     call.d = sums_of(r, s).data + s.col;
     call.c = call.d;
@@ -272,7 +273,7 @@ mfq_status run_rows(const run_state *r, step s) {
     if (status == MFQ_OK) status = run_cols(r, s);
     if (status != MFQ_OK || e->is_direct) continue;
     const mfq_cuda_sums sums = sums_of(r, s);
-    status = mfq_cuda_gemm_finish(r->context, &r->p, &sums, values);
+    status = mfq_cuda_finish(r->context, &r->p.finish, mfq_gemm_factor_views(&r->p), &sums, values);
   }
   return status;
 }
@@ -291,8 +292,8 @@ mfq_status run_batches(const run_state *r) {
       status = expand(r, &p->b, &e->b, mfq_cuda_part{s.batch, s.batches, 0, p->n}, e->at.b_values);
     if (status == MFQ_OK) status = run_rows(r, s);
   }
-  if (status == MFQ_OK && p->is_d_quantized)
-    status = mfq_cuda_gemm_quantize_d(r->context, p, (float *)(void *)(r->workspace + e->at.sums));
+  if (status == MFQ_OK && p->finish.is_d_quantized)
+    status = mfq_cuda_finish_quantize(r->context, &p->finish, (float *)(void *)(r->workspace + e->at.sums));
   return status;
 }
 

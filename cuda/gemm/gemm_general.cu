@@ -2,7 +2,7 @@
 #include "host/core/integers.h"
 #include "cuda/cuda_ops.h"
 #include "cuda/launch.cuh"
-#include "gemm_epilogue.h"
+#include "finish_cuda.h"
 #include "gemm_general_kernel.cuh"
 #include "side_params.h"
 
@@ -14,7 +14,8 @@ struct parts {
 };
 
 parts parts_of(const mfq_gemm_problem *p) {
-  const int quantizes = p->a.kind == MFQ_SIDE_TO_QUANTIZE || p->b.kind == MFQ_SIDE_TO_QUANTIZE || p->is_d_quantized;
+  const int quantizes =
+      p->a.kind == MFQ_SIDE_TO_QUANTIZE || p->b.kind == MFQ_SIDE_TO_QUANTIZE || p->finish.is_d_quantized;
   parts at;
   at.a = mfq_gemm_side_bytes(&p->a);
   at.b = mfq_gemm_side_bytes(&p->b);
@@ -60,8 +61,9 @@ mfq_status run_lent(mfq_context *lent, const mfq_gemm_problem *problem, uint8_t 
   mfq_status status = mfq_cuda_side_ready(lent, &problem->a, workspace, &ready.a);
   if (status == MFQ_OK) status = mfq_cuda_side_ready(lent, &problem->b, workspace + at.a, &ready.b);
   if (status == MFQ_OK) status = sum_products(lent, &ready, sums);
-  if (status == MFQ_OK) status = mfq_cuda_gemm_finish(lent, &ready, &all, sums);
-  if (status == MFQ_OK && problem->is_d_quantized) status = mfq_cuda_gemm_quantize_d(lent, problem, sums);
+  if (status == MFQ_OK) status = mfq_cuda_finish(lent, &ready.finish, mfq_gemm_factor_views(&ready), &all, sums);
+  if (status == MFQ_OK && problem->finish.is_d_quantized)
+    status = mfq_cuda_finish_quantize(lent, &problem->finish, sums);
   return status;
 }
 

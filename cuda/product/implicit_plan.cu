@@ -127,7 +127,7 @@ int fits_words(const mfq_conv_problem *problem) {
 const char *mfq_cuda_implicit_refuses(const mfq_context *context, const mfq_conv_problem *problem) {
   if (mfq_cuda_state_of(context)->capability < 80)
     return "matrix instructions on bf16 came with compute capability 8.0";
-  if (problem->finish.k == 0) return "the sums are empty";
+  if (problem->k == 0) return "the sums are empty";
   if (!fits_words(problem)) return "an axis is longer than 2^30, or padded or dilated to that";
   double rows = (double)problem->batch, taps = 1;
   for (int i = 0; i < 3; ++i) {
@@ -138,7 +138,7 @@ const char *mfq_cuda_implicit_refuses(const mfq_context *context, const mfq_conv
       16.0 + (double)(problem->in_channels > problem->out_channels ? problem->in_channels : problem->out_channels);
   if (rows >= (double)LONGEST || taps * channels >= (double)LONGEST)
     return "more than 2^30 pixels, or taps times channels";
-  if (problem->finish.round_operands) return NULL;
+  if (problem->round_operands) return NULL;
   return mfq_gemm_sides_refuse_bf16(&mfq_conv_gathered(problem)->part, &mfq_conv_direct(problem)->part);
 }
 

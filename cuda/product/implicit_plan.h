@@ -4,7 +4,7 @@
 
 #include "host/core/problem/conv_problem.h"
 #include "cuda/cuda_state.h"
-#include "cuda/gemm/gemm_epilogue.h"
+#include "cuda/gemm/finish_cuda.h"
 #include "implicit_gather.cuh"
 
 /* Whether a problem is walked by pixels (implicit_gather.cuh), or by taps. */
@@ -47,7 +47,7 @@ void mfq_cuda_implicit_take_step(const mfq_conv_problem *problem, const mfq_impl
                                  implicit_params *p);
 /* or, of everything, the result itself. */
 void mfq_cuda_implicit_take_result(const mfq_conv_problem *problem, implicit_params *p);
-/* The sums of a step as its epilogue takes them. */
+/* The sums of a step as their finish takes them. */
 mfq_cuda_sums mfq_cuda_implicit_sums(const mfq_conv_problem *problem, const mfq_implicit_step *step, float *memory);
 
 #endif

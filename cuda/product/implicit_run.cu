@@ -78,7 +78,8 @@ mfq_status run_step(mfq_context *context, const mfq_conv_problem *problem, const
   mfq_status status = launch(context, problem, plan.tile, &p);
   if (status == MFQ_OK) status = add_parts(context, memory, step.items, p.parts);
   const mfq_cuda_sums sums = mfq_cuda_implicit_sums(problem, &step, memory);
-  return status == MFQ_OK ? mfq_cuda_gemm_finish(context, &problem->finish, &sums, memory) : status;
+  return status == MFQ_OK ? mfq_cuda_finish(context, &problem->finish, mfq_conv_factor_views(problem), &sums, memory)
+                          : status;
 }
 
 mfq_status run_direct(mfq_context *context, const mfq_conv_problem *problem, const mfq_implicit_plan &plan) {
@@ -95,7 +96,7 @@ mfq_status run_ready(mfq_context *context, const mfq_conv_problem *problem, cons
   for (int64_t i = 0; status == MFQ_OK && i < plan.steps.count; ++i)
     status = run_step(context, problem, plan, i, memory);
   if (status != MFQ_OK || !problem->finish.is_d_quantized) return status;
-  return mfq_cuda_gemm_quantize_d(context, &problem->finish, memory);
+  return mfq_cuda_finish_quantize(context, &problem->finish, memory);
 }
 
 } // namespace
@@ -117,7 +118,7 @@ const char *mfq_cuda_implicit_make_plan(mfq_context *context, const mfq_conv_pro
   const int64_t bytes = mfq_cuda_implicit_step(&whole, 0).items * (int64_t)sizeof(float);
   plan->parts = p.parts = parts_of(context, *tile, p, pieces_of(problem, *tile, p), bytes);
   if (blocks_of(p) > INT32_MAX) return "more than 2^31 tiles";
-  plan->is_direct = plan->parts == 1 && mfq_cuda_gemm_is_bare(&problem->finish);
+  plan->is_direct = plan->parts == 1 && mfq_finish_is_bare(&problem->finish);
   const int is_whole = plan->is_direct || plan->parts > 1 || problem->finish.is_d_quantized;
   plan->steps = is_whole ? whole : mfq_cuda_implicit_steps(problem, IMPLICIT_SUMS_BYTES);
   if (mfq_cuda_conv_quantizes(problem)) plan->scratch = mfq_workspace_take(&plan->end, MFQ_CUDA_SCRATCH_BYTES);

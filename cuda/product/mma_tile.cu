@@ -90,7 +90,7 @@ mfq_status mfq_cuda_gemm_tile_slabs(mfq_context *context, const mfq_gemm_problem
 
 mfq_status mfq_cuda_gemm_tile_d(mfq_context *context, const mfq_gemm_problem *problem, const mfq_cuda_tile_flags *flags,
                                 const mfq_cuda_sums *rows) {
-  const mfq_matrix *d = &problem->d;
+  const mfq_matrix *d = &problem->finish.d;
   const int64_t first = mfq_matrix_offset(d, rows->first_batch) + rows->first_row * d->stride[0];
   uint8_t *memory = (uint8_t *)d->data + first * (int64_t)mfq_dtype_bytes(d->dtype);
   const tile_target target = {
@@ -106,13 +106,13 @@ struct tile_workspace {
 };
 
 static int writes_d(const mfq_gemm_problem *problem) {
-  return mfq_cuda_gemm_is_bare(problem) && problem->d.batch_rank <= 1;
+  return mfq_finish_is_bare(&problem->finish) && problem->finish.d.batch_rank <= 1;
 }
 
 static tile_workspace layout(const mfq_gemm_problem *problem) {
   tile_workspace at = {};
-  const int quantizes =
-      problem->a.kind == MFQ_SIDE_TO_QUANTIZE || problem->b.kind == MFQ_SIDE_TO_QUANTIZE || problem->is_d_quantized;
+  const int quantizes = problem->a.kind == MFQ_SIDE_TO_QUANTIZE || problem->b.kind == MFQ_SIDE_TO_QUANTIZE ||
+                        problem->finish.is_d_quantized;
   at.a = at.scratch + (quantizes ? (size_t)MFQ_CUDA_SCRATCH_BYTES : 0);
   at.b = at.a + mfq_gemm_side_bytes(&problem->a);
   at.sums = at.b + mfq_gemm_side_bytes(&problem->b);
@@ -132,7 +132,7 @@ static mfq_status plan(mfq_context *context, const void *of, mfq_choice *choice,
 
 /* The product straight into D. */
 static mfq_status run_bare(mfq_context *context, const mfq_gemm_problem *problem) {
-  const mfq_matrix *d = &problem->d;
+  const mfq_matrix *d = &problem->finish.d;
   const mfq_cuda_tile_flags all = {NULL, NULL};
   const tile_target target = {{(uint8_t *)d->data, (int32_t)d->dtype},
                               d->batch_rank ? d->batch_stride[0] : 0,
@@ -148,8 +148,10 @@ static mfq_status run_through(mfq_context *context, const mfq_gemm_problem *prob
   const mfq_cuda_tile_flags all = {NULL, NULL};
   const mfq_cuda_sums sums = {memory, problem->m * problem->n, problem->n, 0, problem->batches, 0, problem->m};
   mfq_status status = mfq_cuda_gemm_tile_slabs(context, problem, &all, &sums);
-  if (status == MFQ_OK) status = mfq_cuda_gemm_finish(context, problem, &sums, memory);
-  if (status == MFQ_OK && problem->is_d_quantized) status = mfq_cuda_gemm_quantize_d(context, problem, memory);
+  if (status == MFQ_OK)
+    status = mfq_cuda_finish(context, &problem->finish, mfq_gemm_factor_views(problem), &sums, memory);
+  if (status == MFQ_OK && problem->finish.is_d_quantized)
+    status = mfq_cuda_finish_quantize(context, &problem->finish, memory);
   return status;
 }
 

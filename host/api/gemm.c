@@ -72,6 +72,6 @@ mfq_status mfq_gemm_run(mfq_context *context, const mfq_gemm_plan *plan, const m
   if (status == MFQ_OK) status = mfq_gemm_problem_make(function, context, gemm, &lent, &problem);
   if (status == MFQ_OK) status = mfq_gemm_problem_match(function, &plan->problem, &problem);
   if (status != MFQ_OK) return status;
-  if (is_empty(&problem)) return mfq_run_empty(context, &problem);
+  if (is_empty(&problem)) return mfq_run_empty(context, &problem.finish);
   return context->backend->run(context, function, &plan->base.choice, &problem, lent.memory);
 }

@@ -6,7 +6,7 @@
 #define MFQ_HOST_CPU_KERNELS_H
 
 #include <mfq/num/dot.h>
-#include <mfq/num/epilogue.h>
+#include <mfq/num/finish.h>
 #include <mfq/num/pack.h>
 #include <mfq/types.h>
 
@@ -95,7 +95,7 @@ typedef struct mfq_round_tile {
   uint16_t *dst;
 } mfq_round_tile;
 
-/* A row of an epilogue; arrays that are not used may hold anything finite. */
+/* A row of sums to be finished; arrays that are not used may hold anything finite. */
 typedef struct mfq_finish_row {
   const float *sums, *col_factors, *c, *bias;
   float row_factor;
@@ -160,7 +160,7 @@ typedef struct mfq_kernels {
   /* bf16 or f32 elements to the values that their codes have; groups are runs, or columns of a tile. */
   void (*round_runs)(const mfq_round *r, mfq_source x, mfq_stretch span, uint16_t *dst);
   void (*round_columns)(const mfq_round *r, const mfq_round_tile *tile);
-  void (*finish)(const mfqn_epilogue *e, const mfq_finish_row *row, int64_t n, uint32_t *d);
+  void (*finish)(const mfqn_finish *e, const mfq_finish_row *row, int64_t n, uint32_t *d);
   /* These three: NULL where the instruction set has none. `n` scales, aligned to their format, to f32. */
   void (*few_scales)(int32_t format, const void *stored, int64_t n, float *scales);
   /* Sums of products with each plain row, which is f32 or bf16; the latter needs AVX512_BF16 of the machine too. */

@@ -42,7 +42,7 @@ TEST_P(ConvCases, CodeLayouts) { check_conv_code_layouts(right, 24); }
 TEST_P(ConvCases, Groups) { check_conv_groups(right, 20); }
 TEST_P(ConvCases, Factors) { check_conv_factors(right); }
 TEST_P(ConvCases, Products) { check_conv_products(right, 30); }
-TEST_P(ConvCases, Epilogues) { check_conv_epilogues(right, 30); }
+TEST_P(ConvCases, Finishes) { check_conv_finishes(right, 30); }
 TEST_P(ConvCases, Empty) { check_conv_empty(right); }
 TEST_P(ConvCases, QuantizedResult) { check_conv_quantized_result(fast.get()); }
 TEST_P(ConvCases, Nan) {

@@ -109,7 +109,7 @@ TEST_F(ConvDepthwise, OtherOrders) {
   }
 }
 
-TEST_F(ConvDepthwise, Epilogues) {
+TEST_F(ConvDepthwise, Finishes) {
   uint32_t seed = 0;
   for (const mfq_conv_direction direction : kDirections)
     for (const mfq_activation activation : {MFQ_ACTIVATION_NONE, MFQ_ACTIVATION_RELU, MFQ_ACTIVATION_GELU})

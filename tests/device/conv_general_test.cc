@@ -1,4 +1,4 @@
-// Reproducible convolutions on a device: the bytes of the CPU, whatever the operands, layouts and epilogue.
+// Reproducible convolutions on a device: the bytes of the CPU, whatever the operands, layouts and finish.
 #include "support/conv_cases.h"
 
 namespace {

@@ -172,7 +172,7 @@ TEST_F(ConvWgmma, RoundedOperands) {
     }
 }
 
-TEST_F(ConvWgmma, EpiloguesAndQuantizedEnds) {
+TEST_F(ConvWgmma, FinishesAndQuantizedResults) {
   for (const mfq_conv_direction direction : kDirections)
     for (const mfq_dtype dtype : {MFQ_DTYPE_F32, MFQ_DTYPE_BF16, MFQ_DTYPE_F16}) {
       ConvCase x = sized(direction, 32, 24, {6, 5}, {3, 3});

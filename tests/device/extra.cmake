@@ -22,7 +22,7 @@ endforeach()
 # In the arena that real devices have.
 mfq_add_other_device(quantize_row arena * MFQ_TEST_ARENA=1)
 mfq_add_other_device(gemm_cases arena * MFQ_TEST_ARENA=1)
-mfq_add_other_device(conv_depthwise arena *OtherOrders:*Epilogues MFQ_TEST_ARENA=1)
+mfq_add_other_device(conv_depthwise arena *OtherOrders:*Finishes MFQ_TEST_ARENA=1)
 # With as many multiprocessors as an H200, which more blocks and parts of sums follow from.
 foreach(subject gemm_weight_rows shared_scales conv_depthwise conv_general)
   mfq_add_other_device(${subject} p132 * MFQ_SIMT_PROCESSORS=132)

@@ -131,7 +131,7 @@ TEST_F(GemmExpanded, OnTheWay) {
   expect(sized(66, 20, 64, plain(MFQ_DTYPE_BF16), b), "bf16");
 }
 
-TEST_F(GemmExpanded, Epilogues) {
+TEST_F(GemmExpanded, Finishes) {
   for (const mfq_dtype d : kDtypes)
     for (int bits = 0; bits < 16; ++bits) {
       Case x = sized(65, 20, 48, plain(MFQ_DTYPE_BF16), quantized("mxfp4_e2m1", true));

@@ -1,4 +1,4 @@
-// Reproducible products on a device: the bytes of the CPU, whatever the operands, layouts and epilogue.
+// Reproducible products on a device: the bytes of the CPU, whatever the operands, layouts and finish.
 #include "support/product.h"
 #include "support/sample.h"
 
@@ -105,7 +105,7 @@ TEST_F(GemmGeneral, LayoutsTransposesAndBatches) {
   });
 }
 
-TEST_F(GemmGeneral, Epilogues) {
+TEST_F(GemmGeneral, Finishes) {
   const char *const targets[] = {"", "", "", "mxfp8_e4m3", "nvfp4", "int8/channel@-1/f32", "e2m1/group:16@-2/bf16"};
   sample({5, 7, 3, 2, 2, 2, 2, 2}, 200, [&](const std::vector<size_t> &at) {
     Case x;

@@ -134,7 +134,7 @@ TEST_P(GemmNativeOn, OneScale) {
     biased.d = MFQ_DTYPE_F32;
     biased.has_bias = true; /* of f32, which no product of 8-bit floats takes */
     expect(biased, is_new, "TN 32x72x64: " + types + " -> f32", old);
-    x.activation = MFQ_ACTIVATION_SILU; /* the epilogue's, and so are the scales */
+    x.activation = MFQ_ACTIVATION_SILU; /* the finish's, and so are the scales */
     expect(x, is_new, "TN 32x72x64: " + types + " -> f32", old);
   }
   expect(sized(72, 32, 64, quantized("e5m2/tensor/f32"), weights("e5m2/tensor/f32")), false, "",
@@ -191,7 +191,7 @@ TEST_P(GemmNativeOn, Nvfp4) {
   const std::string text = "TN 32x72x320: e2m1 x e2m1 -> f32; scales 1, 1";
   Case x = sized(72, 32, 320, with_tiles(a), with_tiles(b));
   expect(x, is_native, text, why);
-  x.d = MFQ_DTYPE_BF16; /* the tensor scales are the epilogue's */
+  x.d = MFQ_DTYPE_BF16; /* the tensor scales are the finish's */
   x.has_bias = true;
   expect(x, is_native, text, why);
   expect(sized(72, 32, 320, on_the_way(a), on_the_way(b)), is_native, text, why);

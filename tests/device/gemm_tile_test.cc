@@ -90,7 +90,7 @@ TEST_F(GemmTile, RoundedOperands) {
   }
 }
 
-TEST_F(GemmTile, EpiloguesAndQuantizedEnds) {
+TEST_F(GemmTile, FinishesAndQuantizedResults) {
   for (const mfq_dtype dtype : kDtypes) {
     Case x = sized(65, 9, 32, plain(), quantized("mxfp4_e2m1", true));
     x.d = dtype;

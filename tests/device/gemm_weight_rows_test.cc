@@ -124,7 +124,7 @@ TEST_F(GemmWeightRows, Batches) {
   }
 }
 
-TEST_F(GemmWeightRows, Epilogues) {
+TEST_F(GemmWeightRows, Finishes) {
   for (const mfq_dtype dtype : kDtypes) {
     Case x = few(4, 24, 4096 + 64, "e4m3fn/channel@0/f32");
     x.d = dtype;

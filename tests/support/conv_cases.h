@@ -316,7 +316,7 @@ inline void check_conv_products(const ConvVerdict &verdict, size_t points) {
   });
 }
 
-inline void check_conv_epilogues(const ConvVerdict &verdict, size_t points) {
+inline void check_conv_finishes(const ConvVerdict &verdict, size_t points) {
   sample(
       {5, 3, 2, 2, 2, 3, 2, 3, 2}, points,
       [&](const std::vector<size_t> &at) {

@@ -109,7 +109,7 @@ inline void check_batches_of_any_strides(mfq_context *context) {
       }
 }
 
-inline void check_epilogues_and_dtypes(mfq_context *context) {
+inline void check_finishes_and_dtypes(mfq_context *context) {
   sample(
       {5, 3, 2, 2, 2, 3, 2}, 240,
       [&](const std::vector<size_t> &at) {

@@ -1,6 +1,6 @@
 /* cuda/conv/depthwise/depthwise.cu: the row for groups of one channel, channels last. */
 #include "host/core/integers.h"
-#include "cuda/gemm/gemm_epilogue.h"
+#include "cuda/gemm/finish_cuda.h"
 #include "cuda/launch.cuh"
 #include "cuda/conv/conv_cuda.h"
 #include "depthwise_kernel.cuh"
@@ -31,7 +31,7 @@ int is_fused(const mfq_conv_problem *p) {
 const char *refuse_shape(const mfq_conv_problem *p) {
   if (p->in_channels != 1 || p->out_channels != 1) return "groups have more than one channel";
   if (p->groups % DEPTHWISE_CHANNELS != 0) return "the channels are no multiple of 8";
-  if (p->finish.k == 0) return "the sums are empty";
+  if (p->k == 0) return "the sums are empty";
   const int64_t pixels[] = {p->batch, p->in[0], p->in[1], p->in[2], p->out[0], p->out[1], p->out[2], p->groups};
   for (const int64_t size : pixels)
     if (size > 1 << 28) return "an axis is longer than 2^28";
@@ -50,7 +50,7 @@ void cut_parts(const mfq_conv_problem *p, depthwise *d) {
 }
 
 void take_workspace(const mfq_conv_problem *p, depthwise *d) {
-  const mfq_gemm_problem *f = &p->finish;
+  const mfq_finish *f = &p->finish;
   const int is_weight = p->direction == MFQ_CONV_WEIGHT_GRADIENT;
   const size_t partial = is_weight ? (size_t)(d->parts * d->taps * d->channels) * sizeof(float) : 0;
   const size_t sums = is_fused(p) ? 0 : (size_t)(f->batches * f->m * f->n) * sizeof(float);
@@ -112,12 +112,12 @@ depthwise_entry entry_of(int source, int is_rolling) {
 }
 
 void plan_end(const mfq_conv_problem *problem, float *sums, depthwise_params *p) {
-  const mfq_gemm_problem *f = &problem->finish;
+  const mfq_finish *f = &problem->finish;
   const mfq_cuda_sums all = {sums, f->m * f->n, f->n, 0, f->batches, 0, f->m};
-  p->end = mfq_cuda_gemm_epilogue(f, &all, sums);
+  p->finish = mfq_cuda_finish_params(f, mfq_conv_factor_views(problem), &all, sums);
   p->is_relu = is_fused(problem) && f->activation == MFQ_ACTIVATION_RELU;
-  p->is_bare = !is_fused(problem) || (mfq_cuda_gemm_is_bare(f) && !p->is_relu);
-  p->to = is_fused(problem) ? p->end.d : p->end.sums;
+  p->is_bare = !is_fused(problem) || (mfq_finish_is_bare(f) && !p->is_relu);
+  p->to = is_fused(problem) ? p->finish.d : p->finish.sums;
 }
 
 void plan_grid(const mfq_conv_problem *problem, divisor64 *strips) {

@@ -10,7 +10,7 @@
 #ifndef MFQ_CUDA_CONV_DEPTHWISE_KERNEL_CUH
 #define MFQ_CUDA_CONV_DEPTHWISE_KERNEL_CUH
 
-#include "cuda/gemm/epilogue_kernel.cuh"
+#include "cuda/gemm/finish_kernel.cuh"
 #include "cuda/prim/shared.cuh"
 #include "depthwise_unit.cuh"
 
@@ -24,9 +24,9 @@ typedef struct depthwise_params {
   divisor64 strips[3];     /* of the result: two spatial axes, and strips of a row */
   int64_t count;           /* of strips */
   int64_t width, channels; /* of the result */
-  epilogue_params end;
+  finish_params finish;
   int32_t is_bare, is_relu; /* sums go to `to` as they are */
-  epilogue_matrix to;
+  finish_matrix to;
 } depthwise_params;
 
 /* 8 channels of one tap, 4 at a time, those of neighbouring threads side by side. */
@@ -157,30 +157,30 @@ __device__ __forceinline__ void thread_next_pixel(float (*x)[DEPTHWISE_CHANNELS]
     for (int i = 0; i < DEPTHWISE_CHANNELS; ++i) x[q][i] = x[q + 1][i];
 }
 
-/* From sums to the result, or to where sums go. The epilogue stands there once: it is most of the kernel's code. */
+/* From sums to the result, or to where sums go. The finish stands there once: it is most of the kernel's code. */
 __device__ __forceinline__ void thread_store_strip(const depthwise_params &p, const conv_point &at, int64_t channel,
                                                    float (*sums)[DEPTHWISE_CHANNELS]) {
   const int64_t first = at.at[2] * DEPTHWISE_STRIP;
-  epilogue_place to;
+  finish_place to;
   to.batch = (at.image * (int64_t)p.strips[0].value + at.at[0]) * (int64_t)p.strips[1].value + at.at[1];
   to.row = first;
   to.col = channel;
-  to.count = EPILOGUE_COLS;
+  to.count = FINISH_COLS;
   const int64_t offset = thread_matrix_offset(p.to, to);
   if (p.is_bare) {
 #pragma unroll
     for (int q = 0; q < DEPTHWISE_STRIP; ++q)
-      if (first + q < p.width) thread_store_at(p.to, offset + q * p.to.stride[0], EPILOGUE_COLS, sums[q]);
+      if (first + q < p.width) thread_store_at(p.to, offset + q * p.to.stride[0], FINISH_COLS, sums[q]);
     return;
   }
-  const mfqn_epilogue e = thread_epilogue<MFQN_ACTIVATION_NONE>(p.end);
+  const mfqn_finish e = thread_settings<MFQN_ACTIVATION_NONE>(p.finish);
 #pragma unroll 1
   for (int q = 0; q < DEPTHWISE_STRIP && first + q < p.width; ++q) {
     to.row = first + q;
-    thread_finish_places(p.end, e, to, sums[0]);
+    thread_finish_places(p.finish, e, to, sums[0]);
 #pragma unroll
     for (int i = 0; i < DEPTHWISE_CHANNELS; ++i) sums[0][i] = p.is_relu ? mfqn_relu(sums[0][i]) : sums[0][i];
-    thread_store_at(p.to, offset + q * p.to.stride[0], EPILOGUE_COLS, sums[0]);
+    thread_store_at(p.to, offset + q * p.to.stride[0], FINISH_COLS, sums[0]);
     thread_next_pixel(sums);
   }
 }

@@ -15,8 +15,8 @@ namespace {
 struct run_state {
   mfq_context *context; /* with scratch memory of this run */
   const mfq_unfolded_plan *u;
-  mfq_conv_problem p;    /* operands that were quantized on the way lie in the workspace */
-  mfq_gemm_problem flat; /* where cuBLASLt writes the result */
+  mfq_conv_problem p; /* operands that were quantized on the way lie in the workspace */
+  mfq_finish flat;    /* where cuBLASLt writes the result */
   uint8_t *workspace;
 };
 
@@ -121,10 +121,10 @@ mfq_status multiply(const run_state *r, const step_at &s) {
   return mfq_cublaslt_run(r->context, &u->plans[s.rows != u->step.rows][s.cols != u->step.cols], &call);
 }
 
-/* ---- The end ----------------------------------------------------------------------------------------------------- */
+/* ---- The finish -------------------------------------------------------------------------------------------------- */
 
 mfq_status finish(const run_state *r, const mfq_cuda_sums &sums) {
-  return mfq_cuda_gemm_finish(r->context, &r->p.finish, &sums, sums.data);
+  return mfq_cuda_finish(r->context, &r->p.finish, mfq_conv_factor_views(&r->p), &sums, sums.data);
 }
 
 /* Sums of pixels. */
@@ -141,17 +141,17 @@ mfq_status finish_rows(const run_state *r, const step_at &s) {
 
 /* Sums of w's output channels. */
 mfq_status finish_channels(const run_state *r, int64_t channel, int64_t channels) {
-  const mfq_gemm_problem *f = &r->p.finish;
+  const mfq_finish *f = &r->p.finish;
   const int64_t each = f->batches / (r->u->groups * r->u->cols);
   return finish(r, mfq_cuda_sums{(float *)(void *)(r->workspace + r->u->at.sums), f->m * f->n, f->n, channel * each,
                                  channels * each, 0, f->m});
 }
 
 mfq_status finish_quantized(const run_state *r) {
-  const mfq_gemm_problem *f = &r->p.finish;
+  const mfq_finish *f = &r->p.finish;
   float *values = (float *)(void *)(r->workspace + r->u->at.sums);
   const mfq_status status = finish(r, mfq_cuda_sums{values, f->m * f->n, f->n, 0, f->batches, 0, f->m});
-  return status == MFQ_OK ? mfq_cuda_gemm_quantize_d(r->context, f, values) : status;
+  return status == MFQ_OK ? mfq_cuda_finish_quantize(r->context, f, values) : status;
 }
 
 /* ---- Running ----------------------------------------------------------------------------------------------------- */

@@ -29,7 +29,7 @@ mfq_dtype dtype_of(const mfq_conv_problem *p) {
       b->tensor.dtype == MFQ_DTYPE_F16)
     return MFQ_DTYPE_F16;
   const int fits = mfq_gemm_sides_refuse_bf16(a, b) == NULL;
-  return fits || p->finish.round_operands ? MFQ_DTYPE_BF16 : MFQ_DTYPE_F32;
+  return fits || p->round_operands ? MFQ_DTYPE_BF16 : MFQ_DTYPE_F32;
 }
 
 /* A plain operand whose lines are there already. */
@@ -139,7 +139,7 @@ mfq_cublaslt_product product_of(const mfq_conv_problem *p, const mfq_unfolded_pl
   const mfq_cublaslt_factor gathered = gathered_factor(u), direct = direct_factor(p, u, cols);
   const int is_weight_gradient = mfq_unfolded_is_weight_gradient(u);
   mfq_cublaslt_product product = {};
-  mfq_gemm_problem flat;
+  mfq_finish flat;
   product.m = is_weight_gradient ? cols : rows;
   product.n = is_weight_gradient ? u->depth : cols;
   product.k = is_weight_gradient ? rows : u->depth;
@@ -200,7 +200,7 @@ void place_all(const mfq_conv_problem *p, mfq_unfolded_plan *u) {
 
 } // namespace
 
-int mfq_unfolded_flat(const mfq_conv_problem *problem, mfq_gemm_problem *flat) {
+int mfq_unfolded_flat(const mfq_conv_problem *problem, mfq_finish *flat) {
   const mfq_conv_side *result = mfq_conv_result(problem);
   const int first_col = problem->direction == MFQ_CONV_WEIGHT_GRADIENT ? 1 : MFQ_CONV_CHANNELS;
   int64_t col_step = 1, row_step = 0;
@@ -234,8 +234,8 @@ mfq_unfolded_strides mfq_unfolded_in_place(const mfq_unfolded_plan *plan) {
 }
 
 const char *mfq_unfolded_steps(const mfq_conv_problem *problem, mfq_unfolded_plan *plan) {
-  mfq_gemm_problem flat;
-  if (problem->finish.k == 0) return "there is nothing to sum";
+  mfq_finish flat;
+  if (problem->k == 0) return "there is nothing to sum";
   fill_shape(problem, plan);
   const int32_t type = mfq_cublaslt_type(plan->gathered.dtype);
   if (mfq_unfolded_flat(problem, &flat) && mfq_cuda_writes_d(&flat, type, 0) && plan_steps(problem, plan, 1) &&

@@ -31,8 +31,8 @@ const char *mfq_unfolded_steps(const mfq_conv_problem *problem, mfq_unfolded_pla
 mfq_status mfq_unfolded_products(mfq_context *context, const mfq_conv_problem *problem, mfq_unfolded_plan *plan,
                                  mfq_line *reason);
 
-/* The end of a convolution whose result is a matrix, of pixels or of w's output channels. Returns 0 where it is none. */
-int mfq_unfolded_flat(const mfq_conv_problem *problem, mfq_gemm_problem *flat);
+/* The finish of a convolution whose result is a matrix, of pixels or of w's output channels. Returns 0 where it is none. */
+int mfq_unfolded_flat(const mfq_conv_problem *problem, mfq_finish *flat);
 
 static inline int mfq_unfolded_is_weight_gradient(const mfq_unfolded_plan *plan) {
   return plan->direction == MFQ_CONV_WEIGHT_GRADIENT;

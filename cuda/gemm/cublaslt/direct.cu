@@ -33,28 +33,24 @@ mfq_cublaslt_sum layout_of(const mfq_matrix *m) {
 
 } // namespace
 
-int mfq_cuda_writes_d(const mfq_gemm_problem *problem, int32_t in, int factors_are_scales) {
-  if (problem->is_d_quantized || problem->activation != MFQ_ACTIVATION_NONE || !is_rows(&problem->d)) return 0;
-  if (problem->device_scalars && (problem->alpha != NULL || problem->has_c)) return 0;
-  for (const mfq_gemm_side *side : {&problem->a, &problem->b}) {
-    if (side->kind == MFQ_SIDE_PLAIN || factors_are_scales) continue;
-    const mfq_scale_format scale = side->view.q.scheme.scale;
-    if (scale == MFQ_SCALE_UE4M3 || (scale != MFQ_SCALE_NONE && side->group == 0)) return 0;
-  }
-  const int32_t out = mfq_cublaslt_type(problem->d.dtype);
+int mfq_cuda_writes_d(const mfq_finish *finish, int32_t in, int factors_are_scales) {
+  if (finish->is_d_quantized || finish->activation != MFQ_ACTIVATION_NONE || !is_rows(&finish->d)) return 0;
+  if (finish->device_scalars && (finish->alpha != NULL || finish->has_c)) return 0;
+  if (!factors_are_scales && (mfq_has_factors(&finish->a) || mfq_has_factors(&finish->b))) return 0;
+  const int32_t out = mfq_cublaslt_type(finish->d.dtype);
   const int is_narrow = in != LT_F32 && in != LT_F16 && in != LT_BF16;
   if (out != LT_F32 && out != in && !is_narrow) return 0;
-  if (problem->has_c && (problem->c.dtype != problem->d.dtype || !is_rows(&problem->c))) return 0;
-  return !problem->has_bias || is_bias(&problem->bias, bias_of(in, out));
+  if (finish->has_c && (finish->c.dtype != finish->d.dtype || !is_rows(&finish->c))) return 0;
+  return !finish->has_bias || is_bias(&finish->bias, bias_of(in, out));
 }
 
-void mfq_cuda_sum_layouts(const mfq_gemm_problem *problem, mfq_cublaslt_product *product) {
-  product->d = layout_of(&problem->d);
-  product->c = problem->has_c ? layout_of(&problem->c) : product->d;
-  product->has_bias = problem->has_bias;
-  if (!problem->has_bias) return;
-  product->bias_type = mfq_cublaslt_type(problem->bias.dtype);
-  product->bias_align = mfq_cublaslt_align(problem->bias.data, 0);
+void mfq_cuda_sum_layouts(const mfq_finish *finish, mfq_cublaslt_product *product) {
+  product->d = layout_of(&finish->d);
+  product->c = finish->has_c ? layout_of(&finish->c) : product->d;
+  product->has_bias = finish->has_bias;
+  if (!finish->has_bias) return;
+  product->bias_type = mfq_cublaslt_type(finish->bias.dtype);
+  product->bias_align = mfq_cublaslt_align(finish->bias.data, 0);
 }
 
 mfq_cublaslt_sum mfq_cuda_sums_layout(int64_t ld, int64_t batch_stride) {
@@ -66,23 +62,22 @@ void *mfq_cuda_matrix_at(const mfq_matrix *matrix, int64_t batch, int64_t row) {
   return (uint8_t *)matrix->data + elements * (int64_t)mfq_dtype_bytes(matrix->dtype);
 }
 
-void mfq_cuda_direct_call(const mfq_gemm_problem *problem, int64_t batch, int64_t row, int64_t col,
-                          mfq_cublaslt_call *call) {
-  const int64_t d_bytes = (int64_t)mfq_dtype_bytes(problem->d.dtype);
-  call->d = (uint8_t *)mfq_cuda_matrix_at(&problem->d, batch, row) + col * d_bytes;
+void mfq_cuda_direct_call(const mfq_finish *finish, int64_t batch, int64_t row, int64_t col, mfq_cublaslt_call *call) {
+  const int64_t d_bytes = (int64_t)mfq_dtype_bytes(finish->d.dtype);
+  call->d = (uint8_t *)mfq_cuda_matrix_at(&finish->d, batch, row) + col * d_bytes;
   call->c = call->d;
-  call->alpha = problem->alpha != NULL ? *problem->alpha : 1.0f;
+  call->alpha = finish->alpha != NULL ? *finish->alpha : 1.0f;
   call->beta = 0.0f;
-  if (problem->has_c) {
-    call->c = (const uint8_t *)mfq_cuda_matrix_at(&problem->c, batch, row) + col * d_bytes; /* C is as D */
-    call->beta = problem->beta != NULL ? *problem->beta : 1.0f;
+  if (finish->has_c) {
+    call->c = (const uint8_t *)mfq_cuda_matrix_at(&finish->c, batch, row) + col * d_bytes; /* C is as D */
+    call->beta = finish->beta != NULL ? *finish->beta : 1.0f;
   }
-  if (problem->has_bias)
-    call->bias = (const uint8_t *)problem->bias.data + col * (int64_t)mfq_dtype_bytes(problem->bias.dtype);
+  if (finish->has_bias)
+    call->bias = (const uint8_t *)finish->bias.data + col * (int64_t)mfq_dtype_bytes(finish->bias.dtype);
 }
 
-mfq_cuda_sums mfq_cuda_sums_at(float *all, int64_t ld, const mfq_gemm_problem *p, const mfq_cuda_part &s) {
-  if (p->is_d_quantized)
-    return mfq_cuda_sums{all + (s.batch * p->m + s.row) * ld, p->m * ld, ld, s.batch, s.batches, s.row, s.rows};
+mfq_cuda_sums mfq_cuda_sums_at(float *all, int64_t ld, const mfq_finish *f, const mfq_cuda_part &s) {
+  if (f->is_d_quantized)
+    return mfq_cuda_sums{all + (s.batch * f->m + s.row) * ld, f->m * ld, ld, s.batch, s.batches, s.row, s.rows};
   return mfq_cuda_sums{all, s.rows * ld, ld, s.batch, s.batches, s.row, s.rows};
 }

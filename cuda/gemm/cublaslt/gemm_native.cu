@@ -1,12 +1,12 @@
 /* cuda/gemm/cublaslt/gemm_native.cu: products of 8-bit and 4-bit floats that tensor cores multiply as they are, by cuBLASLt.
  *
- * Scales of the whole operand, or of rows, are cuBLASLt's where it writes D, else the epilogue's. Sums are f32, of
+ * Scales of the whole operand, or of rows, are cuBLASLt's where it writes D, else the finish's. Sums are f32, of
  * products that are exact; how many bits a tensor core keeps in between is its own affair (about 14 before cuBLASLt
  * promotes a partial sum, on compute capability 8.9 and 9.0), which is why this is for MFQ_FAST. */
 #include "host/core/integers.h"
 #include "cuda/launch.cuh"
 #include "direct.h"
-#include "cuda/gemm/gemm_epilogue.h"
+#include "cuda/gemm/finish_cuda.h"
 #include "native_side.h"
 #include "cuda/gemm/side_params.h"
 #include "cuda/gemm/slabs.h"
@@ -77,7 +77,7 @@ int takes_factors(const mfq_gemm_problem *p, int capability, native *e) {
   if (e->a.mode != LT_SCALE_TENSOR) return 0;
   if (is_scalar(&p->a) && is_scalar(&p->b)) return 1;
   if (capability != 90 || p->batches > 1 || !is_outer(&p->a) || !is_outer(&p->b)) return 0;
-  if (!mfq_cuda_writes_d(p, e->a.type, 1)) return 0;
+  if (!mfq_cuda_writes_d(&p->finish, e->a.type, 1)) return 0;
   e->a.mode = e->b.mode = LT_SCALE_OUTER_F32;
   return 1;
 }
@@ -95,25 +95,27 @@ int64_t padded_depth(const mfq_gemm_problem *p, const native *e) {
 
 void plan_steps(const mfq_gemm_problem *p, int capability, native *e) {
   e->takes_scales = takes_factors(p, capability, e);
-  e->is_direct = mfq_cuda_writes_d(p, e->a.type, e->takes_scales);
+  e->is_direct = mfq_cuda_writes_d(&p->finish, e->a.type, e->takes_scales);
   e->k = padded_depth(p, e);
-  e->sum_ld = p->is_d_quantized ? p->n : mfq_round_up(p->n, 4);
+  e->sum_ld = p->finish.is_d_quantized ? p->n : mfq_round_up(p->n, 4);
   mfq_slab_question q = {};
   q.batches = p->batches;
   q.m = p->m;
   q.n = p->n;
-  q.sum_row_bytes = e->is_direct || p->is_d_quantized ? 0 : e->sum_ld * 4;
+  q.sum_row_bytes = e->is_direct || p->finish.is_d_quantized ? 0 : e->sum_ld * 4;
   q.is_one_by_one = e->a.mode != LT_SCALE_TENSOR; /* cuBLASLt does not say how such scales of batches lie */
-  if (e->is_direct) q.is_one_by_one |= !mfq_cuda_is_uniform(&p->d) || (p->has_c && !mfq_cuda_is_uniform(&p->c));
+  if (e->is_direct)
+    q.is_one_by_one |= !mfq_cuda_is_uniform(&p->finish.d) || (p->finish.has_c && !mfq_cuda_is_uniform(&p->finish.c));
   e->step = mfq_slabs_of(&q);
 }
 
 void plan_places(const mfq_gemm_problem *p, native *e) {
   places *at = &e->at;
-  const int quantizes = p->a.kind == MFQ_SIDE_TO_QUANTIZE || p->b.kind == MFQ_SIDE_TO_QUANTIZE || p->is_d_quantized;
-  const int64_t sums = p->is_d_quantized ? p->batches * p->m * p->n
-                       : e->is_direct    ? 0
-                                         : e->step.batches * e->step.rows * e->sum_ld;
+  const int quantizes =
+      p->a.kind == MFQ_SIDE_TO_QUANTIZE || p->b.kind == MFQ_SIDE_TO_QUANTIZE || p->finish.is_d_quantized;
+  const int64_t sums = p->finish.is_d_quantized ? p->batches * p->m * p->n
+                       : e->is_direct           ? 0
+                                                : e->step.batches * e->step.rows * e->sum_ld;
   const size_t first = e->plans[0].workspace_bytes, last = e->plans[1].workspace_bytes;
   at->end = 0;
   at->scratch = mfq_workspace_take(&at->end, quantizes ? MFQ_CUDA_SCRATCH_BYTES : 0);
@@ -151,9 +153,9 @@ mfq_status plan_products(mfq_context *context, const mfq_gemm_problem *p, native
     product.a = factor_of(&p->a, &e->a);
     product.b = factor_of(&p->b, &e->b);
     if (e->is_direct) {
-      mfq_cuda_sum_layouts(p, &product);
+      mfq_cuda_sum_layouts(&p->finish, &product);
     } else {
-      product.d = mfq_cuda_sums_layout(e->sum_ld, (p->is_d_quantized ? p->m : product.m) * e->sum_ld);
+      product.d = mfq_cuda_sums_layout(e->sum_ld, (p->finish.is_d_quantized ? p->m : product.m) * e->sum_ld);
       product.c = product.d;
     }
     status = mfq_cublaslt_plan_make(context, &product, &e->plans[i], reason);
@@ -219,7 +221,7 @@ const void *codes_at(const mfq_gemm_side *side, const mfq_native_side *n, int64_
 
 mfq_cuda_sums sums_of(const run_state *r, const step &s) {
   const mfq_cuda_part rows = {s.batch, s.batches, s.row, s.rows};
-  return mfq_cuda_sums_at((float *)(void *)(r->workspace + r->e->at.sums), r->e->sum_ld, &r->p, rows);
+  return mfq_cuda_sums_at((float *)(void *)(r->workspace + r->e->at.sums), r->e->sum_ld, &r->p.finish, rows);
 }
 
 /* The scales of a step: factors where cuBLASLt takes them, or those of groups. */
@@ -252,11 +254,12 @@ mfq_status run_step(const run_state *r, const step &s) {
   const mfq_cuda_sums sums = sums_of(r, s);
   call.d = sums.data;
   call.c = sums.data;
-  if (e->is_direct) mfq_cuda_direct_call(p, s.batch, s.row, 0, &call);
+  if (e->is_direct) mfq_cuda_direct_call(&p->finish, s.batch, s.row, 0, &call);
   const int is_last = s.batches != e->step.batches || s.rows != e->step.rows;
   if (status == MFQ_OK) status = mfq_cublaslt_run(r->context, &e->plans[is_last], &call);
   if (status != MFQ_OK || e->is_direct) return status;
-  return mfq_cuda_gemm_finish(r->context, p, &sums, (float *)(void *)(r->workspace + e->at.sums));
+  return mfq_cuda_finish(r->context, &p->finish, mfq_gemm_factor_views(p), &sums,
+                         (float *)(void *)(r->workspace + e->at.sums));
 }
 
 mfq_status run_steps(const run_state *r) {
@@ -269,8 +272,8 @@ mfq_status run_steps(const run_state *r) {
       const int64_t rows = p->m - row < each->rows ? p->m - row : each->rows;
       status = run_step(r, step{batch, batches, row, rows});
     }
-  if (status == MFQ_OK && p->is_d_quantized)
-    status = mfq_cuda_gemm_quantize_d(r->context, p, (float *)(void *)(r->workspace + r->e->at.sums));
+  if (status == MFQ_OK && p->finish.is_d_quantized)
+    status = mfq_cuda_finish_quantize(r->context, &p->finish, (float *)(void *)(r->workspace + r->e->at.sums));
   return status;
 }
 

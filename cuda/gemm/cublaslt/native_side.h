@@ -7,7 +7,7 @@
 
 typedef struct mfq_native_side {
   int32_t type;          /* LT_FP8_43, ... */
-  int32_t mode;          /* LT_SCALE_...; TENSOR where the scales are factors, which the epilogue can take over */
+  int32_t mode;          /* LT_SCALE_...; TENSOR where the scales are factors, which the finish can take over */
   int32_t is_depth_last; /* K runs along neighbouring codes */
   int32_t copies_scales; /* into the order that the mode wants: they are few */
   int64_t ld;            /* codes from line to line */

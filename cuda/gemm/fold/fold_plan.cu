@@ -73,8 +73,8 @@ void plan_side(const mfq_gemm_side *side, int target, fold_side *f) {
 
 /* Whether cuBLASLt can write D itself. */
 int is_direct(const mfq_gemm_problem *problem) {
-  const mfq_matrix *d = &problem->d;
-  if (!mfq_cuda_gemm_is_bare(problem) || d->stride[1] != 1 || d->stride[0] < problem->n) return 0;
+  const mfq_matrix *d = &problem->finish.d;
+  if (!mfq_finish_is_bare(&problem->finish) || d->stride[1] != 1 || d->stride[0] < problem->n) return 0;
   if (problem->m % FOLD_ALIGN != 0 || problem->n % FOLD_ALIGN != 0) return 0;
   int64_t strides = d->stride[0];
   for (int32_t i = 0; i < d->batch_rank; ++i) strides |= d->batch_stride[i];
@@ -106,7 +106,8 @@ mfq_status plan_products(mfq_context *context, const mfq_gemm_problem *problem, 
   p.a = factor_of(&plan->a, plan->cols);
   p.b = factor_of(&plan->b, plan->cols);
   p.d = mfq_cublaslt_sum{LT_F32, FOLD_ALIGN, plan->b.rows, 0};
-  if (plan->is_direct) p.d = mfq_cublaslt_sum{mfq_cublaslt_type(problem->d.dtype), FOLD_ALIGN, problem->d.stride[0], 0};
+  if (plan->is_direct)
+    p.d = mfq_cublaslt_sum{mfq_cublaslt_type(problem->finish.d.dtype), FOLD_ALIGN, problem->finish.d.stride[0], 0};
   p.c = p.d;
   p.m = plan->last_rows;
   const mfq_status status = mfq_cublaslt_plan_make(context, &p, &plan->last, reason);
@@ -139,7 +140,7 @@ void plan_workspace(const mfq_gemm_problem *problem, fold_plan *plan) {
   place_image(plan, &plan->a, plan);
   place_image(plan, &plan->b, plan);
   plan->sums = mfq_workspace_take(&plan->bytes, plan->is_direct ? 0 : sums);
-  plan->values = mfq_workspace_take(&plan->bytes, problem->is_d_quantized ? values : 0);
+  plan->values = mfq_workspace_take(&plan->bytes, problem->finish.is_d_quantized ? values : 0);
   const size_t slab = plan->slabs > 1 ? plan->slab.workspace_bytes : 0, last = plan->last.workspace_bytes;
   plan->cublaslt = mfq_workspace_take(&plan->bytes, slab > last ? slab : last);
 }

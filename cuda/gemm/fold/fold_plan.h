@@ -4,7 +4,7 @@
 
 #include "cuda/gemm/cublaslt/cublaslt.h"
 #include "fold_code.cuh"
-#include "cuda/gemm/gemm_epilogue.h"
+#include "cuda/gemm/finish_cuda.h"
 
 /* A side's FP8 image, of one batch: whole for B, a slab for A. */
 typedef struct fold_side {

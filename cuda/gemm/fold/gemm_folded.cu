@@ -166,7 +166,7 @@ mfq_status multiply(const fold_run &run, int64_t slab, const mfq_cuda_sums &sums
   call.b = run.workspace + plan->b.codes;
   call.a_scales = run.workspace + plan->a.scales;
   call.b_scales = run.workspace + plan->b.scales;
-  call.d = plan->is_direct ? mfq_cuda_matrix_at(&run.given->d, sums.first_batch, sums.first_row) : sums.data;
+  call.d = plan->is_direct ? mfq_cuda_matrix_at(&run.given->finish.d, sums.first_batch, sums.first_row) : sums.data;
   call.c = call.d;
   call.alpha = 1.0f;
   call.workspace = run.workspace + plan->cublaslt;
@@ -184,7 +184,8 @@ mfq_status run_slab(const fold_run &run, int64_t batch, int64_t slab) {
   if (plan->is_direct) return mfq_cuda_gemm_tile_d(run.context, &run.problem, &flags, &sums);
   status = mfq_cuda_gemm_tile_slabs(run.context, &run.problem, &flags, &sums);
   if (status != MFQ_OK) return status;
-  return mfq_cuda_gemm_finish(run.context, &run.problem, &sums, (float *)(void *)(run.workspace + plan->values));
+  return mfq_cuda_finish(run.context, &run.problem.finish, mfq_gemm_factor_views(&run.problem), &sums,
+                         (float *)(void *)(run.workspace + plan->values));
 }
 
 mfq_status run_batches(const fold_run &run) {
@@ -216,8 +217,8 @@ mfq_status folded_run(mfq_context *context, const void *state, const void *of, u
   if (status == MFQ_OK) status = ready_side(lent, &problem->b, &plan->b, workspace, &run.problem.b);
   if (status == MFQ_OK) status = mfq_cuda_clear(context, workspace + plan->a.flags, plan->flags_bytes, function);
   if (status == MFQ_OK) status = run_batches(run);
-  if (status == MFQ_OK && problem->is_d_quantized)
-    status = mfq_cuda_gemm_quantize_d(lent, problem, (float *)(void *)(workspace + plan->values));
+  if (status == MFQ_OK && problem->finish.is_d_quantized)
+    status = mfq_cuda_finish_quantize(lent, &problem->finish, (float *)(void *)(workspace + plan->values));
   mfq_cuda_lend_end(context, &lent_state);
   return status;
 }

@@ -1,6 +1,6 @@
 /* cuda/gemm/rows/weight_rows.cu: few rows of A times quantized weights: planning, and the launches around the kernel. */
 #include "cuda/launch.cuh"
-#include "cuda/gemm/gemm_epilogue.h"
+#include "cuda/gemm/finish_cuda.h"
 #include "cuda/gemm/operand_plan.h"
 #include "cuda/gemm/side_params.h"
 #include "weight_parts_kernel.cuh"
@@ -118,7 +118,8 @@ int64_t padded_depth(int64_t depth) { return (depth + 15) / 16 * 16; }
 
 void lay_out(const mfq_gemm_problem *problem, weight_plan *plan) {
   const mfq_gemm_side *a = &problem->a, *b = &problem->b;
-  const int quantizes = a->kind == MFQ_SIDE_TO_QUANTIZE || b->kind == MFQ_SIDE_TO_QUANTIZE || problem->is_d_quantized;
+  const int quantizes =
+      a->kind == MFQ_SIDE_TO_QUANTIZE || b->kind == MFQ_SIDE_TO_QUANTIZE || problem->finish.is_d_quantized;
   plan->b = plan->scratch + (quantizes ? (size_t)MFQ_CUDA_SCRATCH_BYTES : 0);
   plan->a = plan->b + mfq_gemm_side_bytes(b);
   plan->sums = plan->a + mfq_gemm_side_bytes(a);
@@ -219,8 +220,10 @@ mfq_status run_ready(mfq_context *context, const mfq_gemm_problem *problem, cons
   float *memory = (float *)(void *)(workspace + plan.sums);
   mfq_status status = multiply(context, problem, plan, a_memory, memory);
   const mfq_cuda_sums sums = {memory, problem->m * problem->n, problem->n, 0, problem->batches, 0, problem->m};
-  if (status == MFQ_OK) status = mfq_cuda_gemm_finish(context, problem, &sums, memory);
-  if (status == MFQ_OK && problem->is_d_quantized) status = mfq_cuda_gemm_quantize_d(context, problem, memory);
+  if (status == MFQ_OK)
+    status = mfq_cuda_finish(context, &problem->finish, mfq_gemm_factor_views(problem), &sums, memory);
+  if (status == MFQ_OK && problem->finish.is_d_quantized)
+    status = mfq_cuda_finish_quantize(context, &problem->finish, memory);
   return status;
 }
 

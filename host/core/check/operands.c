@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "host/core/error.h"
-#include "host/core/process/host_memory.h"
 #include "host/core/scheme/scheme.h"
 
 /* What stands for memory that planning does not know yet: aligned, and far from both ends of the address space. */
@@ -46,8 +45,6 @@ mfq_status mfq_take_quantized(mfq_check *check, mfq_where where, const mfq_qtens
   return mfq_argument_parts(where, view, (mfq_use){MFQ_PART_ALL, written}, &check->parts);
 }
 
-int mfq_result_parts(const mfq_qtensor *q) { return q->scheme.rule == MFQ_RULE_GIVEN ? MFQ_PART_CODES : MFQ_PART_ALL; }
-
 void mfq_matrix_make(const mfq_tensor *tensor, int is_transposed, mfq_matrix *matrix) {
   const int32_t rank = tensor->rank, row = is_transposed ? rank - 1 : rank - 2,
                 col = is_transposed ? rank - 2 : rank - 1;
@@ -67,13 +64,6 @@ void mfq_matrix_make(const mfq_tensor *tensor, int is_transposed, mfq_matrix *ma
       matrix->batch_stride[matrix->batch_rank++] = tensor->strides[d];
     }
   }
-}
-
-int mfq_is_in_place(const mfq_tensor *d, const mfq_tensor *c) {
-  if (c->data != d->data || c->dtype != d->dtype) return 0;
-  for (int32_t i = 0; i < d->rank; ++i)
-    if (d->shape[i] > 1 && c->strides[i] != d->strides[i]) return 0;
-  return 1;
 }
 
 /* ---- Operands ---------------------------------------------------------------------------------------------------- */
@@ -113,40 +103,7 @@ mfq_status mfq_fail_scheme(mfq_where where, const mfq_scheme *scheme, const char
   return mfq_fail(MFQ_ERROR_UNSUPPORTED, where.function, "%s: %s: %s; %s", where.argument, text, why, hint);
 }
 
-/* ---- Bias, scalars, memory --------------------------------------------------------------------------------------- */
-
-mfq_status mfq_take_bias(mfq_check *check, const mfq_tensor *given, int64_t count, const char *what, mfq_tensor *bias) {
-  const mfq_where where = {check->function, "bias"};
-  const mfq_status status = mfq_take_tensor(check, where, given, 0, bias);
-  if (status != MFQ_OK || (bias->rank == 1 && bias->shape[0] == count)) return status;
-  return mfq_fail(MFQ_ERROR_SHAPE, where.function, "bias: shape is %s; allowed is %s = [%lld]",
-                  mfq_shape_write(bias->rank, bias->shape).text, what, (long long)count);
-}
-
-mfq_status mfq_take_scalars(mfq_check *check, const mfq_scalars *scalars, mfq_gemm_problem *problem) {
-  const struct {
-    const char *name;
-    const float *value;
-  } rows[] = {{"alpha", scalars->alpha}, {"beta", scalars->beta}};
-  for (size_t i = 0; check->is_run && i < sizeof rows / sizeof rows[0]; ++i) {
-    mfq_memory part = {{check->function, rows[i].name}, "value", mfq_bytes_of(rows[i].value, sizeof(float)), 0};
-    mfq_status status = MFQ_OK;
-    if (rows[i].value == NULL) continue;
-    if ((uintptr_t)rows[i].value % sizeof(float) != 0) {
-      status = mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, check->function, "%s is %p, which is not a multiple of 4 bytes",
-                        rows[i].name, (const void *)rows[i].value);
-    } else if (scalars->are_on_device) {
-      check->parts.items[check->parts.count++] = part; /* there is room: the table is for all parts of a product */
-    } else {
-      status = mfq_host_memory_check(check->function, rows[i].name, NULL, rows[i].value);
-    }
-    if (status != MFQ_OK) return status;
-  }
-  problem->alpha = scalars->alpha;
-  problem->beta = scalars->beta;
-  problem->device_scalars = scalars->are_on_device;
-  return MFQ_OK;
-}
+/* ---- Memory ------------------------------------------------------------------------------------------------------ */
 
 mfq_status mfq_check_memory(mfq_context *context, mfq_check *check, const mfq_workspace *workspace) {
   const mfq_bytes bytes = mfq_bytes_of(workspace->memory, workspace->bytes);

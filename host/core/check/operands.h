@@ -1,4 +1,4 @@
-/* host/core/check/operands.h: the checks that products and convolutions share: operands, results, scalars. */
+/* host/core/check/operands.h: the checks that products and convolutions share: operands and memory. */
 #ifndef MFQ_HOST_CORE_OPERANDS_H
 #define MFQ_HOST_CORE_OPERANDS_H
 
@@ -30,8 +30,6 @@ mfq_status mfq_alternatives_check(mfq_where where, mfq_alternatives either);
 mfq_status mfq_take_tensor(mfq_check *check, mfq_where where, const mfq_tensor *given, int is_written, mfq_tensor *out);
 /* Checks a quantized tensor, of which the call writes the `written` parts. */
 mfq_status mfq_take_quantized(mfq_check *check, mfq_where where, const mfq_qtensor *q, int written, mfq_qview *view);
-/* The parts of a quantized result that are written. */
-int mfq_result_parts(const mfq_qtensor *q);
 
 /* Checks which fields of an operand are given, and says which kind it is. */
 mfq_status mfq_take_kind(mfq_where where, const mfq_operand *operand, mfq_side_kind *kind);
@@ -42,20 +40,6 @@ mfq_status mfq_view_to_quantize(mfq_where where, const mfq_scheme *scheme, int32
 /* A tensor whose last axes, or the one before in front, are rows x cols; neighbouring batch axes with fitting strides
  * become one. */
 void mfq_matrix_make(const mfq_tensor *tensor, int is_transposed, mfq_matrix *matrix);
-
-/* 1 when C is D itself: each element is read before its own place is written. */
-int mfq_is_in_place(const mfq_tensor *d, const mfq_tensor *c);
-
-/* Checks a bias of `count` elements, which `what` names ("[N]"). */
-mfq_status mfq_take_bias(mfq_check *check, const mfq_tensor *given, int64_t count, const char *what, mfq_tensor *bias);
-
-/* alpha and beta. */
-typedef struct mfq_scalars {
-  const float *alpha, *beta;
-  int32_t are_on_device;
-} mfq_scalars;
-/* Checks their memory in a run, and hands them to the problem. */
-mfq_status mfq_take_scalars(mfq_check *check, const mfq_scalars *scalars, mfq_gemm_problem *problem);
 
 /* Checks all memory of a run with its workspace. */
 mfq_status mfq_check_memory(mfq_context *context, mfq_check *check, const mfq_workspace *workspace);

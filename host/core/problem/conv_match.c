@@ -1,6 +1,7 @@
 /* host/core/problem/conv_match.c: a run's convolution beside the planned one, field by field; the first difference
  * becomes the sentence. */
 #include "conv_problem.h"
+#include "finish_make.h"
 #include "match.h"
 
 static mfq_status sizes_match(const char *function, const mfq_conv_problem *plan, const mfq_conv_problem *run) {
@@ -12,7 +13,8 @@ static mfq_status sizes_match(const char *function, const mfq_conv_problem *plan
       {"conv", "the batch", plan->batch, run->batch},
       {"conv", "groups", plan->groups, run->groups},
       {"conv", "the number of input channels in a group", plan->in_channels, run->in_channels},
-      {"conv", "the number of output channels in a group", plan->out_channels, run->out_channels}};
+      {"conv", "the number of output channels in a group", plan->out_channels, run->out_channels},
+      {"conv", "round_operands", plan->round_operands, run->round_operands}};
   mfq_status status = mfq_numbers_match(function, rows, sizeof rows / sizeof rows[0]);
   for (int i = 0; status == MFQ_OK && i < 3; ++i) {
     const mfq_same_number axis[] = {{"conv", "a size of the input", plan->in[i], run->in[i]},
@@ -48,7 +50,7 @@ static mfq_status side_match(const char *function, const char *argument, const m
 }
 
 /* A quantized result's order of axes shows in the strides of its values. */
-static mfq_status result_match(const char *function, const mfq_gemm_problem *plan, const mfq_gemm_problem *run) {
+static mfq_status result_match(const char *function, const mfq_finish *plan, const mfq_finish *run) {
   mfq_status status = mfq_view_match(function, "quantized_result", &plan->d_view, &run->d_view);
   for (int32_t d = 0; status == MFQ_OK && d < plan->d_view.q.rank; ++d) {
     const mfq_same_number axis = {"quantized_result", "the place of an axis", plan->value_strides[d],
@@ -61,7 +63,7 @@ static mfq_status result_match(const char *function, const mfq_gemm_problem *pla
 mfq_status mfq_conv_problem_match(const char *function, const mfq_conv_problem *plan, const mfq_conv_problem *run) {
   const mfq_conv_side *const planned[] = {&plan->x, &plan->w, &plan->y}, *const given[] = {&run->x, &run->w, &run->y};
   mfq_status status = sizes_match(function, plan, run);
-  if (status == MFQ_OK) status = mfq_end_match(function, "conv", &plan->finish, &run->finish);
+  if (status == MFQ_OK) status = mfq_finish_match(function, "conv", &plan->finish, &run->finish);
   for (int i = 0; status == MFQ_OK && i < 3; ++i) status = side_match(function, run->names[i], planned[i], given[i]);
   if (status != MFQ_OK || !plan->finish.is_d_quantized) return status;
   return result_match(function, &plan->finish, &run->finish);

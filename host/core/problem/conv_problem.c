@@ -8,7 +8,7 @@
 
 #include "conv_shape.h"
 #include "host/core/error.h"
-#include "host/core/check/operands.h"
+#include "finish_make.h"
 
 enum { X, W, Y, ROLES };
 
@@ -16,6 +16,7 @@ enum { X, W, Y, ROLES };
 typedef struct conv_check {
   mfq_check call;
   const mfq_conv *conv;
+  mfq_finish_fields finish;
   mfq_conv_problem *problem;
   const char **names;                 /* the problem's */
   const mfq_operand *operands[ROLES]; /* NULL: the result */
@@ -56,17 +57,29 @@ static mfq_status direction_check(const char *function, const mfq_conv *conv) {
   return MFQ_OK;
 }
 
+static mfq_finish_fields finish_of(const mfq_conv *conv) {
+  return (mfq_finish_fields){.argument = "conv",
+                             .d_name = "result",
+                             .d_qname = "quantized_result",
+                             .bias_shape = "[K]",
+                             .run = "mfq_conv_run",
+                             .d = conv->result,
+                             .c = conv->c,
+                             .bias = conv->bias,
+                             .quantized_d = conv->quantized_result,
+                             .alpha = conv->alpha,
+                             .beta = conv->beta,
+                             .device_scalars = conv->device_scalars,
+                             .activation = conv->activation};
+}
+
 static mfq_status fields_check(const char *function, const mfq_conv *conv) {
   const mfq_where where = {function, "conv"};
   mfq_status status = mfq_conv_fields_check(where, conv);
   if (status == MFQ_OK) status = direction_check(function, conv);
   if (status != MFQ_OK) return status;
-  if (conv->beta != NULL && conv->c == NULL) {
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
-                    "conv: beta is given, but c is NULL; give the tensor that it multiplies, or no beta");
-  }
-  const mfq_alternatives results = {{"result", "quantized_result"}, {conv->result, conv->quantized_result}};
-  return mfq_alternatives_check(where, results);
+  const mfq_finish_fields finish = finish_of(conv);
+  return mfq_finish_fields_check(function, &finish);
 }
 
 /* ---- Roles ------------------------------------------------------------------------------------------------------- */
@@ -219,94 +232,72 @@ static mfq_status take_operand(conv_check *check, int role) {
 }
 
 static mfq_status take_result(conv_check *check, int role, mfq_tensor *result) {
-  const mfq_conv *conv = check->conv;
-  mfq_gemm_problem *finish = &check->problem->finish;
+  mfq_finish *finish = &check->problem->finish;
   mfq_conv_side *side = check->sides[role];
-  const mfq_where where = at(check, check->names[role]);
-  mfq_status status = MFQ_OK;
-  if (conv->result != NULL) {
-    status = mfq_take_tensor(&check->call, where, conv->result, 1, result);
-    if (status == MFQ_OK) status = mfq_conv_axes(where, conv, conv->result->rank, &check->axes);
-    if (status == MFQ_OK) take_plain(check, result, side);
-    if (status == MFQ_OK) mfq_matrix_make(&side->part.tensor, 0, &finish->d);
-    return status;
-  }
-  finish->is_d_quantized = 1;
-  status = mfq_take_quantized(&check->call, where, conv->quantized_result, mfq_result_parts(conv->quantized_result),
-                              &finish->d_view);
-  if (status == MFQ_OK) status = mfq_conv_axes(where, conv, finish->d_view.q.rank, &check->axes);
+  mfq_status status = mfq_finish_take_d(&check->call, &check->finish, finish, result);
+  if (status == MFQ_OK) status = mfq_conv_axes(at(check, check->names[role]), check->conv, result->rank, &check->axes);
   if (status != MFQ_OK) return status;
   int64_t step = 1;
-  mfq_tensor dense = {.dtype = MFQ_DTYPE_F32, .rank = finish->d_view.q.rank};
-  memcpy(dense.shape, finish->d_view.q.shape, sizeof dense.shape);
-  for (int i = MFQ_CONV_AXES - 1; i >= 0; --i) {
+  for (int i = MFQ_CONV_AXES - 1; i >= 0 && finish->is_d_quantized; --i) {
     const int32_t axis = check->axes.axis[i];
     if (axis < 0) continue;
-    dense.strides[axis] = finish->value_strides[axis] = step;
-    step *= dense.shape[axis];
+    result->strides[axis] = finish->value_strides[axis] = step;
+    step *= result->shape[axis];
   }
-  take_plain(check, &dense, side);
+  take_plain(check, result, side);
+  if (!finish->is_d_quantized) mfq_matrix_make(&side->part.tensor, 0, &finish->d);
   return MFQ_OK;
 }
 
-/* ---- The end ----------------------------------------------------------------------------------------------------- */
+/* ---- The finish -------------------------------------------------------------------------------------------------- */
 
 static mfq_status take_c(conv_check *check, const mfq_conv_side *result, const mfq_tensor *result_tensor) {
+  mfq_finish *finish = &check->problem->finish;
   const mfq_where where = at(check, "c");
-  const int parts_before = check->call.parts.count;
   mfq_tensor c;
   mfq_conv_side side = {.part.kind = MFQ_SIDE_PLAIN};
-  mfq_status status = mfq_take_tensor(&check->call, where, check->conv->c, 0, &c);
-  if (status == MFQ_OK) status = mfq_conv_axes(where, check->conv, check->conv->c->rank, &check->axes);
+  mfq_status status = mfq_finish_take_c(&check->call, &check->finish, result_tensor, finish, &c);
+  if (status == MFQ_OK) status = mfq_conv_axes(where, check->conv, c.rank, &check->axes);
   if (status != MFQ_OK) return status;
   take_plain(check, &c, &side);
   if (memcmp(side.size, result->size, sizeof side.size) != 0) {
     return mfq_fail(MFQ_ERROR_SHAPE, where.function, "c: shape is %s, but the result's is another; they must be equal",
                     mfq_shape_write(c.rank, c.shape).text);
   }
-  if (check->conv->result != NULL && mfq_is_in_place(result_tensor, &c)) check->call.parts.count = parts_before;
-  check->problem->finish.has_c = 1;
   check->problem->c = side.part.tensor;
-  mfq_matrix_make(&side.part.tensor, 0, &check->problem->finish.c);
+  mfq_matrix_make(&side.part.tensor, 0, &finish->c);
   return MFQ_OK;
 }
 
-/* A side's factors by batch and row of the sums: those of its axis `axis`, which `runs` indices of the batch share; by
- * row when that is 0. */
-static void factor_index(mfq_gemm_problem *end, const mfq_conv_side *side, int axis, int64_t runs, mfq_gemm_side *out) {
-  const int64_t stride = side->part.kind == MFQ_SIDE_PLAIN || side->part.group != 0 ? 0 : side->scale_stride[axis];
-  *out = side->part;
-  out->batches = runs != 0 && stride != 0 ? end->batches : 1;
-  out->rows = runs != 0 ? end->m : end->n;
-  memset(out->scale_stride, 0, sizeof out->scale_stride);
-  for (int i = 0; i < 3; ++i) out->scale_run[i] = 1;
-  if (runs != 0) out->scale_run[0] = runs;
-  out->scale_stride[runs != 0 ? 0 : 1] = stride;
+/* Those of a side's axis, by row of the sums, or, where `runs` is not 0, by batch, of which so many share one. */
+static mfq_factors factors_of(const mfq_finish *f, const mfq_conv_side *side, int axis, int64_t runs) {
+  mfq_factors factors = mfq_gemm_side_factors(&side->part);
+  const int by_batch = runs != 0;
+  factors.rows = by_batch ? f->m : f->n;
+  factors.stride[0] = factors.stride[1] = 0;
+  factors.run[0] = by_batch ? runs : 1;
+  factors.run[1] = 1;
+  if (factors.has_scales) factors.stride[by_batch ? 0 : 1] = side->scale_stride[axis];
+  factors.batches = factors.stride[0] != 0 ? f->batches : 1;
+  return factors;
 }
 
 static void fill_finish(mfq_conv_problem *p) {
-  mfq_gemm_problem *end = &p->finish;
-  const mfq_conv_side *result = mfq_conv_result(p);
-  const int64_t *size = result->size;
-  const int is_weight = p->direction == MFQ_CONV_WEIGHT_GRADIENT;
-  end->batches = size[0] * size[1] * size[2];
-  end->m = size[3];
-  end->n = size[4];
+  mfq_finish *f = &p->finish;
+  const int64_t *size = mfq_conv_result(p)->size;
+  const int is_weight = p->direction == MFQ_CONV_WEIGHT_GRADIENT, is_forward = p->direction == MFQ_CONV_FORWARD;
   const int64_t taps = p->filter[0] * p->filter[1] * p->filter[2], pixels = p->out[0] * p->out[1] * p->out[2];
-  end->k = p->direction == MFQ_CONV_FORWARD          ? taps * p->in_channels
-           : p->direction == MFQ_CONV_INPUT_GRADIENT ? taps * p->out_channels
-                                                     : p->batch * pixels;
-  p->finish_a = p->direction == MFQ_CONV_FORWARD ? X : Y;
-  p->finish_b = is_weight ? X : W;
-  const mfq_conv_side *b = is_weight ? &p->x : &p->w;
-  factor_index(end, p->direction == MFQ_CONV_FORWARD ? &p->x : &p->y, is_weight ? MFQ_CONV_CHANNELS : 0,
-               size[1] * size[2], &end->a);
-  factor_index(end, b, p->direction == MFQ_CONV_FORWARD ? 0 : MFQ_CONV_CHANNELS, 0, &end->b);
-  if (!is_weight || p->groups == 1 || end->b.scale_stride[1] == 0) return;
+  f->batches = size[0] * size[1] * size[2];
+  f->m = size[3];
+  f->n = size[4];
+  p->k = is_weight ? p->batch * pixels : taps * (is_forward ? p->in_channels : p->out_channels);
+  f->a = factors_of(f, is_forward ? &p->x : &p->y, is_weight ? MFQ_CONV_CHANNELS : 0, size[1] * size[2]);
+  f->b = factors_of(f, is_weight ? &p->x : &p->w, is_forward ? 0 : MFQ_CONV_CHANNELS, 0);
+  if (!is_weight || p->groups == 1 || f->b.stride[1] == 0) return;
   /* Channels of x by group, which is the output channel's, and by channel within it. */
-  end->b.batches = end->batches;
-  end->b.scale_run[0] = size[1] * size[2] * p->out_channels;
-  end->b.scale_stride[0] = p->in_channels * end->b.scale_stride[1];
+  f->b.batches = f->batches;
+  f->b.run[0] = size[1] * size[2] * p->out_channels;
+  f->b.stride[0] = p->in_channels * f->b.stride[1];
 }
 
 mfq_status mfq_conv_problem_make(const char *function, mfq_context *context, const mfq_conv *conv,
@@ -315,7 +306,7 @@ mfq_status mfq_conv_problem_make(const char *function, mfq_context *context, con
   mfq_status status = fields_check(function, conv);
   if (status != MFQ_OK) return status;
   conv_check check = {.call = {.function = function, .is_run = workspace != NULL}, .conv = conv, .problem = p};
-  const mfq_scalars scalars = {conv->alpha, conv->beta, conv->device_scalars};
+  check.finish = finish_of(conv);
   mfq_tensor result_tensor = {.data = NULL};
   int result = 0;
   assign_roles(&check);
@@ -326,17 +317,11 @@ mfq_status mfq_conv_problem_make(const char *function, mfq_context *context, con
   if (status == MFQ_OK) status = take_result(&check, result, &result_tensor);
   if (status == MFQ_OK) status = mfq_conv_sizes(at(&check, "conv"), conv, check.axes.rank, check.names, p);
   if (status == MFQ_OK && conv->c != NULL) status = take_c(&check, check.sides[result], &result_tensor);
-  if (status == MFQ_OK && conv->bias != NULL) {
-    p->finish.has_bias = 1;
-    status =
-        mfq_take_bias(&check.call, conv->bias, check.sides[result]->size[MFQ_CONV_CHANNELS], "[K]", &p->finish.bias);
-  }
-  if (status == MFQ_OK) status = mfq_take_scalars(&check.call, &scalars, &p->finish);
+  if (status == MFQ_OK)
+    status = mfq_finish_take_rest(&check.call, &check.finish, check.sides[result]->size[MFQ_CONV_CHANNELS], &p->finish);
   if (status == MFQ_OK && workspace != NULL) status = mfq_check_memory(context, &check.call, workspace);
   if (status != MFQ_OK) return status;
-  p->finish.function = "mfq_conv_run";
-  p->finish.activation = conv->activation;
-  p->finish.round_operands = conv->round_operands;
+  p->round_operands = conv->round_operands;
   fill_finish(p);
   return MFQ_OK;
 }

@@ -26,7 +26,7 @@ enum { MFQ_CONV_AXES = 5, MFQ_CONV_CHANNELS = 4 };
  *   Both: codes start at bit sum at[i] * code_bits[i] of part.view.q.codes, and the index of the scale and of the zero
  *   point is sum at[i] / scale_run[i] * scale_stride[i].
  * part.group: elements along the summed axis that share a scale; 0 when the scale does not vary within a sum, and is a
- * factor, which `finish` applies. */
+ * factor, which the finish applies. */
 typedef struct mfq_conv_side {
   mfq_gemm_side part;
   int64_t size[MFQ_CONV_AXES];
@@ -47,11 +47,11 @@ typedef struct mfq_conv_problem {
                             dense strides in our order */
   const char *names[3];  /* of x, w, y in the caller's description */
   mfq_tensor c;          /* rank 5 in our order, where finish.has_c */
-  /* What happens to the sums, as the end of a product (mfq_finish_*, mfq_cuda_gemm_finish). Dense sums of the result in
-   * our order are its [batches, m, n]: n is the result's last axis, m the one before, batches all others. Its sides are
-   * copies of `part` with scale_stride and scale_run by batch and row: only for factors. k: products in a sum. */
-  mfq_gemm_problem finish;
-  int32_t finish_a, finish_b; /* whose copies: 0 x, 1 w, 2 y */
+  /* Dense sums of the result in our order are the [batches, m, n] of the finish: n is the result's last axis, m the one
+   * before, batches all others. */
+  mfq_finish finish;
+  int64_t k; /* products in a sum */
+  int32_t round_operands;
 } mfq_conv_problem;
 
 struct mfq_conv_plan {
@@ -68,6 +68,18 @@ static inline const mfq_conv_side *mfq_conv_direct(const mfq_conv_problem *p) {
 }
 static inline const mfq_conv_side *mfq_conv_result(const mfq_conv_problem *p) {
   return p->direction == MFQ_CONV_FORWARD ? &p->y : p->direction == MFQ_CONV_INPUT_GRADIENT ? &p->x : &p->w;
+}
+
+/* The views of the gathered operand and of the other one in the order of the finish: the result of WEIGHT_GRADIENT has the
+ * channels of the other one first. */
+static inline mfq_factor_views mfq_conv_views(const mfq_conv_problem *p, const mfq_qview *gathered,
+                                              const mfq_qview *direct) {
+  const int is_weight = p->direction == MFQ_CONV_WEIGHT_GRADIENT;
+  const mfq_factor_views views = {is_weight ? direct : gathered, is_weight ? gathered : direct};
+  return views;
+}
+static inline mfq_factor_views mfq_conv_factor_views(const mfq_conv_problem *p) {
+  return mfq_conv_views(p, &mfq_conv_gathered(p)->part.view, &mfq_conv_direct(p)->part.view);
 }
 
 /* How the gathered side is read along spatial axis i: outputs are pixels of y (FORWARD, WEIGHT_GRADIENT) or of x. */

@@ -162,7 +162,7 @@ static const char *over_pixels(const mfq_conv_problem *p, mfq_gemm_problem *g) {
 }
 
 /* A plain tensor of the result's shape as the product's D or C. Returns 0 where its pixels are not one axis. */
-static int make_end(const mfq_conv_problem *p, const mfq_tensor *tensor, int has_batches, mfq_matrix *to) {
+static int make_matrix(const mfq_conv_problem *p, const mfq_tensor *tensor, int has_batches, mfq_matrix *to) {
   mfq_conv_side side = *mfq_conv_result(p);
   side.part.tensor = *tensor;
   memcpy(side.stride, tensor->strides, sizeof side.stride);
@@ -176,14 +176,18 @@ static int make_end(const mfq_conv_problem *p, const mfq_tensor *tensor, int has
 const char *mfq_conv_as_product(const mfq_conv_problem *p, mfq_gemm_problem *g) {
   const char *why = refuse(p);
   if (why != NULL) return why;
-  *g = p->finish;
+  memset(g, 0, sizeof *g);
+  g->finish = p->finish;
+  g->round_operands = p->round_operands;
   why = p->direction == MFQ_CONV_WEIGHT_GRADIENT ? over_pixels(p, g) : by_pixels(p, g);
   if (why != NULL) return why;
   g->m = g->a.rows;
   g->n = g->b.rows;
   g->k = g->a.depth;
   const int has_batches = g->batches > 1;
-  const int fits = (g->is_d_quantized || make_end(p, &mfq_conv_result(p)->part.tensor, has_batches, &g->d)) &&
-                   (!g->has_c || make_end(p, &p->c, has_batches, &g->c));
+  mfq_finish *f = &g->finish;
+  const int fits = (f->is_d_quantized || make_matrix(p, &mfq_conv_result(p)->part.tensor, has_batches, &f->d)) &&
+                   (!f->has_c || make_matrix(p, &p->c, has_batches, &f->c));
+  mfq_gemm_finish_fit(g);
   return fits ? NULL : "the pixels of the result are not one axis";
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "host/core/error.h"
+#include "finish_make.h"
 #include "match.h"
 
 enum { ALIGN_MOST = 256 };
@@ -86,36 +87,18 @@ static mfq_status side_match(const char *function, const char *argument, const m
   return status;
 }
 
-mfq_status mfq_end_match(const char *function, const char *argument, const mfq_gemm_problem *plan,
-                         const mfq_gemm_problem *run) {
-  const mfq_same_number rows[] = {
-      {argument, "1 with and 0 without c", plan->has_c, run->has_c},
-      {argument, "1 with and 0 without bias", plan->has_bias, run->has_bias},
-      {argument, "1 with and 0 without alpha", plan->alpha != NULL, run->alpha != NULL},
-      {argument, "1 with and 0 without beta", plan->beta != NULL, run->beta != NULL},
-      {argument, "device_scalars", plan->device_scalars, run->device_scalars},
-      {argument, "the activation", (int)plan->activation, (int)run->activation},
-      {argument, "1 with and 0 without a quantized result", plan->is_d_quantized, run->is_d_quantized},
-      {argument, "round_operands", plan->round_operands, run->round_operands}};
-  mfq_status status = mfq_numbers_match(function, rows, sizeof rows / sizeof rows[0]);
-  if (status == MFQ_OK && plan->has_c) status = mfq_matrix_match(function, "c", &plan->c, &run->c);
-  if (status != MFQ_OK || !plan->has_bias) return status;
-  const mfq_same_number bias[] = {{"bias", "the dtype", (int)plan->bias.dtype, (int)run->bias.dtype},
-                                  {"bias", "the stride", plan->bias.strides[0], run->bias.strides[0]}};
-  status = mfq_numbers_match(function, bias, sizeof bias / sizeof bias[0]);
-  return status == MFQ_OK ? mfq_memory_match(function, "bias", plan->bias.data, run->bias.data) : status;
-}
-
 mfq_status mfq_gemm_problem_match(const char *function, const mfq_gemm_problem *plan, const mfq_gemm_problem *run) {
   const mfq_same_number rows[] = {{"gemm", "the number of batches", plan->batches, run->batches},
                                   {"gemm", "M", plan->m, run->m},
                                   {"gemm", "N", plan->n, run->n},
-                                  {"gemm", "K", plan->k, run->k}};
+                                  {"gemm", "K", plan->k, run->k},
+                                  {"gemm", "round_operands", plan->round_operands, run->round_operands}};
   mfq_status status = mfq_numbers_match(function, rows, sizeof rows / sizeof rows[0]);
-  if (status == MFQ_OK) status = mfq_end_match(function, "gemm", plan, run);
+  if (status == MFQ_OK) status = mfq_finish_match(function, "gemm", &plan->finish, &run->finish);
   if (status == MFQ_OK) status = side_match(function, "a", &plan->a, &run->a);
   if (status == MFQ_OK) status = side_match(function, "b", &plan->b, &run->b);
   if (status != MFQ_OK) return status;
-  return plan->is_d_quantized ? mfq_view_match(function, "quantized_d", &plan->d_view, &run->d_view)
-                              : mfq_matrix_match(function, "d", &plan->d, &run->d);
+  const mfq_finish *planned = &plan->finish, *given = &run->finish;
+  return planned->is_d_quantized ? mfq_view_match(function, "quantized_d", &planned->d_view, &given->d_view)
+                                 : mfq_matrix_match(function, "d", &planned->d, &given->d);
 }

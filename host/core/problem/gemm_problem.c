@@ -7,7 +7,7 @@
 
 #include "host/core/error.h"
 #include "host/core/scheme/format.h"
-#include "host/core/check/operands.h"
+#include "finish_make.h"
 
 enum { PLAN_ALIGN = 16 };
 
@@ -15,8 +15,8 @@ enum { PLAN_ALIGN = 16 };
 typedef struct gemm_check {
   mfq_check call;
   const mfq_gemm *gemm;
+  mfq_finish_fields finish;
   mfq_gemm_problem *problem;
-  mfq_tensor d, c; /* as given, of rank 2 and more */
 } gemm_check;
 
 static mfq_where at(const gemm_check *check, const char *argument) {
@@ -24,6 +24,22 @@ static mfq_where at(const gemm_check *check, const char *argument) {
 }
 
 /* ---- Fields ------------------------------------------------------------------------------------------------------ */
+
+static mfq_finish_fields finish_of(const mfq_gemm *gemm) {
+  return (mfq_finish_fields){.argument = "gemm",
+                             .d_name = "d",
+                             .d_qname = "quantized_d",
+                             .bias_shape = "[N]",
+                             .run = "mfq_gemm_run",
+                             .d = gemm->d,
+                             .c = gemm->c,
+                             .bias = gemm->bias,
+                             .quantized_d = gemm->quantized_d,
+                             .alpha = gemm->alpha,
+                             .beta = gemm->beta,
+                             .device_scalars = gemm->device_scalars,
+                             .activation = gemm->activation};
+}
 
 static mfq_status fields_check(const char *function, const mfq_gemm *gemm) {
   mfq_status status = mfq_argument_present((mfq_where){function, "gemm"}, gemm);
@@ -36,12 +52,8 @@ static mfq_status fields_check(const char *function, const mfq_gemm *gemm) {
       {"round_operands", gemm->round_operands, 0, 1}, {"own_workspace", gemm->own_workspace, 0, 1}};
   status = mfq_ranges_check((mfq_where){function, "gemm"}, ranges, sizeof ranges / sizeof ranges[0]);
   if (status != MFQ_OK) return status;
-  if (gemm->beta != NULL && gemm->c == NULL) {
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
-                    "gemm: beta is given, but c is NULL; give the tensor that it multiplies, or no beta");
-  }
-  return mfq_alternatives_check((mfq_where){function, "gemm"},
-                                (mfq_alternatives){{"d", "quantized_d"}, {gemm->d, gemm->quantized_d}});
+  const mfq_finish_fields finish = finish_of(gemm);
+  return mfq_finish_fields_check(function, &finish);
 }
 
 /* ---- Tensors ----------------------------------------------------------------------------------------------------- */
@@ -71,12 +83,6 @@ static mfq_status view_to_quantize(mfq_where where, const mfq_scheme *scheme, in
   return mfq_view_to_quantize(where, scheme, axis, &q, &side->view);
 }
 
-static mfq_status take_quantized(gemm_check *check, mfq_where where, const mfq_qtensor *q, int written,
-                                 mfq_qview *view) {
-  const mfq_status status = mfq_take_quantized(&check->call, where, q, written, view);
-  return status != MFQ_OK ? status : rank_check(where, q->rank);
-}
-
 static mfq_status take_side(gemm_check *check, const char *name, const mfq_operand *operand, int is_transposed,
                             mfq_gemm_side *side) {
   const mfq_where where = at(check, name);
@@ -84,7 +90,8 @@ static mfq_status take_side(gemm_check *check, const char *name, const mfq_opera
   if (status != MFQ_OK) return status;
   side->is_transposed = is_transposed;
   if (operand->quantized != NULL) {
-    status = take_quantized(check, where, operand->quantized, 0, &side->view);
+    status = mfq_take_quantized(&check->call, where, operand->quantized, 0, &side->view);
+    if (status == MFQ_OK) status = rank_check(where, operand->quantized->rank);
   } else {
     status = mfq_take_tensor(&check->call, where, operand->plain, 0, &side->tensor);
     if (status == MFQ_OK) status = rank_check(where, operand->plain->rank);
@@ -162,39 +169,31 @@ static mfq_status shape_required(mfq_where where, int32_t rank, const int64_t *s
                   mfq_shape_write(rank, shape).text, mfq_shape_write(wanted_rank, wanted).text);
 }
 
-/* ---- D, C, bias, scalars ----------------------------------------------------------------------------------------- */
+/* ---- The finish -------------------------------------------------------------------------------------------------- */
 
-static mfq_status take_d(gemm_check *check, int32_t rank, const int64_t *shape) {
-  mfq_gemm_problem *p = check->problem;
-  const mfq_gemm *gemm = check->gemm;
-  if (gemm->quantized_d != NULL) {
-    const mfq_where where = at(check, "quantized_d");
-    p->is_d_quantized = 1;
-    const mfq_status status =
-        take_quantized(check, where, gemm->quantized_d, mfq_result_parts(gemm->quantized_d), &p->d_view);
-    int64_t step = 1;
-    for (int32_t d = rank - 1; d >= 0; --d) {
-      p->value_strides[d] = step;
-      step *= shape[d];
-    }
-    return status != MFQ_OK ? status : shape_required(where, p->d_view.q.rank, p->d_view.q.shape, rank, shape);
+static mfq_status take_d(gemm_check *check, int32_t rank, const int64_t *shape, mfq_tensor *d) {
+  mfq_finish *finish = &check->problem->finish;
+  mfq_status status = mfq_finish_take_d(&check->call, &check->finish, finish, d);
+  const mfq_where where = at(check, finish->is_d_quantized ? check->finish.d_qname : check->finish.d_name);
+  if (status == MFQ_OK && finish->is_d_quantized) status = rank_check(where, d->rank);
+  if (status == MFQ_OK) status = shape_required(where, d->rank, d->shape, rank, shape);
+  if (status != MFQ_OK) return status;
+  int64_t step = 1;
+  for (int32_t i = rank - 1; i >= 0; --i) {
+    finish->value_strides[i] = step;
+    step *= shape[i];
   }
-  mfq_status status = mfq_take_tensor(&check->call, at(check, "d"), gemm->d, 1, &check->d);
-  if (status == MFQ_OK) status = shape_required(at(check, "d"), check->d.rank, check->d.shape, rank, shape);
-  if (status == MFQ_OK) mfq_matrix_make(&check->d, 0, &p->d);
-  return status;
+  if (!finish->is_d_quantized) mfq_matrix_make(d, 0, &finish->d);
+  return MFQ_OK;
 }
 
-static mfq_status take_c(gemm_check *check, int32_t rank, const int64_t *shape) {
-  const mfq_where where = at(check, "c");
-  const int parts_before = check->call.parts.count;
-  mfq_status status = mfq_take_tensor(&check->call, where, check->gemm->c, 0, &check->c);
-  if (status == MFQ_OK) status = shape_required(where, check->c.rank, check->c.shape, rank, shape);
-  if (status != MFQ_OK) return status;
-  if (check->gemm->d != NULL && mfq_is_in_place(&check->d, &check->c)) check->call.parts.count = parts_before;
-  check->problem->has_c = 1;
-  mfq_matrix_make(&check->c, 0, &check->problem->c);
-  return MFQ_OK;
+static mfq_status take_c(gemm_check *check, const mfq_tensor *d) {
+  mfq_finish *finish = &check->problem->finish;
+  mfq_tensor c;
+  mfq_status status = mfq_finish_take_c(&check->call, &check->finish, d, finish, &c);
+  if (status == MFQ_OK) status = shape_required(at(check, "c"), c.rank, c.shape, d->rank, d->shape);
+  if (status == MFQ_OK) mfq_matrix_make(&c, 0, &finish->c);
+  return status;
 }
 
 /* ---- Batches that are rows ---------------------------------------------------------------------------------------- */
@@ -221,11 +220,12 @@ static void merge_batches(gemm_check *check) {
   mfq_gemm_problem *p = check->problem;
   if (p->batches <= 1 || p->m == 0 || p->a.batches != p->batches || p->b.batches != 1 || !side_rows_continue(&p->a))
     return;
-  if ((!p->is_d_quantized && !rows_continue(&p->d)) || (p->has_c && !rows_continue(&p->c))) return;
+  mfq_finish *f = &p->finish;
+  if ((!f->is_d_quantized && !rows_continue(&f->d)) || (f->has_c && !rows_continue(&f->c))) return;
   const int64_t rows = p->batches * p->m;
   if (p->a.kind != MFQ_SIDE_QUANTIZED) merge_matrix(&p->a.matrix, rows);
-  if (!p->is_d_quantized) merge_matrix(&p->d, rows);
-  if (p->has_c) merge_matrix(&p->c, rows);
+  if (!f->is_d_quantized) merge_matrix(&f->d, rows);
+  if (f->has_c) merge_matrix(&f->c, rows);
   p->a.rows = p->m = rows;
   p->a.batches = p->batches = 1;
 }
@@ -236,24 +236,20 @@ mfq_status mfq_gemm_problem_make(const char *function, mfq_context *context, con
   mfq_status status = fields_check(function, gemm);
   if (status != MFQ_OK) return status;
   gemm_check check = {.call = {.function = function, .is_run = workspace != NULL}, .gemm = gemm, .problem = problem};
-  const mfq_scalars scalars = {gemm->alpha, gemm->beta, gemm->device_scalars};
+  check.finish = finish_of(gemm);
+  mfq_tensor d;
   int64_t shape[MFQ_MAX_RANK];
   int32_t rank = 0;
   status = take_side(&check, "a", &gemm->a, gemm->transpose_a, &problem->a);
   if (status == MFQ_OK) status = take_side(&check, "b", &gemm->b, !gemm->transpose_b, &problem->b);
   if (status == MFQ_OK) status = chain(&check, shape, &rank);
-  if (status == MFQ_OK) status = take_d(&check, rank, shape);
-  if (status == MFQ_OK && gemm->c != NULL) status = take_c(&check, rank, shape);
-  if (status == MFQ_OK && gemm->bias != NULL) {
-    problem->has_bias = 1;
-    status = mfq_take_bias(&check.call, gemm->bias, problem->n, "[N]", &problem->bias);
-  }
-  if (status == MFQ_OK) status = mfq_take_scalars(&check.call, &scalars, problem);
+  if (status == MFQ_OK) status = take_d(&check, rank, shape, &d);
+  if (status == MFQ_OK && gemm->c != NULL) status = take_c(&check, &d);
+  if (status == MFQ_OK) status = mfq_finish_take_rest(&check.call, &check.finish, problem->n, &problem->finish);
   if (status == MFQ_OK && workspace != NULL) status = mfq_check_memory(context, &check.call, workspace);
   if (status != MFQ_OK) return status;
-  problem->function = "mfq_gemm_run";
-  problem->activation = gemm->activation;
   problem->round_operands = gemm->round_operands;
   merge_batches(&check);
+  mfq_gemm_finish_fit(problem);
   return MFQ_OK;
 }

@@ -4,25 +4,12 @@
 #ifndef MFQ_HOST_CORE_GEMM_PROBLEM_H
 #define MFQ_HOST_CORE_GEMM_PROBLEM_H
 
-#include <mfq/gemm.h>
-
-#include "host/core/backend.h"
 #include "choose.h"
+#include "finish_problem.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* Element (i, r, c) is at mfq_matrix_offset(i) + r * stride[0] + c * stride[1] elements from `data`. */
-typedef struct mfq_matrix {
-  void *data;
-  mfq_dtype dtype;
-  int64_t rows, cols;
-  int64_t stride[2];
-  int32_t batch_rank; /* 0: every batch is the same matrix; 1: batches are batch_stride[0] apart */
-  int64_t batch_shape[MFQ_MAX_RANK];
-  int64_t batch_stride[MFQ_MAX_RANK];
-} mfq_matrix;
 
 typedef enum mfq_side_kind {
   MFQ_SIDE_PLAIN,      /* multiplied as it is */
@@ -33,8 +20,7 @@ typedef enum mfq_side_kind {
 /* A or B. `scale` and `codes` say where things are for kinds QUANTIZED and TO_QUANTIZE; the arrays are for batch, row
  * and depth. Code (i, r, k) starts at bit i * code_bits[0] + r * code_bits[1] + k * code_bits[2] of view.q.codes. It has
  * the scale and the zero point with logical index (view.sizes.scale_shape, row-major)
- *   i / scale_run[0] * scale_stride[0] + r / scale_run[1] * scale_stride[1] + k / scale_run[2] * scale_stride[2],
- * scale_run[0] being 1 but for the end of a convolution. */
+ *   i * scale_stride[0] + r / scale_run[1] * scale_stride[1] + k / scale_run[2] * scale_stride[2]. */
 typedef struct mfq_gemm_side {
   mfq_side_kind kind;
   int64_t batches; /* 1 or the problem's */
@@ -49,20 +35,10 @@ typedef struct mfq_gemm_side {
 } mfq_gemm_side;
 
 typedef struct mfq_gemm_problem {
-  int64_t batches, m, n, k;
+  int64_t batches, m, n, k; /* batches, m and n are those of the finish */
   mfq_gemm_side a, b;
-  int32_t has_c, has_bias;
-  mfq_matrix c;
-  mfq_tensor bias;           /* rank 1 */
-  const float *alpha, *beta; /* may be NULL; the context's device holds them with device_scalars */
-  int32_t device_scalars;
-  mfq_activation activation;
-  int32_t is_d_quantized;
-  mfq_matrix d;                        /* plain D */
-  mfq_qview d_view;                    /* quantized D: leading axes, M, N */
-  int64_t value_strides[MFQ_MAX_RANK]; /* quantized D: of its dense f32 values [batches, m, n], by its own axes */
+  mfq_finish finish;
   int32_t round_operands;
-  const char *function; /* that runs it, for what fails later */
 } mfq_gemm_problem;
 
 /* What plans of all operations have. */
@@ -106,9 +82,6 @@ mfq_status mfq_gemm_supported(mfq_context *context, const mfq_scheme *scheme, mf
 /* OK, or a sentence about the first thing in which a run differs from its plan. */
 mfq_status mfq_gemm_problem_match(const char *function, const mfq_gemm_problem *plan, const mfq_gemm_problem *run);
 
-/* Offset of batch `index`, in elements. */
-int64_t mfq_matrix_offset(const mfq_matrix *matrix, int64_t index);
-
 /* Why the scales of a scheme cannot be factors of sums, or NULL. */
 const char *mfq_gemm_refuse_factor(const mfq_scheme *scheme);
 
@@ -128,12 +101,18 @@ size_t mfq_gemm_side_bytes(const mfq_gemm_side *side);
  * write into `memory`. */
 void mfq_gemm_side_place(const mfq_gemm_side *side, uint8_t *memory, mfq_gemm_side *ready);
 
-/* The dense f32 values of a quantized D as a tensor in its own axes. */
-mfq_status mfq_gemm_d_values(const mfq_gemm_problem *problem, float *values, mfq_tensor *tensor);
+/* What a side's scales multiply sums by. */
+mfq_factors mfq_gemm_side_factors(const mfq_gemm_side *side);
+/* Fills the sizes and factors of the finish from m, n, batches and the sides. */
+void mfq_gemm_finish_fit(mfq_gemm_problem *problem);
+static inline mfq_factor_views mfq_gemm_factor_views(const mfq_gemm_problem *p) {
+  const mfq_factor_views views = {&p->a.view, &p->b.view};
+  return views;
+}
 
 /* Index of the scale (and zero point) of an element. */
 static inline int64_t mfq_gemm_side_scale(const mfq_gemm_side *side, int64_t batch, int64_t row, int64_t depth) {
-  return batch / side->scale_run[0] * side->scale_stride[0] + row / side->scale_run[1] * side->scale_stride[1] +
+  return batch * side->scale_stride[0] + row / side->scale_run[1] * side->scale_stride[1] +
          depth / side->scale_run[2] * side->scale_stride[2];
 }
 

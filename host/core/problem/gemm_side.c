@@ -110,11 +110,39 @@ void mfq_gemm_side_place(const mfq_gemm_side *side, uint8_t *memory, mfq_gemm_si
   view->q.tensor_scale = part(&memory, view->sizes.tensor_scale_bytes);
 }
 
-mfq_status mfq_gemm_d_values(const mfq_gemm_problem *problem, float *values, mfq_tensor *tensor) {
-  const mfq_qtensor *q = &problem->d_view.q;
+/* ---- The finish -------------------------------------------------------------------------------------------------- */
+
+mfq_factors mfq_gemm_side_factors(const mfq_gemm_side *side) {
+  mfq_factors f = {.batches = side->batches, .rows = side->rows, .run = {1, 1}};
+  if (side->kind == MFQ_SIDE_PLAIN) return f;
+  const mfq_scale_format scale = side->view.q.scheme.scale;
+  f.has_scales = scale != MFQ_SCALE_NONE && side->group == 0;
+  f.has_tensor_scale = scale == MFQ_SCALE_UE4M3;
+  for (int i = 0; i < 2 && f.has_scales; ++i) {
+    f.stride[i] = side->scale_stride[i];
+    f.run[i] = side->scale_run[i];
+  }
+  return f;
+}
+
+void mfq_gemm_finish_fit(mfq_gemm_problem *p) {
+  p->finish.batches = p->batches;
+  p->finish.m = p->m;
+  p->finish.n = p->n;
+  p->finish.a = mfq_gemm_side_factors(&p->a);
+  p->finish.b = mfq_gemm_side_factors(&p->b);
+}
+
+int mfq_finish_is_bare(const mfq_finish *f) {
+  return !f->is_d_quantized && f->alpha == NULL && !f->has_c && !f->has_bias && f->activation == MFQ_ACTIVATION_NONE &&
+         !mfq_has_factors(&f->a) && !mfq_has_factors(&f->b);
+}
+
+mfq_status mfq_finish_values(const mfq_finish *finish, float *values, mfq_tensor *tensor) {
+  const mfq_qtensor *q = &finish->d_view.q;
   *tensor = (mfq_tensor){.data = values, .dtype = MFQ_DTYPE_F32, .rank = q->rank};
   memcpy(tensor->shape, q->shape, sizeof tensor->shape);
-  memcpy(tensor->strides, problem->value_strides, sizeof tensor->strides);
-  if (mfq_tensor_fits(tensor, problem->batches * problem->m * problem->n)) return MFQ_OK;
-  return mfq_fail(MFQ_ERROR_INTERNAL, problem->function, "the values of a quantized result leave their memory");
+  memcpy(tensor->strides, finish->value_strides, sizeof tensor->strides);
+  if (mfq_tensor_fits(tensor, finish->batches * finish->m * finish->n)) return MFQ_OK;
+  return mfq_fail(MFQ_ERROR_INTERNAL, finish->function, "the values of a quantized result leave their memory");
 }

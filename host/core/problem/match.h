@@ -19,8 +19,4 @@ mfq_status mfq_matrix_match(const char *function, const char *argument, const mf
 /* Scheme, layout and memory; not the shape. */
 mfq_status mfq_view_match(const char *function, const char *argument, const mfq_qview *planned, const mfq_qview *given);
 
-/* Everything from the sums on but D: C, bias, scalars, activation. `argument` is the description's name. */
-mfq_status mfq_end_match(const char *function, const char *argument, const mfq_gemm_problem *plan,
-                         const mfq_gemm_problem *run);
-
 #endif

@@ -76,11 +76,11 @@ mfq_status mfq_plan_run_check(const char *function, const mfq_context *context, 
   return workspace_check(function, plan, workspace, query);
 }
 
-mfq_status mfq_run_empty(mfq_context *context, const mfq_gemm_problem *end) {
-  if (!end->is_d_quantized) return MFQ_OK;
-  mfq_tensor nothing = {.data = NULL, .dtype = MFQ_DTYPE_F32, .rank = end->d_view.q.rank};
-  memcpy(nothing.shape, end->d_view.q.shape, sizeof nothing.shape);
-  return context->backend->quantize(context, &nothing, &end->d_view, NULL);
+mfq_status mfq_run_empty(mfq_context *context, const mfq_finish *finish) {
+  if (!finish->is_d_quantized) return MFQ_OK;
+  mfq_tensor nothing = {.data = NULL, .dtype = MFQ_DTYPE_F32, .rank = finish->d_view.q.rank};
+  memcpy(nothing.shape, finish->d_view.q.shape, sizeof nothing.shape);
+  return context->backend->quantize(context, &nothing, &finish->d_view, NULL);
 }
 
 mfq_status mfq_support_answer(mfq_context *context, mfq_status made, const mfq_ways *ways, const void *problem,

@@ -18,9 +18,8 @@ size_t mfq_plan_workspace_bytes(const mfq_plan *plan);
 mfq_status mfq_plan_run_check(const char *function, const mfq_context *context, const mfq_plan *plan,
                               mfq_workspace *workspace, const char *query);
 
-/* The run of an operation whose result has no elements: a quantized one still has scales and padding. `end` is its end
- * (mfq_gemm_problem). */
-mfq_status mfq_run_empty(mfq_context *context, const mfq_gemm_problem *end);
+/* The run of an operation whose result has no elements: a quantized one still has scales and padding. */
+mfq_status mfq_run_empty(mfq_context *context, const mfq_finish *finish);
 
 /* Where an answer of mfq_supported goes. */
 typedef struct mfq_answer {

@@ -13,8 +13,7 @@ static int beats_product(const mfq_context *context, const mfq_conv_problem *p) 
   const int64_t pixels = p->batch * p->out[0] * p->out[1] * p->out[2];
   const int64_t channels = p->in_channels > p->out_channels ? p->in_channels : p->out_channels;
   const int is_fast = context->policy == MFQ_FAST && mfq_cpu_kernels(context) != NULL;
-  return is_fast && p->direction != MFQ_CONV_WEIGHT_GRADIENT && p->finish.k > 0 &&
-         pixels >= PIXELS_OF_CHANNEL * channels &&
+  return is_fast && p->direction != MFQ_CONV_WEIGHT_GRADIENT && p->k > 0 && pixels >= PIXELS_OF_CHANNEL * channels &&
          mfq_cpu_onednn(context, mfq_conv_array_dtype(p), unused, sizeof unused) != NULL;
 }
 

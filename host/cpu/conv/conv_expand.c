@@ -226,7 +226,7 @@ static void convert(const mfq_context *context, const mfq_conv_side *side, mfq_d
   mfq_team_run((mfq_loop){threads, work.boxes.count, 0}, convert_boxes, &work);
 }
 
-/* Decodes with every scale that the epilogue applies replaced by 1. */
+/* Decodes with every scale that the finish applies replaced by 1. */
 static mfq_status decode(mfq_context *lent, const mfq_conv_array *e, const mfq_conv_side *side,
                          const mfq_gemm_side *ready, uint8_t *workspace) {
   static const float one = 1.0f;
@@ -244,25 +244,26 @@ static mfq_status decode(mfq_context *lent, const mfq_conv_array *e, const mfq_c
 }
 
 static mfq_status expand_codes(mfq_context *lent, const mfq_conv_array *e, const mfq_conv_side *side,
-                               uint8_t *workspace) {
+                               uint8_t *workspace, mfq_gemm_side *ready) {
   const mfq_gemm_side part = part_of(side);
   uint16_t *values = (uint16_t *)(void *)(workspace + e->values_at);
-  mfq_gemm_side ready, rows;
-  const mfq_status status = mfq_cpu_side_ready(lent, &part, workspace + e->parts_at, &ready);
+  mfq_gemm_side rows;
+  const mfq_status status = mfq_cpu_side_ready(lent, &part, workspace + e->parts_at, ready);
   if (status != MFQ_OK) return status;
   switch (e->how) {
     case MFQ_CONV_WIDEN:
       (void)as_rows(side, &rows);
-      mfq_widen_side(lent, &e->widen, &rows, &ready.view, values);
+      mfq_widen_side(lent, &e->widen, &rows, &ready->view, values);
       return MFQ_OK;
-    case MFQ_CONV_TURN: mfq_conv_codes_run(lent, &e->codes, side, &ready.view, values); return MFQ_OK;
-    default: return decode(lent, e, side, &ready, workspace);
+    case MFQ_CONV_TURN: mfq_conv_codes_run(lent, &e->codes, side, &ready->view, values); return MFQ_OK;
+    default: return decode(lent, e, side, ready, workspace);
   }
 }
 
 mfq_status mfq_conv_expand_run(mfq_context *lent, const mfq_conv_array *e, const mfq_conv_side *side,
-                               uint8_t *workspace, const void **values) {
+                               uint8_t *workspace, mfq_gemm_side *ready, const void **values) {
   uint8_t *made = workspace + e->values_at;
+  *ready = side->part;
   *values = e->how == MFQ_CONV_IN_PLACE ? side->part.tensor.data : (void *)made;
   switch (e->how) {
     case MFQ_CONV_IN_PLACE: return MFQ_OK;
@@ -270,6 +271,6 @@ mfq_status mfq_conv_expand_run(mfq_context *lent, const mfq_conv_array *e, const
     case MFQ_CONV_ROUND:
       mfq_round_values_run(lent, &e->round, side->part.tensor.data, (uint16_t *)(void *)made);
       return MFQ_OK;
-    default: return expand_codes(lent, e, side, workspace);
+    default: return expand_codes(lent, e, side, workspace, ready);
   }
 }

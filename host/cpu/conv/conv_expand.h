@@ -20,7 +20,7 @@ typedef struct mfq_conv_array {
   mfq_conv_expansion how;
   mfq_dtype dtype;
   size_t parts_at; /* codes and scales of a side that is quantized on the way, but for ROUND, which has no factors */
-  size_t ones_at;  /* scales for decoding without the scales that the epilogue applies */
+  size_t ones_at;  /* scales for decoding without the scales that the finish applies */
   size_t values_at;
   size_t scratch_bytes; /* that making it takes */
   union {               /* by `how` */
@@ -33,7 +33,7 @@ typedef struct mfq_conv_array {
 /* What both operands of a fast convolution become: bf16 where it holds all their values, or where they may be rounded. */
 static inline mfq_dtype mfq_conv_array_dtype(const mfq_conv_problem *p) {
   const int fits = mfq_gemm_sides_refuse_bf16(&mfq_conv_gathered(p)->part, &mfq_conv_direct(p)->part) == NULL;
-  return fits || p->finish.round_operands ? MFQ_DTYPE_BF16 : MFQ_DTYPE_F32;
+  return fits || p->round_operands ? MFQ_DTYPE_BF16 : MFQ_DTYPE_F32;
 }
 
 /* Plans the array of `side` in `dtype`, adding what it needs to `workspace_bytes`. */
@@ -41,9 +41,8 @@ mfq_status mfq_conv_expand_plan(const mfq_context *context, const mfq_conv_side 
                                 size_t *workspace_bytes, mfq_conv_array *expanded);
 
 /* Makes the array, quantizing on the way if the side asks for it; `values` receives its first element, [size] dense.
- * Scales that `finish` applies are left out; mfq_gemm_side_place(&problem->finish.a or b, workspace + parts_at, ...)
- * finds them afterwards. */
+ * Scales that the finish applies are left out; `ready` becomes the side with what the finish needs of it. */
 mfq_status mfq_conv_expand_run(mfq_context *lent, const mfq_conv_array *expanded, const mfq_conv_side *side,
-                               uint8_t *workspace, const void **values);
+                               uint8_t *workspace, mfq_gemm_side *ready, const void **values);
 
 #endif

@@ -8,13 +8,14 @@
 #include "host/core/check/sizes.h"
 #include "host/core/process/team.h"
 #include "conv_lines.h"
-#include "host/cpu/product/gemm_finish.h"
+#include "host/cpu/product/finish_cpu.h"
+#include "host/cpu/product/gemm_sides.h"
 
 enum { SHARE_PRODUCTS = 1 << 18 }; /* of less a second thread is not worth it */
 
 typedef struct ref_conv {
   const mfq_conv_problem *problem;
-  const mfq_kernels *kernels;
+  mfq_cpu_finish finish;
   mfq_conv_operand direct, gathered;
   mfqn_dot_plan plan;
   mfqn_window window[3];
@@ -89,7 +90,7 @@ static void add_line(const ref_conv *c, const ref_place *at, mfqn_conv_span span
     for (int64_t r = 0; r < at->rows; ++r) mfq_conv_strand_read(&c->direct, &work->row[r], row, tile->a[r]);
     for (int64_t j = 0; j < at->lanes; ++j)
       if (work->is_there[j]) mfq_conv_strand_read(&c->gathered, &work->lane[j], lane, &tile->b[0][j]);
-    c->kernels->dot(tile);
+    c->finish.kernels->dot(tile);
   }
   keep_sums(at, work, (const float(*)[MFQ_DOT_COLS])work->before, tile->sums);
 }
@@ -231,8 +232,8 @@ static void measure(const mfq_conv_problem *p, ref_conv *c) {
 /* ---- Runs -------------------------------------------------------------------------------------------------------- */
 
 static int thread_count(const mfq_context *context, const mfq_conv_problem *p) {
-  const mfq_gemm_problem *f = &p->finish;
-  const double products = (double)f->batches * (double)f->m * (double)f->n * (double)f->k;
+  const mfq_finish *f = &p->finish;
+  const double products = (double)f->batches * (double)f->m * (double)f->n * (double)p->k;
   ref_conv c;
   measure(p, &c);
   return products < SHARE_PRODUCTS ? 1 : (int)mfq_smaller(tile_count(&c), context->threads);
@@ -255,7 +256,7 @@ static void run_tiles(void *work, int thread, int64_t first, int64_t end) {
 /* The parts of the workspace; what is used at different times lies in the same place. */
 typedef struct ref_parts {
   size_t side[3], sums, shared, shared_bytes, end; /* sides: x, w, y */
-  mfq_finish_plan finish;
+  mfq_cpu_finish_plan finish;
 } ref_parts;
 
 static const mfq_gemm_side *part_of(const mfq_conv_problem *p, int side) {
@@ -263,7 +264,7 @@ static const mfq_gemm_side *part_of(const mfq_conv_problem *p, int side) {
 }
 
 static ref_parts parts_of(const mfq_context *context, const mfq_conv_problem *p) {
-  const mfq_gemm_problem *f = &p->finish;
+  const mfq_finish *f = &p->finish;
   ref_parts parts;
   parts.end = 0;
   parts.shared_bytes = mfq_workspace_round(sizeof(ref_work)) * (size_t)thread_count(context, p);
@@ -271,8 +272,8 @@ static ref_parts parts_of(const mfq_context *context, const mfq_conv_problem *p)
     parts.side[i] = mfq_workspace_take(&parts.end, mfq_gemm_side_bytes(part_of(p, i)));
     parts.shared_bytes = mfq_larger_size(parts.shared_bytes, mfq_cpu_side_scratch(context, part_of(p, i)));
   }
-  mfq_finish_plan_make(context, f, &parts.end, &parts.finish);
-  parts.sums = mfq_workspace_take(&parts.end, (size_t)(f->batches * f->m * f->n) * sizeof(float));
+  mfq_cpu_finish_plan_make(context, f, &parts.end, &parts.finish);
+  parts.sums = f->is_d_quantized ? parts.finish.values_at : mfq_workspace_take(&parts.end, mfq_cpu_finish_sum_bytes(f));
   parts.shared_bytes = mfq_larger_size(parts.shared_bytes, parts.finish.scratch_bytes);
   parts.shared = mfq_workspace_take(&parts.end, parts.shared_bytes);
   return parts;
@@ -282,7 +283,7 @@ size_t mfq_conv_ref_bytes(const mfq_context *context, const mfq_conv_problem *pr
   return parts_of(context, problem).end;
 }
 
-/* The problem with its operands quantized into the workspace, and in `finish` too. */
+/* The problem with its operands quantized into the workspace. */
 static mfq_status make_ready(mfq_context *lent, const mfq_conv_problem *p, const ref_parts *parts, uint8_t *memory,
                              mfq_conv_problem *ready) {
   mfq_gemm_side *const sides[3] = {&ready->x.part, &ready->w.part, &ready->y.part};
@@ -290,23 +291,7 @@ static mfq_status make_ready(mfq_context *lent, const mfq_conv_problem *p, const
   *ready = *p;
   for (int i = 0; i < 3 && status == MFQ_OK; ++i)
     status = mfq_cpu_side_ready(lent, part_of(p, i), memory + parts->side[i], sides[i]);
-  mfq_gemm_side_place(&p->finish.a, memory + parts->side[p->finish_a], &ready->finish.a);
-  mfq_gemm_side_place(&p->finish.b, memory + parts->side[p->finish_b], &ready->finish.b);
   return status;
-}
-
-/* From all sums to the result. */
-static mfq_status finish(mfq_context *lent, const ref_parts *parts, const mfq_conv_problem *ready, uint8_t *memory) {
-  const mfq_gemm_problem *p = &ready->finish;
-  mfq_cpu_state loops = {*mfq_cpu_isa_of(lent)};
-  if (!loops.isa.kernels) loops.isa.kernels = &mfq_kernels_baseline;
-  mfq_context with_loops = *lent;
-  with_loops.backend_state = &loops;
-  const mfq_finish_part all = {(float *)(void *)(memory + parts->sums), 0, p->batches, 0, p->m};
-  mfq_finish f;
-  mfq_finish_open(&parts->finish, p, &p->a, &p->b, memory, &f);
-  mfq_finish_run(&with_loops, &f, &all);
-  return p->is_d_quantized ? mfq_finish_quantize(lent, p, all.sums) : MFQ_OK;
 }
 
 mfq_status mfq_conv_ref_run(const mfq_context *context, const mfq_conv_problem *problem, void *workspace) {
@@ -318,7 +303,7 @@ mfq_status mfq_conv_ref_run(const mfq_context *context, const mfq_conv_problem *
   const mfq_status status = make_ready(&lent, problem, &parts, memory, &ready);
   if (status != MFQ_OK) return status;
   measure(&ready, &c);
-  c.kernels = mfq_cpu_kernels(context) ? mfq_cpu_kernels(context) : &mfq_kernels_baseline;
+  mfq_cpu_finish_open(context, &parts.finish, &ready.finish, mfq_conv_factor_views(&ready), memory, &c.finish);
   c.sums = (float *)(void *)(memory + parts.sums);
   c.direct.side = *mfq_conv_direct(&ready);
   c.gathered.side = *mfq_conv_gathered(&ready);
@@ -327,5 +312,7 @@ mfq_status mfq_conv_ref_run(const mfq_context *context, const mfq_conv_problem *
   const int threads = thread_count(context, problem);
   memset(memory + parts.shared, 0, mfq_workspace_round(sizeof(ref_work)) * (size_t)threads);
   mfq_team_run((mfq_loop){threads, tile_count(&c), 1}, run_tiles, &(tiles_work){&c, memory + parts.shared});
-  return finish(&lent, &parts, &ready, memory);
+  const mfq_cpu_finish_part all = mfq_cpu_finish_dense(&ready.finish, c.sums, ready.finish.m);
+  mfq_cpu_finish_run(&lent, &c.finish, &all);
+  return mfq_cpu_finish_end(&lent, &c.finish);
 }

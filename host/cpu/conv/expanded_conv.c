@@ -8,7 +8,7 @@
 #include "conv_engine.h"
 #include "conv_expand.h"
 #include "host/cpu/cpu_onednn.h"
-#include "host/cpu/product/gemm_finish.h"
+#include "host/cpu/product/finish_cpu.h"
 
 /* Sums beyond this, or beyond so much for each thread, are made in slabs of images: small enough to be finished while a
  * cache still holds them. */
@@ -17,7 +17,7 @@
 
 typedef struct expanded {
   mfq_conv_array gathered, direct;
-  mfq_finish_plan finish;
+  mfq_cpu_finish_plan finish;
   int is_direct;                 /* the engine writes the result */
   int64_t images;                /* of one call of the engine */
   int64_t from_image, to_image;  /* elements of one image: of the gathered side, of the result */
@@ -34,7 +34,7 @@ static int64_t count_of(const mfq_conv_side *side, int first_axis) {
 static const char *refuse(const mfq_context *context, const mfq_conv_problem *problem) {
   if (context->policy == MFQ_REPRODUCIBLE) return "the context's policy is reproducible";
   if (!mfq_cpu_kernels(context)) return "the context's cpu_isa is reference";
-  return problem->finish.k == 0 || count_of(mfq_conv_gathered(problem), 0) == 0 ? "nothing is summed" : NULL;
+  return problem->k == 0 || count_of(mfq_conv_gathered(problem), 0) == 0 ? "nothing is summed" : NULL;
 }
 
 /* ---- Planning ----------------------------------------------------------------------------------------------------- */
@@ -101,8 +101,9 @@ static mfq_status plan_memory(const mfq_context *context, const mfq_conv_problem
   choose_slab(context, p, x);
   if (!x->is_direct) {
     const int64_t count = p->direction == MFQ_CONV_WEIGHT_GRADIENT ? count_of(result, 0) : x->images * x->to_image;
-    mfq_finish_plan_make(context, &p->finish, bytes, &x->finish);
-    x->sums_at = mfq_workspace_take(bytes, (size_t)count * sizeof(float));
+    mfq_cpu_finish_plan_make(context, &p->finish, bytes, &x->finish);
+    x->sums_at =
+        p->finish.is_d_quantized ? x->finish.values_at : mfq_workspace_take(bytes, (size_t)count * sizeof(float));
   }
   x->scratch_bytes =
       mfq_larger_size(x->finish.scratch_bytes, mfq_larger_size(x->gathered.scratch_bytes, x->direct.scratch_bytes));
@@ -130,16 +131,8 @@ typedef struct running {
   const mfq_conv_problem *problem;
   uint8_t *workspace;
   const uint8_t *gathered, *direct; /* the arrays */
-  mfq_finish finish;
+  mfq_cpu_finish finish;
 } running;
-
-/* Takes the factors of the operand that `which` names (x, w, y) to where its parts are. */
-static void place_factors(const running *r, int32_t which, const mfq_gemm_side *side, mfq_gemm_side *ready) {
-  const mfq_conv_problem *p = r->problem;
-  const mfq_conv_side *const sides[] = {&p->x, &p->w, &p->y};
-  const int is_gathered = sides[which] == mfq_conv_gathered(p);
-  mfq_gemm_side_place(side, r->workspace + (is_gathered ? r->x->gathered.parts_at : r->x->direct.parts_at), ready);
-}
 
 static mfq_status prepare(const running *r) {
   if (r->problem->direction == MFQ_CONV_WEIGHT_GRADIENT) return MFQ_OK;
@@ -160,13 +153,13 @@ static mfq_status convolve(const mfq_context *context, const running *r, int64_t
   const mfq_status status = mfq_conv_engine_run(is_rest ? x->rest : x->whole, gathered, r->direct, result,
                                                 r->workspace + (is_rest ? x->rest_at : x->whole_at));
   if (status != MFQ_OK || x->is_direct) return status;
-  mfq_finish_part part = {sums, 0, p->finish.batches, 0, p->finish.m};
+  mfq_cpu_finish_part part = mfq_cpu_finish_dense(&p->finish, sums, p->finish.m);
   if (p->direction != MFQ_CONV_WEIGHT_GRADIENT) { /* batches: images, and axes of space but for the last */
     const int64_t each = p->finish.batches / p->batch;
-    part.batch0 = image * each;
+    part.first_batch = image * each;
     part.batches = (is_rest ? p->batch - image : x->images) * each;
   }
-  mfq_finish_run(context, &r->finish, &part);
+  mfq_cpu_finish_run(context, &r->finish, &part);
   return MFQ_OK;
 }
 
@@ -174,21 +167,17 @@ static mfq_status run_here(mfq_context *context, const void *state, const void *
   const expanded *x = state;
   const mfq_conv_problem *p = problem;
   mfq_context lent = mfq_cpu_lend(context, memory + x->scratch_at, x->scratch_bytes);
+  mfq_gemm_side a, b; /* the gathered operand and the other one */
   const void *gathered, *direct;
-  mfq_status status = mfq_conv_expand_run(&lent, &x->gathered, mfq_conv_gathered(p), memory, &gathered);
-  if (status == MFQ_OK) status = mfq_conv_expand_run(&lent, &x->direct, mfq_conv_direct(p), memory, &direct);
+  mfq_status status = mfq_conv_expand_run(&lent, &x->gathered, mfq_conv_gathered(p), memory, &a, &gathered);
+  if (status == MFQ_OK) status = mfq_conv_expand_run(&lent, &x->direct, mfq_conv_direct(p), memory, &b, &direct);
   if (status != MFQ_OK) return status;
   running r = {.x = x, .problem = p, .workspace = memory, .gathered = gathered, .direct = direct};
-  if (!x->is_direct) {
-    mfq_gemm_side a, b;
-    place_factors(&r, p->finish_a, &p->finish.a, &a);
-    place_factors(&r, p->finish_b, &p->finish.b, &b);
-    mfq_finish_open(&x->finish, &p->finish, &a, &b, memory, &r.finish);
-  }
+  const mfq_factor_views views = mfq_conv_views(p, &a.view, &b.view);
+  if (!x->is_direct) mfq_cpu_finish_open(&lent, &x->finish, &p->finish, views, memory, &r.finish);
   status = prepare(&r);
   for (int64_t image = 0; image < p->batch && status == MFQ_OK; image += x->images) status = convolve(&lent, &r, image);
-  if (status != MFQ_OK || !p->finish.is_d_quantized) return status;
-  return mfq_finish_quantize(&lent, &p->finish, (float *)(void *)(memory + x->sums_at));
+  return status != MFQ_OK || x->is_direct ? status : mfq_cpu_finish_end(&lent, &r.finish);
 }
 
 static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *workspace) {

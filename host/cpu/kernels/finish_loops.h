@@ -4,14 +4,14 @@
 
 #include "loops.h"
 
-INLINE void finish_as(const mfqn_epilogue *given, const mfq_finish_row *r, int64_t n, uint32_t *d, int activation) {
-  mfqn_epilogue e = *given;
+INLINE void finish_as(const mfqn_finish *given, const mfq_finish_row *r, int64_t n, uint32_t *d, int activation) {
+  mfqn_finish e = *given;
   e.activation = activation;
   for (int64_t i = 0; i < n; ++i)
-    d[i] = mfqn_bits(mfqn_finish(&e, r->sums[i], r->row_factor, r->col_factors[i], r->c[i], r->bias[i]));
+    d[i] = mfqn_bits(mfqn_finish_value(&e, r->sums[i], r->row_factor, r->col_factors[i], r->c[i], r->bias[i]));
 }
 
-static void finish(const mfqn_epilogue *e, const mfq_finish_row *r, int64_t n, uint32_t *d) {
+static void finish(const mfqn_finish *e, const mfq_finish_row *r, int64_t n, uint32_t *d) {
   switch (e->activation) {
     case MFQN_ACTIVATION_NONE: finish_as(e, r, n, d, MFQN_ACTIVATION_NONE); break;
     case MFQN_ACTIVATION_RELU: finish_as(e, r, n, d, MFQN_ACTIVATION_RELU); break;

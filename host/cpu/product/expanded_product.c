@@ -7,7 +7,7 @@
 #include "host/cpu/cpu_onednn.h"
 #include "gemm_cpu.h"
 #include "gemm_expand.h"
-#include "gemm_finish.h"
+#include "finish_cpu.h"
 #include "product.h"
 
 /* Sums beyond this are made in slabs of rows. Rows of at least so many keep the engine at full speed. */
@@ -16,7 +16,7 @@ enum { SLAB_ROWS = 512 };
 
 typedef struct expanded {
   mfq_expanded_side a, b;
-  mfq_finish_plan finish;
+  mfq_cpu_finish_plan finish;
   int is_direct;             /* the engine writes D */
   int64_t batches, rows;     /* of one call of the engine */
   mfq_product *whole, *rest; /* calls with all rows of a slab, and the last one; NULL: none */
@@ -35,21 +35,23 @@ static mfq_onednn_shape engine_shape(const mfq_context *context, const mfq_gemm_
                                      int64_t rows) {
   mfq_onednn_shape s = {.batches = x->batches, .m = rows, .n = p->n, .k = p->k, .in = x->a.dtype};
   s.threads = context->threads;
-  s.out = x->is_direct ? p->d.dtype : MFQ_DTYPE_F32;
+  const mfq_matrix *d = &p->finish.d;
+  s.out = x->is_direct ? d->dtype : MFQ_DTYPE_F32;
   for (int i = 0; i < 3; ++i) s.a_stride[i] = x->a.stride[i];
   s.b_stride[0] = x->b.stride[0];
   s.b_stride[1] = x->b.stride[2];
   s.b_stride[2] = x->b.stride[1];
-  s.d_stride[0] = x->is_direct ? (p->d.batch_rank ? p->d.batch_stride[0] : 0) : rows * p->n;
-  s.d_stride[1] = x->is_direct ? p->d.stride[0] : p->n;
-  s.d_stride[2] = x->is_direct ? p->d.stride[1] : 1;
+  s.d_stride[0] = x->is_direct ? (d->batch_rank ? d->batch_stride[0] : 0) : rows * p->n;
+  s.d_stride[1] = x->is_direct ? d->stride[0] : p->n;
+  s.d_stride[2] = x->is_direct ? d->stride[1] : 1;
   return s;
 }
 
 /* Whether the engine can write D: f32, or bf16 from bf16, with contiguous rows. */
 static int can_write(const mfq_gemm_problem *p, mfq_dtype dtype) {
-  if (!mfq_finish_is_bare(p) || p->d.batch_rank > 1 || (p->d.stride[1] != 1 && p->n != 1)) return 0;
-  return p->d.dtype == MFQ_DTYPE_F32 || p->d.dtype == dtype;
+  const mfq_matrix *d = &p->finish.d;
+  if (!mfq_finish_is_bare(&p->finish) || d->batch_rank > 1 || (d->stride[1] != 1 && p->n != 1)) return 0;
+  return d->dtype == MFQ_DTYPE_F32 || d->dtype == dtype;
 }
 
 /* All at once, or a slab of one batch. A quantized D needs all its values. */
@@ -57,7 +59,7 @@ static void choose_slab(const mfq_gemm_problem *p, expanded *x) {
   const int64_t row_bytes = p->n * (int64_t)sizeof(float);
   x->batches = p->batches;
   x->rows = p->m;
-  if (x->is_direct || p->is_d_quantized || p->batches * p->m * row_bytes <= SLAB_BYTES) return;
+  if (x->is_direct || p->finish.is_d_quantized || p->batches * p->m * row_bytes <= SLAB_BYTES) return;
   x->batches = 1;
   const int64_t rows = SLAB_BYTES / row_bytes / 64 * 64;
   x->rows = rows < SLAB_ROWS ? SLAB_ROWS : rows;
@@ -90,8 +92,10 @@ static mfq_status plan_memory(const mfq_context *context, const mfq_gemm_problem
   x->is_direct = can_write(p, dtype);
   choose_slab(p, x);
   if (!x->is_direct) {
-    mfq_finish_plan_make(context, p, bytes, &x->finish);
-    x->sums_at = mfq_workspace_take(bytes, (size_t)(x->batches * x->rows * p->n) * sizeof(float));
+    mfq_cpu_finish_plan_make(context, &p->finish, bytes, &x->finish);
+    x->sums_at = p->finish.is_d_quantized
+                     ? x->finish.values_at
+                     : mfq_workspace_take(bytes, (size_t)(x->batches * x->rows * p->n) * sizeof(float));
   }
   x->scratch_bytes = mfq_larger_size(x->finish.scratch_bytes, mfq_larger_size(x->a.scratch_bytes, x->b.scratch_bytes));
   x->scratch_at = mfq_workspace_take(bytes, x->scratch_bytes);
@@ -118,7 +122,7 @@ typedef struct running {
   const mfq_gemm_problem *problem;
   uint8_t *workspace;
   const uint8_t *a, *b; /* the matrices */
-  mfq_finish finish;
+  mfq_cpu_finish finish;
 } running;
 
 /* Some rows: batches from `batch` on, rows from `row` on. */
@@ -130,11 +134,15 @@ static mfq_status multiply(const mfq_context *context, const running *r, int64_t
   const uint8_t *a = r->a + (batch * x->a.stride[0] + row * x->a.stride[1]) * size;
   const uint8_t *b = r->b + batch * x->b.stride[0] * size;
   float *sums = (float *)(void *)(r->workspace + x->sums_at);
-  void *d = x->is_direct ? p->d.data : sums;
+  void *d = x->is_direct ? p->finish.d.data : sums;
   const mfq_product *engine = rows == x->rows ? x->whole : x->rest;
   const mfq_status status = mfq_product_run(engine, a, b, d, r->workspace + x->engine_at);
   if (status != MFQ_OK || x->is_direct) return status;
-  mfq_finish_run(context, &r->finish, &(mfq_finish_part){sums, batch, x->batches, row, rows});
+  mfq_cpu_finish_part part = mfq_cpu_finish_dense(&p->finish, sums, rows);
+  part.first_batch = batch;
+  part.batches = x->batches;
+  part.first_row = row;
+  mfq_cpu_finish_run(context, &r->finish, &part);
   return MFQ_OK;
 }
 
@@ -148,13 +156,14 @@ static mfq_status run_here(mfq_context *context, const void *state, const void *
   if (status == MFQ_OK) status = mfq_expand_run(&lent, &x->b, &p->b, memory, &b, &b_values);
   if (status != MFQ_OK) return status;
   running r = {.x = x, .problem = p, .workspace = memory, .a = a_values, .b = b_values};
-  if (!x->is_direct) mfq_finish_open(&x->finish, p, &a, &b, memory, &r.finish);
+  const mfq_factor_views views = {&a.view, &b.view};
+  if (!x->is_direct) mfq_cpu_finish_open(&lent, &x->finish, &p->finish, views, memory, &r.finish);
   for (int64_t batch = 0; batch < p->batches; batch += x->batches)
     for (int64_t row = 0; row < p->m; row += x->rows) {
       status = multiply(&lent, &r, batch, row);
       if (status != MFQ_OK) return status;
     }
-  return p->is_d_quantized ? mfq_finish_quantize(&lent, p, (float *)(void *)(memory + x->sums_at)) : MFQ_OK;
+  return x->is_direct ? MFQ_OK : mfq_cpu_finish_end(&lent, &r.finish);
 }
 
 static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *workspace) {

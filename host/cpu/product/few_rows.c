@@ -11,7 +11,7 @@
 #include "few_rows.h"
 #include "gemm_cpu.h"
 #include "gemm_expand.h"
-#include "gemm_finish.h"
+#include "finish_cpu.h"
 
 enum {
   BLOCK_ROWS = 16,
@@ -29,7 +29,7 @@ typedef struct few_rows {
   int32_t passes;    /* over each block of packed rows */
   size_t pass_bytes; /* of plain rows */
   size_t plain_at, sums_at, scratch_at;
-  mfq_finish_plan finish;
+  mfq_cpu_finish_plan finish;
   mfq_few_codes codes;
 } few_rows;
 
@@ -90,8 +90,9 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
   const size_t blocks = (size_t)(p->k + 31) / 32, width = f->is_bf16 ? 2 : 4;
   f->pass_bytes = blocks * 32 * (size_t)f->rows * width;
   f->plain_at = mfq_workspace_take(bytes, f->pass_bytes * (size_t)f->passes);
-  f->sums_at = mfq_workspace_take(bytes, (size_t)p->m * (size_t)p->n * sizeof(float));
-  mfq_finish_plan_make(context, p, bytes, &f->finish);
+  mfq_cpu_finish_plan_make(context, &p->finish, bytes, &f->finish);
+  f->sums_at =
+      p->finish.is_d_quantized ? f->finish.values_at : mfq_workspace_take(bytes, mfq_cpu_finish_sum_bytes(&p->finish));
   f->scratch_at = mfq_workspace_take(bytes, f->finish.scratch_bytes);
   mfq_choice_describe(choice, "%s by own loops, %s%s: codes expanded in registers", f->is_bf16 ? "bf16" : "f32",
                       mfq_cpu_kernels(context)->isa, f->is_bf16 ? "_bf16" : "");
@@ -184,11 +185,12 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
   /* a few plain rows take less time than waking a thread */
   mfq_team_run((mfq_loop){mfq_threads_for(context, laid_out * 32 * f->rows, SHARE_CODES), laid_out, 0}, lay_out, &work);
   mfq_team_run((mfq_loop){mfq_threads_for(context, many->rows * p->k, SHARE_CODES), blocks, 0}, multiply, &work);
-  mfq_finish finish;
-  mfq_finish_open(&f->finish, p, &p->a, &p->b, memory, &finish);
-  mfq_finish_run(context, &finish, &(mfq_finish_part){sums, 0, 1, 0, p->m});
+  mfq_cpu_finish finish;
+  mfq_cpu_finish_open(context, &f->finish, &p->finish, mfq_gemm_factor_views(p), memory, &finish);
+  const mfq_cpu_finish_part all = mfq_cpu_finish_dense(&p->finish, sums, p->m);
+  mfq_cpu_finish_run(context, &finish, &all);
   mfq_context lent = mfq_cpu_lend(context, memory + f->scratch_at, f->finish.scratch_bytes);
-  return p->is_d_quantized ? mfq_finish_quantize(&lent, p, sums) : MFQ_OK;
+  return mfq_cpu_finish_end(&lent, &finish);
 }
 
 const mfq_way mfq_gemm_few_rows = {.name = "few rows", .plan = plan, .run = run};

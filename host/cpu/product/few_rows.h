@@ -9,7 +9,7 @@ enum { MFQ_FEW_MOST = 8 }; /* plain rows at once */
 /* What the kernels need of a packed side. */
 typedef struct mfq_few_codes {
   int32_t bits, halves;
-  int64_t group;       /* 0: scales do not vary along K, and the epilogue applies them */
+  int64_t group;       /* 0: scales do not vary along K, and the finish applies them */
   int32_t scale_bytes; /* of one */
   int has_zero_points; /* then values hold a table for each */
   uint32_t safe_scale; /* larger scales may make values that are to be limited */

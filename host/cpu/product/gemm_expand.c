@@ -11,8 +11,8 @@
 enum { SHARE_ELEMENTS = 1 << 15 };
 
 int mfq_side_has_factors(const mfq_gemm_side *side) {
-  if (side->kind == MFQ_SIDE_PLAIN || side->view.q.scheme.scale == MFQ_SCALE_NONE) return 0;
-  return side->group == 0 || side->view.q.scheme.scale == MFQ_SCALE_UE4M3;
+  const mfq_factors factors = mfq_gemm_side_factors(side);
+  return mfq_has_factors(&factors);
 }
 
 /* ---- Plans ------------------------------------------------------------------------------------------------------- */
@@ -150,7 +150,7 @@ static void convert(const mfq_context *context, const mfq_expanded_side *e, cons
   mfq_team_run((mfq_loop){mfq_threads_for(context, all * work.length, SHARE_ELEMENTS), all, 0}, convert_lines, &work);
 }
 
-/* Decodes with every scale that the epilogue applies replaced by 1. */
+/* Decodes with every scale that the finish applies replaced by 1. */
 static mfq_status decode(mfq_context *lent, const mfq_expanded_side *e, const mfq_gemm_side *ready,
                          uint8_t *workspace) {
   static const float one = 1.0f;

@@ -21,14 +21,14 @@ typedef struct mfq_expanded_side {
   mfq_dtype dtype;
   int64_t stride[3]; /* batch (0: shared), row, depth */
   size_t parts_at;   /* codes and scales of a side that is quantized on the way, but for ROUND */
-  size_t ones_at;    /* scales for decoding without the scales that the epilogue applies */
+  size_t ones_at;    /* scales for decoding without the scales that the finish applies */
   size_t values_at;
   size_t scratch_bytes; /* that making it takes */
   mfq_widen widen;
   mfq_round_values round;
 } mfq_expanded_side;
 
-/* Whether a quantized side has scales for the epilogue. */
+/* Whether a quantized side has scales for the finish. */
 int mfq_side_has_factors(const mfq_gemm_side *side);
 
 /* Plans the matrix in `dtype`, adding what it needs to `workspace_bytes`. */
@@ -36,7 +36,7 @@ mfq_status mfq_expand_plan(const mfq_context *context, const mfq_gemm_side *side
                            size_t *workspace_bytes, mfq_expanded_side *expanded);
 
 /* Makes the matrix, quantizing the side before if it asks for that; `values` receives its first element. `ready`
- * becomes the side with what the epilogue needs of it (gemm_finish.h). */
+ * becomes the side with what the finish needs of it (finish_cpu.h). */
 mfq_status mfq_expand_run(mfq_context *lent, const mfq_expanded_side *expanded, const mfq_gemm_side *side,
                           uint8_t *workspace, mfq_gemm_side *ready, const void **values);
 

@@ -3,7 +3,6 @@
 #include "gemm_ref.h"
 
 #include <mfq/num/dot.h>
-#include <mfq/num/epilogue.h>
 #include <mfq/num/pack.h>
 
 #include "host/core/integers.h"
@@ -12,7 +11,7 @@
 #include "host/core/process/team.h"
 #include "host/core/problem/walk.h"
 #include "host/cpu/cast/elements.h"
-#include "gemm_finish.h"
+#include "finish_cpu.h"
 #include "gemm_sides.h"
 #include "host/cpu/cast/scale_slots.h"
 
@@ -28,11 +27,9 @@ typedef struct operand {
 
 typedef struct ref_product {
   const mfq_gemm_problem *problem;
-  const mfq_kernels *kernels;
   operand a, b;
   mfqn_dot_plan plan;
-  mfqn_epilogue epilogue;
-  float *values; /* for a quantized D: dense */
+  mfq_cpu_finish finish;
   int64_t row_tiles, col_tiles;
 } ref_product;
 
@@ -143,47 +140,8 @@ static void sum_tile(const ref_product *p, const tile_place *at, mfq_dot_tile *t
     const stretch cols = {at->batch, at->col0, at->cols, k0, k1, 1, MFQ_DOT_COLS};
     expand(&p->a, &rows, tile->a[0]);
     expand(&p->b, &cols, tile->b[0]);
-    p->kernels->dot(tile);
+    p->finish.kernels->dot(tile);
   }
-}
-
-static float load(const mfq_matrix *m, int64_t offset) {
-  return mfqn_float_of(mfq_element_load(m->data, m->dtype, offset));
-}
-
-static float bias_at(const mfq_tensor *bias, int64_t col) {
-  return mfqn_float_of(mfq_element_load(bias->data, bias->dtype, col * bias->strides[0]));
-}
-
-/* One row of a tile, from sums to D. */
-static void finish_row(const ref_product *p, const tile_place *at, int64_t i, const float *sums,
-                       const float *col_factor) {
-  const mfq_gemm_problem *problem = p->problem;
-  const mfqn_epilogue *e = &p->epilogue;
-  const mfq_matrix *c = &problem->c, *d = &problem->d;
-  const int64_t row = at->row0 + i;
-  const int reads_c = e->has_c && e->beta != 0.0f;
-  const int64_t c_row = reads_c ? mfq_matrix_offset(c, at->batch) + row * c->stride[0] : 0;
-  const int64_t d_row = problem->is_d_quantized ? (at->batch * problem->m + row) * problem->n
-                                                : mfq_matrix_offset(d, at->batch) + row * d->stride[0];
-  const float row_factor = mfq_cpu_side_factor(&p->a.side, &p->a.scheme, at->batch, row);
-  for (int64_t j = 0; j < at->cols; ++j) {
-    const int64_t col = at->col0 + j;
-    const float addend = reads_c ? load(c, c_row + col * c->stride[1]) : 0.0f;
-    const float bias = e->has_bias ? bias_at(&problem->bias, col) : 0.0f;
-    const float y = mfqn_finish(e, sums[j], row_factor, col_factor[j], addend, bias);
-    if (problem->is_d_quantized)
-      p->values[d_row + col] = y;
-    else
-      mfq_element_store(d->data, d->dtype, d_row + col * d->stride[1], mfqn_bits(y));
-  }
-}
-
-static void finish_tile(const ref_product *p, const tile_place *at, const mfq_dot_tile *tile) {
-  float col_factor[MFQ_DOT_COLS];
-  for (int64_t j = 0; j < at->cols; ++j)
-    col_factor[j] = mfq_cpu_side_factor(&p->b.side, &p->b.scheme, at->batch, at->col0 + j);
-  for (int64_t i = 0; i < at->rows; ++i) finish_row(p, at, i, tile->sums[i], col_factor);
 }
 
 /* ---- Runs -------------------------------------------------------------------------------------------------------- */
@@ -209,48 +167,56 @@ static void run_tiles(void *work, int thread, int64_t first, int64_t end) {
   for (int64_t t = first; t < end; ++t) {
     const tile_place at = place_of(w->product, t);
     sum_tile(w->product, &at, tile);
-    finish_tile(w->product, &at, tile);
+    const mfq_cpu_finish_part part = {.sums = tile->sums[0],
+                                      .row_stride = MFQ_DOT_COLS,
+                                      .first_batch = at.batch,
+                                      .batches = 1,
+                                      .first_row = at.row0,
+                                      .rows = at.rows,
+                                      .first_col = at.col0,
+                                      .cols = at.cols};
+    mfq_cpu_finish_rows(&w->product->finish, &part, 0, at.rows);
   }
 }
 
 /* The parts of the workspace; what is used at different times lies in the same place. */
 typedef struct ref_parts {
-  size_t a, b, values, shared;
+  size_t a, b, shared, shared_bytes, end;
+  mfq_cpu_finish_plan finish;
 } ref_parts;
 
 static ref_parts parts_of(const mfq_context *context, const mfq_gemm_problem *p) {
   const size_t tiles = mfq_workspace_round(sizeof(mfq_dot_tile)) * (size_t)thread_count(context, p);
   const size_t sides = mfq_larger_size(mfq_cpu_side_scratch(context, &p->a), mfq_cpu_side_scratch(context, &p->b));
-  ref_parts parts;
-  parts.a = mfq_gemm_side_bytes(&p->a);
-  parts.b = mfq_gemm_side_bytes(&p->b);
-  parts.values = p->is_d_quantized ? mfq_workspace_round((size_t)(p->batches * p->m * p->n) * sizeof(float)) : 0;
-  parts.shared = mfq_workspace_round(mfq_larger_size(tiles, mfq_larger_size(sides, mfq_cpu_d_scratch(context, p))));
+  ref_parts parts = {.end = 0};
+  parts.a = mfq_workspace_take(&parts.end, mfq_gemm_side_bytes(&p->a));
+  parts.b = mfq_workspace_take(&parts.end, mfq_gemm_side_bytes(&p->b));
+  mfq_cpu_finish_plan_make(context, &p->finish, &parts.end, &parts.finish);
+  parts.shared_bytes = mfq_larger_size(tiles, mfq_larger_size(sides, parts.finish.scratch_bytes));
+  parts.shared = mfq_workspace_take(&parts.end, parts.shared_bytes);
   return parts;
 }
 
 size_t mfq_gemm_ref_bytes(const mfq_context *context, const mfq_gemm_problem *problem) {
-  const ref_parts parts = parts_of(context, problem);
-  return parts.a + parts.b + parts.values + parts.shared;
+  return parts_of(context, problem).end;
 }
 
 mfq_status mfq_gemm_ref_run(const mfq_context *context, const mfq_gemm_problem *problem, void *workspace) {
   const ref_parts parts = parts_of(context, problem);
-  uint8_t *memory = workspace, *shared = memory + parts.a + parts.b + parts.values;
-  mfq_context lent = mfq_cpu_lend(context, shared, parts.shared);
+  uint8_t *memory = workspace;
+  mfq_context lent = mfq_cpu_lend(context, memory + parts.shared, parts.shared_bytes);
   ref_product p;
   p.problem = problem;
-  p.kernels = mfq_cpu_kernels(context) ? mfq_cpu_kernels(context) : &mfq_kernels_baseline;
-  p.values = (float *)(void *)(memory + parts.a + parts.b);
   p.row_tiles = mfq_ceil_div(problem->m, MFQ_DOT_ROWS);
   p.col_tiles = mfq_ceil_div(problem->n, MFQ_DOT_COLS);
-  p.epilogue = mfq_cpu_epilogue(problem);
-  mfq_status status = mfq_cpu_side_ready(&lent, &problem->a, memory, &p.a.side);
-  if (status == MFQ_OK) status = mfq_cpu_side_ready(&lent, &problem->b, memory + parts.a, &p.b.side);
+  mfq_status status = mfq_cpu_side_ready(&lent, &problem->a, memory + parts.a, &p.a.side);
+  if (status == MFQ_OK) status = mfq_cpu_side_ready(&lent, &problem->b, memory + parts.b, &p.b.side);
   if (status != MFQ_OK) return status;
   const mfqn_dot_side a = open_operand(&p.a), b = open_operand(&p.b);
   p.plan = mfqn_dot_plan_make(a, b);
+  const mfq_factor_views views = {&p.a.side.view, &p.b.side.view};
+  mfq_cpu_finish_open(context, &parts.finish, &problem->finish, views, memory, &p.finish);
   mfq_team_run((mfq_loop){thread_count(context, problem), tile_count(problem), 1}, run_tiles,
-               &(tiles_work){&p, shared});
-  return problem->is_d_quantized ? mfq_finish_quantize(&lent, problem, p.values) : MFQ_OK;
+               &(tiles_work){&p, memory + parts.shared});
+  return mfq_cpu_finish_end(&lent, &p.finish);
 }

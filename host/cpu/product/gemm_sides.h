@@ -3,8 +3,6 @@
 #ifndef MFQ_HOST_CPU_GEMM_SIDES_H
 #define MFQ_HOST_CPU_GEMM_SIDES_H
 
-#include <mfq/num/epilogue.h>
-
 #include "host/core/problem/gemm_problem.h"
 #include "host/cpu/cpu_state.h"
 
@@ -19,17 +17,9 @@ size_t mfq_cpu_side_scratch(const mfq_context *context, const mfq_gemm_side *sid
  * QUANTIZED. */
 mfq_status mfq_cpu_side_ready(mfq_context *lent, const mfq_gemm_side *side, uint8_t *memory, mfq_gemm_side *ready);
 
-/* Everything that scales a whole row: a scale that does not vary along K, times the tensor scale of UE4M3; 1 for plain
- * operands. `s` is the lowered scheme of a quantized side. */
-float mfq_cpu_side_factor(const mfq_gemm_side *side, const mfqn_scheme *s, int64_t batch, int64_t row);
-/* The group scale of an element, 1 where there is none; the tensor scale is not part of it. */
+/* The group scale of an element, 1 where there is none; the tensor scale is not part of it. `s` is the lowered scheme of a quantized
+ * side. */
 float mfq_cpu_side_group_scale(const mfq_gemm_side *side, const mfqn_scheme *s, int64_t batch, int64_t row,
                                int64_t depth);
-
-/* What the epilogue of a run does; alpha and beta are read here. */
-mfqn_epilogue mfq_cpu_epilogue(const mfq_gemm_problem *problem);
-
-/* Scratch memory of quantizing D; 0 for a plain one. */
-size_t mfq_cpu_d_scratch(const mfq_context *context, const mfq_gemm_problem *problem);
 
 #endif

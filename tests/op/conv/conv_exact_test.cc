@@ -316,12 +316,12 @@ TEST(ConvExact, ThreadsInstructionSetsAndRunsDoNotMatter) {
       }
 }
 
-/* What holds of every implementation holds of the last: memory, epilogues, quantized results, empty sums, NaN. */
+/* What holds of every implementation holds of the last: memory, finishes, quantized results, empty sums, NaN. */
 TEST(ConvExact, WhatHoldsOfEveryImplementation) {
   const Context context = reproducible();
   const ConvVerdict near = [&](const ConvCase &x) { return conv_is_near(context.get(), x); };
   check_conv_memory(near, 60);
-  check_conv_epilogues(near, 60);
+  check_conv_finishes(near, 60);
   check_conv_factors(near);
   check_conv_quantized_result(context.get());
   check_conv_empty(near);

@@ -63,7 +63,7 @@ TEST_P(ConvGrid, CodeLayouts) { check_conv_code_layouts(near, 150); }
 TEST_P(ConvGrid, Groups) { check_conv_groups(near, 120); }
 TEST_P(ConvGrid, Factors) { check_conv_factors(near); }
 TEST_P(ConvGrid, Products) { check_conv_products(near, 150); }
-TEST_P(ConvGrid, Epilogues) { check_conv_epilogues(near, 150); }
+TEST_P(ConvGrid, Finishes) { check_conv_finishes(near, 150); }
 TEST_P(ConvGrid, Empty) { check_conv_empty(near); }
 TEST_P(ConvGrid, QuantizedResult) { check_conv_quantized_result(context.get()); }
 TEST_P(ConvGrid, Nan) { check_conv_nan(context.get(), GetParam().policy == MFQ_REPRODUCIBLE); }

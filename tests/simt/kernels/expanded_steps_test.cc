@@ -96,7 +96,7 @@ TEST_F(ExpandedSteps, OnTheWay) {
   expect(x, 9);
 }
 
-TEST_F(ExpandedSteps, Epilogues) {
+TEST_F(ExpandedSteps, Finishes) {
   Case x = sized("mxfp8_e4m3", "int8/channel@-2/f32");
   x.has_c = x.has_bias = true;
   x.alpha = -0.5f;

@@ -38,7 +38,7 @@ Case sized(const std::string &a, const std::string &b) {
   return x;
 }
 
-TEST_F(NativeSteps, FactorsOfTheEpilogue) {
+TEST_F(NativeSteps, FactorsOfTheFinish) {
   on(89);
   Case x = sized("e4m3fn/tensor/f32", "e5m2/channel@-2/f32");
   expect(x, 3);

@@ -10,7 +10,7 @@
 #include "cuda/gemm/cublaslt/cublaslt_calls.cu"
 #include "cuda/gemm/cublaslt/cublaslt_open.cu"
 #include "cuda/gemm/cublaslt/direct.cu"
-#include "cuda/gemm/gemm_epilogue.cu"
+#include "cuda/gemm/finish_cuda.cu"
 #include "cuda/gemm/side_params.cu"
 #include "cuda/index_plans.cu"
 

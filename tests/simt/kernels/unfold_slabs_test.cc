@@ -1,4 +1,4 @@
-// The planner of unfolded convolutions: every step is bounded, steps cover all and fall where the epilogue can take them.
+// The planner of unfolded convolutions: every step is bounded, steps cover all and fall where the finish can take them.
 #include <gtest/gtest.h>
 
 #include <random>

@@ -24,7 +24,7 @@ Steps steps;
 int64_t count;    /* steps of the last plan */
 std::string ways; /* how its operands are unfolded */
 
-/* Rows of a step that fall where the epilogue takes them. */
+/* Rows of a step that fall where the finish takes them. */
 void cut_rows(const mfq_conv_problem *p, mfq_unfolded_plan *u) {
   const int is_free = u->writes_d || mfq_unfolded_is_weight_gradient(u) || p->finish.is_d_quantized;
   const int64_t m = p->finish.m;

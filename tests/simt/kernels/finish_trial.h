@@ -1,6 +1,6 @@
-/* tests/simt/kernels/epilogue_trial.h: one epilogue of a product, and the same as a loop over elements. */
-#ifndef MFQ_SIMT_EPILOGUE_TRIAL_H
-#define MFQ_SIMT_EPILOGUE_TRIAL_H
+/* tests/simt/kernels/finish_trial.h: the finish of a product, and the same as a loop over elements. */
+#ifndef MFQ_SIMT_FINISH_TRIAL_H
+#define MFQ_SIMT_FINISH_TRIAL_H
 
 #include <memory>
 
@@ -8,10 +8,10 @@
 #include "support/operand.h"
 
 #include "cuda/cuda_errors.cu"
-#include "cuda/gemm/gemm_epilogue.cu"
+#include "cuda/gemm/finish_cuda.cu"
 #include "cuda/index_plans.cu"
 
-/* What mfq_cuda_gemm_quantize_d asks for. */
+/* What mfq_cuda_finish_quantize asks for. */
 static struct {
   mfq_tensor src;
   const mfq_qview *row;
@@ -227,13 +227,13 @@ public:
     const float host_scalars[] = {alpha_, beta_};
     const float *at = s_.on_device ? scalars.data() : host_scalars;
     const device_array<float> values((size_t)(batches_ * s_.m * s_.n));
-    mfq_gemm_problem p = {};
+    mfq_finish p = {};
     p.function = "mfq_gemm_run";
     p.batches = batches_;
     p.m = s_.m;
     p.n = s_.n;
-    p.a = a_.side;
-    p.b = b_.side;
+    p.a = mfq_gemm_side_factors(&a_.side);
+    p.b = mfq_gemm_side_factors(&b_.side);
     p.has_c = s_.has_c;
     p.c = matrix_at(c_, s_.c_is_d ? d.base() : c.base());
     p.has_bias = s_.has_bias;
@@ -266,7 +266,7 @@ private:
   }
 
   /* Slab after slab, the sums of each in rows of their own width. */
-  void finish(const mfq_gemm_problem &p, float *values) {
+  void finish(const mfq_finish &p, float *values) {
     Queue queue;
     const int64_t slab = s_.slab_rows > 0 ? s_.slab_rows : s_.m, width = s_.slab_rows % 2 ? s_.n : (s_.n + 3) / 4 * 4;
     const int64_t together = s_.slab_rows > 0 ? 1 : batches_;
@@ -280,7 +280,8 @@ private:
               piece[(size_t)((i * rows + r) * width + j)] = value_at(sums_, byte_of(sums_, batch + i, row + r, j));
         const device_array<float> memory(piece);
         const mfq_cuda_sums sums = {memory.data(), rows * width, width, batch, together, row, rows};
-        ASSERT_EQ(mfq_cuda_gemm_finish(&queue.context, &p, &sums, values), MFQ_OK) << mfq_last_error();
+        ASSERT_EQ(mfq_cuda_finish(&queue.context, &p, {&a_.side.view, &b_.side.view}, &sums, values), MFQ_OK)
+            << mfq_last_error();
         ASSERT_EQ(cudaDeviceSynchronize(), cudaSuccess);
       }
     }

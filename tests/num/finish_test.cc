@@ -1,7 +1,7 @@
 /* The steps from a sum to a value of D, each rounded once, in their order. */
 #include <gtest/gtest.h>
 
-#include <mfq/num/epilogue.h>
+#include <mfq/num/finish.h>
 
 #include <cmath>
 
@@ -9,28 +9,28 @@
 
 namespace {
 
-const mfqn_epilogue plain = {0, 0, MFQN_ACTIVATION_NONE, 1.0f, 1.0f};
+const mfqn_finish plain = {0, 0, MFQN_ACTIVATION_NONE, 1.0f, 1.0f};
 
-uint32_t finish(const mfqn_epilogue &e, float sum, float row, float col, float c, float bias) {
-  return inputs::bits_of(mfqn_finish(&e, sum, row, col, c, bias));
+uint32_t finish(const mfqn_finish &e, float sum, float row, float col, float c, float bias) {
+  return inputs::bits_of(mfqn_finish_value(&e, sum, row, col, c, bias));
 }
 
 /* One operation, exact in double (sums: far apart at most 2^29) and rounded once. */
 float times(float a, float b) { return (float)((double)a * (double)b); }
 float plus(float a, float b) { return (float)((double)a + (double)b); }
 
-TEST(Epilogue, NothingToDo) {
+TEST(FinishValue, NothingToDo) {
   for (uint32_t u : inputs::structured()) {
     const uint32_t want = inputs::is_nan(u) ? 0x7fc00000u : u;
     ASSERT_EQ(finish(plain, inputs::f32(u), 1, 1, NAN, NAN), want) << inputs::f32(u);
   }
 }
 
-TEST(Epilogue, StepsInOrder) {
+TEST(FinishValue, StepsInOrder) {
   inputs::Random random(7);
   const auto number = [&] { return ((float)(random.word() >> 8) / 4194304.0f - 2.0f); };
   for (int i = 0; i < 100000; ++i) {
-    const mfqn_epilogue e = {1, 1, i % 2 ? MFQN_ACTIVATION_RELU : MFQN_ACTIVATION_NONE, number(), number()};
+    const mfqn_finish e = {1, 1, i % 2 ? MFQN_ACTIVATION_RELU : MFQN_ACTIVATION_NONE, number(), number()};
     const float sum = number() * 1000.0f, row = number(), col = number(), c = number(), bias = number();
     float want = times(times(times(sum, row), col), e.alpha);
     want = plus(plus(want, times(e.beta, c)), bias);
@@ -40,8 +40,8 @@ TEST(Epilogue, StepsInOrder) {
 }
 
 /* Each of these tells two orders, or a fused step, from ours. */
-TEST(Epilogue, OrderShows) {
-  mfqn_epilogue e = plain;
+TEST(FinishValue, OrderShows) {
+  mfqn_finish e = plain;
   const float inf = INFINITY, large = 0x1p127f, small = 0x1p-126f;
   EXPECT_EQ(finish(e, large, 4, 0.25f, 0, 0), inputs::bits_of(inf)) << "the row's factor is first";
   EXPECT_EQ(finish(e, small, 0x1p-24f, 0x1p24f, 0, 0), 0u) << "and underflows";
@@ -54,8 +54,8 @@ TEST(Epilogue, OrderShows) {
   EXPECT_EQ(finish(e, -1, 1, 1, 0x1.000002p0f, 0), inputs::bits_of(0x1p-22f)) << "beta * c is rounded";
 }
 
-TEST(Epilogue, BetaOfZeroIgnoresC) {
-  mfqn_epilogue e = {1, 0, MFQN_ACTIVATION_NONE, 1.0f, 0.0f};
+TEST(FinishValue, BetaOfZeroIgnoresC) {
+  mfqn_finish e = {1, 0, MFQN_ACTIVATION_NONE, 1.0f, 0.0f};
   EXPECT_EQ(finish(e, 3, 1, 1, NAN, 0), inputs::bits_of(3.0f));
   EXPECT_EQ(finish(e, -0.0f, 1, 1, INFINITY, 0), 0x80000000u);
   e.beta = -0.0f;
@@ -64,9 +64,9 @@ TEST(Epilogue, BetaOfZeroIgnoresC) {
   EXPECT_EQ(finish(e, 3, 1, 1, 1, 0), 0x7fc00000u);
 }
 
-TEST(Epilogue, NanIsCanonical) {
+TEST(FinishValue, NanIsCanonical) {
   for (int activation = MFQN_ACTIVATION_NONE; activation <= MFQN_ACTIVATION_SILU; ++activation) {
-    mfqn_epilogue e = plain;
+    mfqn_finish e = plain;
     e.activation = activation;
     EXPECT_EQ(finish(e, INFINITY, 0, 1, 0, 0), 0x7fc00000u) << activation;
     EXPECT_EQ(finish(e, inputs::f32(0xffc12345u), 1, 1, 0, 0), 0x7fc00000u) << activation;
@@ -75,8 +75,8 @@ TEST(Epilogue, NanIsCanonical) {
   }
 }
 
-TEST(Epilogue, ActivationIsLast) {
-  mfqn_epilogue e = {0, 1, MFQN_ACTIVATION_RELU, -1.0f, 1.0f};
+TEST(FinishValue, ActivationIsLast) {
+  mfqn_finish e = {0, 1, MFQN_ACTIVATION_RELU, -1.0f, 1.0f};
   EXPECT_EQ(finish(e, -4, 1, 1, 0, 1), inputs::bits_of(5.0f));
   EXPECT_EQ(finish(e, 4, 1, 1, 0, 1), 0u);
   e.activation = MFQN_ACTIVATION_GELU;

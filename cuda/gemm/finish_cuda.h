@@ -1,7 +1,8 @@
-/* cuda/gemm/gemm_epilogue.h: from f32 sums to D: factors, alpha, beta * C, bias, activation, and the dtype or scheme. */
-#ifndef MFQ_CUDA_GEMM_GEMM_EPILOGUE_H
-#define MFQ_CUDA_GEMM_GEMM_EPILOGUE_H
+/* cuda/gemm/finish_cuda.h: the finish on CUDA, for products and convolutions: from f32 sums to D (finish_problem.h). */
+#ifndef MFQ_CUDA_GEMM_FINISH_CUDA_H
+#define MFQ_CUDA_GEMM_FINISH_CUDA_H
 
+#include "host/core/problem/finish_problem.h"
 #include "gemm_cuda.h"
 
 /* Sums of rows first_row ... first_row + rows - 1 of batches first_batch ... first_batch + batches - 1:
@@ -12,21 +13,19 @@ typedef struct mfq_cuda_sums {
   int64_t first_batch, batches, first_row, rows;
 } mfq_cuda_sums;
 
-/* Whether the f32 sums of a side combination are D already: no factors, alpha, C, bias, activation; D is plain. */
-int mfq_cuda_gemm_is_bare(const mfq_gemm_problem *problem);
-
-/* Queues the epilogue of the sums. Plain D is written; for a quantized D the values go to `values`, dense
+/* Queues the finish of the sums. Plain D is written; for a quantized D the values go to `values`, dense
  * [batches, m, n] f32, which may be the sums themselves where they lie that way. */
-mfq_status mfq_cuda_gemm_finish(mfq_context *context, const mfq_gemm_problem *problem, const mfq_cuda_sums *sums,
-                                float *values);
+mfq_status mfq_cuda_finish(mfq_context *context, const mfq_finish *finish, mfq_factor_views views,
+                           const mfq_cuda_sums *sums, float *values);
 
-/* The same as parameters of a kernel that has the sums in registers (epilogue_kernel.cuh). */
-struct epilogue_params;
-struct epilogue_params mfq_cuda_gemm_epilogue(const mfq_gemm_problem *problem, const mfq_cuda_sums *sums,
-                                              float *values);
+/* The same as parameters of a kernel that has the sums in registers: finish_kernel.cuh has the functions that finish
+ * them there, a few columns of a row at a time. */
+struct finish_params;
+struct finish_params mfq_cuda_finish_params(const mfq_finish *finish, mfq_factor_views views, const mfq_cuda_sums *sums,
+                                            float *values);
 
 /* Queues the quantization of `values` into a quantized D; `context` has scratch memory of its own. */
-mfq_status mfq_cuda_gemm_quantize_d(mfq_context *context, const mfq_gemm_problem *problem, float *values);
+mfq_status mfq_cuda_finish_quantize(mfq_context *context, const mfq_finish *finish, float *values);
 
 /* A context whose operations queue work on the same stream but use `scratch`, MFQ_CUDA_SCRATCH_BYTES of it: runs of one
  * plan by several threads must not share a context's scratch memory. */

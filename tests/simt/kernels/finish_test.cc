@@ -1,11 +1,11 @@
-/* The epilogue of products against a loop over elements, bit for bit, with every byte beside D untouched. */
+/* The finish of products against a loop over elements, bit for bit, with every byte beside D untouched. */
 #include <map>
 
-#include "epilogue_trial.h"
+#include "finish_trial.h"
 
 namespace {
 
-TEST(GemmEpilogue, EveryDtypeAndLie) {
+TEST(Finish, EveryDtypeAndLie) {
   for (mfq_dtype dtype : kDtypes) {
     for (Lie lie : lies) {
       for (int64_t n : {1, 7, 8, 9, 24}) {
@@ -28,7 +28,7 @@ TEST(GemmEpilogue, EveryDtypeAndLie) {
   }
 }
 
-TEST(GemmEpilogue, EveryActivation) {
+TEST(Finish, EveryActivation) {
   for (int activation = 0; activation <= MFQ_ACTIVATION_SILU; ++activation) {
     SCOPED_TRACE(activation);
     Setting s = simple;
@@ -40,7 +40,7 @@ TEST(GemmEpilogue, EveryActivation) {
   }
 }
 
-TEST(GemmEpilogue, EveryFactor) {
+TEST(Finish, EveryFactor) {
   const char *schemes[] = {nullptr,
                            "e4m3fn/tensor/f32",
                            "e4m3fn/channel/f32",
@@ -68,12 +68,12 @@ TEST(GemmEpilogue, EveryFactor) {
 }
 
 /* C that is not read may be anything. */
-TEST(GemmEpilogue, BetaOfZeroDoesNotReadC) {
+TEST(Finish, BetaOfZeroDoesNotReadC) {
   for (bool on_device : {false, true}) {
     Queue queue;
     const device_array<float> sums(std::vector<float>{1, 2, 3}), scalars(std::vector<float>{2, 0}), d(3);
     const float host[] = {2, 0};
-    mfq_gemm_problem p = {};
+    mfq_finish p = {};
     p.batches = p.m = 1;
     p.n = 3;
     p.has_c = 1;
@@ -83,31 +83,31 @@ TEST(GemmEpilogue, BetaOfZeroDoesNotReadC) {
     p.alpha = on_device ? scalars.data() : host;
     p.beta = p.alpha + 1;
     const mfq_cuda_sums all = {sums.data(), 3, 3, 0, 1, 0, 1};
-    ASSERT_EQ(mfq_cuda_gemm_finish(&queue.context, &p, &all, nullptr), MFQ_OK) << mfq_last_error();
+    ASSERT_EQ(mfq_cuda_finish(&queue.context, &p, {}, &all, nullptr), MFQ_OK) << mfq_last_error();
     ASSERT_EQ(cudaDeviceSynchronize(), cudaSuccess);
     EXPECT_EQ(d.read(), (std::vector<float>{2, 4, 6}));
   }
 }
 
-TEST(GemmEpilogue, ValuesMayReplaceTheSums) {
+TEST(Finish, ValuesMayReplaceTheSums) {
   Queue queue;
   std::vector<float> numbers(2 * 3 * 11), want;
   for (size_t k = 0; k < numbers.size(); ++k) numbers[k] = (float)k - 30.0f;
   for (float x : numbers) want.push_back(x < 0 ? 0 : x);
   const device_array<float> sums(numbers);
-  mfq_gemm_problem p = {};
+  mfq_finish p = {};
   p.batches = 2;
   p.m = 3;
   p.n = 11;
   p.is_d_quantized = 1;
   p.activation = MFQ_ACTIVATION_RELU;
   const mfq_cuda_sums all = {sums.data(), 33, 11, 0, 2, 0, 3};
-  ASSERT_EQ(mfq_cuda_gemm_finish(&queue.context, &p, &all, sums.data()), MFQ_OK) << mfq_last_error();
+  ASSERT_EQ(mfq_cuda_finish(&queue.context, &p, {}, &all, sums.data()), MFQ_OK) << mfq_last_error();
   ASSERT_EQ(cudaDeviceSynchronize(), cudaSuccess);
   EXPECT_EQ(sums.read(), want);
 }
 
-TEST(GemmEpilogue, RandomSettings) {
+TEST(Finish, RandomSettings) {
   const char *schemes[] = {nullptr, "e4m3fn/tensor/f32", "e4m3fn/channel/f32", "e4m3fn/channel@0/f32", "nvfp4"};
   const Shape batches[] = {{}, {3}, {2, 3}, {2, 1, 3}};
   std::mt19937 random(20);
@@ -140,54 +140,54 @@ TEST(GemmEpilogue, RandomSettings) {
   }
 }
 
-TEST(GemmEpilogue, NothingToDo) {
+TEST(Finish, NothingToDo) {
   Queue queue;
-  mfq_gemm_problem p = {};
+  mfq_finish p = {};
   p.d.dtype = MFQ_DTYPE_F32;
   const mfq_cuda_sums none = {};
-  EXPECT_EQ(mfq_cuda_gemm_finish(&queue.context, &p, &none, nullptr), MFQ_OK) << mfq_last_error();
+  EXPECT_EQ(mfq_cuda_finish(&queue.context, &p, {}, &none, nullptr), MFQ_OK) << mfq_last_error();
 }
 
 /* Places and offsets beyond 32 bits, which no test has the memory for. */
-TEST(GemmEpilogue, PlacesBeyond32Bits) {
+TEST(Finish, PlacesBeyond32Bits) {
   const int64_t m = 70001, n = 90001, batches = 5;
-  mfq_gemm_problem p = {};
+  mfq_finish p = {};
   p.batches = batches;
   p.m = m;
   p.n = n;
   p.d = batches_of_floats(rows_of_floats(nullptr, m, n, n + 7), batches, m * (n + 7));
   const mfq_cuda_sums sums = {nullptr, m * n, n, 2, 3, 0, m};
-  const epilogue_params params = mfq_cuda_gemm_epilogue(&p, &sums, nullptr);
-  const int64_t row_items = (n + EPILOGUE_COLS - 1) / EPILOGUE_COLS;
+  const finish_params params = mfq_cuda_finish_params(&p, {}, &sums, nullptr);
+  const int64_t row_items = (n + FINISH_COLS - 1) / FINISH_COLS;
   EXPECT_EQ(params.items, 3 * m * row_items);
   EXPECT_EQ(mfq_cuda_item_grid(params.items).x, (unsigned)((params.items + ITEM_THREADS - 1) / ITEM_THREADS));
   for (int64_t batch : {0, 1, 2}) {
     for (int64_t row : {int64_t{0}, m / 2, m - 1}) {
       for (int64_t item : {int64_t{0}, row_items / 2, row_items - 1}) {
-        const epilogue_place at = thread_epilogue_place(params, (batch * m + row) * row_items + item);
+        const finish_place at = thread_finish_place(params, (batch * m + row) * row_items + item);
         ASSERT_EQ(at.batch, batch + 2);
         ASSERT_EQ(at.row, row);
-        ASSERT_EQ(at.col, item * EPILOGUE_COLS);
-        ASSERT_EQ(at.count, std::min<int64_t>(EPILOGUE_COLS, n - at.col));
+        ASSERT_EQ(at.col, item * FINISH_COLS);
+        ASSERT_EQ(at.count, std::min<int64_t>(FINISH_COLS, n - at.col));
         ASSERT_EQ(thread_matrix_offset(params.d, at), ((batch + 2) * m + row) * (n + 7) + at.col);
       }
     }
   }
 }
 
-TEST(GemmEpilogue, BareProducts) {
+TEST(Finish, BareProducts) {
   const auto bare_with = [](auto change) {
-    mfq_gemm_problem p = {};
+    mfq_finish p = {};
     change(&p);
-    return mfq_cuda_gemm_is_bare(&p);
+    return mfq_finish_is_bare(&p);
   };
   static const float one = 1;
-  EXPECT_TRUE(bare_with([](mfq_gemm_problem *) {}));
-  EXPECT_FALSE(bare_with([](mfq_gemm_problem *p) { p->has_c = 1; }));
-  EXPECT_FALSE(bare_with([](mfq_gemm_problem *p) { p->has_bias = 1; }));
-  EXPECT_FALSE(bare_with([](mfq_gemm_problem *p) { p->alpha = &one; }));
-  EXPECT_FALSE(bare_with([](mfq_gemm_problem *p) { p->activation = MFQ_ACTIVATION_RELU; }));
-  EXPECT_FALSE(bare_with([](mfq_gemm_problem *p) { p->is_d_quantized = 1; }));
+  EXPECT_TRUE(bare_with([](mfq_finish *) {}));
+  EXPECT_FALSE(bare_with([](mfq_finish *p) { p->has_c = 1; }));
+  EXPECT_FALSE(bare_with([](mfq_finish *p) { p->has_bias = 1; }));
+  EXPECT_FALSE(bare_with([](mfq_finish *p) { p->alpha = &one; }));
+  EXPECT_FALSE(bare_with([](mfq_finish *p) { p->activation = MFQ_ACTIVATION_RELU; }));
+  EXPECT_FALSE(bare_with([](mfq_finish *p) { p->is_d_quantized = 1; }));
   const std::map<const char *, int> schemes = {
       {"mxfp8_e4m3", 1}, {"nvfp4", 0}, {"e4m3fn/tensor/f32", 0}, {"e4m3fn/channel/f32", 0}, {"e4m3fn/group:32/f32", 1}};
   std::mt19937 random(1);
@@ -195,16 +195,16 @@ TEST(GemmEpilogue, BareProducts) {
     for (int is_b : {0, 1}) {
       Side side;
       make_side(text, 1, 4, &random, &side);
-      mfq_gemm_problem p = {};
-      (is_b ? p.b : p.a) = side.side;
-      EXPECT_EQ(mfq_cuda_gemm_is_bare(&p), is_bare) << text;
+      mfq_finish p = {};
+      (is_b ? p.b : p.a) = mfq_gemm_side_factors(&side.side);
+      EXPECT_EQ(mfq_finish_is_bare(&p), is_bare) << text;
     }
   }
 }
 
-TEST(GemmEpilogue, QuantizesDenseValues) {
+TEST(Finish, QuantizesDenseValues) {
   Queue queue;
-  mfq_gemm_problem p = {};
+  mfq_finish p = {};
   p.batches = 2;
   p.m = 3;
   p.n = 5;
@@ -216,7 +216,7 @@ TEST(GemmEpilogue, QuantizesDenseValues) {
   p.value_strides[1] = 10;
   p.value_strides[2] = 2;
   float values[30];
-  ASSERT_EQ(mfq_cuda_gemm_quantize_d(&queue.context, &p, values), MFQ_OK);
+  ASSERT_EQ(mfq_cuda_finish_quantize(&queue.context, &p, values), MFQ_OK);
   EXPECT_EQ(quantized.row, &p.d_view);
   EXPECT_EQ(quantized.src.data, values);
   EXPECT_EQ(quantized.src.dtype, MFQ_DTYPE_F32);
@@ -224,7 +224,7 @@ TEST(GemmEpilogue, QuantizesDenseValues) {
   for (int k = 0; k < 3; ++k) EXPECT_EQ(quantized.src.strides[k], strides[k]);
 }
 
-TEST(GemmEpilogue, LentContexts) {
+TEST(Finish, LentContexts) {
   Queue queue;
   uint8_t own, other;
   queue.state.scratch = &own;

@@ -1,66 +1,66 @@
-/* cuda/gemm/epilogue_kernel.cuh: from f32 sums to D.
+/* cuda/gemm/finish_kernel.cuh: from f32 sums to D.
  *
  * A thread has 8 neighbouring columns of a row; items go along the rows, then over the batches. Bytes moved per element:
  * the sum, C where there is one, the result, once each; scales and bias stay in the caches. Whole rows of results that
  * are aligned move 16 bytes at a time, whatever else lies element by element. C may be D: a thread reads what it
  * overwrites. */
-#ifndef MFQ_CUDA_GEMM_EPILOGUE_KERNEL_CUH
-#define MFQ_CUDA_GEMM_EPILOGUE_KERNEL_CUH
+#ifndef MFQ_CUDA_GEMM_FINISH_KERNEL_CUH
+#define MFQ_CUDA_GEMM_FINISH_KERNEL_CUH
 
-#include <mfq/num/epilogue.h>
+#include <mfq/num/finish.h>
 
 #include "cuda/index_plans.h"
 #include "cuda/prim/element.cuh"
 
-enum { EPILOGUE_COLS = 8 };
+enum { FINISH_COLS = 8 };
 
 /* Element (i, r, j) is at the offset of batch i, plus r * stride[0] + j * stride[1]. */
-typedef struct epilogue_matrix {
+typedef struct finish_matrix {
   element_view view;
   int64_t stride[2];
   int32_t is_vector; /* 8 elements from a multiple of 8 on are neighbours and aligned to 16 bytes */
   int32_t batch_rank;
   divisor64 batch_size[WALK_MAX_RANK];
   int64_t batch_stride[WALK_MAX_RANK];
-} epilogue_matrix;
+} finish_matrix;
 
 /* The scales of A's rows or B's columns that do not vary along K. */
-typedef struct epilogue_factor {
+typedef struct finish_factor {
   int32_t has_scales;
   int32_t is_constant; /* the same for all rows of a batch */
   mfqn_scheme scheme;
   scale_slots slots;
   int64_t batch_stride, row_stride; /* of their indices, for so many batches and rows each: */
   divisor64 batches_of_scale, rows_of_scale;
-} epilogue_factor;
+} finish_factor;
 
-typedef struct epilogue_params {
-  mfqn_epilogue epilogue;
-  const float *alpha, *beta; /* on the device; NULL: those of `epilogue` */
-  epilogue_matrix sums, c, bias, d;
-  epilogue_factor a, b;
+typedef struct finish_params {
+  mfqn_finish settings;
+  const float *alpha, *beta; /* on the device; NULL: those of `settings` */
+  finish_matrix sums, c, bias, d;
+  finish_factor a, b;
   int64_t first_batch, first_row, items, cols;
   divisor64 row_items, rows; /* of the sums */
-} epilogue_params;
+} finish_params;
 
-typedef struct epilogue_place {
+typedef struct finish_place {
   int64_t batch, row; /* of D */
   int64_t col;
-  int count; /* of columns, 1 ... EPILOGUE_COLS */
-} epilogue_place;
+  int count; /* of columns, 1 ... FINISH_COLS */
+} finish_place;
 
-__device__ __forceinline__ epilogue_place thread_epilogue_place(const epilogue_params &p, int64_t item) {
-  epilogue_place at;
+__device__ __forceinline__ finish_place thread_finish_place(const finish_params &p, int64_t item) {
+  finish_place at;
   const int64_t line = thread_divide(item, p.row_items), batch = thread_divide(line, p.rows);
   at.batch = batch + p.first_batch;
   at.row = line - batch * (int64_t)p.rows.value + p.first_row;
-  at.col = (item - line * (int64_t)p.row_items.value) * EPILOGUE_COLS;
+  at.col = (item - line * (int64_t)p.row_items.value) * FINISH_COLS;
   const int64_t left = p.cols - at.col;
-  at.count = left < EPILOGUE_COLS ? (int)left : EPILOGUE_COLS;
+  at.count = left < FINISH_COLS ? (int)left : FINISH_COLS;
   return at;
 }
 
-__device__ __forceinline__ int64_t thread_matrix_offset(const epilogue_matrix &m, const epilogue_place &at) {
+__device__ __forceinline__ int64_t thread_matrix_offset(const finish_matrix &m, const finish_place &at) {
   int64_t offset = at.row * m.stride[0] + at.col * m.stride[1], batch = at.batch;
 #pragma unroll 1
   for (int k = m.batch_rank - 1; k > 0; --k) {
@@ -84,9 +84,9 @@ __device__ __forceinline__ void thread_unpack_words(const element_view &view, co
 }
 
 /* The elements at a place; those beyond the last column are left. */
-__device__ __forceinline__ void thread_load_places(const epilogue_matrix &m, const epilogue_place &at, float *to) {
+__device__ __forceinline__ void thread_load_places(const finish_matrix &m, const finish_place &at, float *to) {
   const int64_t offset = thread_matrix_offset(m, at);
-  if (m.is_vector && at.count == EPILOGUE_COLS) {
+  if (m.is_vector && at.count == FINISH_COLS) {
     const int is_f32 = m.view.dtype == ELEMENT_F32;
     const uint8_t *from = m.view.data + offset * (is_f32 ? 4 : 2);
     const uint4 first = ptx_load<uint4>(from);
@@ -97,11 +97,11 @@ __device__ __forceinline__ void thread_load_places(const epilogue_matrix &m, con
     const uint4 second = ptx_load<uint4>(from + 16);
     const uint32_t word[8] = {first.x, first.y, first.z, first.w, second.x, second.y, second.z, second.w};
 #pragma unroll
-    for (int i = 0; i < EPILOGUE_COLS; ++i) to[i] = mfqn_float_of(word[i]);
+    for (int i = 0; i < FINISH_COLS; ++i) to[i] = mfqn_float_of(word[i]);
     return;
   }
 #pragma unroll
-  for (int i = 0; i < EPILOGUE_COLS; ++i)
+  for (int i = 0; i < FINISH_COLS; ++i)
     if (i < at.count) to[i] = mfqn_float_of(thread_load_element(m.view, offset + i * m.stride[1]));
 }
 
@@ -120,8 +120,8 @@ __device__ __forceinline__ uint4 thread_pack_words(const element_view &view, con
 }
 
 /* The first `count` of 8 columns at an offset. */
-__device__ __forceinline__ void thread_store_at(const epilogue_matrix &m, int64_t offset, int count, const float *y) {
-  if (m.is_vector && count == EPILOGUE_COLS) {
+__device__ __forceinline__ void thread_store_at(const finish_matrix &m, int64_t offset, int count, const float *y) {
+  if (m.is_vector && count == FINISH_COLS) {
     if (m.view.dtype != ELEMENT_F32) {
       ptx_store<uint4>(m.view.data + offset * 2, thread_pack_words(m.view, y));
       return;
@@ -132,17 +132,16 @@ __device__ __forceinline__ void thread_store_at(const epilogue_matrix &m, int64_
     return;
   }
 #pragma unroll
-  for (int i = 0; i < EPILOGUE_COLS; ++i)
+  for (int i = 0; i < FINISH_COLS; ++i)
     if (i < count) thread_store_element(m.view, offset + i * m.stride[1], mfqn_bits(y[i]));
 }
 
-__device__ __forceinline__ void thread_store_places(const epilogue_matrix &m, const epilogue_place &at,
-                                                    const float *y) {
+__device__ __forceinline__ void thread_store_places(const finish_matrix &m, const finish_place &at, const float *y) {
   thread_store_at(m, thread_matrix_offset(m, at), at.count, y);
 }
 
 /* The factor of a row of A, or of a column of B. */
-__device__ __forceinline__ float thread_factor(const epilogue_factor &f, int64_t batch, int64_t row) {
+__device__ __forceinline__ float thread_factor(const finish_factor &f, int64_t batch, int64_t row) {
   if (!f.has_scales) return thread_tensor_scale(f.slots);
   const int64_t index =
       thread_divide(batch, f.batches_of_scale) * f.batch_stride + thread_divide(row, f.rows_of_scale) * f.row_stride;
@@ -151,8 +150,8 @@ __device__ __forceinline__ float thread_factor(const epilogue_factor &f, int64_t
 }
 
 /* What the product's elements share, with the scalars that lie on the device. */
-template <int ACTIVATION> __device__ __forceinline__ mfqn_epilogue thread_epilogue(const epilogue_params &p) {
-  mfqn_epilogue e = p.epilogue;
+template <int ACTIVATION> __device__ __forceinline__ mfqn_finish thread_settings(const finish_params &p) {
+  mfqn_finish e = p.settings;
   e.activation = ACTIVATION;
   if (p.alpha) e.alpha = mfqn_float_of(ptx_load<uint32_t>(p.alpha));
   if (p.beta) e.beta = mfqn_float_of(ptx_load<uint32_t>(p.beta));
@@ -161,27 +160,27 @@ template <int ACTIVATION> __device__ __forceinline__ mfqn_epilogue thread_epilog
 }
 
 /* Sums at a place of D become values. */
-__device__ __forceinline__ void thread_finish_places(const epilogue_params &p, const mfqn_epilogue &e,
-                                                     const epilogue_place &at, float *y) {
-  float c[EPILOGUE_COLS] = {}, bias[EPILOGUE_COLS] = {};
+__device__ __forceinline__ void thread_finish_places(const finish_params &p, const mfqn_finish &e,
+                                                     const finish_place &at, float *y) {
+  float c[FINISH_COLS] = {}, bias[FINISH_COLS] = {};
   if (e.has_c) thread_load_places(p.c, at, c);
   if (e.has_bias) thread_load_places(p.bias, at, bias);
   const float row_factor = thread_factor(p.a, at.batch, at.row);
   float col_factor = thread_factor(p.b, at.batch, at.col);
 #pragma unroll
-  for (int i = 0; i < EPILOGUE_COLS; ++i) {
+  for (int i = 0; i < FINISH_COLS; ++i) {
     if (!p.b.is_constant && i > 0 && i < at.count) col_factor = thread_factor(p.b, at.batch, at.col + i);
-    y[i] = mfqn_finish(&e, y[i], row_factor, col_factor, c[i], bias[i]);
+    y[i] = mfqn_finish_value(&e, y[i], row_factor, col_factor, c[i], bias[i]);
   }
 }
 
 template <int ACTIVATION>
-__global__ void __launch_bounds__(ITEM_THREADS) epilogue_kernel(const __grid_constant__ epilogue_params p) {
-  const mfqn_epilogue e = thread_epilogue<ACTIVATION>(p);
+__global__ void __launch_bounds__(ITEM_THREADS) finish_kernel(const __grid_constant__ finish_params p) {
+  const mfqn_finish e = thread_settings<ACTIVATION>(p);
   for (int64_t item = thread_item(); item < p.items; item += thread_items()) {
-    const epilogue_place at = thread_epilogue_place(p, item);
-    const epilogue_place in_sums = {at.batch - p.first_batch, at.row - p.first_row, at.col, at.count};
-    float y[EPILOGUE_COLS] = {};
+    const finish_place at = thread_finish_place(p, item);
+    const finish_place in_sums = {at.batch - p.first_batch, at.row - p.first_row, at.col, at.count};
+    float y[FINISH_COLS] = {};
     thread_load_places(p.sums, in_sums, y);
     thread_finish_places(p, e, at, y);
     thread_store_places(p.d, at, y);
