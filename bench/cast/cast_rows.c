@@ -1,7 +1,6 @@
 /* bench/cast/cast_rows.c: from the tables of schemes and formats to the rows of the cast benchmark. */
-#include "cast_rows.h"
+#include "cast_bench.h"
 
-#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,31 +79,18 @@ static mfq_scheme as_stored(mfq_scheme scheme) {
 
 /* ---- Parts ------------------------------------------------------------------------------------------------------ */
 
-static uint8_t *take(uint8_t *memory, size_t *used, size_t bytes) {
-  uint8_t *at = memory != NULL && bytes > 0 ? memory + *used : NULL;
-  *used += (bytes + 63) / 64 * 64;
-  return at;
-}
-
 mfq_status cast_parts_place(const cast_row *row, int64_t rows, int64_t cols, uint8_t *memory, cast_parts *parts) {
   const int64_t shape[] = {rows, cols};
   *parts = (cast_parts){.count = row->operation == CAST_BOTH ? 2 : 1};
   for (int i = 0; i < parts->count; ++i) {
-    mfq_layout layout = {0};
-    mfq_qtensor_sizes sizes;
-    mfq_qtensor *q = &parts->q[i];
     const int is_turned = row->operation == CAST_STRIDED_TURNED || i == 1;
-    layout.codes = is_turned ? MFQ_CODES_GROUP_LAST : MFQ_CODES_LOGICAL;
-    mfq_status status = mfq_qtensor_init(i == 0 ? &row->scheme : &row->turned, 2, shape, &layout, q);
-    if (status == MFQ_OK) status = mfq_qtensor_sizes_get(q, &sizes);
+    const mfq_layout layout = {.codes = is_turned ? MFQ_CODES_GROUP_LAST : MFQ_CODES_LOGICAL};
+    mfq_qtensor_sizes sizes;
+    mfq_status status = mfq_qtensor_init(i == 0 ? &row->scheme : &row->turned, 2, shape, &layout, &parts->q[i]);
+    if (status == MFQ_OK) status = bench_place_parts(&parts->q[i], memory, &parts->used, &sizes);
     if (status != MFQ_OK) return status;
-    parts->bytes[i] = sizes.codes_bytes + sizes.scales_bytes + sizes.zero_points_bytes + sizes.tensor_scale_bytes;
-    q->codes = take(memory, &parts->used, sizes.codes_bytes);
-    q->scales = take(memory, &parts->used, sizes.scales_bytes);
-    q->zero_points = take(memory, &parts->used, sizes.zero_points_bytes);
-    q->tensor_scale = (float *)(void *)take(memory, &parts->used, sizes.tensor_scale_bytes);
-    parts->scale_count[i] = sizes.scale_count;
-    parts->zero_points_bytes[i] = sizes.zero_points_bytes;
+    parts->bytes +=
+        (double)(sizes.codes_bytes + sizes.scales_bytes + sizes.zero_points_bytes + sizes.tensor_scale_bytes);
   }
   return MFQ_OK;
 }
@@ -113,10 +99,12 @@ void cast_parts_give(const cast_parts *parts) {
   static const float scale = 0.0625f;
   for (int i = 0; i < parts->count; ++i) {
     const mfq_qtensor *q = &parts->q[i];
+    mfq_qtensor_sizes sizes;
     if (q->scheme.scale == MFQ_SCALE_NONE || q->scheme.rule != MFQ_RULE_GIVEN) continue;
-    for (int64_t k = 0; q->scheme.scale == MFQ_SCALE_F32 && k < parts->scale_count[i]; ++k)
+    if (mfq_qtensor_sizes_get(q, &sizes) != MFQ_OK) continue;
+    for (int64_t k = 0; q->scheme.scale == MFQ_SCALE_F32 && k < sizes.scale_count; ++k)
       memcpy((uint8_t *)q->scales + 4 * k, &scale, sizeof scale);
-    if (q->zero_points != NULL) memset(q->zero_points, 1, parts->zero_points_bytes[i]);
+    if (q->zero_points != NULL) memset(q->zero_points, 1, sizes.zero_points_bytes);
   }
 }
 
@@ -129,42 +117,45 @@ static int reads_twice(const mfq_scheme *s) {
          s->scale == MFQ_SCALE_UE4M3;
 }
 
-static int32_t target_of(const cast_choice *choice, const cast_row *row) {
-  if (choice->is_device) return row->support == MFQ_SUPPORT_FAST && !bench_is_emulated(choice->context) ? 85 : 0;
+static int32_t target_of(const bench_run *run, const cast_row *row) {
+  const int is_quantize_mx = row->operation == CAST_QUANTIZE && is_mx(&row->scheme);
+  if (run->settings.device != NULL)
+    return row->support == MFQ_SUPPORT_FAST && !bench_is_emulated(run->context) ? 85 : 0;
   if (row->operation == CAST_DEQUANTIZE) return 50;
   if (row->operation == CAST_STRIDED || row->operation == CAST_STRIDED_TURNED) return 35;
-  if (row->operation == CAST_QUANTIZE && is_mx(&row->scheme) && row->dtype == MFQ_DTYPE_F32) return 50;
-  if (row->operation == CAST_QUANTIZE && is_mx(&row->scheme) && row->dtype == MFQ_DTYPE_BF16) return 40;
-  return 30;
+  if (is_quantize_mx && row->dtype == MFQ_DTYPE_F32) return 50;
+  return is_quantize_mx && row->dtype == MFQ_DTYPE_BF16 ? 40 : 30;
 }
 
 /* Completes a row whose operation, dtype and scheme are set. The CPU's general path is measured on fewer rows. */
-static int complete(const cast_choice *choice, cast_row *row) {
-  cast_parts parts;
+static int complete(const bench_run *run, cast_row *row) {
+  const cast_bench *c = run->state;
   const mfq_op op = row->operation == CAST_DEQUANTIZE ? MFQ_OP_DEQUANTIZE : MFQ_OP_QUANTIZE;
+  cast_parts parts;
   mfq_status status =
-      mfq_supported(choice->context, op, &row->scheme, &row->support, row->common.about, sizeof row->common.about);
+      mfq_supported(run->context, op, &row->scheme, &row->support, row->common.about, sizeof row->common.about);
   if (status == MFQ_OK && row->support == MFQ_SUPPORT_NO) return BENCH_UNSUPPORTED;
-  row->cols = choice->cols;
-  row->rows = choice->rows;
-  if (!choice->is_device && row->support == MFQ_SUPPORT_GENERAL && row->rows > GENERAL_SHRINK)
+  row->cols = c->width;
+  row->rows = c->height;
+  if (run->settings.device == NULL && row->support == MFQ_SUPPORT_GENERAL && row->rows > GENERAL_SHRINK)
     row->rows /= GENERAL_SHRINK;
   if (status == MFQ_OK) status = cast_parts_place(row, row->rows, row->cols, NULL, &parts);
   if (status != MFQ_OK) return bench_status(status, row->common.name);
   const double plain = (double)mfq_dtype_bytes(row->dtype) * (double)row->rows * (double)row->cols;
-  const double coded = (double)parts.bytes[0] + (double)parts.bytes[1];
   row->slot_bytes = parts.used;
-  row->read = op == MFQ_OP_DEQUANTIZE ? coded : reads_twice(&row->scheme) ? 2.0 * plain : plain;
-  row->written = op == MFQ_OP_DEQUANTIZE ? plain : coded;
-  row->common.bytes = plain + coded;
-  row->common.peer = "none: casts are compared with copies";
-  row->target = target_of(choice, row);
+  row->read = op == MFQ_OP_DEQUANTIZE ? parts.bytes : reads_twice(&row->scheme) ? 2.0 * plain : plain;
+  row->written = op == MFQ_OP_DEQUANTIZE ? plain : parts.bytes;
+  row->common.bytes = plain + parts.bytes;
+  row->common.is_wanted = 1;
+  row->target = target_of(run, row);
   return BENCH_OK;
 }
 
-static cast_row *find_equal(cast_rows *rows, int first, const mfq_scheme *scheme) {
-  for (int i = first; i < rows->count; ++i)
-    if (mfq_scheme_equal(&rows->items[i].scheme, scheme)) return &rows->items[i];
+static cast_row *row_at(const bench_run *run, int index) { return (cast_row *)bench_row_at(run, index); }
+
+static cast_row *find_equal(const bench_run *run, int first, const mfq_scheme *scheme) {
+  for (int i = first; i < run->count; ++i)
+    if (mfq_scheme_equal(&row_at(run, i)->scheme, scheme)) return row_at(run, i);
   return NULL;
 }
 
@@ -173,9 +164,8 @@ static void add_alias(cast_row *row, const char *text) {
   (void)snprintf(row->aliases + used, sizeof row->aliases - used, "%s%s", used > 0 ? " " : "", text);
 }
 
-static int add_rows(const cast_choice *choice, const candidates *all, cast_operation operation, mfq_dtype dtype,
-                    cast_rows *rows) {
-  const int first = rows->count;
+static int add_rows(bench_run *run, const candidates *all, cast_operation operation, mfq_dtype dtype) {
+  const int first = run->count;
   const int is_strided = operation == CAST_STRIDED || operation == CAST_STRIDED_TURNED;
   int code = BENCH_OK;
   for (int i = 0; code == BENCH_OK && i < all->count; ++i) {
@@ -183,54 +173,33 @@ static int add_rows(const cast_choice *choice, const candidates *all, cast_opera
     if ((is_strided || operation == CAST_BOTH) && !(c->is_named && is_mx(&c->scheme))) continue;
     mfq_scheme scheme = along(c->scheme, is_strided ? 0 : 1);
     if (operation == CAST_DEQUANTIZE) scheme = as_stored(scheme);
-    cast_row *equal = find_equal(rows, first, &scheme);
+    cast_row *equal = find_equal(run, first, &scheme);
     if (equal != NULL) {
       add_alias(equal, c->text);
       continue;
     }
-    cast_row *row = &rows->items[rows->count];
+    cast_row *row = row_at(run, run->count);
     *row = (cast_row){.operation = operation, .dtype = dtype, .scheme = scheme, .turned = along(c->scheme, 0)};
     (void)snprintf(row->text, sizeof row->text, "%s", c->text);
     (void)snprintf(row->common.name, sizeof row->common.name, "%s %s %s", cast_operation_name(operation),
                    mfq_dtype_name(dtype), c->text);
-    code = complete(choice, row);
-    if (code == BENCH_OK) ++rows->count;
+    code = complete(run, row);
+    if (code == BENCH_OK) ++run->count;
     if (code == BENCH_UNSUPPORTED) code = BENCH_OK;
   }
   return code;
 }
 
-static int apply_filter(const char *filter, cast_rows *rows) {
-  regex_t regex;
-  if (filter == NULL) return BENCH_OK;
-  if (regcomp(&regex, filter, REG_EXTENDED | REG_NOSUB) != 0)
-    return bench_error(BENCH_USAGE, "--filter: '%s' is not an extended regular expression", filter);
-  int kept = 0;
-  for (int i = 0; i < rows->count; ++i)
-    if (regexec(&regex, rows->items[i].common.name, 0, NULL, 0) == 0) rows->items[kept++] = rows->items[i];
-  regfree(&regex);
-  rows->count = kept;
-  return kept > 0 ? BENCH_OK : bench_error(BENCH_USAGE, "--filter: '%s' matches no row", filter);
-}
-
-int cast_rows_create(const cast_choice *choice, cast_rows *rows) {
+int cast_list(bench_run *run) {
   static const mfq_dtype dtypes[] = {MFQ_DTYPE_F32, MFQ_DTYPE_BF16, MFQ_DTYPE_F16};
-  enum { DTYPES = sizeof dtypes / sizeof dtypes[0] };
+  enum { DTYPES = sizeof dtypes / sizeof dtypes[0], LAST_DTYPE = MFQ_DTYPE_F16 };
   candidates all;
-  *rows = (cast_rows){.height = choice->rows, .width = choice->cols};
   int code = list_candidates(&all);
-  if (code == BENCH_OK) {
-    rows->items = calloc((size_t)all.count * CAST_OPERATIONS * DTYPES + 1, sizeof *rows->items);
-    if (rows->items == NULL) code = bench_error(BENCH_FAILED, "no memory for the rows");
-  }
+  if (code == BENCH_OK) code = bench_make_rows(run, all.count * CAST_OPERATIONS * DTYPES, LAST_DTYPE + 1);
+  run->count = 0;
   for (int operation = 0; code == BENCH_OK && operation < CAST_OPERATIONS; ++operation)
     for (int d = 0; code == BENCH_OK && d < DTYPES; ++d)
-      code = add_rows(choice, &all, (cast_operation)operation, dtypes[d], rows);
+      code = add_rows(run, &all, (cast_operation)operation, dtypes[d]);
   free(all.items);
-  return code == BENCH_OK ? apply_filter(choice->filter, rows) : code;
-}
-
-void cast_rows_destroy(cast_rows *rows) {
-  free(rows->items);
-  rows->items = NULL;
+  return code;
 }

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cast_run.h"
+#include "cast_bench.h"
 
 typedef struct verify_shape {
   int64_t rows, cols;
@@ -88,18 +88,19 @@ static int verify_row(const verify *v, const cast_row *row, verify_shape at) {
   return BENCH_OK;
 }
 
-static size_t largest_parts(const cast_rows *rows, verify_shape at) {
+static size_t largest_parts(const bench_run *run, verify_shape at) {
   size_t largest = 0;
-  for (int i = 0; i < rows->count; ++i) {
+  for (int i = 0; i < run->count; ++i) {
     cast_parts parts;
-    if (cast_parts_place(&rows->items[i], at.rows, at.cols, NULL, &parts) == MFQ_OK && parts.used > largest)
+    if (cast_parts_place((const cast_row *)bench_row_at(run, i), at.rows, at.cols, NULL, &parts) == MFQ_OK &&
+        parts.used > largest)
       largest = parts.used;
   }
   return largest;
 }
 
-static int create(verify *v, const cast_rows *rows, verify_shape at) {
-  const size_t plain = 4u * (size_t)at.rows * (size_t)at.cols, parts = largest_parts(rows, at) + 1;
+static int create(verify *v, const bench_run *run, verify_shape at) {
+  const size_t plain = 4u * (size_t)at.rows * (size_t)at.cols, parts = largest_parts(run, at) + 1;
   mfq_context_options options;
   mfq_context_options_init(&options);
   options.threads = 1;
@@ -135,13 +136,13 @@ static int fill(verify *v, const cast_verifier *all, const cast_row *row, verify
                       row->common.name);
 }
 
-int cast_verifier_create(const bench_record *record, const cast_rows *rows, cast_verifier **verifier) {
+int cast_verifier_create(const bench_run *run, cast_verifier **verifier) {
   cast_verifier *all = *verifier = calloc(1, sizeof **verifier);
   int code = all != NULL ? BENCH_OK : bench_error(BENCH_FAILED, "no memory");
   for (int i = 0; code == BENCH_OK && i < SHAPES; ++i) {
-    all->seed = (uint64_t)record->settings->seed;
-    all->shapes[i].context = record->context;
-    code = create(&all->shapes[i], rows, verify_shapes[i]);
+    all->seed = (uint64_t)run->settings.seed;
+    all->shapes[i].context = run->context;
+    code = create(&all->shapes[i], run, verify_shapes[i]);
   }
   return code;
 }

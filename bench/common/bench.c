@@ -1,7 +1,8 @@
-/* bench/common/bench.c: messages, clock, quantiles, memory. */
+/* bench/common/bench.c: messages, clock, quantiles, copies, functions of peers and of the driver by their names. */
 #define _POSIX_C_SOURCE 200809L
 #include "bench.h"
 
+#include <dlfcn.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,25 +63,6 @@ bench_quantiles bench_quantiles_of(double *values, int count) {
   return (bench_quantiles){quantile(values, count, 0.1), quantile(values, count, 0.5), quantile(values, count, 0.9)};
 }
 
-enum { PAGE = 4096 };
-
-int bench_arena_create(size_t slot_bytes, int slots, bench_arena *arena) {
-  const size_t rounded = (slot_bytes + PAGE - 1) / PAGE * PAGE;
-  *arena = (bench_arena){aligned_alloc(PAGE, rounded * (size_t)slots), rounded, slots};
-  if (arena->base == NULL) return bench_error(BENCH_FAILED, "no memory for %d x %zu bytes", slots, rounded);
-  memset(arena->base, 1, rounded * (size_t)slots);
-  return BENCH_OK;
-}
-
-void bench_arena_destroy(bench_arena *arena) {
-  free(arena->base);
-  arena->base = NULL;
-}
-
-uint8_t *bench_arena_slot(const bench_arena *arena, int64_t index) {
-  return arena->base + (size_t)(index % arena->slots) * arena->slot_bytes;
-}
-
 void bench_rest(void) {
   const struct timespec rest = {0, 5 * 1000 * 1000};
   (void)nanosleep(&rest, NULL);
@@ -94,4 +76,13 @@ void bench_copy(void *dst, const void *src, size_t bytes, int threads) {
     const size_t left = from < bytes ? bytes - from : 0;
     memcpy((uint8_t *)dst + from, (const uint8_t *)src + from, left < part ? left : part);
   }
+}
+
+int bench_take_functions(void *library, const bench_function *functions, int count) {
+  for (int i = 0; i < count; ++i) {
+    void *symbol = dlsym(library, functions[i].name);
+    if (symbol == NULL) return 0;
+    memcpy(functions[i].pointer, &symbol, sizeof symbol);
+  }
+  return 1;
 }

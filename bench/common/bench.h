@@ -1,4 +1,4 @@
-/* bench/common/bench.h: what benchmarks share: the machine, memory past the caches, random inputs, quantiles. */
+/* bench/common/bench.h: what benchmarks share: exit codes and messages, clock and quantiles, random inputs, the machine. */
 #ifndef MFQ_BENCH_BENCH_H
 #define MFQ_BENCH_BENCH_H
 
@@ -29,17 +29,6 @@ typedef struct bench_quantiles {
 /* Sorts `values`. */
 bench_quantiles bench_quantiles_of(double *values, int count);
 
-/* Slots of equal size, so that a repetition finds nothing of the last one in the caches. */
-typedef struct bench_arena {
-  uint8_t *base;
-  size_t slot_bytes;
-  int slots;
-} bench_arena;
-/* Allocates and touches every page. Returns an exit code. */
-int bench_arena_create(size_t slot_bytes, int slots, bench_arena *arena);
-void bench_arena_destroy(bench_arena *arena);
-uint8_t *bench_arena_slot(const bench_arena *arena, int64_t index); /* modulo the slots */
-
 /* Fills `count` elements with normal random numbers; the same for the same seed, whatever the threads. */
 void bench_fill_normal(void *data, mfq_dtype dtype, int64_t count, uint64_t seed, int threads);
 
@@ -55,5 +44,13 @@ void bench_cpu_model(char *text, size_t capacity);
 
 /* Whether the context's device is emulated: its times say nothing. */
 int bench_is_emulated(const mfq_context *context);
+
+/* A function of a library that is opened at run time. */
+typedef struct bench_function {
+  const char *name;
+  void *pointer; /* at the function pointer to fill */
+} bench_function;
+/* Fills all pointers. Returns 0 when the library lacks one, which dlerror() names then. */
+int bench_take_functions(void *library, const bench_function *functions, int count);
 
 #endif

@@ -64,17 +64,15 @@ static double product_rate(gemm_memory *memory, gemm_mode mode, const char *want
   if (code == BENCH_OK && strncmp(mfq_gemm_plan_describe(task.plan), wanted, strlen(wanted)) != 0)
     code = BENCH_UNSUPPORTED;
   const double rate =
-      code == BENCH_OK ? rate_of(memory->context, gemm_task_launch, &task, gemm_flops(&memory->size)) : 0;
+      code == BENCH_OK ? rate_of(memory->run->context, gemm_task_launch, &task, gemm_flops(&memory->size)) : 0;
   mfq_gemm_plan_destroy(task.plan);
   return rate;
 }
 
-static int product_rates(const bench_settings *settings, mfq_context *context, int side, bench_ceilings *c) {
-  bench_settings narrow = *settings;
-  gemm_scheme scheme = {.is_plain = 0};
+static int product_rates(const bench_run *run, int side, bench_ceilings *c) {
+  bench_scheme scheme = {.is_plain = 0};
   gemm_memory memory;
-  narrow.out_type = MFQ_DTYPE_BF16;
-  int code = gemm_memory_create(&narrow, context, (gemm_size){side, side, side}, &memory);
+  int code = gemm_memory_create(run, (gemm_size){side, side, side}, MFQ_DTYPE_BF16, &memory);
   if (code == BENCH_OK) c->bf16 = product_rate(&memory, GEMM_MODES, "");
   if (code == BENCH_OK) code = bench_status(mfq_scheme_parse(fp8_scheme, &scheme.scheme), fp8_scheme);
   if (code == BENCH_OK) code = gemm_memory_quantize(&memory, &scheme);
@@ -83,15 +81,17 @@ static int product_rates(const bench_settings *settings, mfq_context *context, i
   return code;
 }
 
-void bench_ceilings_measure(const bench_settings *settings, mfq_context *context, bench_ceilings *c) {
-  if (settings->device == NULL || settings->only_verify) return;
-  const sizes *s = bench_is_emulated(context) ? &emulated : &real;
-  c->copy = copy_rate(context, s->copied);
-  const int code = product_rates(settings, context, s->side, c);
+int bench_ceilings_measure(bench_run *run) {
+  bench_ceilings *c = &run->ceilings;
+  if (run->settings.device == NULL || run->settings.only_verify) return BENCH_OK;
+  const sizes *s = bench_is_emulated(run->context) ? &emulated : &real;
+  c->copy = copy_rate(run->context, s->copied);
+  const int code = product_rates(run, s->side, c);
   (void)snprintf(
       c->how, sizeof c->how,
       "mfq_buffer_copy of %zu KiB, read and written; products of %d x %d x %d by the plans for bf16 and for %s "
       "where that is native; medians of %d samples before the rows%s%s",
       s->copied >> 10, s->side, s->side, s->side, fp8_scheme, REPETITIONS,
       code == BENCH_OK ? "" : "; not all: ", code == BENCH_OK ? "" : bench_last_error());
+  return BENCH_OK;
 }

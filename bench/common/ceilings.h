@@ -18,8 +18,8 @@ void bench_copies_destroy(bench_copies *copies);
 int bench_copies_launch(void *copies, int turn); /* of a racer */
 
 /* Measures copies, and products of bf16 and of FP8 where the plan for them is native, on a GPU in a fraction of a
- * second; nothing on the CPU. What fails is left out, and `how` says why. */
-void bench_ceilings_measure(const bench_settings *settings, mfq_context *context, bench_ceilings *ceilings);
+ * second; nothing on the CPU. What fails is left out, and `how` says why. Returns BENCH_OK: of a subject, `open`. */
+int bench_ceilings_measure(bench_run *run);
 
 /* Whether a product of operands of this scheme fits FP8's units: their values are those of e4m3 or e5m2. */
 int bench_fits_fp8(const mfq_scheme *scheme);

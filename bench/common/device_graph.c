@@ -5,8 +5,6 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 
-#include "functions.h"
-
 enum { DRIVER_SUCCESS = 0, DRIVER_UNKNOWN = 999 }; /* CUresult */
 enum { CAPTURE_RELAXED = 2 };                      /* CUstreamCaptureMode */
 

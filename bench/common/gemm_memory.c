@@ -5,37 +5,25 @@ enum { CACHES = 4 };
 
 double gemm_flops(const gemm_size *size) { return 2.0 * (double)size->m * (double)size->n * (double)size->k; }
 
-static int create_random(const gemm_memory *memory, int64_t count, int64_t seed, bench_slots *slots) {
-  const int code = bench_slots_create(memory->context, 2 * (size_t)count, CACHES, slots);
-  return code == BENCH_OK ? bench_slots_random(memory->context, seed, memory->settings->threads, slots) : code;
+static int create_random(const bench_run *run, int64_t count, int64_t seed, bench_slots *slots) {
+  const int code = bench_slots_create(run->context, 2 * (size_t)count, CACHES, slots);
+  return code == BENCH_OK ? bench_slots_random(run->context, seed, run->settings.threads, slots) : code;
 }
 
-int gemm_memory_create(const bench_settings *settings, mfq_context *context, gemm_size size, gemm_memory *memory) {
-  *memory = (gemm_memory){.settings = settings, .context = context, .size = size};
-  const size_t d_bytes = mfq_dtype_bytes(settings->out_type) * (size_t)(size.m * size.n);
-  int code = create_random(memory, size.m * size.k, settings->seed, &memory->a);
-  if (code == BENCH_OK) code = create_random(memory, size.n * size.k, settings->seed + 1, &memory->b);
-  return code == BENCH_OK ? bench_slots_create(context, d_bytes, CACHES, &memory->d) : code;
+int gemm_memory_create(const bench_run *run, gemm_size size, mfq_dtype out_type, gemm_memory *memory) {
+  *memory = (gemm_memory){.run = run, .size = size, .out_type = out_type};
+  int code = create_random(run, size.m * size.k, run->settings.seed, &memory->a);
+  if (code == BENCH_OK) code = create_random(run, size.n * size.k, run->settings.seed + 1, &memory->b);
+  const size_t d_bytes = mfq_dtype_bytes(out_type) * (size_t)(size.m * size.n);
+  return code == BENCH_OK ? bench_slots_create(run->context, d_bytes, CACHES, &memory->d) : code;
 }
 
 void gemm_memory_destroy(gemm_memory *memory) {
-  bench_slots_destroy(&memory->a);
-  bench_slots_destroy(&memory->b);
-  bench_slots_destroy(&memory->d);
-  bench_slots_destroy(&memory->qa);
-  bench_slots_destroy(&memory->qb);
+  bench_slots *const slots[] = {&memory->a, &memory->b, &memory->d, &memory->qa, &memory->qb};
+  for (size_t i = 0; i < sizeof slots / sizeof slots[0]; ++i) bench_slots_destroy(slots[i]);
   mfq_buffer_destroy(memory->workspace);
   memory->workspace = NULL;
 }
-
-int gemm_memory_workspace(gemm_memory *memory, size_t bytes) {
-  if (bytes <= mfq_buffer_bytes(memory->workspace)) return BENCH_OK;
-  mfq_buffer_destroy(memory->workspace);
-  memory->workspace = NULL;
-  return bench_status(mfq_buffer_create(memory->context, bytes, &memory->workspace), "workspace");
-}
-
-/* ---- Quantized operands ----------------------------------------------------------------------------------------- */
 
 static int quantize(const gemm_memory *memory, const bench_slots *plain, int64_t rows, bench_slots *slots) {
   const int64_t shape[] = {rows, memory->size.k};
@@ -43,10 +31,10 @@ static int quantize(const gemm_memory *memory, const bench_slots *plain, int64_t
   const mfq_status status = mfq_tensor_init(bench_slot(plain, 0), MFQ_DTYPE_BF16, 2, shape, &source);
   if (status != MFQ_OK) return bench_status(status, memory->scheme->text);
   bench_slots_destroy(slots);
-  return bench_slots_quantized(memory->context, &source, &memory->scheme->scheme, CACHES, slots);
+  return bench_slots_quantized(memory->run->context, &source, &memory->scheme->scheme, CACHES, slots);
 }
 
-int gemm_memory_quantize(gemm_memory *memory, const gemm_scheme *scheme) {
+int gemm_memory_quantize(gemm_memory *memory, const bench_scheme *scheme) {
   memory->scheme = scheme;
   if (scheme->is_plain) return BENCH_OK;
   const int code = quantize(memory, &memory->a, memory->size.m, &memory->qa);
@@ -61,8 +49,7 @@ static mfq_status describe_plain(const gemm_memory *memory, int turn, gemm_call 
   mfq_gemm_init(&call->gemm);
   mfq_status status = mfq_tensor_init(bench_slot(&memory->a, turn), MFQ_DTYPE_BF16, 2, a, &call->a);
   if (status == MFQ_OK) status = mfq_tensor_init(bench_slot(&memory->b, turn), MFQ_DTYPE_BF16, 2, b, &call->b);
-  if (status == MFQ_OK)
-    status = mfq_tensor_init(bench_slot(&memory->d, turn), memory->settings->out_type, 2, d, &call->d);
+  if (status == MFQ_OK) status = mfq_tensor_init(bench_slot(&memory->d, turn), memory->out_type, 2, d, &call->d);
   call->gemm.transpose_b = 1;
   call->gemm.a.plain = &call->a;
   call->gemm.b.plain = &call->b;
@@ -88,9 +75,9 @@ mfq_status gemm_call_make(const gemm_memory *memory, gemm_mode mode, int turn, g
 int gemm_task_plan(gemm_task *task) {
   gemm_call call;
   mfq_status status = gemm_call_make(task->memory, task->mode, 0, &call);
-  if (status == MFQ_OK) status = mfq_gemm_plan_create(task->memory->context, &call.gemm, &task->plan);
+  if (status == MFQ_OK) status = mfq_gemm_plan_create(task->memory->run->context, &call.gemm, &task->plan);
   if (status != MFQ_OK) return bench_status(status, "the plan");
-  return gemm_memory_workspace(task->memory, mfq_gemm_workspace_bytes(task->plan));
+  return bench_grow(task->memory->run->context, mfq_gemm_workspace_bytes(task->plan), &task->memory->workspace);
 }
 
 int gemm_task_launch(void *state, int turn) {
@@ -99,7 +86,7 @@ int gemm_task_launch(void *state, int turn) {
   gemm_call call;
   mfq_status status = gemm_call_make(m, task->mode, turn, &call);
   if (status == MFQ_OK)
-    status =
-        mfq_gemm_run(m->context, task->plan, &call.gemm, mfq_buffer_data(m->workspace), mfq_buffer_bytes(m->workspace));
+    status = mfq_gemm_run(m->run->context, task->plan, &call.gemm, mfq_buffer_data(m->workspace),
+                          mfq_buffer_bytes(m->workspace));
   return bench_status(status, "the product");
 }

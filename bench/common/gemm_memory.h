@@ -3,7 +3,7 @@
 #ifndef MFQ_BENCH_GEMM_MEMORY_H
 #define MFQ_BENCH_GEMM_MEMORY_H
 
-#include "settings.h"
+#include "record.h"
 #include "slots.h"
 
 /* D is m x n, the depth is k. */
@@ -18,28 +18,21 @@ typedef enum gemm_mode {
   GEMM_MODES
 } gemm_mode;
 
-typedef struct gemm_scheme {
-  char text[MFQ_SCHEME_TEXT_MAX];
-  int is_plain; /* bf16 x bf16 by our own plan */
-  mfq_scheme scheme;
-} gemm_scheme;
-
 double gemm_flops(const gemm_size *size);
 
 /* Operands of one size, quantized by one scheme at a time. A is [m, k], B is [n, k]; plain ones are bf16. */
 typedef struct gemm_memory {
-  const bench_settings *settings;
-  mfq_context *context;
+  const bench_run *run;
   gemm_size size;
-  const gemm_scheme *scheme;
+  mfq_dtype out_type;
+  const bench_scheme *scheme;
   bench_slots a, b, d, qa, qb;
   mfq_buffer *workspace;
 } gemm_memory;
 
 /* Return exit codes. */
-int gemm_memory_create(const bench_settings *settings, mfq_context *context, gemm_size size, gemm_memory *memory);
-int gemm_memory_quantize(gemm_memory *memory, const gemm_scheme *scheme); /* A and B into qa and qb */
-int gemm_memory_workspace(gemm_memory *memory, size_t bytes);             /* grows it */
+int gemm_memory_create(const bench_run *run, gemm_size size, mfq_dtype out_type, gemm_memory *memory);
+int gemm_memory_quantize(gemm_memory *memory, const bench_scheme *scheme); /* A and B into qa and qb */
 void gemm_memory_destroy(gemm_memory *memory);
 
 /* The tensors of one launch and the description that points at them: not to be copied. */

@@ -7,6 +7,7 @@ enum { MAX_LAUNCHES = 200 };
 int bench_sample(mfq_context *context, bench_racer *racer, double *seconds) {
   bench_launches *all = &racer->launches;
   int code = bench_status(mfq_context_synchronize(context), "waiting");
+  if (racer->before != NULL) racer->before(all->state);
   const double start = bench_seconds();
   if (code == BENCH_OK && racer->graph != NULL) {
     code = bench_graph_replay(racer->graph, seconds);
@@ -21,7 +22,8 @@ int bench_sample(mfq_context *context, bench_racer *racer, double *seconds) {
 
 void bench_calibrate(bench_racer *racer, double seconds) {
   const double wanted = seconds > 0 ? sample_seconds / seconds : 1;
-  racer->launches.count = wanted > MAX_LAUNCHES ? MAX_LAUNCHES : wanted < 1 ? 1 : (int)wanted;
+  const int most = racer->most > 0 ? racer->most : MAX_LAUNCHES;
+  racer->launches.count = wanted > most ? most : wanted < 1 ? 1 : (int)wanted;
 }
 
 int bench_warm(mfq_context *context, bench_racer *racer) {
@@ -53,12 +55,13 @@ static int capture(mfq_context *context, bench_racer *racers, int count) {
 int bench_race(mfq_context *context, bench_racer *racers, int count, int repetitions) {
   const int is_device = mfq_context_stream(context) != NULL;
   const char *timing = !is_device ? "host" : capture(context, racers, count) ? "graph" : "queue";
-  int code = BENCH_OK;
+  int code = BENCH_OK, is_restless = !is_device;
   for (int i = 0; i < count; ++i) racers[i].timing = timing;
   for (int r = 0; code == BENCH_OK && r < repetitions; ++r)
     for (int i = 0; code == BENCH_OK && i < count; ++i) {
-      if (!is_device) bench_rest();
+      if (is_restless) bench_rest();
       code = bench_sample(context, &racers[i], &racers[i].samples[r]);
+      is_restless = !is_device && !racers[i].is_quiet;
     }
   destroy_graphs(racers, count);
   return code;

@@ -10,10 +10,13 @@
 #include "device_graph.h"
 
 typedef struct bench_racer {
-  bench_launches launches; /* of a sample */
-  double *samples;         /* [repetitions] */
-  bench_graph *graph;      /* of the launches, during a race */
-  const char *timing;      /* after a race */
+  bench_launches launches;     /* of a sample */
+  int most;                    /* of them in a sample; 0: a few hundred */
+  void (*before)(void *state); /* each sample, untimed, on the CPU; NULL: nothing */
+  int is_quiet;                /* leaves no threads that look for work: others need no rest after it */
+  double *samples;             /* [repetitions] */
+  bench_graph *graph;          /* of the launches, during a race */
+  const char *timing;          /* after a race */
 } bench_racer;
 
 /* One sample. Returns an exit code. */

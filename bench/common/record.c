@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "result_file.h"
+#include "subject.h"
 
 /* ---- One row ---------------------------------------------------------------------------------------------------- */
 
@@ -53,6 +54,13 @@ json_t *bench_quantiles_json(const bench_quantiles *q) {
   return json_pack("{s:f, s:f, s:f}", "median", q->median, "p10", q->p10, "p90", q->p90);
 }
 
+/* No character of a row's name means anything else in a regular expression. */
+json_t *bench_again_json(const bench_run *run, const bench_row *row, const char *before, const char *after) {
+  char same[256];
+  bench_same_options(&run->settings, same, sizeof same);
+  return json_sprintf("bench_%s %s--filter '^%s$'%s%s", run->subject->name, before, row->name, after, same);
+}
+
 double bench_giga(const bench_row *row, double amount) {
   return row->seconds.median > 0 ? 1e-9 * amount / row->seconds.median : 0;
 }
@@ -72,56 +80,55 @@ static json_t *row_json(const bench_row *r) {
 
 /* ---- The record ------------------------------------------------------------------------------------------------- */
 
-static int write_json(const bench_record *record) {
-  const bench_ceilings *c = &record->ceilings;
+static int write_json(const bench_run *run) {
+  const bench_ceilings *c = &run->ceilings;
   json_t *ceilings =
       json_pack("{s:o, s:o, s:o, s:s}", "copy_bytes_per_second", bench_number_json(c->copy), "bf16_flops",
                 bench_number_json(c->bf16), "fp8_flops", bench_number_json(c->fp8), "how", c->how);
-  if (json_object_set_new(record->root, "ceilings", ceilings) != 0)
+  if (json_object_set_new(run->root, "ceilings", ceilings) != 0)
     return bench_error(BENCH_FAILED, "no memory for the results");
-  return bench_write_json(record->root, record->settings->json);
+  return bench_write_json(run->root, run->settings.json);
 }
 
-int bench_record_open(const char *benchmark, const bench_settings *settings, mfq_context *context, json_t *more,
-                      bench_record *record) {
-  json_t *parameters = bench_parameters_json(settings);
-  *record = (bench_record){.settings = settings, .context = context, .tells = isatty(STDERR_FILENO)};
-  (void)snprintf(record->ceilings.how, sizeof record->ceilings.how, "not measured");
+int bench_record_open(bench_run *run, json_t *more) {
+  const bench_settings *s = &run->settings;
+  json_t *parameters = bench_parameters_json(s);
+  run->tells = isatty(STDERR_FILENO);
+  (void)snprintf(run->ceilings.how, sizeof run->ceilings.how, "not measured");
   if (more != NULL) (void)json_object_update(parameters, more);
   json_decref(more);
-  record->root =
-      json_pack("{s:i, s:s, s:b, s:n, s:o, s:o, s:n, s:[]}", "version", 2, "benchmark", benchmark, "complete", 0,
-                "stopped", "machine", bench_machine_json(context, settings->threads, settings->commit), "parameters",
-                parameters, "ceilings", "rows");
-  return record->root != NULL ? write_json(record) : bench_error(BENCH_FAILED, "no memory for the results");
+  run->root = json_pack("{s:i, s:s, s:b, s:n, s:o, s:o, s:n, s:[]}", "version", 2, "benchmark", run->subject->name,
+                        "complete", 0, "stopped", "machine", bench_machine_json(run->context, s->threads, s->commit),
+                        "parameters", parameters, "ceilings", "rows");
+  return run->root != NULL ? write_json(run) : bench_error(BENCH_FAILED, "no memory for the results");
 }
 
-void bench_record_tell(const bench_record *record, const char *name) {
-  if (record->tells) fprintf(stderr, "\r\033[Kbench: %d of %d rows, %s", record->done, record->total, name);
+void bench_record_tell(const bench_run *run, const char *name) {
+  if (run->tells) fprintf(stderr, "\r\033[Kbench: %d of %d rows, %s", run->done, run->wanted, name);
 }
 
-int bench_record_row(bench_record *record, bench_row *row, int code, json_t *own) {
+int bench_record_row(bench_run *run, bench_row *row, int code, json_t *own) {
   judge(row, code);
-  find_limit(&record->ceilings, row);
+  find_limit(&run->ceilings, row);
   json_t *json = row_json(row);
   const int has_memory = json != NULL && own != NULL && json_object_update(json, own) == 0 &&
-                         json_array_append(json_object_get(record->root, "rows"), json) == 0;
+                         json_array_append(json_object_get(run->root, "rows"), json) == 0;
   json_decref(json);
   json_decref(own);
   if (!has_memory) return bench_error(BENCH_FAILED, "no memory for the results");
-  ++record->done;
-  record->bad += code != BENCH_OK;
-  const int is_lost = code != BENCH_OK && mfq_context_synchronize(record->context) != MFQ_OK;
+  ++run->done;
+  run->bad += code != BENCH_OK;
+  const int is_lost = code != BENCH_OK && mfq_context_synchronize(run->context) != MFQ_OK;
   if (is_lost)
     return bench_error(BENCH_FAILED, "the device is lost, so that nothing can be measured any more: %s", row->why);
-  return write_json(record);
+  return write_json(run);
 }
 
-void bench_record_print_bad(const bench_record *record) {
+void bench_record_print_bad(const bench_run *run) {
   size_t i;
   json_t *row;
-  if (record->bad > 0) printf("\n%d of %d rows are wrong or failed:\n", record->bad, record->done);
-  json_array_foreach(json_object_get(record->root, "rows"), i, row) {
+  if (run->bad > 0) printf("\n%d of %d rows are wrong or failed:\n", run->bad, run->done);
+  json_array_foreach(json_object_get(run->root, "rows"), i, row) {
     const char *status = json_string_value(json_object_get(row, "status"));
     if (strcmp(status, "right") == 0) continue;
     printf("  %s: %s: %s\n", json_string_value(json_object_get(row, "name")), status,
@@ -129,16 +136,38 @@ void bench_record_print_bad(const bench_record *record) {
   }
 }
 
-int bench_record_close(bench_record *record, int code) {
-  if (record->root == NULL) return code;
+int bench_record_close(bench_run *run, int code) {
+  if (run->root == NULL) return code;
   if (code == BENCH_OK)
-    (void)json_object_set_new(record->root, "complete", json_true());
+    (void)json_object_set_new(run->root, "complete", json_true());
   else
-    (void)json_object_set_new(record->root, "stopped", json_string(bench_last_error()));
-  int written = write_json(record);
-  if (written == BENCH_OK) written = bench_write_csv(json_object_get(record->root, "rows"), record->settings->csv);
+    (void)json_object_set_new(run->root, "stopped", json_string(bench_last_error()));
+  int written = write_json(run);
+  if (written == BENCH_OK) written = bench_write_csv(json_object_get(run->root, "rows"), run->settings.csv);
   if (code == BENCH_OK) code = written;
-  json_decref(record->root);
-  record->root = NULL;
-  return code == BENCH_OK && record->bad > 0 ? BENCH_FAILED : code;
+  json_decref(run->root);
+  run->root = NULL;
+  return code == BENCH_OK && run->bad > 0 ? BENCH_FAILED : code;
+}
+
+/* ---- What every table begins with ------------------------------------------------------------------------------- */
+
+void bench_print_conditions(const bench_run *run, const char *what) {
+  const bench_settings *s = &run->settings;
+  const bench_ceilings *c = &run->ceilings;
+  char model[256];
+  bench_cpu_model(model, sizeof model);
+  if (s->device == NULL) printf("%s; ", model);
+  printf("%s\n%s, seed %lld; median of %d samples%s%s\n", mfq_context_describe(run->context), what, s->seed,
+         s->repetitions, s->is_reproducible ? "; MFQ_REPRODUCIBLE" : "", s->only_verify ? "; checked, not timed" : "");
+  if (bench_is_emulated(run->context)) printf("THE DEVICE IS EMULATED: THESE TIMES SAY NOTHING ABOUT ANY GPU\n");
+  if (run->ceilings.bf16 > 0)
+    printf("limit: share of what is possible, by a copy of %.1f GB/s and products of %.1f TFLOP/s (bf16), %.1f (FP8)\n",
+           1e-9 * c->copy, 1e-12 * c->bf16, 1e-12 * c->fp8);
+}
+
+void bench_print_again(const bench_run *run, const char *options) {
+  const char *device = run->settings.device;
+  printf("One row again:\n  bench_%s %s%s%s%s\n", run->subject->name, device != NULL ? "--device " : "",
+         device != NULL ? device : "", device != NULL ? " " : "", options);
 }

@@ -23,6 +23,7 @@ typedef enum bench_verdict { BENCH_WAITS, BENCH_ROW_RIGHT, BENCH_ROW_WRONG, BENC
 typedef struct bench_row {
   char name[BENCH_NAME];   /* what --filter sees, the same for no other row */
   char about[BENCH_ABOUT]; /* how it is computed */
+  int is_wanted;           /* else nothing becomes of it */
   const char *peer;        /* what it is compared with, or why there is nothing */
   bench_verdict verdict;
   char why[BENCH_WHY];          /* it is wrong or failed */
@@ -33,40 +34,51 @@ typedef struct bench_row {
   int launches;                 /* that a time is the mean of */
   double rotated;               /* bytes of the slots that runs go through in turn; 0: not told */
   double bytes, flops;          /* that it must move, each operand and result once, and do, at least */
+  double weight_bytes;          /* codes and scales of a product's B */
   int is_fp8;                   /* its operands fit tensor cores of FP8 */
   double limit_seconds;         /* by the ceilings; 0 where one is missing */
   const char *limit;            /* which one */
 } bench_row;
 
-typedef struct bench_record {
-  const bench_settings *settings;
+/* A run of a benchmark: what it is made with, its rows, and what has become of them. */
+typedef struct bench_run {
+  const struct bench_subject *subject; /* subject.h */
+  void *state;                         /* the subject's */
+  bench_settings settings;
   mfq_context *context;
+  void *rows; /* `count` of them, as long as the subject says; each begins with a bench_row */
+  int count, wanted, done, bad;
+  char (*peers)[BENCH_ABOUT]; /* of each group of rows: the peer, or why there is none */
   bench_ceilings ceilings;
   json_t *root;
-  int total, done, bad; /* rows; the caller sets `total` */
-  int tells;            /* progress */
-} bench_record;
+  int tells; /* progress */
+} bench_run;
 
 /* `more` joins the parameters and is taken over; NULL: nothing. Returns an exit code. */
-int bench_record_open(const char *benchmark, const bench_settings *settings, mfq_context *context, json_t *more,
-                      bench_record *record);
+int bench_record_open(bench_run *run, json_t *more);
 /* Shows on a terminal what is being done. */
-void bench_record_tell(const bench_record *record, const char *name);
+void bench_record_tell(const bench_run *run, const char *name);
 /* Ends a row: `code` is that of its checks and times, `own` (taken over) joins what all rows have in the files. Returns
  * BENCH_OK unless nothing can go on: the device is lost, or a file cannot be written. */
-int bench_record_row(bench_record *record, bench_row *row, int code, json_t *own);
+int bench_record_row(bench_run *run, bench_row *row, int code, json_t *own);
 /* Lists the rows that are wrong or failed, if any. */
-void bench_record_print_bad(const bench_record *record);
+void bench_record_print_bad(const bench_run *run);
 /* Completes the files if `code` is BENCH_OK, tells there why not otherwise, and frees. Returns `code`, BENCH_FAILED
  * where a row is wrong or failed. */
-int bench_record_close(bench_record *record, int code);
+int bench_record_close(bench_run *run, int code);
 
 /* Flips a bit of a byte of a result if the environment wants this row wrong. */
 mfq_status bench_spoil(const char *name, mfq_buffer *result, size_t byte);
 
-/* For rows in JSON: null for 0 and what is no number; an object of times, null for none. */
+/* For rows in JSON: null for 0 and what is no number; an object of times, null for none; the command line that measures
+ * a row again, with options before the one that names it, each with a space behind it, and options after it, each with
+ * one before it. */
 json_t *bench_number_json(double number);
 json_t *bench_quantiles_json(const bench_quantiles *quantiles);
+json_t *bench_again_json(const bench_run *run, const bench_row *row, const char *before, const char *after);
+/* For tables: the machine, what is measured, and how; the command line that measures a row again, after its device. */
+void bench_print_conditions(const bench_run *run, const char *what);
+void bench_print_again(const bench_run *run, const char *options);
 /* A thing of which a row does `amount`, in billions a second; 0 without a time. */
 double bench_giga(const bench_row *row, double amount);
 

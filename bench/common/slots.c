@@ -65,26 +65,37 @@ int bench_slots_random(mfq_context *context, int64_t seed, int threads, const be
   return bench_status(status, "random operands");
 }
 
+int bench_grow(mfq_context *context, size_t bytes, mfq_buffer **workspace) {
+  if (bytes <= mfq_buffer_bytes(*workspace)) return BENCH_OK;
+  mfq_buffer_destroy(*workspace);
+  *workspace = NULL;
+  return bench_status(mfq_buffer_create(context, bytes, workspace), "workspace");
+}
+
 /* ---- Quantized operands ----------------------------------------------------------------------------------------- */
 
-void *bench_take(uint8_t *base, size_t *used, size_t bytes) {
+static void *take(uint8_t *base, size_t *used, size_t bytes) {
   uint8_t *at = base != NULL && bytes > 0 ? base + *used : NULL;
   *used += (bytes + 255) / 256 * 256;
   return at;
 }
 
+mfq_status bench_place_parts(mfq_qtensor *q, uint8_t *base, size_t *used, mfq_qtensor_sizes *sizes) {
+  const mfq_status status = mfq_qtensor_sizes_get(q, sizes);
+  if (status != MFQ_OK) return status;
+  q->codes = take(base, used, sizes->codes_bytes);
+  q->scales = take(base, used, sizes->scales_bytes);
+  q->zero_points = take(base, used, sizes->zero_points_bytes);
+  q->tensor_scale = take(base, used, sizes->tensor_scale_bytes);
+  return MFQ_OK;
+}
+
 mfq_status bench_place(const mfq_scheme *scheme, int32_t rank, const int64_t *shape, uint8_t *base, mfq_qtensor *q,
                        size_t *used) {
   mfq_qtensor_sizes sizes;
-  mfq_status status = mfq_qtensor_init(scheme, rank, shape, NULL, q);
-  if (status == MFQ_OK) status = mfq_qtensor_sizes_get(q, &sizes);
-  if (status != MFQ_OK) return status;
+  const mfq_status status = mfq_qtensor_init(scheme, rank, shape, NULL, q);
   *used = 0;
-  q->codes = bench_take(base, used, sizes.codes_bytes);
-  q->scales = bench_take(base, used, sizes.scales_bytes);
-  q->zero_points = bench_take(base, used, sizes.zero_points_bytes);
-  q->tensor_scale = bench_take(base, used, sizes.tensor_scale_bytes);
-  return MFQ_OK;
+  return status == MFQ_OK ? bench_place_parts(q, base, used, &sizes) : status;
 }
 
 int bench_slots_quantized(mfq_context *context, const mfq_tensor *source, const mfq_scheme *scheme, int caches,
@@ -101,6 +112,12 @@ int bench_slots_quantized(mfq_context *context, const mfq_tensor *source, const 
   return bench_status(status, "quantized operands");
 }
 
+double bench_stored_bytes(const mfq_qtensor *q) {
+  mfq_qtensor_sizes sizes;
+  if (mfq_qtensor_sizes_get(q, &sizes) != MFQ_OK) return 0;
+  return (double)(sizes.codes_bytes + sizes.scales_bytes + sizes.zero_points_bytes);
+}
+
 /* ---- Values ----------------------------------------------------------------------------------------------------- */
 
 mfq_status bench_read_values(const mfq_buffer *buffer, mfq_dtype dtype, int64_t offset, int64_t count, float *values) {
@@ -115,4 +132,13 @@ mfq_status bench_read_values(const mfq_buffer *buffer, mfq_dtype dtype, int64_t 
   }
   free(half);
   return status;
+}
+
+mfq_status bench_dequantized(mfq_context *context, const mfq_qtensor *q, mfq_buffer **values) {
+  size_t count = 1;
+  mfq_tensor target;
+  for (int i = 0; i < q->rank; ++i) count *= (size_t)q->shape[i];
+  mfq_status status = mfq_buffer_create(context, 4 * count, values);
+  if (status == MFQ_OK) status = mfq_tensor_init(mfq_buffer_data(*values), MFQ_DTYPE_F32, q->rank, q->shape, &target);
+  return status == MFQ_OK ? mfq_dequantize(context, q, &target) : status;
 }

@@ -1,13 +1,66 @@
 /* bench/conv/conv_cudnn.c: the peer on a GPU: cuDNN's bf16 convolution, channels last, by the algorithm that its own
  * search finds fastest. Opened at run time, never linked; MFQ_CUDNN names another file. */
 #define _POSIX_C_SOURCE 200809L
-#include "conv_cudnn.h"
-
 #include <dlfcn.h>
 #include <stdlib.h>
 
-#include "conv_measure.h"
-#include "bench/common/functions.h"
+#include "conv_bench.h"
+
+/* ---- Its older interface, as its header of version 9 declares it, which is rarely installed ---------------------- */
+
+enum { CUDNN_SUCCESS = 0 };                             /* cudnnStatus_t */
+enum { CUDNN_DATA_FLOAT = 0, CUDNN_DATA_BFLOAT16 = 9 }; /* cudnnDataType_t */
+enum { CUDNN_TENSOR_NHWC = 1 };                         /* cudnnTensorFormat_t */
+enum { CUDNN_CROSS_CORRELATION = 1 };                   /* cudnnConvolutionMode_t: the filter is not mirrored */
+enum { CUDNN_TENSOR_OP_MATH = 1 };                      /* cudnnMathType_t */
+
+/* cudnnConvolution{Fwd,BwdData,BwdFilter}AlgoPerf_t: enumerators are int */
+typedef struct cudnn_perf {
+  int algorithm, status;
+  float time;
+  size_t memory;
+  int determinism, math_type, reserved[3];
+} cudnn_perf;
+
+/* Handles and descriptors are opaque pointers. cudnnFindConvolution<direction>Algorithm: of the two operands, the
+ * convolution and the result. */
+typedef int (*cudnn_find)(void *handle, const void *a, const void *b, const void *convolution, const void *result,
+                          int wanted, int *found, cudnn_perf *perf);
+/* cudnnGetConvolution<direction>WorkspaceSize */
+typedef int (*cudnn_workspace)(void *handle, const void *a, const void *b, const void *convolution, const void *result,
+                               int algorithm, size_t *bytes);
+/* cudnnConvolution<direction> */
+typedef int (*cudnn_run)(void *handle, const void *alpha, const void *a, const void *a_data, const void *b,
+                         const void *b_data, const void *convolution, int algorithm, void *workspace,
+                         size_t workspace_bytes, const void *beta, const void *result, void *result_data);
+
+typedef struct cudnn_direction {
+  cudnn_find find;
+  cudnn_workspace workspace;
+  cudnn_run run;
+} cudnn_direction;
+
+typedef struct cudnn_calls {
+  size_t (*version)(void);
+  int (*create)(void **handle);
+  int (*set_stream)(void *handle, mfq_stream stream);
+  const char *(*error)(int status);
+  int (*tensor_create)(void **tensor);
+  int (*tensor_destroy)(void *tensor);
+  int (*tensor_set)(void *tensor, int format, int type, int n, int c, int h, int w);
+  int (*filter_create)(void **filter);
+  int (*filter_destroy)(void *filter);
+  int (*filter_set)(void *filter, int type, int format, int k, int c, int r, int s);
+  int (*convolution_create)(void **convolution);
+  int (*convolution_destroy)(void *convolution);
+  int (*convolution_set)(void *convolution, int pad_h, int pad_w, int stride_h, int stride_w, int dilation_h,
+                         int dilation_w, int mode, int type);
+  int (*convolution_groups)(void *convolution, int groups);
+  int (*convolution_math)(void *convolution, int math_type);
+  cudnn_direction directions[3]; /* by mfq_conv_direction */
+} cudnn_calls;
+
+/* ---- The peer --------------------------------------------------------------------------------------------------- */
 
 enum { ALGORITHMS = 8 };
 
@@ -76,7 +129,7 @@ static const char *open_library(cudnn_library *l, const mfq_context *context) {
 static const cudnn_library *library_for(const conv_memory *memory) {
   static cudnn_library library;
   if (!library.is_tried)
-    (void)snprintf(library.missing, sizeof library.missing, "%s", open_library(&library, memory->context));
+    (void)snprintf(library.missing, sizeof library.missing, "%s", open_library(&library, memory->run->context));
   library.is_tried = 1;
   return &library;
 }
@@ -123,37 +176,35 @@ static int choose(cudnn *o, cudnn_perf *best) {
   if (status == CUDNN_SUCCESS)
     status = o->direction->workspace(o->handle, o->tensors[a], o->tensors[b], o->convolution, o->tensors[roles.result],
                                      o->algorithm, &bytes);
-  if (status == CUDNN_SUCCESS && mfq_buffer_create(o->memory->context, bytes, &o->workspace) != MFQ_OK) return -1;
+  if (status == CUDNN_SUCCESS && mfq_buffer_create(o->memory->run->context, bytes, &o->workspace) != MFQ_OK) return -1;
   return status;
 }
 
-static void *fail(cudnn *o, char *about, size_t capacity, const char *reason) {
-  (void)snprintf(about, capacity, "none: %s", reason);
+static void *fail(cudnn *o, char *about, const char *reason) {
+  (void)snprintf(about, BENCH_ABOUT, "none: %s", reason);
   conv_cudnn_destroy(o);
   return NULL;
 }
 
-void *conv_cudnn_create(const conv_memory *memory, char *about, size_t capacity) {
+void *conv_cudnn_create(const conv_memory *memory, char *about) {
   cudnn_perf best = {.algorithm = 0};
   cudnn *o = calloc(1, sizeof *o);
-  if (o == NULL) return fail(o, about, capacity, "no memory");
-  if (memory->settings->out_type != MFQ_DTYPE_BF16)
-    return fail(o, about, capacity, "cuDNN is measured with --out bf16");
+  if (o == NULL) return fail(o, about, "no memory");
+  if (memory->run->settings.out_type != MFQ_DTYPE_BF16) return fail(o, about, "cuDNN is measured with --out bf16");
   const cudnn_library *library = library_for(memory);
   *o = (cudnn){.calls = &library->calls,
                .handle = library->handle,
                .direction = &library->calls.directions[memory->direction],
                .memory = memory};
-  if (library->missing[0] != '\0') return fail(o, about, capacity, library->missing);
+  if (library->missing[0] != '\0') return fail(o, about, library->missing);
   int status = describe(o);
   if (status == CUDNN_SUCCESS) status = choose(o, &best);
-  if (status == -1)
-    return fail(o, about, capacity, "cuDNN finds no algorithm, or there is no memory for its workspace");
-  if (status != CUDNN_SUCCESS) return fail(o, about, capacity, o->calls->error(status));
+  if (status == -1) return fail(o, about, "cuDNN finds no algorithm, or there is no memory for its workspace");
+  if (status != CUDNN_SUCCESS) return fail(o, about, o->calls->error(status));
   const size_t version = o->calls->version();
-  (void)snprintf(about, capacity, "cuDNN %zu.%zu.%zu, bf16, channels last, its algorithm %d with %zu KiB of workspace",
-                 version / 10000, version / 100 % 100, version % 100, o->algorithm,
-                 mfq_buffer_bytes(o->workspace) / 1024);
+  (void)snprintf(about, BENCH_ABOUT,
+                 "cuDNN %zu.%zu.%zu, bf16, channels last, its algorithm %d with %zu KiB of workspace", version / 10000,
+                 version / 100 % 100, version % 100, o->algorithm, mfq_buffer_bytes(o->workspace) / 1024);
   return o;
 }
 
@@ -164,10 +215,10 @@ int conv_cudnn_run(void *state, int turn) {
   const conv_roles roles = conv_roles_of(m->direction);
   const int a = roles.operand[m->direction == MFQ_CONV_INPUT_GRADIENT];
   const int b = roles.operand[m->direction != MFQ_CONV_INPUT_GRADIENT];
-  const int status =
-      o->direction->run(o->handle, &one, o->tensors[a], bench_slot(&m->plain[a], turn), o->tensors[b],
-                        bench_slot(&m->plain[b], turn), o->convolution, o->algorithm, mfq_buffer_data(o->workspace),
-                        mfq_buffer_bytes(o->workspace), &zero, o->tensors[roles.result], bench_slot(&m->result, turn));
+  const int status = o->direction->run(o->handle, &one, o->tensors[a], bench_slot(&m->tensors[a], turn), o->tensors[b],
+                                       bench_slot(&m->tensors[b], turn), o->convolution, o->algorithm,
+                                       mfq_buffer_data(o->workspace), mfq_buffer_bytes(o->workspace), &zero,
+                                       o->tensors[roles.result], bench_slot(&m->tensors[roles.result], turn));
   return status == CUDNN_SUCCESS ? BENCH_OK : BENCH_FAILED;
 }
 

@@ -1,5 +1,5 @@
 /* bench/conv/conv_memory.c: the operands of convolutions, and the calls that use them. */
-#include "conv_measure.h"
+#include "conv_bench.h"
 
 enum { CACHES = 1 }; /* of each tensor: what goes by before one comes back is that of all three */
 
@@ -34,37 +34,30 @@ mfq_scheme conv_operand_scheme(const conv_memory *memory, int which) {
   return scheme;
 }
 
-int conv_memory_create(const bench_settings *settings, mfq_context *context, const conv_shape *shape,
-                       mfq_conv_direction direction, conv_memory *memory) {
+int conv_memory_create(const bench_run *run, const conv_shape *shape, mfq_conv_direction direction,
+                       conv_memory *memory) {
   const conv_roles roles = conv_roles_of(direction);
+  const bench_settings *s = &run->settings;
   int code = BENCH_OK;
-  *memory = (conv_memory){.settings = settings, .context = context, .shape = shape, .direction = direction};
+  *memory = (conv_memory){.run = run, .shape = shape, .direction = direction};
   for (int i = 0; code == BENCH_OK && i < 2; ++i) {
     const int which = roles.operand[i];
-    code = bench_slots_create(context, 2 * (size_t)conv_tensor_count(shape, which), CACHES, &memory->plain[which]);
-    if (code == BENCH_OK)
-      code = bench_slots_random(context, settings->seed + which, settings->threads, &memory->plain[which]);
+    bench_slots *slots = &memory->tensors[which];
+    code = bench_slots_create(run->context, 2 * (size_t)conv_tensor_count(shape, which), CACHES, slots);
+    if (code == BENCH_OK) code = bench_slots_random(run->context, s->seed + which, s->threads, slots);
   }
-  const size_t bytes = mfq_dtype_bytes(settings->out_type) * (size_t)conv_tensor_count(shape, roles.result);
-  return code == BENCH_OK ? bench_slots_create(context, bytes, CACHES, &memory->result) : code;
+  const size_t bytes = mfq_dtype_bytes(s->out_type) * (size_t)conv_tensor_count(shape, roles.result);
+  return code == BENCH_OK ? bench_slots_create(run->context, bytes, CACHES, &memory->tensors[roles.result]) : code;
 }
 
 void conv_memory_destroy(conv_memory *memory) {
-  for (int i = 0; i < CONV_TENSORS; ++i) bench_slots_destroy(&memory->plain[i]);
-  bench_slots_destroy(&memory->result);
+  for (int i = 0; i < CONV_TENSORS; ++i) bench_slots_destroy(&memory->tensors[i]);
   bench_slots_destroy(&memory->weights);
   mfq_buffer_destroy(memory->workspace);
   memory->workspace = NULL;
 }
 
-int conv_memory_workspace(conv_memory *memory, size_t bytes) {
-  if (bytes <= mfq_buffer_bytes(memory->workspace)) return BENCH_OK;
-  mfq_buffer_destroy(memory->workspace);
-  memory->workspace = NULL;
-  return bench_status(mfq_buffer_create(memory->context, bytes, &memory->workspace), "workspace");
-}
-
-int conv_memory_scheme(conv_memory *memory, const conv_scheme *scheme) {
+int conv_memory_scheme(conv_memory *memory, const bench_scheme *scheme) {
   int64_t size[4];
   mfq_tensor source;
   memory->scheme = scheme;
@@ -72,9 +65,9 @@ int conv_memory_scheme(conv_memory *memory, const conv_scheme *scheme) {
   if (scheme->is_plain || memory->direction == MFQ_CONV_WEIGHT_GRADIENT) return BENCH_OK;
   const mfq_scheme along = conv_operand_scheme(memory, CONV_W);
   conv_tensor_shape(memory->shape, CONV_W, size);
-  const mfq_status status = mfq_tensor_init(bench_slot(&memory->plain[CONV_W], 0), MFQ_DTYPE_BF16, 4, size, &source);
+  const mfq_status status = mfq_tensor_init(bench_slot(&memory->tensors[CONV_W], 0), MFQ_DTYPE_BF16, 4, size, &source);
   if (status != MFQ_OK) return bench_status(status, scheme->text);
-  return bench_slots_quantized(memory->context, &source, &along, CACHES, &memory->weights);
+  return bench_slots_quantized(memory->run->context, &source, &along, CACHES, &memory->weights);
 }
 
 /* ---- Calls ------------------------------------------------------------------------------------------------------ */
@@ -100,8 +93,9 @@ mfq_status conv_call_make(const conv_memory *memory, int turn, conv_call *call) 
     const int is_result = which == roles.result;
     int64_t size[4];
     conv_tensor_shape(memory->shape, which, size);
-    status = mfq_tensor_init(bench_slot(is_result ? &memory->result : &memory->plain[which], turn),
-                             is_result ? memory->settings->out_type : MFQ_DTYPE_BF16, 4, size, &call->tensors[which]);
+    status =
+        mfq_tensor_init(bench_slot(&memory->tensors[which], turn),
+                        is_result ? memory->run->settings.out_type : MFQ_DTYPE_BF16, 4, size, &call->tensors[which]);
     if (is_result) continue;
     operands[which]->plain = &call->tensors[which];
     if (memory->scheme->is_plain) continue;

@@ -1,116 +1,114 @@
-/* bench/conv/conv_report.c: the table of convolutions as text, and how far from their goals they are. */
-#include <math.h>
+/* bench/conv/conv_report.c: convolutions as a table, how far from their goals they are, and what only they have in the
+ * files. */
 #include <string.h>
 
-#include "conv_measure.h"
-#include "bench/common/table.h"
+#include "conv_bench.h"
 
-static void print_heading(const bench_record *record) {
-  const char *device = record->settings->device;
+static void print_heading(const bench_run *run) {
   char what[128];
-  (void)snprintf(what, sizeof what, "results are %s, inputs are normal random numbers", record->settings->out);
-  bench_print_conditions(record, what);
+  (void)snprintf(what, sizeof what, "results are %s, inputs are normal random numbers", run->settings.out);
+  bench_print_conditions(run, what);
   printf(
       "Layers are batch x channels x height x width - channels x filter, s stride, p padding, g groups. Channels "
       "last.\n"
       "Weights are quantized before, bf16 inputs and output gradients on the way in; the weight's gradient quantizes\n"
       "both, in groups along the width. x peer: how many times as fast as the peer, median over neighbouring\n"
-      "runs. Letters: plan, peer. One row again:\n"
-      "  bench_conv %s%s%s--shapes LAYER --schemes SCHEME --filter ' (forward|input-gradient|weight-gradient) '\n",
-      device != NULL ? "--device " : "", device != NULL ? device : "", device != NULL ? " " : "");
+      "runs. Letters: plan, peer. ");
+  bench_print_again(run, "--shapes LAYER --schemes SCHEME --filter ' (forward|input-gradient|weight-gradient) '");
 }
 
 /* ---- The table -------------------------------------------------------------------------------------------------- */
 
-static void print_cell(const bench_record *record, const conv_table *table, int index, bench_names lists[2]) {
-  const bench_row *row = &table->rows[index].common;
+static const bench_row *row_of(const bench_run *run, int shape, int direction, int scheme) {
+  return bench_cell_row(run, shape * CONV_DIRECTIONS + direction, scheme, 0);
+}
+
+static void print_row(const bench_run *run, const conv_shape *shape, const bench_row *row, bench_names lists[2]) {
   const int is_timed = row->seconds.median > 0;
   printf("  ");
-  bench_print_cell(record, row, conv_flops(&table->shapes[index / table->scheme_count / CONV_DIRECTIONS]));
+  bench_print_cell(run, row, conv_flops(shape));
   printf(" %c%c ", is_timed ? bench_letter(&lists[0], row->about) : ' ',
          is_timed ? bench_letter(&lists[1], row->peer) : ' ');
 }
 
-static int is_printed(const conv_table *table, int shape, int scheme) {
-  int printed = 0;
-  for (int d = 0; d < CONV_DIRECTIONS; ++d) printed |= conv_table_row(table, shape, d, scheme)->is_wanted;
-  return printed;
-}
-
-static void print_scheme(const bench_record *record, const conv_table *table, int scheme, bench_names lists[2]) {
+static void print_scheme(const bench_run *run, int scheme, bench_names lists[2]) {
+  const conv_bench *c = run->state;
+  const bench_columns columns = {conv_direction_names, "GFLOP/s", 30, 2};
   const char *network = NULL;
-  printf("\n%-30s", table->schemes[scheme].text);
-  for (int d = 0; d < CONV_DIRECTIONS; ++d)
-    printf("    %-*s  ", bench_cell_width(record), conv_direction_name((mfq_conv_direction)d));
-  printf("\n%-30s", "");
-  for (int d = 0; d < CONV_DIRECTIONS; ++d) {
-    printf("  ");
-    bench_print_columns(record, "GFLOP/s");
-    printf("    ");
-  }
-  printf("\n");
-  for (int i = 0; i < table->shape_count; ++i) {
+  bench_print_columns(run, c->grid.schemes[scheme].text, &columns);
+  for (int i = 0; i < c->shape_count; ++i) {
+    const conv_shape *shape = &c->shapes[i];
     char text[CONV_SHAPE_TEXT];
-    if (!is_printed(table, i, scheme)) continue;
-    if (network == NULL || strcmp(network, table->shapes[i].network) != 0) {
-      network = table->shapes[i].network;
-      if (*network != '\0') printf("%s\n", network);
-    }
-    conv_shape_print(&table->shapes[i], text, sizeof text);
+    int is_printed = 0;
+    for (int d = 0; d < CONV_DIRECTIONS; ++d) is_printed |= row_of(run, i, d, scheme)->is_wanted;
+    if (!is_printed) continue;
+    if ((network == NULL || strcmp(network, shape->network) != 0) && *shape->network != '\0')
+      printf("%s\n", shape->network);
+    network = shape->network;
+    conv_shape_print(shape, text, sizeof text);
     printf("  %-28s", text);
-    for (int d = 0; d < CONV_DIRECTIONS; ++d)
-      print_cell(record, table, (int)(conv_table_row(table, i, d, scheme) - table->rows), lists);
+    for (int d = 0; d < CONV_DIRECTIONS; ++d) print_row(run, shape, row_of(run, i, d, scheme), lists);
     printf("\n");
   }
 }
 
 /* Names what was run although no cell shows it. */
-static void list_names(const conv_table *table, bench_names lists[2]) {
-  for (int i = 0; i < table->shape_count * CONV_DIRECTIONS * table->scheme_count; ++i) {
-    if (!table->rows[i].is_wanted) continue;
-    (void)bench_letter(&lists[0], table->rows[i].common.about);
-    (void)bench_letter(&lists[1], table->rows[i].common.peer);
+static void list_names(const bench_run *run, bench_names lists[2]) {
+  for (int i = 0; i < run->count; ++i) {
+    const bench_row *row = bench_row_at(run, i);
+    if (!row->is_wanted) continue;
+    (void)bench_letter(&lists[0], row->about);
+    (void)bench_letter(&lists[1], row->peer);
   }
 }
 
-void conv_print(const bench_record *record, const conv_table *table) {
-  const int only_verify = record->settings->only_verify;
+void conv_print(const bench_run *run) {
+  const conv_bench *c = run->state;
   bench_names lists[2] = {{.first = 'a', .is_short = 1}, {.first = 'A', .is_short = 1}};
-  print_heading(record);
-  for (int i = 0; !only_verify && i < table->scheme_count; ++i) print_scheme(record, table, i, lists);
-  if (only_verify) list_names(table, lists);
+  print_heading(run);
+  for (int i = 0; !run->settings.only_verify && i < c->grid.scheme_count; ++i) print_scheme(run, i, lists);
+  if (run->settings.only_verify) list_names(run, lists);
   printf("\nPlans\n");
   bench_print_names(&lists[0]);
   printf("Peers\n");
   bench_print_names(&lists[1]);
-  printf("\n%d rows: samples of the results are within the bound of sums in f32\n", record->done - record->bad);
-  bench_record_print_bad(record);
+  bench_print_right(run, "samples of the results are within the bound of sums in f32");
 }
 
-/* ---- Goals ------------------------------------------------------------------------------------------------------ */
+/* Direction by direction, scheme by scheme. */
+static bench_cell goal_at(const bench_run *run, int i) {
+  const conv_bench *c = run->state;
+  const int shape = i % c->shape_count, rest = i / c->shape_count;
+  return (bench_cell){shape * CONV_DIRECTIONS + rest / c->grid.scheme_count, rest % c->grid.scheme_count, 0};
+}
 
-int conv_print_goals(const bench_settings *settings, const conv_table *table) {
-  bench_goals all = {0};
-  double means[CONV_DIRECTIONS] = {0, 0, 0};
-  for (int d = 0; d < CONV_DIRECTIONS; ++d) {
-    double log_share = 0;
-    int measured = 0;
-    for (int scheme = 0; scheme < table->scheme_count; ++scheme)
-      for (int i = 0; i < table->shape_count; ++i) {
-        const conv_row *row = conv_table_row(table, i, d, scheme);
-        const double goal = conv_goal_of(&table->shapes[i], table->schemes[scheme].text, settings->device != NULL);
-        if (goal <= 0 || !row->is_wanted || !bench_print_goal(&row->common, goal, &all)) continue;
-        ++measured;
-        log_share += log(row->common.share);
-      }
-    if (measured > 0) means[d] = exp(log_share / measured);
-  }
-  if (all.compared > 0) {
-    printf("%d of %d goals are met; geometric means:", all.compared - all.misses, all.compared);
-    for (int d = 0; d < CONV_DIRECTIONS; ++d)
-      if (means[d] > 0) printf(" %s %.2f", conv_direction_name((mfq_conv_direction)d), means[d]);
-    printf("\n");
-  }
-  if (all.goals > all.compared) printf("%d rows with goals are not compared\n", all.goals - all.compared);
-  return all.misses;
+int conv_misses(const bench_run *run) {
+  const conv_bench *c = run->state;
+  const bench_goals goals = {goal_at, conv_direction_names, CONV_DIRECTIONS};
+  const int is_asked = c->grid.is_check || run->settings.is_gate;
+  return is_asked && !run->settings.only_verify ? bench_print_goals(run, &goals) : 0;
+}
+
+/* ---- Files ------------------------------------------------------------------------------------------------------ */
+
+static json_t *shape_json(const conv_shape *s) {
+  return json_pack("{s:I, s:I, s:[I, I], s:I, s:[I, I], s:I, s:I, s:I}", "batch", (json_int_t)s->batch, "in_channels",
+                   (json_int_t)s->in_channels, "in", (json_int_t)s->in[0], (json_int_t)s->in[1], "out_channels",
+                   (json_int_t)s->out_channels, "filter", (json_int_t)s->filter[0], (json_int_t)s->filter[1], "stride",
+                   (json_int_t)s->stride, "padding", (json_int_t)s->padding, "groups", (json_int_t)s->groups);
+}
+
+json_t *conv_row_json(const bench_run *run, const bench_row *row) {
+  const conv_bench *c = run->state;
+  const bench_cell cell = bench_cell_of(run, row);
+  const conv_shape *shape = conv_shape_of(c, cell.group);
+  const char *scheme = c->grid.schemes[cell.scheme].text;
+  char layer[CONV_SHAPE_TEXT], before[BENCH_NAME];
+  conv_shape_print(shape, layer, sizeof layer);
+  (void)snprintf(before, sizeof before, "--shapes %s --schemes %s ", layer, scheme);
+  return json_pack("{s:s, s:s, s:o, s:s, s:s, s:f, s:o, s:o, s:o}", "network", shape->network, "layer", layer, "shape",
+                   shape_json(shape), "direction", conv_direction_names[cell.group % CONV_DIRECTIONS], "scheme", scheme,
+                   "gflop", 1e-9 * conv_flops(shape), "gflop_per_second",
+                   bench_number_json(bench_giga(row, conv_flops(shape))), "goal",
+                   bench_number_json(conv_goal(run, cell)), "reproduce", bench_again_json(run, row, before, ""));
 }

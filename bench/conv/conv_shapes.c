@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conv_table.h"
+#include "conv_bench.h"
 
 /* Square images and filters, padded by (filter - 1) / 2; each distinct layer once. */
 typedef struct layer {

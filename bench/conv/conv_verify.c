@@ -1,8 +1,8 @@
 /* bench/conv/conv_verify.c: samples of results against sums in double. */
-#include <math.h>
 #include <stdlib.h>
 
-#include "conv_measure.h"
+#include "bench/common/sums.h"
+#include "conv_bench.h"
 
 enum { SAMPLES = 48 };
 
@@ -16,23 +16,22 @@ struct conv_sample {
 /* What quantizing on the way in makes of an operand: the same codes as mfq_quantize. */
 static mfq_status quantized_values(const conv_memory *memory, int which, float *values) {
   const mfq_scheme scheme = conv_operand_scheme(memory, which);
+  mfq_context *context = memory->run->context;
   int64_t size[4];
-  mfq_tensor source, target;
+  mfq_tensor source;
   mfq_qtensor q;
   size_t used;
   mfq_buffer *parts = NULL, *wide = NULL;
   conv_tensor_shape(memory->shape, which, size);
-  const int64_t count = conv_tensor_count(memory->shape, which);
   mfq_status status = bench_place(&scheme, 4, size, NULL, &q, &used);
-  if (status == MFQ_OK) status = mfq_buffer_create(memory->context, used, &parts);
-  if (status == MFQ_OK) status = mfq_buffer_create(memory->context, 4 * (size_t)count, &wide);
+  if (status == MFQ_OK) status = mfq_buffer_create(context, used, &parts);
   if (status == MFQ_OK) status = bench_place(&scheme, 4, size, mfq_buffer_data(parts), &q, &used);
   if (status == MFQ_OK)
-    status = mfq_tensor_init(bench_slot(&memory->plain[which], 0), MFQ_DTYPE_BF16, 4, size, &source);
-  if (status == MFQ_OK) status = mfq_tensor_init(mfq_buffer_data(wide), MFQ_DTYPE_F32, 4, size, &target);
-  if (status == MFQ_OK) status = mfq_quantize(memory->context, &source, &q, NULL);
-  if (status == MFQ_OK) status = mfq_dequantize(memory->context, &q, &target);
-  if (status == MFQ_OK) status = bench_read_values(wide, MFQ_DTYPE_F32, 0, count, values);
+    status = mfq_tensor_init(bench_slot(&memory->tensors[which], 0), MFQ_DTYPE_BF16, 4, size, &source);
+  if (status == MFQ_OK) status = mfq_quantize(context, &source, &q, NULL);
+  if (status == MFQ_OK) status = bench_dequantized(context, &q, &wide);
+  if (status == MFQ_OK)
+    status = bench_read_values(wide, MFQ_DTYPE_F32, 0, conv_tensor_count(memory->shape, which), values);
   mfq_buffer_destroy(parts);
   mfq_buffer_destroy(wide);
   return status;
@@ -52,7 +51,7 @@ int conv_sample_create(const conv_memory *memory, conv_sample **sample) {
   if (!has_memory || s->result == NULL) return bench_error(BENCH_FAILED, "no memory for samples");
   mfq_status status = MFQ_OK;
   for (int i = 0; status == MFQ_OK && i < 2; ++i)
-    status = bench_read_values(memory->plain[roles.operand[i]].buffer, MFQ_DTYPE_BF16, 0,
+    status = bench_read_values(memory->tensors[roles.operand[i]].buffer, MFQ_DTYPE_BF16, 0,
                                conv_tensor_count(memory->shape, roles.operand[i]), s->plain[roles.operand[i]]);
   return bench_status(status, "samples of the operands");
 }
@@ -77,18 +76,6 @@ void conv_sample_destroy(conv_sample *sample) {
 }
 
 /* ---- Sums ------------------------------------------------------------------------------------------------------- */
-
-typedef struct wide_sum {
-  double value, magnitude;
-  int64_t count;
-} wide_sum;
-
-static void add(wide_sum *sum, float a, float b) {
-  const double product = (double)a * (double)b;
-  sum->value += product;
-  sum->magnitude += fabs(product);
-  ++sum->count;
-}
 
 /* Where the products of one element lie: all triples of an element of x, of w and of y that meet, of which the result's
  * coordinates are given. x: n h w c, w: k r s c, y: n p q k. */
@@ -115,23 +102,23 @@ static int64_t index_y(const meeting *m) {
          m->k;
 }
 
-static wide_sum sum_forward(const conv_shape *s, const float *x, const float *w, const int64_t at[4]) {
+static bench_sum sum_forward(const conv_shape *s, const float *x, const float *w, const int64_t at[4]) {
   const int64_t in_group = s->in_channels / s->groups, first = at[3] / (s->out_channels / s->groups) * in_group;
   meeting m = {.shape = s, .n = at[0], .k = at[3], .pixel = {at[1], at[2]}};
-  wide_sum sum = {0, 0, 0};
+  bench_sum sum = {0, 0, 0};
   for (m.tap[0] = 0; m.tap[0] < s->filter[0]; ++m.tap[0])
     for (m.tap[1] = 0; m.tap[1] < s->filter[1]; ++m.tap[1]) {
       const int64_t h = place(s, 0, at[1], m.tap[0]), v = place(s, 1, at[2], m.tap[1]);
       for (m.c = first; h >= 0 && v >= 0 && m.c < first + in_group; ++m.c)
-        add(&sum, x[index_x(&m, h, v)], w[index_w(&m)]);
+        bench_sum_add(&sum, x[index_x(&m, h, v)], w[index_w(&m)]);
     }
   return sum;
 }
 
-static wide_sum sum_input_gradient(const conv_shape *s, const float *y, const float *w, const int64_t at[4]) {
+static bench_sum sum_input_gradient(const conv_shape *s, const float *y, const float *w, const int64_t at[4]) {
   const int64_t out_group = s->out_channels / s->groups, first = at[3] / (s->in_channels / s->groups) * out_group;
   meeting m = {.shape = s, .n = at[0], .c = at[3]};
-  wide_sum sum = {0, 0, 0};
+  bench_sum sum = {0, 0, 0};
   for (m.tap[0] = 0; m.tap[0] < s->filter[0]; ++m.tap[0])
     for (m.tap[1] = 0; m.tap[1] < s->filter[1]; ++m.tap[1]) {
       int is_met = 1;
@@ -140,54 +127,51 @@ static wide_sum sum_input_gradient(const conv_shape *s, const float *y, const fl
         m.pixel[i] = from / s->stride;
         is_met = is_met && from >= 0 && from % s->stride == 0 && m.pixel[i] < conv_out(s, i);
       }
-      for (m.k = first; is_met && m.k < first + out_group; ++m.k) add(&sum, y[index_y(&m)], w[index_w(&m)]);
+      for (m.k = first; is_met && m.k < first + out_group; ++m.k) bench_sum_add(&sum, y[index_y(&m)], w[index_w(&m)]);
     }
   return sum;
 }
 
-static wide_sum sum_weight_gradient(const conv_shape *s, const float *x, const float *y, const int64_t at[4]) {
+static bench_sum sum_weight_gradient(const conv_shape *s, const float *x, const float *y, const int64_t at[4]) {
   const int64_t group = at[0] / (s->out_channels / s->groups);
   meeting m = {.shape = s, .k = at[0], .tap = {at[1], at[2]}, .c = group * (s->in_channels / s->groups) + at[3]};
-  wide_sum sum = {0, 0, 0};
+  bench_sum sum = {0, 0, 0};
   for (m.n = 0; m.n < s->batch; ++m.n)
     for (m.pixel[0] = 0; m.pixel[0] < conv_out(s, 0); ++m.pixel[0])
       for (m.pixel[1] = 0; m.pixel[1] < conv_out(s, 1); ++m.pixel[1]) {
         const int64_t h = place(s, 0, m.pixel[0], at[1]), v = place(s, 1, m.pixel[1], at[2]);
-        if (h >= 0 && v >= 0) add(&sum, x[index_x(&m, h, v)], y[index_y(&m)]);
+        if (h >= 0 && v >= 0) bench_sum_add(&sum, x[index_x(&m, h, v)], y[index_y(&m)]);
       }
   return sum;
 }
 
 /* ---- Comparison ------------------------------------------------------------------------------------------------- */
 
-/* As for products (gemm_verify.c): n roundings to f32 in any order, tensor cores truncate, then the result's rounding. */
-static double bound_of(const bench_settings *settings, const wide_sum *sum) {
-  const double u = settings->device != NULL ? 0x1p-23 : 0x1p-24, n = (double)sum->count + 5;
-  const double rounding = settings->out_type == MFQ_DTYPE_F32 ? 0x1p-149 : fabs(sum->value) * 0x1p-8 + 0x1p-133;
-  return n * u / (1 - n * u) * sum->magnitude * (1 + 0x1p-8) + rounding;
-}
-
 int conv_sample_check(const conv_memory *memory, conv_sample *s, const bench_row *row) {
-  static wide_sum (*const sums[CONV_DIRECTIONS])(const conv_shape *, const float *, const float *, const int64_t[4]) = {
-      sum_forward, sum_input_gradient, sum_weight_gradient};
+  static bench_sum (*const sums[CONV_DIRECTIONS])(const conv_shape *, const float *, const float *,
+                                                  const int64_t[4]) = {sum_forward, sum_input_gradient,
+                                                                       sum_weight_gradient};
   const conv_roles roles = conv_roles_of(memory->direction);
   float *const *values = row == NULL || memory->scheme->is_plain ? s->plain : s->codes;
   const int64_t count = conv_tensor_count(memory->shape, roles.result);
-  const mfq_status status = bench_read_values(memory->result.buffer, memory->settings->out_type, 0, count, s->result);
-  if (status != MFQ_OK) return bench_status(status, "reading the result");
-  for (int i = 0; i < SAMPLES; ++i) {
+  char where[96];
+  bench_found found = {.name = row != NULL ? row->name : "the peer",
+                       .where = where,
+                       .plan = row != NULL ? row->about : "no plan of ours"};
+  int code = bench_status(
+      bench_read_values(memory->tensors[roles.result].buffer, memory->run->settings.out_type, 0, count, s->result),
+      "reading the result");
+  for (int i = 0; code == BENCH_OK && i < SAMPLES; ++i) {
     const int64_t index = (count - 1) * i / (SAMPLES - 1); /* the first, the last, others evenly between */
     int64_t size[4], at[4], rest = index;
     conv_tensor_shape(memory->shape, roles.result, size);
     for (int axis = 3; axis >= 0; --axis, rest /= size[axis + 1]) at[axis] = rest % size[axis];
-    const wide_sum sum = sums[memory->direction](memory->shape, values[roles.operand[0]], values[roles.operand[1]], at);
-    const double got = (double)s->result[index], bound = bound_of(memory->settings, &sum);
-    if (fabs(got - sum.value) <= bound) continue;
-    return bench_error(BENCH_WRONG,
-                       "%s: [%lld][%lld][%lld][%lld] is %.9g, the sum of the products is %.9g; allowed are %.3g apart"
-                       " (%s)",
-                       row != NULL ? row->name : "the peer", (long long)at[0], (long long)at[1], (long long)at[2],
-                       (long long)at[3], got, sum.value, bound, row != NULL ? row->about : "no plan of ours");
+    const bench_sum sum =
+        sums[memory->direction](memory->shape, values[roles.operand[0]], values[roles.operand[1]], at);
+    found.value = (double)s->result[index];
+    (void)snprintf(where, sizeof where, "[%lld][%lld][%lld][%lld]", (long long)at[0], (long long)at[1],
+                   (long long)at[2], (long long)at[3]);
+    code = bench_sum_check(memory->run, &sum, &found);
   }
-  return BENCH_OK;
+  return code;
 }

@@ -1,8 +1,11 @@
-/* bench/cast/cast_rows.h: the rows of the cast benchmark: what is measured, and what came out. */
-#ifndef MFQ_BENCH_CAST_ROWS_H
-#define MFQ_BENCH_CAST_ROWS_H
+/* bench/cast/cast_bench.h: the benchmark of casts: operations x types x schemes, beside copies. */
+#ifndef MFQ_BENCH_CAST_BENCH_H
+#define MFQ_BENCH_CAST_BENCH_H
 
-#include "bench/common/record.h"
+#include "bench/common/ceilings.h"
+#include "bench/common/subject.h"
+
+/* ---- Rows ------------------------------------------------------------------------------------------------------- */
 
 typedef enum cast_operation {
   CAST_QUANTIZE,       /* groups along the last axis */
@@ -32,24 +35,6 @@ typedef struct cast_row {
   double copied;                /* bytes of one, read + written */
 } cast_row;
 
-typedef struct cast_rows {
-  cast_row *items;
-  int count;
-  int64_t height, width; /* of the matrices; rows of the CPU's general path are less high */
-} cast_rows;
-
-/* What rows are chosen by. */
-typedef struct cast_choice {
-  const mfq_context *context;
-  int is_device;      /* goals of a GPU, and the general path on all rows */
-  const char *filter; /* POSIX extended regular expression, or NULL */
-  int64_t rows, cols;
-} cast_choice;
-
-/* Lists the rows. Returns an exit code. */
-int cast_rows_create(const cast_choice *choice, cast_rows *rows);
-void cast_rows_destroy(cast_rows *rows);
-
 /* Of rows that were timed. */
 double cast_row_bandwidth(const cast_row *row); /* bytes a second, of the median */
 double cast_row_copy(const cast_row *row);
@@ -60,14 +45,47 @@ int cast_row_misses(const cast_row *row);   /* 0 for others */
 typedef struct cast_parts {
   mfq_qtensor q[2];
   int count;
-  size_t bytes[2]; /* of all parts together */
-  int64_t scale_count[2];
-  size_t zero_points_bytes[2];
-  size_t used; /* of `memory` */
+  double bytes; /* that they hold */
+  size_t used;  /* of `memory` */
 } cast_parts;
 /* `memory`, on any device, may be NULL: only sizes then. */
 mfq_status cast_parts_place(const cast_row *row, int64_t rows, int64_t cols, uint8_t *memory, cast_parts *parts);
 /* Fills in the scales and zero points that the caller must give; the parts are in host memory. */
 void cast_parts_give(const cast_parts *parts);
+
+/* ---- Checks ----------------------------------------------------------------------------------------------------- */
+
+/* Compares rows, on small matrices with and without short groups at their ends, with the CPU's reference path. */
+typedef struct cast_verifier cast_verifier;
+/* Return exit codes; cast_verify BENCH_WRONG for a row that differs. */
+int cast_verifier_create(const bench_run *run, cast_verifier **verifier);
+int cast_verify(cast_verifier *verifier, const cast_row *row);
+void cast_verifier_destroy(cast_verifier *verifier);
+
+/* ---- The benchmark ---------------------------------------------------------------------------------------------- */
+
+/* A row that is run again and again. */
+typedef struct cast_task {
+  const struct cast_bench *bench;
+  const cast_row *row;
+  bench_slots parts;
+  int is_dequantize;
+} cast_task;
+
+typedef struct cast_bench {
+  long long height, width; /* of the matrices; rows of the CPU's general path are less high; 0: the usual size */
+  cast_verifier *verifier;
+  const bench_run *run;
+  bench_slots source, target; /* of one dtype */
+  bench_copies copies;
+  cast_task tasks[BENCH_BATCH];
+} cast_bench;
+
+/* Of the subject. */
+int cast_list(bench_run *run);
+json_t *cast_row_json(const bench_run *run, const bench_row *row);
+void cast_print(const bench_run *run);
+int cast_misses(const bench_run *run);
+const char *cast_copy_name(const bench_run *run);
 
 #endif

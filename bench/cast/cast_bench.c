@@ -1,0 +1,220 @@
+/* bench_cast: how fast casts run, on the CPU or a device, as shares of the copy bandwidth of the same minutes. Checks,
+ * then times, in small batches of rows with copies in turn.
+ *
+ * Operands rotate among slots that are larger together than four times the last cache, so that a launch finds nothing of
+ * an earlier one there. */
+#include <stdlib.h>
+
+#include "cast_bench.h"
+
+enum { CACHES = 4, COPIED_BY_CPU = 64 << 20, COPIED_BY_DEVICE = 128 << 20 };
+
+static int parse(bench_run *run, int argc, char **argv) {
+  bench_settings *s = &run->settings;
+  cast_bench *c = run->state;
+  const struct poptOption own[] = {
+      {"filter", 'f', POPT_ARG_STRING, &s->filter, 0, "only rows 'OPERATION TYPE SCHEME' that match", "REGEX"},
+      {"rows", 0, POPT_ARG_LONGLONG, &c->height, 0, "of the matrix (default: 4096; 8192 on a device)", "N"},
+      {"cols", 0, POPT_ARG_LONGLONG, &c->width, 0, "of the matrix (default: 4096; 8192 on a device)", "N"},
+      POPT_TABLEEND};
+  const int code = bench_parse(s, own, argc, argv), usual = s->device != NULL ? 8192 : 4096;
+  if (code != BENCH_OK) return code;
+  if (c->height == 0) c->height = usual;
+  if (c->width == 0) c->width = usual;
+  if (c->height >= 1 && c->width >= 1 && c->height <= (1 << 20) && c->width <= (1 << 20)) return BENCH_OK;
+  return bench_error(BENCH_USAGE, "--rows and --cols are %lld and %lld; allowed is 1 ... 1048576", c->height, c->width);
+}
+
+static json_t *parameters(const bench_run *run) {
+  const cast_bench *c = run->state;
+  return json_pack("{s:I, s:I, s:s}", "rows", (json_int_t)c->height, "cols", (json_int_t)c->width, "copy",
+                   cast_copy_name(run));
+}
+
+/* A device's copies are no larger than four of the largest inputs, so that a small benchmark stays small. */
+static int open_bench(bench_run *run) {
+  cast_bench *c = run->state;
+  const double plain = 16.0 * (double)c->height * (double)c->width;
+  const size_t copied = run->settings.device == NULL ? (size_t)COPIED_BY_CPU
+                        : plain < COPIED_BY_DEVICE   ? (size_t)plain
+                                                     : (size_t)COPIED_BY_DEVICE;
+  c->run = run;
+  (void)snprintf(run->ceilings.how, sizeof run->ceilings.how,
+                 "copy: %s between the rows; here that of the last ones, for each row its own", cast_copy_name(run));
+  const int code = cast_verifier_create(run, &c->verifier);
+  if (code != BENCH_OK || run->settings.only_verify) return code;
+  return bench_copies_create(run->context, copied, &c->copies);
+}
+
+static void close_bench(bench_run *run) {
+  cast_bench *c = run->state;
+  cast_verifier_destroy(c->verifier);
+  bench_copies_destroy(&c->copies);
+}
+
+/* ---- Memory ----------------------------------------------------------------------------------------------------- */
+
+static int group_of(const bench_run *run, int index) {
+  return (int)((const cast_row *)bench_row_at(run, index))->dtype;
+}
+
+/* Writes the first slot and copies it to the others. */
+static int fill_slots(const bench_slots *slots, const void *host, size_t bytes, mfq_context *context) {
+  mfq_status status = mfq_buffer_write(slots->buffer, 0, host, bytes);
+  if (status == MFQ_OK) status = bench_slots_spread(slots);
+  if (status == MFQ_OK) status = mfq_context_synchronize(context); /* before `host` goes */
+  return bench_status(status, "memory of the context");
+}
+
+/* Sources and targets of one dtype. */
+static int begin(bench_run *run, int group) {
+  cast_bench *c = run->state;
+  const mfq_dtype dtype = (mfq_dtype)group;
+  const int64_t count = c->height * c->width;
+  const size_t bytes = mfq_dtype_bytes(dtype) * (size_t)count;
+  if (run->settings.only_verify) return BENCH_OK;
+  int code = bench_slots_create(run->context, bytes, CACHES, &c->source);
+  if (code == BENCH_OK) code = bench_slots_create(run->context, bytes, CACHES, &c->target);
+  if (code != BENCH_OK) return code;
+  void *host = malloc(bytes);
+  if (host == NULL) return bench_error(BENCH_FAILED, "no memory for %zu bytes", bytes);
+  bench_fill_normal(host, dtype, count, (uint64_t)run->settings.seed, run->settings.threads);
+  code = fill_slots(&c->source, host, bytes, run->context);
+  free(host);
+  return code;
+}
+
+static void end(bench_run *run) {
+  cast_bench *c = run->state;
+  bench_slots_destroy(&c->source);
+  bench_slots_destroy(&c->target);
+}
+
+/* The scales and zero points that a row does not find itself. */
+static int give(const cast_task *k) {
+  const cast_row *row = k->row;
+  cast_parts parts;
+  if (row->scheme.rule != MFQ_RULE_GIVEN) return BENCH_OK;
+  uint8_t *host = calloc(1, row->slot_bytes);
+  if (host == NULL) return bench_error(BENCH_FAILED, "no memory for %zu bytes", row->slot_bytes);
+  int code = bench_status(cast_parts_place(row, row->rows, row->cols, host, &parts), row->common.name);
+  if (code == BENCH_OK) cast_parts_give(&parts);
+  if (code == BENCH_OK) code = fill_slots(&k->parts, host, row->slot_bytes, k->bench->run->context);
+  free(host);
+  return code;
+}
+
+/* ---- Copies ----------------------------------------------------------------------------------------------------- */
+
+static int launch_cpu_copy(void *state, int turn) {
+  const cast_bench *c = state;
+  const bench_slots *slots = &c->copies.slots;
+  bench_copy(bench_slot(slots, 2 * turn + 1), bench_slot(slots, 2 * turn), c->copies.bytes, c->run->settings.threads);
+  return BENCH_OK;
+}
+
+static void wake_threads(void *state) {
+  const cast_bench *c = state;
+  const bench_slots *slots = &c->copies.slots;
+  const int threads = c->run->settings.threads;
+  bench_copy(bench_slot(slots, 1), bench_slot(slots, 0), 64 * (size_t)threads, threads);
+}
+
+/* Copies are what casts are compared with, and no peer. */
+static int peer(bench_run *run, char *about, bench_racer *racer) {
+  cast_bench *c = run->state;
+  (void)snprintf(about, BENCH_ABOUT, "none: casts are compared with copies");
+  if (run->settings.only_verify) return BENCH_OK;
+  if (run->settings.device != NULL) {
+    racer->launches = (bench_launches){bench_copies_launch, &c->copies, 0, 1};
+  } else {
+    racer->launches = (bench_launches){launch_cpu_copy, c, 0, 1};
+    racer->before = wake_threads;
+    racer->most = 1;
+  }
+  double unused;
+  return bench_sample(run->context, racer, &unused); /* which loads kernels */
+}
+
+static void beside(bench_run *run, bench_row *row, const bench_quantiles *copy) {
+  const cast_bench *c = run->state;
+  cast_row *r = (cast_row *)row;
+  r->copy_seconds = *copy;
+  r->copied = 2.0 * (double)c->copies.bytes;
+  run->ceilings.copy = cast_row_copy(r);
+}
+
+/* ---- Rows ------------------------------------------------------------------------------------------------------- */
+
+static int launch(void *state, int turn) {
+  const cast_task *k = state;
+  const cast_bench *c = k->bench;
+  const cast_row *row = k->row;
+  const int64_t shape[] = {row->rows, row->cols};
+  cast_parts parts;
+  mfq_tensor tensor;
+  uint8_t *plain = bench_slot(k->is_dequantize ? &c->target : &c->source, turn);
+  mfq_status status = cast_parts_place(row, row->rows, row->cols, bench_slot(&k->parts, turn), &parts);
+  if (status == MFQ_OK) status = mfq_tensor_init(plain, row->dtype, 2, shape, &tensor);
+  if (status == MFQ_OK && k->is_dequantize)
+    status = mfq_dequantize(c->run->context, &parts.q[0], &tensor);
+  else if (status == MFQ_OK)
+    status = mfq_quantize(c->run->context, &tensor, &parts.q[0], parts.count == 2 ? &parts.q[1] : NULL);
+  return bench_status(status, row->common.name);
+}
+
+/* Slots for a row's parts, holding what is given, and codes where the row reads them. */
+static int prepare_parts(cast_task *k) {
+  int code = bench_slots_create(k->bench->run->context, k->row->slot_bytes, CACHES, &k->parts);
+  if (code == BENCH_OK) code = give(k);
+  if (k->row->operation != CAST_DEQUANTIZE) return code;
+  for (int i = 0; code == BENCH_OK && i < k->parts.count; ++i) code = launch(k, i);
+  k->is_dequantize = 1;
+  return code;
+}
+
+static int ready(bench_run *run, bench_row *row, int place, bench_racer *racer) {
+  cast_bench *c = run->state;
+  cast_task *k = &c->tasks[place];
+  double unused;
+  *k = (cast_task){.bench = c, .row = (const cast_row *)row};
+  int code = cast_verify(c->verifier, k->row);
+  if (code != BENCH_OK || run->settings.only_verify) return code;
+  code = prepare_parts(k);
+  racer->launches = (bench_launches){launch, k, 0, 1};
+  racer->most = run->settings.device == NULL;
+  racer->is_quiet = 1;
+  row->rotated = (double)k->parts.bytes * k->parts.count + (double)c->source.bytes * c->source.count;
+  return code == BENCH_OK ? bench_sample(run->context, racer, &unused) : code;
+}
+
+static void forget(bench_run *run, int place) {
+  cast_bench *c = run->state;
+  bench_slots_destroy(&c->tasks[place].parts);
+}
+
+static const bench_subject subject = {.name = "cast",
+                                      .repetitions = 15,
+                                      .row_bytes = sizeof(cast_row),
+                                      .batch = BENCH_BATCH,
+                                      .is_list = 1,
+                                      .parse = parse,
+                                      .list = cast_list,
+                                      .group = group_of,
+                                      .parameters = parameters,
+                                      .open = open_bench,
+                                      .close = close_bench,
+                                      .begin = begin,
+                                      .peer = peer,
+                                      .end = end,
+                                      .ready = ready,
+                                      .forget = forget,
+                                      .beside = beside,
+                                      .json = cast_row_json,
+                                      .print = cast_print,
+                                      .misses = cast_misses};
+
+int main(int argc, char **argv) {
+  static cast_bench state;
+  return bench_main(&subject, &state, argc, argv);
+}
