@@ -3,7 +3,11 @@
  * A thread has 8 neighbouring columns of a row; items go along the rows, then over the batches. Bytes moved per element:
  * the sum, C where there is one, the result, once each; scales and bias stay in the caches. Whole rows of results that
  * are aligned move 16 bytes at a time, whatever else lies element by element. C may be D: a thread reads what it
- * overwrites. */
+ * overwrites.
+ *
+ * A kernel whose main loop has sums in registers finishes them there, and writes no sums: it takes finish_params
+ * (mfq_cuda_finish_params), calls thread_settings once, and for each place, up to FINISH_COLS neighbouring columns of a row,
+ * thread_finish_places and thread_store_places. Depthwise convolutions do. */
 #ifndef MFQ_CUDA_GEMM_FINISH_KERNEL_CUH
 #define MFQ_CUDA_GEMM_FINISH_KERNEL_CUH
 
