@@ -4,159 +4,125 @@
 
 #include "cast_bench.h"
 
-typedef struct verify_shape {
-  int64_t rows, cols;
-} verify_shape;
-
 /* Blocks and groups of 128 and 32 end short; and all are whole, which other kernels may take. */
-static const verify_shape verify_shapes[] = {{160, 424}, {128, 512}};
-enum { SHAPES = sizeof verify_shapes / sizeof verify_shapes[0] };
+static const int64_t shapes[][2] = {{160, 424}, {128, 512}};
+enum { SHAPES = sizeof shapes / sizeof shapes[0], REFERENCE = 0, HERE, SIDES };
 
-typedef struct verify {
-  mfq_context *context, *reference;
-  uint8_t *source, *expected, *actual;       /* on the host */
-  mfq_buffer *source_there, *parts, *values; /* where the context is */
-  mfq_dtype filled;                          /* what `source` holds; 0: nothing yet */
-} verify;
+/* One of the two contexts, with memory for the largest shape. */
+typedef struct side {
+  mfq_context *context;
+  mfq_buffer *source, *parts, *values;
+} side;
 
 struct cast_verifier {
   uint64_t seed;
-  verify shapes[SHAPES];
+  side sides[SIDES];
+  size_t plain, parts;              /* bytes of values in f32, and of the largest row's parts */
+  uint8_t *random, *results[SIDES]; /* on the host */
+  size_t bytes;                     /* of the last result */
+  mfq_dtype filled;                 /* what the sources hold; 0: nothing yet */
 };
 
-static mfq_status quantize(mfq_context *context, const cast_row *row, verify_shape at, void *source,
-                           const cast_parts *parts) {
-  const int64_t shape[] = {at.rows, at.cols};
-  mfq_tensor tensor;
-  mfq_status status = mfq_tensor_init(source, row->dtype, 2, shape, &tensor);
-  if (status != MFQ_OK) return status;
-  return mfq_quantize(context, &tensor, &parts->q[0], parts->count == 2 ? &parts->q[1] : NULL);
-}
+static void largest(size_t *most, size_t bytes) { *most = bytes > *most ? bytes : *most; }
 
-static mfq_status dequantize(mfq_context *context, const cast_row *row, verify_shape at, const cast_parts *parts,
-                             void *target) {
-  const int64_t shape[] = {at.rows, at.cols};
-  mfq_tensor tensor;
-  mfq_status status = mfq_tensor_init(target, row->dtype, 2, shape, &tensor);
-  return status == MFQ_OK ? mfq_dequantize(context, &parts->q[0], &tensor) : status;
-}
-
-/* Quantizes by the context into `actual`; `actual` holds what is given. */
-static mfq_status quantize_there(const verify *v, const cast_row *row, verify_shape at, size_t bytes) {
-  cast_parts parts;
-  mfq_status status = cast_parts_place(row, at.rows, at.cols, mfq_buffer_data(v->parts), &parts);
-  if (status == MFQ_OK) status = mfq_buffer_write(v->parts, 0, v->actual, bytes);
-  if (status == MFQ_OK) status = quantize(v->context, row, at, mfq_buffer_data(v->source_there), &parts);
-  if (status == MFQ_OK) status = bench_spoil(row->common.name, v->parts, 0);
-  return status == MFQ_OK ? mfq_buffer_read(v->parts, 0, v->actual, bytes) : status;
-}
-
-/* Decodes the reference's codes, `bytes` of them, by both. */
-static mfq_status dequantize_both(const verify *v, const cast_row *row, verify_shape at, const cast_parts *codes,
-                                  size_t plain) {
-  cast_parts parts;
-  mfq_status status = cast_parts_place(row, at.rows, at.cols, mfq_buffer_data(v->parts), &parts);
-  if (status == MFQ_OK) status = mfq_buffer_write(v->parts, 0, v->expected, codes->used);
-  if (status == MFQ_OK) status = dequantize(v->context, row, at, &parts, mfq_buffer_data(v->values));
-  if (status == MFQ_OK) status = bench_spoil(row->common.name, v->values, 0);
-  if (status == MFQ_OK) status = mfq_buffer_read(v->values, 0, v->actual, plain);
-  if (status == MFQ_OK) status = dequantize(v->reference, row, at, codes, v->expected + codes->used);
-  if (status == MFQ_OK) memmove(v->expected, v->expected + codes->used, plain);
-  return status;
-}
-
-static int verify_row(const verify *v, const cast_row *row, verify_shape at) {
-  const size_t plain = mfq_dtype_bytes(row->dtype) * (size_t)at.rows * (size_t)at.cols;
-  cast_parts want, got;
-  mfq_status status = cast_parts_place(row, at.rows, at.cols, v->expected, &want);
-  if (status == MFQ_OK) status = cast_parts_place(row, at.rows, at.cols, v->actual, &got);
-  if (status != MFQ_OK) return bench_status(status, row->common.name);
-  memset(v->expected, 0, want.used);
-  memset(v->actual, 0, want.used);
-  cast_parts_give(&want);
-  cast_parts_give(&got);
-  status = quantize(v->reference, row, at, v->source, &want);
-  const int is_dequantize = row->operation == CAST_DEQUANTIZE;
-  if (status == MFQ_OK)
-    status = is_dequantize ? dequantize_both(v, row, at, &want, plain) : quantize_there(v, row, at, want.used);
-  if (status != MFQ_OK) return bench_status(status, row->common.name);
-  const size_t bytes = is_dequantize ? plain : want.used;
-  for (size_t i = 0; i < bytes; ++i)
-    if (v->actual[i] != v->expected[i])
-      return bench_error(BENCH_WRONG, "%s: byte %zu of the result is 0x%02x, the reference path says 0x%02x",
-                         row->common.name, i, v->actual[i], v->expected[i]);
-  return BENCH_OK;
-}
-
-static size_t largest_parts(const bench_run *run, verify_shape at) {
-  size_t largest = 0;
-  for (int i = 0; i < run->count; ++i) {
-    cast_parts parts;
-    if (cast_parts_place((const cast_row *)bench_row_at(run, i), at.rows, at.cols, NULL, &parts) == MFQ_OK &&
-        parts.used > largest)
-      largest = parts.used;
-  }
-  return largest;
-}
-
-static int create(verify *v, const bench_run *run, verify_shape at) {
-  const size_t plain = 4u * (size_t)at.rows * (size_t)at.cols, parts = largest_parts(run, at) + 1;
+int cast_verifier_create(const bench_run *run, cast_verifier **verifier) {
+  cast_verifier *v = *verifier = calloc(1, sizeof **verifier);
   mfq_context_options options;
+  if (v == NULL) return bench_error(BENCH_FAILED, "no memory");
+  *v = (cast_verifier){.seed = (uint64_t)run->settings.seed, .sides = {[HERE] = {.context = run->context}}, .parts = 1};
+  for (int at = 0; at < SHAPES; ++at) {
+    largest(&v->plain, sizeof(float) * (size_t)(shapes[at][0] * shapes[at][1]));
+    for (int i = 0; i < run->count; ++i) {
+      cast_parts parts;
+      if (cast_parts_place((const cast_row *)bench_row_at(run, i), shapes[at][0], shapes[at][1], NULL, &parts) ==
+          MFQ_OK)
+        largest(&v->parts, parts.used);
+    }
+  }
   mfq_context_options_init(&options);
   options.threads = 1;
   options.cpu_isa = "reference";
-  mfq_status status = mfq_context_create(&options, &v->reference);
-  if (status == MFQ_OK) status = mfq_buffer_create(v->context, plain, &v->source_there);
-  if (status == MFQ_OK) status = mfq_buffer_create(v->context, parts, &v->parts);
-  if (status == MFQ_OK) status = mfq_buffer_create(v->context, plain, &v->values);
+  mfq_status status = mfq_context_create(&options, &v->sides[REFERENCE].context);
+  for (int i = 0; i < SIDES; ++i) {
+    side *s = &v->sides[i];
+    if (status == MFQ_OK) status = mfq_buffer_create(s->context, v->plain, &s->source);
+    if (status == MFQ_OK) status = mfq_buffer_create(s->context, v->parts, &s->parts);
+    if (status == MFQ_OK) status = mfq_buffer_create(s->context, v->plain, &s->values);
+    v->results[i] = malloc(v->plain > v->parts ? v->plain : v->parts);
+  }
+  v->random = malloc(v->plain);
   if (status != MFQ_OK) return bench_status(status, "memory to compare with the reference path");
-  v->source = malloc(plain);
-  v->expected = malloc(parts + plain);
-  v->actual = malloc(parts + plain);
-  if (v->source == NULL || v->expected == NULL || v->actual == NULL) return bench_error(BENCH_FAILED, "no memory");
+  if (v->random == NULL || v->results[0] == NULL || v->results[1] == NULL)
+    return bench_error(BENCH_FAILED, "no memory");
   return BENCH_OK;
 }
 
-static void destroy(verify *v) {
-  mfq_buffer_destroy(v->source_there);
-  mfq_buffer_destroy(v->parts);
-  mfq_buffer_destroy(v->values);
-  mfq_context_destroy(v->reference);
-  free(v->source);
-  free(v->expected);
-  free(v->actual);
-}
-
-static int fill(verify *v, const cast_verifier *all, const cast_row *row, verify_shape at) {
-  const int64_t count = at.rows * at.cols;
-  if (v->filled == row->dtype) return BENCH_OK;
-  bench_fill_normal(v->source, row->dtype, count, all->seed, 1);
-  v->filled = row->dtype;
-  return bench_status(mfq_buffer_write(v->source_there, 0, v->source, mfq_dtype_bytes(row->dtype) * (size_t)count),
-                      row->common.name);
-}
-
-int cast_verifier_create(const bench_run *run, cast_verifier **verifier) {
-  cast_verifier *all = *verifier = calloc(1, sizeof **verifier);
-  int code = all != NULL ? BENCH_OK : bench_error(BENCH_FAILED, "no memory");
-  for (int i = 0; code == BENCH_OK && i < SHAPES; ++i) {
-    all->seed = (uint64_t)run->settings.seed;
-    all->shapes[i].context = run->context;
-    code = create(&all->shapes[i], run, verify_shapes[i]);
+void cast_verifier_destroy(cast_verifier *v) {
+  for (int i = 0; v != NULL && i < SIDES; ++i) {
+    mfq_buffer_destroy(v->sides[i].source);
+    mfq_buffer_destroy(v->sides[i].parts);
+    mfq_buffer_destroy(v->sides[i].values);
+    free(v->results[i]);
   }
-  return code;
+  if (v != NULL) mfq_context_destroy(v->sides[REFERENCE].context);
+  if (v != NULL) free(v->random);
+  free(v);
 }
 
-int cast_verify(cast_verifier *all, const cast_row *row) {
-  int code = BENCH_OK;
-  for (int i = 0; code == BENCH_OK && i < SHAPES; ++i) {
-    code = fill(&all->shapes[i], all, row, verify_shapes[i]);
-    if (code == BENCH_OK) code = verify_row(&all->shapes[i], row, verify_shapes[i]);
+/* The same random numbers for both, of a type that has changed. */
+static mfq_status fill(cast_verifier *v, mfq_dtype dtype) {
+  mfq_status status = MFQ_OK;
+  if (v->filled == dtype) return status;
+  bench_fill_normal(v->random, dtype, (int64_t)(v->plain / sizeof(float)), v->seed, 1);
+  for (int i = 0; status == MFQ_OK && i < SIDES; ++i)
+    status = mfq_buffer_write(v->sides[i].source, 0, v->random, v->plain / sizeof(float) * mfq_dtype_bytes(dtype));
+  v->filled = dtype;
+  return status;
+}
+
+/* Writes `given` to the parts of one side, quantizes into them or decodes them, and reads the result. */
+static mfq_status cast(cast_verifier *v, int which, const cast_row *row, const int64_t shape[2], int is_dequantize,
+                       const uint8_t *given) {
+  const side *s = &v->sides[which];
+  mfq_buffer *to = is_dequantize ? s->values : s->parts;
+  cast_parts parts;
+  mfq_tensor tensor;
+  mfq_status status = cast_parts_place(row, shape[0], shape[1], mfq_buffer_data(s->parts), &parts);
+  if (status == MFQ_OK) status = mfq_buffer_write(s->parts, 0, given, parts.used);
+  if (status == MFQ_OK)
+    status = mfq_tensor_init(mfq_buffer_data(is_dequantize ? to : s->source), row->dtype, 2, shape, &tensor);
+  if (status == MFQ_OK && is_dequantize)
+    status = mfq_dequantize(s->context, &parts.q[0], &tensor);
+  else if (status == MFQ_OK)
+    status = mfq_quantize(s->context, &tensor, &parts.q[0], parts.count == 2 ? &parts.q[1] : NULL);
+  if (status == MFQ_OK && which == HERE) status = bench_spoil(row->common.name, to, 0);
+  v->bytes = is_dequantize ? mfq_dtype_bytes(row->dtype) * (size_t)(shape[0] * shape[1]) : parts.used;
+  return status == MFQ_OK ? mfq_buffer_read(to, 0, v->results[which], v->bytes) : status;
+}
+
+static mfq_status cast_both(cast_verifier *v, const cast_row *row, const int64_t shape[2]) {
+  uint8_t *given = v->results[HERE], *codes = v->results[REFERENCE];
+  cast_parts parts;
+  mfq_status status = fill(v, row->dtype);
+  if (status == MFQ_OK) status = cast_parts_place(row, shape[0], shape[1], given, &parts);
+  if (status != MFQ_OK) return status;
+  memset(given, 0, parts.used);
+  cast_parts_give(&parts);
+  status = cast(v, REFERENCE, row, shape, 0, given);
+  if (status != MFQ_OK || row->operation != CAST_DEQUANTIZE)
+    return status == MFQ_OK ? cast(v, HERE, row, shape, 0, given) : status;
+  status = cast(v, HERE, row, shape, 1, codes);
+  return status == MFQ_OK ? cast(v, REFERENCE, row, shape, 1, codes) : status;
+}
+
+int cast_verify(cast_verifier *v, const cast_row *row) {
+  for (int at = 0; at < SHAPES; ++at) {
+    const mfq_status status = cast_both(v, row, shapes[at]);
+    if (status != MFQ_OK) return bench_status(status, row->common.name);
+    for (size_t i = 0; i < v->bytes; ++i)
+      if (v->results[HERE][i] != v->results[REFERENCE][i])
+        return bench_error(BENCH_WRONG, "%s: byte %zu of the result is 0x%02x, the reference path says 0x%02x",
+                           row->common.name, i, v->results[HERE][i], v->results[REFERENCE][i]);
   }
-  return code;
-}
-
-void cast_verifier_destroy(cast_verifier *all) {
-  for (int i = 0; all != NULL && i < SHAPES; ++i) destroy(&all->shapes[i]);
-  free(all);
+  return BENCH_OK;
 }

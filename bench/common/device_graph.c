@@ -1,6 +1,8 @@
-/* bench/common/device_graph.c: the few functions of the CUDA driver that capture, replay and time. */
+/* bench/common/device_graph.c: launches as a CUDA graph, by the driver, which is opened at run time (libcuda.so.1;
+ * MFQ_CUDA_DRIVER names another file). The few functions that capture, replay and time are declared here: its header is
+ * rarely installed where only the library is used. */
 #define _POSIX_C_SOURCE 200809L
-#include "device_graph.h"
+#include "race.h"
 
 #include <dlfcn.h>
 #include <stdlib.h>

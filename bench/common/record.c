@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "result_file.h"
 #include "subject.h"
 
 /* ---- One row ---------------------------------------------------------------------------------------------------- */

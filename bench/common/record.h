@@ -67,6 +67,11 @@ void bench_record_print_bad(const bench_run *run);
  * where a row is wrong or failed. */
 int bench_record_close(bench_run *run, int code);
 
+/* Write files that are whole at any time: beside, then renamed; of rows a line each, in which an object has a column for
+ * each of its members, and an array none; all have the same keys. `path` NULL: nothing. Return exit codes. */
+int bench_write_json(const json_t *root, const char *path);
+int bench_write_csv(const json_t *rows, const char *path);
+
 /* Flips a bit of a byte of a result if the environment wants this row wrong. */
 mfq_status bench_spoil(const char *name, mfq_buffer *result, size_t byte);
 

@@ -1,13 +1,11 @@
 /* bench/common/result_file.c: files that are whole at any time. */
 #define _POSIX_C_SOURCE 200809L
-#include "result_file.h"
+#include "record.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#include "bench.h"
 
 typedef int (*writer)(const json_t *what, FILE *file); /* returns 0 for a failure */
 

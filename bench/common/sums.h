@@ -4,6 +4,15 @@
 #define MFQ_BENCH_SUMS_H
 
 #include "record.h"
+#include "slots.h"
+
+/* What is checked of two operands, plain and quantized, and of a result, on the host. */
+typedef struct bench_values {
+  float *plain[2], *codes[2], *result;
+} bench_values;
+/* Of so many elements. Returns an exit code. */
+int bench_values_create(const int64_t operands[2], int64_t result, bench_values *values);
+void bench_values_destroy(bench_values *values);
 
 typedef struct bench_sum {
   double value, magnitude;

@@ -10,7 +10,7 @@ static int begin(bench_run *run, int group) {
   conv_bench *c = run->state;
   const int code =
       conv_memory_create(run, conv_shape_of(c, group), (mfq_conv_direction)(group % CONV_DIRECTIONS), &c->memory);
-  return code == BENCH_OK ? conv_sample_create(&c->memory, &c->sample) : code;
+  return code == BENCH_OK ? conv_values_create(&c->memory, &c->values) : code;
 }
 
 static void end(bench_run *run) {
@@ -18,8 +18,7 @@ static void end(bench_run *run) {
   bench_onednn_destroy(c->onednn);
   conv_cudnn_destroy(c->cudnn);
   c->onednn = c->cudnn = NULL;
-  conv_sample_destroy(c->sample);
-  c->sample = NULL;
+  bench_values_destroy(&c->values);
   conv_memory_destroy(&c->memory);
 }
 
@@ -53,7 +52,7 @@ static int peer(bench_run *run, char *about, bench_racer *racer) {
   if (c->onednn == NULL && c->cudnn == NULL) return BENCH_OK;
   racer->launches = (bench_launches){launch_peer, c, 0, 1};
   const int code = bench_try(run, "the peer", result_of(&c->memory), finish_peer, racer);
-  return code == BENCH_OK ? conv_sample_check(&c->memory, c->sample, NULL) : code;
+  return code == BENCH_OK ? conv_check(&c->memory, &c->values, NULL) : code;
 }
 
 /* ---- Rows ------------------------------------------------------------------------------------------------------- */
@@ -73,7 +72,7 @@ static int prepare(bench_run *run, int first) {
   conv_bench *c = run->state;
   const bench_cell cell = bench_cell_of(run, bench_row_at(run, first));
   const int code = conv_memory_scheme(&c->memory, &c->grid.schemes[cell.scheme]);
-  return code == BENCH_OK ? conv_sample_scheme(&c->memory, c->sample) : code;
+  return code == BENCH_OK ? conv_values_scheme(&c->memory, &c->values) : code;
 }
 
 /* Bytes of the operands and the result as they are stored: each is read or written once at least. */
@@ -110,7 +109,7 @@ static int ready(bench_run *run, bench_row *row, int place, bench_racer *racer) 
   racer->launches = (bench_launches){launch_row, c, 0, 1};
   int code = plan(c, row);
   if (code == BENCH_OK) code = bench_try(run, row->name, result_of(&c->memory), NULL, racer);
-  return code == BENCH_OK ? conv_sample_check(&c->memory, c->sample, row) : code;
+  return code == BENCH_OK ? conv_check(&c->memory, &c->values, row) : code;
 }
 
 static void forget(bench_run *run, int place) {

@@ -3,6 +3,7 @@
 #define MFQ_BENCH_CONV_BENCH_H
 
 #include "bench/common/bench_grid.h"
+#include "bench/common/sums.h"
 
 /* ---- Layers ----------------------------------------------------------------------------------------------------- */
 
@@ -79,14 +80,12 @@ void conv_cudnn_destroy(void *state);
 
 /* ---- Checks ----------------------------------------------------------------------------------------------------- */
 
-/* The operands' values on the host, plain and quantized. */
-typedef struct conv_sample conv_sample;
-int conv_sample_create(const conv_memory *memory, conv_sample **sample); /* the plain operands */
-int conv_sample_scheme(const conv_memory *memory, conv_sample *sample);  /* the quantized ones */
-void conv_sample_destroy(conv_sample *sample);
+/* Return exit codes. */
+int conv_values_create(const conv_memory *memory, bench_values *values); /* the plain operands */
+int conv_values_scheme(const conv_memory *memory, bench_values *values); /* the quantized ones */
 /* Compares elements of slot 0 of the result with sums in double. `row` NULL: the peer's. Returns BENCH_WRONG where they
  * differ. */
-int conv_sample_check(const conv_memory *memory, conv_sample *sample, const bench_row *row);
+int conv_check(const conv_memory *memory, const bench_values *values, const bench_row *row);
 
 /* ---- The benchmark ---------------------------------------------------------------------------------------------- */
 
@@ -96,7 +95,7 @@ typedef struct conv_bench {
   conv_shape *shapes;
   int shape_count;
   conv_memory memory; /* of the group in work */
-  conv_sample *sample;
+  bench_values values;
   void *onednn, *cudnn; /* the peer, one of the two */
   mfq_conv_plan *plan;  /* of the row in work */
 } conv_bench;

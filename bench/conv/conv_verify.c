@@ -1,78 +1,49 @@
 /* bench/conv/conv_verify.c: samples of results against sums in double. */
-#include <stdlib.h>
-
-#include "bench/common/sums.h"
 #include "conv_bench.h"
 
 enum { SAMPLES = 48 };
 
-struct conv_sample {
-  float *plain[CONV_TENSORS], *codes[CONV_TENSORS]; /* NULL: no operand */
-  float *result;                                    /* all of it */
-};
-
 /* ---- Values ----------------------------------------------------------------------------------------------------- */
 
-/* What quantizing on the way in makes of an operand: the same codes as mfq_quantize. */
-static mfq_status quantized_values(const conv_memory *memory, int which, float *values) {
-  const mfq_scheme scheme = conv_operand_scheme(memory, which);
+int conv_values_create(const conv_memory *memory, bench_values *values) {
+  const conv_roles roles = conv_roles_of(memory->direction);
+  int64_t counts[CONV_TENSORS];
+  for (int i = 0; i < CONV_TENSORS; ++i) counts[i] = conv_tensor_count(memory->shape, i);
+  const int64_t operands[] = {counts[roles.operand[0]], counts[roles.operand[1]]};
+  int code = bench_values_create(operands, counts[roles.result], values);
+  for (int i = 0; code == BENCH_OK && i < 2; ++i)
+    code = bench_status(
+        bench_read_values(memory->tensors[roles.operand[i]].buffer, MFQ_DTYPE_BF16, 0, operands[i], values->plain[i]),
+        "samples of the operands");
+  return code;
+}
+
+/* What quantizing on the way in makes of the operands: the same codes as mfq_quantize. */
+int conv_values_scheme(const conv_memory *memory, bench_values *values) {
+  const conv_roles roles = conv_roles_of(memory->direction);
   mfq_context *context = memory->run->context;
-  int64_t size[4];
-  mfq_tensor source;
-  mfq_qtensor q;
-  size_t used;
-  mfq_buffer *parts = NULL, *wide = NULL;
-  conv_tensor_shape(memory->shape, which, size);
-  mfq_status status = bench_place(&scheme, 4, size, NULL, &q, &used);
-  if (status == MFQ_OK) status = mfq_buffer_create(context, used, &parts);
-  if (status == MFQ_OK) status = bench_place(&scheme, 4, size, mfq_buffer_data(parts), &q, &used);
-  if (status == MFQ_OK)
-    status = mfq_tensor_init(bench_slot(&memory->tensors[which], 0), MFQ_DTYPE_BF16, 4, size, &source);
-  if (status == MFQ_OK) status = mfq_quantize(context, &source, &q, NULL);
-  if (status == MFQ_OK) status = bench_dequantized(context, &q, &wide);
-  if (status == MFQ_OK)
-    status = bench_read_values(wide, MFQ_DTYPE_F32, 0, conv_tensor_count(memory->shape, which), values);
-  mfq_buffer_destroy(parts);
-  mfq_buffer_destroy(wide);
-  return status;
-}
-
-int conv_sample_create(const conv_memory *memory, conv_sample **sample) {
-  const conv_roles roles = conv_roles_of(memory->direction);
-  conv_sample *s = *sample = calloc(1, sizeof **sample);
-  int has_memory = s != NULL;
-  for (int i = 0; has_memory && i < 2; ++i) {
-    const size_t bytes = sizeof(float) * (size_t)conv_tensor_count(memory->shape, roles.operand[i]);
-    s->plain[roles.operand[i]] = malloc(bytes);
-    s->codes[roles.operand[i]] = malloc(bytes);
-    has_memory = s->plain[roles.operand[i]] != NULL && s->codes[roles.operand[i]] != NULL;
+  int code = BENCH_OK;
+  for (int i = 0; code == BENCH_OK && !memory->scheme->is_plain && i < 2; ++i) {
+    const int which = roles.operand[i];
+    const mfq_scheme scheme = conv_operand_scheme(memory, which);
+    int64_t size[4];
+    mfq_tensor source;
+    mfq_qtensor q;
+    size_t used;
+    bench_slots slots = {NULL, 0, 0};
+    mfq_buffer *wide = NULL;
+    conv_tensor_shape(memory->shape, which, size);
+    mfq_status status = mfq_tensor_init(bench_slot(&memory->tensors[which], 0), MFQ_DTYPE_BF16, 4, size, &source);
+    if (status == MFQ_OK) code = bench_slots_quantized(context, &source, &scheme, 0, &slots);
+    if (status == MFQ_OK && code == BENCH_OK) status = bench_place(&scheme, 4, size, bench_slot(&slots, 0), &q, &used);
+    if (status == MFQ_OK && code == BENCH_OK) status = bench_dequantized(context, &q, &wide);
+    if (status == MFQ_OK && code == BENCH_OK)
+      status = bench_read_values(wide, MFQ_DTYPE_F32, 0, conv_tensor_count(memory->shape, which), values->codes[i]);
+    if (code == BENCH_OK) code = bench_status(status, memory->scheme->text);
+    bench_slots_destroy(&slots);
+    mfq_buffer_destroy(wide);
   }
-  if (has_memory) s->result = malloc(sizeof(float) * (size_t)conv_tensor_count(memory->shape, roles.result));
-  if (!has_memory || s->result == NULL) return bench_error(BENCH_FAILED, "no memory for samples");
-  mfq_status status = MFQ_OK;
-  for (int i = 0; status == MFQ_OK && i < 2; ++i)
-    status = bench_read_values(memory->tensors[roles.operand[i]].buffer, MFQ_DTYPE_BF16, 0,
-                               conv_tensor_count(memory->shape, roles.operand[i]), s->plain[roles.operand[i]]);
-  return bench_status(status, "samples of the operands");
-}
-
-int conv_sample_scheme(const conv_memory *memory, conv_sample *sample) {
-  const conv_roles roles = conv_roles_of(memory->direction);
-  mfq_status status = MFQ_OK;
-  if (memory->scheme->is_plain) return BENCH_OK;
-  for (int i = 0; status == MFQ_OK && i < 2; ++i)
-    status = quantized_values(memory, roles.operand[i], sample->codes[roles.operand[i]]);
-  return bench_status(status, memory->scheme->text);
-}
-
-void conv_sample_destroy(conv_sample *sample) {
-  if (sample == NULL) return;
-  for (int i = 0; i < CONV_TENSORS; ++i) {
-    free(sample->plain[i]);
-    free(sample->codes[i]);
-  }
-  free(sample->result);
-  free(sample);
+  return code;
 }
 
 /* ---- Sums ------------------------------------------------------------------------------------------------------- */
@@ -147,28 +118,27 @@ static bench_sum sum_weight_gradient(const conv_shape *s, const float *x, const 
 
 /* ---- Comparison ------------------------------------------------------------------------------------------------- */
 
-int conv_sample_check(const conv_memory *memory, conv_sample *s, const bench_row *row) {
+int conv_check(const conv_memory *memory, const bench_values *values, const bench_row *row) {
   static bench_sum (*const sums[CONV_DIRECTIONS])(const conv_shape *, const float *, const float *,
                                                   const int64_t[4]) = {sum_forward, sum_input_gradient,
                                                                        sum_weight_gradient};
-  const conv_roles roles = conv_roles_of(memory->direction);
-  float *const *values = row == NULL || memory->scheme->is_plain ? s->plain : s->codes;
-  const int64_t count = conv_tensor_count(memory->shape, roles.result);
+  const int result = conv_roles_of(memory->direction).result;
+  float *const *operands = row == NULL || memory->scheme->is_plain ? values->plain : values->codes;
+  const int64_t count = conv_tensor_count(memory->shape, result);
   char where[96];
   bench_found found = {.name = row != NULL ? row->name : "the peer",
                        .where = where,
                        .plan = row != NULL ? row->about : "no plan of ours"};
   int code = bench_status(
-      bench_read_values(memory->tensors[roles.result].buffer, memory->run->settings.out_type, 0, count, s->result),
+      bench_read_values(memory->tensors[result].buffer, memory->run->settings.out_type, 0, count, values->result),
       "reading the result");
   for (int i = 0; code == BENCH_OK && i < SAMPLES; ++i) {
     const int64_t index = (count - 1) * i / (SAMPLES - 1); /* the first, the last, others evenly between */
     int64_t size[4], at[4], rest = index;
-    conv_tensor_shape(memory->shape, roles.result, size);
+    conv_tensor_shape(memory->shape, result, size);
     for (int axis = 3; axis >= 0; --axis, rest /= size[axis + 1]) at[axis] = rest % size[axis];
-    const bench_sum sum =
-        sums[memory->direction](memory->shape, values[roles.operand[0]], values[roles.operand[1]], at);
-    found.value = (double)s->result[index];
+    const bench_sum sum = sums[memory->direction](memory->shape, operands[0], operands[1], at);
+    found.value = (double)values->result[index];
     (void)snprintf(where, sizeof where, "[%lld][%lld][%lld][%lld]", (long long)at[0], (long long)at[1],
                    (long long)at[2], (long long)at[3]);
     code = bench_sum_check(memory->run, &sum, &found);

@@ -9,7 +9,7 @@
 static int begin(bench_run *run, int group) {
   gemm_bench *g = run->state;
   const int code = gemm_memory_create(run, g->sizes[group], run->settings.out_type, &g->memory);
-  return code == BENCH_OK ? gemm_sample_create(&g->memory, &g->sample) : code;
+  return code == BENCH_OK ? gemm_values_create(&g->memory, &g->values) : code;
 }
 
 static void end(bench_run *run) {
@@ -18,8 +18,7 @@ static void end(bench_run *run) {
   g->onednn = NULL;
   mfq_gemm_plan_destroy(g->peer.plan);
   g->peer.plan = NULL;
-  gemm_sample_destroy(g->sample);
-  g->sample = NULL;
+  bench_values_destroy(&g->values);
   gemm_memory_destroy(&g->memory);
 }
 
@@ -56,7 +55,7 @@ static int peer(bench_run *run, char *about, bench_racer *racer) {
   }
   if (racer->launches.launch == NULL) return BENCH_OK;
   const int code = bench_try(run, "the peer", &g->memory.d, finish_onednn, racer);
-  return code == BENCH_OK ? gemm_sample_check(&g->memory, g->sample, GEMM_MODES, "the peer", about) : code;
+  return code == BENCH_OK ? gemm_check(&g->memory, &g->values, GEMM_MODES, "the peer", about) : code;
 }
 
 /* ---- Rows ------------------------------------------------------------------------------------------------------- */
@@ -65,7 +64,7 @@ static int prepare(bench_run *run, int first) {
   gemm_bench *g = run->state;
   const bench_cell cell = bench_cell_of(run, bench_row_at(run, first));
   const int code = gemm_memory_quantize(&g->memory, &g->grid.schemes[cell.scheme]);
-  return code == BENCH_OK ? gemm_sample_scheme(&g->memory, g->sample) : code;
+  return code == BENCH_OK ? gemm_values_scheme(&g->memory, &g->values) : code;
 }
 
 /* Bytes of A, B and D as they are stored: each is read or written once at least. */
@@ -97,7 +96,7 @@ static int ready(bench_run *run, bench_row *row, int place, bench_racer *racer) 
   if (code != BENCH_OK) return code;
   (void)snprintf(row->about, sizeof row->about, "%s", mfq_gemm_plan_describe(task->plan));
   code = bench_try(run, row->name, &g->memory.d, NULL, racer);
-  return code == BENCH_OK ? gemm_sample_check(&g->memory, g->sample, mode, row->name, row->about) : code;
+  return code == BENCH_OK ? gemm_check(&g->memory, &g->values, mode, row->name, row->about) : code;
 }
 
 static void forget(bench_run *run, int place) {

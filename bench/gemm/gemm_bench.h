@@ -4,9 +4,7 @@
 
 #include "bench/common/gemm_memory.h"
 #include "bench/common/bench_grid.h"
-
-/* Rows and columns of D that are checked, with the operands' values behind them. */
-typedef struct gemm_sample gemm_sample;
+#include "bench/common/sums.h"
 
 typedef struct gemm_bench {
   bench_grid grid;     /* groups are sizes */
@@ -15,7 +13,7 @@ typedef struct gemm_bench {
   int is_full;         /* a longer list */
   gemm_size *sizes;
   gemm_memory memory; /* of the group in work */
-  gemm_sample *sample;
+  bench_values values;
   void *onednn;                /* the peer on the CPU; on a device: */
   gemm_task peer;              /* the plan for plain operands, which is cuBLASLt where that is found */
   gemm_task tasks[GEMM_MODES]; /* of the batch in work */
@@ -35,12 +33,11 @@ int gemm_misses(const bench_run *run);
 void *gemm_onednn_create(const gemm_memory *memory, char *about);
 
 /* Return exit codes. */
-int gemm_sample_create(const gemm_memory *memory, gemm_sample **sample); /* the plain operands */
-int gemm_sample_scheme(const gemm_memory *memory, gemm_sample *sample);  /* the quantized ones */
-void gemm_sample_destroy(gemm_sample *sample);
+int gemm_values_create(const gemm_memory *memory, bench_values *values); /* the plain operands */
+int gemm_values_scheme(const gemm_memory *memory, bench_values *values); /* the quantized ones */
 /* Compares slot 0 of D with sums in double, by the bound of the plan. `mode` GEMM_MODES: of the plain operands. Returns
  * BENCH_WRONG where they differ. */
-int gemm_sample_check(const gemm_memory *memory, gemm_sample *sample, gemm_mode mode, const char *name,
-                      const char *plan);
+int gemm_check(const gemm_memory *memory, const bench_values *values, gemm_mode mode, const char *name,
+               const char *plan);
 
 #endif
