@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static _Thread_local char last_error[MFQ_ERROR_TEXT_MAX];
+static _Thread_local char last_error[MFQ_SENTENCE_MAX];
 
 /* Replaces the end of a cut text so that a reader sees that it was cut. */
 static void mark_cut(char *text, size_t capacity) { memcpy(text + capacity - 4, "...", 4); }
@@ -21,7 +21,7 @@ static void replace_controls(char *text) {
 }
 
 mfq_status mfq_fail(mfq_status status, const char *function, const char *format, ...) {
-  char text[MFQ_ERROR_TEXT_MAX]; /* not last_error itself: an argument may be mfq_last_error() */
+  char text[MFQ_SENTENCE_MAX]; /* not last_error itself: an argument may be mfq_last_error() */
   int used = snprintf(text, sizeof text, "%s: ", function);
   if (used < 0 || (size_t)used >= sizeof text) used = 0;
   va_list arguments;

@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-enum { MFQ_ERROR_TEXT_MAX = 1024 };
+enum { MFQ_SENTENCE_MAX = 1024 };
 
 /* Stores "function: sentence" as this thread's last error and returns `status`, so that callers write
  * `return mfq_fail(MFQ_ERROR_SHAPE, "mfq_quantize", "...", ...)`. Longer texts are cut with "...". */

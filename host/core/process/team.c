@@ -313,7 +313,7 @@ typedef struct led_call {
   void *user;
   job *job;
   mfq_status status;
-  char error[MFQ_ERROR_TEXT_MAX];
+  char error[MFQ_SENTENCE_MAX];
 } led_call;
 
 static void lead_part(void *work, int thread, int64_t first, int64_t end) {

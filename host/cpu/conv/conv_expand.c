@@ -37,7 +37,7 @@ static int plan_round(const mfq_context *context, const mfq_conv_side *side, mfq
   if (part->kind != MFQ_SIDE_TO_QUANTIZE || e->dtype != MFQ_DTYPE_BF16 || mfq_side_has_factors(part)) return 0;
   const mfq_tensor target = decode_target(e, side, NULL);
   if (!mfq_round_values_make(context, &part->tensor, &part->view, target.strides, &e->round)) return 0;
-  e->how = MFQ_CONV_ROUND;
+  e->how = MFQ_ARRAY_ROUND;
   return 1;
 }
 
@@ -88,13 +88,13 @@ static void plan_codes(const mfq_context *context, const mfq_conv_side *side, si
   mfq_gemm_side rows;
   e->parts_at = mfq_workspace_take(bytes, mfq_gemm_side_bytes(part));
   e->scratch_bytes = mfq_cpu_side_scratch(context, part);
-  e->how = MFQ_CONV_DECODE;
+  e->how = MFQ_ARRAY_DECODE;
   if (e->dtype == MFQ_DTYPE_BF16 && as_rows(side, &rows) && mfq_widen_make(&rows, &e->widen)) {
-    e->how = MFQ_CONV_WIDEN;
+    e->how = MFQ_ARRAY_WIDEN;
     return;
   }
   if (e->dtype == MFQ_DTYPE_BF16 && mfq_conv_codes_make(side, &e->codes)) {
-    e->how = MFQ_CONV_TURN;
+    e->how = MFQ_ARRAY_TURN;
     return;
   }
   if (part->group == 0 && mfq_side_has_factors(part))
@@ -110,10 +110,10 @@ mfq_status mfq_conv_expand_plan(const mfq_context *context, const mfq_conv_side 
   e->dtype = dtype;
   const int is_plain = side->part.kind == MFQ_SIDE_PLAIN;
   if (is_plain)
-    e->how = side->part.tensor.dtype == dtype && mfq_conv_side_is_dense(side) ? MFQ_CONV_IN_PLACE : MFQ_CONV_CONVERT;
+    e->how = side->part.tensor.dtype == dtype && mfq_conv_side_is_dense(side) ? MFQ_ARRAY_IN_PLACE : MFQ_ARRAY_CONVERT;
   else if (!plan_round(context, side, e))
     plan_codes(context, side, bytes, e);
-  if (e->how == MFQ_CONV_IN_PLACE) return MFQ_OK;
+  if (e->how == MFQ_ARRAY_IN_PLACE) return MFQ_OK;
   e->values_at = mfq_workspace_take(bytes, (size_t)count_of(side) * mfq_dtype_bytes(dtype));
   if (is_plain) return MFQ_OK;
   const mfq_tensor target = decode_target(e, side, NULL);
@@ -251,11 +251,11 @@ static mfq_status expand_codes(mfq_context *lent, const mfq_conv_array *e, const
   const mfq_status status = mfq_cpu_side_ready(lent, &part, workspace + e->parts_at, ready);
   if (status != MFQ_OK) return status;
   switch (e->how) {
-    case MFQ_CONV_WIDEN:
+    case MFQ_ARRAY_WIDEN:
       (void)as_rows(side, &rows);
       mfq_widen_side(lent, &e->widen, &rows, &ready->view, values);
       return MFQ_OK;
-    case MFQ_CONV_TURN: mfq_conv_codes_run(lent, &e->codes, side, &ready->view, values); return MFQ_OK;
+    case MFQ_ARRAY_TURN: mfq_conv_codes_run(lent, &e->codes, side, &ready->view, values); return MFQ_OK;
     default: return decode(lent, e, side, ready, workspace);
   }
 }
@@ -264,11 +264,11 @@ mfq_status mfq_conv_expand_run(mfq_context *lent, const mfq_conv_array *e, const
                                uint8_t *workspace, mfq_gemm_side *ready, const void **values) {
   uint8_t *made = workspace + e->values_at;
   *ready = side->part;
-  *values = e->how == MFQ_CONV_IN_PLACE ? side->part.tensor.data : (void *)made;
+  *values = e->how == MFQ_ARRAY_IN_PLACE ? side->part.tensor.data : (void *)made;
   switch (e->how) {
-    case MFQ_CONV_IN_PLACE: return MFQ_OK;
-    case MFQ_CONV_CONVERT: convert(lent, side, e->dtype, made); return MFQ_OK;
-    case MFQ_CONV_ROUND:
+    case MFQ_ARRAY_IN_PLACE: return MFQ_OK;
+    case MFQ_ARRAY_CONVERT: convert(lent, side, e->dtype, made); return MFQ_OK;
+    case MFQ_ARRAY_ROUND:
       mfq_round_values_run(lent, &e->round, side->part.tensor.data, (uint16_t *)(void *)made);
       return MFQ_OK;
     default: return expand_codes(lent, e, side, workspace, ready);

@@ -7,12 +7,12 @@
 
 /* What the array is made by. */
 typedef enum mfq_conv_expansion {
-  MFQ_CONV_IN_PLACE, /* it is there already */
-  MFQ_CONV_CONVERT,  /* plain elements, copied */
-  MFQ_CONV_ROUND,    /* plain elements to the values of their codes, which are never made */
-  MFQ_CONV_WIDEN,    /* codes with channels last */
-  MFQ_CONV_TURN,     /* codes in another order, by boxes that are turned */
-  MFQ_CONV_DECODE    /* codes, by dequantization */
+  MFQ_ARRAY_IN_PLACE, /* it is there already */
+  MFQ_ARRAY_CONVERT,  /* plain elements, copied */
+  MFQ_ARRAY_ROUND,    /* plain elements to the values of their codes, which are never made */
+  MFQ_ARRAY_WIDEN,    /* codes with channels last */
+  MFQ_ARRAY_TURN,     /* codes in another order, by boxes that are turned */
+  MFQ_ARRAY_DECODE    /* codes, by dequantization */
 } mfq_conv_expansion;
 
 /* Workspace places are offsets, each a multiple of 256. */
