@@ -1,37 +1,21 @@
 /* cuda/cuda_backend.cu: fills the backend table, and answers the core's handshake. */
 #include "cuda_context.h"
 #include "cuda_ops.h"
-#include "cuda/conv/conv_cuda.h"
-#include "cuda/gemm/gemm_cuda.h"
+#include "host/core/problem/conv_problem.h"
+
+mfq_status mfq_cuda_cast(mfq_context *context, const mfq_cast *cast) {
+  mfq_cast_plan plan;
+  const mfq_status status = mfq_cast_choose(context, cast, &plan);
+  return status == MFQ_OK ? mfq_choice_run(context, &plan.choice, cast, NULL) : status;
+}
 
 namespace {
 
 /* Each operation runs on the context's device, whichever is current. */
 
-mfq_status quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *row, const mfq_qview *col) {
+mfq_status cast(mfq_context *context, const mfq_cast *cast) {
   return mfq_cuda_enter(
-      context, "mfq_quantize", [&] { return mfq_cuda_quantize(context, src, row, col); });
-}
-
-mfq_status dequantize(mfq_context *context, const mfq_qview *q, const mfq_tensor *dst) {
-  return mfq_cuda_enter(
-      context, "mfq_dequantize", [&] { return mfq_cuda_dequantize(context, q, dst); });
-}
-
-mfq_status repack(mfq_context *context, const mfq_qview *src, const mfq_qview *dst) {
-  return mfq_cuda_enter(
-      context, "mfq_repack", [&] { return mfq_cuda_repack(context, src, dst); });
-}
-
-mfq_status expand(mfq_context *context, const mfq_qview *q, mfq_expand_part part, const mfq_tensor *dst) {
-  const char *function = part == MFQ_EXPAND_SCALES ? "mfq_expand_scales" : "mfq_expand_zero_points";
-  return mfq_cuda_enter(context, function, [&] { return mfq_cuda_expand(context, q, part, dst); });
-}
-
-mfq_status fake_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *shape, const mfq_tensor *dst,
-                         const mfq_tensor *scales) {
-  return mfq_cuda_enter(
-      context, "mfq_fake_quantize", [&] { return mfq_cuda_fake_quantize(context, src, shape, dst, scales); });
+      context, cast->function, [&] { return mfq_cuda_cast(context, cast); });
 }
 
 /* A library that is asked may allocate while other threads capture. */
@@ -55,16 +39,14 @@ const mfq_backend backend = {
     .name = "cuda",
     .open = mfq_cuda_open,
     .close = mfq_cuda_close,
-    .quantize = quantize,
-    .dequantize = dequantize,
-    .repack = repack,
-    .expand = expand,
-    .fake_quantize = fake_quantize,
-    .products = &mfq_cuda_products,
-    .convolutions = &mfq_cuda_convolutions,
+    .ways =
+        {
+#define MFQ_OP(op, kind, list, word) &mfq_cuda_##list,
+#include <mfq/ops.def>
+        },
+    .cast = cast,
     .plan = plan,
     .run = run,
-    .supported = mfq_cuda_supported,
     .check_memory = mfq_cuda_check_memory,
     .synchronize = mfq_cuda_synchronize,
     .set_stream = mfq_cuda_set_stream,
@@ -87,6 +69,7 @@ const mfq_module module = {
     .problem_bytes = sizeof(mfq_gemm_problem),
     .conv_problem_bytes = sizeof(mfq_conv_problem),
     .choice_bytes = sizeof(mfq_choice),
+    .cast_bytes = sizeof(mfq_cast),
     .backend = &backend,
     .device_count = mfq_cuda_device_count,
     .device_describe = mfq_cuda_device_describe,

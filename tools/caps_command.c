@@ -13,7 +13,10 @@ static const cli_help help = {
     0, 0};
 /* clang-format on */
 
-static const char *const op_words[] = {"quantize", "dequantize", "repack", "fake-quantize", "product", "convolution"};
+static const char *const op_words[] = {
+#define MFQ_OP(op, kind, list, word) word,
+#include <mfq/ops.def>
+};
 static const char *const support_words[] = {"no", "general", "fast"};
 
 enum { OP_COUNT = sizeof op_words / sizeof op_words[0], REASON_BYTES = 640 };

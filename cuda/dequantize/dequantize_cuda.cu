@@ -1,4 +1,4 @@
-/* cuda/dequantize/dequantize_cuda.cu: which kernel a dequantization takes. */
+/* cuda/dequantize/dequantize_cuda.cu: the ways to dequantize: rows of values in the order of their codes, and the rest. */
 #include "host/core/problem/grid.h"
 #include "host/core/scheme/lower.h"
 #include "cuda/cuda_ops.h"
@@ -6,8 +6,8 @@
 #include "cuda/launch.cuh"
 #include "decode_kernel.cuh"
 
-/* Then one multiplication repairs the bias. */
-int mfq_cuda_decodes_fast(const mfq_format *e) {
+/* Whether float32 holds every value of a format as a normal number: then one multiplication repairs the bias. */
+static int decodes_fast(const mfq_format *e) {
   return e->kind == MFQ_KIND_INTEGER ||
          (e->bias >= 0 && e->bias + e->man_bits <= 120 && (1 << e->exp_bits) - 1 - e->bias <= 120);
 }
@@ -64,20 +64,24 @@ static void plan_groups(const mfq_qview *view, const mfq_grid *g, int64_t piece,
   p->outer_scales = is_channel ? 0 : down * across;
 }
 
-static int plan_decode(const mfq_qview *view, const mfq_tensor *dst, decode_params *p) {
+static mfq_status plan_decode(const mfq_qview *view, const mfq_tensor *dst, decode_params *p, mfq_line *why) {
   const int64_t bytes = (int64_t)mfq_dtype_bytes(dst->dtype), piece = 16 / bytes;
   const mfq_layout *layout = &view->q.layout;
   const mfq_format *e = &view->q.scheme.element;
   const int32_t used_bits = e->is_signed + e->exp_bits + e->man_bits;
   mfq_grid g;
-  *p = decode_params{};
-  if (!mfq_cuda_decodes_fast(e) || view->sizes.codes_bytes == 0) return 0;
-  if (layout->codes == MFQ_CODES_GROUP_LAST && view->sizes.axis != view->q.rank - 1) return 0;
-  if (layout->scales == MFQ_SCALES_128X4 && view->q.scheme.zero_point) return 0;
-  if (!mfq_grid_make(dst, view, 0, &g)) return 0;
+  for (int32_t d = 0; d < dst->rank; ++d)
+    if (dst->shape[d] != view->q.shape[d]) return mfq_refuse(why, "the result has the padded shape");
+  if (!decodes_fast(e)) return mfq_refuse(why, "the format reaches beyond the normal numbers of float32");
+  if (view->sizes.codes_bytes == 0) return mfq_refuse(why, "there are no codes");
+  if (layout->codes == MFQ_CODES_GROUP_LAST && view->sizes.axis != view->q.rank - 1)
+    return mfq_refuse(why, "codes are stored with the group last");
+  if (layout->scales == MFQ_SCALES_128X4 && view->q.scheme.zero_point)
+    return mfq_refuse(why, "zero points beside scales in the 128x4 order");
+  if (!mfq_grid_make(dst, view, 0, &g)) return mfq_refuse(why, "the strides do not merge to three dimensions");
   if (view->q.scheme.granularity == MFQ_GRANULARITY_GROUP && view->sizes.axis == view->q.rank - 1)
     mfq_grid_merge_rows(view, &g);
-  if (g.size[2] != 1 && g.stride[2] != 1) return 0;
+  if (g.size[2] != 1 && g.stride[2] != 1) return mfq_refuse(why, "rows of the result are not contiguous");
   const int64_t rows = g.size[0] * g.size[1], row_pieces = (g.size[2] + piece - 1) / piece;
   mfq_lower(&view->q.scheme, &p->scheme);
   p->slots = mfq_cuda_scale_slots(view);
@@ -102,24 +106,41 @@ static int plan_decode(const mfq_qview *view, const mfq_tensor *dst, decode_para
   const int64_t load_bits = piece * p->bits == 48 ? 16 : piece * p->bits;
   p->vector_load = load_bits % 16 == 0 && (int64_t)(uintptr_t)p->codes % (load_bits / 8) == 0 &&
                    (rows == 1 || p->row_bits % load_bits == 0);
-  return (p->pieces + DECODE_THREADS - 1) / DECODE_THREADS <= INT32_MAX;
+  const int fits = (p->pieces + DECODE_THREADS - 1) / DECODE_THREADS <= INT32_MAX;
+  return fits ? MFQ_OK : mfq_refuse(why, "more elements than a grid has threads for");
 }
 
-static mfq_status launch(mfq_context *context, mfq_dtype dtype, const decode_params &p) {
+static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  const mfq_cast *cast = (const mfq_cast *)problem;
+  decode_params *p;
+  const mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
+  return status == MFQ_OK ? plan_decode(cast->view, cast->dst, p, why) : status;
+}
+
+static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *workspace) {
+  const mfq_cast *cast = (const mfq_cast *)problem;
+  const decode_params &p = *(const decode_params *)state;
   const int64_t blocks = (p.pieces + DECODE_THREADS - 1) / DECODE_THREADS;
-  const mfq_launch at = {"mfq_dequantize", dim3((unsigned)blocks), DECODE_THREADS, 0};
-  switch (dtype) {
+  const mfq_launch at = {cast->function, dim3((unsigned)blocks), DECODE_THREADS, 0};
+  (void)workspace;
+  switch (cast->dst->dtype) {
     case MFQ_DTYPE_F32: return mfq_cuda_launch(context, at, decode_kernel<ELEMENT_F32>, p);
     case MFQ_DTYPE_BF16: return mfq_cuda_launch(context, at, decode_kernel<ELEMENT_BF16>, p);
     default: return mfq_cuda_launch(context, at, decode_kernel<ELEMENT_F16>, p);
   }
 }
 
+static const mfq_way by_rows = {"rows", plan, run, NULL};
+static const mfq_way *const ways[] = {&by_rows, &mfq_cuda_dequantize_general};
+
+const mfq_ways mfq_cuda_dequantizations = {
+    .create = "mfq_dequantize", .reproducible = NULL, .nearest_first = 0, .count = 2, .ways = ways};
+
 mfq_status mfq_cuda_dequantize(mfq_context *context, const mfq_qview *view, const mfq_tensor *dst) {
-  decode_params p;
-  int is_padded = 0;
-  for (int32_t d = 0; d < dst->rank; ++d) is_padded |= dst->shape[d] != view->q.shape[d];
-  const int is_fast = !is_padded && plan_decode(view, dst, &p);
-  mfq_context_log(context, MFQ_LOG_DEBUG, "mfq_dequantize: %s", is_fast ? "rows" : "general");
-  return is_fast ? launch(context, dst->dtype, p) : mfq_cuda_dequantize_general(context, view, dst);
+  mfq_cast cast = {};
+  cast.op = MFQ_OP_DEQUANTIZE;
+  cast.function = "mfq_dequantize";
+  cast.view = view;
+  cast.dst = dst;
+  return mfq_cuda_cast(context, &cast);
 }

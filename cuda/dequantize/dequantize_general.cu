@@ -6,7 +6,12 @@
 #include "cuda/launch.cuh"
 #include "decode_general_kernel.cuh"
 
-mfq_status mfq_cuda_dequantize_general(mfq_context *context, const mfq_qview *view, const mfq_tensor *dst) {
+static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *workspace) {
+  const mfq_cast *cast = (const mfq_cast *)problem;
+  const mfq_qview *view = cast->view;
+  const mfq_tensor *dst = cast->dst;
+  (void)state;
+  (void)workspace;
   int64_t bit_strides[MFQ_MAX_RANK];
   mfq_walk walk, codes, bits;
   mfq_qview shaped = *view; /* as the target: logical or padded */
@@ -23,6 +28,8 @@ mfq_status mfq_cuda_dequantize_general(mfq_context *context, const mfq_qview *vi
   p.slots = mfq_cuda_scale_slots(view);
   p.codes = (const uint8_t *)view->q.codes;
   p.bits = mfq_code_bits(&view->q);
-  const mfq_launch at = {"mfq_dequantize", mfq_cuda_item_grid(p.walk.count), ITEM_THREADS, 0};
+  const mfq_launch at = {cast->function, mfq_cuda_item_grid(p.walk.count), ITEM_THREADS, 0};
   return mfq_cuda_launch(context, at, decode_general_kernel, p);
 }
+
+const mfq_way mfq_cuda_dequantize_general = {"general", mfq_plan_general, run, NULL};

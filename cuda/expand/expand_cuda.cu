@@ -16,18 +16,27 @@ static walk_plan element_walk(const mfq_qview *view, const mfq_tensor *dst) {
   return mfq_cuda_walk_plan(&walk, &extras);
 }
 
-mfq_status mfq_cuda_expand(mfq_context *context, const mfq_qview *view, mfq_expand_part part, const mfq_tensor *dst) {
+static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *workspace) {
+  const mfq_cast *cast = (const mfq_cast *)problem;
+  const mfq_qview *view = cast->view;
   expand_params p = {};
-  p.is_compressed = mfq_has_scale_shape(view, dst);
-  p.is_zero_points = part == MFQ_EXPAND_ZERO_POINTS;
+  (void)state;
+  (void)workspace;
+  p.is_compressed = mfq_has_scale_shape(view, cast->dst);
+  p.is_zero_points = cast->part == MFQ_EXPAND_ZERO_POINTS;
   mfq_lower(&view->q.scheme, &p.scheme);
-  p.walk = p.is_compressed ? mfq_cuda_tensor_walk(dst) : element_walk(view, dst);
-  p.dst = mfq_cuda_element_view(dst);
+  p.walk = p.is_compressed ? mfq_cuda_tensor_walk(cast->dst) : element_walk(view, cast->dst);
+  p.dst = mfq_cuda_element_view(cast->dst);
   p.slots = mfq_cuda_scale_slots(view);
   if (p.is_zero_points) p.slots.scales = nullptr; /* the caller need not have the other parts */
   if (p.is_zero_points) p.slots.tensor_scale = nullptr;
   if (!p.is_zero_points) p.slots.zero_points = nullptr;
-  const mfq_launch at = {part == MFQ_EXPAND_SCALES ? "mfq_expand_scales" : "mfq_expand_zero_points",
-                         mfq_cuda_item_grid(p.walk.count), ITEM_THREADS, 0};
+  const mfq_launch at = {cast->function, mfq_cuda_item_grid(p.walk.count), ITEM_THREADS, 0};
   return mfq_cuda_launch(context, at, expand_kernel, p);
 }
+
+static const mfq_way general = {"general", mfq_plan_general, run, NULL};
+static const mfq_way *const ways[] = {&general};
+
+const mfq_ways mfq_cuda_expansions = {
+    .create = "mfq_expand_scales", .reproducible = NULL, .nearest_first = 0, .count = 1, .ways = ways};

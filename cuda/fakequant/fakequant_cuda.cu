@@ -42,23 +42,25 @@ static mfq_status fake_by_given(const mfq_scale_job *job, const fake_elements *e
   return mfq_cuda_launch(job->context, items_of(job, walk->count), fake_given_kernel, p);
 }
 
-mfq_status mfq_cuda_fake_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *shape,
-                                  const mfq_tensor *dst, const mfq_tensor *scales) {
+static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *workspace) {
+  const mfq_cast *cast = (const mfq_cast *)problem;
   mfqn_scheme scheme;
-  mfq_lower(&shape->q.scheme, &scheme);
+  (void)state;
+  (void)workspace;
+  mfq_lower(&cast->view->q.scheme, &scheme);
   const int is_given = scheme.rule == MFQN_RULE_GIVEN;
-  const mfq_scale_job job = {context, is_given ? "mfq_fake_quantize_given" : "mfq_fake_quantize", shape, &scheme};
+  const mfq_scale_job job = {context, cast->function, cast->view, &scheme};
   fake_scales p = {};
   p.scheme = scheme;
-  want_scales(scales, &p);
-  const mfq_status status = is_given ? MFQ_OK : measure(&job, src, &p);
+  want_scales(cast->scales, &p);
+  const mfq_status status = is_given ? MFQ_OK : measure(&job, cast->src, &p);
   if (status != MFQ_OK) return status;
 
   mfq_walk from, to;
-  mfq_walk_init(shape, src->strides, &from);
-  mfq_walk_init(shape, dst->strides, &to);
+  mfq_walk_init(cast->view, cast->src->strides, &from);
+  mfq_walk_init(cast->view, cast->dst->strides, &to);
   const mfq_walk_extras extras = {to.offset_stride, nullptr, scheme.rounding == MFQN_ROUND_STOCHASTIC};
-  const fake_elements elements = {mfq_cuda_element_view(src), mfq_cuda_element_view(dst), context->seed,
+  const fake_elements elements = {mfq_cuda_element_view(cast->src), mfq_cuda_element_view(cast->dst), context->seed,
                                   context->offset};
   if (is_given || p.from.slots) {
     const walk_plan walk = mfq_cuda_walk_plan(&from, &extras);
@@ -67,3 +69,9 @@ mfq_status mfq_cuda_fake_quantize(mfq_context *context, const mfq_tensor *src, c
   p.from.boxes = mfq_cuda_box_plan(&from, &extras);
   return fake_by_scale(&job, &p, &elements);
 }
+
+static const mfq_way general = {"general", mfq_plan_general, run, NULL};
+static const mfq_way *const ways[] = {&general};
+
+const mfq_ways mfq_cuda_fake_quantizations = {
+    .create = "mfq_fake_quantize", .reproducible = NULL, .nearest_first = 0, .count = 1, .ways = ways};

@@ -1,7 +1,7 @@
 /* cuda/quantize/quantize_general.cu: quantization of anything: scales first, where they are measured, then codes. */
 #include "host/core/scheme/lower.h"
 #include "cuda/cuda_ops.h"
-#include "cuda/shared_scales.h"
+#include "quantize_fast.h"
 #include "encode_general_kernel.cuh"
 
 static mfq_status make_scales(const mfq_scale_job *job, const mfq_tensor *src) {
@@ -28,10 +28,15 @@ static mfq_status make_codes(const mfq_scale_job *job, const mfq_tensor *src) {
   return mfq_cuda_launch(job->context, at, encode_general_kernel, p);
 }
 
-mfq_status mfq_cuda_quantize_general(mfq_context *context, const mfq_tensor *src, const mfq_qview *view) {
+static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *workspace) {
+  const mfq_cast *cast = (const mfq_cast *)problem;
   mfqn_scheme scheme;
-  mfq_lower(&view->q.scheme, &scheme);
-  const mfq_scale_job job = {context, "mfq_quantize", view, &scheme};
-  const mfq_status status = mfqn_is_measured(&scheme) ? make_scales(&job, src) : MFQ_OK;
-  return status == MFQ_OK ? make_codes(&job, src) : status;
+  (void)state;
+  (void)workspace;
+  mfq_lower(&cast->view->q.scheme, &scheme);
+  const mfq_scale_job job = {context, cast->function, cast->view, &scheme};
+  const mfq_status status = mfqn_is_measured(&scheme) ? make_scales(&job, cast->src) : MFQ_OK;
+  return status == MFQ_OK ? make_codes(&job, cast->src) : status;
 }
+
+const mfq_way mfq_cuda_quantize_general = {"general", mfq_plan_general, run, NULL};

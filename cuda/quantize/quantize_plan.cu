@@ -2,39 +2,48 @@
 #include "host/core/scheme/lower.h"
 #include "quantize_fast.h"
 
-int mfq_cuda_cast_rows(const mfq_tensor *src, const mfq_qview *view, cast_rows *rows) {
+mfq_status mfq_cuda_cast_rows(const mfq_tensor *src, const mfq_qview *view, cast_rows *rows, mfq_line *why) {
   const int64_t bytes = (int64_t)mfq_dtype_bytes(src->dtype);
   mfq_grid *g = &rows->grid;
-  if (view->sizes.codes_bytes == 0 || !mfq_grid_make(src, view, 0, g)) return 0;
+  if (view->sizes.codes_bytes == 0) return mfq_refuse(why, "there are no codes");
+  if (!mfq_grid_make(src, view, 0, g)) return mfq_refuse(why, "the strides do not merge to three dimensions");
   if (view->q.scheme.granularity == MFQ_GRANULARITY_GROUP && view->sizes.axis == view->q.rank - 1)
     mfq_grid_merge_rows(view, g);
-  if (g->size[2] != 1 && g->stride[2] != 1) return 0;
+  if (g->size[2] != 1 && g->stride[2] != 1) return mfq_refuse(why, "rows of the source are not contiguous");
   rows->outer_bytes = g->stride[0] * bytes;
   rows->middle_bytes = g->stride[1] * bytes;
   rows->rows = g->size[0] * g->size[1];
   rows->cols = g->size[2];
   const int64_t strides = (g->size[0] > 1 ? rows->outer_bytes : 0) | (g->size[1] > 1 ? rows->middle_bytes : 0);
   rows->vector_load = ((int64_t)(uintptr_t)src->data | strides) % 16 == 0;
-  return 1;
+  return MFQ_OK;
 }
 
 /* What the wide stores of a whole chunk of codes need; 0 where there are none. */
 static int64_t store_alignment(int32_t bits) { return bits == 8 ? 16 : bits == 4 ? 8 : bits == 6 ? 4 : 0; }
 
-int mfq_cuda_direction(const quantize_call *call, const mfq_qview *view, int64_t rows, int64_t cols,
-                       cast_direction *direction) {
+mfq_status mfq_cuda_direction(const quantize_call *call, int64_t rows, int64_t cols, cast_direction *direction,
+                              mfq_line *why) {
+  const mfq_qview *view = call->view;
   const mfq_layout *layout = &view->q.layout;
   cast_direction d = {};
   mfq_lower(&view->q.scheme, &d.how.scheme);
   d.how.steps = encoder_steps(&d.how.scheme, (int)call->src->dtype);
   d.is_known = call->scales_known || !mfqn_is_measured(&d.how.scheme);
-  if (d.how.steps == STEPS_NONE || (layout->scales == MFQ_SCALES_128X4 && view->q.scheme.zero_point)) return 0;
-  if (!d.is_known && (d.how.scheme.minmax || d.how.scheme.has_zero_point)) return 0;
+  if (view->q.scheme.rounding == MFQ_ROUND_STOCHASTIC) return mfq_refuse(why, "stochastic rounding");
+  if (d.how.steps == STEPS_NONE)
+    return mfq_refuse(why, "other roundings than to even, and formats without a sign, without saturation or beyond the "
+                           "normal numbers of float32");
+  if (layout->scales == MFQ_SCALES_128X4 && view->q.scheme.zero_point)
+    return mfq_refuse(why, "zero points beside scales in the 128x4 order");
+  if (!d.is_known && view->q.scheme.granularity != MFQ_GRANULARITY_GROUP) return mfq_refuse(why, "%s", "");
+  if (!d.is_known && (d.how.scheme.minmax || d.how.scheme.has_zero_point))
+    return mfq_refuse(why, "ranges and zero points of groups are still to be measured");
   d.is_exponent = !d.is_known && d.how.scheme.scale == MFQN_SCALE_UE8M0 && mfqn_by_exponent(&d.how.scheme) &&
                   d.how.scheme.rule != MFQN_RULE_ABSMAX;
   d.bits = mfq_code_bits(&view->q);
   const int64_t row_bits = layout->row_align > 0 ? (int64_t)view->sizes.row_bits : cols * d.bits;
-  if (rows > 1 && row_bits % 8 != 0) return 0;
+  if (rows > 1 && row_bits % 8 != 0) return mfq_refuse(why, "rows of codes start inside a byte");
   d.row_bytes = (row_bits + 7) / 8;
   d.pad_bytes = d.row_bytes - (cols * d.bits + 7) / 8;
   d.codes = (uint8_t *)view->q.codes;
@@ -42,7 +51,7 @@ int mfq_cuda_direction(const quantize_call *call, const mfq_qview *view, int64_t
   const int64_t step = store_alignment(d.bits), place = (int64_t)(uintptr_t)d.codes | (rows > 1 ? d.row_bytes : 0);
   d.vector_store = step != 0 && place % step == 0;
   *direction = d;
-  return 1;
+  return MFQ_OK;
 }
 
 int mfq_cuda_group_log2(const mfq_qview *view) {
@@ -51,20 +60,22 @@ int mfq_cuda_group_log2(const mfq_qview *view) {
   return -1;
 }
 
-mfq_status mfq_cuda_prepare_scales(const quantize_call *call, const mfq_qview *view, const void *plan,
+mfq_status mfq_cuda_refuse_group(mfq_line *why) {
+  return mfq_refuse(why, "groups of other sizes than 16, 32, 64, 128 and, along rows, 256 and 512");
+}
+
+mfq_status mfq_cuda_prepare_scales(mfq_context *context, const mfq_cast *cast, const mfq_qview *view, const void *plan,
                                    collect_fn collect) {
-  static const char function[] = "mfq_quantize";
   mfqn_scheme scheme;
   mfq_status status = MFQ_OK;
-  mfq_context *context = call->context;
   mfq_lower(&view->q.scheme, &scheme);
-  if (call->scales_known || !mfqn_is_measured(&scheme)) return MFQ_OK;
+  if (!mfqn_is_measured(&scheme)) return MFQ_OK;
   if (view->q.layout.scales == MFQ_SCALES_128X4 && view->sizes.scales_bytes != (size_t)view->sizes.scale_count)
-    status = mfq_cuda_clear(context, view->q.scales, view->sizes.scales_bytes, function);
+    status = mfq_cuda_clear(context, view->q.scales, view->sizes.scales_bytes, cast->function);
   if (status != MFQ_OK || scheme.scale != MFQN_SCALE_UE4M3) return status;
   uint32_t *absmax = mfq_cuda_scratch_word(context, SCRATCH_ABSMAX);
-  status = mfq_cuda_clear(context, absmax, sizeof *absmax, function);
-  if (status == MFQ_OK) status = collect(call, plan, absmax);
-  const mfq_scale_job job = {context, function, view, &scheme};
+  status = mfq_cuda_clear(context, absmax, sizeof *absmax, cast->function);
+  if (status == MFQ_OK) status = collect(context, cast, plan, absmax);
+  const mfq_scale_job job = {context, cast->function, view, &scheme};
   return status == MFQ_OK ? mfq_cuda_tensor_scale(&job, NULL, view->q.tensor_scale) : status;
 }

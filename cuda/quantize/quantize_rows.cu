@@ -2,19 +2,18 @@
 #include "quantize_fast.h"
 #include "rows_kernel.cuh"
 
-/* Returns 0 where these rows need another path. */
-static int plan_rows(const quantize_call *call, rows_params *p) {
-  const mfq_qview *view = call->row;
+mfq_status mfq_cuda_rows_plan(const quantize_call *call, rows_params *p, mfq_line *why) {
+  const mfq_qview *view = call->view;
   const mfq_granularity granularity = view->q.scheme.granularity;
   const int last = view->sizes.axis == view->q.rank - 1, is_group = granularity == MFQ_GRANULARITY_GROUP;
   cast_rows rows;
-  *p = rows_params{};
-  if (granularity == MFQ_GRANULARITY_BLOCK || (is_group ? !last : granularity == MFQ_GRANULARITY_CHANNEL && last))
-    return 0;
-  if (!mfq_cuda_cast_rows(call->src, view, &rows) || !mfq_cuda_direction(call, view, rows.rows, rows.cols, &p->to))
-    return 0;
+  if (granularity == MFQ_GRANULARITY_BLOCK) return mfq_refuse(why, "blocks of rows and columns");
+  if (is_group ? !last : granularity == MFQ_GRANULARITY_CHANNEL && last) return mfq_refuse(why, "%s", "");
+  mfq_status status = mfq_cuda_cast_rows(call->src, view, &rows, why);
+  if (status == MFQ_OK) status = mfq_cuda_direction(call, rows.rows, rows.cols, &p->to, why);
+  if (status != MFQ_OK) return status;
   p->group_log2 = is_group ? mfq_cuda_group_log2(view) : -1;
-  if ((is_group && p->group_log2 < 0) || (!is_group && !p->to.is_known)) return 0;
+  if (is_group && p->group_log2 < 0) return mfq_cuda_refuse_group(why);
   const int64_t unit = is_group ? view->q.scheme.group_size : CHUNK;
   const int64_t row_chunks = (rows.cols + unit - 1) / unit * (unit / CHUNK);
   p->src = (const uint8_t *)call->src->data;
@@ -28,33 +27,40 @@ static int plan_rows(const quantize_call *call, rows_params *p) {
   p->vector_load = rows.vector_load;
   p->middle_scales = is_group ? row_chunks * CHUNK / unit : granularity == MFQ_GRANULARITY_CHANNEL;
   p->outer_scales = is_group ? p->middle_scales * rows.grid.size[1] : 0;
-  return (p->chunks + ROWS_THREADS - 1) / ROWS_THREADS <= INT32_MAX;
+  const int fits = (p->chunks + ROWS_THREADS - 1) / ROWS_THREADS <= INT32_MAX;
+  return fits ? MFQ_OK : mfq_refuse(why, "more elements than a grid has threads for");
 }
 
-static mfq_status launch(const quantize_call *call, const rows_params &p) {
-  const mfq_launch at = {"mfq_quantize", dim3((unsigned)((p.chunks + ROWS_THREADS - 1) / ROWS_THREADS)), ROWS_THREADS,
+mfq_status mfq_cuda_rows_launch(mfq_context *context, const mfq_cast *cast, const rows_params *params) {
+  const rows_params &p = *params;
+  const mfq_launch at = {cast->function, dim3((unsigned)((p.chunks + ROWS_THREADS - 1) / ROWS_THREADS)), ROWS_THREADS,
                          0};
-  switch (call->src->dtype) {
-    case MFQ_DTYPE_F32: return mfq_cuda_launch(call->context, at, quantize_rows_kernel<ELEMENT_F32>, p);
-    case MFQ_DTYPE_BF16: return mfq_cuda_launch(call->context, at, quantize_rows_kernel<ELEMENT_BF16>, p);
-    default: return mfq_cuda_launch(call->context, at, quantize_rows_kernel<ELEMENT_F16>, p);
+  switch (cast->src->dtype) {
+    case MFQ_DTYPE_F32: return mfq_cuda_launch(context, at, quantize_rows_kernel<ELEMENT_F32>, p);
+    case MFQ_DTYPE_BF16: return mfq_cuda_launch(context, at, quantize_rows_kernel<ELEMENT_BF16>, p);
+    default: return mfq_cuda_launch(context, at, quantize_rows_kernel<ELEMENT_F16>, p);
   }
 }
 
-static mfq_status collect(const quantize_call *call, const void *plan, uint32_t *absmax) {
+static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  const mfq_cast *cast = (const mfq_cast *)problem;
+  rows_params *p;
+  const mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
+  const quantize_call call = {cast->src, cast->view, 0};
+  return status == MFQ_OK ? mfq_cuda_rows_plan(&call, p, why) : status;
+}
+
+static mfq_status collect(mfq_context *context, const mfq_cast *cast, const void *plan, uint32_t *absmax) {
   rows_params p = *(const rows_params *)plan;
   p.to.absmax = absmax;
-  return launch(call, p);
+  return mfq_cuda_rows_launch(context, cast, &p);
 }
 
-int mfq_cuda_rows_accept(const quantize_call *call) {
-  rows_params p;
-  return call->col == NULL && plan_rows(call, &p);
+static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *workspace) {
+  const mfq_cast *cast = (const mfq_cast *)problem;
+  (void)workspace;
+  const mfq_status status = mfq_cuda_prepare_scales(context, cast, cast->view, state, collect);
+  return status == MFQ_OK ? mfq_cuda_rows_launch(context, cast, (const rows_params *)state) : status;
 }
 
-mfq_status mfq_cuda_quantize_rows(const quantize_call *call) {
-  rows_params p;
-  if (!plan_rows(call, &p)) return mfq_fail(MFQ_ERROR_INTERNAL, "mfq_quantize", "rows that were accepted are refused");
-  const mfq_status status = mfq_cuda_prepare_scales(call, call->row, &p, collect);
-  return status == MFQ_OK ? launch(call, p) : status;
-}
+const mfq_way mfq_cuda_quantize_rows = {"rows", plan, run, NULL};

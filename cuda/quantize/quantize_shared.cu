@@ -2,22 +2,28 @@
 #include "host/core/scheme/lower.h"
 #include "quantize_fast.h"
 #include "reduce_kernel.cuh"
+#include "rows_kernel.cuh"
 
-/* What remains to be done when the scales are there. */
-static quantize_call encoding(const quantize_call *call) {
-  quantize_call encode = *call;
-  encode.scales_known = 1;
-  return encode;
-}
+/* Rows this short leave most threads of a reduction idle. */
+enum { REDUCE_COLS_MIN = 256 };
 
-static int plan_reduction(const quantize_call *call, const mfqn_scheme *s, reduce_params *p, int64_t *blocks) {
-  const mfq_qview *view = call->row;
+typedef struct reduction {
+  reduce_params reduce;
+  int64_t blocks;
+  rows_params encode;
+} reduction;
+
+static mfq_status plan_reduction(const mfq_cast *cast, const mfqn_scheme *s, reduction *r, mfq_line *why) {
+  const mfq_qview *view = cast->view;
   cast_rows rows;
-  if (!mfq_cuda_cast_rows(call->src, view, &rows) || view->sizes.scale_count > SLOTS_MAX) return 0;
+  const mfq_status status = mfq_cuda_cast_rows(cast->src, view, &rows, why);
+  if (status != MFQ_OK) return status;
+  if (view->sizes.scale_count > SLOTS_MAX) return mfq_refuse(why, "more than %d scales", (int)SLOTS_MAX);
+  if (rows.cols < REDUCE_COLS_MIN) return mfq_refuse(why, "rows of less than %d elements", (int)REDUCE_COLS_MIN);
   const int64_t segment = (int64_t)REDUCE_THREADS * REDUCE_CHUNKS * CHUNK;
   const int64_t segments = (rows.cols + segment - 1) / segment;
-  *p = reduce_params{};
-  p->src = (const uint8_t *)call->src->data;
+  reduce_params *p = &r->reduce;
+  p->src = (const uint8_t *)cast->src->data;
   p->outer_bytes = rows.outer_bytes;
   p->middle_bytes = rows.middle_bytes;
   p->cols = rows.cols;
@@ -26,49 +32,48 @@ static int plan_reduction(const quantize_call *call, const mfqn_scheme *s, reduc
   p->middle = divisor64_make(rows.grid.size[1]);
   p->minmax = s->minmax;
   p->vector_load = rows.vector_load;
-  *blocks = segments * rows.rows;
-  return *blocks <= INT32_MAX;
+  r->blocks = segments * rows.rows;
+  return r->blocks <= INT32_MAX ? MFQ_OK : mfq_refuse(why, "more elements than a grid has threads for");
 }
 
-/* Rows this short leave most threads of a reduction idle. */
-enum { REDUCE_COLS_MIN = 256 };
-
-int mfq_cuda_shared_accept(const quantize_call *call) {
-  const mfq_scheme *scheme = &call->row->q.scheme;
+static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  const mfq_cast *cast = (const mfq_cast *)problem;
+  const mfq_scheme *scheme = &cast->view->q.scheme;
   mfqn_scheme s;
-  reduce_params p;
-  int64_t blocks;
-  if (call->col != NULL ||
-      (scheme->granularity != MFQ_GRANULARITY_TENSOR && scheme->granularity != MFQ_GRANULARITY_CHANNEL))
-    return 0;
+  reduction *r;
   mfq_lower(scheme, &s);
-  const quantize_call encode = encoding(call);
-  return mfqn_is_measured(&s) && s.scale != MFQN_SCALE_UE4M3 && plan_reduction(call, &s, &p, &blocks) &&
-         p.cols >= REDUCE_COLS_MIN && mfq_cuda_rows_accept(&encode);
+  if ((scheme->granularity != MFQ_GRANULARITY_TENSOR && scheme->granularity != MFQ_GRANULARITY_CHANNEL) ||
+      !mfqn_is_measured(&s) || s.scale == MFQN_SCALE_UE4M3)
+    return mfq_refuse(why, "%s", "");
+  mfq_status status = mfq_cuda_cast_state(context, cast, choice, &r);
+  if (status == MFQ_OK) status = plan_reduction(cast, &s, r, why);
+  const quantize_call known = {cast->src, cast->view, 1};
+  return status == MFQ_OK ? mfq_cuda_rows_plan(&known, &r->encode, why) : status;
 }
 
-static mfq_status reduce(const quantize_call *call, const reduce_params &p, int64_t blocks) {
-  const mfq_launch at = {"mfq_quantize", dim3((unsigned)blocks), REDUCE_THREADS, 0};
-  switch (call->src->dtype) {
-    case MFQ_DTYPE_F32: return mfq_cuda_launch(call->context, at, reduce_rows_kernel<ELEMENT_F32>, p);
-    case MFQ_DTYPE_BF16: return mfq_cuda_launch(call->context, at, reduce_rows_kernel<ELEMENT_BF16>, p);
-    default: return mfq_cuda_launch(call->context, at, reduce_rows_kernel<ELEMENT_F16>, p);
+static mfq_status reduce(mfq_context *context, const mfq_cast *cast, const reduce_params &p, int64_t blocks) {
+  const mfq_launch at = {cast->function, dim3((unsigned)blocks), REDUCE_THREADS, 0};
+  switch (cast->src->dtype) {
+    case MFQ_DTYPE_F32: return mfq_cuda_launch(context, at, reduce_rows_kernel<ELEMENT_F32>, p);
+    case MFQ_DTYPE_BF16: return mfq_cuda_launch(context, at, reduce_rows_kernel<ELEMENT_BF16>, p);
+    default: return mfq_cuda_launch(context, at, reduce_rows_kernel<ELEMENT_F16>, p);
   }
 }
 
-mfq_status mfq_cuda_quantize_shared(const quantize_call *call) {
+static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *workspace) {
+  const mfq_cast *cast = (const mfq_cast *)problem;
+  const reduction *r = (const reduction *)state;
+  reduce_params p = r->reduce;
   mfqn_scheme s;
-  reduce_params p;
   statistics from;
-  int64_t blocks = 0;
-  mfq_lower(&call->row->q.scheme, &s);
-  if (!plan_reduction(call, &s, &p, &blocks))
-    return mfq_fail(MFQ_ERROR_INTERNAL, "mfq_quantize", "a reduction that was accepted is refused");
-  const mfq_scale_job job = {call->context, "mfq_quantize", call->row, &s};
+  (void)workspace;
+  mfq_lower(&cast->view->q.scheme, &s);
+  const mfq_scale_job job = {context, cast->function, cast->view, &s};
   mfq_status status = mfq_cuda_slots_reset(&job, &from);
   p.slots = from.slots;
-  if (status == MFQ_OK) status = reduce(call, p, blocks);
+  if (status == MFQ_OK) status = reduce(context, cast, p, r->blocks);
   if (status == MFQ_OK) status = mfq_cuda_scales_finish(&job, &from);
-  const quantize_call encode = encoding(call);
-  return status == MFQ_OK ? mfq_cuda_quantize_rows(&encode) : status;
+  return status == MFQ_OK ? mfq_cuda_rows_launch(context, cast, &r->encode) : status;
 }
+
+const mfq_way mfq_cuda_quantize_shared = {"reduction and rows", plan, run, NULL};

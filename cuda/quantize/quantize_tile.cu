@@ -7,16 +7,19 @@ static int64_t tile_cols(const mfq_tensor *src) { return TILE_ROW_WORDS * 4 / (i
 static int is_group(const mfq_qview *view) { return view->q.scheme.granularity == MFQ_GRANULARITY_GROUP; }
 
 /* The tiles, and the direction along columns. */
-static int plan_cols(const quantize_call *call, const mfq_qview *view, tile_params *p) {
+static mfq_status plan_cols(const quantize_call *call, tile_params *p, mfq_line *why) {
+  const mfq_qview *view = call->view;
   cast_rows rows;
-  if (!is_group(view) || view->sizes.axis == view->q.rank - 1 || !mfq_cuda_cast_rows(call->src, view, &rows)) return 0;
+  if (!is_group(view) || view->sizes.axis == view->q.rank - 1) return mfq_refuse(why, "%s", "");
+  const mfq_status are_rows = mfq_cuda_cast_rows(call->src, view, &rows, why);
+  if (are_rows != MFQ_OK) return are_rows;
   const int64_t *size = rows.grid.size, tile = tile_cols(call->src);
   const int log2 = mfq_cuda_group_log2(view);
   p->is_turned = view->q.layout.codes == MFQ_CODES_GROUP_LAST;
   const int64_t lines = size[0] * (p->is_turned ? size[2] : size[1]);
-  if (log2 < 0 || CHUNK << log2 > TILE_ROWS ||
-      !mfq_cuda_direction(call, view, lines, p->is_turned ? size[1] : size[2], &p->col))
-    return 0;
+  if (log2 < 0 || CHUNK << log2 > TILE_ROWS) return mfq_cuda_refuse_group(why);
+  const mfq_status status = mfq_cuda_direction(call, lines, p->is_turned ? size[1] : size[2], &p->col, why);
+  if (status != MFQ_OK) return status;
   p->has_col = 1;
   p->col_group_log2 = log2 + 4;
   p->col_groups = (size[1] + view->q.scheme.group_size - 1) / view->q.scheme.group_size;
@@ -30,71 +33,79 @@ static int plan_cols(const quantize_call *call, const mfq_qview *view, tile_para
   p->tiles_across = divisor64_make(across);
   p->vector_load = rows.vector_load;
   p->tiles = size[0] * down * across;
-  return p->tiles <= INT32_MAX;
+  return p->tiles <= INT32_MAX ? MFQ_OK : mfq_refuse(why, "more tiles than a grid has blocks for");
 }
 
 /* The direction along rows of the same tiles. */
-static int plan_rows_of_tiles(const quantize_call *call, const mfq_qview *view, tile_params *p) {
+static mfq_status plan_rows_of_tiles(const quantize_call *call, tile_params *p, mfq_line *why) {
+  const mfq_qview *view = call->view;
   const int32_t rank = view->q.rank;
-  if (!is_group(view) || view->sizes.axis != rank - 1 || p->cols != view->q.shape[rank - 1]) return 0;
+  if (!is_group(view) || view->sizes.axis != rank - 1 || p->cols != view->q.shape[rank - 1])
+    return mfq_refuse(why, "no groups along the rows of its tiles");
   const int log2 = mfq_cuda_group_log2(view);
   const int64_t group = view->q.scheme.group_size, lines = p->tiles > 0 ? view->q.shape[rank - 1] : 0;
-  if (log2 < 0 || group > tile_cols(call->src) || lines == 0) return 0;
+  if (log2 < 0 || group > tile_cols(call->src) || lines == 0) return mfq_cuda_refuse_group(why);
   int64_t rows = 1;
   for (int32_t d = 0; d < rank - 1; ++d) rows *= view->q.shape[d];
-  if (!mfq_cuda_direction(call, view, rows, p->cols, &p->row)) return 0;
+  const mfq_status status = mfq_cuda_direction(call, rows, p->cols, &p->row, why);
+  if (status != MFQ_OK) return status;
   p->has_row = 1;
   p->row_group_log2 = log2;
   p->row_groups = (p->cols + group - 1) / group;
-  return 1;
+  return MFQ_OK;
 }
 
-static int plan_tiles(const quantize_call *call, tile_params *p) {
-  *p = tile_params{};
-  if (call->col == NULL) return plan_cols(call, call->row, p);
-  return plan_cols(call, call->col, p) && plan_rows_of_tiles(call, call->row, p);
+static mfq_status plan_tiles(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  const mfq_cast *cast = (const mfq_cast *)problem;
+  const quantize_call call = {cast->src, cast->view, 0};
+  tile_params *p;
+  const mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
+  return status == MFQ_OK ? plan_cols(&call, p, why) : status;
 }
 
-static mfq_status launch(const quantize_call *call, const tile_params &p) {
-  const mfq_launch at = {"mfq_quantize", dim3((unsigned)p.tiles), TILE_THREADS, 0};
-  switch (call->src->dtype) {
-    case MFQ_DTYPE_F32: return mfq_cuda_launch(call->context, at, quantize_tile_kernel<ELEMENT_F32>, p);
-    case MFQ_DTYPE_BF16: return mfq_cuda_launch(call->context, at, quantize_tile_kernel<ELEMENT_BF16>, p);
-    default: return mfq_cuda_launch(call->context, at, quantize_tile_kernel<ELEMENT_F16>, p);
+static mfq_status plan_both(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  const mfq_cast *cast = (const mfq_cast *)problem;
+  const quantize_call row = {cast->src, cast->view, 0}, col = {cast->src, cast->other, 0};
+  tile_params *p;
+  if (cast->other == NULL) return mfq_refuse(why, "%s", "");
+  mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
+  if (status == MFQ_OK) status = plan_cols(&col, p, why);
+  return status == MFQ_OK ? plan_rows_of_tiles(&row, p, why) : status;
+}
+
+static mfq_status launch(mfq_context *context, const mfq_cast *cast, const tile_params &p) {
+  const mfq_launch at = {cast->function, dim3((unsigned)p.tiles), TILE_THREADS, 0};
+  switch (cast->src->dtype) {
+    case MFQ_DTYPE_F32: return mfq_cuda_launch(context, at, quantize_tile_kernel<ELEMENT_F32>, p);
+    case MFQ_DTYPE_BF16: return mfq_cuda_launch(context, at, quantize_tile_kernel<ELEMENT_BF16>, p);
+    default: return mfq_cuda_launch(context, at, quantize_tile_kernel<ELEMENT_F16>, p);
   }
 }
 
-static mfq_status collect_row(const quantize_call *call, const void *plan, uint32_t *absmax) {
+static mfq_status collect_row(mfq_context *context, const mfq_cast *cast, const void *plan, uint32_t *absmax) {
   tile_params p = *(const tile_params *)plan;
   p.row.absmax = absmax;
   p.has_col = 0;
-  return launch(call, p);
+  return launch(context, cast, p);
 }
 
-static mfq_status collect_col(const quantize_call *call, const void *plan, uint32_t *absmax) {
+static mfq_status collect_col(mfq_context *context, const mfq_cast *cast, const void *plan, uint32_t *absmax) {
   tile_params p = *(const tile_params *)plan;
   p.col.absmax = absmax;
   p.has_row = 0;
-  return launch(call, p);
+  return launch(context, cast, p);
 }
 
-int mfq_cuda_tile_accept(const quantize_call *call) {
-  tile_params p;
-  return call->col == NULL && plan_tiles(call, &p);
-}
-
-int mfq_cuda_both_accept(const quantize_call *call) {
-  tile_params p;
-  return call->col != NULL && plan_tiles(call, &p);
-}
-
-mfq_status mfq_cuda_quantize_tile(const quantize_call *call) {
-  tile_params p;
+static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *workspace) {
+  const mfq_cast *cast = (const mfq_cast *)problem;
+  const tile_params &p = *(const tile_params *)state;
   mfq_status status = MFQ_OK;
-  if (!plan_tiles(call, &p))
-    return mfq_fail(MFQ_ERROR_INTERNAL, "mfq_quantize", "tiles that were accepted are refused");
-  if (call->col != NULL) status = mfq_cuda_prepare_scales(call, call->row, &p, collect_row);
+  (void)workspace;
+  if (p.has_row) status = mfq_cuda_prepare_scales(context, cast, cast->view, state, collect_row);
   if (status == MFQ_OK)
-    status = mfq_cuda_prepare_scales(call, call->col != NULL ? call->col : call->row, &p, collect_col);
-  return status == MFQ_OK ? launch(call, p) : status;
+    status = mfq_cuda_prepare_scales(context, cast, p.has_row ? cast->other : cast->view, state, collect_col);
+  return status == MFQ_OK ? launch(context, cast, p) : status;
 }
+
+const mfq_way mfq_cuda_quantize_tiles = {"tiles", plan_tiles, run, NULL};
+const mfq_way mfq_cuda_quantize_both = {"both directions from one read", plan_both, run, NULL};

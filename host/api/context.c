@@ -13,7 +13,7 @@
 #include "host/core/module/context_state.h"
 #include "host/core/module/device.h"
 #include "host/core/error.h"
-#include "host/core/problem/conv_problem.h"
+#include "host/core/problem/supported.h"
 #include "host/core/process/fp_mode.h"
 #include "host/core/scheme/scheme.h"
 
@@ -159,21 +159,12 @@ mfq_status mfq_supported(const mfq_context *context, mfq_op op, const mfq_scheme
   static const char function[] = "mfq_supported";
   if (context == NULL || support == NULL)
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s is NULL", context == NULL ? "context" : "support");
-  if ((int)op < MFQ_OP_QUANTIZE || (int)op > MFQ_OP_CONV) {
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "op is %d; allowed is %d ... %d", (int)op, MFQ_OP_QUANTIZE,
-                    MFQ_OP_CONV);
-  }
-  mfq_status status = mfq_scheme_verify(scheme, function, "scheme");
+  if ((int)op < 0 || (int)op >= MFQ_OPS)
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "op is %d; allowed is 0 ... %d", (int)op, MFQ_OPS - 1);
+  const mfq_status status = mfq_scheme_verify(scheme, function, "scheme");
   if (status != MFQ_OK) return status;
   char unused[1];
-  int is_wanted = reason != NULL && capacity > 0;
-  if (!is_wanted) {
-    reason = unused;
-    capacity = sizeof unused;
-  }
-  /* Planning leaves a context as it was. */
-  if (op == MFQ_OP_GEMM) return mfq_gemm_supported((mfq_context *)context, scheme, support, reason, capacity);
-  if (op == MFQ_OP_CONV) return mfq_conv_supported((mfq_context *)context, scheme, support, reason, capacity);
-  *support = context->backend->supported(context, op, scheme, reason, capacity);
-  return MFQ_OK;
+  mfq_answer answer = {support, reason, capacity};
+  if (reason == NULL || capacity == 0) answer = (mfq_answer){support, unused, sizeof unused};
+  return mfq_support_ask((mfq_context *)context, op, scheme, answer); /* planning leaves a context as it was */
 }

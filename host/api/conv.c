@@ -48,8 +48,8 @@ mfq_status mfq_conv_plan_create(mfq_context *context, const mfq_conv *conv, mfq_
   if (status == MFQ_OK && is_empty(&made->problem))
     memcpy(choice->description, "nothing: the result is empty", sizeof "nothing: the result is empty");
   else if (status == MFQ_OK)
-    status =
-        mfq_plan_choose(function, &made->base, context->backend->convolutions, &made->problem, conv->own_workspace);
+    status = mfq_plan_choose(function, &made->base, context->backend->ways[MFQ_OP_CONV], &made->problem,
+                             conv->own_workspace);
   if (status != MFQ_OK) {
     context->free(context->alloc_user, made);
     return status;

@@ -7,6 +7,7 @@
 #include "host/core/check/arguments.h"
 #include "host/core/module/context_state.h"
 #include "host/core/error.h"
+#include "host/core/problem/cast_problem.h"
 #include "host/core/process/fp_mode.h"
 #include "host/core/scheme/scheme.h"
 
@@ -67,6 +68,17 @@ static mfq_status check_plain(const char *function, const mfq_tensor *src, const
   return status;
 }
 
+static mfq_status run(const char *function, mfq_context *context, const mfq_tensor views[2], const mfq_qview *shape,
+                      const mfq_tensor *scales) {
+  const mfq_cast cast = {.op = MFQ_OP_FAKE_QUANTIZE,
+                         .function = function,
+                         .src = &views[0],
+                         .dst = &views[1],
+                         .view = shape,
+                         .scales = scales};
+  return context->backend->cast(context, &cast);
+}
+
 mfq_status mfq_fake_quantize(mfq_context *context, const mfq_scheme *scheme, const mfq_tensor *src,
                              const mfq_tensor *dst, const mfq_tensor *scales) {
   MFQ_USUAL_FP_MODE;
@@ -81,7 +93,7 @@ mfq_status mfq_fake_quantize(mfq_context *context, const mfq_scheme *scheme, con
     status = check_scales((mfq_where){function, "scales"}, scales, &shape, &parts, &scale_view);
   if (status == MFQ_OK) status = mfq_parts_check(context, &parts);
   if (status != MFQ_OK) return status;
-  return context->backend->fake_quantize(context, &views[0], &shape, &views[1], scales != NULL ? &scale_view : NULL);
+  return run(function, context, views, &shape, scales != NULL ? &scale_view : NULL);
 }
 
 /* The parts that are read: none is computed here. */
@@ -115,5 +127,5 @@ mfq_status mfq_fake_quantize_given(mfq_context *context, const mfq_qtensor *q, c
   if (status == MFQ_OK) status = check_plain(function, src, dst, &parts, views);
   if (status == MFQ_OK) status = check_given((mfq_where){function, "q"}, q, &views[0], &parts, &view);
   if (status == MFQ_OK) status = mfq_parts_check(context, &parts);
-  return status == MFQ_OK ? context->backend->fake_quantize(context, &views[0], &view, &views[1], NULL) : status;
+  return status == MFQ_OK ? run(function, context, views, &view, NULL) : status;
 }

@@ -35,7 +35,8 @@ mfq_status mfq_gemm_plan_create(mfq_context *context, const mfq_gemm *gemm, mfq_
   if (status == MFQ_OK && is_empty(&made->problem))
     memcpy(choice->description, "nothing: D is empty", sizeof "nothing: D is empty");
   else if (status == MFQ_OK)
-    status = mfq_plan_choose(function, &made->base, context->backend->products, &made->problem, gemm->own_workspace);
+    status = mfq_plan_choose(function, &made->base, context->backend->ways[MFQ_OP_GEMM], &made->problem,
+                             gemm->own_workspace);
   if (status != MFQ_OK) {
     context->free(context->alloc_user, made);
     return status;

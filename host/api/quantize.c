@@ -5,6 +5,7 @@
 #include "host/core/check/arguments.h"
 #include "host/core/module/context_state.h"
 #include "host/core/error.h"
+#include "host/core/problem/cast_problem.h"
 #include "host/core/process/fp_mode.h"
 #include "host/core/scheme/scheme.h"
 
@@ -42,7 +43,12 @@ mfq_status mfq_quantize(mfq_context *context, const mfq_tensor *src, const mfq_q
   if (status == MFQ_OK) status = check_direction((mfq_where){function, "col"}, col, &source, &parts, &col_view);
   if (status == MFQ_OK) status = mfq_parts_check(context, &parts);
   if (status != MFQ_OK) return status;
-  return context->backend->quantize(context, &source, row != NULL ? &row_view : NULL, col != NULL ? &col_view : NULL);
+  const mfq_cast cast = {.op = MFQ_OP_QUANTIZE,
+                         .function = function,
+                         .src = &source,
+                         .view = row != NULL ? &row_view : &col_view,
+                         .other = row != NULL && col != NULL ? &col_view : NULL};
+  return context->backend->cast(context, &cast);
 }
 
 /* Checks the arguments of a function that reads parts of `q` and writes `dst`. */
@@ -71,7 +77,8 @@ mfq_status mfq_dequantize(mfq_context *context, const mfq_qtensor *q, const mfq_
                       mfq_shape_write(view.q.rank, view.sizes.padded_shape).text);
   }
   if (status == MFQ_OK) status = mfq_parts_check(context, &parts);
-  return status == MFQ_OK ? context->backend->dequantize(context, &view, &target) : status;
+  const mfq_cast cast = {.op = MFQ_OP_DEQUANTIZE, .function = function, .view = &view, .dst = &target};
+  return status == MFQ_OK ? context->backend->cast(context, &cast) : status;
 }
 
 /* 1 when two views have equal schemes, however their axes are written. */
@@ -113,7 +120,8 @@ mfq_status mfq_repack(mfq_context *context, const mfq_qtensor *src, const mfq_qt
   if (status == MFQ_OK) status = mfq_argument_parts(from, &source, (mfq_use){MFQ_PART_ALL, 0}, &parts);
   if (status == MFQ_OK) status = mfq_argument_parts(to, &target, (mfq_use){MFQ_PART_ALL, MFQ_PART_ALL}, &parts);
   if (status == MFQ_OK) status = mfq_parts_check(context, &parts);
-  return status == MFQ_OK ? context->backend->repack(context, &source, &target) : status;
+  const mfq_cast cast = {.op = MFQ_OP_REPACK, .function = function, .view = &source, .other = &target};
+  return status == MFQ_OK ? context->backend->cast(context, &cast) : status;
 }
 
 static mfq_status expand(const char *function, mfq_context *context, const mfq_qtensor *q, mfq_expand_part part,
@@ -136,7 +144,8 @@ static mfq_status expand(const char *function, mfq_context *context, const mfq_q
                       mfq_shape_write(view.q.rank, view.sizes.padded_shape).text);
   }
   if (status == MFQ_OK) status = mfq_parts_check(context, &parts);
-  return status == MFQ_OK ? context->backend->expand(context, &view, part, &target) : status;
+  const mfq_cast cast = {.op = MFQ_OP_EXPAND, .function = function, .view = &view, .part = part, .dst = &target};
+  return status == MFQ_OK ? context->backend->cast(context, &cast) : status;
 }
 
 mfq_status mfq_expand_scales(mfq_context *context, const mfq_qtensor *q, const mfq_tensor *dst) {

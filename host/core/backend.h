@@ -17,9 +17,17 @@ typedef struct mfq_qview {
 /* What mfq_expand_* asks for. */
 typedef enum mfq_expand_part { MFQ_EXPAND_SCALES, MFQ_EXPAND_ZERO_POINTS } mfq_expand_part;
 
-/* host/core/problem/choose.h has these. */
+/* host/core/problem/choose.h and cast_problem.h have these. */
 struct mfq_ways;
 struct mfq_choice;
+struct mfq_cast;
+
+/* How many operations there are. */
+enum {
+  MFQ_OPS = 0
+#define MFQ_OP(op, kind, list, word) +1
+#include <mfq/ops.def>
+};
 
 typedef struct mfq_backend {
   const char *name; /* "cpu" */
@@ -28,25 +36,14 @@ typedef struct mfq_backend {
   mfq_status (*open)(mfq_context *context, const mfq_context_options *options);
   void (*close)(mfq_context *context);
 
-  /* Arguments are valid and do not overlap. `row` or `col` may be NULL. Tensors of rank 0 arrive with rank 1. */
-  mfq_status (*quantize)(mfq_context *context, const mfq_tensor *src, const mfq_qview *row, const mfq_qview *col);
-  mfq_status (*dequantize)(mfq_context *context, const mfq_qview *q, const mfq_tensor *dst);
-  mfq_status (*repack)(mfq_context *context, const mfq_qview *src, const mfq_qview *dst);
-  mfq_status (*expand)(mfq_context *context, const mfq_qview *q, mfq_expand_part part, const mfq_tensor *dst);
-  /* `shape` carries the scheme, the shape and, under MFQ_RULE_GIVEN, all parts but the codes; its other pointers are
-   * not to be used. `scales` may be NULL. */
-  mfq_status (*fake_quantize)(mfq_context *context, const mfq_tensor *src, const mfq_qview *shape,
-                              const mfq_tensor *dst, const mfq_tensor *scales);
-
-  /* The ways to run an mfq_gemm_problem, and an mfq_conv_problem. */
-  const struct mfq_ways *products, *convolutions;
-  /* mfq_choose, and mfq_choice_run on behalf of `function`, where the device takes them. `workspace` is aligned to 256. */
+  const struct mfq_ways *ways[MFQ_OPS]; /* to run each operation */
+  /* Chooses and runs a cast. */
+  mfq_status (*cast)(mfq_context *context, const struct mfq_cast *cast);
+  /* Of the others: mfq_choose, and mfq_choice_run on behalf of `function`, where the device takes them. `workspace` is
+   * aligned to 256. */
   mfq_status (*plan)(mfq_context *context, const struct mfq_ways *ways, const void *problem, struct mfq_choice *choice);
   mfq_status (*run)(mfq_context *context, const char *function, const struct mfq_choice *choice, const void *problem,
                     void *workspace);
-
-  mfq_support (*supported)(const mfq_context *context, mfq_op op, const mfq_scheme *scheme, char *reason,
-                           size_t capacity);
 
   /* Whether the device can use memory of a call: OK, or a sentence that begins with "<argument>: <name> ...". */
   mfq_status (*check_memory)(mfq_context *context, const char *function, const char *argument, const char *name,

@@ -5,10 +5,7 @@
 #include "host/core/error.h"
 #include "host/core/process/host_memory.h"
 #include "host/core/process/team.h"
-#include "host/cpu/conv/conv_cpu.h"
 #include "cpu_state.h"
-#include "host/cpu/product/gemm_cpu.h"
-#include "host/cpu/cast/panels.h"
 
 static mfq_status cpu_open(mfq_context *context, const mfq_context_options *options) {
   mfq_cpu_isa isa;
@@ -40,29 +37,25 @@ static mfq_status cpu_open(mfq_context *context, const mfq_context_options *opti
 
 static void cpu_close(mfq_context *context) { context->free(context->alloc_user, context->backend_state); }
 
-/* ---- What is fast ----------------------------------------------------------------------------------------------- */
+/* ---- Operations -------------------------------------------------------------------------------------------------- */
 
-static mfq_support cpu_supported(const mfq_context *context, mfq_op op, const mfq_scheme *scheme, char *reason,
-                                 size_t capacity) {
-  const char *why;
-  mfq_support support = MFQ_SUPPORT_GENERAL;
-  const int encode = op == MFQ_OP_QUANTIZE;
-  if (op == MFQ_OP_REPACK || op == MFQ_OP_FAKE_QUANTIZE) {
-    why = "runs element by element";
-  } else if (!mfq_cpu_kernels(context)) {
-    why = "the context asks for the reference path";
-  } else if (mfq_panels_accept(scheme, encode)) {
-    support = MFQ_SUPPORT_FAST;
-    why = "vector loops for rows, columns and strided tensors that collapse to three dimensions";
-  } else if (encode && scheme->rounding == MFQ_ROUND_STOCHASTIC) {
-    why = "stochastic rounding runs element by element";
-  } else if (encode && scheme->arith == MFQ_ARITH_BREVITAS) {
-    why = "these steps of Brevitas run element by element in its order";
-  } else {
-    why = "the format reaches beyond the normal numbers of float32";
-  }
-  if (reason && capacity) snprintf(reason, capacity, "%s", why);
-  return support;
+mfq_status mfq_cpu_cast(mfq_context *context, const mfq_cast *cast) {
+  mfq_cast_plan plan;
+  const mfq_status status = mfq_cast_choose(context, cast, &plan);
+  if (status != MFQ_OK) return status;
+  const size_t bytes = plan.choice.workspace_bytes;
+  uint8_t *memory = bytes > 0 ? mfq_context_scratch(context, bytes) : NULL;
+  if (bytes > 0 && !memory)
+    return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, cast->function,
+                    "no memory for %zu bytes of scratch; free some, or use fewer threads or larger groups", bytes);
+  return mfq_choice_run(context, &plan.choice, cast, memory);
+}
+
+size_t mfq_cpu_cast_scratch(const mfq_context *context, const mfq_cast *cast) {
+  mfq_context same = *context;
+  same.log_level = MFQ_LOG_OFF; /* nothing is run yet */
+  mfq_cast_plan plan;
+  return mfq_cast_choose(&same, cast, &plan) == MFQ_OK ? plan.choice.workspace_bytes : 0;
 }
 
 static mfq_status cpu_run(mfq_context *context, const char *function, const mfq_choice *choice, const void *problem,
@@ -135,16 +128,14 @@ const mfq_backend *mfq_cpu_backend(void) {
       .name = "cpu",
       .open = cpu_open,
       .close = cpu_close,
-      .quantize = mfq_cpu_quantize,
-      .dequantize = mfq_cpu_dequantize,
-      .repack = mfq_cpu_repack,
-      .expand = mfq_cpu_expand,
-      .fake_quantize = mfq_cpu_fake_quantize,
-      .products = &mfq_cpu_products,
-      .convolutions = &mfq_cpu_convolutions,
+      .ways =
+          {
+#define MFQ_OP(op, kind, list, word) &mfq_cpu_##list,
+#include <mfq/ops.def>
+          },
+      .cast = mfq_cpu_cast,
       .plan = mfq_choose,
       .run = cpu_run,
-      .supported = cpu_supported,
       .check_memory = cpu_check_memory,
       .synchronize = cpu_synchronize,
       .set_stream = cpu_set_stream,

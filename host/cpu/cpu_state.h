@@ -3,6 +3,7 @@
 #define MFQ_HOST_CPU_CPU_STATE_H
 
 #include "host/core/module/context_state.h"
+#include "host/core/problem/cast_problem.h"
 #include "cpu_isa.h"
 
 typedef struct mfq_cpu_state {
@@ -17,26 +18,25 @@ static inline const mfq_kernels *mfq_cpu_kernels(const mfq_context *context) {
   return mfq_cpu_isa_of(context)->kernels;
 }
 
-/* The operations of the backend table. */
-mfq_status mfq_cpu_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *row, const mfq_qview *col);
-mfq_status mfq_cpu_dequantize(mfq_context *context, const mfq_qview *q, const mfq_tensor *dst);
-mfq_status mfq_cpu_repack(mfq_context *context, const mfq_qview *src, const mfq_qview *dst);
-mfq_status mfq_cpu_expand(mfq_context *context, const mfq_qview *q, mfq_expand_part part, const mfq_tensor *dst);
-mfq_status mfq_cpu_fake_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *shape,
-                                 const mfq_tensor *dst, const mfq_tensor *scales);
+/* The lists of ways, one for each operation. */
+#define MFQ_OP(op, kind, list, word) extern const mfq_ways mfq_cpu_##list;
+#include <mfq/ops.def>
 
-/* Bytes of the context's scratch memory that mfq_cpu_quantize takes for one direction. */
+/* Runs a cast; a product's, within memory that it lends. */
+mfq_status mfq_cpu_cast(mfq_context *context, const mfq_cast *cast);
+/* Bytes of the context's scratch memory that it takes. */
+size_t mfq_cpu_cast_scratch(const mfq_context *context, const mfq_cast *cast);
+
+/* The same of what products do with their operands: in one direction, and into a target of the logical shape. */
+mfq_status mfq_cpu_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *row, const mfq_qview *col);
+mfq_status mfq_cpu_dequantize(mfq_context *context, const mfq_qview *view, const mfq_tensor *dst);
 size_t mfq_cpu_quantize_scratch(const mfq_context *context, const mfq_tensor *src, const mfq_qview *view);
-/* And that mfq_cpu_dequantize takes for a target of the logical shape. */
 size_t mfq_cpu_dequantize_scratch(const mfq_context *context, const mfq_qview *view, const mfq_tensor *dst);
 
-/* The obvious path: any scheme, any strides, one element at a time. */
-mfq_status mfq_quantize_ref(mfq_context *context, const mfq_tensor *src, const mfq_qview *view);
-size_t mfq_quantize_ref_scratch(const mfq_qview *view); /* bytes that it takes of the context's scratch memory */
+/* The obvious way, for any scheme and any strides: one element at a time (quantize_ref.c). */
+extern const mfq_way mfq_quantize_reference;
 void mfq_dequantize_ref(const mfq_qview *view, const mfq_tensor *dst);
-
-/* Its statistics: of every scale of `view`, from all elements of `src`; returns the tensor scale, 1 where there is
- * none. */
+/* The statistics of every scale of `view`, from all elements of `src`; returns the tensor scale, 1 where there is none. */
 float mfq_measure_ref(const mfq_qview *view, const mfqn_scheme *s, const mfq_tensor *src, mfqn_statistic *statistics);
 
 #endif

@@ -100,14 +100,10 @@ MFQ_EXPORT const char *mfq_device_name(int32_t index, const char **about);
  * this thread's next call. Since 0.1. */
 MFQ_EXPORT const char *mfq_device_missing(const char *kind);
 
-/* What mfq_supported is asked about. Since 0.1. */
+/* Operations that mfq_supported is asked about: MFQ_OP_QUANTIZE = 0 and so on, the rows of ops.def. Since 0.1. */
 typedef enum mfq_op {
-  MFQ_OP_QUANTIZE = 0,
-  MFQ_OP_DEQUANTIZE = 1,
-  MFQ_OP_REPACK = 2,
-  MFQ_OP_FAKE_QUANTIZE = 3,
-  MFQ_OP_GEMM = 4, /* a large product of two matrices of the scheme; others: mfq_gemm_plan_describe */
-  MFQ_OP_CONV = 5  /* a 3 x 3 convolution of two tensors of the scheme, channels last; others: mfq_conv_plan_describe */
+#define MFQ_OP(op, kind, list, word) MFQ_OP_##op,
+#include <mfq/ops.def>
 } mfq_op;
 
 /* What mfq_supported answers. Since 0.1. */

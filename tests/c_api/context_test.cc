@@ -240,8 +240,11 @@ TEST(Context, Supported) {
   ASSERT_EQ(mfq_context_create(&options, &context), MFQ_OK);
   mfq_scheme s;
   ASSERT_EQ(mfq_scheme_parse("mxfp8_e4m3", &s), MFQ_OK);
-  for (mfq_op op :
-       {MFQ_OP_QUANTIZE, MFQ_OP_DEQUANTIZE, MFQ_OP_REPACK, MFQ_OP_FAKE_QUANTIZE, MFQ_OP_GEMM, MFQ_OP_CONV}) {
+  const mfq_op ops[] = {
+#define MFQ_OP(op, kind, list, word) MFQ_OP_##op,
+#include <mfq/ops.def>
+  };
+  for (const mfq_op op : ops) {
     mfq_support support = MFQ_SUPPORT_NO;
     char reason[200] = "";
     ASSERT_EQ(mfq_supported(context, op, &s, &support, reason, sizeof reason), MFQ_OK) << mfq_last_error();
@@ -263,7 +266,7 @@ TEST(Context, Supported) {
   EXPECT_TRUE(fails(mfq_supported(nullptr, MFQ_OP_REPACK, &s, &support, nullptr, 0), invalid, {"context is NULL"}));
   EXPECT_TRUE(fails(mfq_supported(context, MFQ_OP_REPACK, nullptr, &support, nullptr, 0), invalid, {"scheme is NULL"}));
   EXPECT_TRUE(fails(mfq_supported(context, MFQ_OP_REPACK, &s, nullptr, nullptr, 0), invalid, {"support is NULL"}));
-  EXPECT_TRUE(fails(ask_op(context, 6, &s), invalid, {"op is 6; allowed is 0 ... 5"}));
+  EXPECT_TRUE(fails(ask_op(context, 7, &s), invalid, {"op is 7; allowed is 0 ... 6"}));
   s.group_size = 0;
   EXPECT_TRUE(fails(mfq_supported(context, MFQ_OP_REPACK, &s, &support, nullptr, 0), invalid, {"group_size is 0"}));
   mfq_context_destroy(context);

@@ -136,7 +136,7 @@ TEST(Listing, CapsAnswersForEverySchemeAndOperation) {
     mfq_scheme scheme;
     ASSERT_EQ(mfq_scheme_parse(text(row, "scheme").c_str(), &scheme), MFQ_OK);
     json_t *operations = json_object_get(row, "operations");
-    EXPECT_EQ(json_object_size(operations), 6u);
+    EXPECT_EQ(json_object_size(operations), 7u);
     mfq_support support;
     ASSERT_EQ(mfq_supported(context, MFQ_OP_QUANTIZE, &scheme, &support, nullptr, 0), MFQ_OK);
     const char *const words[] = {"no", "general", "fast"};

@@ -111,10 +111,26 @@ TEST_F(PathsOfCalls, SharedScales) {
 }
 
 TEST_F(PathsOfCalls, TheGeneralPathTakesTheRest) {
-  const char *const schemes[] = {"mxfp8_e4m3/round:stochastic", "mxfp8_e4m3/round:away", "e4m3fn/group:24/f32",
-                                 "int4/group:32/f32/zp",        "e4m3fn/channel@1/f32",  "mxfp4_e2m1/group:32@0"};
-  for (const char *scheme : schemes)
-    EXPECT_EQ(quantize(MFQ_DTYPE_F32, {64, 65}, one(scheme)), "mfq_quantize: general") << scheme;
+  const struct {
+    const char *scheme, *why;
+  } rows[] = {{"mxfp8_e4m3/round:stochastic", "rows: stochastic rounding"},
+              {"mxfp8_e4m3/round:away",
+               "rows: other roundings than to even, and formats without a sign, without saturation or beyond the "
+               "normal numbers of float32"},
+              {"e4m3fn/group:24/f32", "rows: groups of other sizes than 16, 32, 64, 128 and, along rows, 256 and 512"},
+              {"int4/group:32/f32/zp", "rows: ranges and zero points of groups are still to be measured"},
+              {"e4m3fn/block:8x8/f32", "rows: blocks of rows and columns"},
+              {"e4m3fn/channel@1/f32", "reduction and rows: rows of less than 256 elements"},
+              {"mxfp4_e2m1/group:32@0", "tiles: rows of codes start inside a byte"}};
+  for (const auto &row : rows)
+    EXPECT_EQ(quantize(MFQ_DTYPE_F32, {64, 65}, one(row.scheme)),
+              std::string("mfq_quantize: general: element by element; not ") + row.why);
+}
+
+TEST_F(PathsOfCalls, TwoDirectionsOneAfterTheOther) {
+  EXPECT_EQ(quantize(MFQ_DTYPE_F32, {64, 256}, two("mxfp8_e4m3/round:stochastic", "mxfp8_e4m3/group:32@0", {})),
+            "mfq_quantize: general: element by element; not rows: stochastic rounding, then tiles; not both directions "
+            "from one read: stochastic rounding");
 }
 
 TEST_F(PathsOfCalls, Dequantize) {
@@ -122,7 +138,8 @@ TEST_F(PathsOfCalls, Dequantize) {
     for (const char *scheme : {"mxfp8_e4m3", "mxfp4_e2m1", "mxint8", "nvfp4", "e4m3fn/tensor/f32", "int8/channel@0/f32",
                                "mxfp8_e4m3/group:32@0", "e4m3fn/block:8x8/f32", "int4/group:32/f32/zp"})
       EXPECT_EQ(dequantize(dtype, {64, 256}, one(scheme)), "mfq_dequantize: rows") << scheme;
-    EXPECT_EQ(dequantize(dtype, {64, 256}, one("mxfp8_e4m3/group:32@0", kTurned)), "mfq_dequantize: general");
+    EXPECT_EQ(dequantize(dtype, {64, 256}, one("mxfp8_e4m3/group:32@0", kTurned)),
+              "mfq_dequantize: general: element by element; not rows: codes are stored with the group last");
   }
 }
 

@@ -62,7 +62,7 @@ void check_scheme(const mfq_scheme &s, uint32_t op) {
   mfq_support support;
   for (const size_t capacity : {size_t{0}, size_t{1}, size_t{17}, size_t{200}}) {
     std::vector<char> reason(capacity, '#');
-    require_ok(mfq_supported(context(), (mfq_op)(op % 6), &s, &support, reason.data(), capacity));
+    require_ok(mfq_supported(context(), (mfq_op)(op % 7), &s, &support, reason.data(), capacity));
     require(capacity == 0 || std::memchr(reason.data(), 0, capacity) != nullptr, "a reason without its end");
   }
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "context_state.h"
+#include "host/core/problem/cast_problem.h"
 #include "host/core/problem/conv_problem.h"
 #include "host/core/error.h"
 #include "host/core/process/lock.h"
@@ -30,7 +31,8 @@ static int has_our_sizes(const mfq_module *module) {
   return module->module_bytes == sizeof *module && module->backend_bytes == sizeof(mfq_backend) &&
          module->context_bytes == sizeof(struct mfq_context) && module->options_bytes == sizeof(mfq_context_options) &&
          module->view_bytes == sizeof(mfq_qview) && module->problem_bytes == sizeof(mfq_gemm_problem) &&
-         module->conv_problem_bytes == sizeof(mfq_conv_problem) && module->choice_bytes == sizeof(mfq_choice);
+         module->conv_problem_bytes == sizeof(mfq_conv_problem) && module->choice_bytes == sizeof(mfq_choice) &&
+         module->cast_bytes == sizeof(mfq_cast);
 }
 
 static const mfq_module *shake_hands(const mfq_module_file *file, mfq_reason why) {

@@ -24,7 +24,7 @@ typedef struct mfq_core_services {
 typedef struct mfq_module {
   const char *version; /* MFQ_VERSION_STRING */
   size_t module_bytes, backend_bytes, context_bytes, options_bytes, view_bytes, problem_bytes, conv_problem_bytes,
-      choice_bytes;
+      choice_bytes, cast_bytes;
   const mfq_backend *backend;
   /* Devices of the machine; when there are none, `reason` says why in a sentence without its full stop. */
   int32_t (*device_count)(char *reason, size_t capacity);

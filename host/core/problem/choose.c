@@ -12,6 +12,7 @@
 /* ---- What is said ------------------------------------------------------------------------------------------------ */
 
 mfq_status mfq_refuse(mfq_line *why, const char *format, ...) {
+  if (why == NULL) return MFQ_ERROR_UNSUPPORTED;
   va_list arguments;
   va_start(arguments, format);
   (void)vsnprintf(why->text, sizeof why->text, format, arguments);
@@ -20,6 +21,7 @@ mfq_status mfq_refuse(mfq_line *why, const char *format, ...) {
 }
 
 void mfq_choice_describe(mfq_choice *choice, const char *format, ...) {
+  if (choice->is_quiet) return;
   va_list arguments;
   va_start(arguments, format);
   (void)vsnprintf(choice->description, sizeof choice->description, format, arguments);
@@ -52,23 +54,39 @@ static void describe(mfq_choice *choice, const mfq_ways *ways, const mfq_line *r
 
 /* ---- The choice -------------------------------------------------------------------------------------------------- */
 
-mfq_status mfq_choose(mfq_context *context, const mfq_ways *ways, const void *problem, mfq_choice *choice) {
-  mfq_line refusals[MFQ_MOST_WAYS];
-  const int32_t first = ways->reproducible != NULL && context->policy == MFQ_REPRODUCIBLE ? ways->count - 1 : 0;
+/* Asks the ways in their order; `refusals` NULL: without a word. */
+static mfq_status ask(mfq_context *context, const mfq_ways *ways, const void *problem, mfq_line *refusals,
+                      mfq_choice *choice) {
+  int32_t i = ways->reproducible != NULL && context->policy == MFQ_REPRODUCIBLE ? ways->count - 1 : 0;
+  const int32_t first = i;
   mfq_status status = MFQ_ERROR_UNSUPPORTED;
-  for (int32_t i = first; i < ways->count && status == MFQ_ERROR_UNSUPPORTED; ++i) {
-    memset(choice, 0, sizeof *choice);
-    refusals[i].text[0] = '\0';
+  for (; i < ways->count && status == MFQ_ERROR_UNSUPPORTED; ++i) {
     choice->way = ways->ways[i];
-    status = choice->way->plan(context, problem, choice, &refusals[i]);
-    if (status == MFQ_OK)
-      describe(choice, ways, refusals, first, i);
-    else
-      mfq_choice_free(context, choice);
+    choice->state = NULL;
+    choice->workspace_bytes = 0;
+    choice->is_general = 0;
+    choice->description[0] = '\0';
+    if (refusals != NULL) refusals[i].text[0] = '\0';
+    status = choice->way->plan(context, problem, choice, refusals != NULL ? &refusals[i] : NULL);
+    if (status == MFQ_OK && refusals != NULL) describe(choice, ways, refusals, first, i);
+    if (status != MFQ_OK) mfq_choice_free(context, choice);
   }
   if (status != MFQ_ERROR_UNSUPPORTED) return status;
   return mfq_fail(status, ways->create, "no implementation takes it; the last one says: %s",
-                  refusals[ways->count - 1].text);
+                  refusals != NULL ? refusals[ways->count - 1].text : "nothing");
+}
+
+mfq_status mfq_choose_in(mfq_context *context, const mfq_ways *ways, const void *problem, mfq_room room,
+                         int32_t is_quiet, mfq_choice *choice) {
+  mfq_line refusals[MFQ_MOST_WAYS];
+  choice->room = room;
+  choice->is_quiet = is_quiet;
+  return ask(context, ways, problem, is_quiet ? NULL : refusals, choice);
+}
+
+mfq_status mfq_choose(mfq_context *context, const mfq_ways *ways, const void *problem, mfq_choice *choice) {
+  memset(choice, 0, sizeof *choice);
+  return mfq_choose_in(context, ways, problem, (mfq_room){NULL, 0}, 0, choice);
 }
 
 mfq_status mfq_choice_run(mfq_context *context, const mfq_choice *choice, const void *problem, uint8_t *workspace) {
@@ -78,7 +96,7 @@ mfq_status mfq_choice_run(mfq_context *context, const mfq_choice *choice, const 
 void mfq_choice_free(mfq_context *context, mfq_choice *choice) {
   if (choice->state != NULL) {
     if (choice->way->free != NULL) choice->way->free(context, choice->state);
-    context->free(context->alloc_user, choice->state);
+    if (choice->room.memory == NULL) context->free(context->alloc_user, choice->state);
   }
   choice->state = NULL;
 }
@@ -86,7 +104,10 @@ void mfq_choice_free(mfq_context *context, mfq_choice *choice) {
 /* ---- For ways ---------------------------------------------------------------------------------------------------- */
 
 mfq_status mfq_choice_state(mfq_context *context, const char *function, size_t bytes, mfq_choice *choice) {
-  choice->state = context->alloc(context->alloc_user, bytes);
+  const mfq_room room = choice->room;
+  if (room.memory != NULL && bytes > room.bytes)
+    return mfq_fail(MFQ_ERROR_INTERNAL, function, "a plan of %zu bytes for a room of %zu", bytes, room.bytes);
+  choice->state = room.memory != NULL ? room.memory : context->alloc(context->alloc_user, bytes);
   if (choice->state == NULL)
     return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, function, "no memory for %zu bytes of plan", bytes);
   memset(choice->state, 0, bytes);
@@ -97,4 +118,13 @@ void mfq_choice_hand_on(mfq_choice *choice, const mfq_choice *to) {
   choice->workspace_bytes = to->workspace_bytes;
   choice->is_general = to->is_general;
   memcpy(choice->description, to->description, sizeof choice->description);
+}
+
+mfq_status mfq_plan_general(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  (void)context;
+  (void)problem;
+  (void)why;
+  choice->is_general = 1;
+  mfq_choice_describe(choice, "element by element");
+  return MFQ_OK;
 }

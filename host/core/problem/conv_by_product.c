@@ -16,7 +16,7 @@ mfq_status mfq_conv_by_product_plan(mfq_context *context, const void *problem, m
   const int is_product = mfq_conv_as_product(problem, &product) == NULL;
   if (!is_product || has_other_runs(context, problem)) return mfq_refuse(why, "%s", "");
   mfq_status status = mfq_choice_state(context, "mfq_conv_plan_create", sizeof(mfq_choice), choice);
-  if (status == MFQ_OK) status = mfq_choose(context, context->backend->products, &product, choice->state);
+  if (status == MFQ_OK) status = mfq_choose(context, context->backend->ways[MFQ_OP_GEMM], &product, choice->state);
   if (status == MFQ_OK) mfq_choice_hand_on(choice, choice->state);
   return status;
 }

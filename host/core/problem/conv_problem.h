@@ -123,10 +123,6 @@ mfq_status mfq_conv_by_product_plan(mfq_context *context, const void *problem, m
 mfq_status mfq_conv_by_product_run(mfq_context *context, const void *state, const void *problem, uint8_t *workspace);
 void mfq_conv_by_product_free(mfq_context *context, void *state);
 
-/* mfq_supported of MFQ_OP_CONV: how a large convolution of two operands of a checked scheme would be run. */
-mfq_status mfq_conv_supported(mfq_context *context, const mfq_scheme *scheme, mfq_support *support, char *reason,
-                              size_t capacity);
-
 #ifdef __cplusplus
 }
 #endif

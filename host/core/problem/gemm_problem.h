@@ -75,10 +75,6 @@ typedef struct mfq_workspace {
 mfq_status mfq_gemm_problem_make(const char *function, mfq_context *context, const mfq_gemm *gemm,
                                  const mfq_workspace *workspace, mfq_gemm_problem *problem);
 
-/* mfq_supported of MFQ_OP_GEMM: how a large product of two matrices of a checked scheme would be run. */
-mfq_status mfq_gemm_supported(mfq_context *context, const mfq_scheme *scheme, mfq_support *support, char *reason,
-                              size_t capacity);
-
 /* OK, or a sentence about the first thing in which a run differs from its plan. */
 mfq_status mfq_gemm_problem_match(const char *function, const mfq_gemm_problem *plan, const mfq_gemm_problem *run);
 

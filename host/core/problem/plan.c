@@ -3,12 +3,12 @@
 #include "plan.h"
 
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "host/core/check/arguments.h"
 #include "host/core/module/context_state.h"
 #include "host/core/error.h"
+#include "cast_problem.h"
 
 enum { WORKSPACE_ALIGN = 256 };
 
@@ -80,25 +80,6 @@ mfq_status mfq_run_empty(mfq_context *context, const mfq_finish *finish) {
   if (!finish->is_d_quantized) return MFQ_OK;
   mfq_tensor nothing = {.data = NULL, .dtype = MFQ_DTYPE_F32, .rank = finish->d_view.q.rank};
   memcpy(nothing.shape, finish->d_view.q.shape, sizeof nothing.shape);
-  return context->backend->quantize(context, &nothing, &finish->d_view, NULL);
-}
-
-mfq_status mfq_support_answer(mfq_context *context, mfq_status made, const mfq_ways *ways, const void *problem,
-                              mfq_answer answer) {
-  static const char function[] = "mfq_supported";
-  mfq_choice choice;
-  const mfq_status status = made == MFQ_OK ? context->backend->plan(context, ways, problem, &choice) : made;
-  if (status == MFQ_OK) {
-    *answer.support = choice.is_general ? MFQ_SUPPORT_GENERAL : MFQ_SUPPORT_FAST;
-    (void)snprintf(answer.reason, answer.capacity, "%s", choice.description);
-    mfq_choice_free(context, &choice);
-    return MFQ_OK;
-  }
-  if (status != MFQ_ERROR_UNSUPPORTED && status != MFQ_ERROR_SHAPE) return status;
-  const char *sentence = mfq_last_error(); /* "mfq_supported: a: ..." */
-  const size_t length = sizeof function - 1;
-  *answer.support = MFQ_SUPPORT_NO;
-  (void)snprintf(answer.reason, answer.capacity, "%s",
-                 strncmp(sentence, function, length) == 0 ? sentence + length + 2 : sentence);
-  return MFQ_OK;
+  const mfq_cast cast = {.op = MFQ_OP_QUANTIZE, .function = "mfq_quantize", .src = &nothing, .view = &finish->d_view};
+  return context->backend->cast(context, &cast);
 }

@@ -21,15 +21,4 @@ mfq_status mfq_plan_run_check(const char *function, const mfq_context *context, 
 /* The run of an operation whose result has no elements: a quantized one still has scales and padding. */
 mfq_status mfq_run_empty(mfq_context *context, const mfq_finish *finish);
 
-/* Where an answer of mfq_supported goes. */
-typedef struct mfq_answer {
-  mfq_support *support;
-  char *reason;
-  size_t capacity;
-} mfq_answer;
-/* Answers mfq_supported by the choice among `ways`, or by the sentence of a refusal, which may have come before: `made` is
- * what making the problem returned. Other failures are returned. */
-mfq_status mfq_support_answer(mfq_context *context, mfq_status made, const mfq_ways *ways, const void *problem,
-                              mfq_answer answer);
-
 #endif

@@ -4,8 +4,6 @@
 
 #include <strings.h>
 
-#define WORD_COUNT(list) ((int)(sizeof(list) / sizeof((list)[0])))
-
 static const char *const granularities[] = {"tensor", "channel", "group", "block"};
 static const char *const scales[] = {"none", "f32", "bf16", "f16", "ue8m0", "ue4m3"};
 static const char *const rules[] = {"absmax", "floor", "ceil", "rceil", "even", "given"};
@@ -13,12 +11,12 @@ static const char *const statistics[] = {"absmax", "minmax"};
 static const char *const roundings[] = {"even", "away", "zero", "floor", "ceil", "dpu", "stochastic"};
 static const char *const ariths[] = {"exact", "brevitas"};
 
-const mfq_words mfq_granularity_words = {"granularity", granularities, WORD_COUNT(granularities)};
-const mfq_words mfq_scale_words = {"scale format", scales, WORD_COUNT(scales)};
-const mfq_words mfq_rule_words = {"scale rule", rules, WORD_COUNT(rules)};
-const mfq_words mfq_statistic_words = {"statistic", statistics, WORD_COUNT(statistics)};
-const mfq_words mfq_rounding_words = {"rounding", roundings, WORD_COUNT(roundings)};
-const mfq_words mfq_arith_words = {"arithmetic", ariths, WORD_COUNT(ariths)};
+const mfq_words mfq_granularity_words = {"granularity", granularities, sizeof granularities / sizeof granularities[0]};
+const mfq_words mfq_scale_words = {"scale format", scales, sizeof scales / sizeof scales[0]};
+const mfq_words mfq_rule_words = {"scale rule", rules, sizeof rules / sizeof rules[0]};
+const mfq_words mfq_statistic_words = {"statistic", statistics, sizeof statistics / sizeof statistics[0]};
+const mfq_words mfq_rounding_words = {"rounding", roundings, sizeof roundings / sizeof roundings[0]};
+const mfq_words mfq_arith_words = {"arithmetic", ariths, sizeof ariths / sizeof ariths[0]};
 
 int mfq_words_find(const mfq_words *words, mfq_span word) {
   for (int i = 0; i < words->count; ++i)

@@ -1,5 +1,4 @@
-/* host/cpu/cast/dequantize_cpu.c: codes and scales to values. */
-#include "host/core/error.h"
+/* host/cpu/cast/dequantize_cpu.c: the ways from codes and scales to values: panels, and element by element. */
 #include "host/core/process/team.h"
 #include "host/core/problem/walk.h"
 #include "elements.h"
@@ -42,33 +41,71 @@ static void fill_padded(const mfq_qview *view, const mfq_tensor *dst) {
   }
 }
 
-static size_t panel_scratch(const mfq_panels *p) { return mfq_panels_scratch_bytes(p) * (size_t)p->threads; }
-
-size_t mfq_cpu_dequantize_scratch(const mfq_context *context, const mfq_qview *view, const mfq_tensor *dst) {
-  mfq_panels panels;
-  return mfq_panels_plan(context, dst, view, 0, 0, &panels) ? panel_scratch(&panels) : 0;
+/* The part of the target that has codes. Returns whether there is more of it. */
+static int logical_part(const mfq_cast *cast, mfq_tensor *logical) {
+  int is_padded = 0;
+  *logical = *cast->dst;
+  for (int32_t d = 0; d < logical->rank; ++d) {
+    is_padded |= logical->shape[d] != cast->view->q.shape[d];
+    logical->shape[d] = cast->view->q.shape[d];
+  }
+  return is_padded;
 }
 
-mfq_status mfq_cpu_dequantize(mfq_context *context, const mfq_qview *view, const mfq_tensor *dst) {
-  mfq_tensor logical = *dst;
-  int is_padded = 0;
-  for (int32_t d = 0; d < dst->rank; ++d) {
-    is_padded |= dst->shape[d] != view->q.shape[d];
-    logical.shape[d] = view->q.shape[d];
-  }
-  mfq_panels panels;
-  const int is_fast = mfq_panels_plan(context, &logical, view, 0, 0, &panels);
-  const size_t bytes = is_fast ? panel_scratch(&panels) : 0;
-  void *memory = is_fast ? mfq_context_scratch(context, bytes) : NULL;
-  if (is_fast && !memory)
-    return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_dequantize",
-                    "no memory for %zu bytes of scratch; free some or use fewer threads", bytes);
-  if (is_padded) fill_padded(view, dst);
-  if (is_fast) {
-    panels.tensor_scale = mfq_tensor_scale_get(view);
-    mfq_team_run((mfq_loop){panels.threads, panels.count, PANELS}, decode_panels, &(panels_work){&panels, memory});
-  } else {
-    mfq_dequantize_ref(view, &logical);
-  }
+static mfq_status plan_panels(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  const mfq_cast *cast = problem;
+  mfq_tensor logical;
+  (void)logical_part(cast, &logical);
+  mfq_status status = mfq_choice_state(context, cast->function, sizeof(mfq_panels), choice);
+  mfq_panels *p = choice->state;
+  if (status == MFQ_OK) status = mfq_panels_plan(context, &logical, cast->view, MFQ_PANELS_DECODE, p, why);
+  if (status != MFQ_OK) return status;
+  p->tensor = cast->dst; /* panels have sizes of their own */
+  choice->workspace_bytes = mfq_panels_scratch_all(p);
+  mfq_choice_describe(choice, "vector loops (%s)", p->kernels->isa);
   return MFQ_OK;
+}
+
+static mfq_status run_panels(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
+  const mfq_cast *cast = problem;
+  const mfq_panels *p = state;
+  mfq_panels scaled;
+  mfq_tensor logical;
+  (void)context;
+  if (logical_part(cast, &logical)) fill_padded(cast->view, cast->dst);
+  if (p->scheme.scale == MFQN_SCALE_UE4M3) {
+    scaled = *p;
+    scaled.tensor_scale = mfq_tensor_scale_get(cast->view);
+    p = &scaled;
+  }
+  mfq_team_run((mfq_loop){p->threads, p->count, PANELS}, decode_panels, &(panels_work){p, memory});
+  return MFQ_OK;
+}
+
+static mfq_status run_reference(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
+  const mfq_cast *cast = problem;
+  mfq_tensor logical;
+  (void)context;
+  (void)state;
+  (void)memory;
+  if (logical_part(cast, &logical)) fill_padded(cast->view, cast->dst);
+  mfq_dequantize_ref(cast->view, &logical);
+  return MFQ_OK;
+}
+
+static const mfq_way by_panels = {"panels", plan_panels, run_panels, NULL};
+static const mfq_way by_elements = {"reference", mfq_plan_general, run_reference, NULL};
+static const mfq_way *const ways[] = {&by_panels, &by_elements};
+
+const mfq_ways mfq_cpu_dequantizations = {
+    .create = "mfq_dequantize", .count = sizeof ways / sizeof ways[0], .ways = ways};
+
+mfq_status mfq_cpu_dequantize(mfq_context *context, const mfq_qview *view, const mfq_tensor *dst) {
+  const mfq_cast cast = {.op = MFQ_OP_DEQUANTIZE, .function = "mfq_dequantize", .view = view, .dst = dst};
+  return mfq_cpu_cast(context, &cast);
+}
+
+size_t mfq_cpu_dequantize_scratch(const mfq_context *context, const mfq_qview *view, const mfq_tensor *dst) {
+  const mfq_cast cast = {.op = MFQ_OP_DEQUANTIZE, .function = "mfq_dequantize", .view = view, .dst = dst};
+  return mfq_cpu_cast_scratch(context, &cast);
 }

@@ -35,13 +35,21 @@ static void expand_elements(const mfq_qview *view, const mfqn_scheme *s, mfq_exp
   }
 }
 
-mfq_status mfq_cpu_expand(mfq_context *context, const mfq_qview *view, mfq_expand_part part, const mfq_tensor *dst) {
-  (void)context;
+static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
+  const mfq_cast *cast = problem;
   mfqn_scheme s;
-  mfq_lower(&view->q.scheme, &s);
-  if (mfq_has_scale_shape(view, dst))
-    expand_compressed(view, &s, part, dst);
+  (void)context;
+  (void)state;
+  (void)memory;
+  mfq_lower(&cast->view->q.scheme, &s);
+  if (mfq_has_scale_shape(cast->view, cast->dst))
+    expand_compressed(cast->view, &s, cast->part, cast->dst);
   else
-    expand_elements(view, &s, part, dst);
+    expand_elements(cast->view, &s, cast->part, cast->dst);
   return MFQ_OK;
 }
+
+static const mfq_way by_elements = {"reference", mfq_plan_general, run, NULL};
+static const mfq_way *const ways[] = {&by_elements};
+
+const mfq_ways mfq_cpu_expansions = {.create = "mfq_expand_scales", .count = 1, .ways = ways};

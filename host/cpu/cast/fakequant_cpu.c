@@ -3,7 +3,6 @@
 
 #include <mfq/num/random.h>
 
-#include "host/core/error.h"
 #include "host/core/check/sizes.h"
 #include "host/core/process/team.h"
 #include "host/core/problem/walk.h"
@@ -59,28 +58,55 @@ static void make_groups(const fake_job *job, mfqn_statistic *statistics) {
   for (int64_t i = 0; i < count; ++i) job->groups[i] = mfqn_group_make(&job->scheme, &statistics[i], tensor_scale);
 }
 
-mfq_status mfq_cpu_fake_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *view,
-                                 const mfq_tensor *dst, const mfq_tensor *scales) {
-  mfq_round_values plan;
-  if (!scales && dst->dtype == MFQ_DTYPE_BF16 && dst->data != src->data &&
-      mfq_round_values_make(context, src, view, dst->strides, &plan)) {
-    mfq_round_values_run(context, &plan, src->data, dst->data);
-    return MFQ_OK;
-  }
-  fake_job job = {.context = context, .src = src, .dst = dst, .view = view};
-  mfq_lower(&view->q.scheme, &job.scheme);
-  mfq_walk_init(view, src->strides, &job.from);
-  mfq_walk_init(view, dst->strides, &job.to);
-  const size_t count = (size_t)view->sizes.scale_count;
-  const size_t bytes = mfq_size_times(count, sizeof(mfqn_group) + sizeof(mfqn_statistic));
-  uint8_t *memory = mfq_context_scratch(context, bytes);
-  if (!memory)
-    return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY,
-                    view->q.scheme.rule == MFQ_RULE_GIVEN ? "mfq_fake_quantize_given" : "mfq_fake_quantize",
-                    "no memory for %zu scales (%zu bytes); free some or use larger groups", count, bytes);
-  job.groups = (mfqn_group *)(void *)memory;
-  make_groups(&job, (mfqn_statistic *)(void *)(memory + count * sizeof(mfqn_group)));
-  mfq_team_run((mfq_loop){context->threads, job.from.rows, 0}, fake_rows, &job);
-  if (scales) store_scales(&job, scales);
+/* ---- The ways ---------------------------------------------------------------------------------------------------- */
+
+_Static_assert(sizeof(mfq_round_values) <= MFQ_CAST_STATE, "the plan finds room");
+
+static mfq_status plan_values(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  const mfq_cast *cast = problem;
+  const mfq_tensor *src = cast->src, *dst = cast->dst;
+  if (cast->scales) return mfq_refuse(why, "scales are wanted");
+  if (dst->dtype != MFQ_DTYPE_BF16) return mfq_refuse(why, "the result is %s, not bf16", mfq_dtype_name(dst->dtype));
+  if (dst->data == src->data) return mfq_refuse(why, "the result replaces its source");
+  const mfq_status status = mfq_choice_state(context, cast->function, sizeof(mfq_round_values), choice);
+  if (status != MFQ_OK) return status;
+  if (!mfq_round_values_make(context, src, cast->view, dst->strides, choice->state))
+    return mfq_refuse(why, "the loops hold for ties to even and measured powers of two for groups");
+  mfq_choice_describe(choice, "vector loops (%s)", mfq_cpu_kernels(context)->isa);
   return MFQ_OK;
 }
+
+static mfq_status run_values(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
+  const mfq_cast *cast = problem;
+  (void)memory;
+  mfq_round_values_run(context, state, cast->src->data, cast->dst->data);
+  return MFQ_OK;
+}
+
+static size_t count_of(const mfq_cast *cast) { return (size_t)cast->view->sizes.scale_count; }
+
+static mfq_status plan_elements(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  choice->workspace_bytes = mfq_size_times(count_of(problem), sizeof(mfqn_group) + sizeof(mfqn_statistic));
+  return mfq_plan_general(context, problem, choice, why);
+}
+
+static mfq_status run_elements(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
+  const mfq_cast *cast = problem;
+  fake_job job = {.context = context, .src = cast->src, .dst = cast->dst, .view = cast->view};
+  (void)state;
+  mfq_lower(&cast->view->q.scheme, &job.scheme);
+  mfq_walk_init(cast->view, cast->src->strides, &job.from);
+  mfq_walk_init(cast->view, cast->dst->strides, &job.to);
+  job.groups = (mfqn_group *)(void *)memory;
+  make_groups(&job, (mfqn_statistic *)(void *)(memory + count_of(cast) * sizeof(mfqn_group)));
+  mfq_team_run((mfq_loop){context->threads, job.from.rows, 0}, fake_rows, &job);
+  if (cast->scales) store_scales(&job, cast->scales);
+  return MFQ_OK;
+}
+
+static const mfq_way by_values = {"rounding", plan_values, run_values, NULL};
+static const mfq_way by_elements = {"reference", plan_elements, run_elements, NULL};
+static const mfq_way *const ways[] = {&by_values, &by_elements};
+
+const mfq_ways mfq_cpu_fake_quantizations = {
+    .create = "mfq_fake_quantize", .count = sizeof ways / sizeof ways[0], .ways = ways};

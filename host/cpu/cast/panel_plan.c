@@ -93,38 +93,44 @@ static int place_codes(mfq_panels *p) {
   return starts_at_byte && p->size[2] <= p->cols && p->rows * p->size[2] <= BLOCK_BYTES;
 }
 
-int mfq_panels_accept(const mfq_scheme *scheme, int encode) {
+/* Why a scheme never takes the fast path, whatever the shape; NULL: it may. */
+static const char *why_never(const mfq_scheme *scheme, int encode) {
   const mfq_format *e = &scheme->element;
   const int is_integer = e->kind == MFQ_KIND_INTEGER;
   /* The loops hold for formats whose values are normal float32 numbers. */
-  const int in_float32 = is_integer || (e->bias + e->man_bits <= 120 && (1 << e->exp_bits) - 1 - e->bias <= 120);
-  if (!in_float32) return 0;
-  if (!encode) return 1;
-  if (scheme->rounding == MFQ_ROUND_STOCHASTIC) return 0;
-  if (scheme->arith != MFQ_ARITH_BREVITAS) return 1;
+  if (!is_integer && (e->bias + e->man_bits > 120 || (1 << e->exp_bits) - 1 - e->bias > 120))
+    return "the format reaches beyond the normal numbers of float32";
+  if (!encode) return NULL;
+  if (scheme->rounding == MFQ_ROUND_STOCHASTIC) return "stochastic rounding";
+  if (scheme->arith != MFQ_ARITH_BREVITAS) return NULL;
   /* For ties to even Brevitas' steps give the codes that ours give, where nothing overflows on the way. */
-  return scheme->rounding == MFQ_ROUND_EVEN && !scheme->no_saturate && (is_integer || e->man_bits >= 1);
+  const int is_same = scheme->rounding == MFQ_ROUND_EVEN && !scheme->no_saturate && (is_integer || e->man_bits >= 1);
+  return is_same ? NULL : "these steps of Brevitas are taken in its order";
 }
 
-int mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const mfq_qview *view, int encode,
-                    int by_rows, mfq_panels *p) {
-  memset(p, 0, sizeof *p);
+mfq_status mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const mfq_qview *view,
+                           mfq_panels_use use, mfq_panels *p, mfq_line *why) {
+  const int encode = use != MFQ_PANELS_DECODE, by_rows = use == MFQ_PANELS_ENCODE_ROWS;
   p->kernels = mfq_cpu_kernels(context);
   p->view = view;
   p->tensor = tensor;
   p->code_bits = mfq_code_bits(&view->q);
   p->stack = 1;
   p->tensor_scale = 1.0f;
-  if (!p->kernels || !mfq_panels_accept(&view->q.scheme, encode) || view->sizes.codes_bytes == 0) return 0;
+  if (!p->kernels) return mfq_refuse(why, "the context asks for the reference path");
+  const char *never = why_never(&view->q.scheme, encode);
+  if (never) return mfq_refuse(why, "%s", never);
+  if (view->sizes.codes_bytes == 0) return mfq_refuse(why, "there are no codes");
   mfq_lower(&view->q.scheme, &p->scheme);
   mfq_grid grid;
-  if (!mfq_grid_make(tensor, view, by_rows, &grid)) return 0;
+  if (!mfq_grid_make(tensor, view, by_rows, &grid))
+    return mfq_refuse(why, "the strides do not merge to three dimensions");
   const int rows_of_groups =
       view->q.scheme.granularity == MFQ_GRANULARITY_GROUP && view->sizes.axis == view->q.rank - 1;
   if (rows_of_groups && !by_rows) mfq_grid_merge_rows(view, &grid);
   memcpy(p->size, grid.size, sizeof p->size);
   memcpy(p->stride, grid.stride, sizeof p->stride);
-  if (!shape_panels(p) || !place_codes(p)) return 0;
+  if (!shape_panels(p) || !place_codes(p)) return mfq_refuse(why, "panels of these sizes would share bytes of codes");
   p->row_blocks = (p->size[1] + p->rows - 1) / p->rows;
   p->col_blocks = (p->size[2] + p->cols - 1) / p->cols;
   p->stacks = (p->row_blocks + p->stack - 1) / p->stack;
@@ -132,7 +138,7 @@ int mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const 
   const int64_t elements = p->size[0] * p->size[1] * p->size[2];
   p->threads = elements < SHARE_ELEMENTS ? 1 : (int)context->threads;
   p->stream = !encode && elements * (int64_t)mfq_dtype_bytes(tensor->dtype) > STREAM_BYTES;
-  return 1;
+  return MFQ_OK;
 }
 
 static size_t block_bytes(const mfq_panels *p) {
@@ -144,6 +150,8 @@ static size_t block_bytes(const mfq_panels *p) {
 size_t mfq_panels_scratch_bytes(const mfq_panels *p) {
   return (size_t)mfq_round_up((int64_t)sizeof(mfq_panel_scratch), 64) + block_bytes(p);
 }
+
+size_t mfq_panels_scratch_all(const mfq_panels *p) { return mfq_panels_scratch_bytes(p) * (size_t)p->threads; }
 
 mfq_panel_scratch *mfq_panels_scratch_at(const mfq_panels *p, void *memory, int thread) {
   uint8_t *at = (uint8_t *)memory + (size_t)thread * mfq_panels_scratch_bytes(p);

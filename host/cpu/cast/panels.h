@@ -50,15 +50,19 @@ typedef struct mfq_panel_scratch {
   uint8_t *block; /* codes as bytes, for panels that are not packed row by row */
 } mfq_panel_scratch;
 
-/* Plans the panels of a quantization (`encode` 1) or dequantization. Returns 0 when this cast needs the reference
- * path. With `by_rows` 1 no panel crosses a row of the tensor's last axis. */
-int mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const mfq_qview *view, int encode,
-                    int by_rows, mfq_panels *panels);
+/* What panels are for. */
+typedef enum mfq_panels_use {
+  MFQ_PANELS_DECODE,
+  MFQ_PANELS_ENCODE,
+  MFQ_PANELS_ENCODE_ROWS /* no panel crosses a row of the tensor's last axis */
+} mfq_panels_use;
 
-/* Whether a scheme ever takes the fast path, whatever the shape. */
-int mfq_panels_accept(const mfq_scheme *scheme, int encode);
+/* Plans panels; `panels` is zeros before. Refuses casts that need the reference path. */
+mfq_status mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const mfq_qview *view,
+                           mfq_panels_use use, mfq_panels *panels, mfq_line *why);
 
 size_t mfq_panels_scratch_bytes(const mfq_panels *panels); /* for one thread */
+size_t mfq_panels_scratch_all(const mfq_panels *panels);   /* for all of them */
 mfq_panel_scratch *mfq_panels_scratch_at(const mfq_panels *panels, void *memory, int thread);
 
 /* Panels of a measuring pass, which does not care where codes start: bundles count piece by piece. */

@@ -1,4 +1,4 @@
-/* host/cpu/cast/quantize_cpu.c: chooses the path of a quantization and runs its panels on the context's threads. */
+/* host/cpu/cast/quantize_cpu.c: the ways of a quantization: panels, on the context's threads, and element by element. */
 #include <stdatomic.h>
 #include <string.h>
 
@@ -7,11 +7,6 @@
 #include "host/core/process/team.h"
 #include "panels.h"
 #include "scale_slots.h"
-
-static mfq_status no_memory(size_t bytes) {
-  return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_quantize",
-                  "no memory for %zu bytes of scratch; free some or use fewer threads", bytes);
-}
 
 /* Panels that a thread takes at a time. */
 enum { PANELS = 8 };
@@ -99,34 +94,47 @@ static void quantize_panels(void *work, int thread, int64_t first, int64_t end) 
   for (int64_t k = first; k < end; ++k) mfq_panel_quantize(w->panels, k, scales_known(w->panels), scratch);
 }
 
-static size_t panel_scratch(const mfq_panels *p) { return mfq_panels_scratch_bytes(p) * (size_t)p->threads; }
-
 /* For the statistics of scales that panels share. */
 static size_t shared_scratch(const mfq_panels *p) {
   if (!p->shared || !mfqn_is_measured(&p->scheme)) return 0;
   return mfq_size_times((size_t)p->view->sizes.scale_count, (size_t)p->threads * sizeof(mfqn_statistic));
 }
 
-static mfq_status quantize_fast(mfq_context *context, mfq_panels *p) {
-  const size_t scratch_bytes = panel_scratch(p), shared_bytes = shared_scratch(p);
+static mfq_status plan_panels(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  const mfq_cast *cast = problem;
+  if (cast->other) return mfq_refuse(why, "%s", "");
+  mfq_status status = mfq_choice_state(context, cast->function, sizeof(mfq_panels), choice);
+  mfq_panels *p = choice->state;
+  if (status == MFQ_OK) status = mfq_panels_plan(context, cast->src, cast->view, MFQ_PANELS_ENCODE, p, why);
+  if (status != MFQ_OK) return status;
+  choice->workspace_bytes = mfq_size_plus(mfq_panels_scratch_all(p), shared_scratch(p));
+  mfq_choice_describe(choice, "vector loops (%s)", p->kernels->isa);
+  return MFQ_OK;
+}
+
+static mfq_status run_panels(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
+  const mfq_panels *p = state;
   const int measures = mfqn_is_measured(&p->scheme);
-  const size_t bytes = mfq_size_plus(scratch_bytes, shared_bytes);
-  uint8_t *memory = mfq_context_scratch(context, bytes);
-  if (!memory) return no_memory(bytes);
+  mfq_panels scaled;
+  (void)context;
+  (void)problem;
   if (measures) mfq_scales_clear_padding(p->view);
-  if (measures && p->scheme.scale == MFQN_SCALE_UE4M3) {
-    const float tensor_scale = measure_tensor_scale(p, memory);
-    memcpy(p->view->q.tensor_scale, &tensor_scale, sizeof tensor_scale);
+  if (p->scheme.scale == MFQN_SCALE_UE4M3) {
+    scaled = *p;
+    scaled.tensor_scale = measures ? measure_tensor_scale(p, memory) : mfq_tensor_scale_get(p->view);
+    if (measures) memcpy(p->view->q.tensor_scale, &scaled.tensor_scale, sizeof scaled.tensor_scale);
+    p = &scaled;
   }
-  p->tensor_scale = mfq_tensor_scale_get(p->view);
-  if (shared_bytes) {
-    mfqn_statistic *statistics = (mfqn_statistic *)(void *)(memory + scratch_bytes);
+  if (shared_scratch(p)) {
+    mfqn_statistic *statistics = (mfqn_statistic *)(void *)(memory + mfq_panels_scratch_all(p));
     measure_shared(p, memory, statistics);
     store_shared(p, statistics);
   }
   mfq_team_run((mfq_loop){p->threads, p->count, PANELS}, quantize_panels, &(panels_work){p, memory});
   return MFQ_OK;
 }
+
+static const mfq_way by_panels = {"panels", plan_panels, run_panels, NULL};
 
 /* ---- Both directions from one read ------------------------------------------------------------------------------ */
 
@@ -159,47 +167,53 @@ static void quantize_stacks(void *work, int thread, int64_t first, int64_t end) 
   }
 }
 
-static mfq_status quantize_pair(mfq_context *context, mfq_panels *row, mfq_panels *col) {
-  const size_t row_bytes = panel_scratch(row);
-  const size_t bytes = row_bytes + mfq_panels_scratch_bytes(col) * (size_t)row->threads;
-  uint8_t *memory = mfq_context_scratch(context, bytes);
-  if (!memory) return no_memory(bytes);
-  mfq_scales_clear_padding(row->view);
-  mfq_scales_clear_padding(col->view);
-  mfq_team_run((mfq_loop){row->threads, col->stacks, 1}, quantize_stacks,
-               &(pair_work){row, col, memory, memory + row_bytes});
+typedef struct panels_pair {
+  mfq_panels row, col;
+} panels_pair;
+_Static_assert(sizeof(panels_pair) <= MFQ_CAST_STATE, "a pair finds room");
+
+static mfq_status plan_pair(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  const mfq_cast *cast = problem;
+  if (!cast->other) return mfq_refuse(why, "%s", "");
+  mfq_status status = mfq_choice_state(context, cast->function, sizeof(panels_pair), choice);
+  panels_pair *p = choice->state;
+  if (status == MFQ_OK) status = mfq_panels_plan(context, cast->src, cast->view, MFQ_PANELS_ENCODE_ROWS, &p->row, why);
+  if (status == MFQ_OK) status = mfq_panels_plan(context, cast->src, cast->other, MFQ_PANELS_ENCODE_ROWS, &p->col, why);
+  if (status != MFQ_OK) return status;
+  if (!can_pair(&p->row, &p->col)) return mfq_refuse(why, "the panels of one are not whole panels of the other");
+  choice->workspace_bytes =
+      mfq_panels_scratch_all(&p->row) + mfq_panels_scratch_bytes(&p->col) * (size_t)p->row.threads;
+  mfq_choice_describe(choice, "vector loops (%s)", p->row.kernels->isa);
   return MFQ_OK;
 }
 
-static mfq_status quantize_one(mfq_context *context, const mfq_tensor *src, const mfq_qview *view) {
-  mfq_panels panels;
-  if (mfq_panels_plan(context, src, view, 1, 0, &panels)) return quantize_fast(context, &panels);
-  return mfq_quantize_ref(context, src, view);
+static mfq_status run_pair(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
+  const panels_pair *p = state;
+  (void)context;
+  (void)problem;
+  mfq_scales_clear_padding(p->row.view);
+  mfq_scales_clear_padding(p->col.view);
+  mfq_team_run((mfq_loop){p->row.threads, p->col.stacks, 1}, quantize_stacks,
+               &(pair_work){&p->row, &p->col, memory, memory + mfq_panels_scratch_all(&p->row)});
+  return MFQ_OK;
+}
+
+static const mfq_way by_pairs = {"both directions from one read", plan_pair, run_pair, NULL};
+
+/* ---- The list ---------------------------------------------------------------------------------------------------- */
+
+static const mfq_way *const ways[] = {&by_panels, &by_pairs, &mfq_cast_directions, &mfq_quantize_reference};
+_Static_assert(sizeof ways / sizeof ways[0] <= MFQ_MOST_WAYS, "refusals have room");
+
+const mfq_ways mfq_cpu_quantizations = {
+    .create = "mfq_quantize", .nearest_first = 1, .count = sizeof ways / sizeof ways[0], .ways = ways};
+
+mfq_status mfq_cpu_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *row, const mfq_qview *col) {
+  const mfq_cast cast = {.op = MFQ_OP_QUANTIZE, .function = "mfq_quantize", .src = src, .view = row, .other = col};
+  return mfq_cpu_cast(context, &cast);
 }
 
 size_t mfq_cpu_quantize_scratch(const mfq_context *context, const mfq_tensor *src, const mfq_qview *view) {
-  mfq_panels panels;
-  if (mfq_panels_plan(context, src, view, 1, 0, &panels))
-    return mfq_size_plus(panel_scratch(&panels), shared_scratch(&panels));
-  return mfq_quantize_ref_scratch(view);
-}
-
-/* Takes the memory of both directions before either is written. */
-static mfq_status reserve_both(mfq_context *context, const mfq_tensor *src, const mfq_qview *row,
-                               const mfq_qview *col) {
-  const size_t for_row = mfq_cpu_quantize_scratch(context, src, row);
-  const size_t for_col = mfq_cpu_quantize_scratch(context, src, col);
-  const size_t bytes = for_row > for_col ? for_row : for_col;
-  return bytes == 0 || mfq_context_scratch(context, bytes) ? MFQ_OK : no_memory(bytes);
-}
-
-mfq_status mfq_cpu_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *row, const mfq_qview *col) {
-  mfq_panels row_panels, col_panels;
-  if (row && col && mfq_panels_plan(context, src, row, 1, 1, &row_panels) &&
-      mfq_panels_plan(context, src, col, 1, 1, &col_panels) && can_pair(&row_panels, &col_panels))
-    return quantize_pair(context, &row_panels, &col_panels);
-  mfq_status status = row && col ? reserve_both(context, src, row, col) : MFQ_OK;
-  if (status == MFQ_OK && row) status = quantize_one(context, src, row);
-  if (status == MFQ_OK && col) status = quantize_one(context, src, col);
-  return status;
+  const mfq_cast cast = {.op = MFQ_OP_QUANTIZE, .function = "mfq_quantize", .src = src, .view = view};
+  return mfq_cpu_cast_scratch(context, &cast);
 }

@@ -7,7 +7,6 @@
 
 #include <mfq/num/random.h>
 
-#include "host/core/error.h"
 #include "host/core/check/sizes.h"
 #include "host/core/problem/walk.h"
 #include "host/cpu/cpu_state.h"
@@ -78,30 +77,32 @@ static int measures_scales(const mfq_qview *view) {
   return view->q.scheme.scale != MFQ_SCALE_NONE && view->q.scheme.rule != MFQ_RULE_GIVEN;
 }
 
-size_t mfq_quantize_ref_scratch(const mfq_qview *view) {
-  return measures_scales(view) ? mfq_size_times((size_t)view->sizes.scale_count, sizeof(mfqn_statistic)) : 0;
+static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  const mfq_qview *view = ((const mfq_cast *)problem)->view;
+  if (measures_scales(view))
+    choice->workspace_bytes = mfq_size_times((size_t)view->sizes.scale_count, sizeof(mfqn_statistic));
+  return mfq_plan_general(context, problem, choice, why);
 }
 
-mfq_status mfq_quantize_ref(mfq_context *context, const mfq_tensor *src, const mfq_qview *view) {
+static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
+  const mfq_cast *cast = problem;
+  const mfq_qview *view = cast->view;
   mfqn_scheme s;
   mfq_walk walk;
+  (void)state;
   mfq_lower(&view->q.scheme, &s);
-  mfq_walk_init(view, src->strides, &walk);
+  mfq_walk_init(view, cast->src->strides, &walk);
   if (measures_scales(view)) {
-    const int64_t count = view->sizes.scale_count;
-    const size_t bytes = mfq_quantize_ref_scratch(view);
-    mfqn_statistic *statistics = mfq_context_scratch(context, bytes);
-    if (!statistics)
-      return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, "mfq_quantize",
-                      "no memory for the statistics of %lld scales (%zu bytes); free some or use larger groups",
-                      (long long)count, bytes);
-    const float tensor_scale = mfq_measure_ref(view, &s, src, statistics);
+    mfqn_statistic *statistics = (mfqn_statistic *)(void *)memory;
+    const float tensor_scale = mfq_measure_ref(view, &s, cast->src, statistics);
     mfq_scales_clear_padding(view);
     make_scales(view, &s, statistics, tensor_scale);
   }
-  if (view->sizes.codes_bytes) make_codes(context, src, view, &s, &walk);
+  if (view->sizes.codes_bytes) make_codes(context, cast->src, view, &s, &walk);
   return MFQ_OK;
 }
+
+const mfq_way mfq_quantize_reference = {"reference", plan, run, NULL};
 
 void mfq_dequantize_ref(const mfq_qview *view, const mfq_tensor *dst) {
   mfqn_scheme s;

@@ -51,9 +51,18 @@ static void repack_scales(const mfq_qview *src, const mfq_qview *dst) {
   if (dst->sizes.tensor_scale_bytes) memcpy(dst->q.tensor_scale, src->q.tensor_scale, sizeof(float));
 }
 
-mfq_status mfq_cpu_repack(mfq_context *context, const mfq_qview *src, const mfq_qview *dst) {
+static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
+  const mfq_cast *cast = problem;
+  const mfq_qview *src = cast->view, *dst = cast->other;
   (void)context;
+  (void)state;
+  (void)memory;
   if (dst->sizes.codes_bytes) repack_codes(src, dst);
   if (dst->q.scheme.scale != MFQ_SCALE_NONE) repack_scales(src, dst);
   return MFQ_OK;
 }
+
+static const mfq_way by_elements = {"reference", mfq_plan_general, run, NULL};
+static const mfq_way *const ways[] = {&by_elements};
+
+const mfq_ways mfq_cpu_repacks = {.create = "mfq_repack", .count = 1, .ways = ways};

@@ -52,7 +52,7 @@ protected:
   void SetUp() override {
     OnDevice::SetUp();
     use(90, {});
-    module = context()->backend->convolutions;
+    module = context()->backend->ways[MFQ_OP_CONV];
     use_for_convolutions({"", plan_all, mfq_cuda_batch_run, mfq_cuda_batch_free});
   }
   ProductResult run(const ConvData &data, int64_t images, int64_t parts) {

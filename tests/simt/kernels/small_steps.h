@@ -15,10 +15,21 @@
 #include "cuda/index_plans.cu"
 
 mfq_status mfq_cuda_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *row, const mfq_qview *col) {
-  return context->backend->quantize(context, src, row, col);
+  mfq_cast cast = {};
+  cast.op = MFQ_OP_QUANTIZE;
+  cast.function = "mfq_quantize";
+  cast.src = src;
+  cast.view = row;
+  cast.other = col;
+  return context->backend->cast(context, &cast);
 }
 mfq_status mfq_cuda_dequantize(mfq_context *context, const mfq_qview *q, const mfq_tensor *dst) {
-  return context->backend->dequantize(context, q, dst);
+  mfq_cast cast = {};
+  cast.op = MFQ_OP_DEQUANTIZE;
+  cast.function = "mfq_dequantize";
+  cast.view = q;
+  cast.dst = dst;
+  return context->backend->cast(context, &cast);
 }
 
 namespace mfq_test {
@@ -56,7 +67,7 @@ protected:
     ASSERT_NE(mfq_cuda_state_of(context_.get())->cublaslt, nullptr);
     backend_ = *context_->backend;
     if (how.way != nullptr) product_.way = {"", plan_small, how.way->run, nullptr};
-    if (how.way != nullptr) backend_.products = &product_.ways;
+    if (how.way != nullptr) backend_.ways[MFQ_OP_GEMM] = &product_.ways;
     context_->backend = &backend_;
     small_steps = how;
     (void)simt::take_lt_refusals();
@@ -83,7 +94,7 @@ protected:
   mfq_context *context() const { return context_.get(); }
   void use_for_convolutions(const mfq_way &way) {
     convolution_.way = way;
-    backend_.convolutions = &convolution_.ways;
+    backend_.ways[MFQ_OP_CONV] = &convolution_.ways;
   }
 
 private:

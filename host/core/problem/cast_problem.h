@@ -1,0 +1,50 @@
+/* host/core/problem/cast_problem.h: a cast as backends see it, planned for the one call that runs it.
+ *
+ * Casts are called often and on small tensors: choosing takes no memory but the caller's, and describes nothing unless
+ * somebody listens. */
+#ifndef MFQ_HOST_CORE_CAST_PROBLEM_H
+#define MFQ_HOST_CORE_CAST_PROBLEM_H
+
+#include "choose.h"
+#include "host/core/backend.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Arguments are valid and do not overlap. Tensors of rank 0 arrive with rank 1. */
+typedef struct mfq_cast {
+  mfq_op op;
+  const char *function;        /* the public function, for sentences */
+  const mfq_tensor *src, *dst; /* elements that are read, and that are written */
+  /* Codes and scales. Of a fake quantization the scheme, the shape and, under MFQ_RULE_GIVEN, all parts but the codes. */
+  const mfq_qview *view;
+  const mfq_qview *other; /* where they are repacked to; the second direction of a quantization, NULL: there is none */
+  const mfq_tensor *scales; /* that a fake quantization writes; NULL: none */
+  mfq_expand_part part;
+} mfq_cast;
+
+/* Bytes of state that ways of one direction may have, and room for what the others need. */
+enum { MFQ_CAST_STATE = 1024 };
+typedef struct mfq_cast_part {
+  mfq_cast cast;
+  mfq_choice choice;
+  uint64_t state[MFQ_CAST_STATE / sizeof(uint64_t)];
+} mfq_cast_part;
+typedef struct mfq_cast_plan {
+  mfq_choice choice;
+  mfq_cast_part state[2];
+} mfq_cast_plan;
+
+/* Chooses how a cast is run, among the ways of the context's backend. The plan holds for this cast alone, memory
+ * included, and need not be freed. */
+mfq_status mfq_cast_choose(mfq_context *context, const mfq_cast *cast, mfq_cast_plan *plan);
+
+/* The way of quantizations in two directions that no faster one takes: one after the other, by the same list. */
+extern const mfq_way mfq_cast_directions;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
