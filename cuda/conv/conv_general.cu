@@ -1,7 +1,7 @@
 /* cuda/conv/conv_general.cu: the last way of the list: every convolution, reproducible. */
 #include "host/core/integers.h"
 #include "cuda/gemm/finish_cuda.h"
-#include "cuda/gemm/side_params.h"
+#include "cuda/product/side_params.h"
 #include "cuda/launch.cuh"
 #include "conv_cuda.h"
 #include "conv_general_kernel.cuh"

@@ -3,7 +3,7 @@
 #include "conv_params.h"
 
 #include "cuda/gemm/finish_cuda.h"
-#include "cuda/gemm/side_params.h"
+#include "cuda/product/side_params.h"
 
 static_assert((int)CONV_AXES == (int)MFQ_CONV_AXES && (int)CONV_CHANNELS == (int)MFQ_CONV_CHANNELS, "axes");
 
@@ -36,6 +36,27 @@ conv_side mfq_cuda_conv_side(const mfq_conv_side *side) {
     p.scale_run[i] = divisor_of(is_plain ? 1 : side->scale_run[i]);
   }
   return p;
+}
+
+conv_units mfq_cuda_conv_units(const mfq_conv_side *side, const mfq_conv_unit_axis &along) {
+  conv_units s = {};
+  static_cast<conv_side &>(s) = mfq_cuda_conv_side(side);
+  mfq_unit_axis a = {side->size[along.axis],
+                     s.stride[along.axis],
+                     (int64_t)s.scale_run[along.axis].value,
+                     s.scale_stride[along.axis],
+                     along.channels,
+                     along.groups,
+                     0,
+                     0};
+  for (int i = 0; i < CONV_AXES; ++i) {
+    if (i == along.axis || side->size[i] <= 1) continue;
+    a.others |= s.stride[i];
+    a.other_scales |= s.scale_stride[i];
+  }
+  static_cast<unit_way &>(s) = mfq_cuda_unit_way(&side->part, s.part, a);
+  s.unit_axis = along.axis;
+  return s;
 }
 
 static conv_window window_of(const mfq_conv_problem *problem, int axis) {

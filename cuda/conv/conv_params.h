@@ -8,6 +8,13 @@
 /* `side` is PLAIN or has its codes in memory. */
 conv_side mfq_cuda_conv_side(const mfq_conv_side *side);
 
+/* An axis that units lie along; groups of `channels` of it are taken apart. */
+typedef struct mfq_conv_unit_axis {
+  int32_t axis;
+  int64_t channels, groups;
+} mfq_conv_unit_axis;
+conv_units mfq_cuda_conv_units(const mfq_conv_side *side, const mfq_conv_unit_axis &along);
+
 conv_geometry mfq_cuda_conv_geometry(const mfq_conv_problem *problem);
 
 /* The operands of a run in its workspace: mfq_cuda_side_ready of x, w and y, so that kernels and the

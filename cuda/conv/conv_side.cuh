@@ -2,13 +2,13 @@
  *
  * A place is where an element's code and its scale stand. Each axis adds its part to both, so that kernels keep the sums
  * of the axes that stay: thread_conv_step(p, place, axis, index). Elements, scales and values of a place are those of
- * products (gemm/side.cuh). One element at a time: fast kernels have loads of their own. */
+ * products (product/side.cuh). One element at a time: fast kernels have loads of their own. */
 #ifndef MFQ_CUDA_CONV_CONV_SIDE_CUH
 #define MFQ_CUDA_CONV_CONV_SIDE_CUH
 
 #include <mfq/num/window.h>
 
-#include "cuda/gemm/side.cuh"
+#include "cuda/product/unit.cuh"
 
 /* Axes of x, w and y: 0 is the image (of w the output channel), 1 ... 3 are spatial, 4 is the channel. */
 enum { CONV_AXES = 5, CONV_CHANNELS = 4 };
@@ -20,6 +20,11 @@ typedef struct conv_side {
   int64_t scale_stride[CONV_AXES];
   divisor64 scale_run[CONV_AXES];
 } conv_side;
+
+/* The same, read in units along one axis. Made by mfq_cuda_conv_units. */
+struct conv_units : conv_side, unit_way {
+  int32_t unit_axis;
+};
 
 /* mfqn_window with a fast division. */
 typedef struct conv_window {
@@ -68,6 +73,14 @@ __device__ __forceinline__ side_row thread_conv_step(const conv_side &p, side_ro
   return from;
 }
 
+/* The same of one that is read in units, without work for scales that are not there. */
+__device__ __forceinline__ side_row thread_unit_step(const conv_units &s, side_row from, int axis, int64_t index) {
+  const divisor64 &run = s.scale_run[axis];
+  from.at += index * s.stride[axis];
+  if (s.has_scales) from.scale += (run.value == 1 ? index : thread_divide(index, run)) * s.scale_stride[axis];
+  return from;
+}
+
 /* Channel 0 at a point; of w the image is the output channel. */
 __device__ __forceinline__ side_row thread_conv_place(const conv_side &p, const conv_point &point) {
   side_row place = {0, 0};
@@ -106,11 +119,6 @@ __device__ __forceinline__ float thread_conv_group_scale(const conv_side &p, con
 /* The element times its group scale, without factors, as float32 bits; exact where bf16 holds it. */
 __device__ __forceinline__ uint32_t thread_conv_value(const conv_side &p, const side_row &place) {
   return thread_side_value(p.part, place, 0);
-}
-
-/* The same as bf16, rounded to nearest even. */
-__device__ __forceinline__ uint32_t thread_conv_bf16(const conv_side &p, const side_row &place) {
-  return mfqn_bf16_limited(thread_conv_value(p, place));
 }
 
 #endif

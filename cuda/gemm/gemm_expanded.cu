@@ -9,7 +9,7 @@
 #include "cuda/gemm/cublaslt/direct.h"
 #include "expansion.h"
 #include "finish_cuda.h"
-#include "side_params.h"
+#include "cuda/product/side_params.h"
 #include "slabs.h"
 
 namespace {

@@ -4,7 +4,7 @@
 #include "cuda/launch.cuh"
 #include "finish_cuda.h"
 #include "gemm_general_kernel.cuh"
-#include "side_params.h"
+#include "cuda/product/side_params.h"
 
 namespace {
 

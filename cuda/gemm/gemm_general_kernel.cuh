@@ -8,7 +8,7 @@
 #define MFQ_CUDA_GEMM_GEMM_GENERAL_KERNEL_CUH
 
 #include "cuda/prim/shared.cuh"
-#include "side.cuh"
+#include "cuda/product/side.cuh"
 
 enum {
   GENERAL_TILE = 16,

@@ -24,6 +24,24 @@ __device__ __forceinline__ uint32_t thread_unpack4(uint32_t packed, int32_t bits
   return (pairs & one) | (pairs >> bits & one) << 8;
 }
 
+/* 16 codes of 4, 6 or 8 bits as they are packed in memory, at a multiple of 8, 4 or 16 bytes. */
+__device__ __forceinline__ void thread_load_words(const uint8_t *from, int32_t bits, uint32_t *word) {
+  if (bits == 8) {
+    const uint4 v = ptx_load<uint4>(from);
+    word[0] = v.x;
+    word[1] = v.y;
+    word[2] = v.z;
+    word[3] = v.w;
+  } else if (bits == 4) {
+    const uint2 v = ptx_load<uint2>(from);
+    word[0] = v.x;
+    word[1] = v.y;
+  } else {
+#pragma unroll
+    for (int i = 0; i < 3; ++i) word[i] = ptx_load<uint32_t>(from + 4 * i);
+  }
+}
+
 /* All 16 as a little-endian bit stream of 2 * bits bytes; words beyond it are 0. */
 __device__ __forceinline__ codes16 thread_pack(const codes16 &c, int32_t bits) {
   if (bits == 8) return c;

@@ -13,4 +13,21 @@ static inline int64_t mfq_smaller(int64_t a, int64_t b) { return a < b ? a : b; 
 static inline int64_t mfq_larger(int64_t a, int64_t b) { return a > b ? a : b; }
 static inline size_t mfq_larger_size(size_t a, size_t b) { return a > b ? a : b; }
 
+static inline int64_t mfq_common_divisor(int64_t a, int64_t b) {
+  while (b != 0) {
+    const int64_t rest = a % b;
+    a = b;
+    b = rest;
+  }
+  return a;
+}
+static inline int64_t mfq_common_multiple(int64_t a, int64_t b) { return a / mfq_common_divisor(a, b) * b; }
+
+/* -1 for what is no power of two. */
+static inline int32_t mfq_exact_log2(int64_t value) {
+  for (int32_t log2 = 0; log2 < 62; ++log2)
+    if ((int64_t)1 << log2 == value) return log2;
+  return -1;
+}
+
 #endif

@@ -113,7 +113,7 @@ mkdir -p "$work"
 cp -r "$root/include" "$root/cuda" "$work"
 
 if [[ $1 == control ]]; then
-  for subject in num/dot "device/gemm_tile product/mma_tile.cu"; do
+  for subject in num/dot "device/gemm_tile gemm/tile/mma_tile.cu"; do
     [[ $subject == num/* || -s ${MFQ_SIMT_OBJECTS:-} ]] || continue
     build "$subject"
     run "$subject" || { cat "$work/output.txt"; fail "$subject fails without any fault"; }

@@ -2,7 +2,7 @@
  * channels a block takes so that the filter fits shared memory. */
 #include "depthwise_plan.h"
 
-#include "cuda/gemm/operand_plan.h"
+#include "cuda/product/side_params.h"
 
 /* Whether steps of all axes but the channels are multiples of `unit`. */
 static int are_multiples(const mfq_conv_side *side, const int64_t *steps, int64_t unit) {

@@ -1,7 +1,6 @@
 /* cuda/conv/unfold/unfold.cu: queues the unfolding of an operand, units at a time where it lies so. */
 #include "unfold.h"
 
-#include "cuda/gemm/operand_plan.h"
 #include "cuda/launch.cuh"
 #include "cuda/conv/conv_params.h"
 #include "unfold_kernel.cuh"
@@ -50,26 +49,15 @@ int is_copied(const mfq_conv_side *side, const mfq_unfolding *u, const mfq_unfol
   return is_in_taps(u, part, 16 / bytes) && is_aligned(t->data, side->stride, side->size, bytes * 8, 16);
 }
 
-/* Whether 16 channels share a scale and a zero point, or have none that matter here. */
-int has_one_scale(const mfq_conv_side *side, const widen_format *format) {
-  const int64_t run = side->scale_run[MFQ_CONV_CHANNELS];
-  if (!mfq_cuda_widens_scale(&side->part, format)) return 0;
-  if (format->scale == MFQN_SCALE_NONE && !format->has_zero_point) return 1;
-  return side->scale_stride[MFQ_CONV_CHANNELS] == 0 || run % 16 == 0;
-}
-
-int is_widened(const mfq_conv_side *side, const mfq_unfolding *u, const mfq_unfold_part *part, widen_format *format) {
-  if (side->part.kind == MFQ_SIDE_PLAIN || u->dtype != MFQ_DTYPE_BF16) return 0;
-  if (!mfq_cuda_widen_format(&side->part, format) || !has_one_scale(side, format)) return 0;
-  const int64_t bits = format->bits;
-  return side->code_bits[MFQ_CONV_CHANNELS] == bits && is_in_taps(u, part, 16) &&
-         is_aligned(side->part.view.q.codes, side->code_bits, side->size, 1, bits == 6 ? 4 : 2 * bits);
-}
-
 unfold_source source_of(const mfq_conv_side *side, const mfq_unfolding *u, const mfq_unfold_part *part,
-                        widen_format *format) {
+                        const conv_units &units) {
   if (is_copied(side, u, part)) return UNFOLD_COPY;
-  return is_widened(side, u, part, format) ? UNFOLD_CODES : UNFOLD_ELEMENTS;
+  const int is_widened = u->dtype == MFQ_DTYPE_BF16 && units.source == UNIT_CODES && is_in_taps(u, part, UNIT);
+  return is_widened ? UNFOLD_CODES : UNFOLD_ELEMENTS;
+}
+
+conv_units units_of(const mfq_conv_side *side) {
+  return mfq_cuda_conv_units(side, {MFQ_CONV_CHANNELS, side->size[MFQ_CONV_CHANNELS], 1});
 }
 
 /* ---- Parameters -------------------------------------------------------------------------------------------------- */
@@ -150,17 +138,16 @@ int64_t mfq_unfolding_line(const mfq_unfolding *u, int64_t channels) {
 
 const char *mfq_cuda_unfold_way(const mfq_conv_side *side, const mfq_unfolding *u, const mfq_unfold_part *part) {
   static const char *const names[] = {"elements", "copy", "codes"};
-  widen_format format;
-  return names[source_of(side, u, part, &format)];
+  return names[source_of(side, u, part, units_of(side))];
 }
 
 mfq_status mfq_cuda_unfold(mfq_context *context, const mfq_conv_side *side, const mfq_unfolding *u,
                            const mfq_unfold_part *part, void *memory) {
   unfold_params p = {};
-  const unfold_source source = source_of(side, u, part, &p.format);
+  p.side = units_of(side);
+  const unfold_source source = source_of(side, u, part, p.side);
   const int64_t each = source == UNFOLD_CODES ? 16 : 16 / (int64_t)mfq_dtype_bytes(u->dtype);
   const int64_t units = mfq_unfolding_line(u, part->channels) / each;
-  p.side = mfq_cuda_conv_side(side);
   p.geometry = geometry_of(u);
   p.dtype = (int32_t)u->dtype;
   p.items = part->rows * part->groups * units;

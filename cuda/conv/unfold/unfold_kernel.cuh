@@ -9,15 +9,13 @@
 #define MFQ_CUDA_CONV_UNFOLD_KERNEL_CUH
 
 #include "cuda/index_plans.h"
-#include "cuda/prim/widen.cuh"
 #include "cuda/conv/conv_side.cuh"
 
 enum unfold_source { UNFOLD_ELEMENTS, UNFOLD_COPY, UNFOLD_CODES };
 
 typedef struct unfold_params {
-  conv_side side;
+  conv_units side;
   conv_geometry geometry; /* window, pixel, tap, taps */
-  widen_format format;    /* UNFOLD_CODES */
   int32_t dtype;          /* of the lines: ELEMENT_* */
   int64_t items;          /* units of all lines */
   divisor64 units;        /* of a line */
@@ -107,47 +105,11 @@ __device__ __forceinline__ void thread_unfold_copy(const unfold_params &p, const
   ptx_store<uint4>(p.to + u.to * bytes, v);
 }
 
-/* 16 codes, in words. */
-__device__ __forceinline__ void thread_unfold_load(const uint8_t *from, int32_t bits, uint32_t *word) {
-  if (bits == 8) {
-    const uint4 v = ptx_load<uint4>(from);
-    word[0] = v.x;
-    word[1] = v.y;
-    word[2] = v.z;
-    word[3] = v.w;
-  } else if (bits == 4) {
-    const uint2 v = ptx_load<uint2>(from);
-    word[0] = v.x;
-    word[1] = v.y;
-  } else {
-#pragma unroll
-    for (int i = 0; i < 3; ++i) word[i] = ptx_load<uint32_t>(from + 4 * i);
-  }
-}
-
-__device__ __forceinline__ widen16 thread_unfold_widen(const unfold_params &p, const side_row &place) {
-  const widen_format &f = p.format;
-  uint32_t word[4], stored = 127;
-  thread_unfold_load(p.side.part.codes + (place.at >> 3), f.bits, word);
-  if (f.scale != MFQN_SCALE_NONE)
-    stored = thread_slot_load(p.side.part.slots, thread_slot_place(p.side.part.slots, place.scale));
-  widen16 t = f.bits == 8   ? thread_pairs_in_order<8>(word)
-              : f.bits == 4 ? thread_pairs_in_order<4>(word)
-                            : thread_pairs_in_order<6>(word);
-  widen_scale scale = thread_widen_scale(f, stored);
-  thread_widen_zero_point(&scale, thread_side_zero_point(p.side.part, place.scale));
-  thread_widen<8, 1>(f, &scale, &t); /* which takes every format */
-  return t;
-}
-
 __device__ __forceinline__ void thread_unfold_codes(const unfold_params &p, const unfold_unit &u) {
   side_row place;
-  widen16 t = {};
-  if (thread_unfold_meet(p, u, &place))
-    t = thread_unfold_widen(p, thread_conv_step(p.side, place, CONV_CHANNELS, u.first_channel + u.channel));
-  uint8_t *to = p.to + u.to * 2;
-  ptx_store<uint4>(to, make_uint4(t.word[0], t.word[1], t.word[2], t.word[3]));
-  ptx_store<uint4>(to + 16, make_uint4(t.word[4], t.word[5], t.word[6], t.word[7]));
+  unit16 codes = {};
+  if (thread_unfold_meet(p, u, &place)) thread_fetch_unit(p.side, place, u.first_channel + u.channel, UNIT, &codes);
+  thread_store_unit(p.to + u.to * 2, thread_unit_words(p.side, codes));
 }
 
 template <int SOURCE>

@@ -8,7 +8,7 @@
 #include "direct.h"
 #include "cuda/gemm/finish_cuda.h"
 #include "native_side.h"
-#include "cuda/gemm/side_params.h"
+#include "cuda/product/side_params.h"
 #include "cuda/gemm/slabs.h"
 
 namespace {

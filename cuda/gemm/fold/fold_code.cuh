@@ -118,17 +118,7 @@ __device__ __forceinline__ codes16 thread_load_codes(const uint8_t *from, int32_
   if (!is_aligned || count < 16)
     return thread_first_codes(thread_unpack(thread_load_bytes(from, (count * bits + 7) / 8), bits), count);
   codes16 c = {{0u, 0u, 0u, 0u}};
-  if (bits == 8) {
-    const uint4 v = ptx_load<uint4>(from);
-    return codes16{{v.x, v.y, v.z, v.w}};
-  }
-  if (bits == 4) {
-    const uint2 v = ptx_load<uint2>(from);
-    c.word[0] = v.x;
-    c.word[1] = v.y;
-  } else { /* 6: others have no wide loads */
-    for (int k = 0; k < 3; ++k) c.word[k] = ptx_load<uint32_t>(from + 4 * k);
-  }
+  thread_load_words(from, bits, c.word); /* others have no wide loads */
   return thread_unpack(c, bits);
 }
 

@@ -5,8 +5,8 @@
 #include "host/core/scheme/lower.h"
 #include "host/core/problem/walk.h"
 #include "cuda/prim/encode.cuh"
-#include "cuda/product/mma_tile.h"
-#include "cuda/gemm/side_params.h"
+#include "cuda/gemm/tile/mma_tile.h"
+#include "cuda/product/side_params.h"
 
 namespace {
 

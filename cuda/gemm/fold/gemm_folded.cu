@@ -7,8 +7,8 @@
 #include "cuda/gemm/cublaslt/direct.h"
 #include "fold_kernel.cuh"
 #include "fold_plan.h"
-#include "cuda/product/mma_tile.h"
-#include "cuda/gemm/side_params.h"
+#include "cuda/gemm/tile/mma_tile.h"
+#include "cuda/product/side_params.h"
 
 namespace {
 

@@ -5,7 +5,7 @@
 #define MFQ_CUDA_GEMM_WEIGHT_PARTS_KERNEL_CUH
 
 #include "cuda/prim/divide.cuh"
-#include "cuda/gemm/side.cuh"
+#include "cuda/product/side.cuh"
 
 typedef struct narrow_params {
   side_params side;
@@ -26,22 +26,6 @@ __global__ void narrow_side_kernel(const __grid_constant__ narrow_params p) {
   for (int i = 0; i < 2; ++i)
     if (k + i < p.side.depth) both |= mfqn_bf16_limited(thread_side_value(p.side, row, k + i)) << 16 * i;
   ptx_store<uint32_t>(p.to + 4 * item, both);
-}
-
-typedef struct parts_params {
-  float *sums; /* the first part, and the result */
-  int64_t items;
-  int32_t parts;
-} parts_params;
-
-/* In order: the sum does not depend on which part came first. */
-__global__ void add_parts_kernel(const __grid_constant__ parts_params p) {
-  const int64_t item = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
-  if (item >= p.items) return;
-  float sum = mfqn_float_of(ptx_load<uint32_t>(p.sums + item));
-  for (int32_t i = 1; i < p.parts; ++i)
-    sum = mfqn_add(sum, mfqn_float_of(ptx_load<uint32_t>(p.sums + i * p.items + item)));
-  ptx_store<uint32_t>(p.sums + item, mfqn_bits(sum));
 }
 
 #endif

@@ -1,8 +1,7 @@
 /* cuda/gemm/rows/weight_rows.cu: few rows of A times quantized weights: planning, and the launches around the kernel. */
 #include "cuda/launch.cuh"
 #include "cuda/gemm/finish_cuda.h"
-#include "cuda/gemm/operand_plan.h"
-#include "cuda/gemm/side_params.h"
+#include "cuda/product/side_params.h"
 #include "weight_parts_kernel.cuh"
 #include "weight_rows_kernel.cuh"
 
@@ -210,9 +209,8 @@ mfq_status multiply(mfq_context *context, const mfq_gemm_problem *problem, const
   const unsigned blocks = (unsigned)(p.blocks * p.splits * problem->batches);
   if (status == MFQ_OK)
     status = mfq_cuda_launch(context, {"mfq_gemm_run", dim3(blocks), WEIGHT_THREADS, 0}, plan.with->kernel, p);
-  const parts_params parts = {sums, problem->batches * problem->m * problem->n, plan.splits};
-  if (status != MFQ_OK || plan.splits == 1) return status;
-  return mfq_cuda_launch(context, {"mfq_gemm_run", dim3(item_blocks(parts.items)), ITEMS, 0}, add_parts_kernel, parts);
+  if (status != MFQ_OK) return status;
+  return mfq_cuda_add_parts(context, sums, problem->batches * problem->m * problem->n, plan.splits, "mfq_gemm_run");
 }
 
 mfq_status run_ready(mfq_context *context, const mfq_gemm_problem *problem, const weight_plan &plan, uint8_t *workspace,

@@ -18,7 +18,7 @@
 
 #include "cuda/prim/mma.cuh"
 #include "cuda/prim/widen.cuh"
-#include "cuda/gemm/side.cuh"
+#include "cuda/product/side.cuh"
 #include "weight_rows_tuning.h"
 
 typedef struct weight_rows_params {

@@ -1,6 +1,6 @@
 // Which operands bf16 holds, asked of the rule that both backends go by and of double, which holds every code times
 // every scale.
-#include "cuda/gemm/operand_plan.h"
+#include "cuda/product/side_params.h"
 
 #include <cstring>
 #include <set>

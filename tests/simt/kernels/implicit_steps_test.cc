@@ -8,11 +8,11 @@
 #include "cuda/conv/conv_params.cu"
 #undef divisor_of
 #define launch launch_tiles
-#include "cuda/product/implicit.cu"
-#include "cuda/product/implicit_plan.cu"
-#include "cuda/product/implicit_run.cu"
+#include "cuda/conv/implicit/implicit.cu"
+#include "cuda/conv/implicit/implicit_plan.cu"
+#include "cuda/conv/implicit/implicit_run.cu"
+#include "cuda/product/parts.cu"
 #undef launch
-#include "cuda/gemm/operand_plan.cu"
 
 namespace {
 

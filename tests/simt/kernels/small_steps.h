@@ -11,7 +11,7 @@
 #include "cuda/gemm/cublaslt/cublaslt_open.cu"
 #include "cuda/gemm/cublaslt/direct.cu"
 #include "cuda/gemm/finish_cuda.cu"
-#include "cuda/gemm/side_params.cu"
+#include "cuda/product/side_params.cu"
 #include "cuda/index_plans.cu"
 
 mfq_status mfq_cuda_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *row, const mfq_qview *col) {

@@ -10,7 +10,6 @@
 #include "cuda/conv/unfold/conv_unfolded.cu"
 #include "cuda/conv/unfold/unfold.cu"
 #include "cuda/conv/unfold/unfolded_plan.cu"
-#include "cuda/gemm/operand_plan.cu"
 
 namespace {
 

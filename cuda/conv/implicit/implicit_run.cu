@@ -1,4 +1,4 @@
-/* cuda/product/implicit_run.cu: convolutions by tiles: parts of the depth, the workspace, and the launches.
+/* cuda/conv/implicit/implicit_run.cu: convolutions by tiles: parts of the depth, the workspace, and the launches.
  *
  * Workspace: what operands that are quantized on the way take (their codes and scales), MFQ_CUDA_SCRATCH_BYTES to
  * quantize them, and sums: none where they are the result but for its dtype, otherwise those of a step, at most
@@ -6,13 +6,18 @@
  * pixel, or of one output channel's filter, where that alone is more. */
 #include "host/core/integers.h"
 #include "cuda/launch.cuh"
+#include "cuda/product/side_params.h"
 #include "implicit.h"
-#include "implicit_parts_kernel.cuh"
-#include "implicit_tuning.h"
 
 namespace {
 
-enum { ITEMS = 256 };
+/* Sums of one step: they are read again soon, and the caches of an A100 hold 40 MiB. */
+enum { IMPLICIT_SUMS_BYTES = 32 << 20 };
+
+enum {
+  IMPLICIT_LEAST_DEPTH = 256, /* of a part */
+  IMPLICIT_MOST_PARTS = 64
+};
 
 /* ---- Planning ---------------------------------------------------------------------------------------------------- */
 
@@ -21,21 +26,23 @@ void count_tiles(const mfq_conv_problem *problem, const mfq_implicit_tile &tile,
   int64_t rows = p->size[0];
   for (int i = 0; i < 3; ++i) rows *= mfq_ceil_div(p->size[1 + i], p->axis[i].divisor);
   if (mfq_implicit_is_by_pixels(problem)) {
-    rows = (int64_t)p->units.value * IMPLICIT_UNIT;
+    rows = (int64_t)p->units.value * UNIT;
     for (int i = 0; i < 3; ++i) rows *= p->axis[i].filter;
   }
-  p->tiles_a = (int32_t)mfq_ceil_div(rows, tile.rows);
-  p->tiles_b = (int32_t)mfq_ceil_div(p->last_column - p->first_column, tile.columns);
+  p->grid.tiles_a = (int32_t)mfq_ceil_div(rows, TILE_ROWS);
+  p->grid.tiles_b = (int32_t)mfq_ceil_div(p->grid.columns, tile.columns);
 }
 
-double blocks_of(const implicit_params &p) { return (double)p.tiles_a * p.tiles_b * p.groups * p.phases * p.parts; }
+double blocks_of(const implicit_params &p) {
+  return (double)p.grid.tiles_a * p.grid.tiles_b * p.groups * p.phases * p.grid.parts;
+}
 
 /* Pieces of depth of a block. */
 int64_t pieces_of(const mfq_conv_problem *problem, const mfq_implicit_tile &tile, const implicit_params &p) {
   if (mfq_implicit_is_by_pixels(problem)) return mfq_ceil_div(p.pixels, tile.depth);
   int64_t units = p.units.value;
   for (int i = 0; i < 3; ++i) units *= mfq_ceil_div(p.axis[i].filter, p.axis[i].tap_every);
-  return mfq_ceil_div(units * IMPLICIT_UNIT, tile.depth);
+  return mfq_ceil_div(units * UNIT, tile.depth);
 }
 
 /* How many parts of the depth keep the multiprocessors busy, where tiles alone do not. */
@@ -55,16 +62,8 @@ int32_t parts_of(const mfq_context *context, const mfq_implicit_tile &tile, cons
 mfq_status launch(mfq_context *context, const mfq_conv_problem *problem, const mfq_implicit_tile &tile,
                   implicit_params *p) {
   count_tiles(problem, tile, p);
-  const mfq_launch at = {"mfq_conv_run", dim3((unsigned)blocks_of(*p)), (unsigned)tile.threads,
-                         (size_t)tile.shared_bytes};
+  const mfq_launch at = {"mfq_conv_run", dim3((unsigned)blocks_of(*p)), TILE_THREADS, (size_t)tile.shared_bytes};
   return mfq_cuda_launch(context, at, tile.kernel, *p);
-}
-
-mfq_status add_parts(mfq_context *context, float *sums, int64_t items, int32_t parts) {
-  if (parts == 1) return MFQ_OK;
-  const implicit_parts p = {sums, items, parts};
-  const mfq_launch at = {"mfq_conv_run", dim3((unsigned)mfq_ceil_div(items, ITEMS)), ITEMS, 0};
-  return mfq_cuda_launch(context, at, implicit_parts_kernel, p);
 }
 
 /* A step through `memory`. */
@@ -73,10 +72,10 @@ mfq_status run_step(mfq_context *context, const mfq_conv_problem *problem, const
   implicit_params p;
   const mfq_implicit_step step = mfq_cuda_implicit_step(&plan.steps, index);
   mfq_cuda_implicit_params(problem, &p);
-  p.parts = plan.parts;
+  p.grid.parts = plan.parts;
   mfq_cuda_implicit_take_step(problem, &step, memory, &p);
   mfq_status status = launch(context, problem, plan.tile, &p);
-  if (status == MFQ_OK) status = add_parts(context, memory, step.items, p.parts);
+  if (status == MFQ_OK) status = mfq_cuda_add_parts(context, memory, step.items, plan.parts, "mfq_conv_run");
   const mfq_cuda_sums sums = mfq_cuda_implicit_sums(problem, &step, memory);
   return status == MFQ_OK ? mfq_cuda_finish(context, &problem->finish, mfq_conv_factor_views(problem), &sums, memory)
                           : status;
@@ -116,7 +115,7 @@ const char *mfq_cuda_implicit_make_plan(mfq_context *context, const mfq_conv_pro
   count_tiles(problem, *tile, &p);
   const mfq_implicit_steps whole = mfq_cuda_implicit_steps(problem, 0);
   const int64_t bytes = mfq_cuda_implicit_step(&whole, 0).items * (int64_t)sizeof(float);
-  plan->parts = p.parts = parts_of(context, *tile, p, pieces_of(problem, *tile, p), bytes);
+  plan->parts = p.grid.parts = parts_of(context, *tile, p, pieces_of(problem, *tile, p), bytes);
   if (blocks_of(p) > INT32_MAX) return "more than 2^31 tiles";
   plan->is_direct = plan->parts == 1 && mfq_finish_is_bare(&problem->finish);
   const int is_whole = plan->is_direct || plan->parts > 1 || problem->finish.is_d_quantized;

@@ -1,7 +1,7 @@
-/* cuda/product/implicit_gather.cuh: where the units of a convolution are that a tile in shared memory is made of.
+/* cuda/conv/implicit/implicit_gather.cuh: where the units of a convolution are that a tile in shared memory is made of.
  *
  * The product is gathered x direct (conv_problem.h), with rows of the gathered operand and columns of the direct one. A
- * unit is 16 channels of one operand at one place (implicit_unit.cuh); the caller writes its 16 bf16 wherever its layout
+ * unit is 16 channels of one operand at one place (product/unit.cuh); the caller writes its 16 bf16 wherever its layout
  * of shared memory wants them. Channels that do not exist and places outside of an operand are 0.
  *
  *   by taps    FORWARD, INPUT_GRADIENT: rows are pixels of the result, depth is (tap, unit of channels). A row keeps what
@@ -16,7 +16,8 @@
 #ifndef MFQ_CUDA_CONV_IMPLICIT_GATHER_CUH
 #define MFQ_CUDA_CONV_IMPLICIT_GATHER_CUH
 
-#include "implicit_unit.cuh"
+#include "cuda/conv/conv_side.cuh"
+#include "cuda/product/tile.cuh"
 
 /* ---- Numbers that a launch knows ----------------------------------------------------------------------------------*/
 
@@ -41,9 +42,11 @@ typedef struct implicit_axis {
   int32_t tap_every; /* taps that meet are so far apart */
 } implicit_axis;
 
-/* A launch. The result's columns are its channels (by taps) or output channels (by pixels). */
+/* A launch. The result's columns are its channels (by taps) or output channels (by pixels). Products are groups and, in
+ * them, phases. */
 typedef struct implicit_params {
-  implicit_side a, b; /* gathered, direct */
+  tile_grid grid;
+  conv_units a, b; /* gathered, direct */
   implicit_axis axis[3];
   int32_t channels;                  /* of the gathered operand, of one group */
   divisor32 units;                   /* they are */
@@ -54,13 +57,8 @@ typedef struct implicit_params {
   int32_t lo[4], size[4];            /* by taps: images and pixels of the result that this launch has */
   int32_t pixels;                    /* by pixels: of y, with all images, */
   divisor32 pixel[3];                /* and along each axis */
-  int32_t tiles_a, tiles_b;          /* tiles of one group and phase, at most */
   int32_t phases;                    /* 1, or all combinations of the strides */
-  int32_t parts;                     /* of the depth, in blocks of their own */
-  element_view to;                   /* element `at` of the result, counted from where this launch begins, */
-  int64_t to_stride[CONV_AXES];      /* is at sum at[i] * to_stride[i], */
-  int64_t to_part;                   /* and the same of the next part so far on */
-  int32_t is_paired;                 /* columns 2i and 2i + 1 are neighbours, and aligned together */
+  int64_t to_stride[CONV_AXES];      /* of the result; from where this launch begins */
 } implicit_params;
 
 /* The taps that meet something from the pixels of a phase: first + i * step, i < count, each `delta` elements of the
@@ -90,6 +88,17 @@ __device__ __forceinline__ implicit_taps thread_phase_taps(const implicit_params
     thread_axis_taps(p.axis[i], p.lo[1 + i], i, &taps);
   }
   return taps;
+}
+
+/* The group and the phase of a block, and where the result's first column of the group is. */
+typedef struct implicit_product {
+  int32_t group, phase;
+  int64_t to;
+} implicit_product;
+
+__device__ __forceinline__ implicit_product block_product(const implicit_params &p, const tile_block &at) {
+  const int32_t group = at.product / p.phases;
+  return implicit_product{p.first_group + group, at.product % p.phases, group * (int64_t)p.columns * p.grid.to_column};
 }
 
 /* Units of depth. */
@@ -189,8 +198,8 @@ __device__ __forceinline__ implicit_met thread_row_met(const implicit_params &p,
 
 /* The row's unit `unit` there. */
 __device__ __forceinline__ void thread_fetch_gathered(const implicit_params &p, const implicit_met &met, int32_t unit,
-                                                      int32_t group, implicit_unit *u) {
-  const int32_t channel = unit * IMPLICIT_UNIT, count = mfqn_min(p.channels - channel, IMPLICIT_UNIT);
+                                                      int32_t group, unit16 *u) {
+  const int32_t channel = unit * UNIT, count = mfqn_min(p.channels - channel, UNIT);
   thread_fetch_unit(p.a, met.place, group * p.channels + channel, met.is_there ? count : 0, u);
 }
 
@@ -222,8 +231,8 @@ __device__ __forceinline__ implicit_met thread_column_met(const implicit_params 
 
 /* The column's unit `unit` there. */
 __device__ __forceinline__ void thread_fetch_along(const implicit_params &p, const implicit_met &met, int32_t unit,
-                                                   int32_t group, implicit_unit *u) {
-  const int32_t channel = unit * IMPLICIT_UNIT, count = mfqn_min(p.channels - channel, IMPLICIT_UNIT);
+                                                   int32_t group, unit16 *u) {
+  const int32_t channel = unit * UNIT, count = mfqn_min(p.channels - channel, UNIT);
   const int32_t first = p.b.unit_axis == 0 ? group * p.channels + channel : channel;
   thread_fetch_unit(p.b, met.place, first, met.is_there ? count : 0, u);
 }
@@ -236,8 +245,8 @@ __device__ __forceinline__ implicit_met thread_tap_met(const implicit_params &p,
 
 /* 16 columns from `column` on there, of output channel `channel` of a group. */
 __device__ __forceinline__ void thread_fetch_across(const implicit_params &p, const implicit_met &met, int32_t group,
-                                                    int32_t channel, int32_t column, implicit_unit *u) {
-  const int32_t count = mfqn_min(p.last_column - column, IMPLICIT_UNIT);
+                                                    int32_t channel, int32_t column, unit16 *u) {
+  const int32_t count = mfqn_min(p.last_column - column, UNIT);
   const side_row place = thread_unit_step(p.b, met.place, 0, group * (int64_t)p.channels + channel);
   thread_fetch_unit(p.b, place, column, met.is_there && channel < p.channels ? count : 0, u);
 }
@@ -254,8 +263,8 @@ typedef struct implicit_lines {
 __device__ __forceinline__ implicit_lines thread_lines(const implicit_params &p, int32_t index) {
   implicit_lines lines;
   int32_t tap = thread_divide32(index, p.units);
-  lines.channel = (index - tap * (int32_t)p.units.value) * IMPLICIT_UNIT;
-  lines.count = mfqn_min(p.channels - lines.channel, IMPLICIT_UNIT);
+  lines.channel = (index - tap * (int32_t)p.units.value) * UNIT;
+  lines.count = mfqn_min(p.channels - lines.channel, UNIT);
   lines.to = lines.channel * p.to_stride[CONV_CHANNELS];
 #pragma unroll
   for (int i = 2; i >= 0; --i) {
@@ -289,7 +298,7 @@ __device__ __forceinline__ implicit_pixel thread_pixel(const implicit_params &p,
 
 /* What the lines meet from a pixel. */
 __device__ __forceinline__ void thread_fetch_met(const implicit_params &p, const implicit_lines &lines,
-                                                 const implicit_pixel &pixel, int32_t group, implicit_unit *u) {
+                                                 const implicit_pixel &pixel, int32_t group, unit16 *u) {
   side_row place = thread_unit_step(p.a, side_row{0, 0}, 0, pixel.image);
   int is_there = pixel.exists;
 #pragma unroll
@@ -303,11 +312,11 @@ __device__ __forceinline__ void thread_fetch_met(const implicit_params &p, const
 
 /* 16 columns of a pixel of y. */
 __device__ __forceinline__ void thread_fetch_pixel(const implicit_params &p, const implicit_pixel &pixel, int32_t group,
-                                                   int32_t column, implicit_unit *u) {
+                                                   int32_t column, unit16 *u) {
   side_row place = thread_unit_step(p.b, side_row{0, 0}, 0, pixel.image);
 #pragma unroll
   for (int i = 0; i < 3; ++i) place = thread_unit_step(p.b, place, 1 + i, pixel.at[i]);
-  const int32_t left = mfqn_min(p.last_column - column, IMPLICIT_UNIT);
+  const int32_t left = mfqn_min(p.last_column - column, UNIT);
   thread_fetch_unit(p.b, place, group * p.columns + column, pixel.exists ? left : 0, u);
 }
 

@@ -1,4 +1,4 @@
-/* cuda/conv/unfold/widen_units_kernel.cuh: an operand of a convolution as dense bf16, its units (implicit_unit.cuh) in a row.
+/* cuda/conv/implicit/widen_units_kernel.cuh: an operand of a convolution as dense bf16, its units (product/unit.cuh) in a row.
  *
  * [the other four axes][group of channels][unit][16]: every group is filled up with zeros to whole units, so that
  * what reads it later copies 32 aligned bytes a unit and has no ends to look after. A thread has a unit.
@@ -8,10 +8,10 @@
 #ifndef MFQ_CUDA_CONV_WIDEN_UNITS_KERNEL_CUH
 #define MFQ_CUDA_CONV_WIDEN_UNITS_KERNEL_CUH
 
-#include "cuda/product/implicit_unit.cuh"
+#include "cuda/conv/conv_side.cuh"
 
 typedef struct widen_units_params {
-  implicit_side from;
+  conv_units from;
   uint8_t *to;
   int64_t items;           /* units */
   int32_t axis[4];         /* the others, outermost first, */
@@ -44,14 +44,11 @@ __global__ void widen_units_kernel(const __grid_constant__ widen_units_params p)
     to += at * step;
     step *= (int64_t)p.size[i].value;
   }
-  const int64_t first = unit * IMPLICIT_UNIT, left = p.channels - first;
-  implicit_unit u;
-  thread_fetch_unit(p.from, place, (int32_t)(group * p.channels + first), mfqn_min((int32_t)left, IMPLICIT_UNIT), &u);
-  const widen16 t = thread_unit_words(p.from, u);
-  uint8_t *const out =
-      p.to + ((to * (int64_t)p.groups.value + group) * (int64_t)p.units.value + unit) * (2 * IMPLICIT_UNIT);
-  ptx_store<uint4>(out, make_uint4(t.word[0], t.word[1], t.word[2], t.word[3]));
-  ptx_store<uint4>(out + 16, make_uint4(t.word[4], t.word[5], t.word[6], t.word[7]));
+  const int64_t first = unit * UNIT, left = p.channels - first;
+  unit16 u;
+  thread_fetch_unit(p.from, place, (int32_t)(group * p.channels + first), mfqn_min((int32_t)left, UNIT), &u);
+  const int64_t at = (to * (int64_t)p.groups.value + group) * (int64_t)p.units.value + unit;
+  thread_store_unit(p.to + at * (2 * UNIT), thread_unit_words(p.from, u));
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* cuda/product/implicit_plan.h: convolutions by tiles: what their kernels take, and how results are cut into steps. */
+/* cuda/conv/implicit/implicit_plan.h: convolutions by tiles: what their kernels take, and how results are cut into steps. */
 #ifndef MFQ_CUDA_CONV_IMPLICIT_PLAN_H
 #define MFQ_CUDA_CONV_IMPLICIT_PLAN_H
 
@@ -21,7 +21,7 @@ void mfq_cuda_implicit_params(const mfq_conv_problem *problem, implicit_params *
 
 /* Whether an operand comes one element at a time. */
 static inline int mfq_cuda_implicit_is_slow(const implicit_params *p) {
-  return p->a.source == IMPLICIT_ELEMENTS || p->b.source == IMPLICIT_ELEMENTS;
+  return p->a.source == UNIT_ELEMENTS || p->b.source == UNIT_ELEMENTS;
 }
 
 /* The result in steps: boxes of images and pixels, or, for the gradient of the weight, of groups and output channels,

@@ -1,4 +1,4 @@
-/* cuda/product/implicit.cu: convolutions by tiles of bf16 on mma: nothing is unfolded, and packed operands stay packed. */
+/* cuda/conv/implicit/implicit.cu: convolutions by tiles of bf16 on mma: nothing is unfolded, and packed operands stay packed. */
 #include "implicit.h"
 
 #include "cuda/gemm/cublaslt/cublaslt.h"
@@ -7,8 +7,8 @@
 namespace {
 
 template <int KIND, int COLUMNS> constexpr mfq_implicit_tile tile_of() {
-  using Shape = implicit_shape<KIND, COLUMNS>;
-  return {IMPLICIT_ROWS, COLUMNS, IMPLICIT_DEPTH, Shape::BLOCKS, IMPLICIT_THREADS, 0, implicit_kernel<KIND, COLUMNS>};
+  using Units = implicit_units<KIND, COLUMNS>;
+  return {COLUMNS, MMA_DEPTH, Units::shape::BLOCKS, 0, mma_product_kernel<Units>};
 }
 
 /* By mfq_cuda_implicit_kind; the second row for columns that are wider than half a tile. */
@@ -43,7 +43,7 @@ mfq_status plan_way(mfq_context *context, const void *of, mfq_choice *choice, mf
   implicit_params p;
   mfq_cuda_implicit_params(problem, &p);
   mfq_choice_describe(choice, "%s x %s as bf16 by our own kernel, tiles of %d x %d, depth in %d parts, %lld steps",
-                      sources[p.a.source], sources[p.b.source], (int)plan->tile.rows, (int)plan->tile.columns,
+                      sources[p.a.source], sources[p.b.source], (int)TILE_ROWS, (int)plan->tile.columns,
                       (int)plan->parts, (long long)plan->steps.count);
   return MFQ_OK;
 }

@@ -1,4 +1,4 @@
-/* cuda/product/mma_tile.h: our own product of two operands that bf16 holds, tile by tile. */
+/* cuda/gemm/tile/mma_tile.h: our own product of two operands that bf16 holds, tile by tile. */
 #ifndef MFQ_CUDA_GEMM_MMA_TILE_H
 #define MFQ_CUDA_GEMM_MMA_TILE_H
 

@@ -1,19 +1,23 @@
-/* cuda/product/implicit_wgmma.cu: convolutions by tiles on the matrix instructions of warpgroups, of operands that are
+/* cuda/conv/implicit/implicit_wgmma.cu: convolutions by tiles on the matrix instructions of warpgroups, of operands that are
  * widened to bf16 before: every element meets many taps and columns, and to widen it for each would take longer.
  *
  * Workspace: 2 bytes an element of the operands that are not bf16 in whole units where they lie (at most
  * WIDE_OPERAND_BYTES where batch_part.h cannot take fewer images), what those take that are quantized on the way,
  * MFQ_CUDA_SCRATCH_BYTES for that, and what implicit_run.cu has for sums. */
+#include "host/core/integers.h"
 #include "cuda/conv/batch_part.h"
 #include "implicit.h"
 #include "implicit_wgmma_kernel.cuh"
-#include "cuda/conv/unfold/widen_units.h"
+#include "cuda/conv/implicit/widen_units.h"
 
 namespace {
 
+/* Operands that are made bf16 first take at most so much workspace. */
+enum : int64_t { WIDE_OPERAND_BYTES = (int64_t)2 << 30 };
+
 template <int KIND, int COLUMNS> constexpr mfq_implicit_tile tile_of() {
-  constexpr int bytes = wide_shape<KIND, COLUMNS>::SHARED_BYTES;
-  return {WIDE_ROWS, COLUMNS, WIDE_DEPTH, WIDE_BLOCKS, WIDE_THREADS, bytes, implicit_wgmma_kernel<KIND, COLUMNS>};
+  using Stages = implicit_stages<KIND, COLUMNS>;
+  return {COLUMNS, STAGE_DEPTH, STAGE_BLOCKS, Stages::shape::SHARED_BYTES, wgmma_product_kernel<Stages>};
 }
 
 /* By mfq_cuda_implicit_kind; the second row for columns that are wider than half a tile. */
@@ -27,7 +31,7 @@ int is_there(const mfq_implicit_tile &tile) {
   cudaError_t error = cudaFuncSetAttribute(tile.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, tile.shared_bytes);
   if (error == cudaSuccess)
     error =
-        cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, tile.kernel, tile.threads, (size_t)tile.shared_bytes);
+        cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, tile.kernel, TILE_THREADS, (size_t)tile.shared_bytes);
   if (error != cudaSuccess) (void)cudaGetLastError();
   return error == cudaSuccess && blocks > 0;
 }
@@ -51,15 +55,17 @@ struct wide_problem {
     mfq_cuda_implicit_params(problem, &p);
     gathered = mfq_cuda_gathered_units(problem, &p);
     direct = mfq_cuda_direct_units(problem, &p);
-    /* Its own sides, by the same choice. */
-    mfq_cuda_unit_side(&gathered, workspace + plan.gathered, const_cast<mfq_conv_side *>(mfq_conv_gathered(&widened)));
-    mfq_cuda_unit_side(&direct, workspace + plan.direct, const_cast<mfq_conv_side *>(mfq_conv_direct(&widened)));
+    const mfq_conv_direction direction = problem->direction;
+    mfq_cuda_unit_side(&gathered, workspace + plan.gathered,
+                       direction == MFQ_CONV_INPUT_GRADIENT ? &widened.y : &widened.x);
+    mfq_cuda_unit_side(&direct, workspace + plan.direct,
+                       direction == MFQ_CONV_WEIGHT_GRADIENT ? &widened.y : &widened.w);
   }
 };
 
 /* About how often an element of the gathered operand is read. */
 double reads_of(const mfq_conv_problem *problem, const implicit_params &p, int32_t columns) {
-  double reads = (double)((p.columns + columns - 1) / columns);
+  double reads = (double)mfq_ceil_div(p.columns, columns);
   for (int i = 0; i < 3; ++i) {
     const int64_t taps = problem->filter[i], step = p.axis[i].out_step < taps ? p.axis[i].out_step : taps;
     reads *= (double)taps / (double)step;
@@ -79,7 +85,7 @@ const char *make_plan(mfq_context *context, const mfq_conv_problem *problem, wid
   if (!is_there(tile)) return "this build of libmfq_cuda has no machine code for sm_90a";
   const wide_problem wide(problem, *plan, NULL);
   const size_t gathered = mfq_cuda_unit_bytes(&wide.gathered), direct = mfq_cuda_unit_bytes(&wide.direct);
-  if (gathered > 0 && p.a.source != IMPLICIT_ELEMENTS && reads_of(problem, p, tile.columns) <= 1)
+  if (gathered > 0 && p.a.source != UNIT_ELEMENTS && reads_of(problem, p, tile.columns) <= 1)
     return "elements meet one tap and one tile, and need not be widened before";
   if ((double)gathered + (double)direct > (double)WIDE_OPERAND_BYTES && !mfq_cuda_conv_splits(context, problem, 1))
     return "more than 2 GiB of operands as bf16";
@@ -101,7 +107,7 @@ mfq_status plan_way(mfq_context *context, const void *of, mfq_choice *choice, mf
   if (refused != NULL) return mfq_refuse(reason, "%s", refused);
   choice->workspace_bytes = plan->end;
   const mfq_implicit_plan *steps = &plan->tiles;
-  mfq_choice_describe(choice, "bf16 by wgmma, tiles of %d x %d, depth in %d parts, %lld steps", (int)steps->tile.rows,
+  mfq_choice_describe(choice, "bf16 by wgmma, tiles of %d x %d, depth in %d parts, %lld steps", (int)TILE_ROWS,
                       (int)steps->tile.columns, (int)steps->parts, (long long)steps->steps.count);
   return MFQ_OK;
 }

@@ -1,4 +1,4 @@
-/* cuda/product/implicit.h: running convolutions by tiles, whichever matrix instructions multiply them. */
+/* cuda/conv/implicit/implicit.h: running convolutions by tiles, whichever matrix instructions multiply them. */
 #ifndef MFQ_CUDA_CONV_IMPLICIT_H
 #define MFQ_CUDA_CONV_IMPLICIT_H
 
@@ -8,10 +8,9 @@
 
 /* A kernel, and the tile of a block. */
 typedef struct mfq_implicit_tile {
-  int32_t rows, columns;
+  int32_t columns;      /* and TILE_ROWS rows */
   int32_t depth;        /* of a piece: what a part of the depth has a whole number of */
   int32_t blocks;       /* at once on a multiprocessor */
-  int32_t threads;      /* of a block */
   int32_t shared_bytes; /* dynamic */
   void (*kernel)(implicit_params);
 } mfq_implicit_tile;

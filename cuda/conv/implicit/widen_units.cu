@@ -1,4 +1,4 @@
-/* cuda/conv/unfold/widen_units.cu: a pass of its own that widens an operand once, where many taps would each have done
+/* cuda/conv/implicit/widen_units.cu: a pass of its own that widens an operand once, where many taps would each have done
  * it. */
 #include "widen_units.h"
 
@@ -19,10 +19,10 @@ mfq_unit_rows mfq_cuda_direct_units(const mfq_conv_problem *problem, const impli
 }
 
 static int is_in_place(const mfq_unit_rows *rows) {
-  return rows->from.source == IMPLICIT_BF16 && rows->channels % IMPLICIT_UNIT == 0;
+  return rows->from.source == UNIT_BF16 && rows->channels % UNIT == 0;
 }
 
-static int64_t units_of(const mfq_unit_rows *rows) { return (rows->channels + IMPLICIT_UNIT - 1) / IMPLICIT_UNIT; }
+static int64_t units_of(const mfq_unit_rows *rows) { return (rows->channels + UNIT - 1) / UNIT; }
 
 /* Units in all. */
 static int64_t items_of(const mfq_unit_rows *rows) {
@@ -33,7 +33,7 @@ static int64_t items_of(const mfq_unit_rows *rows) {
 }
 
 size_t mfq_cuda_unit_bytes(const mfq_unit_rows *rows) {
-  return is_in_place(rows) ? 0 : (size_t)items_of(rows) * IMPLICIT_UNIT * sizeof(uint16_t);
+  return is_in_place(rows) ? 0 : (size_t)items_of(rows) * UNIT * sizeof(uint16_t);
 }
 
 void mfq_cuda_unit_side(const mfq_unit_rows *rows, void *memory, mfq_conv_side *side) {
@@ -42,7 +42,7 @@ void mfq_cuda_unit_side(const mfq_unit_rows *rows, void *memory, mfq_conv_side *
   side->part.kind = MFQ_SIDE_PLAIN;
   side->part.tensor.data = memory;
   side->part.tensor.dtype = MFQ_DTYPE_BF16;
-  int64_t stride = rows->groups * units_of(rows) * IMPLICIT_UNIT;
+  int64_t stride = rows->groups * units_of(rows) * UNIT;
   for (int i = CONV_AXES - 1; i >= 0; --i) {
     side->stride[i] = i == rows->from.unit_axis ? 1 : stride;
     if (i != rows->from.unit_axis) stride *= side->size[i];
@@ -64,7 +64,7 @@ mfq_status mfq_cuda_widen_units(mfq_context *lent, const mfq_unit_rows *rows, vo
   p.groups = divisor64_make(rows->groups);
   p.units = divisor64_make(units_of(rows));
   p.channels = rows->channels;
-  p.is_across = rows->from.source == IMPLICIT_ELEMENTS;
+  p.is_across = rows->from.source == UNIT_ELEMENTS;
   const mfq_launch at = {"mfq_conv_run", dim3((unsigned)((p.items + THREADS - 1) / THREADS)), THREADS, 0};
   return mfq_cuda_launch(lent, at, widen_units_kernel, p);
 }

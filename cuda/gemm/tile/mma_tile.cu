@@ -1,39 +1,28 @@
-/* cuda/product/mma_tile.cu: our own product of tiles: where cuBLASLt is missing, and what the folded product leaves. */
+/* cuda/gemm/tile/mma_tile.cu: our own product of tiles: where cuBLASLt is missing, and what the folded product leaves. */
 #include "mma_tile.h"
 
+#include "host/core/integers.h"
 #include "cuda/launch.cuh"
 #include "mma_tile_kernel.cuh"
-#include "cuda/gemm/operand_plan.h"
-#include "cuda/gemm/side_params.h"
+#include "cuda/product/side_params.h"
 
-static_assert((int)MFQ_CUDA_TILE == (int)TILE_SIDE, "slabs are tiles");
+static_assert((int)MFQ_CUDA_TILE == (int)TILE_ROWS, "slabs are tiles");
 
-static int64_t tiles_of(int64_t rows) { return (rows + TILE_SIDE - 1) / TILE_SIDE; }
+static int64_t tiles_of(int64_t rows) { return mfq_ceil_div(rows, TILE_ROWS); }
 
 /* ---- Operands ---------------------------------------------------------------------------------------------------- */
 
-/* Whether all rows of all batches start at multiples of `bytes`; offsets in `unit` bits. */
-static int rows_are_aligned(const side_params &p, const void *memory, int64_t unit, int64_t bytes) {
-  int64_t all = (int64_t)((uintptr_t)memory % (uintptr_t)bytes) * 8 | (p.rows > 1 ? p.stride[0] * unit : 0);
-  for (int32_t d = 0; d < p.batch_rank; ++d) all |= p.batch_stride[d] * unit;
-  return all % (bytes * 8) == 0;
-}
-
-static tile_side plan_side(const mfq_gemm_side *side) {
+static tile_side plan_side(const mfq_gemm_side *side, const uint32_t *flags) {
   tile_side s = {};
-  s.side = mfq_cuda_side_params(side);
+  s.part = mfq_cuda_side_params(side);
+  const side_params &p = s.part;
+  mfq_unit_axis k = {side->depth, p.stride[1], (int64_t)p.depth_run.value, p.scale_stride[2], side->depth, 1, 0, 0};
+  if (side->rows > 1) k.others |= p.stride[0];
+  for (int32_t d = 0; d < p.batch_rank; ++d) k.others |= p.batch_stride[d];
+  for (int i = 0; i < 2; ++i) k.other_scales |= p.scale_stride[i];
+  static_cast<unit_way &>(s) = mfq_cuda_unit_way(side, p, k);
+  s.flags = flags;
   s.slabs = (int32_t)tiles_of(side->rows);
-  s.source = TILE_ELEMENTS;
-  if (side->kind == MFQ_SIDE_PLAIN) {
-    const int is_bf16 = side->matrix.dtype == MFQ_DTYPE_BF16 && s.side.stride[1] == 1;
-    if (is_bf16 && rows_are_aligned(s.side, s.side.plain.data, 16, 16)) s.source = TILE_BF16;
-    return s;
-  }
-  if (!mfq_cuda_widen_format(side, &s.format)) return s;
-  const int32_t bits = s.format.bits;
-  const int one_scale = side->group == 0 || (side->group % 16 == 0 && mfq_cuda_widens_scale(side, &s.format));
-  if (one_scale && s.side.stride[1] == bits && rows_are_aligned(s.side, s.side.codes, 1, bits == 6 ? 4 : 2 * bits))
-    s.source = TILE_CODES;
   return s;
 }
 
@@ -41,7 +30,8 @@ const char *mfq_cuda_gemm_tile_refuses(const mfq_context *context, const mfq_gem
   if (mfq_cuda_state_of(context)->capability < 80)
     return "matrix instructions on bf16 came with compute capability 8.0";
   const int64_t limit = INT32_MAX, a = tiles_of(problem->m), b = tiles_of(problem->n);
-  if (a > limit || b > limit || a * b > limit || a * b * problem->batches > limit) return "more than 2^31 tiles";
+  if (a > limit || problem->n > limit - TILE_ROWS || a * b > limit || a * b * problem->batches > limit)
+    return "more than 2^31 tiles";
   return problem->round_operands ? NULL : mfq_gemm_sides_refuse_bf16(&problem->a, &problem->b);
 }
 
@@ -57,23 +47,26 @@ struct tile_target {
 static mfq_status launch(mfq_context *context, const mfq_gemm_problem *problem, const mfq_cuda_tile_flags *flags,
                          const tile_target &target) {
   mma_tile_params p = {};
-  p.a = plan_side(&problem->a);
-  p.b = plan_side(&problem->b);
-  p.a.flags = flags->a;
-  p.b.flags = flags->b;
+  p.a = plan_side(&problem->a, flags->a);
+  p.b = plan_side(&problem->b, flags->b);
   p.is_marked = flags->a != NULL || flags->b != NULL;
-  p.tiles_a = (int32_t)tiles_of(target.rows);
-  p.tiles_b = (int32_t)tiles_of(problem->n);
-  p.to = target.to;
+  p.grid.tiles_a = (int32_t)tiles_of(target.rows);
+  p.grid.tiles_b = (int32_t)tiles_of(problem->n);
+  p.grid.parts = 1;
+  p.grid.columns = (int32_t)problem->n;
+  p.grid.to = target.to;
+  p.grid.to_column = target.stride[1];
+  const int64_t bytes = target.to.dtype == ELEMENT_F32 ? 8 : 4;
+  const int64_t odd = (int64_t)((uintptr_t)target.to.data % (uintptr_t)bytes != 0) | target.batch | target.stride[0];
+  p.grid.is_paired = target.stride[1] == 1 && odd % 2 == 0;
   p.to_batch = target.batch;
-  p.to_stride[0] = target.stride[0];
-  p.to_stride[1] = target.stride[1];
+  p.to_row = target.stride[0];
   p.first_batch = target.first_batch;
   p.first_row = target.first_row;
   p.rows = target.rows;
-  const int64_t blocks = target.batches * p.tiles_a * p.tiles_b;
+  const int64_t blocks = target.batches * p.grid.tiles_a * p.grid.tiles_b;
   const mfq_launch at = {"mfq_gemm_run", dim3((unsigned)blocks), TILE_THREADS, 0};
-  return mfq_cuda_launch(context, at, mma_tile_kernel, p);
+  return mfq_cuda_launch(context, at, mma_product_kernel<matrix_units>, p);
 }
 
 mfq_status mfq_cuda_gemm_tile_slabs(mfq_context *context, const mfq_gemm_problem *problem,
@@ -126,7 +119,7 @@ static mfq_status plan(mfq_context *context, const void *of, mfq_choice *choice,
   const char *refused = mfq_cuda_gemm_tile_refuses(context, problem);
   if (refused != NULL) return mfq_refuse(reason, "%s", refused);
   choice->workspace_bytes = layout(problem).end;
-  mfq_choice_describe(choice, "bf16 by our own kernel, tiles of %d x %d", (int)TILE_SIDE, (int)TILE_SIDE);
+  mfq_choice_describe(choice, "bf16 by our own kernel, tiles of %d x %d", (int)TILE_ROWS, (int)TILE_ROWS);
   return MFQ_OK;
 }
 

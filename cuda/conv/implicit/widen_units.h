@@ -1,15 +1,15 @@
-/* cuda/conv/unfold/widen_units.h: operands of a convolution as dense bf16 in whole units, where they are not that already. */
+/* cuda/conv/implicit/widen_units.h: operands of a convolution as dense bf16 in whole units, where they are not that already. */
 #ifndef MFQ_CUDA_CONV_WIDEN_UNITS_H
 #define MFQ_CUDA_CONV_WIDEN_UNITS_H
 
 #include "host/core/problem/conv_problem.h"
 #include "cuda/cuda_state.h"
-#include "cuda/product/implicit_gather.cuh"
+#include "cuda/conv/implicit/implicit_gather.cuh"
 
 /* The gathered or the direct operand of an implicit product, and how it is cut into units. */
 typedef struct mfq_unit_rows {
   const mfq_conv_side *side;
-  implicit_side from;
+  conv_units from;
   int64_t channels, groups; /* along from.unit_axis; of one group, and how many of these */
 } mfq_unit_rows;
 

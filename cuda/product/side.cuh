@@ -1,9 +1,9 @@
-/* cuda/gemm/side.cuh: an operand of a product on the device: elements, group scales and factors by batch, row and k.
+/* cuda/product/side.cuh: an operand of a product on the device: elements, group scales and factors by batch, row and k.
  *
  * Scales that do not vary along K and the tensor scale are factors of a whole row, which the finish applies; group
  * scales belong to elements. One element at a time: fast kernels have loads of their own. */
-#ifndef MFQ_CUDA_GEMM_SIDE_CUH
-#define MFQ_CUDA_GEMM_SIDE_CUH
+#ifndef MFQ_CUDA_PRODUCT_SIDE_CUH
+#define MFQ_CUDA_PRODUCT_SIDE_CUH
 
 #include <mfq/num/dot.h>
 

@@ -1,10 +1,10 @@
-/* cuda/product/implicit_plan.cu: whether tiles can take a convolution, with what loads, and how a result is cut so that
+/* cuda/conv/implicit/implicit_plan.cu: whether tiles can take a convolution, with what loads, and how a result is cut so that
  * its sums fit the workspace. */
 #include "implicit_plan.h"
 
 #include "host/core/integers.h"
 #include "host/core/problem/walk.h"
-#include "cuda/gemm/operand_plan.h"
+#include "cuda/product/side_params.h"
 #include "cuda/conv/conv_params.h"
 
 namespace {
@@ -13,88 +13,7 @@ enum { LONGEST = 1 << 30 }; /* so that sums of two places fit 32 bits */
 
 int64_t magnitude(int64_t a) { return a < 0 ? -a : a; }
 
-int64_t greatest_divisor(int64_t a, int64_t b) {
-  while (b != 0) {
-    const int64_t rest = a % b;
-    a = b;
-    b = rest;
-  }
-  return a;
-}
-
 /* ---- Operands ---------------------------------------------------------------------------------------------------- */
-
-/* The axis that units lie along; groups of `channels` of it are taken apart. */
-struct unit_axis {
-  int axis;
-  int64_t channels, groups;
-};
-
-/* -1: no power of two below 2^30. */
-int32_t log2_of(int64_t value) {
-  for (int32_t log2 = 0; log2 < 30; ++log2)
-    if ((int64_t)1 << log2 == value) return log2;
-  return -1;
-}
-
-/* Whether all places of a unit's first element are multiples of `bytes`; `unit` bits an element. */
-int is_aligned(const conv_side &p, const mfq_conv_side *side, const unit_axis &along, int64_t bytes, int64_t unit) {
-  const void *memory = p.part.is_plain ? (const void *)p.part.plain.data : (const void *)p.part.codes;
-  int64_t all = (int64_t)((uintptr_t)memory % (uintptr_t)bytes) * 8;
-  for (int i = 0; i < CONV_AXES; ++i)
-    if (i != along.axis && side->size[i] > 1) all |= p.stride[i] * (p.part.is_plain ? unit : 1);
-  if (along.groups > 1) all |= along.channels * unit;
-  return all % (bytes * 8) == 0;
-}
-
-/* How the scales of 16 neighbours come, or -1. */
-int32_t scales_of(const implicit_side &s, const mfq_conv_side *side, const unit_axis &along) {
-  const int axis = along.axis;
-  const int64_t run = side->scale_run[axis];
-  if (s.format.scale == MFQN_SCALE_NONE && !s.format.has_zero_point) return IMPLICIT_NO_SCALE;
-  if (side->scale_stride[axis] == 0 || side->size[axis] <= run) return IMPLICIT_ONE_SCALE;
-  if (run % IMPLICIT_UNIT == 0 && (along.groups == 1 || along.channels % IMPLICIT_UNIT == 0)) return IMPLICIT_ONE_SCALE;
-  const scale_slots &slots = s.side.part.slots;
-  if (run != 1 || side->scale_stride[axis] != 1 || s.format.has_zero_point || slots.is_tiled) return -1;
-  int64_t all = (int64_t)((uintptr_t)slots.scales % IMPLICIT_UNIT) | (along.groups > 1 ? along.channels : 0);
-  for (int i = 0; i < CONV_AXES; ++i)
-    if (i != axis && side->size[i] > 1) all |= side->scale_stride[i];
-  if (all % IMPLICIT_UNIT != 0 || side->size[axis] % IMPLICIT_UNIT != 0) return -1;
-  return s.format.scale == MFQN_SCALE_UE8M0 ? IMPLICIT_EACH_UE8M0 : IMPLICIT_EACH_UE4M3;
-}
-
-/* Whether codes can be loaded and widened 16 at a time. */
-int is_code_source(const mfq_conv_side *side, const unit_axis &along, implicit_side *s) {
-  const mfq_scheme *scheme = &side->part.view.q.scheme;
-  if (!mfq_cuda_widen_format(&side->part, &s->format)) return 0;
-  const int32_t bits = s->format.bits;
-  const int has_scales = side->part.group != 0 && scheme->scale != MFQ_SCALE_NONE;
-  if (has_scales && (s->format.scale == MFQN_SCALE_NONE || mfq_gemm_side_refuses_bf16(&side->part) != NULL)) return 0;
-  if (side->code_bits[along.axis] != bits) return 0;
-  if (!is_aligned(s->side, side, along, bits == 6 ? 4 : 2 * bits, bits)) return 0;
-  s->scales = scales_of(*s, side, along);
-  if (s->scales < 0) return 0;
-  if (s->scales >= IMPLICIT_EACH_UE8M0) s->format.scale = MFQN_SCALE_NONE; /* not of the whole unit */
-  const int64_t whole = mfq_ceil_div(along.channels, IMPLICIT_UNIT) * IMPLICIT_UNIT;
-  s->is_padded = along.groups == 1 && (int64_t)side->part.view.sizes.row_bits >= whole * bits;
-  return 1;
-}
-
-implicit_side operand_of(const mfq_conv_side *side, const unit_axis &along) {
-  implicit_side s = {};
-  s.side = mfq_cuda_conv_side(side);
-  s.unit_axis = along.axis;
-  s.run_log2 = log2_of((int64_t)s.side.scale_run[along.axis].value);
-  s.source = IMPLICIT_ELEMENTS;
-  if (side->part.kind == MFQ_SIDE_PLAIN) {
-    const int is_bf16 = side->part.tensor.dtype == MFQ_DTYPE_BF16 && s.side.stride[along.axis] == 1;
-    if (is_bf16 && is_aligned(s.side, side, along, 16, 16)) s.source = IMPLICIT_BF16;
-    return s;
-  }
-  s.has_scales = side->part.group != 0 || side->part.view.q.scheme.zero_point;
-  if (is_code_source(side, along, &s)) s.source = IMPLICIT_CODES;
-  return s;
-}
 
 /* Whether w's elements are neighbours along its axis 0. */
 int is_turned(const mfq_conv_side *w) {
@@ -146,7 +65,7 @@ const char *mfq_cuda_implicit_refuses(const mfq_context *context, const mfq_conv
 
 static implicit_axis axis_of(const mfq_conv_problem *problem, int i) {
   const mfqn_window w = mfq_conv_window(problem, i);
-  const int64_t every = w.divisor / greatest_divisor(w.divisor, magnitude(w.tap_step));
+  const int64_t every = w.divisor / mfq_common_divisor(w.divisor, magnitude(w.tap_step));
   return implicit_axis{(int32_t)w.out_step, (int32_t)w.tap_step,         (int32_t)w.offset, (int32_t)w.divisor,
                        (int32_t)w.size,     (int32_t)problem->filter[i], (int32_t)every};
 }
@@ -159,16 +78,16 @@ void mfq_cuda_implicit_params(const mfq_conv_problem *problem, implicit_params *
   p->channels = (int32_t)channels;
   p->columns = (int32_t)columns;
   p->groups = (int32_t)problem->groups;
-  p->units = divisor32_make(mfq_ceil_div(channels, IMPLICIT_UNIT));
-  p->a = operand_of(mfq_conv_gathered(problem), unit_axis{CONV_CHANNELS, channels, problem->groups});
+  p->units = divisor32_make(mfq_ceil_div(channels, UNIT));
+  p->a = mfq_cuda_conv_units(mfq_conv_gathered(problem), {CONV_CHANNELS, channels, problem->groups});
   if (mfq_implicit_is_by_pixels(problem))
-    p->b = operand_of(&problem->y, unit_axis{CONV_CHANNELS, columns, problem->groups});
+    p->b = mfq_cuda_conv_units(&problem->y, {CONV_CHANNELS, columns, problem->groups});
   else if (is_backward && is_turned(&problem->w))
-    p->b = operand_of(&problem->w, unit_axis{0, channels, problem->groups});
+    p->b = mfq_cuda_conv_units(&problem->w, {0, channels, problem->groups});
   else
-    p->b = operand_of(&problem->w, unit_axis{CONV_CHANNELS, problem->in_channels, 1});
+    p->b = mfq_cuda_conv_units(&problem->w, {CONV_CHANNELS, problem->in_channels, 1});
   p->last_column = p->columns;
-  p->phases = p->parts = 1;
+  p->phases = p->grid.parts = 1;
   p->pixels = (int32_t)problem->batch;
   for (int i = 0; i < 3; ++i) {
     p->axis[i] = axis_of(problem, i);
@@ -237,22 +156,25 @@ static void take_box(const mfq_conv_problem *problem, const mfq_implicit_step *s
       p->size[i] = (int32_t)step->size[i];
     }
   }
-  const int64_t bytes = p->to.dtype == ELEMENT_F32 ? 8 : 4;
+  tile_grid *g = &p->grid;
+  const int64_t bytes = g->to.dtype == ELEMENT_F32 ? 8 : 4;
   const int column_axis = mfq_implicit_is_by_pixels(problem) ? 0 : CONV_CHANNELS;
-  int64_t odd = (int64_t)((uintptr_t)p->to.data % (uintptr_t)bytes != 0) | p->to_part;
+  int64_t odd = (int64_t)((uintptr_t)g->to.data % (uintptr_t)bytes != 0) | g->to_part;
   if (problem->groups > 1) odd |= p->columns;
   for (int i = 0; i < CONV_AXES; ++i)
     if (i != column_axis) odd |= p->to_stride[i];
-  p->is_paired = p->to_stride[column_axis] == 1 && odd % 2 == 0;
+  g->columns = p->last_column - p->first_column;
+  g->to_column = p->to_stride[column_axis];
+  g->is_paired = g->to_column == 1 && odd % 2 == 0;
 }
 
 void mfq_cuda_implicit_take_step(const mfq_conv_problem *problem, const mfq_implicit_step *step, float *sums,
                                  implicit_params *p) {
   const mfq_conv_side *result = mfq_conv_result(problem);
-  p->to = element_view{(uint8_t *)sums, ELEMENT_F32};
+  p->grid.to = element_view{(uint8_t *)sums, ELEMENT_F32};
   p->to_stride[CONV_CHANNELS] = 1;
   for (int i = CONV_CHANNELS - 1; i >= 0; --i) p->to_stride[i] = p->to_stride[i + 1] * result->size[i + 1];
-  p->to_part = step->items;
+  p->grid.to_part = step->items;
   take_box(problem, step, p);
 }
 
@@ -260,9 +182,9 @@ void mfq_cuda_implicit_take_result(const mfq_conv_problem *problem, implicit_par
   const mfq_conv_side *result = mfq_conv_result(problem);
   const mfq_implicit_steps steps = mfq_cuda_implicit_steps(problem, 0);
   const mfq_implicit_step all = mfq_cuda_implicit_step(&steps, 0);
-  p->to = element_view{(uint8_t *)result->part.tensor.data, (int32_t)result->part.tensor.dtype};
+  p->grid.to = element_view{(uint8_t *)result->part.tensor.data, (int32_t)result->part.tensor.dtype};
   for (int i = 0; i < CONV_AXES; ++i) p->to_stride[i] = result->stride[i];
-  p->to_part = 0;
+  p->grid.to_part = 0;
   take_box(problem, &all, p);
 }
 
