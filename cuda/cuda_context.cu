@@ -95,7 +95,7 @@ mfq_status make_resources(mfq_context *context, cudaStream_t given) {
 /* What is there of a state; errors have been reported or nobody waits for them. */
 void release(mfq_context *context) {
   mfq_cuda_state *state = mfq_cuda_state_of(context);
-  mfq_cublaslt_close(state->cublaslt);
+  mfq_cublaslt_close(context);
   if (state->scratch != NULL) (void)cudaFree(state->scratch);
   if (state->order != NULL) (void)cudaEventDestroy(state->order);
   if (state->own_stream != NULL) (void)cudaStreamDestroy(state->own_stream);

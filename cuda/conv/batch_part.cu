@@ -1,5 +1,5 @@
 /* cuda/conv/batch_part.cu: images, their memory and their sums. */
-#include "batch_part.h"
+#include "conv_cuda.h"
 
 #include "host/core/module/context_state.h"
 #include "host/core/problem/walk.h"

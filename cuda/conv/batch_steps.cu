@@ -2,10 +2,10 @@
  *
  * Workspace: what a part needs; for the gradient of the weight also 4 bytes for each of its elements, where the parts
  * add up, and, for a quantized one, MFQ_CUDA_SCRATCH_BYTES. */
-#include "batch_steps.h"
 
+#include "host/core/problem/slab.h"
 #include "cuda/gemm/finish_cuda.h"
-#include "batch_part.h"
+#include "conv_cuda.h"
 #include "conv_params.h"
 
 namespace {
@@ -58,10 +58,8 @@ mfq_status plan_parts(mfq_context *context, const mfq_ways *ways, const mfq_conv
 /* Fewer images than before, about as many as fit, in parts that are about equal. */
 int64_t fewer_images(int64_t batch, int64_t images, double most_bytes, double bytes) {
   const int64_t most = images - (images + 7) / 8, fit = (int64_t)((double)images * most_bytes / bytes);
-  int64_t next = fit < most ? fit : most;
-  if (next < 1) return 1;
-  const int64_t parts = (batch + next - 1) / next;
-  next = (batch + parts - 1) / parts;
+  if (mfq_smaller(fit, most) < 1) return 1;
+  const int64_t next = mfq_slab_equal(batch, mfq_smaller(fit, most), 1);
   return next > EVEN_IMAGES ? next / EVEN_IMAGES * EVEN_IMAGES : next;
 }
 

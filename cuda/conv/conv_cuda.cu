@@ -1,8 +1,6 @@
 /* cuda/conv/conv_cuda.cu: the ways to run convolutions, in their order. */
 #include "conv_cuda.h"
 
-#include "batch_steps.h"
-
 static const mfq_way *const ways[] = {
     &mfq_cuda_conv_depthwise, &mfq_cuda_conv_wgmma,   &mfq_cuda_conv_implicit,
     &mfq_cuda_conv_unfolded,  &mfq_cuda_conv_general,

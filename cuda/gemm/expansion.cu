@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host/core/error.h"
+#include "host/core/integers.h"
 #include "host/core/check/overlap.h"
 #include "host/core/problem/walk.h"
 #include "cuda/cuda_ops.h"
@@ -39,27 +40,16 @@ axes axes_of(const mfq_gemm_side *side) {
 
 int is_factor(const mfq_gemm_side *side) { return side->group == 0; }
 
-/* The least multiple of both. */
-int64_t common(int64_t a, int64_t b) {
-  int64_t x = a, y = b;
-  while (y != 0) {
-    const int64_t rest = x % y;
-    x = y;
-    y = rest;
-  }
-  return a / x * b;
-}
-
 /* Rows at whose multiples a view can be cut in two: codes on whole bytes, scales on whole rows and tiles. */
 int64_t cut_of(const mfq_gemm_side *side) {
   const mfq_layout *layout = &side->view.q.layout;
   if (!is_depth_last(side) || (side->batches > 1 && side->code_bits[0] % 8 != 0)) return 0;
   int64_t cut = 1;
   while (side->code_bits[1] * cut % 8 != 0) cut *= 2;
-  if (side->scale_run[1] > 1 && side->scale_stride[1] != 0) cut = common(cut, side->scale_run[1]);
+  if (side->scale_run[1] > 1 && side->scale_stride[1] != 0) cut = mfq_common_multiple(cut, side->scale_run[1]);
   if (layout->scales == MFQ_SCALES_128X4) {
     if (side->batches > 1 && side->rows % SCALES_TILE_ROWS != 0) return 0;
-    cut = common(cut, SCALES_TILE_ROWS);
+    cut = mfq_common_multiple(cut, SCALES_TILE_ROWS);
   }
   return cut;
 }
@@ -87,7 +77,7 @@ mfq_qview cut_view(const mfq_gemm_side *side, const mfq_cuda_part *part) {
   mfq_qview view = unscaled(side);
   mfq_qtensor *q = &view.q;
   mfq_qtensor_sizes *z = &view.sizes;
-  const int64_t groups = side->group > 0 ? (side->depth + side->group - 1) / side->group : 1;
+  const int64_t groups = side->group > 0 ? mfq_ceil_div(side->depth, side->group) : 1;
   const int64_t bits = part->batch * side->code_bits[0] + part->row * side->code_bits[1];
   const int64_t first = mfq_gemm_side_scale(side, part->batch, part->row, 0), run = side->scale_run[1];
   const int has_row_scales = side->scale_stride[1] != 0;
@@ -108,7 +98,7 @@ mfq_qview cut_view(const mfq_gemm_side *side, const mfq_cuda_part *part) {
   z->codes_bytes = (size_t)((part->rows * side->code_bits[1] + 7) / 8);
   z->axis = -1;
   z->scale_rank = 2;
-  z->scale_shape[0] = has_row_scales ? (part->rows + run - 1) / run : 1;
+  z->scale_shape[0] = has_row_scales ? mfq_ceil_div(part->rows, run) : 1;
   z->scale_shape[1] = groups;
   z->scale_count = z->scale_shape[0] * groups;
   mfq_scheme *scheme = &q->scheme;
@@ -237,7 +227,7 @@ int64_t mfq_cuda_expansion_ld(const mfq_cuda_expansion *e, const mfq_gemm_side *
   const int64_t lines = e->is_depth_last ? side->rows : side->depth;
   if (e->is_in_place) return lines == 1 ? line : side->matrix.stride[e->is_depth_last ? 0 : 1];
   const int64_t unit = LINE_BYTES / (int64_t)mfq_dtype_bytes(e->dtype);
-  return (line + unit - 1) / unit * unit;
+  return mfq_round_up(line, unit);
 }
 
 int64_t mfq_cuda_expansion_elements(const mfq_cuda_expansion *e, const mfq_gemm_side *side, int64_t rows) {

@@ -162,12 +162,9 @@ mfq_status plan_one(mfq_context *context, const mfq_gemm_problem *p, const expan
   return mfq_cublaslt_plan_make(context, &product, plan, reason);
 }
 
-/* Of the last step along an axis. */
-int64_t last_of(int64_t all, int64_t step) { return all % step == 0 ? step : all % step; }
-
 mfq_status plan_products(mfq_context *context, const mfq_gemm_problem *p, expanded *e, mfq_line *reason) {
-  const mfq_slabs last = {last_of(p->batches, e->step.batches), last_of(p->m, e->step.rows),
-                          last_of(p->n, e->step.cols)};
+  const mfq_slabs last = {mfq_slab_last(p->batches, e->step.batches), mfq_slab_last(p->m, e->step.rows),
+                          mfq_slab_last(p->n, e->step.cols)};
   const int has_last = last.batches != e->step.batches || last.rows != e->step.rows,
             has_cols = last.cols != e->step.cols;
   for (int i = 0; i <= has_last; ++i)

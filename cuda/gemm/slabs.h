@@ -2,7 +2,7 @@
 #ifndef MFQ_CUDA_GEMM_SLABS_H
 #define MFQ_CUDA_GEMM_SLABS_H
 
-#include <stdint.h>
+#include "host/core/problem/slab.h"
 
 /* Expanded rows of A and the sums of a step, and expanded B, take at most this: large enough that a step keeps a GPU
  * busy for long, small beside its memory. */
@@ -25,29 +25,18 @@ typedef struct mfq_slabs {
   int64_t batches, rows, cols;
 } mfq_slabs;
 
+/* At least one. */
 static inline int64_t mfq_slab_most(int64_t limit, int64_t each, int64_t all) {
-  const int64_t most = each > 0 ? limit / each : all;
-  return most < 1 ? 1 : most < all ? most : all;
+  return mfq_larger(mfq_slab_fit(limit, each, all), 1);
 }
 
-/* Equal parts of `all`, multiples of `unit`, of at most `most` (at least one unit). */
-static inline int64_t mfq_slab_part(int64_t all, int64_t most, int64_t unit) {
-  if (most >= all) return all;
-  const int64_t largest = most < unit ? unit : most / unit * unit;
-  const int64_t parts = (all + largest - 1) / largest, each = (all + parts - 1) / parts;
-  const int64_t rounded = (each + unit - 1) / unit * unit;
-  return rounded < all ? rounded : all;
-}
+/* The rows at whose multiples steps are cut. */
+static inline int64_t mfq_slab_unit(int64_t cut) { return mfq_common_multiple(cut > 0 ? cut : 1, MFQ_SLAB_ROWS); }
 
-/* The least common multiple of MFQ_SLAB_ROWS and the rows of a cut. */
-static inline int64_t mfq_slab_unit(int64_t cut) {
-  int64_t a = MFQ_SLAB_ROWS, b = cut > 0 ? cut : 1;
-  while (b != 0) {
-    const int64_t rest = a % b;
-    a = b;
-    b = rest;
-  }
-  return (cut > 0 ? cut : 1) / a * MFQ_SLAB_ROWS;
+/* Equal parts of `all`, of at most `most`, but at least one unit. */
+static inline int64_t mfq_slab_part(int64_t all, int64_t most, int64_t cut) {
+  const int64_t unit = mfq_slab_unit(cut);
+  return mfq_slab_equal(all, mfq_larger(most, unit), unit);
 }
 
 static inline mfq_slabs mfq_slabs_of(const mfq_slab_question *q) {
@@ -55,14 +44,13 @@ static inline mfq_slabs mfq_slabs_of(const mfq_slab_question *q) {
   const int64_t whole_b = q->b_is_shared ? 0 : q->n * q->b_row_bytes;
   const int64_t by_a = mfq_slab_most(MFQ_SLAB_BYTES, whole_a + q->m * q->sum_row_bytes, q->batches);
   const int64_t by_b = mfq_slab_most(MFQ_SLAB_B_BYTES, whole_b, q->batches);
-  mfq_slabs s = {by_a < by_b ? by_a : by_b, q->m, q->n};
+  mfq_slabs s = {mfq_smaller(by_a, by_b), q->m, q->n};
   if (q->is_one_by_one) s.batches = 1;
   if (s.batches > 1) return s;
   const int a_cuts = q->a_cut > 0 && !q->a_is_shared, b_cuts = q->b_cut > 0 && !q->b_is_shared;
   const int64_t row_bytes = q->sum_row_bytes + (a_cuts ? q->a_row_bytes : 0);
-  s.rows = mfq_slab_part(q->m, mfq_slab_most(MFQ_SLAB_BYTES, row_bytes, q->m), mfq_slab_unit(q->a_cut));
-  if (b_cuts)
-    s.cols = mfq_slab_part(q->n, mfq_slab_most(MFQ_SLAB_B_BYTES, q->b_row_bytes, q->n), mfq_slab_unit(q->b_cut));
+  s.rows = mfq_slab_part(q->m, mfq_slab_most(MFQ_SLAB_BYTES, row_bytes, q->m), q->a_cut);
+  if (b_cuts) s.cols = mfq_slab_part(q->n, mfq_slab_most(MFQ_SLAB_B_BYTES, q->b_row_bytes, q->n), q->b_cut);
   return s;
 }
 

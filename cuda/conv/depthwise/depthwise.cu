@@ -3,8 +3,9 @@
 #include "cuda/gemm/finish_cuda.h"
 #include "cuda/launch.cuh"
 #include "cuda/conv/conv_cuda.h"
+#include "cuda/conv/conv_params.h"
+#include "cuda/product/side_params.h"
 #include "depthwise_kernel.cuh"
-#include "depthwise_plan.h"
 #include "depthwise_weight_kernel.cuh"
 
 static_assert(sizeof(depthwise_params) <= 4096 && sizeof(depthwise_weight_params) <= 4096, "parameters of a kernel");
@@ -13,10 +14,75 @@ namespace {
 
 const char function[] = "mfq_conv_run";
 
-/* What the plan and its runs work out from the problem. */
+/* ---- Operands ---------------------------------------------------------------------------------------------------- */
+
+/* Whether steps of all axes but the channels are multiples of `unit`. */
+int are_multiples(const mfq_conv_side *side, const int64_t *steps, int64_t unit) {
+  for (int i = 0; i < MFQ_CONV_CHANNELS; ++i)
+    if (side->size[i] > 1 && steps[i] % unit != 0) return 0;
+  return 1;
+}
+
+const char *plain_side(const mfq_conv_side *from, depthwise_side *side) {
+  const mfq_tensor *t = &from->part.tensor;
+  const int64_t bytes = (int64_t)mfq_dtype_bytes(t->dtype);
+  side->source = t->dtype == MFQ_DTYPE_BF16 ? DEPTHWISE_BF16 : DEPTHWISE_PLAIN;
+  if (from->stride[MFQ_CONV_CHANNELS] != 1) return "an operand is not channels last";
+  if ((uintptr_t)t->data % 16 != 0 || !are_multiples(from, from->stride, 16 / bytes))
+    return "an operand's channels are not aligned to 16 bytes";
+  return NULL;
+}
+
+const char *code_side(const mfq_conv_side *from, depthwise_side *side) {
+  const int64_t run = from->scale_run[MFQ_CONV_CHANNELS], step = from->scale_stride[MFQ_CONV_CHANNELS];
+  const int has_format = mfq_cuda_widen_format(&from->part, &side->format) && widen_is_common(side->format);
+  const mfq_format *e = &from->part.view.q.scheme.element;
+  side->is_bytes = e->kind == MFQ_KIND_INTEGER && !e->is_signed && e->man_bits == 8;
+  if (!has_format && !side->is_bytes) return "bf16 does not hold an operand's codes by shift and mask";
+  const int32_t bits = side->format.bits, align = bits == 8 ? 8 : bits == 4 ? 4 : 2;
+  side->source = bits;
+  side->has_zero_point = side->format.has_zero_point;
+  side->has_scales = from->part.group != 0;
+  side->step = mfqn_float_of((uint32_t)(127 + side->format.exp2) << 23); /* used for integers */
+  side->safe_scale = mfqn_safe_scale(&side->side.part.scheme, MFQN_MAX_BF16);
+  side->format.has_zero_point = 0;
+  side->format.scale = MFQN_SCALE_NONE;
+  side->channel_scales = run % DEPTHWISE_CHANNELS == 0 ? 0 : step;
+  if (run % DEPTHWISE_CHANNELS != 0 && run != 1 && step != 0) return "groups of channels are no multiples of 8";
+  if (from->code_bits[MFQ_CONV_CHANNELS] != bits) return "an operand's codes are not channels last";
+  if ((uintptr_t)from->part.view.q.codes % (uintptr_t)align != 0 || !are_multiples(from, from->code_bits, align * 8))
+    return "an operand's codes are not aligned";
+  return NULL;
+}
+
+/* Fills `side` with an operand that is read in units of 8 channels. Returns NULL, or why it cannot be. */
+const char *take_side(const mfq_conv_side *from, depthwise_side *side) {
+  *side = depthwise_side{};
+  side->side = mfq_cuda_conv_side(from);
+  return from->part.kind == MFQ_SIDE_PLAIN ? plain_side(from, side) : code_side(from, side);
+}
+
+/* Threads side by side along units of channels, and blocks of them. */
+struct depthwise_tiles {
+  int32_t lanes;
+  int64_t tiles;
+};
+
+/* For `units` units of channels, with `filter_bytes` of shared memory for each. */
+depthwise_tiles tiles_of(int64_t units, int64_t filter_bytes) {
+  const int64_t most = mfq_smaller(DEPTHWISE_FILTER_BYTES / filter_bytes, DEPTHWISE_LANES);
+  depthwise_tiles t = {};
+  if (most == 0) return t;
+  t.tiles = mfq_ceil_div(units, most);
+  t.lanes = (int32_t)(mfq_ceil_div(units, t.tiles));
+  return t;
+}
+
+/* ---- Planning ---------------------------------------------------------------------------------------------------- */
+
+/* What runs need to know of the shape. */
 struct depthwise {
-  depthwise_side x, y; /* the gathered operand, and, for WEIGHT_GRADIENT, y */
-  mfq_depthwise_tiles tiles;
+  depthwise_tiles tiles;
   int64_t channels, taps, strips, of_part, parts, row_pieces;
   mfq_conv_parts sides; /* of the workspace, like these: */
   size_t partial, sums, scratch, end;
@@ -54,7 +120,6 @@ void take_workspace(const mfq_conv_problem *p, depthwise *d) {
   const int is_weight = p->direction == MFQ_CONV_WEIGHT_GRADIENT;
   const size_t partial = is_weight ? (size_t)(d->parts * d->taps * d->channels) * sizeof(float) : 0;
   const size_t sums = is_fused(p) ? 0 : (size_t)(f->batches * f->m * f->n) * sizeof(float);
-  d->end = 0;
   d->sides = mfq_cuda_conv_take(p, &d->end);
   d->partial = mfq_workspace_take(&d->end, partial);
   d->sums = mfq_workspace_take(&d->end, sums);
@@ -66,13 +131,14 @@ const char *make(const mfq_conv_problem *p, depthwise *d) {
   const int is_weight = p->direction == MFQ_CONV_WEIGHT_GRADIENT;
   const int64_t *pixels = p->direction == MFQ_CONV_INPUT_GRADIENT ? p->in : p->out;
   const char *why = refuse_shape(p);
-  if (why == NULL) why = mfq_cuda_depthwise_side(mfq_conv_gathered(p), &d->x);
-  if (why == NULL && is_weight) why = mfq_cuda_depthwise_side(&p->y, &d->y);
+  depthwise_side side;
+  if (why == NULL) why = take_side(mfq_conv_gathered(p), &side);
+  if (why == NULL && is_weight) why = take_side(&p->y, &side);
   if (why != NULL) return why;
   d->channels = p->groups;
   d->taps = p->filter[0] * p->filter[1] * p->filter[2];
   const int64_t filter_bytes = is_weight ? 1 : d->taps * DEPTHWISE_CHANNELS * (int64_t)sizeof(float);
-  d->tiles = mfq_cuda_depthwise_tiles(d->channels / DEPTHWISE_CHANNELS, filter_bytes);
+  d->tiles = tiles_of(d->channels / DEPTHWISE_CHANNELS, filter_bytes);
   if (d->tiles.lanes == 0) return "the filter is too large for shared memory";
   if (d->tiles.tiles > 65535) return "there are too many channels";
   d->strips = p->batch * pixels[0] * pixels[1] * mfq_ceil_div(pixels[2], DEPTHWISE_STRIP);
@@ -85,12 +151,13 @@ const char *make(const mfq_conv_problem *p, depthwise *d) {
 
 mfq_status plan(mfq_context *context, const void *of, mfq_choice *choice, mfq_line *reason) {
   const mfq_conv_problem *problem = (const mfq_conv_problem *)of;
-  depthwise d;
-  (void)context;
-  const char *why = make(problem, &d);
+  const mfq_status status = mfq_choice_state(context, "mfq_conv_plan_create", sizeof(depthwise), choice);
+  if (status != MFQ_OK) return status;
+  depthwise *d = (depthwise *)choice->state;
+  const char *why = make(problem, d);
   if (why != NULL) return mfq_refuse(reason, "%s", why);
-  choice->workspace_bytes = d.end;
-  mfq_choice_describe(choice, "%d threads of 8 channels side by side%s", (int)d.tiles.lanes,
+  choice->workspace_bytes = d->end;
+  mfq_choice_describe(choice, "%d threads of 8 channels side by side%s", (int)d->tiles.lanes,
                       is_fused(problem) ? "" : ", and an epilogue");
   return MFQ_OK;
 }
@@ -131,7 +198,7 @@ mfq_status sum_taps(mfq_context *context, const mfq_conv_problem *problem, const
   const int is_backward = problem->direction == MFQ_CONV_INPUT_GRADIENT;
   const int is_rolling = problem->stride[2] == 1 && problem->dilation[2] == 1;
   depthwise_params p = {};
-  p.x = d->x;
+  (void)take_side(mfq_conv_gathered(problem), &p.x);
   p.w = mfq_cuda_conv_side(&problem->w);
   p.geometry = mfq_cuda_conv_geometry(problem);
   for (int i = 0; i < 3; ++i) p.filter[i] = (int32_t)problem->filter[i];
@@ -155,8 +222,8 @@ mfq_status sum_taps(mfq_context *context, const mfq_conv_problem *problem, const
 
 mfq_status sum_pixels(mfq_context *context, const mfq_conv_problem *problem, const depthwise *d, float *partial) {
   depthwise_weight_params p = {};
-  p.x = d->x;
-  p.y = d->y;
+  (void)take_side(&problem->x, &p.x);
+  (void)take_side(&problem->y, &p.y);
   p.geometry = mfq_cuda_conv_geometry(problem);
   for (int i = 0; i < 3; ++i) p.filter[i] = (int32_t)problem->filter[i];
   p.taps = (int32_t)d->taps;
@@ -183,28 +250,25 @@ mfq_status add_parts(mfq_context *context, const depthwise *d, const float *part
 
 /* ---- Runs -------------------------------------------------------------------------------------------------------- */
 
-mfq_status run_lent(mfq_context *lent, const mfq_conv_problem *problem, const depthwise *planned, uint8_t *workspace) {
-  float *sums = (float *)(workspace + planned->sums), *partial = (float *)(workspace + planned->partial);
+mfq_status run_lent(mfq_context *lent, const mfq_conv_problem *problem, const depthwise *d, uint8_t *workspace) {
+  float *sums = (float *)(workspace + d->sums), *partial = (float *)(workspace + d->partial);
   mfq_conv_problem ready;
-  depthwise d;
-  mfq_status status = mfq_cuda_conv_ready(lent, problem, &planned->sides, workspace, &ready);
+  mfq_status status = mfq_cuda_conv_ready(lent, problem, &d->sides, workspace, &ready);
   if (status != MFQ_OK) return status;
-  (void)make(&ready, &d); /* with memory: what it said before */
   if (problem->direction != MFQ_CONV_WEIGHT_GRADIENT) {
-    status = sum_taps(lent, &ready, &d, sums);
+    status = sum_taps(lent, &ready, d, sums);
   } else {
-    status = sum_pixels(lent, &ready, &d, partial);
-    if (status == MFQ_OK) status = add_parts(lent, &d, partial, sums);
+    status = sum_pixels(lent, &ready, d, partial);
+    if (status == MFQ_OK) status = add_parts(lent, d, partial, sums);
   }
   return status == MFQ_OK && !is_fused(problem) ? mfq_cuda_conv_finish(lent, &ready, sums) : status;
 }
 
-mfq_status run(mfq_context *context, const void *, const void *of, uint8_t *workspace) {
-  const mfq_conv_problem *problem = (const mfq_conv_problem *)of;
-  depthwise d;
+mfq_status run(mfq_context *context, const void *state, const void *of, uint8_t *workspace) {
+  const depthwise *d = (const depthwise *)state;
   mfq_cuda_lent lent;
-  (void)make(problem, &d);
-  const mfq_status status = run_lent(mfq_cuda_lend(context, workspace + d.scratch, &lent), problem, &d, workspace);
+  mfq_context *own = mfq_cuda_lend(context, workspace + d->scratch, &lent);
+  const mfq_status status = run_lent(own, (const mfq_conv_problem *)of, d, workspace);
   mfq_cuda_lend_end(context, &lent);
   return status;
 }

@@ -1,11 +1,10 @@
 /* cuda/conv/implicit/implicit_plan.cu: whether tiles can take a convolution, with what loads, and how a result is cut so that
  * its sums fit the workspace. */
-#include "implicit_plan.h"
+#include "implicit.h"
 
-#include "host/core/integers.h"
+#include "host/core/problem/slab.h"
 #include "host/core/problem/walk.h"
 #include "cuda/product/side_params.h"
-#include "cuda/conv/conv_params.h"
 
 namespace {
 
@@ -113,8 +112,8 @@ mfq_implicit_steps mfq_cuda_implicit_steps(const mfq_conv_problem *problem, size
   for (int i = 1; i < 4; ++i) behind *= steps.shape[i];
   const int64_t most = most_bytes == 0 ? INT64_MAX : (int64_t)(most_bytes / sizeof(float));
   while (steps.axis < 3 && behind * steps.floats > most) behind /= steps.shape[++steps.axis];
-  const int64_t size = steps.shape[steps.axis], room = most / (behind * steps.floats);
-  steps.chunk = room < 1 ? 1 : room < size ? room : size;
+  const int64_t size = steps.shape[steps.axis];
+  steps.chunk = mfq_larger(mfq_slab_fit(most, behind * steps.floats, size), 1);
   steps.count = mfq_ceil_div(size, steps.chunk);
   for (int i = 0; i < steps.axis; ++i) steps.count *= steps.shape[i];
   return steps;

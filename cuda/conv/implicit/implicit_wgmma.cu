@@ -2,13 +2,13 @@
  * widened to bf16 before: every element meets many taps and columns, and to widen it for each would take longer.
  *
  * Workspace: 2 bytes an element of the operands that are not bf16 in whole units where they lie (at most
- * WIDE_OPERAND_BYTES where batch_part.h cannot take fewer images), what those take that are quantized on the way,
- * MFQ_CUDA_SCRATCH_BYTES for that, and what implicit_run.cu has for sums. */
+ * WIDE_OPERAND_BYTES where batch_part.cu cannot take fewer images), what those take that are quantized on the way,
+ * MFQ_CUDA_SCRATCH_BYTES for that, and what implicit.cu has for sums. */
 #include "host/core/integers.h"
-#include "cuda/conv/batch_part.h"
+#include "cuda/launch.cuh"
 #include "implicit.h"
 #include "implicit_wgmma_kernel.cuh"
-#include "cuda/conv/implicit/widen_units.h"
+#include "widen_units_kernel.cuh"
 
 namespace {
 
@@ -36,6 +36,81 @@ int is_there(const mfq_implicit_tile &tile) {
   return error == cudaSuccess && blocks > 0;
 }
 
+/* ---- Operands that are widened once, where many taps would each do it ------------------------------------------- */
+
+enum { WIDEN_THREADS = 256 };
+
+/* The gathered or the direct operand of an implicit product, and how it is cut into units. */
+struct unit_rows {
+  const mfq_conv_side *side;
+  conv_units from;
+  int64_t channels, groups; /* along from.unit_axis; of one group, and how many of these */
+};
+
+unit_rows gathered_units(const mfq_conv_problem *problem, const implicit_params *p) {
+  return unit_rows{mfq_conv_gathered(problem), p->a, p->channels, problem->groups};
+}
+
+unit_rows direct_units(const mfq_conv_problem *problem, const implicit_params *p) {
+  const mfq_conv_side *side = mfq_conv_direct(problem);
+  if (problem->direction == MFQ_CONV_WEIGHT_GRADIENT) return unit_rows{side, p->b, p->columns, problem->groups};
+  if (p->b.unit_axis == 0) return unit_rows{side, p->b, p->channels, problem->groups};
+  return unit_rows{side, p->b, problem->in_channels, 1};
+}
+
+int is_in_place(const unit_rows *rows) { return rows->from.source == UNIT_BF16 && rows->channels % UNIT == 0; }
+
+int64_t units_of(const unit_rows *rows) { return mfq_ceil_div(rows->channels, UNIT); }
+
+/* Units in all. */
+int64_t items_of(const unit_rows *rows) {
+  int64_t items = rows->groups * units_of(rows);
+  for (int i = 0; i < CONV_AXES; ++i)
+    if (i != rows->from.unit_axis) items *= rows->side->size[i];
+  return items;
+}
+
+/* Bytes of it as dense bf16; 0: it is bf16 in whole and aligned units where it lies. */
+size_t bytes_of(const unit_rows *rows) {
+  return is_in_place(rows) ? 0 : (size_t)items_of(rows) * UNIT * sizeof(uint16_t);
+}
+
+/* Fills `side`, another one than the operand's, with what kernels read then: the operand as it lies, or a plain one in
+ * `memory`. Its channels are apart as far as whole units of every group make them. */
+void take_side(const unit_rows *rows, void *memory, mfq_conv_side *side) {
+  *side = *rows->side;
+  if (is_in_place(rows)) return;
+  side->part.kind = MFQ_SIDE_PLAIN;
+  side->part.tensor.data = memory;
+  side->part.tensor.dtype = MFQ_DTYPE_BF16;
+  int64_t stride = rows->groups * units_of(rows) * UNIT;
+  for (int i = CONV_AXES - 1; i >= 0; --i) {
+    side->stride[i] = i == rows->from.unit_axis ? 1 : stride;
+    if (i != rows->from.unit_axis) stride *= side->size[i];
+  }
+}
+
+/* Queues the widening into `memory`, if there is any. */
+mfq_status widen(mfq_context *lent, const unit_rows *rows, void *memory) {
+  widen_units_params p = {};
+  p.items = items_of(rows);
+  if (is_in_place(rows) || p.items == 0) return MFQ_OK;
+  p.from = rows->from;
+  p.to = (uint8_t *)memory;
+  int others = 0;
+  for (int i = 0; i < CONV_AXES; ++i) {
+    if (i == rows->from.unit_axis) continue;
+    p.axis[others] = i;
+    p.size[others++] = divisor64_make(rows->side->size[i]);
+  }
+  p.groups = divisor64_make(rows->groups);
+  p.units = divisor64_make(units_of(rows));
+  p.channels = rows->channels;
+  p.is_across = rows->from.source == UNIT_ELEMENTS;
+  const mfq_launch at = {"mfq_conv_run", dim3((unsigned)mfq_ceil_div(p.items, WIDEN_THREADS)), WIDEN_THREADS, 0};
+  return mfq_cuda_launch(lent, at, widen_units_kernel, p);
+}
+
 /* ---- Planning ---------------------------------------------------------------------------------------------------- */
 
 struct wide_plan {
@@ -47,19 +122,17 @@ struct wide_plan {
 
 /* The two operands of a problem, and the problem with what becomes of them. */
 struct wide_problem {
-  mfq_unit_rows gathered, direct;
+  unit_rows gathered, direct;
   mfq_conv_problem widened;
 
   wide_problem(const mfq_conv_problem *problem, const wide_plan &plan, uint8_t *workspace) : widened(*problem) {
     implicit_params p;
     mfq_cuda_implicit_params(problem, &p);
-    gathered = mfq_cuda_gathered_units(problem, &p);
-    direct = mfq_cuda_direct_units(problem, &p);
+    gathered = gathered_units(problem, &p);
+    direct = direct_units(problem, &p);
     const mfq_conv_direction direction = problem->direction;
-    mfq_cuda_unit_side(&gathered, workspace + plan.gathered,
-                       direction == MFQ_CONV_INPUT_GRADIENT ? &widened.y : &widened.x);
-    mfq_cuda_unit_side(&direct, workspace + plan.direct,
-                       direction == MFQ_CONV_WEIGHT_GRADIENT ? &widened.y : &widened.w);
+    take_side(&gathered, workspace + plan.gathered, direction == MFQ_CONV_INPUT_GRADIENT ? &widened.y : &widened.x);
+    take_side(&direct, workspace + plan.direct, direction == MFQ_CONV_WEIGHT_GRADIENT ? &widened.y : &widened.w);
   }
 };
 
@@ -84,7 +157,7 @@ const char *make_plan(mfq_context *context, const mfq_conv_problem *problem, wid
   const mfq_implicit_tile &tile = tiles[(p.columns - 1) % 128 >= 64][mfq_cuda_implicit_kind(problem, &p)];
   if (!is_there(tile)) return "this build of libmfq_cuda has no machine code for sm_90a";
   const wide_problem wide(problem, *plan, NULL);
-  const size_t gathered = mfq_cuda_unit_bytes(&wide.gathered), direct = mfq_cuda_unit_bytes(&wide.direct);
+  const size_t gathered = bytes_of(&wide.gathered), direct = bytes_of(&wide.direct);
   if (gathered > 0 && p.a.source != UNIT_ELEMENTS && reads_of(problem, p, tile.columns) <= 1)
     return "elements meet one tap and one tile, and need not be widened before";
   if ((double)gathered + (double)direct > (double)WIDE_OPERAND_BYTES && !mfq_cuda_conv_splits(context, problem, 1))
@@ -123,8 +196,8 @@ mfq_status run_way(mfq_context *context, const void *state, const void *of, uint
   mfq_status status = mfq_cuda_conv_ready(own, problem, &plan->sides, workspace, &ready);
   if (status == MFQ_OK) {
     const wide_problem wide(&ready, *plan, workspace);
-    status = mfq_cuda_widen_units(own, &wide.gathered, workspace + plan->gathered);
-    if (status == MFQ_OK) status = mfq_cuda_widen_units(own, &wide.direct, workspace + plan->direct);
+    status = widen(own, &wide.gathered, workspace + plan->gathered);
+    if (status == MFQ_OK) status = widen(own, &wide.direct, workspace + plan->direct);
     if (status == MFQ_OK) status = mfq_cuda_implicit_run(own, &wide.widened, &plan->tiles, workspace + plan->rest);
   }
   mfq_cuda_lend_end(context, &lent);

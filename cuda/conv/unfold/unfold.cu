@@ -1,5 +1,5 @@
 /* cuda/conv/unfold/unfold.cu: queues the unfolding of an operand, units at a time where it lies so. */
-#include "unfold.h"
+#include "unfolded_plan.h"
 
 #include "cuda/launch.cuh"
 #include "cuda/conv/conv_params.h"
@@ -132,8 +132,7 @@ int64_t mfq_unfolding_pixels(const mfq_unfolding *u) { return product_of(u->pixe
 int64_t mfq_unfolding_taps(const mfq_unfolding *u) { return product_of(u->tap); }
 
 int64_t mfq_unfolding_line(const mfq_unfolding *u, int64_t channels) {
-  const int64_t unit = 16 / (int64_t)mfq_dtype_bytes(u->dtype), columns = mfq_unfolding_taps(u) * channels;
-  return (columns + unit - 1) / unit * unit;
+  return mfq_round_up(mfq_unfolding_taps(u) * channels, 16 / (int64_t)mfq_dtype_bytes(u->dtype));
 }
 
 const char *mfq_cuda_unfold_way(const mfq_conv_side *side, const mfq_unfolding *u, const mfq_unfold_part *part) {

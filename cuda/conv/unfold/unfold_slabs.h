@@ -6,7 +6,7 @@
 #ifndef MFQ_CUDA_CONV_UNFOLD_SLABS_H
 #define MFQ_CUDA_CONV_UNFOLD_SLABS_H
 
-#include <stdint.h>
+#include "host/core/problem/slab.h"
 
 /* Bytes of the parts of a workspace, 64 MiB in all: pixels unfolded, the other operand expanded, sums, what cuBLASLt
  * wants, and 1 MiB of scratch memory. Unfolded pixels are read again from the L2 cache where that is large. */
@@ -14,7 +14,7 @@ static const int64_t MFQ_UNFOLD_BYTES = (int64_t)24 << 20, MFQ_UNFOLD_DIRECT_BYT
                      MFQ_UNFOLD_SUM_BYTES = (int64_t)12 << 20, MFQ_UNFOLD_LIBRARY_BYTES = (int64_t)15 << 20;
 
 /* Of the first part, for a convolution that quantizes on the way: codes, and values of the result, of some images
- * (batch_steps.h). */
+ * (conv_cuda.h). */
 static const int64_t MFQ_UNFOLD_KEPT_BYTES = (int64_t)8 << 20;
 
 enum { MFQ_UNFOLD_ROWS = 128, MFQ_UNFOLD_COLS = 16 }; /* rows worth a step; columns at whose multiples steps are cut */
@@ -37,24 +37,7 @@ typedef struct mfq_unfold_slabs {
   int32_t direct_is_whole;    /* weights: expanded once, before all steps */
 } mfq_unfold_slabs;
 
-/* How many things of `each` bytes fit: at most `all`. */
-static inline int64_t mfq_unfold_most(int64_t limit, int64_t each, int64_t all) {
-  if (each == 0) return all;
-  const int64_t most = limit / each;
-  return most < all ? most : all;
-}
-
-/* Equal parts of `all`, of at most `most`, multiples of `unit` where that is possible. */
-static inline int64_t mfq_unfold_equal(int64_t all, int64_t most, int64_t unit) {
-  if (most >= all) return all;
-  if (most < unit) return most;
-  const int64_t largest = most / unit * unit, parts = (all + largest - 1) / largest, each = (all + parts - 1) / parts;
-  return (each + unit - 1) / unit * unit;
-}
-
-static inline int64_t mfq_unfold_columns(int64_t cols) {
-  return (cols + MFQ_UNFOLD_COLS - 1) / MFQ_UNFOLD_COLS * MFQ_UNFOLD_COLS;
-}
+static inline int64_t mfq_unfold_columns(int64_t cols) { return mfq_round_up(cols, MFQ_UNFOLD_COLS); }
 
 /* Bytes of the other operand for some columns and rows of one group. */
 static inline int64_t mfq_unfold_direct_bytes(const mfq_unfold_question *q, int64_t cols, int64_t rows) {
@@ -64,20 +47,20 @@ static inline int64_t mfq_unfold_direct_bytes(const mfq_unfold_question *q, int6
 /* Columns of the other operand that fit, `few` rows of them at least. */
 static inline int64_t mfq_unfold_direct_cols(const mfq_unfold_question *q, int64_t few) {
   const int64_t all = mfq_unfold_columns(q->cols), each = mfq_unfold_direct_bytes(q, 1, few) / MFQ_UNFOLD_COLS;
-  const int64_t most = mfq_unfold_most(MFQ_UNFOLD_DIRECT_BYTES, each, all);
-  return most < MFQ_UNFOLD_COLS ? 0 : mfq_unfold_equal(q->cols, most, MFQ_UNFOLD_COLS);
+  const int64_t most = mfq_slab_fit(MFQ_UNFOLD_DIRECT_BYTES, each, all);
+  return most < MFQ_UNFOLD_COLS ? 0 : mfq_slab_equal(q->cols, most, MFQ_UNFOLD_COLS);
 }
 
 /* Rows of a step: no more than `most`, whole periods, or equal parts of one. */
 static inline void mfq_unfold_cut_rows(const mfq_unfold_question *q, int64_t most, mfq_unfold_slabs *s) {
   s->period = q->rows;
   if (q->period == 0 || most >= q->rows) {
-    s->rows = mfq_unfold_equal(q->rows, most, MFQ_UNFOLD_ROWS);
+    s->rows = mfq_slab_equal(q->rows, most, MFQ_UNFOLD_ROWS);
   } else if (most >= q->period) {
-    s->rows = mfq_unfold_equal(q->rows / q->period, most / q->period, 1) * q->period;
+    s->rows = mfq_slab_equal(q->rows / q->period, most / q->period, 1) * q->period;
   } else {
     s->period = q->period;
-    s->rows = mfq_unfold_equal(q->period, most, MFQ_UNFOLD_ROWS);
+    s->rows = mfq_slab_equal(q->period, most, MFQ_UNFOLD_ROWS);
   }
 }
 
@@ -92,18 +75,16 @@ static inline int mfq_unfold_slabs_of(const mfq_unfold_question *q, mfq_unfold_s
   s->groups = is_together ? q->groups : 1;
   s->cols = q->cols;
   if (!is_together) {
-    const int64_t by_direct = mfq_unfold_direct_cols(q, few),
-                  fit = mfq_unfold_most(MFQ_UNFOLD_SUM_BYTES, sums, q->cols),
-                  by_sums = mfq_unfold_equal(q->cols, fit, MFQ_UNFOLD_COLS);
-    s->cols = by_direct < by_sums ? by_direct : by_sums;
+    const int64_t by_direct = mfq_unfold_direct_cols(q, few), fit = mfq_slab_fit(MFQ_UNFOLD_SUM_BYTES, sums, q->cols),
+                  by_sums = mfq_slab_equal(q->cols, fit, MFQ_UNFOLD_COLS);
+    s->cols = mfq_smaller(by_direct, by_sums);
   }
   s->direct_is_whole = !q->is_weight_gradient && s->groups == q->groups && s->cols == q->cols;
-  int64_t most = mfq_unfold_most(unfolded, s->groups * q->line_bytes, q->rows);
   const int64_t of_row = q->is_weight_gradient ? s->groups * mfq_unfold_direct_bytes(q, s->cols, 1) : 0;
-  const int64_t by_direct = mfq_unfold_most(MFQ_UNFOLD_DIRECT_BYTES, of_row, q->rows);
-  const int64_t by_sums = mfq_unfold_most(MFQ_UNFOLD_SUM_BYTES, q->is_weight_gradient ? 0 : q->sum_bytes, q->rows);
-  if (by_direct < most) most = by_direct;
-  if (by_sums < most) most = by_sums;
+  const int64_t by_direct = mfq_slab_fit(MFQ_UNFOLD_DIRECT_BYTES, of_row, q->rows);
+  const int64_t by_sums = mfq_slab_fit(MFQ_UNFOLD_SUM_BYTES, q->is_weight_gradient ? 0 : q->sum_bytes, q->rows);
+  const int64_t by_line = mfq_slab_fit(unfolded, s->groups * q->line_bytes, q->rows);
+  const int64_t most = mfq_smaller(by_line, mfq_smaller(by_direct, by_sums));
   if (most < 1 || s->cols < 1) return 0;
   mfq_unfold_cut_rows(q, most, s);
   return 1;
@@ -112,10 +93,7 @@ static inline int mfq_unfold_slabs_of(const mfq_unfold_question *q, mfq_unfold_s
 /* Pixels of the step that begins at `row`. */
 static inline int64_t mfq_unfold_rows_at(const mfq_unfold_slabs *s, int64_t row) {
   const int64_t left = s->period - row % s->period;
-  return left < s->rows ? left : s->rows;
+  return mfq_smaller(left, s->rows);
 }
-
-/* Of the last step along an axis. */
-static inline int64_t mfq_unfold_last(int64_t all, int64_t step) { return all % step == 0 ? step : all % step; }
 
 #endif

@@ -247,7 +247,7 @@ const char *mfq_unfolded_steps(const mfq_conv_problem *problem, mfq_unfolded_pla
 mfq_status mfq_unfolded_products(mfq_context *context, const mfq_conv_problem *problem, mfq_unfolded_plan *plan,
                                  mfq_line *reason) {
   const mfq_unfold_slabs *s = &plan->step;
-  const int64_t last_rows = mfq_unfold_last(s->period, s->rows), last_cols = mfq_unfold_last(plan->cols, s->cols);
+  const int64_t last_rows = mfq_slab_last(s->period, s->rows), last_cols = mfq_slab_last(plan->cols, s->cols);
   for (int i = 0; i <= (last_rows != s->rows); ++i)
     for (int j = 0; j <= (last_cols != s->cols); ++j) {
       const mfq_cublaslt_product product = product_of(problem, plan, i ? last_rows : s->rows, j ? last_cols : s->cols);

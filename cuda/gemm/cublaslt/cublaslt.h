@@ -23,7 +23,7 @@ typedef struct mfq_cublaslt {
 /* The context's library, opened at its first call; NULL with the reason, which is no error. MFQ_CUBLASLT in the
  * environment names the file; empty, none is opened. Not for runs. */
 const mfq_cublaslt *mfq_cublaslt_open(mfq_context *context, mfq_line *reason);
-void mfq_cublaslt_close(mfq_cublaslt *lt);
+void mfq_cublaslt_close(mfq_context *context);
 
 /* One factor, rows x depth: A has M rows, B has N. */
 typedef struct mfq_cublaslt_factor {

@@ -74,11 +74,12 @@ void make_handle(mfq_cublaslt *lt) {
 const mfq_cublaslt *mfq_cublaslt_open(mfq_context *context, mfq_line *reason) {
   mfq_cuda_state *state = mfq_cuda_state_of(context);
   if (state->cublaslt == NULL) {
-    mfq_cublaslt *lt = (mfq_cublaslt *)calloc(1, sizeof *lt);
+    mfq_cublaslt *lt = (mfq_cublaslt *)context->alloc(context->alloc_user, sizeof *lt);
     if (lt == NULL) {
       (void)snprintf(reason->text, sizeof reason->text, "no memory to open cuBLASLt");
       return NULL;
     }
+    *lt = mfq_cublaslt{};
     open_library(lt);
     if (lt->library != NULL) make_handle(lt);
     state->cublaslt = lt;
@@ -88,9 +89,10 @@ const mfq_cublaslt *mfq_cublaslt_open(mfq_context *context, mfq_line *reason) {
   return NULL;
 }
 
-void mfq_cublaslt_close(mfq_cublaslt *lt) {
+void mfq_cublaslt_close(mfq_context *context) {
+  mfq_cublaslt *lt = mfq_cuda_state_of(context)->cublaslt;
   if (lt == NULL) return;
   if (lt->handle != NULL) (void)lt->call.destroy(lt->handle);
   if (lt->library != NULL) (void)dlclose(lt->library);
-  free(lt);
+  context->free(context->alloc_user, lt);
 }

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "host/core/integers.h"
 #include "cuda/launch.cuh"
 #include "cuda/gemm/copy_kernel.cuh"
 
@@ -67,7 +68,7 @@ int32_t mode_of(const mfq_gemm_side *side, int32_t type) {
 
 int is_f32_mode(int32_t mode) { return mode == LT_SCALE_VEC128_F32 || mode == LT_SCALE_BLOCK128_F32; }
 
-int64_t groups_of(const mfq_gemm_side *side) { return (side->depth + side->group - 1) / side->group; }
+int64_t groups_of(const mfq_gemm_side *side) { return mfq_ceil_div(side->depth, side->group); }
 
 int take_mode(const mfq_gemm_side *side, const char *name, int capability, mfq_native_side *native, mfq_line *reason) {
   native->mode = LT_SCALE_TENSOR;
@@ -126,8 +127,8 @@ mfq_gemm_side mfq_cuda_native_wanted(const mfq_gemm_side *side) {
   if (side->kind != MFQ_SIDE_TO_QUANTIZE || side->group == 0 || !is_small ||
       side->view.q.scheme.granularity != MFQ_GRANULARITY_GROUP)
     return wanted;
-  const int64_t row_tiles = (side->batches * side->rows + TILE_ROWS - 1) / TILE_ROWS,
-                col_tiles = (groups_of(side) + TILE_SCALES - 1) / TILE_SCALES;
+  const int64_t row_tiles = mfq_ceil_div(side->batches * side->rows, TILE_ROWS),
+                col_tiles = mfq_ceil_div(groups_of(side), TILE_SCALES);
   wanted.view.q.layout.scales = MFQ_SCALES_128X4;
   wanted.view.sizes.scales_bytes = (size_t)(row_tiles * col_tiles * TILE_ROWS * TILE_SCALES);
   return wanted;
@@ -137,7 +138,7 @@ size_t mfq_cuda_native_scale_bytes(const mfq_native_side *native, const mfq_gemm
   if (!native->copies_scales) return 0;
   const int64_t groups = groups_of(side);
   if (native->mode == LT_SCALE_VEC128_F32) return (size_t)(rows * groups * 4);
-  return (size_t)((rows + BLOCK - 1) / BLOCK * ((groups + 3) / 4 * 4) * 4);
+  return (size_t)(mfq_ceil_div(rows, BLOCK) * mfq_round_up(groups, 4) * 4);
 }
 
 mfq_status mfq_cuda_native_scales(mfq_context *context, const mfq_native_side *native, const mfq_gemm_side *side,
@@ -149,11 +150,11 @@ mfq_status mfq_cuda_native_scales(mfq_context *context, const mfq_native_side *n
   const int64_t groups = groups_of(side);
   if (!native->copies_scales) {
     const int64_t tiles = (batch * (side->batches == 1 ? 0 : side->rows) + row) / TILE_ROWS;
-    *scales = from + tiles * ((groups + TILE_SCALES - 1) / TILE_SCALES) * (TILE_ROWS * TILE_SCALES);
+    *scales = from + tiles * mfq_ceil_div(groups, TILE_SCALES) * (TILE_ROWS * TILE_SCALES);
     return MFQ_OK;
   }
   const int is_vector = native->mode == LT_SCALE_VEC128_F32;
-  const int64_t run = side->scale_run[1], lines_of_rows = (rows + run - 1) / run;
+  const int64_t run = side->scale_run[1], lines_of_rows = mfq_ceil_div(rows, run);
   const int64_t line = is_vector ? rows : groups, lines = is_vector ? groups : lines_of_rows;
   const int64_t first = mfq_gemm_side_scale(side, side->batches == 1 ? 0 : batch, row, 0);
   const int64_t row_step = side->scale_stride[1], group_step = side->scale_stride[2];
@@ -165,7 +166,7 @@ mfq_status mfq_cuda_native_scales(mfq_context *context, const mfq_native_side *n
   p.lines = divisor64_make(lines);
   p.src_step[0] = is_vector ? row_step : group_step;
   p.src_step[1] = is_vector ? group_step : row_step;
-  p.dst_line = is_vector ? rows : (groups + 3) / 4 * 4;
+  p.dst_line = is_vector ? rows : mfq_round_up(groups, 4);
   *scales = copy;
   const mfq_launch launch = {"mfq_gemm_run", mfq_cuda_item_grid(p.count), ITEM_THREADS, 0};
   return mfq_cuda_launch(context, launch, copy_kernel, p);

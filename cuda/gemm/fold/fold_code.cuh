@@ -2,14 +2,81 @@
  *
  * Exponent and fraction of a code are put into the fields of an f16, and one multiplication by a power of two both
  * shifts and rebiases: f16 has subnormal numbers at one end of the small format and at one end of FP8, so all of them
- * come out right, and FP8's exponent and fraction stand in the f16's own fields. Nothing is rounded (fold_window.h).
+ * come out right, and FP8's exponent and fraction stand in the f16's own fields. Nothing is rounded (fold_window).
  * 12 instructions for four codes. */
 #ifndef MFQ_CUDA_GEMM_FOLD_CODE_CUH
 #define MFQ_CUDA_GEMM_FOLD_CODE_CUH
 
+#include <mfq/types.h>
+
 #include "cuda/prim/codes.cuh"
-#include "fold_tuning.h"
-#include "fold_window.h"
+
+enum {
+  FOLD_RUN = 128, /* elements along K that share a float scale in cuBLASLt */
+  FOLD_LANES = 8, /* lanes of a run: 16 elements each */
+  FOLD_THREADS = 256,
+  FOLD_ROWS = FOLD_THREADS / FOLD_LANES, /* rows of a block */
+  FOLD_RUNS = 4,                         /* runs that a block takes one after the other */
+  FOLD_SLAB = 128,                       /* rows that share a flag: those of an output tile */
+  FOLD_ALIGN = 16,                       /* rows and depth of FP8 codes are multiples of it */
+  FOLD_WINDOW_MIN = 8                    /* shifts that a format must leave where groups are shorter than a run */
+};
+
+/* Blocks at once on a multiprocessor, which bound the registers of a thread: 42 for 6, 64 for 4, 80 for 3. Code for
+ * compute capability 10.0 and newer, where folding has no use, is compiled all the same. */
+enum { FOLD_BLOCKS = 6, FOLD_QUANTIZE_BLOCKS = PTX_ARCH >= 1000 ? 3 : 4 };
+
+/* Biased exponents of the float scales: products of two are normal numbers. */
+enum { FOLD_SCALE_MIN = 127 - 62, FOLD_SCALE_ONE = 127, FOLD_SCALE_MAX = 127 + 62 };
+
+/* Codes and sums of a slab of A take at most so much workspace, or those of 128 rows. In the emulator products are
+ * small, and several slabs are to be seen. */
+#if defined(MFQ_SIMT)
+enum { FOLD_SLAB_BYTES = 64 << 10 };
+#else
+enum { FOLD_SLAB_BYTES = 256 << 20 };
+#endif
+
+/* ---- Windows ----------------------------------------------------------------------------------------------------- */
+
+/* By which powers of two every code of a small minifloat becomes an FP8 number: one with exponent field e, times 2^s, has
+ * the field e + s + (FP8 bias - bias) in FP8; a format's subnormal numbers are multiples of its smallest. So all codes fit
+ * when the smallest of them is a multiple of FP8's smallest, the largest is not above FP8's, and the fraction is no
+ * longer than FP8's. */
+
+/* An FP8 format of tensor cores. */
+typedef struct fold_target {
+  int32_t man_bits, bias;
+  int32_t top_field, top_fraction; /* of the largest number */
+} fold_target;
+
+/* With 3 and with 2 bits of fraction (OFP8 1.0 section 5). A product takes at most one side in the second. */
+static const fold_target fold_targets[2] = {{3, 7, 15, 6}, {2, 15, 30, 3}};
+
+/* Shifts low ... high; none where low > high. */
+typedef struct fold_window {
+  int32_t low, high;
+} fold_window;
+
+/* Whether codes are all numbers and small enough for the steps of fold_code.cuh, which go through f16. */
+static inline int fold_takes(const mfq_format *f) {
+  return f->kind == MFQ_KIND_MINIFLOAT && f->specials == MFQ_SPECIALS_NONE && f->exp_bits <= 4 &&
+         f->exp_bits + f->man_bits <= 7;
+}
+
+static inline fold_window fold_window_of(const mfq_format *f, const fold_target *to) {
+  fold_window none = {0, -1}, w;
+  if (!fold_takes(f) || f->man_bits > to->man_bits) return none;
+  const int32_t rebias = to->bias - f->bias, up = to->man_bits - f->man_bits;
+  const int32_t top_fraction = ((1 << f->man_bits) - 1) << up, top_field = (1 << f->exp_bits) - 1;
+  w.low = -up - rebias;
+  w.high = to->top_field - top_field - (top_fraction > to->top_fraction) - rebias;
+  return w;
+}
+
+static inline int32_t fold_window_width(fold_window w) { return w.high < w.low ? 0 : w.high - w.low + 1; }
+
+/* ---- Codes ------------------------------------------------------------------------------------------------------- */
 
 typedef struct fold_code {
   int32_t bits;                    /* of a stored code */

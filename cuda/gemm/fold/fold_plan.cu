@@ -1,7 +1,7 @@
 /* cuda/gemm/fold/fold_plan.cu: which products can be folded, in which FP8 formats, and how the workspace is laid out. */
 #include "fold_plan.h"
 
-#include "host/core/integers.h"
+#include "host/core/problem/slab.h"
 #include "host/core/scheme/lower.h"
 #include "host/core/problem/walk.h"
 #include "cuda/prim/encode.cuh"
@@ -85,10 +85,9 @@ int is_direct(const mfq_gemm_problem *problem) {
 void plan_slabs(const mfq_gemm_problem *problem, fold_plan *plan) {
   const int64_t sum_bytes = plan->is_direct ? 0 : plan->b.rows * (int64_t)sizeof(float);
   const int64_t slab = FOLD_SLAB, row_bytes = plan->cols + plan->runs * (int64_t)sizeof(float) + sum_bytes;
-  const int64_t fitting = FOLD_SLAB_BYTES / row_bytes / FOLD_SLAB * FOLD_SLAB, m = problem->m;
-  const int64_t most = fitting > slab ? fitting : slab, slabs = (m + most - 1) / most;
-  const int64_t rows = mfq_round_up((m + slabs - 1) / slabs, FOLD_SLAB);
-  plan->slabs = (m + rows - 1) / rows;
+  const int64_t fitting = FOLD_SLAB_BYTES / row_bytes / slab * slab, m = problem->m;
+  const int64_t rows = mfq_slab_equal(m, mfq_larger(fitting, slab), slab);
+  plan->slabs = mfq_ceil_div(m, rows);
   plan->last_rows = mfq_round_up(m - (plan->slabs - 1) * rows, FOLD_ALIGN);
   plan->a.rows = plan->slabs > 1 ? rows : plan->last_rows;
 }
@@ -119,7 +118,7 @@ mfq_status plan_products(mfq_context *context, const mfq_gemm_problem *problem, 
 /* ---- Workspace --------------------------------------------------------------------------------------------------- */
 
 size_t flags_bytes(const mfq_gemm_side *side) {
-  return sizeof(uint32_t) * (size_t)(side->batches * ((side->rows + FOLD_SLAB - 1) / FOLD_SLAB));
+  return sizeof(uint32_t) * (size_t)(side->batches * mfq_ceil_div(side->rows, FOLD_SLAB));
 }
 
 void place_image(const fold_plan *plan, fold_side *side, fold_plan *into) {
@@ -168,7 +167,7 @@ mfq_status mfq_cuda_fold_plan(mfq_context *context, const mfq_gemm_problem *prob
   plan_side(&problem->a, pair->a, &plan->a);
   plan_side(&problem->b, pair->b, &plan->b);
   plan->cols = mfq_round_up(problem->k, FOLD_ALIGN);
-  plan->runs = (problem->k + FOLD_RUN - 1) / FOLD_RUN;
+  plan->runs = mfq_ceil_div(problem->k, FOLD_RUN);
   plan->b.rows = mfq_round_up(problem->n, FOLD_ALIGN);
   plan->is_direct = is_direct(problem);
   plan_slabs(problem, plan);

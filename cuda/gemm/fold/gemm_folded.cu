@@ -1,6 +1,7 @@
 /* cuda/gemm/fold/gemm_folded.cu: products of small minifloats with power-of-two group scales, as FP8 products with a scale
  * for each 128 of K, which compute capability 9.0 multiplies at full speed; numbers stay what they are. What does not
  * fold is computed again by our own exact product, tile by tile. */
+#include "host/core/integers.h"
 #include "host/core/scheme/lower.h"
 #include "cuda/index_plans.h"
 #include "cuda/launch.cuh"
@@ -33,7 +34,7 @@ typedef struct fold_rows {
 /* ---- Folding ----------------------------------------------------------------------------------------------------- */
 
 fold_image image_of(const fold_run &run, const fold_rows &of) {
-  const int64_t batch_slabs = (of.given->rows + FOLD_SLAB - 1) / FOLD_SLAB;
+  const int64_t batch_slabs = mfq_ceil_div(of.given->rows, FOLD_SLAB);
   fold_image image = {};
   image.code = of.plan->code;
   image.rows = of.rows;
@@ -48,9 +49,8 @@ fold_image image_of(const fold_run &run, const fold_rows &of) {
 }
 
 mfq_launch launch_of(const fold_image &image) {
-  const int32_t blocks = (image.runs + FOLD_RUNS - 1) / FOLD_RUNS, most = 65535;
-  const unsigned rows = (unsigned)((image.padded_rows + FOLD_ROWS - 1) / FOLD_ROWS);
-  return mfq_launch{function, dim3(rows, (unsigned)(blocks < most ? blocks : most)), FOLD_THREADS, 0};
+  const int64_t rows = mfq_ceil_div(image.padded_rows, FOLD_ROWS), runs = mfq_ceil_div(image.runs, FOLD_RUNS);
+  return mfq_launch{function, dim3((unsigned)rows, (unsigned)mfq_smaller(runs, 65535)), FOLD_THREADS, 0};
 }
 
 /* What 16 codes must be aligned to for wide loads and stores; 0 where there are none. */
@@ -61,13 +61,6 @@ int32_t codes_aligned(const mfq_gemm_side *side, int32_t bits) {
   const int64_t unit = code_alignment(bits), row = side->rows > 1 ? side->code_bits[1] / 8 : 0,
                 batch = side->batches > 1 ? side->code_bits[0] / 8 : 0;
   return unit != 0 && ((int64_t)(uintptr_t)side->view.q.codes | row | batch) % unit == 0;
-}
-
-/* -1 where it is no power of two. */
-int32_t log2_of(int64_t value) {
-  for (int32_t log2 = 0; log2 < 62; ++log2)
-    if (value == (int64_t)1 << log2) return log2;
-  return -1;
 }
 
 /* Where the codes of the image's first row are. */
@@ -90,7 +83,7 @@ mfq_status fold_codes(const fold_run &run, const fold_rows &of) {
   p.group_scales = side->scale_stride[2];
   p.row_run = divisor64_make(side->scale_run[1]);
   p.group = divisor64_make(side->scale_run[2]);
-  p.group_log2 = log2_of(side->group);
+  p.group_log2 = mfq_exact_log2(side->group);
   p.vector_load = codes_aligned(side, p.image.code.bits);
   return mfq_cuda_launch(run.context, launch_of(p.image), fold_kernel, p);
 }
@@ -110,13 +103,12 @@ mfq_status fold_elements(const fold_run &run, const fold_rows &of) {
   p.vector_load = ((int64_t)(uintptr_t)p.src | strides) % 16 == 0;
   p.row_bytes = (int64_t)sizes->row_bits / 8;
   p.pad_bytes = (int32_t)(p.row_bytes - (of.given->depth * p.image.code.bits + 7) / 8);
-  p.codes =
-      (uint8_t *)of.ready->view.q.codes + (of.batch * of.ready->code_bits[0] + of.first * of.ready->code_bits[1]) / 8;
+  p.codes = first_codes(of);
   p.vector_store = codes_aligned(of.ready, p.image.code.bits);
   p.first_scale = mfq_gemm_side_scale(of.ready, of.batch, of.first, 0);
   p.row_scales = of.ready->scale_stride[1];
   p.group_scales = of.ready->scale_stride[2];
-  p.group_log2 = log2_of(of.ready->group) - log2_of(CHUNK);
+  p.group_log2 = mfq_exact_log2(of.ready->group) - mfq_exact_log2(CHUNK);
   switch (from->dtype) {
     case MFQ_DTYPE_F32: return mfq_cuda_launch(run.context, launch_of(p.image), fold_quantize_kernel<ELEMENT_F32>, p);
     case MFQ_DTYPE_BF16: return mfq_cuda_launch(run.context, launch_of(p.image), fold_quantize_kernel<ELEMENT_BF16>, p);

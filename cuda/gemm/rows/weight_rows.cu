@@ -1,8 +1,8 @@
 /* cuda/gemm/rows/weight_rows.cu: few rows of A times quantized weights: planning, and the launches around the kernel. */
+#include "host/core/integers.h"
 #include "cuda/launch.cuh"
 #include "cuda/gemm/finish_cuda.h"
 #include "cuda/product/side_params.h"
-#include "weight_parts_kernel.cuh"
 #include "weight_rows_kernel.cuh"
 
 namespace {
@@ -54,10 +54,7 @@ int is_multiple(int64_t value, int64_t of) { return value % of == 0; }
 
 /* log2 of the group, -1 for groups that are no powers of two; groups that hold all of K are one. */
 int32_t group_log2(const mfq_gemm_side *b) {
-  if (b->group == 0 || b->group >= b->depth) return NO_GROUP_LOG2;
-  int32_t log2 = 0;
-  while ((int64_t)1 << log2 < b->group) ++log2;
-  return (int64_t)1 << log2 == b->group ? log2 : -1;
+  return b->group == 0 || b->group >= b->depth ? (int32_t)NO_GROUP_LOG2 : mfq_exact_log2(b->group);
 }
 
 const char *refuse_layout(const mfq_gemm_side *b, const weight_plan *plan) {
@@ -97,15 +94,20 @@ int is_direct(const mfq_gemm_side *a) {
          (uintptr_t)m->data % 16 == 0;
 }
 
+/* Blocks that a part of K has. */
+int64_t blocks_of(const mfq_gemm_problem *problem, const weight_plan *plan) {
+  return mfq_ceil_div(problem->n, plan->with->rows) * problem->batches;
+}
+
 /* How many parts of K keep the multiprocessors busy: fewest slabs one after the other, then fewest parts. */
 void choose_parts(const mfq_context *context, const mfq_gemm_problem *problem, weight_plan *plan) {
   const weight_kernel *with = plan->with;
-  const int64_t slabs = problem->k == 0 ? 1 : (problem->k + with->slab - 1) / with->slab;
-  const int64_t blocks = (problem->n + with->rows - 1) / with->rows * problem->batches;
+  const int64_t slabs = problem->k == 0 ? 1 : mfq_ceil_div(problem->k, with->slab);
+  const int64_t blocks = blocks_of(problem, plan);
   const int64_t at_once = (int64_t)mfq_cuda_state_of(context)->processors * with->blocks;
   int64_t fewest = INT64_MAX;
   for (int64_t splits = 1; splits <= slabs && splits <= WEIGHT_MAX_SPLIT; ++splits) {
-    const int64_t each = (slabs + splits - 1) / splits, waves = (blocks * splits + at_once - 1) / at_once;
+    const int64_t each = mfq_ceil_div(slabs, splits), waves = mfq_ceil_div(blocks * splits, at_once);
     if (each * (splits - 1) >= slabs || each * waves >= fewest) continue;
     fewest = each * waves;
     plan->splits = (int32_t)splits;
@@ -113,7 +115,7 @@ void choose_parts(const mfq_context *context, const mfq_gemm_problem *problem, w
   }
 }
 
-int64_t padded_depth(int64_t depth) { return (depth + 15) / 16 * 16; }
+int64_t padded_depth(int64_t depth) { return mfq_round_up(depth, 16); }
 
 void lay_out(const mfq_gemm_problem *problem, weight_plan *plan) {
   const mfq_gemm_side *a = &problem->a, *b = &problem->b;
@@ -129,7 +131,6 @@ void lay_out(const mfq_gemm_problem *problem, weight_plan *plan) {
 
 /* Returns NULL and a plan, or why another way is to be asked. */
 const char *make_plan(const mfq_context *context, const mfq_gemm_problem *problem, weight_plan *plan) {
-  *plan = weight_plan{};
   if (mfq_cuda_state_of(context)->capability < 80)
     return "matrix instructions on bf16 came with compute capability 8.0";
   if (problem->k > WEIGHT_MAX_DEPTH) return "K is longer than 2^30";
@@ -137,8 +138,7 @@ const char *make_plan(const mfq_context *context, const mfq_gemm_problem *proble
   if (refused == NULL) refused = refuse_weights(problem, plan);
   if (refused != NULL) return refused;
   choose_parts(context, problem, plan);
-  const int64_t blocks = (problem->n + plan->with->rows - 1) / plan->with->rows * problem->batches * plan->splits;
-  if (blocks > INT32_MAX) return "more than 2^31 blocks";
+  if (blocks_of(problem, plan) * plan->splits > INT32_MAX) return "more than 2^31 blocks";
   plan->is_direct = is_direct(&problem->a);
   lay_out(problem, plan);
   return NULL;
@@ -156,8 +156,8 @@ weight_rows_params weights_of(const mfq_gemm_problem *problem, const weight_plan
   p.codes = side.codes;
   p.batch_bytes = b->batches == 1 ? 0 : b->code_bits[0] / 8;
   p.row_bytes = b->code_bits[1] / 8;
-  const int64_t load = plan.with->load, used = (b->depth * plan.format.bits + 7) / 8;
-  p.code_bytes = (int32_t)((used + load - 1) / load * load);
+  const int64_t load = plan.with->load, used = mfq_ceil_div(b->depth * plan.format.bits, 8);
+  p.code_bytes = (int32_t)(mfq_round_up(used, load));
   p.n = problem->n;
   p.k = (int32_t)problem->k;
   p.scale_batch = b->batches == 1 ? 0 : b->scale_stride[0];
@@ -170,14 +170,12 @@ weight_rows_params weights_of(const mfq_gemm_problem *problem, const weight_plan
   p.has_scales = b->group != 0;
   p.fresh_mask = plan.group_log2 > 4 ? plan.with->units - 1 : 0;
   p.m = (int32_t)problem->m;
-  p.blocks = (int32_t)((problem->n + plan.with->rows - 1) / plan.with->rows);
+  p.blocks = (int32_t)mfq_ceil_div(problem->n, plan.with->rows);
   p.splits = plan.splits;
   p.part = plan.part;
   p.batches = problem->batches;
   return p;
 }
-
-unsigned item_blocks(int64_t items) { return (unsigned)((items + ITEMS - 1) / ITEMS); }
 
 /* Makes A what the kernel reads: as it lies, or a copy in `memory`. */
 mfq_status bring_a(mfq_context *context, const mfq_gemm_side *a, const weight_plan &plan, uint8_t *memory,
@@ -197,7 +195,8 @@ mfq_status bring_a(mfq_context *context, const mfq_gemm_side *a, const weight_pl
   if (items == 0) return MFQ_OK;
   const narrow_params copy = {mfq_cuda_side_params(a), memory, items, divisor64_make(depth / 2),
                               divisor64_make(a->rows)};
-  return mfq_cuda_launch(context, {"mfq_gemm_run", dim3(item_blocks(items)), ITEMS, 0}, narrow_side_kernel, copy);
+  return mfq_cuda_launch(context, {"mfq_gemm_run", dim3((unsigned)mfq_ceil_div(items, ITEMS)), ITEMS, 0},
+                         narrow_side_kernel, copy);
 }
 
 /* The sums, in the first of the parts. */
@@ -229,22 +228,22 @@ mfq_status run_ready(mfq_context *context, const mfq_gemm_problem *problem, cons
 
 mfq_status plan_way(mfq_context *context, const void *of, mfq_choice *choice, mfq_line *reason) {
   const mfq_gemm_problem *problem = (const mfq_gemm_problem *)of;
-  weight_plan plan;
   if (problem->m > WEIGHT_MAX_ROWS)
     return mfq_refuse(reason, "M is %lld, at most %d", (long long)problem->m, (int)WEIGHT_MAX_ROWS);
-  const char *refused = make_plan(context, problem, &plan);
+  const mfq_status status = mfq_choice_state(context, "mfq_gemm_plan_create", sizeof(weight_plan), choice);
+  if (status != MFQ_OK) return status;
+  weight_plan *plan = (weight_plan *)choice->state;
+  const char *refused = make_plan(context, problem, plan);
   if (refused != NULL) return mfq_refuse(reason, "%s", refused);
-  choice->workspace_bytes = plan.end;
-  mfq_choice_describe(choice, "weights of %d bits read once by our own kernel, K in %d parts", (int)plan.with->bits,
-                      (int)plan.splits);
+  choice->workspace_bytes = plan->end;
+  mfq_choice_describe(choice, "weights of %d bits read once by our own kernel, K in %d parts", (int)plan->with->bits,
+                      (int)plan->splits);
   return MFQ_OK;
 }
 
-mfq_status run_way(mfq_context *context, const void *, const void *of, uint8_t *workspace) {
+mfq_status run_way(mfq_context *context, const void *state, const void *of, uint8_t *workspace) {
   const mfq_gemm_problem *problem = (const mfq_gemm_problem *)of;
-  weight_plan plan;
-  const char *refused = make_plan(context, problem, &plan);
-  if (refused != NULL) return mfq_fail(MFQ_ERROR_INTERNAL, "mfq_gemm_run", "weights that were accepted: %s", refused);
+  const weight_plan &plan = *(const weight_plan *)state;
   mfq_cuda_lent lent;
   mfq_context *own = mfq_cuda_lend(context, workspace + plan.scratch, &lent);
   mfq_gemm_problem ready = *problem;

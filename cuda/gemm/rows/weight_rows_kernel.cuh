@@ -19,7 +19,30 @@
 #include "cuda/prim/mma.cuh"
 #include "cuda/prim/widen.cuh"
 #include "cuda/product/side.cuh"
-#include "weight_rows_tuning.h"
+
+enum {
+  WEIGHT_THREADS = 256, /* eight warps, each with weight rows of its own */
+  WEIGHT_MAX_ROWS = 64, /* of A: beyond, widening the weights once for all pays */
+  WEIGHT_MAX_SPLIT = 32,
+  WEIGHT_MAX_DEPTH = 1 << 30 /* of K: places along it are 32 bits */
+};
+
+/* BITS of a code; COLS: eights of A's rows; IS_PARTIAL: group scales multiply sums of groups, not elements. */
+template <int BITS, int COLS, bool PARTIAL> struct weight_shape {
+  static constexpr int EIGHTS = COLS;
+  static constexpr bool IS_PARTIAL = PARTIAL;
+  /* At once on a multiprocessor, at least: 128 registers for 2. The one that is left out would spill a register. */
+  static constexpr int BLOCKS = COLS <= 4 && !(BITS == 8 && COLS == 4 && PARTIAL) ? 2 : 1;
+  /* Sixteens of codes that a lane loads at once from a row; four lanes share a row: 64 neighbouring bytes of 4 bits. */
+  static constexpr int UNITS = IS_PARTIAL || BITS == 8 ? 1 : 2;
+  static constexpr int TILES = COLS <= 4 || PARTIAL ? 1 : 2; /* of 16 rows a warp has: they share what it reads of A */
+  static constexpr int STAGES = COLS == 1 && BITS != 6 ? 4 : 2;         /* loads under way: 64 ... 128 bytes a lane */
+  static constexpr int CHUNK = 64 * UNITS;                              /* of K: what four lanes load at once */
+  static constexpr int SLAB = COLS == 1 ? 2048 : COLS == 4 ? 512 : 256; /* of K: A in shared memory, 32 KiB */
+  static constexpr int WORDS = UNITS * BITS / 2;                        /* of a lane's load */
+  static constexpr int LOAD = WORDS % 4 == 0 ? 16 : WORDS % 2 == 0 ? 8 : 4; /* bytes of one access */
+  static constexpr int ROWS = WEIGHT_THREADS / 32 * 16 * TILES;             /* of weights, of a block */
+};
 
 typedef struct weight_rows_params {
   widen_format format;
@@ -389,6 +412,29 @@ __global__ void __launch_bounds__(WEIGHT_THREADS, weight_shape<BITS, COLS, IS_PA
     warp_multiply_slab<BITS, Shape, COLS>(p, at, slab, &lane, memory);
   }
   warp_store_part<Shape, COLS>(p, at, lane.sums);
+}
+
+/* ---- A as bf16 --------------------------------------------------------------------------------------------------- */
+
+typedef struct narrow_params {
+  side_params side;
+  uint8_t *to;           /* bf16, [batch][rows][pairs * 2] */
+  int64_t items;         /* pairs of all rows of all batches */
+  divisor64 pairs, rows; /* pairs of a row, zeros behind its end */
+} narrow_params;
+
+/* A thread has two elements: times group scales, rounded to bf16 where it does not hold them. */
+__global__ void narrow_side_kernel(const __grid_constant__ narrow_params p) {
+  const int64_t item = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
+  if (item >= p.items) return;
+  const int64_t line = thread_divide(item, p.pairs), batch = thread_divide(line, p.rows);
+  const int64_t k = 2 * (item - line * (int64_t)p.pairs.value);
+  const side_row row = thread_side_row(p.side, batch, line - batch * (int64_t)p.rows.value);
+  uint32_t both = 0;
+#pragma unroll 1
+  for (int i = 0; i < 2; ++i)
+    if (k + i < p.side.depth) both |= mfqn_bf16_limited(thread_side_value(p.side, row, k + i)) << 16 * i;
+  ptx_store<uint32_t>(p.to + 4 * item, both);
 }
 
 #endif

@@ -10,7 +10,6 @@
 #define launch launch_tiles
 #include "cuda/conv/implicit/implicit.cu"
 #include "cuda/conv/implicit/implicit_plan.cu"
-#include "cuda/conv/implicit/implicit_run.cu"
 #include "cuda/product/parts.cu"
 #undef launch
 

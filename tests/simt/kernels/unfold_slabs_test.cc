@@ -35,7 +35,7 @@ void expect_sound(const mfq_unfold_question &q, const mfq_unfold_slabs &s) {
 
 /* Rows are taken once each, in steps of two sizes at most, in or over whole periods. */
 void expect_covered(const mfq_unfold_question &q, const mfq_unfold_slabs &s) {
-  const int64_t last = mfq_unfold_last(s.period, s.rows);
+  const int64_t last = mfq_slab_last(s.period, s.rows);
   int64_t row = 0, rows = 0;
   for (; row < q.rows; row += rows) {
     rows = mfq_unfold_rows_at(&s, row);
@@ -132,7 +132,7 @@ TEST(UnfoldSlabs, EveryPartOfWidths) {
   for (int64_t all = 1; all <= 300; ++all)
     for (int64_t most = 1; most <= 300; ++most)
       for (const int64_t unit : {1, 16, 128}) {
-        const int64_t part = mfq_unfold_equal(all, most, unit);
+        const int64_t part = mfq_slab_equal(all, most, unit);
         ASSERT_TRUE(part >= 1 && part <= most && part <= all) << all << " " << most << " " << unit;
         if (part < all && most >= unit) ASSERT_EQ(part % unit, 0);
       }
