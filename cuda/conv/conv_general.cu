@@ -1,6 +1,5 @@
 /* cuda/conv/conv_general.cu: the last way of the list: every convolution, reproducible. */
 #include "host/core/integers.h"
-#include "cuda/gemm/finish_cuda.h"
 #include "cuda/product/side_params.h"
 #include "cuda/launch.cuh"
 #include "conv_cuda.h"
@@ -9,10 +8,10 @@
 
 namespace {
 
-/* The workspace: operands that are quantized on the way, all sums, and scratch memory for quantization. */
+/* The workspace: operands that are quantized on the way, and all sums. */
 struct parts {
   mfq_conv_parts sides;
-  size_t sums, scratch, end;
+  size_t sums, end;
 };
 
 parts parts_of(const mfq_conv_problem *p) {
@@ -20,7 +19,6 @@ parts parts_of(const mfq_conv_problem *p) {
   parts at = {};
   at.sides = mfq_cuda_conv_take(p, &at.end);
   at.sums = mfq_workspace_take(&at.end, (size_t)(f->batches * f->m * f->n) * sizeof(float));
-  at.scratch = mfq_workspace_take(&at.end, mfq_cuda_conv_quantizes(p) ? MFQ_CUDA_SCRATCH_BYTES : 0);
   return at;
 }
 
@@ -80,21 +78,14 @@ mfq_status sum_products(mfq_context *context, const mfq_conv_problem *problem, f
   return mfq_cuda_launch(context, at, conv_general_kernel, p);
 }
 
-mfq_status run_lent(mfq_context *lent, const mfq_conv_problem *problem, const parts *at, uint8_t *workspace) {
-  float *sums = (float *)(workspace + at->sums);
-  mfq_conv_problem ready;
-  mfq_status status = mfq_cuda_conv_ready(lent, problem, &at->sides, workspace, &ready);
-  if (status == MFQ_OK) status = sum_products(lent, &ready, sums);
-  return status == MFQ_OK ? mfq_cuda_conv_finish(lent, &ready, sums) : status;
-}
-
 mfq_status run(mfq_context *context, const void *, const void *of, uint8_t *workspace) {
   const mfq_conv_problem *problem = (const mfq_conv_problem *)of;
   const parts at = parts_of(problem);
-  mfq_cuda_lent lent;
-  const mfq_status status = run_lent(mfq_cuda_lend(context, workspace + at.scratch, &lent), problem, &at, workspace);
-  mfq_cuda_lend_end(context, &lent);
-  return status;
+  float *sums = (float *)(workspace + at.sums);
+  return mfq_cuda_conv_run(context, problem, at.sides, workspace, [&](mfq_context *own, const mfq_conv_problem *p) {
+    const mfq_status status = sum_products(own, p, sums);
+    return status == MFQ_OK ? mfq_cuda_conv_finish(own, p, sums) : status;
+  });
 }
 
 } // namespace

@@ -2,7 +2,6 @@
  * here, on the host. */
 #include "conv_params.h"
 
-#include "cuda/gemm/finish_cuda.h"
 #include "cuda/product/side_params.h"
 
 static_assert((int)CONV_AXES == (int)MFQ_CONV_AXES && (int)CONV_CHANNELS == (int)MFQ_CONV_CHANNELS, "axes");
@@ -90,6 +89,7 @@ static const mfq_conv_side *side_of(const mfq_conv_problem *problem, int index) 
 
 mfq_conv_parts mfq_cuda_conv_take(const mfq_conv_problem *problem, size_t *end) {
   mfq_conv_parts parts;
+  parts.scratch = mfq_workspace_take(end, mfq_cuda_conv_quantizes(problem) ? MFQ_CUDA_SCRATCH_BYTES : 0);
   for (int i = 0; i < 3; ++i) parts.at[i] = mfq_workspace_take(end, mfq_gemm_side_bytes(&side_of(problem, i)->part));
   return parts;
 }
@@ -108,13 +108,4 @@ mfq_status mfq_cuda_conv_ready(mfq_context *lent, const mfq_conv_problem *proble
   for (int i = 0; status == MFQ_OK && i < 3; ++i)
     status = mfq_cuda_side_ready(lent, &side_of(problem, i)->part, workspace + parts->at[i], &sides[i]->part);
   return status;
-}
-
-/* ---- The result -------------------------------------------------------------------------------------------------- */
-
-mfq_status mfq_cuda_conv_finish(mfq_context *lent, const mfq_conv_problem *ready, float *sums) {
-  const mfq_finish *f = &ready->finish;
-  const mfq_cuda_sums all = {sums, f->m * f->n, f->n, 0, f->batches, 0, f->m};
-  const mfq_status status = mfq_cuda_finish(lent, f, mfq_conv_factor_views(ready), &all, sums);
-  return status == MFQ_OK && f->is_d_quantized ? mfq_cuda_finish_quantize(lent, f, sums) : status;
 }

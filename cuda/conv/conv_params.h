@@ -3,6 +3,7 @@
 #define MFQ_CUDA_CONV_CONV_PARAMS_H
 
 #include "host/core/problem/conv_problem.h"
+#include "cuda/gemm/finish_cuda.h"
 #include "conv_side.cuh"
 
 /* `side` is PLAIN or has its codes in memory. */
@@ -20,6 +21,7 @@ conv_geometry mfq_cuda_conv_geometry(const mfq_conv_problem *problem);
 /* The operands of a run in its workspace: mfq_cuda_side_ready of x, w and y, so that kernels and the
  * finish see QUANTIZED sides. Memory of side i is at `workspace + at[i]`. */
 typedef struct mfq_conv_parts {
+  size_t scratch;
   size_t at[3]; /* x, w, y */
 } mfq_conv_parts;
 
@@ -31,8 +33,22 @@ int mfq_cuda_conv_quantizes(const mfq_conv_problem *problem);
 mfq_status mfq_cuda_conv_ready(mfq_context *lent, const mfq_conv_problem *problem, const mfq_conv_parts *parts,
                                uint8_t *workspace, mfq_conv_problem *ready);
 
-/* Queues everything behind the sums of the whole result, which are dense in our order, and may become values in
- * place. `lent` has scratch memory where the result is quantized. */
-mfq_status mfq_cuda_conv_finish(mfq_context *lent, const mfq_conv_problem *ready, float *sums);
+/* Calls `body` with a context that has scratch memory of this run, and the problem whose operands are there. */
+template <class Body>
+mfq_status mfq_cuda_conv_run(mfq_context *context, const mfq_conv_problem *problem, const mfq_conv_parts &parts,
+                             uint8_t *workspace, Body body) {
+  mfq_cuda_lent lent;
+  mfq_context *own = mfq_cuda_lend(context, workspace + parts.scratch, &lent);
+  mfq_conv_problem ready;
+  mfq_status status = mfq_cuda_conv_ready(own, problem, &parts, workspace, &ready);
+  if (status == MFQ_OK) status = body(own, &ready);
+  mfq_cuda_lend_end(context, &lent);
+  return status;
+}
+
+/* mfq_cuda_finish_all of a convolution. */
+static inline mfq_status mfq_cuda_conv_finish(mfq_context *lent, const mfq_conv_problem *ready, float *sums) {
+  return mfq_cuda_finish_all(lent, &ready->finish, mfq_conv_factor_views(ready), sums);
+}
 
 #endif

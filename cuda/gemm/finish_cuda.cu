@@ -142,6 +142,12 @@ mfq_status mfq_cuda_finish_quantize(mfq_context *context, const mfq_finish *fini
   return status == MFQ_OK ? mfq_cuda_quantize(context, &dense, &finish->d_view, NULL) : status;
 }
 
+mfq_status mfq_cuda_finish_all(mfq_context *context, const mfq_finish *f, mfq_factor_views views, float *sums) {
+  const mfq_cuda_sums all = {sums, f->m * f->n, f->n, 0, f->batches, 0, f->m};
+  const mfq_status status = mfq_cuda_finish(context, f, views, &all, sums);
+  return status == MFQ_OK && f->is_d_quantized ? mfq_cuda_finish_quantize(context, f, sums) : status;
+}
+
 mfq_context *mfq_cuda_lend(const mfq_context *context, void *scratch, mfq_cuda_lent *lent) {
   lent->context = *context;
   lent->state = *mfq_cuda_state_of(context);

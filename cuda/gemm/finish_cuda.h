@@ -27,6 +27,9 @@ struct finish_params mfq_cuda_finish_params(const mfq_finish *finish, mfq_factor
 /* Queues the quantization of `values` into a quantized D; `context` has scratch memory of its own. */
 mfq_status mfq_cuda_finish_quantize(mfq_context *context, const mfq_finish *finish, float *values);
 
+/* Queues both for all sums at once, which are dense [batches, m, n] and may become values in place. */
+mfq_status mfq_cuda_finish_all(mfq_context *context, const mfq_finish *finish, mfq_factor_views views, float *sums);
+
 /* A context whose operations queue work on the same stream but use `scratch`, MFQ_CUDA_SCRATCH_BYTES of it: runs of one
  * plan by several threads must not share a context's scratch memory. */
 typedef struct mfq_cuda_lent {

@@ -1,26 +1,20 @@
 /* cuda/gemm/gemm_general.cu: the last way of the list: every product, reproducible. */
 #include "host/core/integers.h"
-#include "cuda/cuda_ops.h"
 #include "cuda/launch.cuh"
-#include "finish_cuda.h"
 #include "gemm_general_kernel.cuh"
-#include "cuda/product/side_params.h"
+#include "gemm_run.h"
 
 namespace {
 
-/* The workspace: the two sides where they are quantized on the way, all sums, and scratch memory for quantization. */
 struct parts {
-  size_t a, b, sums, scratch;
+  mfq_cuda_operands operands;
+  size_t sums, end;
 };
 
 parts parts_of(const mfq_gemm_problem *p) {
-  const int quantizes =
-      p->a.kind == MFQ_SIDE_TO_QUANTIZE || p->b.kind == MFQ_SIDE_TO_QUANTIZE || p->finish.is_d_quantized;
-  parts at;
-  at.a = mfq_gemm_side_bytes(&p->a);
-  at.b = mfq_gemm_side_bytes(&p->b);
-  at.sums = mfq_workspace_round((size_t)(p->batches * p->m * p->n) * sizeof(float));
-  at.scratch = quantizes ? MFQ_CUDA_SCRATCH_BYTES : 0;
+  parts at = {};
+  at.operands = mfq_cuda_gemm_take(p, &at.end);
+  at.sums = mfq_workspace_take(&at.end, (size_t)(p->batches * p->m * p->n) * sizeof(float));
   return at;
 }
 
@@ -29,8 +23,7 @@ mfq_status plan(mfq_context *context, const void *of, mfq_choice *choice, mfq_li
   (void)context;
   (void)reason;
   choice->is_general = 1;
-  const parts at = parts_of(problem);
-  choice->workspace_bytes = at.a + at.b + at.sums + at.scratch;
+  choice->workspace_bytes = parts_of(problem).end;
   mfq_choice_describe(choice, "one rounding for each run of at most %d along K", (int)MFQN_DOT_RUN);
   return MFQ_OK;
 }
@@ -53,28 +46,14 @@ mfq_status sum_products(mfq_context *context, const mfq_gemm_problem *problem, f
   return mfq_cuda_launch(context, at, gemm_general_kernel, p);
 }
 
-mfq_status run_lent(mfq_context *lent, const mfq_gemm_problem *problem, uint8_t *workspace) {
-  const parts at = parts_of(problem);
-  float *sums = (float *)(workspace + at.a + at.b);
-  const mfq_cuda_sums all = {sums, problem->m * problem->n, problem->n, 0, problem->batches, 0, problem->m};
-  mfq_gemm_problem ready = *problem;
-  mfq_status status = mfq_cuda_side_ready(lent, &problem->a, workspace, &ready.a);
-  if (status == MFQ_OK) status = mfq_cuda_side_ready(lent, &problem->b, workspace + at.a, &ready.b);
-  if (status == MFQ_OK) status = sum_products(lent, &ready, sums);
-  if (status == MFQ_OK) status = mfq_cuda_finish(lent, &ready.finish, mfq_gemm_factor_views(&ready), &all, sums);
-  if (status == MFQ_OK && problem->finish.is_d_quantized)
-    status = mfq_cuda_finish_quantize(lent, &problem->finish, sums);
-  return status;
-}
-
 mfq_status run(mfq_context *context, const void *, const void *of, uint8_t *workspace) {
   const mfq_gemm_problem *problem = (const mfq_gemm_problem *)of;
   const parts at = parts_of(problem);
-  mfq_cuda_lent lent;
-  const mfq_status status =
-      run_lent(mfq_cuda_lend(context, workspace + at.a + at.b + at.sums, &lent), problem, workspace);
-  mfq_cuda_lend_end(context, &lent);
-  return status;
+  float *sums = (float *)(workspace + at.sums);
+  return mfq_cuda_gemm_run(context, problem, at.operands, workspace, [&](mfq_context *own, const mfq_gemm_problem *p) {
+    const mfq_status status = sum_products(own, p, sums);
+    return status == MFQ_OK ? mfq_cuda_finish_all(own, &p->finish, mfq_gemm_factor_views(p), sums) : status;
+  });
 }
 
 } // namespace

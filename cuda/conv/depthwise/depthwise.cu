@@ -1,6 +1,5 @@
 /* cuda/conv/depthwise/depthwise.cu: the row for groups of one channel, channels last. */
 #include "host/core/integers.h"
-#include "cuda/gemm/finish_cuda.h"
 #include "cuda/launch.cuh"
 #include "cuda/conv/conv_cuda.h"
 #include "cuda/conv/conv_params.h"
@@ -85,7 +84,7 @@ struct depthwise {
   depthwise_tiles tiles;
   int64_t channels, taps, strips, of_part, parts, row_pieces;
   mfq_conv_parts sides; /* of the workspace, like these: */
-  size_t partial, sums, scratch, end;
+  size_t partial, sums, end;
 };
 
 /* Whether the kernel ends with the result itself: other activations would make it large. */
@@ -123,7 +122,6 @@ void take_workspace(const mfq_conv_problem *p, depthwise *d) {
   d->sides = mfq_cuda_conv_take(p, &d->end);
   d->partial = mfq_workspace_take(&d->end, partial);
   d->sums = mfq_workspace_take(&d->end, sums);
-  d->scratch = mfq_workspace_take(&d->end, mfq_cuda_conv_quantizes(p) ? MFQ_CUDA_SCRATCH_BYTES : 0);
 }
 
 /* NULL, or why this row does not take the problem. */
@@ -250,27 +248,24 @@ mfq_status add_parts(mfq_context *context, const depthwise *d, const float *part
 
 /* ---- Runs -------------------------------------------------------------------------------------------------------- */
 
-mfq_status run_lent(mfq_context *lent, const mfq_conv_problem *problem, const depthwise *d, uint8_t *workspace) {
+mfq_status run_ready(mfq_context *own, const mfq_conv_problem *p, const depthwise *d, uint8_t *workspace) {
   float *sums = (float *)(workspace + d->sums), *partial = (float *)(workspace + d->partial);
-  mfq_conv_problem ready;
-  mfq_status status = mfq_cuda_conv_ready(lent, problem, &d->sides, workspace, &ready);
-  if (status != MFQ_OK) return status;
-  if (problem->direction != MFQ_CONV_WEIGHT_GRADIENT) {
-    status = sum_taps(lent, &ready, d, sums);
+  mfq_status status = MFQ_OK;
+  if (p->direction != MFQ_CONV_WEIGHT_GRADIENT) {
+    status = sum_taps(own, p, d, sums);
   } else {
-    status = sum_pixels(lent, &ready, d, partial);
-    if (status == MFQ_OK) status = add_parts(lent, d, partial, sums);
+    status = sum_pixels(own, p, d, partial);
+    if (status == MFQ_OK) status = add_parts(own, d, partial, sums);
   }
-  return status == MFQ_OK && !is_fused(problem) ? mfq_cuda_conv_finish(lent, &ready, sums) : status;
+  return status == MFQ_OK && !is_fused(p) ? mfq_cuda_conv_finish(own, p, sums) : status;
 }
 
 mfq_status run(mfq_context *context, const void *state, const void *of, uint8_t *workspace) {
   const depthwise *d = (const depthwise *)state;
-  mfq_cuda_lent lent;
-  mfq_context *own = mfq_cuda_lend(context, workspace + d->scratch, &lent);
-  const mfq_status status = run_lent(own, (const mfq_conv_problem *)of, d, workspace);
-  mfq_cuda_lend_end(context, &lent);
-  return status;
+  const mfq_conv_problem *problem = (const mfq_conv_problem *)of;
+  return mfq_cuda_conv_run(context, problem, d->sides, workspace, [&](mfq_context *own, const mfq_conv_problem *ready) {
+    return run_ready(own, ready, d, workspace);
+  });
 }
 
 } // namespace

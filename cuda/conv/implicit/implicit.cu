@@ -124,7 +124,6 @@ const char *mfq_cuda_implicit_make_plan(mfq_context *context, const mfq_conv_pro
   plan->is_direct = plan->parts == 1 && mfq_finish_is_bare(&problem->finish);
   const int is_whole = plan->is_direct || plan->parts > 1 || problem->finish.is_d_quantized;
   plan->steps = is_whole ? whole : mfq_cuda_implicit_steps(problem, IMPLICIT_SUMS_BYTES);
-  if (mfq_cuda_conv_quantizes(problem)) plan->scratch = mfq_workspace_take(&plan->end, MFQ_CUDA_SCRATCH_BYTES);
   plan->sides = mfq_cuda_conv_take(problem, &plan->end);
   const int64_t floats = mfq_cuda_implicit_step(&plan->steps, 0).items * plan->parts;
   plan->sums = mfq_workspace_take(&plan->end, plan->is_direct ? 0 : (size_t)floats * sizeof(float));
@@ -133,13 +132,10 @@ const char *mfq_cuda_implicit_make_plan(mfq_context *context, const mfq_conv_pro
 
 mfq_status mfq_cuda_implicit_run(mfq_context *context, const mfq_conv_problem *problem, const mfq_implicit_plan *plan,
                                  uint8_t *workspace) {
-  mfq_cuda_lent lent;
-  mfq_context *own = mfq_cuda_lend(context, workspace + plan->scratch, &lent);
-  mfq_conv_problem ready;
-  mfq_status status = mfq_cuda_conv_ready(own, problem, &plan->sides, workspace, &ready);
-  if (status == MFQ_OK) status = run_ready(own, &ready, *plan, (float *)(void *)(workspace + plan->sums));
-  mfq_cuda_lend_end(context, &lent);
-  return status;
+  float *sums = (float *)(void *)(workspace + plan->sums);
+  return mfq_cuda_conv_run(
+      context, problem, plan->sides, workspace,
+      [&](mfq_context *own, const mfq_conv_problem *ready) { return run_ready(own, ready, *plan, sums); });
 }
 
 /* ---- The way ----------------------------------------------------------------------------------------------------- */

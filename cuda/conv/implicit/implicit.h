@@ -64,10 +64,9 @@ typedef struct mfq_implicit_tile {
 typedef struct mfq_implicit_plan {
   mfq_implicit_tile tile;
   mfq_implicit_steps steps;
-  int32_t parts;  /* of the depth, in blocks of their own */
-  int is_direct;  /* sums are the result but for its dtype, and are written there */
-  size_t scratch; /* places in the workspace */
-  mfq_conv_parts sides;
+  int32_t parts;        /* of the depth, in blocks of their own */
+  int is_direct;        /* sums are the result but for its dtype, and are written there */
+  mfq_conv_parts sides; /* places in the workspace */
   size_t sums, end;
 } mfq_implicit_plan;
 

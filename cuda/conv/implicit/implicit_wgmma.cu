@@ -115,7 +115,6 @@ mfq_status widen(mfq_context *lent, const unit_rows *rows, void *memory) {
 
 struct wide_plan {
   mfq_implicit_plan tiles; /* of the widened problem; its workspace is the last part */
-  size_t scratch;
   mfq_conv_parts sides;
   size_t gathered, direct, rest, end;
 };
@@ -162,7 +161,6 @@ const char *make_plan(mfq_context *context, const mfq_conv_problem *problem, wid
     return "elements meet one tap and one tile, and need not be widened before";
   if ((double)gathered + (double)direct > (double)WIDE_OPERAND_BYTES && !mfq_cuda_conv_splits(context, problem, 1))
     return "more than 2 GiB of operands as bf16";
-  if (mfq_cuda_conv_quantizes(problem)) plan->scratch = mfq_workspace_take(&plan->end, MFQ_CUDA_SCRATCH_BYTES);
   plan->sides = mfq_cuda_conv_take(problem, &plan->end);
   plan->gathered = mfq_workspace_take(&plan->end, gathered);
   plan->direct = mfq_workspace_take(&plan->end, direct);
@@ -190,18 +188,15 @@ mfq_status plan_way(mfq_context *context, const void *of, mfq_choice *choice, mf
 mfq_status run_way(mfq_context *context, const void *state, const void *of, uint8_t *workspace) {
   const mfq_conv_problem *problem = (const mfq_conv_problem *)of;
   const wide_plan *plan = (const wide_plan *)state;
-  mfq_cuda_lent lent;
-  mfq_context *own = mfq_cuda_lend(context, workspace + plan->scratch, &lent);
-  mfq_conv_problem ready;
-  mfq_status status = mfq_cuda_conv_ready(own, problem, &plan->sides, workspace, &ready);
-  if (status == MFQ_OK) {
-    const wide_problem wide(&ready, *plan, workspace);
-    status = widen(own, &wide.gathered, workspace + plan->gathered);
-    if (status == MFQ_OK) status = widen(own, &wide.direct, workspace + plan->direct);
-    if (status == MFQ_OK) status = mfq_cuda_implicit_run(own, &wide.widened, &plan->tiles, workspace + plan->rest);
-  }
-  mfq_cuda_lend_end(context, &lent);
-  return status;
+  return mfq_cuda_conv_run(context, problem, plan->sides, workspace,
+                           [&](mfq_context *own, const mfq_conv_problem *ready) {
+                             const wide_problem wide(ready, *plan, workspace);
+                             mfq_status status = widen(own, &wide.gathered, workspace + plan->gathered);
+                             if (status == MFQ_OK) status = widen(own, &wide.direct, workspace + plan->direct);
+                             if (status == MFQ_OK)
+                               status = mfq_cuda_implicit_run(own, &wide.widened, &plan->tiles, workspace + plan->rest);
+                             return status;
+                           });
 }
 
 } // namespace

@@ -147,13 +147,6 @@ mfq_status finish_channels(const run_state *r, int64_t channel, int64_t channels
                                  channels * each, 0, f->m});
 }
 
-mfq_status finish_quantized(const run_state *r) {
-  const mfq_finish *f = &r->p.finish;
-  float *values = (float *)(void *)(r->workspace + r->u->at.sums);
-  const mfq_status status = finish(r, mfq_cuda_sums{values, f->m * f->n, f->n, 0, f->batches, 0, f->m});
-  return status == MFQ_OK ? mfq_cuda_finish_quantize(r->context, f, values) : status;
-}
-
 /* ---- Running ----------------------------------------------------------------------------------------------------- */
 
 /* All channels of some pixels. */
@@ -212,20 +205,21 @@ mfq_status run_by_channels(const run_state *r) {
   return status;
 }
 
+mfq_status run_ready(const run_state *r) {
+  const mfq_status status = mfq_unfolded_is_weight_gradient(r->u) ? run_by_channels(r) : run_by_pixels(r);
+  if (status != MFQ_OK || !r->p.finish.is_d_quantized) return status;
+  return mfq_cuda_conv_finish(r->context, &r->p, (float *)(void *)(r->workspace + r->u->at.sums));
+}
+
 mfq_status run(mfq_context *context, const void *state, const void *of, uint8_t *workspace) {
   const mfq_conv_problem *problem = (const mfq_conv_problem *)of;
   const mfq_unfolded_plan *u = (const mfq_unfolded_plan *)state;
-  mfq_cuda_lent lent;
-  run_state r = {};
-  r.context = mfq_cuda_lend(context, workspace + u->at.scratch, &lent);
-  r.u = u;
-  r.workspace = workspace;
-  mfq_status status = mfq_cuda_conv_ready(r.context, problem, &u->at.operands, workspace, &r.p);
-  if (u->writes_d) (void)mfq_unfolded_flat(&r.p, &r.flat);
-  if (status == MFQ_OK) status = mfq_unfolded_is_weight_gradient(u) ? run_by_channels(&r) : run_by_pixels(&r);
-  if (status == MFQ_OK && problem->finish.is_d_quantized) status = finish_quantized(&r);
-  mfq_cuda_lend_end(context, &lent);
-  return status;
+  return mfq_cuda_conv_run(context, problem, u->at.operands, workspace,
+                           [&](mfq_context *own, const mfq_conv_problem *p) {
+                             run_state r = {own, u, *p, {}, workspace};
+                             if (u->writes_d) (void)mfq_unfolded_flat(p, &r.flat);
+                             return run_ready(&r);
+                           });
 }
 
 } // namespace

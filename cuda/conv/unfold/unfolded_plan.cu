@@ -189,7 +189,6 @@ void place_all(const mfq_conv_problem *p, mfq_unfolded_plan *u) {
     for (const mfq_cublaslt_plan &plan : row)
       if (plan.workspace_bytes > library) library = plan.workspace_bytes;
   at->end = 0;
-  at->scratch = mfq_workspace_take(&at->end, mfq_cuda_conv_quantizes(p) ? MFQ_CUDA_SCRATCH_BYTES : 0);
   at->operands = mfq_cuda_conv_take(p, &at->end);
   at->unfolded =
       mfq_workspace_take(&at->end, (size_t)(u->step.rows * u->step.groups * line * bytes_of(u->gathered.dtype)));

@@ -51,7 +51,7 @@ const char *mfq_cuda_unfold_way(const mfq_conv_side *side, const mfq_unfolding *
 /* Where things lie in the workspace, in bytes. */
 typedef struct mfq_unfolded_places {
   mfq_conv_parts operands;
-  size_t scratch, unfolded, direct, sums, library, end;
+  size_t unfolded, direct, sums, library, end;
 } mfq_unfolded_places;
 
 typedef struct mfq_unfolded_plan {

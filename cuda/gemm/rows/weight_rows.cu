@@ -1,8 +1,7 @@
 /* cuda/gemm/rows/weight_rows.cu: few rows of A times quantized weights: planning, and the launches around the kernel. */
 #include "host/core/integers.h"
 #include "cuda/launch.cuh"
-#include "cuda/gemm/finish_cuda.h"
-#include "cuda/product/side_params.h"
+#include "cuda/gemm/gemm_run.h"
 #include "weight_rows_kernel.cuh"
 
 namespace {
@@ -46,8 +45,9 @@ struct weight_plan {
   int32_t group_log2;
   int32_t splits;
   int32_t part;
-  int is_direct;                   /* A is read as it is */
-  size_t scratch, b, a, sums, end; /* parts of the workspace */
+  int is_direct;              /* A is read as it is */
+  mfq_cuda_operands operands; /* of the workspace, like these: */
+  size_t a, sums, end;        /* `a`: as bf16, where that is made */
 };
 
 int is_multiple(int64_t value, int64_t of) { return value % of == 0; }
@@ -118,15 +118,12 @@ void choose_parts(const mfq_context *context, const mfq_gemm_problem *problem, w
 int64_t padded_depth(int64_t depth) { return mfq_round_up(depth, 16); }
 
 void lay_out(const mfq_gemm_problem *problem, weight_plan *plan) {
-  const mfq_gemm_side *a = &problem->a, *b = &problem->b;
-  const int quantizes =
-      a->kind == MFQ_SIDE_TO_QUANTIZE || b->kind == MFQ_SIDE_TO_QUANTIZE || problem->finish.is_d_quantized;
-  plan->b = plan->scratch + (quantizes ? (size_t)MFQ_CUDA_SCRATCH_BYTES : 0);
-  plan->a = plan->b + mfq_gemm_side_bytes(b);
-  plan->sums = plan->a + mfq_gemm_side_bytes(a);
-  if (!plan->is_direct) plan->sums += mfq_workspace_round((size_t)(a->batches * a->rows * padded_depth(a->depth)) * 2);
-  plan->end = plan->sums +
-              mfq_workspace_round((size_t)(plan->splits * problem->batches * problem->m * problem->n) * sizeof(float));
+  const mfq_gemm_side *a = &problem->a;
+  const int64_t halves = plan->is_direct ? 0 : a->batches * a->rows * padded_depth(a->depth);
+  const int64_t sums = plan->splits * problem->batches * problem->m * problem->n;
+  plan->operands = mfq_cuda_gemm_take(problem, &plan->end);
+  plan->a = mfq_workspace_take(&plan->end, (size_t)halves * 2);
+  plan->sums = mfq_workspace_take(&plan->end, (size_t)sums * sizeof(float));
 }
 
 /* Returns NULL and a plan, or why another way is to be asked. */
@@ -212,18 +209,6 @@ mfq_status multiply(mfq_context *context, const mfq_gemm_problem *problem, const
   return mfq_cuda_add_parts(context, sums, problem->batches * problem->m * problem->n, plan.splits, "mfq_gemm_run");
 }
 
-mfq_status run_ready(mfq_context *context, const mfq_gemm_problem *problem, const weight_plan &plan, uint8_t *workspace,
-                     uint8_t *a_memory) {
-  float *memory = (float *)(void *)(workspace + plan.sums);
-  mfq_status status = multiply(context, problem, plan, a_memory, memory);
-  const mfq_cuda_sums sums = {memory, problem->m * problem->n, problem->n, 0, problem->batches, 0, problem->m};
-  if (status == MFQ_OK)
-    status = mfq_cuda_finish(context, &problem->finish, mfq_gemm_factor_views(problem), &sums, memory);
-  if (status == MFQ_OK && problem->finish.is_d_quantized)
-    status = mfq_cuda_finish_quantize(context, &problem->finish, memory);
-  return status;
-}
-
 /* ---- The way ----------------------------------------------------------------------------------------------------- */
 
 mfq_status plan_way(mfq_context *context, const void *of, mfq_choice *choice, mfq_line *reason) {
@@ -244,16 +229,12 @@ mfq_status plan_way(mfq_context *context, const void *of, mfq_choice *choice, mf
 mfq_status run_way(mfq_context *context, const void *state, const void *of, uint8_t *workspace) {
   const mfq_gemm_problem *problem = (const mfq_gemm_problem *)of;
   const weight_plan &plan = *(const weight_plan *)state;
-  mfq_cuda_lent lent;
-  mfq_context *own = mfq_cuda_lend(context, workspace + plan.scratch, &lent);
-  mfq_gemm_problem ready = *problem;
-  uint8_t *a_memory = workspace + plan.a;
-  mfq_status status = mfq_cuda_side_ready(own, &problem->a, a_memory, &ready.a);
-  if (status == MFQ_OK) status = mfq_cuda_side_ready(own, &problem->b, workspace + plan.b, &ready.b);
-  a_memory += mfq_gemm_side_bytes(&problem->a);
-  if (status == MFQ_OK) status = run_ready(own, &ready, plan, workspace, a_memory);
-  mfq_cuda_lend_end(context, &lent);
-  return status;
+  float *sums = (float *)(void *)(workspace + plan.sums);
+  return mfq_cuda_gemm_run(
+      context, problem, plan.operands, workspace, [&](mfq_context *own, const mfq_gemm_problem *p) {
+        const mfq_status status = multiply(own, p, plan, workspace + plan.a, sums);
+        return status == MFQ_OK ? mfq_cuda_finish_all(own, &p->finish, mfq_gemm_factor_views(p), sums) : status;
+      });
 }
 
 } // namespace

@@ -4,7 +4,7 @@
 #include "host/core/integers.h"
 #include "cuda/launch.cuh"
 #include "mma_tile_kernel.cuh"
-#include "cuda/product/side_params.h"
+#include "cuda/gemm/gemm_run.h"
 
 static_assert((int)MFQ_CUDA_TILE == (int)TILE_ROWS, "slabs are tiles");
 
@@ -93,9 +93,9 @@ mfq_status mfq_cuda_gemm_tile_d(mfq_context *context, const mfq_gemm_problem *pr
 
 /* ---- The way ----------------------------------------------------------------------------------------------------- */
 
-/* Parts of the workspace, in their order. */
 struct tile_workspace {
-  size_t scratch, a, b, sums, end;
+  mfq_cuda_operands operands;
+  size_t sums, end;
 };
 
 static int writes_d(const mfq_gemm_problem *problem) {
@@ -104,13 +104,9 @@ static int writes_d(const mfq_gemm_problem *problem) {
 
 static tile_workspace layout(const mfq_gemm_problem *problem) {
   tile_workspace at = {};
-  const int quantizes = problem->a.kind == MFQ_SIDE_TO_QUANTIZE || problem->b.kind == MFQ_SIDE_TO_QUANTIZE ||
-                        problem->finish.is_d_quantized;
-  at.a = at.scratch + (quantizes ? (size_t)MFQ_CUDA_SCRATCH_BYTES : 0);
-  at.b = at.a + mfq_gemm_side_bytes(&problem->a);
-  at.sums = at.b + mfq_gemm_side_bytes(&problem->b);
-  at.end = at.sums;
-  if (!writes_d(problem)) at.end += (size_t)(problem->batches * problem->m * problem->n) * sizeof(float);
+  at.operands = mfq_cuda_gemm_take(problem, &at.end);
+  const int64_t sums = writes_d(problem) ? 0 : problem->batches * problem->m * problem->n;
+  at.sums = mfq_workspace_take(&at.end, (size_t)sums * sizeof(float));
   return at;
 }
 
@@ -140,27 +136,18 @@ static mfq_status run_bare(mfq_context *context, const mfq_gemm_problem *problem
 static mfq_status run_through(mfq_context *context, const mfq_gemm_problem *problem, float *memory) {
   const mfq_cuda_tile_flags all = {NULL, NULL};
   const mfq_cuda_sums sums = {memory, problem->m * problem->n, problem->n, 0, problem->batches, 0, problem->m};
-  mfq_status status = mfq_cuda_gemm_tile_slabs(context, problem, &all, &sums);
-  if (status == MFQ_OK)
-    status = mfq_cuda_finish(context, &problem->finish, mfq_gemm_factor_views(problem), &sums, memory);
-  if (status == MFQ_OK && problem->finish.is_d_quantized)
-    status = mfq_cuda_finish_quantize(context, &problem->finish, memory);
-  return status;
+  const mfq_status status = mfq_cuda_gemm_tile_slabs(context, problem, &all, &sums);
+  if (status != MFQ_OK) return status;
+  return mfq_cuda_finish_all(context, &problem->finish, mfq_gemm_factor_views(problem), memory);
 }
 
 static mfq_status run(mfq_context *context, const void *, const void *of, uint8_t *workspace) {
   const mfq_gemm_problem *problem = (const mfq_gemm_problem *)of;
   const tile_workspace at = layout(problem);
-  mfq_cuda_lent lent;
-  mfq_context *own = mfq_cuda_lend(context, workspace + at.scratch, &lent);
-  mfq_gemm_problem ready = *problem;
-  mfq_status status = mfq_cuda_side_ready(own, &problem->a, workspace + at.a, &ready.a);
-  if (status == MFQ_OK) status = mfq_cuda_side_ready(own, &problem->b, workspace + at.b, &ready.b);
-  if (status == MFQ_OK)
-    status =
-        writes_d(problem) ? run_bare(own, &ready) : run_through(own, &ready, (float *)(void *)(workspace + at.sums));
-  mfq_cuda_lend_end(context, &lent);
-  return status;
+  float *sums = (float *)(void *)(workspace + at.sums);
+  return mfq_cuda_gemm_run(context, problem, at.operands, workspace, [&](mfq_context *own, const mfq_gemm_problem *p) {
+    return writes_d(p) ? run_bare(own, p) : run_through(own, p, sums);
+  });
 }
 
 const mfq_way mfq_cuda_gemm_tile = {"tile", plan, run, NULL};

@@ -16,18 +16,19 @@ mfq_status plan_steps_of(mfq_context *context, const mfq_gemm_problem *p, mfq_ch
   EXPECT_EQ(plan(context, p, choice, &reason), MFQ_OK) << reason.text;
   auto *e = static_cast<expanded *>(choice->state);
   if (batches_of_step > 0) {
-    e->step.batches = std::min(batches_of_step, p->batches);
+    e->steps.step.batches = std::min(batches_of_step, p->batches);
   } else {
     const int a_cuts = e->a.cut > 0 && !e->a_is_whole, b_cuts = e->b.cut > 0 && !e->b_is_whole;
-    e->step.batches = 1;
-    e->step.rows = std::min(p->m, a_cuts ? mfq_slab_unit(e->a.cut) : (int64_t)MFQ_SLAB_ROWS);
-    e->step.cols = b_cuts ? std::min(p->n, mfq_slab_unit(e->b.cut)) : p->n;
+    e->steps.step.batches = 1;
+    e->steps.step.rows = std::min(p->m, a_cuts ? mfq_slab_unit(e->a.cut) : (int64_t)MFQ_SLAB_ROWS);
+    e->steps.step.cols = b_cuts ? std::min(p->n, mfq_slab_unit(e->b.cut)) : p->n;
   }
-  small_steps.steps = (p->batches + e->step.batches - 1) / e->step.batches *
-                      ((p->m + e->step.rows - 1) / e->step.rows) * ((p->n + e->step.cols - 1) / e->step.cols);
+  small_steps.steps = (p->batches + e->steps.step.batches - 1) / e->steps.step.batches *
+                      ((p->m + e->steps.step.rows - 1) / e->steps.step.rows) *
+                      ((p->n + e->steps.step.cols - 1) / e->steps.step.cols);
   EXPECT_EQ(plan_products(context, p, e, &reason), MFQ_OK) << reason.text;
   plan_places(p, e);
-  choice->workspace_bytes = e->at.end;
+  choice->workspace_bytes = e->end;
   return MFQ_OK;
 }
 

@@ -13,12 +13,12 @@ mfq_status plan_steps_of(mfq_context *context, const mfq_gemm_problem *problem, 
   EXPECT_EQ(plan(context, problem, choice, &reason), MFQ_OK) << reason.text;
   auto *e = static_cast<native *>(choice->state);
   const mfq_gemm_problem p = wanted(problem);
-  e->step.batches = 1;
-  e->step.rows = std::min(p.m, (int64_t)MFQ_SLAB_ROWS);
-  small_steps.steps = p.batches * ((p.m + e->step.rows - 1) / e->step.rows);
+  e->steps.step.batches = 1;
+  e->steps.step.rows = std::min(p.m, (int64_t)MFQ_SLAB_ROWS);
+  small_steps.steps = p.batches * ((p.m + e->steps.step.rows - 1) / e->steps.step.rows);
   EXPECT_EQ(plan_products(context, &p, e, &reason), MFQ_OK) << reason.text;
   plan_places(&p, e);
-  choice->workspace_bytes = e->at.end;
+  choice->workspace_bytes = e->end;
   return MFQ_OK;
 }
 
