@@ -266,7 +266,9 @@ TEST(Context, Supported) {
   EXPECT_TRUE(fails(mfq_supported(nullptr, MFQ_OP_REPACK, &s, &support, nullptr, 0), invalid, {"context is NULL"}));
   EXPECT_TRUE(fails(mfq_supported(context, MFQ_OP_REPACK, nullptr, &support, nullptr, 0), invalid, {"scheme is NULL"}));
   EXPECT_TRUE(fails(mfq_supported(context, MFQ_OP_REPACK, &s, nullptr, nullptr, 0), invalid, {"support is NULL"}));
-  EXPECT_TRUE(fails(ask_op(context, 7, &s), invalid, {"op is 7; allowed is 0 ... 6"}));
+  const int count = sizeof ops / sizeof ops[0];
+  EXPECT_TRUE(fails(ask_op(context, count, &s), invalid,
+                    {"op is " + std::to_string(count) + "; allowed is 0 ... " + std::to_string(count - 1)}));
   s.group_size = 0;
   EXPECT_TRUE(fails(mfq_supported(context, MFQ_OP_REPACK, &s, &support, nullptr, 0), invalid, {"group_size is 0"}));
   mfq_context_destroy(context);

@@ -53,6 +53,12 @@ mfq_context *context() {
   return all.get();
 }
 
+enum {
+  kOps = 0
+#define MFQ_OP(op, kind, list, word) +1
+#include <mfq/ops.def>
+};
+
 void check_scheme(const mfq_scheme &s, uint32_t op) {
   require_ok(mfq_scheme_check(&s));
   const std::string text = printed<mfq_scheme, MFQ_SCHEME_TEXT_MAX>(s, mfq_scheme_print, "mfq_scheme_print");
@@ -62,7 +68,7 @@ void check_scheme(const mfq_scheme &s, uint32_t op) {
   mfq_support support;
   for (const size_t capacity : {size_t{0}, size_t{1}, size_t{17}, size_t{200}}) {
     std::vector<char> reason(capacity, '#');
-    require_ok(mfq_supported(context(), (mfq_op)(op % 7), &s, &support, reason.data(), capacity));
+    require_ok(mfq_supported(context(), (mfq_op)(op % kOps), &s, &support, reason.data(), capacity));
     require(capacity == 0 || std::memchr(reason.data(), 0, capacity) != nullptr, "a reason without its end");
   }
 }
