@@ -2,26 +2,11 @@
  *
  * Activations stay as they are, channels last; the filter takes the order that the implementation likes best, in the
  * workspace: before the runs, or, where it is the result, back from there at the end of a run. */
-#include "onednn_conv.h"
-
-#include <stdlib.h>
 #include <string.h>
 
 #include "onednn_parts.h"
 
-enum { X, W, Y, OPERANDS };
-
-typedef struct conv_plan {
-  mfq_onednn_conv conv;
-  mfq_dnnl_place place;
-  mfq_dnnl_made convolution, reorder;
-  mfq_dnnl_desc desc[OPERANDS]; /* as they lie in the caller's memory */
-  mfq_dnnl_desc any_w;
-  mfq_dnnl_desc own_w; /* the implementation's own */
-  size_t w_bytes;      /* of it, rounded up; the scratchpads lie behind */
-} conv_plan;
-
-/* ---- Planning ----------------------------------------------------------------------------------------------------- */
+enum { X, W, Y };
 
 static size_t round_up(size_t bytes) { return (bytes + 255) / 256 * 256; }
 
@@ -56,8 +41,6 @@ static void lay_out(array *a) {
   }
 }
 
-static dnnl_data_type_t type_of(mfq_dtype dtype) { return dtype == MFQ_DTYPE_F32 ? dnnl_f32 : dnnl_bf16; }
-
 /* Some of oneDNN's implementations make tables as long as an axis with its padding, take a time that grows with it, and
  * throw where it is too long. */
 static dnnl_status_t sizes_check(const mfq_onednn_conv *c) {
@@ -70,19 +53,35 @@ static dnnl_status_t sizes_check(const mfq_onednn_conv *c) {
   return mfq_dnnl_sizes_check(&c->batch, 1);
 }
 
-static dnnl_status_t describe(conv_plan *plan, const int *axes, int space) {
+/* What oneDNN calls x, w and y, and where they are. */
+static void place_operands(mfq_dnnl_plan *plan) {
+  static const struct {
+    int kind[MFQ_DNNL_OPERANDS];
+    mfq_dnnl_where where[MFQ_DNNL_OPERANDS];
+  } rows[] = {[MFQ_CONV_FORWARD] = {{DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST},
+                                    {MFQ_DNNL_A, MFQ_DNNL_OWN, MFQ_DNNL_RESULT}},
+              [MFQ_CONV_INPUT_GRADIENT] = {{DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST},
+                                           {MFQ_DNNL_RESULT, MFQ_DNNL_OWN, MFQ_DNNL_A}},
+              [MFQ_CONV_WEIGHT_GRADIENT] = {{DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST},
+                                            {MFQ_DNNL_A, MFQ_DNNL_OWN, MFQ_DNNL_B}}};
+  memcpy(plan->kind, rows[plan->conv.direction].kind, sizeof plan->kind);
+  memcpy(plan->where, rows[plan->conv.direction].where, sizeof plan->where);
+}
+
+static dnnl_status_t describe(mfq_dnnl_plan *plan, const int *axes, int space) {
   const mfq_onednn_conv *c = &plan->conv;
   const int64_t g = c->groups;
-  array arrays[OPERANDS] = {[X] = {2, space, {c->batch, g * c->in_channels}, {0}},
-                            [W] = {2, space, {c->out_channels, c->in_channels}, {0}},
-                            [Y] = {2, space, {c->batch, g * c->out_channels}, {0}}};
+  array arrays[] = {[X] = {2, space, {c->batch, g * c->in_channels}, {0}},
+                    [W] = {2, space, {c->out_channels, c->in_channels}, {0}},
+                    [Y] = {2, space, {c->batch, g * c->out_channels}, {0}}};
   if (g > 1) arrays[W] = (array){3, space, {g, c->out_channels, c->in_channels}, {0}};
-  const int64_t *const sizes[OPERANDS] = {c->in, c->filter, c->out};
+  const int64_t *const sizes[] = {c->in, c->filter, c->out};
   const int result = c->direction == MFQ_CONV_FORWARD ? Y : c->direction == MFQ_CONV_INPUT_GRADIENT ? X : W;
   dnnl_status_t status = dnnl_success;
-  for (int i = 0; i < OPERANDS && status == dnnl_success; ++i) {
+  place_operands(plan);
+  for (int i = 0; i < MFQ_DNNL_OPERANDS && status == dnnl_success; ++i) {
     array *a = &arrays[i];
-    const dnnl_data_type_t type = type_of(i == result ? c->to : c->from);
+    const dnnl_data_type_t type = mfq_dnnl_type(i == result ? c->to : c->from);
     for (int axis = 0; axis < space; ++axis) a->dims[a->outer + axis] = sizes[i][axes[axis]];
     lay_out(a);
     plan->desc[i] = mfq_dnnl_desc_create(a->outer + space, a->dims, a->strides, type, &status);
@@ -92,7 +91,7 @@ static dnnl_status_t describe(conv_plan *plan, const int *axes, int space) {
 }
 
 /* Padding behind follows from the sizes; less than none leaves elements of x out. */
-static dnnl_status_t describe_call(const conv_plan *plan, const int *axes, int space, mfq_dnnl_conv *call) {
+static dnnl_status_t describe_call(const mfq_dnnl_plan *plan, const int *axes, int space, mfq_dnnl_conv *call) {
   static const dnnl_prop_kind_t kinds[] = {dnnl_forward_inference, dnnl_backward_data, dnnl_backward_weights};
   const mfq_onednn_conv *c = &plan->conv;
   *call = (mfq_dnnl_conv){.kind = kinds[c->direction], .src = plan->desc[X], .dst = plan->desc[Y]};
@@ -113,7 +112,7 @@ static dnnl_status_t describe_call(const conv_plan *plan, const int *axes, int s
   return dnnl_success;
 }
 
-static dnnl_status_t make_reorder(conv_plan *plan) {
+static dnnl_status_t make_reorder(mfq_dnnl_plan *plan) {
   const int is_result = plan->conv.direction == MFQ_CONV_WEIGHT_GRADIENT;
   const mfq_dnnl_desc from = is_result ? plan->own_w : plan->desc[W], to = is_result ? plan->desc[W] : plan->own_w;
   const dnnl_status_t status = dnnl_reorder_primitive_desc_create(
@@ -121,7 +120,7 @@ static dnnl_status_t make_reorder(conv_plan *plan) {
   return status == dnnl_success ? mfq_dnnl_make(&plan->reorder) : status;
 }
 
-static dnnl_status_t choose(conv_plan *plan) {
+dnnl_status_t mfq_dnnl_choose_conv(mfq_dnnl_plan *plan) {
   int axes[3];
   mfq_dnnl_conv call;
   const int space = list_axes(&plan->conv, axes);
@@ -130,110 +129,14 @@ static dnnl_status_t choose(conv_plan *plan) {
   if (status == dnnl_success) status = describe_call(plan, axes, space, &call);
   if (status == dnnl_success) status = mfq_dnnl_place_open(&plan->place);
   if (status == dnnl_success)
-    status = mfq_dnnl_convolution(&plan->convolution.implementation, plan->place.engine, plan->place.attr, &call);
-  if (status == dnnl_success) status = mfq_dnnl_make(&plan->convolution);
+    status = mfq_dnnl_convolution(&plan->main.implementation, plan->place.engine, plan->place.attr, &call);
+  if (status == dnnl_success) status = mfq_dnnl_make(&plan->main);
   if (status != dnnl_success) return status;
   const dnnl_query_t which =
       plan->conv.direction == MFQ_CONV_WEIGHT_GRADIENT ? dnnl_query_diff_weights_md : dnnl_query_weights_md;
-  plan->own_w = dnnl_primitive_desc_query_md(plan->convolution.implementation, which, 0);
+  plan->own_w = dnnl_primitive_desc_query_md(plan->main.implementation, which, 0);
   plan->w_bytes = round_up(dnnl_memory_desc_get_size(plan->own_w));
   return make_reorder(plan);
-}
-
-void mfq_dnnl_conv_plan_free(void *memory) {
-  conv_plan *plan = memory;
-  if (plan == NULL) return;
-  mfq_dnnl_unmake(&plan->reorder);
-  mfq_dnnl_unmake(&plan->convolution);
-  for (int i = 0; i < OPERANDS; ++i) mfq_dnnl_desc_free(plan->desc[i]);
-  mfq_dnnl_desc_free(plan->any_w);
-  mfq_dnnl_place_close(&plan->place);
-  free(plan);
-}
-
-static int is_reference(const char *name) { return strncmp(name, "ref", 3) == 0 || strstr(name, ":ref") != NULL; }
-
-void *mfq_dnnl_conv_plan(const mfq_onednn_conv *conv, char *reason, size_t capacity) {
-  const mfq_dnnl_reason why = {reason, capacity};
-  conv_plan *plan = calloc(1, sizeof *plan);
-  if (plan == NULL) {
-    mfq_dnnl_explain(dnnl_out_of_memory, conv->from, NULL, why);
-    return NULL;
-  }
-  plan->conv = *conv;
-  const int before = mfq_dnnl_set_threads(conv->threads);
-  const dnnl_status_t status = choose(plan);
-  (void)mfq_dnnl_set_threads(before);
-  if (status == dnnl_success && !is_reference(plan->convolution.name)) return plan;
-  mfq_dnnl_explain(status, conv->from, plan->convolution.name, why);
-  mfq_dnnl_conv_plan_free(plan);
-  return NULL;
-}
-
-const char *mfq_dnnl_conv_plan_name(const void *memory) { return ((const conv_plan *)memory)->convolution.name; }
-
-size_t mfq_dnnl_conv_workspace_bytes(const void *memory) {
-  const conv_plan *plan = memory;
-  const size_t a = plan->convolution.scratch_bytes, b = plan->reorder.scratch_bytes;
-  return plan->w_bytes + (a > b ? a : b);
-}
-
-/* ---- Running ------------------------------------------------------------------------------------------------------ */
-
-static dnnl_status_t reorder(const conv_plan *plan, mfq_dnnl_arg from, mfq_dnnl_arg to, void *workspace) {
-  from.kind = DNNL_ARG_FROM;
-  to.kind = DNNL_ARG_TO;
-  const mfq_dnnl_call call = {.made = &plan->reorder,
-                              .engine = plan->place.engine,
-                              .args = {from, to},
-                              .count = 2,
-                              .scratch = (uint8_t *)workspace + plan->w_bytes};
-  return mfq_dnnl_execute(&call);
-}
-
-int mfq_dnnl_conv_prepare(const void *memory, const void *w, void *workspace) {
-  const conv_plan *plan = memory;
-  const mfq_dnnl_arg from = {0, plan->desc[W], (void *)(uintptr_t)w}, to = {0, plan->own_w, workspace};
-  const int before = mfq_dnnl_set_threads(plan->conv.threads);
-  const dnnl_status_t status = reorder(plan, from, to, workspace);
-  (void)mfq_dnnl_set_threads(before);
-  return (int)status;
-}
-
-static mfq_dnnl_call call_of(const conv_plan *plan, void *gathered, void *y, void *result, void *workspace) {
-  mfq_dnnl_call call = {.made = &plan->convolution, .engine = plan->place.engine, .count = OPERANDS};
-  const mfq_dnnl_desc *desc = plan->desc;
-  mfq_dnnl_arg *args = call.args;
-  call.scratch = (uint8_t *)workspace + plan->w_bytes;
-  args[W] = (mfq_dnnl_arg){DNNL_ARG_WEIGHTS, plan->own_w, workspace};
-  switch (plan->conv.direction) {
-    case MFQ_CONV_FORWARD:
-      args[X] = (mfq_dnnl_arg){DNNL_ARG_SRC, desc[X], gathered};
-      args[Y] = (mfq_dnnl_arg){DNNL_ARG_DST, desc[Y], result};
-      break;
-    case MFQ_CONV_INPUT_GRADIENT:
-      args[X] = (mfq_dnnl_arg){DNNL_ARG_DIFF_SRC, desc[X], result};
-      args[Y] = (mfq_dnnl_arg){DNNL_ARG_DIFF_DST, desc[Y], gathered};
-      break;
-    default:
-      args[X] = (mfq_dnnl_arg){DNNL_ARG_SRC, desc[X], gathered};
-      args[W].kind = DNNL_ARG_DIFF_WEIGHTS;
-      args[Y] = (mfq_dnnl_arg){DNNL_ARG_DIFF_DST, desc[Y], y};
-  }
-  return call;
-}
-
-int mfq_dnnl_conv_run(const void *memory, const void *gathered, const void *y, void *result, void *workspace) {
-  const conv_plan *plan = memory;
-  const mfq_dnnl_call call = call_of(plan, (void *)(uintptr_t)gathered, (void *)(uintptr_t)y, result, workspace);
-  const int before = mfq_dnnl_set_threads(plan->conv.threads);
-  dnnl_status_t status = mfq_dnnl_execute(&call);
-  if (status == dnnl_success && plan->conv.direction == MFQ_CONV_WEIGHT_GRADIENT) {
-    const mfq_dnnl_arg from = {0, plan->own_w, workspace}, to = {0, plan->desc[W], result};
-    status = reorder(plan, from, to, workspace);
-  }
-  (void)mfq_dnnl_set_threads(before);
-  return (int)status;
 }
 
 /* ---- The order of w ----------------------------------------------------------------------------------------------- */
@@ -255,7 +158,7 @@ static int read_blocks(const mfq_dnnl_blocks *b, mfq_onednn_order *order) {
 }
 
 int mfq_dnnl_conv_order(const void *memory, mfq_onednn_order *order) {
-  const conv_plan *plan = memory;
+  const mfq_dnnl_plan *plan = memory;
   const mfq_onednn_conv *c = &plan->conv;
   mfq_dnnl_blocks blocks;
   int axes[3];

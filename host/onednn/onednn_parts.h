@@ -3,18 +3,8 @@
 #ifndef MFQ_HOST_ONEDNN_ONEDNN_PARTS_H
 #define MFQ_HOST_ONEDNN_ONEDNN_PARTS_H
 
-#include <mfq/types.h>
-
+#include "host/core/module/onednn_module.h"
 #include "dnnl_calls.h"
-
-/* "oneDNN 2.6.3", once it was named. */
-extern char mfq_dnnl_library[32];
-void mfq_dnnl_name_library(void);
-
-/* oneDNN takes as many threads as the calling thread's next parallel region would; returns what that was. */
-int mfq_dnnl_set_threads(int threads);
-/* Runs body(user, 0) ... body(user, threads - 1) on the threads that oneDNN uses. */
-void mfq_dnnl_spawn(int threads, void (*body)(void *user, int thread), void *user);
 
 /* Attributes: f32 stays f32, whatever the environment says, and the scratchpad is the caller's. */
 typedef struct mfq_dnnl_place {
@@ -22,7 +12,8 @@ typedef struct mfq_dnnl_place {
   dnnl_primitive_attr_t attr;
 } mfq_dnnl_place;
 dnnl_status_t mfq_dnnl_place_open(mfq_dnnl_place *place);
-void mfq_dnnl_place_close(mfq_dnnl_place *place);
+
+static inline dnnl_data_type_t mfq_dnnl_type(mfq_dtype dtype) { return dtype == MFQ_DTYPE_F32 ? dnnl_f32 : dnnl_bf16; }
 
 /* oneDNN 2.6.3 keeps many sizes in 32 bits, and divides by what is left of longer ones: those are not asked about. */
 dnnl_status_t mfq_dnnl_sizes_check(const int64_t *sizes, size_t count);
@@ -36,33 +27,28 @@ typedef struct mfq_dnnl_made {
   size_t scratch_bytes;
 } mfq_dnnl_made;
 dnnl_status_t mfq_dnnl_make(mfq_dnnl_made *made);
-void mfq_dnnl_unmake(mfq_dnnl_made *made); /* zeros are allowed */
 
-typedef struct mfq_dnnl_arg {
-  int kind; /* DNNL_ARG_... */
-  mfq_dnnl_desc desc;
-  void *data; /* the caller's; oneDNN only reads its inputs */
-} mfq_dnnl_arg;
+/* A plan. Its operands are src, weights and dst of a product, or x, w and y of a convolution. */
+enum { MFQ_DNNL_OPERANDS = 3 };
+/* Where an operand of a run is: the arguments of a run, or the workspace, in the order that the implementation likes best. */
+typedef enum mfq_dnnl_where { MFQ_DNNL_A, MFQ_DNNL_B, MFQ_DNNL_RESULT, MFQ_DNNL_OWN } mfq_dnnl_where;
 
-enum { MFQ_DNNL_ARGS = 3 };
-typedef struct mfq_dnnl_call {
-  const mfq_dnnl_made *made;
-  dnnl_engine_t engine;
-  mfq_dnnl_arg args[MFQ_DNNL_ARGS];
-  int count; /* of args */
-  void *scratch;
-} mfq_dnnl_call;
+typedef struct mfq_dnnl_plan {
+  int threads;
+  mfq_dnnl_place place;
+  mfq_dnnl_made main, reorder;           /* reorder: of the operand in the workspace, where there is one */
+  mfq_dnnl_desc desc[MFQ_DNNL_OPERANDS]; /* as they lie in the caller's memory */
+  int kind[MFQ_DNNL_OPERANDS];           /* DNNL_ARG_... */
+  mfq_dnnl_where where[MFQ_DNNL_OPERANDS];
+  mfq_dnnl_desc any_w, own_w; /* any order, and the implementation's own */
+  size_t w_bytes;             /* of it, rounded up; the scratchpads lie behind */
+  mfq_onednn_conv conv;       /* of a convolution's */
+} mfq_dnnl_plan;
 
-/* Runs a primitive. It creates and destroys four of oneDNN's memory objects and a stream, some hundred bytes on the heap:
- * they name the caller's memory, and oneDNN has no other way to be told it by several threads at once. The arrays and
- * the scratchpad are the caller's, so nothing that grows with the sizes is allocated. */
-dnnl_status_t mfq_dnnl_execute(const mfq_dnnl_call *call);
-
-/* Writes why nothing came of a plan; `name` is that of the implementation where there is one. */
-typedef struct mfq_dnnl_reason {
-  char *text;
-  size_t capacity;
-} mfq_dnnl_reason;
-void mfq_dnnl_explain(dnnl_status_t status, mfq_dtype dtype, const char *name, mfq_dnnl_reason why);
+/* Fill a plan up to its implementation; `conv` and `threads` are there. */
+dnnl_status_t mfq_dnnl_choose_product(mfq_dnnl_plan *plan, const mfq_onednn_shape *shape);
+dnnl_status_t mfq_dnnl_choose_conv(mfq_dnnl_plan *plan);
+/* The member `order` of the module. */
+int mfq_dnnl_conv_order(const void *plan, mfq_onednn_order *order);
 
 #endif

@@ -49,26 +49,23 @@ typedef struct mfq_onednn {
   /* Has oneDNN use no instructions beyond a level's, but that it has nothing below SSE4.1. Returns 0 where it
    * does and cannot be stopped: once it was used in this process, or where it is built so. */
   int (*limit)(mfq_cpu_level highest);
-  /* Returns NULL when oneDNN has no implementation for the shape but its reference, with a reason. */
+  /* Return NULL when oneDNN has no implementation but its reference, with a reason. */
   void *(*plan)(const mfq_onednn_shape *shape, char *reason, size_t capacity);
+  void *(*conv_plan)(const mfq_onednn_conv *conv, char *reason, size_t capacity);
+
+  /* Of plans of both kinds. */
   void (*plan_free)(void *plan);
   const char *(*plan_name)(const void *plan);  /* oneDNN's name of the implementation: "brg:avx512_core_bf16" */
-  size_t (*workspace_bytes)(const void *plan); /* oneDNN's scratchpad, which the caller lends */
-  /* Several threads may run a plan at once. Returns 0, or oneDNN's status. */
-  int (*run)(const void *plan, const void *a, const void *b, void *d, void *workspace);
-
-  /* The same for convolutions. conv_prepare puts w, for FORWARD and INPUT_GRADIENT, into the workspace in oneDNN's own
-   * order, where any number of runs find it. `gathered` is x, or y for INPUT_GRADIENT; `y` is only read for
-   * WEIGHT_GRADIENT, which is not prepared. */
-  void *(*conv_plan)(const mfq_onednn_conv *conv, char *reason, size_t capacity);
-  void (*conv_plan_free)(void *plan);
-  const char *(*conv_plan_name)(const void *plan);
-  size_t (*conv_workspace_bytes)(const void *plan);
-  int (*conv_prepare)(const void *plan, const void *w, void *workspace);
-  int (*conv_run)(const void *plan, const void *gathered, const void *y, void *result, void *workspace);
-  /* Returns 1, and how conv_prepare lays out w from the first byte of the workspace on, where that has these words: a
+  size_t (*workspace_bytes)(const void *plan); /* what the caller lends */
+  /* Puts w of a convolution, for FORWARD and INPUT_GRADIENT, into the workspace in oneDNN's own order, where any number of
+   * runs find it. */
+  int (*prepare)(const void *plan, const void *w, void *workspace);
+  /* Several threads may run a plan at once. Returns 0, or oneDNN's status, as `prepare` does. A convolution's `a` is x, or y
+   * for INPUT_GRADIENT; its `b` is y, which only WEIGHT_GRADIENT reads. */
+  int (*run)(const void *plan, const void *a, const void *b, void *result, void *workspace);
+  /* Returns 1, and how `prepare` lays out w from the first byte of the workspace on, where that has these words: a
    * caller that knows a faster way may do it in its place. */
-  int (*conv_order)(const void *plan, mfq_onednn_order *order);
+  int (*order)(const void *plan, mfq_onednn_order *order);
 } mfq_onednn;
 
 /* The one symbol that the module exports, by this name. */

@@ -1,7 +1,7 @@
 /* host/cpu/conv/conv_cpu.c: the ways to run a convolution, in their order. */
 #include "conv_cpu.h"
 
-#include "conv_expand.h"
+#include "host/cpu/product/expand_operand.h"
 #include "host/cpu/cpu_onednn.h"
 
 /* oneDNN's convolutions by one element are faster than its products where pixels are many, but want the filter in an
@@ -13,8 +13,9 @@ static int beats_product(const mfq_context *context, const mfq_conv_problem *p) 
   const int64_t pixels = p->batch * p->out[0] * p->out[1] * p->out[2];
   const int64_t channels = p->in_channels > p->out_channels ? p->in_channels : p->out_channels;
   const int is_fast = context->policy == MFQ_FAST && mfq_cpu_kernels(context) != NULL;
+  const mfq_dtype dtype = mfq_expanded_dtype(&mfq_conv_gathered(p)->part, &mfq_conv_direct(p)->part, p->round_operands);
   return is_fast && p->direction != MFQ_CONV_WEIGHT_GRADIENT && p->k > 0 && pixels >= PIXELS_OF_CHANNEL * channels &&
-         mfq_cpu_onednn(context, mfq_conv_array_dtype(p), unused, sizeof unused) != NULL;
+         mfq_cpu_onednn(context, dtype, unused, sizeof unused) != NULL;
 }
 
 static mfq_status plan_product(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {

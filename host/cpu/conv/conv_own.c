@@ -40,8 +40,6 @@ static mfq_own_conv phase_of(const mfq_own_conv *own, int64_t phase) {
   return part;
 }
 
-static int64_t thread_bytes(const mfq_own_conv *own) { return mfq_own_thread_bytes(&own->tiles) + LANES_BYTES; }
-
 /* What the filter of a phase takes, turned. */
 static int64_t filter_bytes_of(const mfq_own_conv *part) {
   const mfq_onednn_conv *c = &part->conv;
@@ -52,12 +50,13 @@ static int64_t filter_bytes_of(const mfq_own_conv *part) {
 void mfq_own_conv_init(const mfq_context *context, const mfq_onednn_conv *c, mfq_own_conv *own) {
   *own = (mfq_own_conv){.conv = *c, .gather = mfq_conv_gather_make(c), .phases = mfq_conv_gather_phases(c)};
   own->tiles = (mfq_own_tiles){.in = c->from, .out = c->to, .threads = c->threads, .is_apart = own->phases > 1};
+  own->tiles.lane_bytes = LANES_BYTES;
   mfq_own_tiles_choose(context, &own->tiles);
   own->is_few = mfq_conv_few_takes(c);
   if (own->is_few) own->filter_bytes = mfq_conv_few_filter_bytes(own);
   for (int64_t i = 0; i < own->phases && !own->is_few; ++i) {
     const mfq_own_conv part = phase_of(own, i);
-    const size_t bytes = (size_t)(part.tiles.threads * thread_bytes(&part));
+    const size_t bytes = (size_t)(part.tiles.threads * mfq_own_thread_bytes(&part.tiles));
     own->filter_bytes += (size_t)filter_bytes_of(&part);
     if (own->loop_bytes < bytes) own->loop_bytes = bytes;
   }
@@ -126,134 +125,95 @@ void mfq_own_conv_prepare(const mfq_own_conv *own, const void *w, void *workspac
 
 /* ---- Running ------------------------------------------------------------------------------------------------------ */
 
-/* A tile's operands, from the group's first channel on, and memory for a strip's lanes. */
-typedef struct tile_operands {
+/* A phase and its operands. */
+typedef struct phase_work {
+  const mfq_own_conv *own;
   const uint8_t *gathered, *direct;
-  uint8_t *lanes;
-} tile_operands;
+} phase_work;
+
+/* The gathered operand from a group's first channel on. */
+static const uint8_t *gathered_of(const phase_work *w, const mfq_own_tile *t) {
+  return w->gathered + t->batch * w->own->gather.channels * w->own->gather.element_bytes;
+}
 
 /* Rows of pixels as strips of A: lane after lane, and in a lane the depth. */
-static void pack_pixels(const mfq_own_conv *own, const tile_operands *from, int64_t first_row, int64_t rows,
-                        const mfq_own_piece *piece, uint32_t *to) {
-  const mfq_product_loops *loops = own->tiles.loops;
-  const int64_t line = piece->length * own->gather.element_bytes, part[2] = {piece->first, piece->length};
-  mfq_strip strip = {from->lanes, own->conv.from, piece->length, 1, 0, piece->length};
-  mfq_conv_pixel pixel = mfq_conv_pixel_at(&own->gather, first_row);
+static void pack_pixels(const phase_work *w, const mfq_own_tile *t, int64_t first_row, int64_t rows,
+                        const mfq_own_piece *piece) {
+  const mfq_conv_gather *g = &w->own->gather;
+  const mfq_product_loops *loops = w->own->tiles.loops;
+  const int64_t line = piece->length * g->element_bytes, part[2] = {piece->first, piece->length};
+  mfq_strip strip = {t->lanes, w->own->conv.from, piece->length, 1, 0, piece->length};
+  mfq_conv_pixel pixel = mfq_conv_pixel_at(g, t->first_row + first_row);
+  uint32_t *to = t->a_strips;
   for (int64_t row = 0; row < rows; row += loops->rows, to += piece->units * loops->rows) {
     strip.lanes = mfq_smaller(rows - row, loops->rows);
-    for (int64_t i = 0; i < strip.lanes; ++i, mfq_conv_pixel_next(&own->gather, &pixel))
-      mfq_conv_gather_row(&own->gather, from->gathered, &pixel, part, from->lanes + i * line);
+    for (int64_t i = 0; i < strip.lanes; ++i, mfq_conv_pixel_next(g, &pixel))
+      mfq_conv_gather_row(g, gathered_of(w, t), &pixel, part, t->lanes + i * line);
     loops->pack(to, &strip, loops->rows);
   }
 }
 
 /* Some columns of the gathered matrix as a strip of B: pixel after pixel, and of a pixel all lanes. */
-static void pack_columns(const mfq_own_conv *own, const tile_operands *from, const mfq_own_tile *t,
-                         const mfq_own_piece *piece) {
-  const mfq_product_loops *loops = own->tiles.loops;
+static void pack_columns(const phase_work *w, const mfq_own_tile *t, const mfq_own_piece *piece) {
+  const mfq_conv_gather *g = &w->own->gather;
+  const mfq_product_loops *loops = w->own->tiles.loops;
   uint32_t *to = t->b_strips;
   for (int64_t col = 0; col < t->cols; col += loops->cols, to += piece->units * loops->cols) {
     const int64_t part[2] = {t->first_col + col, mfq_smaller(t->cols - col, loops->cols)};
-    const mfq_strip strip = {from->lanes, own->conv.from, 1, part[1], part[1], piece->length};
-    mfq_conv_pixel pixel = mfq_conv_pixel_at(&own->gather, piece->first);
-    uint8_t *lanes = from->lanes;
-    for (int64_t i = 0; i < piece->length; ++i, mfq_conv_pixel_next(&own->gather, &pixel)) {
-      mfq_conv_gather_row(&own->gather, from->gathered, &pixel, part, lanes);
-      lanes += part[1] * own->gather.element_bytes;
-    }
+    const mfq_strip strip = {t->lanes, w->own->conv.from, 1, part[1], part[1], piece->length};
+    mfq_conv_pixel pixel = mfq_conv_pixel_at(g, piece->first);
+    for (int64_t i = 0; i < piece->length; ++i, mfq_conv_pixel_next(g, &pixel))
+      mfq_conv_gather_row(g, gathered_of(w, t), &pixel, part, t->lanes + i * part[1] * g->element_bytes);
     loops->pack(to, &strip, loops->cols);
   }
 }
 
-/* Packs lanes of the operand that is not gathered, `width` in a strip, from `strip` on. */
-static void pack_direct(const mfq_own_conv *own, mfq_strip strip, int64_t count, int32_t width, uint32_t *to) {
-  const uint8_t *data = strip.data;
-  const int64_t units = mfq_ceil_div(strip.depth, own->tiles.loops->unit_depth);
-  for (int64_t lane = 0; lane < count; lane += width, to += units * width) {
-    strip.data = data + lane * strip.lane_stride * own->gather.element_bytes;
-    strip.lanes = mfq_smaller(count - lane, width);
-    own->tiles.loops->pack(to, &strip, width);
+static void pack_cols(const void *of, const mfq_own_tile *t, const mfq_own_piece *piece) {
+  const phase_work *w = of;
+  const mfq_own_tiles *tiles = &w->own->tiles;
+  if (gathers_columns(w->own)) {
+    pack_columns(w, t, piece);
+    return;
   }
+  const int64_t length = row_length(w->own), lane = t->batch * tiles->n + t->first_col;
+  const mfq_strip strip = {.data = w->direct + (lane * length + piece->first) * w->own->gather.element_bytes,
+                           .dtype = tiles->in,
+                           .lane_stride = length,
+                           .depth_stride = 1,
+                           .depth = piece->length};
+  mfq_own_pack(tiles, strip, t->cols, tiles->loops->cols, t->b_strips);
 }
 
-static void multiply_piece(const mfq_own_conv *own, const mfq_own_tile *t, const tile_operands *from,
-                           const mfq_own_piece *piece) {
-  const mfq_onednn_conv *c = &own->conv;
-  const mfq_product_loops *loops = own->tiles.loops;
-  const int64_t bytes = own->gather.element_bytes, length = row_length(own), k = c->groups * c->out_channels;
-  mfq_strip strip = {NULL, c->from, length, 1, 0, piece->length};
-  if (gathers_columns(own)) {
-    pack_columns(own, from, t, piece);
-    strip.lane_stride = 1;
-    strip.depth_stride = k;
-  } else {
-    strip.data = from->direct + (t->first_col * length + piece->first) * bytes;
-    pack_direct(own, strip, t->cols, loops->cols, t->b_strips);
+static void pack_rows(const void *of, const mfq_own_tile *t, int64_t row, int64_t rows, const mfq_own_piece *piece) {
+  const phase_work *w = of;
+  const mfq_onednn_conv *c = &w->own->conv;
+  const mfq_own_tiles *tiles = &w->own->tiles;
+  if (!gathers_columns(w->own)) {
+    pack_pixels(w, t, row, rows, piece);
+    return;
   }
-  for (int64_t row = 0; row < t->rows; row += MFQ_OWN_PANEL_ROWS) {
-    const int64_t rows = mfq_smaller(t->rows - row, MFQ_OWN_PANEL_ROWS);
-    strip.data = from->direct + (piece->first * k + t->first_row + row) * bytes;
-    if (gathers_columns(own))
-      pack_direct(own, strip, rows, loops->rows, t->a_strips);
-    else
-      pack_pixels(own, from, t->first_row + row, rows, piece, t->a_strips);
-    mfq_own_multiply(&own->tiles, t, row, rows, piece);
-  }
+  const int64_t all = c->groups * c->out_channels, lane = t->batch * c->out_channels + t->first_row + row;
+  const mfq_strip strip = {.data = w->direct + (piece->first * all + lane) * w->own->gather.element_bytes,
+                           .dtype = tiles->in,
+                           .lane_stride = 1,
+                           .depth_stride = all,
+                           .depth = piece->length};
+  mfq_own_pack(tiles, strip, rows, tiles->loops->rows, t->a_strips);
 }
 
 /* Rows of a tile of a phase, which lie apart in the result. */
-static void put_rows(const mfq_own_conv *own, const mfq_own_tile *t, uint8_t *result) {
+static void put_rows(const void *of, const mfq_own_tile *t, void *result) {
+  const mfq_own_conv *own = ((const phase_work *)of)->own;
   const mfq_conv_gather *g = &own->gather;
   const int64_t all = own->conv.groups * own->tiles.n, bytes = (int64_t)mfq_dtype_bytes(own->conv.to);
   mfq_conv_pixel pixel = mfq_conv_pixel_at(g, t->first_row);
   for (int64_t row = 0; row < t->rows; ++row, mfq_conv_pixel_next(g, &pixel)) {
     int64_t place = pixel.image;
     for (int i = 0; i < 3; ++i) place = place * own->conv.in[i] + g->first_pixel[i] + pixel.at[i] * g->pixel_step[i];
-    own->tiles.kernels->store(result + (place * all + t->batch * own->tiles.n + t->first_col) * bytes, own->conv.to,
+    const int64_t at = place * all + t->batch * own->tiles.n + t->first_col;
+    own->tiles.kernels->store((uint8_t *)result + at * bytes, own->conv.to,
                               (const uint32_t *)(const void *)(t->d + row * t->d_stride), t->cols);
   }
-}
-
-static void convolve_tile(const mfq_own_conv *own, mfq_own_tile t, tile_operands from, void *result) {
-  const mfq_onednn_conv *c = &own->conv;
-  const int64_t bytes = own->gather.element_bytes, length = row_length(own);
-  const int64_t row_stride = gathers_columns(own) ? length : c->groups * own->tiles.n;
-  const int64_t group_step = gathers_columns(own) ? own->tiles.m * length : own->tiles.n;
-  const int64_t at = t.batch * group_step + t.first_row * row_stride + t.first_col;
-  const int is_apart = t.d != NULL;
-  from.gathered += t.batch * own->gather.channels * bytes;
-  from.direct += t.batch * (gathers_columns(own) ? c->out_channels : own->tiles.n * length) * bytes;
-  if (!is_apart) {
-    t.d = (float *)result + at;
-    t.d_stride = row_stride;
-  }
-  if (own->tiles.depth == 0) memset(t.d, 0, (size_t)own->tiles.d_bytes); /* a phase without taps */
-  for (int64_t first = 0; first < own->tiles.depth; first += mfq_own_piece_step(&own->tiles)) {
-    const mfq_own_piece piece = mfq_own_piece_at(&own->tiles, first);
-    multiply_piece(own, &t, &from, &piece);
-  }
-  if (own->phases > 1)
-    put_rows(own, &t, result);
-  else if (is_apart)
-    mfq_own_narrow(&own->tiles, &t, (uint16_t *)result + at, row_stride);
-}
-
-/* A phase; `memory` is all threads'. */
-typedef struct tiles_work {
-  const mfq_own_conv *part;
-  tile_operands from;
-  void *result;
-  uint8_t *memory;
-} tiles_work;
-
-static void convolve_tiles(void *work, int thread, int64_t first, int64_t end) {
-  const tiles_work *w = work;
-  const int64_t bytes = thread_bytes(w->part);
-  uint8_t *mine = w->memory + thread * bytes;
-  tile_operands from = w->from;
-  from.lanes = mine + bytes - LANES_BYTES;
-  for (int64_t i = first; i < end; ++i)
-    convolve_tile(w->part, mfq_own_tile_at(&w->part->tiles, i, mine), from, w->result);
 }
 
 void mfq_own_conv_run(const mfq_own_conv *own, const void *gathered, const void *direct, void *result,
@@ -262,12 +222,20 @@ void mfq_own_conv_run(const mfq_own_conv *own, const void *gathered, const void 
     mfq_conv_few_run(own, gathered, direct, result, workspace);
     return;
   }
-  uint8_t *filter = workspace;
+  const uint8_t *filter = workspace;
+  const int is_weight = gathers_columns(own);
   for (int64_t i = 0; i < own->phases; ++i) {
     const mfq_own_conv part = phase_of(own, i);
-    tiles_work work = {&part, {gathered, own->filter_bytes > 0 ? filter : direct, NULL}, result, workspace};
-    work.memory += own->filter_bytes;
-    mfq_team_run((mfq_loop){part.tiles.threads, mfq_own_tile_count(&part.tiles), 1}, convolve_tiles, &work);
+    const phase_work work = {&part, gathered, own->filter_bytes > 0 ? filter : direct};
+    const int64_t length = row_length(&part), n = part.tiles.n;
+    const mfq_own_source source = {.of = &work,
+                                   .tiles = &part.tiles,
+                                   .pack_cols = pack_cols,
+                                   .pack_rows = pack_rows,
+                                   .put = own->phases > 1 ? put_rows : NULL,
+                                   .batch_stride = is_weight ? part.tiles.m * length : n,
+                                   .row_stride = is_weight ? length : own->conv.groups * n};
+    mfq_own_run(&source, result, (uint8_t *)workspace + own->filter_bytes);
     filter += filter_bytes_of(&part);
   }
 }

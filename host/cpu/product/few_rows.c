@@ -8,10 +8,11 @@
 #include "host/core/process/team.h"
 #include "host/core/problem/walk.h"
 #include "host/cpu/cast/elements.h"
+#include "expand_operand.h"
 #include "few_rows.h"
 #include "gemm_cpu.h"
-#include "gemm_expand.h"
 #include "finish_cpu.h"
+#include "gemm_sides.h"
 
 enum {
   BLOCK_ROWS = 16,
@@ -36,8 +37,7 @@ typedef struct few_rows {
 /* ---- Which products ------------------------------------------------------------------------------------------------ */
 
 static int64_t most_rows(const mfq_gemm_problem *p) {
-  const int fits = mfq_gemm_sides_refuse_bf16(&p->a, &p->b) == NULL;
-  return fits || p->round_operands ? MOST_FOR_BF16 : MOST_FOR_F32;
+  return mfq_expanded_dtype(&p->a, &p->b, p->round_operands) == MFQ_DTYPE_BF16 ? MOST_FOR_BF16 : MOST_FOR_F32;
 }
 
 static int is_few(const mfq_gemm_problem *p, const mfq_gemm_side *few, const mfq_gemm_side *many) {

@@ -3,6 +3,7 @@
 #include "own_tiles.h"
 
 #include "host/core/integers.h"
+#include "host/core/process/team.h"
 
 /* ---- Choices ---------------------------------------------------------------------------------------------------- */
 
@@ -68,12 +69,12 @@ void mfq_own_tiles_cut(mfq_own_tiles *tiles) {
 }
 
 int64_t mfq_own_thread_bytes(const mfq_own_tiles *tiles) {
-  return mfq_ceil_div(tiles->a_bytes + tiles->b_bytes + tiles->d_bytes, 64) * 64;
+  return mfq_ceil_div(tiles->a_bytes + tiles->b_bytes + tiles->d_bytes, 64) * 64 + tiles->lane_bytes;
 }
 
 /* ---- One tile --------------------------------------------------------------------------------------------------- */
 
-mfq_own_tile mfq_own_tile_at(const mfq_own_tiles *tiles, int64_t index, uint8_t *memory) {
+static mfq_own_tile tile_at(const mfq_own_tiles *tiles, int64_t index, uint8_t *memory) {
   mfq_own_tile t = {.a_strips = (uint32_t *)(void *)memory, .b_strips = (uint32_t *)(void *)(memory + tiles->a_bytes)};
   t.first_col = index % tiles->col_tiles * tiles->tile_cols;
   t.first_row = index / tiles->col_tiles % tiles->row_tiles * tiles->tile_rows;
@@ -84,16 +85,24 @@ mfq_own_tile mfq_own_tile_at(const mfq_own_tiles *tiles, int64_t index, uint8_t 
     t.d = (float *)(void *)(memory + tiles->a_bytes + tiles->b_bytes);
     t.d_stride = tiles->tile_cols;
   }
+  t.lanes = memory + mfq_own_thread_bytes(tiles) - tiles->lane_bytes;
   return t;
 }
 
-mfq_own_piece mfq_own_piece_at(const mfq_own_tiles *tiles, int64_t first) {
-  const int64_t length = mfq_smaller(tiles->depth - first, mfq_own_piece_step(tiles));
-  return (mfq_own_piece){first, length, mfq_ceil_div(length, tiles->loops->unit_depth)};
+void mfq_own_pack(const mfq_own_tiles *tiles, mfq_strip strip, int64_t count, int32_t width, uint32_t *to) {
+  const uint8_t *data = strip.data;
+  const int64_t lane_bytes = strip.lane_stride * (int64_t)mfq_dtype_bytes(strip.dtype);
+  const int64_t units = mfq_ceil_div(strip.depth, tiles->loops->unit_depth);
+  for (int64_t lane = 0; lane < count; lane += width, to += units * width) {
+    strip.data = data + lane * lane_bytes;
+    strip.lanes = mfq_smaller(count - lane, width);
+    tiles->loops->pack(to, &strip, width);
+  }
 }
 
-void mfq_own_multiply(const mfq_own_tiles *tiles, const mfq_own_tile *tile, int64_t first_row, int64_t rows,
-                      const mfq_own_piece *piece) {
+/* Packed rows first_row ... first_row + rows of a tile by its packed columns. */
+static void multiply(const mfq_own_tiles *tiles, const mfq_own_tile *tile, int64_t first_row, int64_t rows,
+                     const mfq_own_piece *piece) {
   const int64_t block_rows = tiles->loops->rows, block_cols = tiles->loops->cols;
   for (int64_t c = 0; c < tile->cols; c += block_cols)
     for (int64_t r = 0; r < rows; r += block_rows) {
@@ -107,8 +116,52 @@ void mfq_own_multiply(const mfq_own_tiles *tiles, const mfq_own_tile *tile, int6
     }
 }
 
-void mfq_own_narrow(const mfq_own_tiles *tiles, const mfq_own_tile *tile, uint16_t *d, int64_t row_stride) {
-  for (int64_t r = 0; r < tile->rows; ++r)
-    tiles->kernels->store(d + r * row_stride, tiles->out,
-                          (const uint32_t *)(const void *)(tile->d + r * tile->d_stride), tile->cols);
+/* A piece of the depth: strips of all columns, and panels of rows that the second-level cache holds. */
+static void multiply_piece(const mfq_own_source *s, const mfq_own_tile *t, int64_t first) {
+  const mfq_own_tiles *tiles = s->tiles;
+  const int64_t length = mfq_smaller(tiles->depth - first, MFQ_OWN_UNITS * tiles->loops->unit_depth);
+  const mfq_own_piece piece = {first, length, mfq_ceil_div(length, tiles->loops->unit_depth)};
+  s->pack_cols(s->of, t, &piece);
+  for (int64_t row = 0; row < t->rows; row += MFQ_OWN_PANEL_ROWS) {
+    const int64_t rows = mfq_smaller(t->rows - row, MFQ_OWN_PANEL_ROWS);
+    s->pack_rows(s->of, t, row, rows, &piece);
+    multiply(tiles, t, row, rows, &piece);
+  }
+}
+
+static void run_tile(const mfq_own_source *s, mfq_own_tile t, void *result) {
+  const mfq_own_tiles *tiles = s->tiles;
+  const int64_t at = t.batch * s->batch_stride + t.first_row * s->row_stride + t.first_col;
+  const int is_apart = t.d != NULL;
+  if (!is_apart) {
+    t.d = (float *)result + at;
+    t.d_stride = s->row_stride;
+  }
+  if (tiles->depth == 0) memset(t.d, 0, (size_t)tiles->d_bytes); /* a phase without taps */
+  for (int64_t first = 0; first < tiles->depth; first += MFQ_OWN_UNITS * tiles->loops->unit_depth)
+    multiply_piece(s, &t, first);
+  if (s->put != NULL)
+    s->put(s->of, &t, result);
+  else
+    for (int64_t r = 0; is_apart && r < t.rows; ++r)
+      tiles->kernels->store((uint16_t *)result + at + r * s->row_stride, tiles->out,
+                            (const uint32_t *)(const void *)(t.d + r * t.d_stride), t.cols);
+}
+
+typedef struct tiles_work {
+  const mfq_own_source *source;
+  void *result;
+  uint8_t *memory;
+} tiles_work;
+
+static void run_tiles(void *work, int thread, int64_t first, int64_t end) {
+  const tiles_work *w = work;
+  const mfq_own_tiles *tiles = w->source->tiles;
+  uint8_t *mine = w->memory + thread * mfq_own_thread_bytes(tiles);
+  for (int64_t i = first; i < end; ++i) run_tile(w->source, tile_at(tiles, i, mine), w->result);
+}
+
+void mfq_own_run(const mfq_own_source *source, void *result, uint8_t *memory) {
+  tiles_work work = {source, result, memory};
+  mfq_team_run((mfq_loop){source->tiles->threads, mfq_own_tile_count(source->tiles), 1}, run_tiles, &work);
 }

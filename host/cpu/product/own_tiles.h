@@ -21,7 +21,8 @@ typedef struct mfq_own_tiles {
   const char *name;             /* "avx512_bf16" */
   int64_t tile_rows, tile_cols; /* multiples of a block's */
   int64_t row_tiles, col_tiles;
-  int64_t a_bytes, b_bytes, d_bytes; /* of a thread's memory; d_bytes is 0 for results that are not apart */
+  int64_t lane_bytes;                /* of a thread's memory: the owner's */
+  int64_t a_bytes, b_bytes, d_bytes; /* of it: d_bytes is 0 for results that are not apart */
 } mfq_own_tiles;
 
 /* A piece of the depth. */
@@ -35,6 +36,7 @@ typedef struct mfq_own_tile {
   float *d; /* NULL: the caller has it; else memory of the thread's, d_stride = tile_cols */
   int64_t d_stride;
   uint32_t *a_strips, *b_strips;
+  uint8_t *lanes; /* of lane_bytes */
 } mfq_own_tile;
 
 /* Fills the loops for `in`, and then the rest, by the members before them. */
@@ -46,16 +48,22 @@ static inline int64_t mfq_own_tile_count(const mfq_own_tiles *tiles) {
   return tiles->batches * tiles->row_tiles * tiles->col_tiles;
 }
 
-mfq_own_tile mfq_own_tile_at(const mfq_own_tiles *tiles, int64_t index, uint8_t *memory);
-mfq_own_piece mfq_own_piece_at(const mfq_own_tiles *tiles, int64_t first);
-static inline int64_t mfq_own_piece_step(const mfq_own_tiles *tiles) {
-  return (int64_t)MFQ_OWN_UNITS * tiles->loops->unit_depth;
-}
+/* Packs `count` lanes of an operand from `strip` on, `width` in a strip. */
+void mfq_own_pack(const mfq_own_tiles *tiles, mfq_strip strip, int64_t count, int32_t width, uint32_t *to);
 
-/* Multiplies packed rows first_row ... first_row + rows of a tile by its packed columns. */
-void mfq_own_multiply(const mfq_own_tiles *tiles, const mfq_own_tile *tile, int64_t first_row, int64_t rows,
-                      const mfq_own_piece *piece);
-/* Rounds the thread's results to `d`, the tile's first element, with rows `row_stride` apart. */
-void mfq_own_narrow(const mfq_own_tiles *tiles, const mfq_own_tile *tile, uint16_t *d, int64_t row_stride);
+/* Who has the operands, and what to do with them. */
+typedef struct mfq_own_source {
+  const void *of; /* their owner */
+  const mfq_own_tiles *tiles;
+  /* Fill a tile's b_strips with its columns, and its a_strips with rows `row` ... row + rows - 1 of it. */
+  void (*pack_cols)(const void *of, const mfq_own_tile *tile, const mfq_own_piece *piece);
+  void (*pack_rows)(const void *of, const mfq_own_tile *tile, int64_t row, int64_t rows, const mfq_own_piece *piece);
+  /* Takes the results of a tile that are apart; NULL: rows and batches of the result are so far apart: */
+  void (*put)(const void *of, const mfq_own_tile *tile, void *result);
+  int64_t batch_stride, row_stride;
+} mfq_own_source;
+
+/* Multiplies all tiles, on threads; `memory` is mfq_own_thread_bytes for each. */
+void mfq_own_run(const mfq_own_source *source, void *result, uint8_t *memory);
 
 #endif

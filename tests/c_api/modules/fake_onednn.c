@@ -30,17 +30,13 @@ typedef struct fake_module {
   void (*spawn)(int threads, void (*body)(void *user, int thread), void *user);
   int (*limit)(int highest);
   void *(*plan)(const fake_shape *shape, char *reason, size_t capacity);
+  void *(*conv_plan)(const fake_conv *conv, char *reason, size_t capacity);
   void (*plan_free)(void *plan);
   const char *(*plan_name)(const void *plan);
   size_t (*workspace_bytes)(const void *plan);
-  int (*run)(const void *plan, const void *a, const void *b, void *d, void *workspace);
-  void *(*conv_plan)(const fake_conv *conv, char *reason, size_t capacity);
-  void (*conv_plan_free)(void *plan);
-  const char *(*conv_plan_name)(const void *plan);
-  size_t (*conv_workspace_bytes)(const void *plan);
-  int (*conv_prepare)(const void *plan, const void *w, void *workspace);
-  int (*conv_run)(const void *plan, const void *gathered, const void *y, void *result, void *workspace);
-  int (*conv_order)(const void *plan, void *order);
+  int (*prepare)(const void *plan, const void *w, void *workspace);
+  int (*run)(const void *plan, const void *a, const void *b, void *result, void *workspace);
+  int (*order)(const void *plan, void *order);
 } fake_module;
 
 /* As oneDNN, which takes a limit until it was asked for a plan. */
@@ -99,17 +95,13 @@ static const fake_module fake = {
     .spawn = fake_spawn,
     .limit = fake_limit,
     .plan = fake_plan,
+    .conv_plan = fake_conv_plan,
     .plan_free = free,
     .plan_name = fake_plan_name,
     .workspace_bytes = fake_workspace_bytes,
+    .prepare = fake_prepare,
     .run = fake_run,
-    .conv_plan = fake_conv_plan,
-    .conv_plan_free = free,
-    .conv_plan_name = fake_plan_name,
-    .conv_workspace_bytes = fake_workspace_bytes,
-    .conv_prepare = fake_prepare,
-    .conv_run = fake_run,
-    .conv_order = fake_order,
+    .order = fake_order,
 };
 
 const void *mfq_onednn_module(void);
