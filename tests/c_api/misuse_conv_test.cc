@@ -6,16 +6,26 @@
 #include <string>
 #include <vector>
 
-#include "support/misuse.h"
+#include "support/misuse_planned.h"
 
 namespace {
 
 using namespace misuse;
 
-constexpr mfq_status unsupported = MFQ_ERROR_UNSUPPORTED;
+struct Conv {
+  using Description = mfq_conv;
+  using Plan = mfq_conv_plan;
+  static constexpr const char *name = "mfq_conv", *argument = "conv", *nothing = "nothing: the result is empty";
+  static constexpr auto init = mfq_conv_init;
+  static constexpr auto plan_create = mfq_conv_plan_create;
+  static constexpr auto run = mfq_conv_run;
+  static constexpr auto workspace_bytes = mfq_conv_workspace_bytes;
+  static constexpr auto describe = mfq_conv_plan_describe;
+  static constexpr auto destroy = mfq_conv_plan_destroy;
+};
 
 // Output [2, 4, 4, 4] = input [2, 8, 6, 6] * weight [4, 8, 3, 3]; the weight is mxfp4, everything else f32.
-class MisuseConv : public Misuse {
+class MisuseConv : public Planned<Conv> {
 protected:
   MisuseConv()
       : weight("mxfp4_e2m1/group:32@1", {4, 8, 3, 3}), quantized_result("mxfp8_e4m3/group:32@1", {2, 4, 4, 4}) {
@@ -26,43 +36,17 @@ protected:
     plain_weight = dense(weight_data.data(), MFQ_DTYPE_F32, {4, 8, 3, 3});
     std::memset(weight.codes.data(), 0x22, weight.codes.size());
     std::memset(weight.scales.data(), 127, weight.scales.size() * sizeof(float));
-    mfq_conv_init(&conv);
-    conv.input.plain = &input;
-    conv.weight.quantized = &weight.q;
-    conv.c = &c;
-    conv.bias = &bias;
-    conv.result = &result;
-    before = result_data;
-  }
-
-  void TearDown() override {
-    EXPECT_EQ(result_data, before);
-    mfq_conv_plan_destroy(plan);
-    Misuse::TearDown();
-  }
-
-  mfq_status create(const mfq_conv &description) {
-    mfq_conv_plan *made = nullptr;
-    const mfq_status status = mfq_conv_plan_create(context, &description, &made);
-    EXPECT_EQ(made != nullptr, status == MFQ_OK);
-    mfq_conv_plan_destroy(made);
-    return status;
-  }
-
-  // Makes the plan of the good description, with a workspace for it.
-  void make_plan() {
-    ASSERT_EQ(mfq_conv_plan_create(context, &conv, &plan), MFQ_OK) << mfq_last_error();
-    space.resize(mfq_conv_workspace_bytes(plan) + 512);
-    workspace = space.data() + (256 - reinterpret_cast<uintptr_t>(space.data()) % 256);
-  }
-
-  mfq_status run(const mfq_conv &description) {
-    return mfq_conv_run(context, plan, &description, workspace, mfq_conv_workspace_bytes(plan));
+    good.input.plain = &input;
+    good.weight.quantized = &weight.q;
+    good.c = &c;
+    good.bias = &bias;
+    good.result = &result;
+    keep(&result_data);
   }
 
   // A description of a gradient of the same layer.
   mfq_conv gradient(mfq_conv_direction direction, const mfq_tensor *of_output, const mfq_tensor *to) const {
-    mfq_conv g = conv;
+    mfq_conv g = good;
     g.direction = direction;
     g.c = g.bias = nullptr;
     g.output_gradient.plain = of_output;
@@ -74,93 +58,70 @@ protected:
 
   std::vector<float> input_data = std::vector<float>(2 * 8 * 36 + 64, 0.5f),
                      c_data = std::vector<float>(2 * 4 * 16 + 64, 1.0f),
-                     result_data = std::vector<float>(2 * 4 * 16 + 64, -7.0f), bias_data = std::vector<float>(4, 1.0f),
-                     before;
+                     result_data = std::vector<float>(2 * 4 * 16 + 64, -7.0f), bias_data = std::vector<float>(4, 1.0f);
   std::vector<float> weight_data = std::vector<float>(4 * 8 * 9, 0.25f);
   Owned weight, quantized_result;
   mfq_tensor input, plain_weight, c, result, bias;
-  mfq_conv conv;
-  mfq_conv_plan *plan = nullptr;
-  std::vector<uint8_t> space;
-  uint8_t *workspace = nullptr;
+  const float one = 1.0f;
 };
 
 TEST_F(MisuseConv, Null) {
   int32_t rank = 0;
   int64_t shape[MFQ_MAX_RANK];
-  EXPECT_TRUE(fails(mfq_conv_plan_create(nullptr, &conv, &plan), invalid, {"mfq_conv_plan_create: context is NULL"}));
-  EXPECT_TRUE(fails(mfq_conv_plan_create(context, nullptr, &plan), invalid, {"mfq_conv_plan_create: conv is NULL"}));
-  EXPECT_TRUE(fails(mfq_conv_plan_create(context, &conv, nullptr), invalid, {"mfq_conv_plan_create: plan is NULL"}));
-  EXPECT_TRUE(fails(mfq_conv_run(context, nullptr, &conv, nullptr, 0), invalid, {"mfq_conv_run: plan is NULL"}));
-  EXPECT_TRUE(fails(mfq_conv_run(nullptr, nullptr, &conv, nullptr, 0), invalid, {"mfq_conv_run: context is NULL"}));
   EXPECT_TRUE(fails(mfq_conv_output_shape(nullptr, &rank, shape), invalid, {"mfq_conv_output_shape: conv is NULL"}));
-  EXPECT_TRUE(fails(mfq_conv_output_shape(&conv, nullptr, shape), invalid, {"mfq_conv_output_shape: rank is NULL"}));
-  EXPECT_TRUE(fails(mfq_conv_output_shape(&conv, &rank, nullptr), invalid, {"mfq_conv_output_shape: shape is NULL"}));
-  EXPECT_STREQ(mfq_conv_plan_describe(nullptr), "no plan");
-  EXPECT_EQ(mfq_conv_workspace_bytes(nullptr), 0u);
-  mfq_conv_plan_destroy(nullptr);
-  mfq_conv_init(nullptr);
+  EXPECT_TRUE(fails(mfq_conv_output_shape(&good, nullptr, shape), invalid, {"mfq_conv_output_shape: rank is NULL"}));
+  EXPECT_TRUE(fails(mfq_conv_output_shape(&good, &rank, nullptr), invalid, {"mfq_conv_output_shape: shape is NULL"}));
+  null_arguments();
 }
 
 TEST_F(MisuseConv, Fields) {
-  struct Row {
-    std::function<void(mfq_conv *)> spoil;
-    const char *says;
-  };
   const mfq_scheme *scheme = &weight.q.scheme;
-  const float one = 1.0f;
-  const std::vector<Row> rows = {
-      {[](mfq_conv *v) { v->struct_size = 8; }, "conv->struct_size is 8; allowed is"},
-      {[](mfq_conv *v) { v->struct_size = 1 << 20; }, "call mfq_conv_init first"},
-      {[](mfq_conv *v) { set_raw(&v->direction, 3); }, "direction is 3; allowed is 0 ... 2"},
-      {[](mfq_conv *v) { set_raw(&v->layout, 2); }, "layout is 2; allowed is 0 ... 1"},
-      {[](mfq_conv *v) { v->transposed = 2; }, "transposed is 2"},
-      {[](mfq_conv *v) { v->same_padding = -1; }, "same_padding is -1"},
-      {[](mfq_conv *v) { v->groups = 0; }, "groups is 0; allowed is 1 ..."},
-      {[](mfq_conv *v) { v->stride[1] = 0; }, "stride is 0; allowed is 1 ... 2147483647"},
-      {[](mfq_conv *v) { v->dilation[0] = -1; }, "dilation is -1"},
-      {[](mfq_conv *v) { v->padding[0] = -1; }, "padding is -1; allowed is 0 ... 2147483647"},
-      {[](mfq_conv *v) { v->padding_after[1] = -2; }, "padding_after is -2; allowed is -1"},
-      {[](mfq_conv *v) { v->padding[1] = int64_t{1} << 40; }, "padding is 1099511627776"},
-      {[](mfq_conv *v) { v->same_padding = v->transposed = 1; }, "same_padding is 1 for a transposed convolution"},
-      {[](mfq_conv *v) { v->same_padding = 1, v->padding[1] = 1; }, "same_padding is 1, but padding[1] is 1"},
-      {[](mfq_conv *v) { v->device_scalars = 7; }, "device_scalars is 7"},
-      {[](mfq_conv *v) { set_raw(&v->activation, 5); }, "activation is 5; allowed is 0 ... 4"},
-      {[](mfq_conv *v) { v->round_operands = 3; }, "round_operands is 3"},
-      {[](mfq_conv *v) { v->own_workspace = 3; }, "own_workspace is 3"},
-      {[](mfq_conv *v) { v->input.plain = nullptr; }, "input: plain and quantized are both NULL; give one"},
-      {[this](mfq_conv *v) { v->weight.plain = &input; }, "weight: plain and quantized are both given; give one"},
-      {[scheme](mfq_conv *v) { v->weight.quantize_to = scheme; }, "weight: quantize_to is given, but the operand"},
-      {[this](mfq_conv *v) { v->output_gradient.plain = &result; },
+  refused_at_planning({
+      {[](mfq_conv *v) { v->struct_size = 8; }, invalid, "conv->struct_size is 8; allowed is"},
+      {[](mfq_conv *v) { v->struct_size = 1 << 20; }, invalid, "call mfq_conv_init first"},
+      {[](mfq_conv *v) { set_raw(&v->direction, 3); }, invalid, "direction is 3; allowed is 0 ... 2"},
+      {[](mfq_conv *v) { set_raw(&v->layout, 2); }, invalid, "layout is 2; allowed is 0 ... 1"},
+      {[](mfq_conv *v) { v->transposed = 2; }, invalid, "transposed is 2"},
+      {[](mfq_conv *v) { v->same_padding = -1; }, invalid, "same_padding is -1"},
+      {[](mfq_conv *v) { v->groups = 0; }, invalid, "groups is 0; allowed is 1 ..."},
+      {[](mfq_conv *v) { v->stride[1] = 0; }, invalid, "stride is 0; allowed is 1 ... 2147483647"},
+      {[](mfq_conv *v) { v->dilation[0] = -1; }, invalid, "dilation is -1"},
+      {[](mfq_conv *v) { v->padding[0] = -1; }, invalid, "padding is -1; allowed is 0 ... 2147483647"},
+      {[](mfq_conv *v) { v->padding_after[1] = -2; }, invalid, "padding_after is -2; allowed is -1"},
+      {[](mfq_conv *v) { v->padding[1] = int64_t{1} << 40; }, invalid, "padding is 1099511627776"},
+      {[](mfq_conv *v) { v->same_padding = v->transposed = 1; }, invalid,
+       "same_padding is 1 for a transposed convolution"},
+      {[](mfq_conv *v) { v->same_padding = 1, v->padding[1] = 1; }, invalid, "same_padding is 1, but padding[1] is 1"},
+      {[](mfq_conv *v) { v->device_scalars = 7; }, invalid, "device_scalars is 7"},
+      {[](mfq_conv *v) { set_raw(&v->activation, 5); }, invalid, "activation is 5; allowed is 0 ... 4"},
+      {[](mfq_conv *v) { v->round_operands = 3; }, invalid, "round_operands is 3"},
+      {[](mfq_conv *v) { v->own_workspace = 3; }, invalid, "own_workspace is 3"},
+      {[](mfq_conv *v) { v->input.plain = nullptr; }, invalid, "input: plain and quantized are both NULL; give one"},
+      {[&](mfq_conv *v) { v->weight.plain = &input; }, invalid, "weight: plain and quantized are both given; give one"},
+      {[&](mfq_conv *v) { v->weight.quantize_to = scheme; }, invalid, "weight: quantize_to is given, but the operand"},
+      {[&](mfq_conv *v) { v->output_gradient.plain = &result; }, invalid,
        "output_gradient is given, but MFQ_CONV_FORWARD has"},
-      {[](mfq_conv *v) { v->direction = MFQ_CONV_INPUT_GRADIENT; }, "input is given, but MFQ_CONV_INPUT_GRADIENT has"},
-      {[](mfq_conv *v) { v->direction = MFQ_CONV_WEIGHT_GRADIENT; }, "weight is given, but MFQ_CONV_WEIGHT_GRADIENT"},
-      {[](mfq_conv *v) { v->result = nullptr; }, "result and quantized_result are both NULL; give one"},
-      {[this](mfq_conv *v) { v->quantized_result = &quantized_result.q; },
+      {[](mfq_conv *v) { v->direction = MFQ_CONV_INPUT_GRADIENT; }, invalid,
+       "input is given, but MFQ_CONV_INPUT_GRADIENT has"},
+      {[](mfq_conv *v) { v->direction = MFQ_CONV_WEIGHT_GRADIENT; }, invalid,
+       "weight is given, but MFQ_CONV_WEIGHT_GRADIENT"},
+      {[](mfq_conv *v) { v->result = nullptr; }, invalid, "result and quantized_result are both NULL; give one"},
+      {[&](mfq_conv *v) { v->quantized_result = &quantized_result.q; }, invalid,
        "result and quantized_result are both given"},
-      {[&one](mfq_conv *v) { v->c = nullptr, v->beta = &one; }, "beta is given, but c is NULL"},
-  };
-  for (const Row &row : rows) {
-    mfq_conv bad = conv;
-    row.spoil(&bad);
-    EXPECT_TRUE(fails(create(bad), invalid, {"mfq_conv_plan_create: ", row.says}));
-  }
-  mfq_conv g = gradient(MFQ_CONV_INPUT_GRADIENT, &result, &input);
-  g.bias = &bias;
-  EXPECT_TRUE(fails(create(g), invalid, {"bias is given, but MFQ_CONV_INPUT_GRADIENT has none"}));
-  g = gradient(MFQ_CONV_INPUT_GRADIENT, &result, &input);
-  g.activation = MFQ_ACTIVATION_RELU;
-  EXPECT_TRUE(fails(create(g), invalid, {"activation is given, but MFQ_CONV_INPUT_GRADIENT has none"}));
-  ASSERT_EQ(create(conv), MFQ_OK) << mfq_last_error();
-  ASSERT_EQ(create(gradient(MFQ_CONV_INPUT_GRADIENT, &result, &input)), MFQ_OK) << mfq_last_error();
+      {[&](mfq_conv *v) { v->c = nullptr, v->beta = &one; }, invalid, "beta is given, but c is NULL"},
+  });
+  const mfq_conv to_input = gradient(MFQ_CONV_INPUT_GRADIENT, &result, &input);
+  refused_at_planning(
+      {{[&](mfq_conv *v) { v->bias = &bias; }, invalid, "bias is given, but MFQ_CONV_INPUT_GRADIENT has none"},
+       {[](mfq_conv *v) { v->activation = MFQ_ACTIVATION_RELU; }, invalid,
+        "activation is given, but MFQ_CONV_INPUT_GRADIENT has none"}},
+      to_input);
+  ASSERT_EQ(create(good), MFQ_OK) << mfq_last_error();
+  ASSERT_EQ(create(to_input), MFQ_OK) << mfq_last_error();
 }
 
 // What does not fit, and the sentence that says so.
 TEST_F(MisuseConv, Shapes) {
-  struct Row {
-    std::function<void(mfq_conv *)> spoil;
-    const char *says;
-  };
   Owned wide("mxfp4_e2m1/group:32@1", {4, 9, 3, 3}), five("mxfp4_e2m1/group:32@1", {5, 8, 3, 3}),
       large("mxfp4_e2m1/group:32@1", {4, 8, 7, 3}), line("mxfp4_e2m1/group:32@1", {4, 8, 3}),
       nothing("mxfp4_e2m1/group:32@1", {4, 8, 0, 3}), matrix("mxfp4_e2m1", {4, 8});
@@ -168,36 +129,36 @@ TEST_F(MisuseConv, Shapes) {
                    wrong = dense(result_data.data(), MFQ_DTYPE_F32, {2, 4, 4, 3}),
                    short_bias = dense(bias_data.data(), MFQ_DTYPE_F32, {3}),
                    wrong_c = dense(c_data.data(), MFQ_DTYPE_F32, {2, 4, 4, 3});
-  const std::vector<Row> rows = {
-      {[&](mfq_conv *v) { v->input.plain = &one; }, "input has a batch of 1, but result of 2; they must be equal"},
-      {[&](mfq_conv *v) { v->groups = 3; }, "groups is 3, which does not divide the 8 channels of input"},
-      {[&](mfq_conv *v) { v->groups = 8; }, "groups is 8, which does not divide the 4 channels of result"},
-      {[&](mfq_conv *v) { v->groups = 2; }, "asks for 4 in that axis of weight, but it has 8"},
-      {[&](mfq_conv *v) { v->weight.quantized = &wide.q; }, "asks for 8 in that axis of weight, but it has 9"},
-      {[&](mfq_conv *v) { v->weight.quantized = &five.q; }, "result has 4 channels, but axis 0 of weight has 5"},
-      {[&](mfq_conv *v) { v->weight.quantized = &large.q; },
+  refused_at_planning({
+      {[&](mfq_conv *v) { v->input.plain = &one; }, bad_shape,
+       "input has a batch of 1, but result of 2; they must be equal"},
+      {[&](mfq_conv *v) { v->groups = 3; }, bad_shape, "groups is 3, which does not divide the 8 channels of input"},
+      {[&](mfq_conv *v) { v->groups = 8; }, bad_shape, "groups is 8, which does not divide the 4 channels of result"},
+      {[&](mfq_conv *v) { v->groups = 2; }, bad_shape, "asks for 4 in that axis of weight, but it has 8"},
+      {[&](mfq_conv *v) { v->weight.quantized = &wide.q; }, bad_shape,
+       "asks for 8 in that axis of weight, but it has 9"},
+      {[&](mfq_conv *v) { v->weight.quantized = &five.q; }, bad_shape,
+       "result has 4 channels, but axis 0 of weight has 5"},
+      {[&](mfq_conv *v) { v->weight.quantized = &large.q; }, bad_shape,
        "spatial axis 0: the filter has 7 elements and spans 7, but input has only 6 with its padding of 0 and 0"},
-      {[&](mfq_conv *v) { v->weight.quantized = &nothing.q; }, "spatial axis 0: the filter has 0 elements"},
-      {[&](mfq_conv *v) { v->dilation[1] = 3; }, "spatial axis 1: the filter has 3 elements and spans 7"},
-      {[&](mfq_conv *v) { v->dilation[1] = 0x7fffffff; },
+      {[&](mfq_conv *v) { v->weight.quantized = &nothing.q; }, bad_shape, "spatial axis 0: the filter has 0 elements"},
+      {[&](mfq_conv *v) { v->dilation[1] = 3; }, bad_shape, "spatial axis 1: the filter has 3 elements and spans 7"},
+      {[&](mfq_conv *v) { v->dilation[1] = 0x7fffffff; }, bad_shape,
        "spatial axis 1: the filter has 3 elements and spans 4294967295"},
-      {[&](mfq_conv *v) { v->stride[0] = 2; }, "spatial axis 0: input has 6 elements, with padding 0 and 0, stride 2 "
-                                               "and a filter of 3 (dilation 1) that makes 2, "
-                                               "but result has 4"},
-      {[&](mfq_conv *v) { v->padding[1] = 1; }, "spatial axis 1: input has 6 elements, with padding 1 and 1"},
-      {[&](mfq_conv *v) { v->weight.quantized = &line.q; },
+      {[&](mfq_conv *v) { v->stride[0] = 2; }, bad_shape,
+       "spatial axis 0: input has 6 elements, with padding 0 and 0, stride 2 "
+       "and a filter of 3 (dilation 1) that makes 2, "
+       "but result has 4"},
+      {[&](mfq_conv *v) { v->padding[1] = 1; }, bad_shape,
+       "spatial axis 1: input has 6 elements, with padding 1 and 1"},
+      {[&](mfq_conv *v) { v->weight.quantized = &line.q; }, bad_shape,
        "weight: rank is 3, but another tensor of this convolution has"},
-      {[&](mfq_conv *v) { v->weight.quantized = &matrix.q; }, "weight: rank is 2; allowed is 3 ... 5"},
-      {[&](mfq_conv *v) { v->result = &wrong; }, "spatial axis 1: input has 6 elements"},
-      {[&](mfq_conv *v) { v->bias = &short_bias; }, "bias: shape is [3]; allowed is [K] = [4]"},
-      {[&](mfq_conv *v) { v->c = &wrong_c; }, "c: shape is [2, 4, 4, 3]"},
-  };
-  for (const Row &row : rows) {
-    mfq_conv bad = conv;
-    row.spoil(&bad);
-    EXPECT_TRUE(fails(create(bad), bad_shape, {"mfq_conv_plan_create: ", row.says}));
-  }
-  mfq_conv padded = conv;
+      {[&](mfq_conv *v) { v->weight.quantized = &matrix.q; }, bad_shape, "weight: rank is 2; allowed is 3 ... 5"},
+      {[&](mfq_conv *v) { v->result = &wrong; }, bad_shape, "spatial axis 1: input has 6 elements"},
+      {[&](mfq_conv *v) { v->bias = &short_bias; }, bad_shape, "bias: shape is [3]; allowed is [K] = [4]"},
+      {[&](mfq_conv *v) { v->c = &wrong_c; }, bad_shape, "c: shape is [2, 4, 4, 3]"},
+  });
+  mfq_conv padded = good;
   padded.c = nullptr;
   padded.weight.quantized = &large.q;
   padded.padding[0] = 2;
@@ -230,7 +191,7 @@ TEST_F(MisuseConv, SizesThatOverflow) {
 }
 
 TEST_F(MisuseConv, ScalesThatNoSumFactorsOut) {
-  const mfq_conv forward = conv, to_input = gradient(MFQ_CONV_INPUT_GRADIENT, &result, &input);
+  const mfq_conv forward = good, to_input = gradient(MFQ_CONV_INPUT_GRADIENT, &result, &input);
   mfq_conv to_weight = gradient(MFQ_CONV_WEIGHT_GRADIENT, &result, &plain_weight);
   const struct {
     const mfq_conv *base;
@@ -250,93 +211,76 @@ TEST_F(MisuseConv, ScalesThatNoSumFactorsOut) {
       {&to_weight, "output_gradient", "e4m3fn/channel@0/f32", "channels along axis 1"},
   };
   for (const auto &row : rows) {
-    mfq_conv bad = *row.base;
     mfq_scheme scheme;
     ASSERT_EQ(mfq_scheme_parse(row.scheme, &scheme), MFQ_OK) << mfq_last_error();
-    mfq_operand *operand = row.argument[0] == 'i'   ? &bad.input
-                           : row.argument[0] == 'w' ? &bad.weight
-                                                    : &bad.output_gradient;
-    if (operand->quantized != nullptr) *operand = mfq_operand{&plain_weight, nullptr, nullptr};
-    operand->quantize_to = &scheme;
-    EXPECT_TRUE(fails(create(bad), unsupported, {std::string(row.argument) + ": ", row.says})) << row.scheme;
+    const auto spoil = [&](mfq_conv *v) {
+      mfq_operand *operand = row.argument[0] == 'i'   ? &v->input
+                             : row.argument[0] == 'w' ? &v->weight
+                                                      : &v->output_gradient;
+      if (operand->quantized != nullptr) *operand = mfq_operand{&plain_weight, nullptr, nullptr};
+      operand->quantize_to = &scheme;
+    };
+    SCOPED_TRACE(row.scheme);
+    refused_at_planning({{spoil, unsupported, {std::string(row.argument) + ": ", row.says}}}, *row.base);
   }
   mfq_scheme given = weight.q.scheme;
   given.rule = MFQ_RULE_GIVEN;
-  mfq_conv bad = conv;
-  bad.input.quantize_to = &given;
-  EXPECT_TRUE(fails(create(bad), unsupported, {"input: quantize_to has the rule given", "quantize it before"}));
+  refused_at_planning({{[&](mfq_conv *v) { v->input.quantize_to = &given; },
+                        unsupported,
+                        {"input: quantize_to has the rule given", "quantize it before"}}});
 }
 
 TEST_F(MisuseConv, Workspace) {
-  conv.input.quantize_to = &weight.q.scheme; // needs memory whatever the implementation
-  make_plan();
-  const size_t bytes = mfq_conv_workspace_bytes(plan);
-  ASSERT_GT(bytes, 0u);
-  EXPECT_TRUE(fails(mfq_conv_run(context, plan, &conv, nullptr, bytes), invalid, {"workspace is NULL", "needs"}));
-  EXPECT_TRUE(fails(
-      mfq_conv_run(context, plan, &conv, workspace, bytes - 1), invalid,
-      {std::to_string(bytes - 1) + " bytes; the plan needs " + std::to_string(bytes), "mfq_conv_workspace_bytes"}));
-  EXPECT_TRUE(fails(mfq_conv_run(context, plan, &conv, workspace + 64, bytes), invalid, {"aligned to 256 bytes"}));
+  good.input.quantize_to = &weight.q.scheme;
+  workspaces();
 }
 
+TEST_F(MisuseConv, OtherContext) { other_context(); }
+
 TEST_F(MisuseConv, OtherThanPlanned) {
-  make_plan();
-  const float one = 1.0f;
   Owned other_scheme("mxfp8_e4m3/group:32@1", {4, 8, 3, 3});
   mfq_tensor wide = input, one_image = dense(input_data.data(), MFQ_DTYPE_F32, {1, 8, 6, 6}),
              one_result = dense(result_data.data(), MFQ_DTYPE_F32, {1, 4, 4, 4});
   wide.strides[0] = 8 * 36 + 8;
   std::vector<uint16_t> halves(2 * 8 * 36);
   const mfq_tensor narrow = dense(halves.data(), MFQ_DTYPE_BF16, {2, 8, 6, 6});
-  struct Row {
-    std::function<void(mfq_conv *)> change;
-    const char *says;
-  };
-  const std::vector<Row> rows = {
-      {[&](mfq_conv *v) { v->input.plain = &one_image, v->result = &one_result, v->c = nullptr; },
+  refused_by_run({
+      {[&](mfq_conv *v) { v->input.plain = &one_image, v->result = &one_result, v->c = nullptr; }, bad_shape,
        "conv: the batch is 1, but the plan was made for 2"},
-      {[&](mfq_conv *v) { v->input.plain = &wide; }, "input: a stride is 296, but the plan was made for 288"},
-      {[&](mfq_conv *v) { v->input.plain = &narrow; }, "input: the dtype is 2, but the plan was made for 1"},
-      {[&](mfq_conv *v) { v->input.quantize_to = &weight.q.scheme; }, "input: the kind of operand"},
-      {[&](mfq_conv *v) { v->weight.quantized = &other_scheme.q; }, "weight: the scheme is e4m3fn/group:32@1/ue8m0"},
-      {[&](mfq_conv *v) { v->c = nullptr; }, "1 with and 0 without c is 0"},
-      {[&](mfq_conv *v) { v->bias = nullptr; }, "1 with and 0 without bias is 0"},
-      {[&](mfq_conv *v) { v->alpha = &one; }, "1 with and 0 without alpha is 1"},
-      {[&](mfq_conv *v) { v->activation = MFQ_ACTIVATION_RELU; }, "the activation is 1"},
-      {[&](mfq_conv *v) { v->result = nullptr, v->quantized_result = &quantized_result.q; }, "quantized result is 1"},
-      {[&](mfq_conv *v) { v->round_operands = 1; }, "round_operands is 1"},
-      {[&](mfq_conv *v) { v->stride[0] = v->stride[1] = 2, v->padding[0] = v->padding[1] = 2; }, "conv: stride is 2"},
-  };
-  for (const Row &row : rows) {
-    mfq_conv other = conv;
-    row.change(&other);
-    EXPECT_TRUE(fails(run(other), bad_shape, {"mfq_conv_run: ", row.says}));
-  }
+      {[&](mfq_conv *v) { v->input.plain = &wide; }, bad_shape,
+       "input: a stride is 296, but the plan was made for 288"},
+      {[&](mfq_conv *v) { v->input.plain = &narrow; }, bad_shape, "input: the dtype is 2, but the plan was made for 1"},
+      {[&](mfq_conv *v) { v->input.quantize_to = &weight.q.scheme; }, bad_shape, "input: the kind of operand"},
+      {[&](mfq_conv *v) { v->weight.quantized = &other_scheme.q; }, bad_shape,
+       "weight: the scheme is e4m3fn/group:32@1/ue8m0"},
+      {[&](mfq_conv *v) { v->c = nullptr; }, bad_shape, "1 with and 0 without c is 0"},
+      {[&](mfq_conv *v) { v->bias = nullptr; }, bad_shape, "1 with and 0 without bias is 0"},
+      {[&](mfq_conv *v) { v->alpha = &one; }, bad_shape, "1 with and 0 without alpha is 1"},
+      {[&](mfq_conv *v) { v->activation = MFQ_ACTIVATION_RELU; }, bad_shape, "the activation is 1"},
+      {[&](mfq_conv *v) { v->result = nullptr, v->quantized_result = &quantized_result.q; }, bad_shape,
+       "quantized result is 1"},
+      {[&](mfq_conv *v) { v->round_operands = 1; }, bad_shape, "round_operands is 1"},
+      {[&](mfq_conv *v) { v->stride[0] = v->stride[1] = 2, v->padding[0] = v->padding[1] = 2; }, bad_shape,
+       "conv: stride is 2"},
+  });
 }
 
 TEST_F(MisuseConv, Overlap) {
-  make_plan();
-  mfq_conv v = conv;
-  const mfq_tensor over_c = dense(result_data.data() + 4, MFQ_DTYPE_F32, {2, 4, 4, 4});
-  v.c = &over_c;
-  EXPECT_TRUE(fails(run(v), invalid, {"result.data and c.data overlap"}));
-  v = conv;
-  const mfq_tensor over_input = dense(input_data.data() + 4, MFQ_DTYPE_F32, {2, 4, 4, 4});
-  v.result = &over_input;
-  EXPECT_TRUE(fails(run(v), invalid, {"input.data and result.data overlap"}));
-  v = conv;
+  const mfq_tensor over_c = dense(result_data.data() + 4, MFQ_DTYPE_F32, {2, 4, 4, 4}),
+                   over_input = dense(input_data.data() + 4, MFQ_DTYPE_F32, {2, 4, 4, 4});
   mfq_qtensor no_scales = weight.q;
   no_scales.scales = nullptr;
-  v.weight.quantized = &no_scales;
-  EXPECT_TRUE(fails(run(v), invalid, {"weight: scales is NULL, but needs"}));
-  EXPECT_TRUE(fails(mfq_conv_run(context, plan, nullptr, workspace, space.size() - 256), invalid,
-                    {"mfq_conv_run: conv is NULL"}));
+  refused_by_run({
+      {[&](mfq_conv *v) { v->c = &over_c; }, invalid, "result.data and c.data overlap"},
+      {[&](mfq_conv *v) { v->result = &over_input; }, invalid, "input.data and result.data overlap"},
+      {[&](mfq_conv *v) { v->weight.quantized = &no_scales; }, invalid, "weight: scales is NULL, but needs"},
+  });
 }
 
 // Two elements of a result in one place, for each direction and each axis, at planning and in a run.
 TEST_F(MisuseConv, ResultsThatShareMemory) {
   const std::vector<float> inputs = input_data, weights = weight_data;
-  mfq_conv directions[] = {conv, gradient(MFQ_CONV_INPUT_GRADIENT, &result, &input),
+  mfq_conv directions[] = {good, gradient(MFQ_CONV_INPUT_GRADIENT, &result, &input),
                            gradient(MFQ_CONV_WEIGHT_GRADIENT, &result, &plain_weight)};
   for (mfq_conv &v : directions) {
     v.c = nullptr;
@@ -389,7 +333,7 @@ TEST_F(MisuseConv, OutputShapes) {
        {}},
   };
   for (const Row &row : rows) {
-    mfq_conv v = conv;
+    mfq_conv v = good;
     int32_t rank = 0;
     int64_t shape[MFQ_MAX_RANK];
     row.set(&v);
@@ -406,12 +350,10 @@ TEST_F(MisuseConv, OutputShapes) {
 TEST_F(MisuseConv, EmptyBatchIsNoMistake) {
   mfq_tensor no_input = dense(input_data.data(), MFQ_DTYPE_F32, {0, 8, 6, 6}),
              no_result = dense(result_data.data(), MFQ_DTYPE_F32, {0, 4, 4, 4});
-  conv.input.plain = &no_input;
-  conv.result = &no_result;
-  conv.c = nullptr;
-  make_plan();
-  EXPECT_STREQ(mfq_conv_plan_describe(plan), "nothing: the result is empty");
-  EXPECT_EQ(mfq_conv_run(context, plan, &conv, nullptr, 0), MFQ_OK) << mfq_last_error();
+  good.input.plain = &no_input;
+  good.result = &no_result;
+  good.c = nullptr;
+  nothing_to_do();
 }
 
 } // namespace

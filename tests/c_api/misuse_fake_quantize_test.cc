@@ -1,8 +1,6 @@
 // Bad arguments of fake_quantize; and arguments at the edge that no operation may refuse.
 #include <mfq/mfq.h>
 
-#include <cstdlib>
-#include <cstring>
 #include <string>
 #include <vector>
 
@@ -26,33 +24,26 @@ TEST_F(Misuse, FakeQuantize) {
   EXPECT_TRUE(fails(run(nullptr, &src, &dst, nullptr), invalid, {"mfq_fake_quantize: scheme is NULL"}));
   EXPECT_TRUE(fails(run(&s, nullptr, &dst, nullptr), invalid, {"mfq_fake_quantize: src is NULL"}));
   EXPECT_TRUE(fails(run(&s, &src, nullptr, nullptr), invalid, {"mfq_fake_quantize: dst is NULL"}));
-  for (const bool is_output : {false, true})
-    for (const BadTensor &bad : bad_tensors(is_output)) {
-      mfq_tensor t = is_output ? dst : src;
-      bad.spoil(&t);
-      EXPECT_TRUE(fails(is_output ? run(&s, &src, &t, &scales) : run(&s, &t, &dst, &scales), bad.status,
-                        {"mfq_fake_quantize: ", bad.says}));
-    }
-  mfq_scheme bad = s;
-  bad.group_size = -1;
-  EXPECT_TRUE(fails(run(&bad, &src, &dst, nullptr), invalid, {"scheme: group_size is -1"}));
-  bad = s;
-  bad.axis = 2;
-  EXPECT_TRUE(fails(run(&bad, &src, &dst, nullptr), bad_shape, {"axis is 2"}));
-  bad = s;
-  bad.rule = MFQ_RULE_GIVEN;
-  EXPECT_TRUE(
-      fails(run(&bad, &src, &dst, nullptr), MFQ_ERROR_UNSUPPORTED, {"rule given", "use mfq_fake_quantize_given"}));
-  mfq_tensor t = scales;
-  t.dtype = MFQ_DTYPE_F16;
-  EXPECT_TRUE(fails(run(&s, &src, &dst, &t), invalid, {"scales: dtype is f16; allowed is f32"}));
-  t = scales;
-  t.shape[1] = 1;
-  EXPECT_TRUE(
-      fails(run(&s, &src, &dst, &t), bad_shape, {"scales: shape is [4, 1]; allowed is the scale shape, [4, 2]"}));
-  t = scales;
-  t.strides[0] = 1;
-  EXPECT_TRUE(fails(run(&s, &src, &dst, &t), invalid, {"scales: strides [1, 1]"}));
+  expect_refused(
+      bad_tensors(false), src, "mfq_fake_quantize: ", [&](const mfq_tensor *t) { return run(&s, t, &dst, &scales); });
+  expect_refused(
+      bad_tensors(true), dst, "mfq_fake_quantize: ", [&](const mfq_tensor *t) { return run(&s, &src, t, &scales); });
+  const std::vector<Bad<mfq_scheme>> schemes = {
+      {[](mfq_scheme *b) { b->group_size = -1; }, invalid, "scheme: group_size is -1"},
+      {[](mfq_scheme *b) { b->axis = 2; }, bad_shape, "axis is 2"},
+      {[](mfq_scheme *b) { b->rule = MFQ_RULE_GIVEN; },
+       MFQ_ERROR_UNSUPPORTED,
+       {"rule given", "use mfq_fake_quantize_given"}},
+  };
+  expect_refused(
+      schemes, s, "mfq_fake_quantize: ", [&](const mfq_scheme *b) { return run(b, &src, &dst, nullptr); });
+  const std::vector<Bad<mfq_tensor>> of_scales = {
+      {[](mfq_tensor *t) { t->dtype = MFQ_DTYPE_F16; }, invalid, "scales: dtype is f16; allowed is f32"},
+      {[](mfq_tensor *t) { t->shape[1] = 1; }, bad_shape,
+       "scales: shape is [4, 1]; allowed is the scale shape, [4, 2]"},
+      {[](mfq_tensor *t) { t->strides[0] = 1; }, invalid, "scales: strides [1, 1]"},
+  };
+  expect_refused(of_scales, scales, "mfq_fake_quantize: ", [&](const mfq_tensor *t) { return run(&s, &src, &dst, t); });
   EXPECT_EQ(out, before);
   ASSERT_EQ(run(&s, &src, &dst, &scales), MFQ_OK) << mfq_last_error();
   ASSERT_EQ(run(&s, &src, &dst, nullptr), MFQ_OK) << mfq_last_error();
@@ -64,21 +55,28 @@ TEST_F(Misuse, FakeQuantizeOverlap) {
   ASSERT_EQ(mfq_scheme_parse(scheme_text, &s), MFQ_OK);
   const mfq_tensor src = dense(data.data(), MFQ_DTYPE_F32, {4, 64}), dst = dense(out.data(), MFQ_DTYPE_F32, {4, 64});
   EXPECT_EQ(mfq_fake_quantize(context, &s, &src, &src, nullptr), MFQ_OK) << mfq_last_error();
-  mfq_tensor t = src;
-  t.data = &data[1];
-  EXPECT_TRUE(fails(mfq_fake_quantize(context, &s, &src, &t, nullptr), invalid, {"src.data and dst.data overlap"}));
-  t = src;
-  t.strides[0] = 1;
-  t.strides[1] = 4;
-  EXPECT_TRUE(fails(mfq_fake_quantize(context, &s, &src, &t, nullptr), invalid, {"src.data and dst.data overlap"}));
-  t = src;
-  t.dtype = MFQ_DTYPE_BF16;
-  EXPECT_TRUE(fails(mfq_fake_quantize(context, &s, &src, &t, nullptr), invalid, {"src.data and dst.data overlap"}));
-  t = dense(&out[248], MFQ_DTYPE_F32, {4, 2});
-  EXPECT_TRUE(fails(mfq_fake_quantize(context, &s, &src, &dst, &t), invalid, {"dst.data and scales.data overlap"}));
-  t = dense(&data[248], MFQ_DTYPE_F32, {4, 2});
-  EXPECT_TRUE(fails(mfq_fake_quantize(context, &s, &src, &dst, &t), invalid, {"src.data and scales.data overlap"}));
-  EXPECT_TRUE(fails(mfq_fake_quantize(context, &s, &src, &src, &t), invalid, {"dst.data and scales.data overlap"}));
+  const char *says = "src.data and dst.data overlap";
+  const std::vector<Bad<mfq_tensor>> targets = {
+      {[&](mfq_tensor *t) { t->data = &data[1]; }, invalid, says},
+      {[](mfq_tensor *t) { t->strides[0] = 1, t->strides[1] = 4; }, invalid, says},
+      {[](mfq_tensor *t) { t->dtype = MFQ_DTYPE_BF16; }, invalid, says},
+  };
+  expect_refused(targets, src, "mfq_fake_quantize: ", [&](const mfq_tensor *t) {
+    return mfq_fake_quantize(context, &s, &src, t, nullptr);
+  });
+  const mfq_tensor over_dst = dense(&out[248], MFQ_DTYPE_F32, {4, 2}),
+                   over_src = dense(&data[248], MFQ_DTYPE_F32, {4, 2});
+  struct Call {
+    const mfq_tensor *dst, *scales;
+  };
+  const std::vector<Bad<Call>> calls = {
+      {[&](Call *c) { c->scales = &over_dst; }, invalid, "dst.data and scales.data overlap"},
+      {[&](Call *c) { c->scales = &over_src; }, invalid, "src.data and scales.data overlap"},
+      {[&](Call *c) { c->dst = &src, c->scales = &over_src; }, invalid, "dst.data and scales.data overlap"},
+  };
+  expect_refused(calls, Call{&dst, nullptr}, "mfq_fake_quantize: ", [&](const Call *c) {
+    return mfq_fake_quantize(context, &s, &src, c->dst, c->scales);
+  });
 }
 
 TEST_F(Misuse, FakeQuantizeGiven) {
@@ -93,37 +91,28 @@ TEST_F(Misuse, FakeQuantizeGiven) {
   EXPECT_TRUE(fails(run(nullptr, &src, &dst), invalid, {"mfq_fake_quantize_given: q is NULL"}));
   EXPECT_TRUE(fails(run(&own.q, nullptr, &dst), invalid, {"mfq_fake_quantize_given: src is NULL"}));
   EXPECT_TRUE(fails(run(&own.q, &src, nullptr), invalid, {"mfq_fake_quantize_given: dst is NULL"}));
-  for (const bool is_output : {false, true})
-    for (const BadTensor &bad : bad_tensors(is_output)) {
-      mfq_tensor t = is_output ? dst : src;
-      bad.spoil(&t);
-      EXPECT_TRUE(fails(is_output ? run(&own.q, &src, &t) : run(&own.q, &t, &dst), bad.status, {bad.says}));
-    }
+  const std::string prefix = "mfq_fake_quantize_given: ";
+  std::vector<Bad<mfq_tensor>> targets = bad_tensors(true);
+  targets.push_back({[&](mfq_tensor *t) { *t = src, t->data = &in[1]; }, invalid, "src.data and dst.data overlap"});
+  expect_refused(
+      bad_tensors(false), src, prefix, [&](const mfq_tensor *t) { return run(&own.q, t, &dst); });
+  expect_refused(
+      targets, dst, prefix, [&](const mfq_tensor *t) { return run(&own.q, &src, t); });
+  const std::vector<Bad<mfq_qtensor>> rows = {
+      {[](mfq_qtensor *q) { q->scheme.rule = MFQ_RULE_ABSMAX; },
+       invalid,
+       {"q: the scheme's rule is absmax", "allowed is given (\"f32:given\")", "mfq_fake_quantize"}},
+      {[](mfq_qtensor *q) { q->shape[1] = 63; }, bad_shape, "q: shape is [4, 63], but src has [4, 64]"},
+      {[](mfq_qtensor *q) { q->scales = nullptr; }, invalid, "q: scales is NULL, but needs 64 bytes"},
+      {[](mfq_qtensor *q) { q->zero_points = nullptr; }, invalid, "q: zero_points is NULL, but needs 16 bytes"},
+      {[&](mfq_qtensor *q) { *q = nv.q, q->tensor_scale = nullptr; }, invalid,
+       "q: tensor_scale is NULL, but needs 4 bytes"},
+      {[&](mfq_qtensor *q) { q->scales = out.data() + 250; }, invalid, "dst.data and q.scales overlap"},
+  };
+  expect_refused(rows, own.q, prefix, [&](const mfq_qtensor *q) { return run(q, &src, &dst); });
   mfq_qtensor q = own.q;
-  q.scheme.rule = MFQ_RULE_ABSMAX;
-  EXPECT_TRUE(fails(run(&q, &src, &dst), invalid,
-                    {"q: the scheme's rule is absmax", "allowed is given (\"f32:given\")", "mfq_fake_quantize"}));
-  q = own.q;
-  q.shape[1] = 63;
-  EXPECT_TRUE(fails(run(&q, &src, &dst), bad_shape, {"q: shape is [4, 63], but src has [4, 64]"}));
-  q = own.q;
-  q.scales = nullptr;
-  EXPECT_TRUE(fails(run(&q, &src, &dst), invalid, {"q: scales is NULL, but needs 64 bytes"}));
-  q = own.q;
-  q.zero_points = nullptr;
-  EXPECT_TRUE(fails(run(&q, &src, &dst), invalid, {"q: zero_points is NULL, but needs 16 bytes"}));
-  q = nv.q;
-  q.tensor_scale = nullptr;
-  EXPECT_TRUE(fails(run(&q, &src, &dst), invalid, {"q: tensor_scale is NULL, but needs 4 bytes"}));
-  q = own.q;
-  q.scales = out.data() + 250;
-  EXPECT_TRUE(fails(run(&q, &src, &dst), invalid, {"dst.data and q.scales overlap"}));
-  q = own.q;
   q.zero_points = in.data();
   EXPECT_TRUE(fails(run(&q, &src, &src), invalid, {"dst.data and q.zero_points overlap"}));
-  mfq_tensor t = src;
-  t.data = &in[1];
-  EXPECT_TRUE(fails(run(&own.q, &src, &t), invalid, {"src.data and dst.data overlap"}));
   EXPECT_EQ(out, before);
   q = own.q;
   q.codes = nullptr;

@@ -2,7 +2,6 @@
 // outputs untouched.
 #include <mfq/mfq.h>
 
-#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -21,17 +20,14 @@ TEST_F(Misuse, Quantize) {
   EXPECT_TRUE(fails(mfq_quantize(nullptr, &src, &row.q, &col.q), invalid, {"mfq_quantize: context is NULL"}));
   EXPECT_TRUE(fails(mfq_quantize(context, nullptr, &row.q, &col.q), invalid, {"mfq_quantize: src is NULL"}));
   EXPECT_TRUE(fails(mfq_quantize(context, &src, nullptr, nullptr), invalid, {"row and col are both NULL"}));
-  for (const BadTensor &bad : bad_tensors(false)) {
-    mfq_tensor t = src;
-    bad.spoil(&t);
-    EXPECT_TRUE(fails(mfq_quantize(context, &t, &row.q, &col.q), bad.status, {"mfq_quantize: ", bad.says}));
-  }
-  for (const BadQ &bad : bad_qtensors()) {
-    mfq_qtensor q = row.q;
-    bad.spoil(&q);
-    EXPECT_TRUE(fails(mfq_quantize(context, &src, &q, &col.q), bad.status, {"mfq_quantize: row: ", bad.says}));
-    EXPECT_TRUE(fails(mfq_quantize(context, &src, nullptr, &q), bad.status, {"mfq_quantize: col: ", bad.says}));
-  }
+  expect_refused(
+      bad_tensors(false), src,
+      "mfq_quantize: ", [&](const mfq_tensor *t) { return mfq_quantize(context, t, &row.q, &col.q); });
+  expect_refused(
+      bad_qtensors(), row.q,
+      "mfq_quantize: row: ", [&](const mfq_qtensor *q) { return mfq_quantize(context, &src, q, &col.q); });
+  expect_refused(bad_qtensors(), row.q,
+                 "mfq_quantize: col: ", [&](const mfq_qtensor *q) { return mfq_quantize(context, &src, nullptr, q); });
   EXPECT_EQ(row.content(), before_row);
   EXPECT_EQ(col.content(), before_col);
   ASSERT_EQ(mfq_quantize(context, &src, &row.q, &col.q), MFQ_OK) << mfq_last_error();
@@ -45,25 +41,21 @@ TEST_F(Misuse, QuantizeOverlap) {
   const mfq_tensor src = dense(data.data(), MFQ_DTYPE_F32, {4, 64});
   Owned row(scheme_text, {4, 64}), col("uint8/group:2@0/f32/zp", {4, 64});
   auto *memory = reinterpret_cast<char *>(data.data());
-  const struct {
-    std::function<void(mfq_qtensor *, mfq_qtensor *)> spoil;
-    const char *says;
-  } cases[] = {
-      {[&](mfq_qtensor *r, mfq_qtensor *) { r->codes = memory + 1023; }, "src.data and row.codes overlap"},
-      {[&](mfq_qtensor *r, mfq_qtensor *) { r->codes = memory; }, "src.data and row.codes overlap"},
-      {[&](mfq_qtensor *r, mfq_qtensor *) { r->scales = memory + 1020; }, "src.data and row.scales overlap"},
-      {[&](mfq_qtensor *, mfq_qtensor *c) { c->zero_points = memory + 5; }, "src.data and col.zero_points overlap"},
-      {[&](mfq_qtensor *r, mfq_qtensor *c) { c->codes = static_cast<char *>(r->codes) + 255; },
-       "row.codes and col.codes overlap"},
-      {[&](mfq_qtensor *r, mfq_qtensor *c) { c->scales = r->scales; }, "row.scales and col.scales overlap"},
-      {[&](mfq_qtensor *r, mfq_qtensor *) { r->zero_points = static_cast<char *>(r->codes) + 7; },
-       "row.codes and row.zero_points overlap"},
+  struct Both {
+    mfq_qtensor row, col;
   };
-  for (const auto &c : cases) {
-    mfq_qtensor r = row.q, k = col.q;
-    c.spoil(&r, &k);
-    EXPECT_TRUE(fails(mfq_quantize(context, &src, &r, &k), invalid, {"mfq_quantize: ", c.says}));
-  }
+  const auto at = [](void *p, int64_t bytes) { return static_cast<char *>(p) + bytes; };
+  const std::vector<Bad<Both>> rows = {
+      {[&](Both *b) { b->row.codes = at(memory, 1023); }, invalid, "src.data and row.codes overlap"},
+      {[&](Both *b) { b->row.codes = memory; }, invalid, "src.data and row.codes overlap"},
+      {[&](Both *b) { b->row.scales = at(memory, 1020); }, invalid, "src.data and row.scales overlap"},
+      {[&](Both *b) { b->col.zero_points = at(memory, 5); }, invalid, "src.data and col.zero_points overlap"},
+      {[&](Both *b) { b->col.codes = at(b->row.codes, 255); }, invalid, "row.codes and col.codes overlap"},
+      {[&](Both *b) { b->col.scales = b->row.scales; }, invalid, "row.scales and col.scales overlap"},
+      {[&](Both *b) { b->row.zero_points = at(b->row.codes, 7); }, invalid, "row.codes and row.zero_points overlap"},
+  };
+  expect_refused(rows, Both{row.q, col.q},
+                 "mfq_quantize: ", [&](const Both *b) { return mfq_quantize(context, &src, &b->row, &b->col); });
   // A source that runs backwards covers the memory before its first element.
   mfq_tensor reversed = src;
   reversed.data = &data[255];
@@ -116,22 +108,13 @@ TEST_F(Misuse, Dequantize) {
   EXPECT_TRUE(fails(mfq_dequantize(nullptr, &own.q, &dst), invalid, {"mfq_dequantize: context is NULL"}));
   EXPECT_TRUE(fails(mfq_dequantize(context, nullptr, &dst), invalid, {"mfq_dequantize: q is NULL"}));
   EXPECT_TRUE(fails(mfq_dequantize(context, &own.q, nullptr), invalid, {"mfq_dequantize: dst is NULL"}));
-  for (const BadTensor &bad : bad_tensors(true)) {
-    mfq_tensor t = dst;
-    bad.spoil(&t);
-    EXPECT_TRUE(fails(mfq_dequantize(context, &own.q, &t), bad.status, {"mfq_dequantize: dst: ", bad.says}));
-  }
-  for (const BadQ &bad : bad_qtensors()) {
-    mfq_qtensor q = own.q;
-    bad.spoil(&q);
-    EXPECT_TRUE(fails(mfq_dequantize(context, &q, &dst), bad.status, {"mfq_dequantize: ", bad.says}));
-  }
-  mfq_qtensor q = own.q;
-  q.codes = data.data();
-  EXPECT_TRUE(fails(mfq_dequantize(context, &q, &dst), invalid, {"q.codes and dst.data overlap"}));
-  q = own.q;
-  q.scales = &data[248];
-  EXPECT_TRUE(fails(mfq_dequantize(context, &q, &dst), invalid, {"q.scales and dst.data overlap"}));
+  expect_refused(bad_tensors(true), dst,
+                 "mfq_dequantize: dst: ", [&](const mfq_tensor *t) { return mfq_dequantize(context, &own.q, t); });
+  std::vector<Bad<mfq_qtensor>> rows = bad_qtensors();
+  rows.push_back({[&](mfq_qtensor *q) { q->codes = data.data(); }, invalid, "q.codes and dst.data overlap"});
+  rows.push_back({[&](mfq_qtensor *q) { q->scales = &data[248]; }, invalid, "q.scales and dst.data overlap"});
+  expect_refused(rows, own.q,
+                 "mfq_dequantize: ", [&](const mfq_qtensor *q) { return mfq_dequantize(context, q, &dst); });
   EXPECT_EQ(data, before);
   ASSERT_EQ(mfq_dequantize(context, &own.q, &dst), MFQ_OK) << mfq_last_error();
 }
@@ -155,22 +138,20 @@ TEST_F(Misuse, Repack) {
   EXPECT_TRUE(fails(mfq_repack(nullptr, &src.q, &dst.q), invalid, {"mfq_repack: context is NULL"}));
   EXPECT_TRUE(fails(mfq_repack(context, nullptr, &dst.q), invalid, {"mfq_repack: src is NULL"}));
   EXPECT_TRUE(fails(mfq_repack(context, &src.q, nullptr), invalid, {"mfq_repack: dst is NULL"}));
-  EXPECT_TRUE(fails(mfq_repack(context, &src.q, &other.q), MFQ_ERROR_INVALID_ARGUMENT,
-                    {"dst: the scheme is uint8/group:16/f32/zp, but src has int8_group32_zp"}));
-  for (const BadQ &bad : bad_qtensors()) {
-    mfq_qtensor q = src.q;
-    bad.spoil(&q);
-    EXPECT_TRUE(fails(mfq_repack(context, &q, &dst.q), bad.status, {"mfq_repack: ", bad.says}));
-    q = dst.q;
-    bad.spoil(&q);
-    EXPECT_TRUE(fails(mfq_repack(context, &src.q, &q), bad.status, {"mfq_repack: dst: ", bad.says}));
-  }
   EXPECT_TRUE(fails(mfq_repack(context, &src.q, &src.q), invalid, {"src.codes and dst.codes overlap"}));
-  mfq_qtensor q = dst.q;
-  q.zero_points = src.q.zero_points;
-  EXPECT_TRUE(fails(mfq_repack(context, &src.q, &q), invalid, {"src.zero_points and dst.zero_points overlap"}));
+  expect_refused(
+      bad_qtensors(), src.q, "mfq_repack: ", [&](const mfq_qtensor *q) { return mfq_repack(context, q, &dst.q); });
+  const auto to = [&](const mfq_qtensor *q) { return mfq_repack(context, &src.q, q); };
+  expect_refused(bad_qtensors(), dst.q, "mfq_repack: dst: ", to);
+  const std::vector<Bad<mfq_qtensor>> rows = {
+      {[&](mfq_qtensor *q) { *q = other.q; }, invalid,
+       "dst: the scheme is uint8/group:16/f32/zp, but src has int8_group32_zp"},
+      {[&](mfq_qtensor *q) { q->zero_points = src.q.zero_points; }, invalid,
+       "src.zero_points and dst.zero_points overlap"},
+  };
+  expect_refused(rows, dst.q, "mfq_repack: ", to);
   EXPECT_EQ(dst.content(), before);
-  q = dst.q;
+  mfq_qtensor q = dst.q;
   q.scheme.axis = -1; // the same axis, written otherwise
   EXPECT_EQ(mfq_repack(context, &src.q, &q), MFQ_OK) << mfq_last_error();
 }
@@ -191,23 +172,18 @@ TEST_F(Misuse, Expand) {
     EXPECT_TRUE(fails(f.function(nullptr, &own.q, &dst), invalid, {f.name + ": context is NULL"}));
     EXPECT_TRUE(fails(f.function(context, nullptr, &dst), invalid, {f.name + ": q is NULL"}));
     EXPECT_TRUE(fails(f.function(context, &own.q, nullptr), invalid, {f.name + ": dst is NULL"}));
-    for (const BadTensor &bad : bad_tensors(true)) {
-      mfq_tensor t = dst;
-      bad.spoil(&t);
-      EXPECT_TRUE(fails(f.function(context, &own.q, &t), bad.status, {f.name + ": dst: ", bad.says}));
-    }
-    for (const BadQ &bad : bad_fields()) {
-      mfq_qtensor q = own.q;
-      bad.spoil(&q);
-      EXPECT_TRUE(fails(f.function(context, &q, &dst), bad.status, {f.name + ": ", bad.says}));
-    }
-    mfq_qtensor q = own.q;
-    (f.part == std::string("scales") ? q.scales : q.zero_points) = nullptr;
-    EXPECT_TRUE(fails(f.function(context, &q, &dst), invalid, {f.name + ": q: ", f.part, " is NULL"}));
-    (f.part == std::string("scales") ? q.scales : q.zero_points) = &data[8];
-    EXPECT_TRUE(fails(f.function(context, &q, &dst), invalid, {"q.", f.part, " and dst.data overlap"}));
+    expect_refused(
+        bad_tensors(true), dst,
+        f.name + ": dst: ", [&](const mfq_tensor *t) { return f.function(context, &own.q, t); });
+    const auto set = [&](mfq_qtensor *q, void *to) {
+      (f.part == std::string("scales") ? q->scales : q->zero_points) = to;
+    };
+    std::vector<Bad<mfq_qtensor>> rows = bad_fields();
+    rows.push_back({[&](mfq_qtensor *q) { set(q, nullptr); }, invalid, {": q: ", f.part, " is NULL"}});
+    rows.push_back({[&](mfq_qtensor *q) { set(q, &data[8]); }, invalid, {"q.", f.part, " and dst.data overlap"}});
+    expect_refused(rows, own.q, f.name + ": ", [&](const mfq_qtensor *q) { return f.function(context, q, &dst); });
     EXPECT_EQ(data, before);
-    q = own.q;
+    mfq_qtensor q = own.q;
     q.codes = nullptr; // not looked at
     EXPECT_EQ(f.function(context, &q, &dst), MFQ_OK) << mfq_last_error();
     const mfq_tensor compressed = dense(data.data(), MFQ_DTYPE_F32, {4, 2});

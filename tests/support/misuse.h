@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -66,15 +67,36 @@ protected:
   mfq_context *context = nullptr;
 };
 
-// Changes that make a good tensor of shape [4, 64] bad, whatever it is for.
-struct BadTensor {
-  std::function<void(mfq_tensor *)> spoil;
-  mfq_status status;
-  const char *says;
+// ---- Tables --------------------------------------------------------------------------------------------------------
+
+// What a sentence says: one thing or several.
+struct Words : std::vector<std::string> {
+  Words(const char *word) : vector{word} {}
+  Words(std::initializer_list<std::string> words) : vector(words) {}
 };
 
-inline std::vector<BadTensor> bad_tensors(bool is_output) {
-  std::vector<BadTensor> list = {
+// A row: what makes good arguments bad, and how the call fails then.
+template <class T> struct Bad {
+  std::function<void(T *)> spoil;
+  mfq_status status;
+  Words says;
+};
+
+// Spoils copies of `good`, row by row; `call` fails as the row says, and says `prefix` as well.
+template <class T, class Call>
+void expect_refused(const std::vector<Bad<T>> &rows, const T &good, const std::string &prefix, const Call &call) {
+  for (const Bad<T> &row : rows) {
+    T spoilt = good;
+    row.spoil(&spoilt);
+    std::vector<std::string> parts = row.says;
+    parts.push_back(prefix);
+    EXPECT_TRUE(fails(call(&spoilt), row.status, parts)) << "row " << &row - rows.data();
+  }
+}
+
+// Changes that make a good tensor of shape [4, 64] bad, whatever it is for.
+inline std::vector<Bad<mfq_tensor>> bad_tensors(bool is_output) {
+  std::vector<Bad<mfq_tensor>> list = {
       {[](mfq_tensor *t) { t->data = nullptr; }, invalid, "data is NULL, but shape [4, 64] has 256 elements"},
       {[](mfq_tensor *t) { t->data = static_cast<char *>(t->data) + 2; }, invalid,
        "not a multiple of the element's 4 bytes"},
@@ -103,13 +125,7 @@ inline std::vector<BadTensor> bad_tensors(bool is_output) {
 }
 
 // Changes that make a good quantized tensor of shape [4, 64] bad.
-struct BadQ {
-  std::function<void(mfq_qtensor *)> spoil;
-  mfq_status status;
-  const char *says;
-};
-
-inline std::vector<BadQ> bad_fields() {
+inline std::vector<Bad<mfq_qtensor>> bad_fields() {
   return {
       {[](mfq_qtensor *q) { q->scheme.group_size = 0; }, invalid, "group_size is 0"},
       {[](mfq_qtensor *q) { q->scheme.element.exp_bits = 9; }, invalid, "element: "},
@@ -122,7 +138,7 @@ inline std::vector<BadQ> bad_fields() {
   };
 }
 
-inline std::vector<BadQ> bad_pointers() {
+inline std::vector<Bad<mfq_qtensor>> bad_pointers() {
   return {
       {[](mfq_qtensor *q) { q->codes = nullptr; }, invalid, "codes is NULL, but needs 256 bytes"},
       {[](mfq_qtensor *q) { q->scales = nullptr; }, invalid, "scales is NULL, but needs 32 bytes"},
@@ -134,9 +150,9 @@ inline std::vector<BadQ> bad_pointers() {
   };
 }
 
-inline std::vector<BadQ> bad_qtensors() {
-  std::vector<BadQ> list = bad_fields();
-  for (const BadQ &bad : bad_pointers()) list.push_back(bad);
+inline std::vector<Bad<mfq_qtensor>> bad_qtensors() {
+  std::vector<Bad<mfq_qtensor>> list = bad_fields();
+  for (const Bad<mfq_qtensor> &bad : bad_pointers()) list.push_back(bad);
   return list;
 }
 
