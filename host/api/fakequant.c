@@ -113,7 +113,7 @@ static mfq_status check_given(mfq_where where, const mfq_qtensor *q, const mfq_t
                     where.argument, mfq_shape_write(view->q.rank, view->q.shape).text,
                     mfq_shape_write(src->rank, src->shape).text);
   }
-  return mfq_argument_parts(where, view, (mfq_use){MFQ_PART_ALL & ~MFQ_PART_CODES, 0}, parts);
+  return mfq_argument_parts(where, view, (mfq_use){MFQ_USE_ALL & ~MFQ_USE_CODES, 0}, parts);
 }
 
 mfq_status mfq_fake_quantize_given(mfq_context *context, const mfq_qtensor *q, const mfq_tensor *src,

@@ -23,8 +23,8 @@ static mfq_status check_direction(mfq_where where, const mfq_qtensor *q, const m
   mfq_status status = mfq_qview_init(where, q, view);
   if (status == MFQ_OK) status = require_shape(where, view, "src", src);
   if (status == MFQ_OK) {
-    int written = q->scheme.rule == MFQ_RULE_GIVEN ? MFQ_PART_CODES : MFQ_PART_ALL;
-    status = mfq_argument_parts(where, view, (mfq_use){MFQ_PART_ALL, written}, parts);
+    int written = q->scheme.rule == MFQ_RULE_GIVEN ? MFQ_USE_CODES : MFQ_USE_ALL;
+    status = mfq_argument_parts(where, view, (mfq_use){MFQ_USE_ALL, written}, parts);
   }
   return status;
 }
@@ -67,7 +67,7 @@ mfq_status mfq_dequantize(mfq_context *context, const mfq_qtensor *q, const mfq_
   mfq_parts parts = {.count = 0};
   mfq_qview view;
   mfq_tensor target;
-  mfq_status status = check_read(function, context, q, MFQ_PART_ALL, &view, &parts);
+  mfq_status status = check_read(function, context, q, MFQ_USE_ALL, &view, &parts);
   if (status == MFQ_OK) status = mfq_argument_tensor((mfq_where){function, "dst"}, dst, 1, &parts, &target);
   if (status == MFQ_OK && !mfq_shape_is(&target, view.q.rank, view.q.shape) &&
       !mfq_shape_is(&target, view.q.rank, view.sizes.padded_shape)) {
@@ -117,8 +117,8 @@ mfq_status mfq_repack(mfq_context *context, const mfq_qtensor *src, const mfq_qt
   if (status == MFQ_OK) status = mfq_qview_init(from, src, &source);
   if (status == MFQ_OK) status = mfq_qview_init(to, dst, &target);
   if (status == MFQ_OK) status = check_repack(function, &source, &target);
-  if (status == MFQ_OK) status = mfq_argument_parts(from, &source, (mfq_use){MFQ_PART_ALL, 0}, &parts);
-  if (status == MFQ_OK) status = mfq_argument_parts(to, &target, (mfq_use){MFQ_PART_ALL, MFQ_PART_ALL}, &parts);
+  if (status == MFQ_OK) status = mfq_argument_parts(from, &source, (mfq_use){MFQ_USE_ALL, 0}, &parts);
+  if (status == MFQ_OK) status = mfq_argument_parts(to, &target, (mfq_use){MFQ_USE_ALL, MFQ_USE_ALL}, &parts);
   if (status == MFQ_OK) status = mfq_parts_check(context, &parts);
   const mfq_cast cast = {.op = MFQ_OP_REPACK, .function = function, .view = &source, .other = &target};
   return status == MFQ_OK ? context->backend->cast(context, &cast) : status;
@@ -130,7 +130,7 @@ static mfq_status expand(const char *function, mfq_context *context, const mfq_q
   mfq_parts parts = {.count = 0};
   mfq_qview view;
   mfq_tensor target;
-  int used = part == MFQ_EXPAND_SCALES ? MFQ_PART_SCALES | MFQ_PART_TENSOR_SCALE : MFQ_PART_ZERO_POINTS;
+  int used = part == MFQ_EXPAND_SCALES ? MFQ_USE_SCALES | MFQ_USE_TENSOR_SCALE : MFQ_USE_ZERO_POINTS;
   mfq_status status = check_read(function, context, q, used, &view, &parts);
   if (status == MFQ_OK) status = mfq_argument_tensor((mfq_where){function, "dst"}, dst, 1, &parts, &target);
   if (status == MFQ_OK && !mfq_shape_is(&target, view.sizes.scale_rank, view.sizes.scale_shape) &&

@@ -103,10 +103,10 @@ mfq_status mfq_argument_parts(mfq_where where, const mfq_qview *view, mfq_use us
     const char *name;
     const void *memory;
     size_t bytes, align;
-  } rows[] = {{MFQ_PART_CODES, "codes", q->codes, view->sizes.codes_bytes, 1},
-              {MFQ_PART_SCALES, "scales", q->scales, view->sizes.scales_bytes, scale_align(q->scheme.scale)},
-              {MFQ_PART_ZERO_POINTS, "zero_points", q->zero_points, view->sizes.zero_points_bytes, 1},
-              {MFQ_PART_TENSOR_SCALE, "tensor_scale", q->tensor_scale, view->sizes.tensor_scale_bytes, sizeof(float)}};
+  } rows[] = {{MFQ_USE_CODES, "codes", q->codes, view->sizes.codes_bytes, 1},
+              {MFQ_USE_SCALES, "scales", q->scales, view->sizes.scales_bytes, scale_align(q->scheme.scale)},
+              {MFQ_USE_ZERO_POINTS, "zero_points", q->zero_points, view->sizes.zero_points_bytes, 1},
+              {MFQ_USE_TENSOR_SCALE, "tensor_scale", q->tensor_scale, view->sizes.tensor_scale_bytes, sizeof(float)}};
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; ++i) {
     if ((use.used & rows[i].part) == 0 || rows[i].bytes == 0) continue;
     if (rows[i].memory == NULL) {

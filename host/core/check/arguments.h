@@ -6,14 +6,8 @@
 #include "overlap.h"
 #include "sizes.h"
 
-/* Parts of a quantized tensor, as a set. */
-enum {
-  MFQ_PART_CODES = 1,
-  MFQ_PART_SCALES = 2,
-  MFQ_PART_ZERO_POINTS = 4,
-  MFQ_PART_TENSOR_SCALE = 8,
-  MFQ_PART_ALL = 15
-};
+/* Parts of a quantized tensor that a call uses, as a set. */
+enum { MFQ_USE_CODES = 1, MFQ_USE_SCALES = 2, MFQ_USE_ZERO_POINTS = 4, MFQ_USE_TENSOR_SCALE = 8, MFQ_USE_ALL = 15 };
 
 /* One stretch of memory of a call. */
 typedef struct mfq_memory {

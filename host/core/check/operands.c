@@ -42,7 +42,7 @@ mfq_status mfq_take_quantized(mfq_check *check, mfq_where where, const mfq_qtens
   mfq_status status = mfq_qview_init(where, q, view);
   if (status == MFQ_OK) status = mfq_elements_check(where, view->q.rank, view->q.shape);
   if (status != MFQ_OK || !check->is_run) return status;
-  return mfq_argument_parts(where, view, (mfq_use){MFQ_PART_ALL, written}, &check->parts);
+  return mfq_argument_parts(where, view, (mfq_use){MFQ_USE_ALL, written}, &check->parts);
 }
 
 void mfq_matrix_make(const mfq_tensor *tensor, int is_transposed, mfq_matrix *matrix) {

@@ -21,7 +21,7 @@ mfq_status mfq_finish_fields_check(const char *function, const mfq_finish_fields
 mfq_status mfq_finish_take_d(mfq_check *check, const mfq_finish_fields *f, mfq_finish *finish, mfq_tensor *d) {
   if (f->d != NULL) return mfq_take_tensor(check, (mfq_where){check->function, f->d_name}, f->d, 1, d);
   const mfq_qtensor *q = f->quantized_d;
-  const int written = q->scheme.rule == MFQ_RULE_GIVEN ? MFQ_PART_CODES : MFQ_PART_ALL;
+  const int written = q->scheme.rule == MFQ_RULE_GIVEN ? MFQ_USE_CODES : MFQ_USE_ALL;
   finish->is_d_quantized = 1;
   *d = (mfq_tensor){.dtype = MFQ_DTYPE_F32, .rank = q->rank};
   const mfq_where where = {check->function, f->d_qname};

@@ -1,0 +1,1 @@
+enum { MFQ_SHARES = 64, MFQ_THING_MOST = 8 };

@@ -1,0 +1,3 @@
+typedef enum how {
+  MFQ_QUICK, /* a name that is there already */
+} how;

@@ -1,0 +1,1 @@
+enum { MFQ_OWN_ONE = 1 };
