@@ -109,8 +109,8 @@ typedef enum mfq_op {
 /* What mfq_supported answers. Since 0.1. */
 typedef enum mfq_support {
   MFQ_SUPPORT_NO = 0,
-  MFQ_SUPPORT_GENERAL = 1, /* the general path: correct for every shape, slower */
-  MFQ_SUPPORT_FAST = 2     /* a path written for speed */
+  MFQ_SUPPORT_GENERAL = 1, /* the general way: correct for every shape, slower */
+  MFQ_SUPPORT_FAST = 2     /* a way written for speed */
 } mfq_support;
 
 /* Answers whether and how the context's device runs an operation with a scheme, and why, in a sentence of at most
