@@ -8,14 +8,18 @@
 #define MFQ_OP(op, kind, list, word) extern const mfq_ways mfq_cuda_##list;
 #include <mfq/ops.def>
 
-extern const mfq_way mfq_cuda_dequantize_general; /* of anything */
-
 /* Queues a cast on the context's device. */
 mfq_status mfq_cuda_cast(mfq_context *context, const mfq_cast *cast);
 
 /* The same of what products do with their operands. */
-mfq_status mfq_cuda_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *row, const mfq_qview *col);
-mfq_status mfq_cuda_dequantize(mfq_context *context, const mfq_qview *q, const mfq_tensor *dst);
+static inline mfq_status mfq_cuda_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *view) {
+  const mfq_cast cast = mfq_cast_quantize(src, view, NULL);
+  return mfq_cuda_cast(context, &cast);
+}
+static inline mfq_status mfq_cuda_dequantize(mfq_context *context, const mfq_qview *view, const mfq_tensor *dst) {
+  const mfq_cast cast = mfq_cast_dequantize(view, dst);
+  return mfq_cuda_cast(context, &cast);
+}
 
 /* The state of a cast's plan, all zeros. */
 template <class State>

@@ -1,9 +1,12 @@
 /* cuda/dequantize/dequantize_cuda.cu: the ways to dequantize: rows of values in the order of their codes, and the rest. */
+#include <string.h>
+
 #include "host/core/problem/grid.h"
 #include "host/core/scheme/lower.h"
 #include "cuda/cuda_ops.h"
 #include "cuda/index_plans.h"
 #include "cuda/launch.cuh"
+#include "decode_general_kernel.cuh"
 #include "decode_kernel.cuh"
 
 /* Whether float32 holds every value of a format as a normal number: then one multiplication repairs the bias. */
@@ -117,12 +120,11 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
   return status == MFQ_OK ? plan_decode(cast->view, cast->dst, p, why) : status;
 }
 
-static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *workspace) {
+static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *) {
   const mfq_cast *cast = (const mfq_cast *)problem;
   const decode_params &p = *(const decode_params *)state;
   const int64_t blocks = (p.pieces + DECODE_THREADS - 1) / DECODE_THREADS;
   const mfq_launch at = {cast->function, dim3((unsigned)blocks), DECODE_THREADS, 0};
-  (void)workspace;
   switch (cast->dst->dtype) {
     case MFQ_DTYPE_F32: return mfq_cuda_launch(context, at, decode_kernel<ELEMENT_F32>, p);
     case MFQ_DTYPE_BF16: return mfq_cuda_launch(context, at, decode_kernel<ELEMENT_BF16>, p);
@@ -130,17 +132,34 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
   }
 }
 
-static const mfq_way by_rows = {"rows", plan, run, NULL};
-static const mfq_way *const ways[] = {&by_rows, &mfq_cuda_dequantize_general};
+/* ---- Anything ---------------------------------------------------------------------------------------------------- */
 
-const mfq_ways mfq_cuda_dequantizations = {
-    .create = "mfq_dequantize", .reproducible = NULL, .nearest_first = 0, .count = 2, .ways = ways};
-
-mfq_status mfq_cuda_dequantize(mfq_context *context, const mfq_qview *view, const mfq_tensor *dst) {
-  mfq_cast cast = {};
-  cast.op = MFQ_OP_DEQUANTIZE;
-  cast.function = "mfq_dequantize";
-  cast.view = view;
-  cast.dst = dst;
-  return mfq_cuda_cast(context, &cast);
+static mfq_status run_general(mfq_context *context, const void *, const void *problem, uint8_t *) {
+  const mfq_cast *cast = (const mfq_cast *)problem;
+  const mfq_qview *view = cast->view;
+  const mfq_tensor *dst = cast->dst;
+  int64_t bit_strides[MFQ_MAX_RANK];
+  mfq_walk walk, codes, bits;
+  mfq_qview shaped = *view; /* as the target: logical or padded */
+  memcpy(shaped.q.shape, dst->shape, sizeof shaped.q.shape);
+  mfq_code_bit_strides(view, bit_strides);
+  mfq_walk_init(&shaped, dst->strides, &walk);
+  mfq_walk_init(&shaped, bit_strides, &bits);
+  mfq_walk_init(view, NULL, &codes);
+  const mfq_walk_extras extras = {bits.offset_stride, codes.shape, 0};
+  decode_general_params p = {};
+  mfq_lower(&view->q.scheme, &p.scheme);
+  p.walk = mfq_cuda_walk_plan(&walk, &extras);
+  p.dst = mfq_cuda_element_view(dst);
+  p.slots = mfq_cuda_scale_slots(view);
+  p.codes = (const uint8_t *)view->q.codes;
+  p.bits = mfq_code_bits(&view->q);
+  const mfq_launch at = {cast->function, mfq_cuda_item_grid(p.walk.count), ITEM_THREADS, 0};
+  return mfq_cuda_launch(context, at, decode_general_kernel, p);
 }
+
+/* ---- The list ---------------------------------------------------------------------------------------------------- */
+
+static const mfq_way by_rows = {"rows", plan, run, NULL}, general = {"general", mfq_plan_general, run_general, NULL};
+
+const mfq_ways mfq_cuda_dequantizations = {"mfq_dequantize", NULL, 0, {&by_rows, &general}};

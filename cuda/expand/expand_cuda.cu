@@ -16,12 +16,10 @@ static walk_plan element_walk(const mfq_qview *view, const mfq_tensor *dst) {
   return mfq_cuda_walk_plan(&walk, &extras);
 }
 
-static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *workspace) {
+static mfq_status run(mfq_context *context, const void *, const void *problem, uint8_t *) {
   const mfq_cast *cast = (const mfq_cast *)problem;
   const mfq_qview *view = cast->view;
   expand_params p = {};
-  (void)state;
-  (void)workspace;
   p.is_compressed = mfq_has_scale_shape(view, cast->dst);
   p.is_zero_points = cast->part == MFQ_EXPAND_ZERO_POINTS;
   mfq_lower(&view->q.scheme, &p.scheme);
@@ -36,7 +34,5 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
 }
 
 static const mfq_way general = {"general", mfq_plan_general, run, NULL};
-static const mfq_way *const ways[] = {&general};
 
-const mfq_ways mfq_cuda_expansions = {
-    .create = "mfq_expand_scales", .reproducible = NULL, .nearest_first = 0, .count = 1, .ways = ways};
+const mfq_ways mfq_cuda_expansions = {"mfq_expand_scales", NULL, 0, {&general}};

@@ -42,11 +42,9 @@ static mfq_status fake_by_given(const mfq_scale_job *job, const fake_elements *e
   return mfq_cuda_launch(job->context, items_of(job, walk->count), fake_given_kernel, p);
 }
 
-static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *workspace) {
+static mfq_status run(mfq_context *context, const void *, const void *problem, uint8_t *) {
   const mfq_cast *cast = (const mfq_cast *)problem;
   mfqn_scheme scheme;
-  (void)state;
-  (void)workspace;
   mfq_lower(&cast->view->q.scheme, &scheme);
   const int is_given = scheme.rule == MFQN_RULE_GIVEN;
   const mfq_scale_job job = {context, cast->function, cast->view, &scheme};
@@ -71,7 +69,5 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
 }
 
 static const mfq_way general = {"general", mfq_plan_general, run, NULL};
-static const mfq_way *const ways[] = {&general};
 
-const mfq_ways mfq_cuda_fake_quantizations = {
-    .create = "mfq_fake_quantize", .reproducible = NULL, .nearest_first = 0, .count = 1, .ways = ways};
+const mfq_ways mfq_cuda_fake_quantizations = {"mfq_fake_quantize", NULL, 0, {&general}};

@@ -139,7 +139,7 @@ mfq_status mfq_cuda_finish(mfq_context *context, const mfq_finish *finish, mfq_f
 mfq_status mfq_cuda_finish_quantize(mfq_context *context, const mfq_finish *finish, float *values) {
   mfq_tensor dense;
   const mfq_status status = mfq_finish_values(finish, values, &dense);
-  return status == MFQ_OK ? mfq_cuda_quantize(context, &dense, &finish->d_view, NULL) : status;
+  return status == MFQ_OK ? mfq_cuda_quantize(context, &dense, &finish->d_view) : status;
 }
 
 mfq_status mfq_cuda_finish_all(mfq_context *context, const mfq_finish *f, mfq_factor_views views, float *sums) {

@@ -1,13 +1,8 @@
 /* cuda/gemm/gemm_cuda.cu: the ways to run products, in their order. */
 #include "gemm_cuda.h"
 
-static const mfq_way *const ways[] = {
-    &mfq_cuda_gemm_native,   &mfq_cuda_gemm_folded, &mfq_cuda_gemm_few_rows,
-    &mfq_cuda_gemm_expanded, &mfq_cuda_gemm_tile,   &mfq_cuda_gemm_general,
-};
 const mfq_ways mfq_cuda_products = {.create = "mfq_gemm_plan_create",
                                     .reproducible = "the context asks for reproducible products",
                                     .nearest_first = 0,
-                                    .count = sizeof ways / sizeof ways[0],
-                                    .ways = ways};
-static_assert(sizeof ways / sizeof ways[0] <= MFQ_MOST_WAYS, "refusals have room");
+                                    .ways = {&mfq_cuda_gemm_native, &mfq_cuda_gemm_folded, &mfq_cuda_gemm_few_rows,
+                                             &mfq_cuda_gemm_expanded, &mfq_cuda_gemm_tile, &mfq_cuda_gemm_general}};

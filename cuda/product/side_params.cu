@@ -172,5 +172,5 @@ unit_way mfq_cuda_unit_way(const mfq_gemm_side *side, const side_params &part, c
 mfq_status mfq_cuda_side_ready(mfq_context *lent, const mfq_gemm_side *side, uint8_t *memory, mfq_gemm_side *ready) {
   mfq_gemm_side_place(side, memory, ready);
   if (side->kind != MFQ_SIDE_TO_QUANTIZE) return MFQ_OK;
-  return mfq_cuda_quantize(lent, &side->tensor, &ready->view, nullptr);
+  return mfq_cuda_quantize(lent, &side->tensor, &ready->view);
 }

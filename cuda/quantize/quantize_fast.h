@@ -11,7 +11,6 @@ extern const mfq_way mfq_cuda_quantize_both;   /* groups along the last axis, an
 extern const mfq_way mfq_cuda_quantize_rows;   /* groups along the contiguous axis; scales that are known */
 extern const mfq_way mfq_cuda_quantize_tiles;  /* groups along a strided axis */
 extern const mfq_way mfq_cuda_quantize_shared; /* scales of a tensor or of channels, measured */
-extern const mfq_way mfq_cuda_quantize_general;
 
 /* What a direction of a quantization is made from. */
 typedef struct quantize_call {

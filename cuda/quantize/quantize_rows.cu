@@ -56,9 +56,8 @@ static mfq_status collect(mfq_context *context, const mfq_cast *cast, const void
   return mfq_cuda_rows_launch(context, cast, &p);
 }
 
-static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *workspace) {
+static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *) {
   const mfq_cast *cast = (const mfq_cast *)problem;
-  (void)workspace;
   const mfq_status status = mfq_cuda_prepare_scales(context, cast, cast->view, state, collect);
   return status == MFQ_OK ? mfq_cuda_rows_launch(context, cast, (const rows_params *)state) : status;
 }

@@ -60,13 +60,12 @@ static mfq_status reduce(mfq_context *context, const mfq_cast *cast, const reduc
   }
 }
 
-static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *workspace) {
+static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *) {
   const mfq_cast *cast = (const mfq_cast *)problem;
   const reduction *r = (const reduction *)state;
   reduce_params p = r->reduce;
   mfqn_scheme s;
   statistics from;
-  (void)workspace;
   mfq_lower(&cast->view->q.scheme, &s);
   const mfq_scale_job job = {context, cast->function, cast->view, &s};
   mfq_status status = mfq_cuda_slots_reset(&job, &from);

@@ -96,11 +96,10 @@ static mfq_status collect_col(mfq_context *context, const mfq_cast *cast, const 
   return launch(context, cast, p);
 }
 
-static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *workspace) {
+static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *) {
   const mfq_cast *cast = (const mfq_cast *)problem;
   const tile_params &p = *(const tile_params *)state;
   mfq_status status = MFQ_OK;
-  (void)workspace;
   if (p.has_row) status = mfq_cuda_prepare_scales(context, cast, cast->view, state, collect_row);
   if (status == MFQ_OK)
     status = mfq_cuda_prepare_scales(context, cast, p.has_row ? cast->other : cast->view, state, collect_col);

@@ -62,17 +62,13 @@ static mfq_status repack_scales(mfq_context *context, const mfq_qview *src, cons
   return status == MFQ_OK ? mfq_cuda_launch(context, items_of(p.walk.count), repack_scales_kernel, p) : status;
 }
 
-static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *workspace) {
+static mfq_status run(mfq_context *context, const void *, const void *problem, uint8_t *) {
   const mfq_qview *src = ((const mfq_cast *)problem)->view, *dst = ((const mfq_cast *)problem)->other;
-  (void)state;
-  (void)workspace;
   const mfq_status status = repack_codes(context, src, dst);
   if (status != MFQ_OK || dst->q.scheme.scale == MFQ_SCALE_NONE) return status;
   return repack_scales(context, src, dst);
 }
 
 static const mfq_way general = {"general", mfq_plan_general, run, NULL};
-static const mfq_way *const ways[] = {&general};
 
-const mfq_ways mfq_cuda_repacks = {
-    .create = function, .reproducible = NULL, .nearest_first = 0, .count = 1, .ways = ways};
+const mfq_ways mfq_cuda_repacks = {function, NULL, 0, {&general}};

@@ -13,7 +13,6 @@
 #include "host/core/module/context_state.h"
 #include "host/core/module/device.h"
 #include "host/core/error.h"
-#include "host/core/problem/supported.h"
 #include "host/core/process/fp_mode.h"
 #include "host/core/scheme/scheme.h"
 
@@ -151,20 +150,4 @@ mfq_status mfq_context_synchronize(mfq_context *context) {
 
 const char *mfq_context_describe(const mfq_context *context) {
   return context != NULL ? context->description : "no context";
-}
-
-mfq_status mfq_supported(const mfq_context *context, mfq_op op, const mfq_scheme *scheme, mfq_support *support,
-                         char *reason, size_t capacity) {
-  MFQ_USUAL_FP_MODE;
-  static const char function[] = "mfq_supported";
-  if (context == NULL || support == NULL)
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s is NULL", context == NULL ? "context" : "support");
-  if ((int)op < 0 || (int)op >= MFQ_OPS)
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "op is %d; allowed is 0 ... %d", (int)op, MFQ_OPS - 1);
-  const mfq_status status = mfq_scheme_verify(scheme, function, "scheme");
-  if (status != MFQ_OK) return status;
-  char unused[1];
-  mfq_answer answer = {support, reason, capacity};
-  if (reason == NULL || capacity == 0) answer = (mfq_answer){support, unused, sizeof unused};
-  return mfq_support_ask((mfq_context *)context, op, scheme, answer); /* planning leaves a context as it was */
 }

@@ -28,10 +28,24 @@ mfq_status mfq_cpu_cast(mfq_context *context, const mfq_cast *cast);
 size_t mfq_cpu_cast_scratch(const mfq_context *context, const mfq_cast *cast);
 
 /* The same of what products do with their operands: in one direction, and into a target of the logical shape. */
-mfq_status mfq_cpu_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *row, const mfq_qview *col);
-mfq_status mfq_cpu_dequantize(mfq_context *context, const mfq_qview *view, const mfq_tensor *dst);
-size_t mfq_cpu_quantize_scratch(const mfq_context *context, const mfq_tensor *src, const mfq_qview *view);
-size_t mfq_cpu_dequantize_scratch(const mfq_context *context, const mfq_qview *view, const mfq_tensor *dst);
+static inline mfq_status mfq_cpu_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *view) {
+  const mfq_cast cast = mfq_cast_quantize(src, view, NULL);
+  return mfq_cpu_cast(context, &cast);
+}
+static inline mfq_status mfq_cpu_dequantize(mfq_context *context, const mfq_qview *view, const mfq_tensor *dst) {
+  const mfq_cast cast = mfq_cast_dequantize(view, dst);
+  return mfq_cpu_cast(context, &cast);
+}
+static inline size_t mfq_cpu_quantize_scratch(const mfq_context *context, const mfq_tensor *src,
+                                              const mfq_qview *view) {
+  const mfq_cast cast = mfq_cast_quantize(src, view, NULL);
+  return mfq_cpu_cast_scratch(context, &cast);
+}
+static inline size_t mfq_cpu_dequantize_scratch(const mfq_context *context, const mfq_qview *view,
+                                                const mfq_tensor *dst) {
+  const mfq_cast cast = mfq_cast_dequantize(view, dst);
+  return mfq_cpu_cast_scratch(context, &cast);
+}
 
 /* The obvious way, for any scheme and any strides: one element at a time (quantize_ref.c). */
 extern const mfq_way mfq_quantize_reference;

@@ -24,6 +24,16 @@ typedef struct mfq_cast {
   mfq_expand_part part;
 } mfq_cast;
 
+/* Two that products make of their operands. */
+static inline mfq_cast mfq_cast_quantize(const mfq_tensor *src, const mfq_qview *view, const mfq_qview *other) {
+  const mfq_cast cast = {MFQ_OP_QUANTIZE, "mfq_quantize", src, NULL, view, other, NULL, MFQ_EXPAND_SCALES};
+  return cast;
+}
+static inline mfq_cast mfq_cast_dequantize(const mfq_qview *view, const mfq_tensor *dst) {
+  const mfq_cast cast = {MFQ_OP_DEQUANTIZE, "mfq_dequantize", NULL, dst, view, NULL, NULL, MFQ_EXPAND_SCALES};
+  return cast;
+}
+
 /* Bytes of state that ways of one direction may have, and room for what the others need. */
 enum { MFQ_CAST_STATE = 1024 };
 typedef struct mfq_cast_part {

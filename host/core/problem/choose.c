@@ -54,13 +54,18 @@ static void describe(mfq_choice *choice, const mfq_ways *ways, const mfq_line *r
 
 /* ---- The choice -------------------------------------------------------------------------------------------------- */
 
+static int32_t last_of(const mfq_ways *ways) {
+  int32_t last = 0;
+  while (ways->ways[last + 1] != NULL) ++last;
+  return last;
+}
+
 /* Asks the ways in their order; `refusals` NULL: without a word. */
 static mfq_status ask(mfq_context *context, const mfq_ways *ways, const void *problem, mfq_line *refusals,
                       mfq_choice *choice) {
-  int32_t i = ways->reproducible != NULL && context->policy == MFQ_REPRODUCIBLE ? ways->count - 1 : 0;
-  const int32_t first = i;
+  const int32_t first = ways->reproducible != NULL && context->policy == MFQ_REPRODUCIBLE ? last_of(ways) : 0;
   mfq_status status = MFQ_ERROR_UNSUPPORTED;
-  for (; i < ways->count && status == MFQ_ERROR_UNSUPPORTED; ++i) {
+  for (int32_t i = first; ways->ways[i] != NULL && status == MFQ_ERROR_UNSUPPORTED; ++i) {
     choice->way = ways->ways[i];
     choice->state = NULL;
     choice->workspace_bytes = 0;
@@ -73,7 +78,7 @@ static mfq_status ask(mfq_context *context, const mfq_ways *ways, const void *pr
   }
   if (status != MFQ_ERROR_UNSUPPORTED) return status;
   return mfq_fail(status, ways->create, "no implementation takes it; the last one says: %s",
-                  refusals != NULL ? refusals[ways->count - 1].text : "nothing");
+                  refusals != NULL ? refusals[last_of(ways)].text : "nothing");
 }
 
 mfq_status mfq_choose_in(mfq_context *context, const mfq_ways *ways, const void *problem, mfq_room room,

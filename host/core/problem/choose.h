@@ -49,17 +49,15 @@ typedef struct mfq_way {
   void (*free)(mfq_context *context, void *state);
 } mfq_way;
 
-/* The fastest way first; the last takes everything. */
+enum { MFQ_MOST_WAYS = 8 };
+
 typedef struct mfq_ways {
   const char *create; /* the public function that plans */
   /* Why nothing but the last way is asked where results must be reproducible; NULL: the others say it themselves. */
   const char *reproducible;
-  int32_t nearest_first; /* the order in which refusals are told: the last one first */
-  int32_t count;
-  const mfq_way *const *ways;
+  int32_t nearest_first;                  /* the order in which refusals are told: the last one first */
+  const mfq_way *ways[MFQ_MOST_WAYS + 1]; /* the fastest first; the last takes everything; NULL behind it */
 } mfq_ways;
-
-enum { MFQ_MOST_WAYS = 8 };
 
 /* Asks one way after the other, and describes the choice: "<name>: <how>; not <faster>: <why>". With a failure nothing is
  * left behind. */

@@ -80,6 +80,6 @@ mfq_status mfq_run_empty(mfq_context *context, const mfq_finish *finish) {
   if (!finish->is_d_quantized) return MFQ_OK;
   mfq_tensor nothing = {.data = NULL, .dtype = MFQ_DTYPE_F32, .rank = finish->d_view.q.rank};
   memcpy(nothing.shape, finish->d_view.q.shape, sizeof nothing.shape);
-  const mfq_cast cast = {.op = MFQ_OP_QUANTIZE, .function = "mfq_quantize", .src = &nothing, .view = &finish->d_view};
+  const mfq_cast cast = mfq_cast_quantize(&nothing, &finish->d_view, NULL);
   return context->backend->cast(context, &cast);
 }

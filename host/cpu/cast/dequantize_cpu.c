@@ -95,17 +95,5 @@ static mfq_status run_reference(mfq_context *context, const void *state, const v
 
 static const mfq_way by_panels = {"panels", plan_panels, run_panels, NULL};
 static const mfq_way by_elements = {"reference", mfq_plan_general, run_reference, NULL};
-static const mfq_way *const ways[] = {&by_panels, &by_elements};
 
-const mfq_ways mfq_cpu_dequantizations = {
-    .create = "mfq_dequantize", .count = sizeof ways / sizeof ways[0], .ways = ways};
-
-mfq_status mfq_cpu_dequantize(mfq_context *context, const mfq_qview *view, const mfq_tensor *dst) {
-  const mfq_cast cast = {.op = MFQ_OP_DEQUANTIZE, .function = "mfq_dequantize", .view = view, .dst = dst};
-  return mfq_cpu_cast(context, &cast);
-}
-
-size_t mfq_cpu_dequantize_scratch(const mfq_context *context, const mfq_qview *view, const mfq_tensor *dst) {
-  const mfq_cast cast = {.op = MFQ_OP_DEQUANTIZE, .function = "mfq_dequantize", .view = view, .dst = dst};
-  return mfq_cpu_cast_scratch(context, &cast);
-}
+const mfq_ways mfq_cpu_dequantizations = {.create = "mfq_dequantize", .ways = {&by_panels, &by_elements}};

@@ -106,7 +106,5 @@ static mfq_status run_elements(mfq_context *context, const void *state, const vo
 
 static const mfq_way by_values = {"rounding", plan_values, run_values, NULL};
 static const mfq_way by_elements = {"reference", plan_elements, run_elements, NULL};
-static const mfq_way *const ways[] = {&by_values, &by_elements};
 
-const mfq_ways mfq_cpu_fake_quantizations = {
-    .create = "mfq_fake_quantize", .count = sizeof ways / sizeof ways[0], .ways = ways};
+const mfq_ways mfq_cpu_fake_quantizations = {.create = "mfq_fake_quantize", .ways = {&by_values, &by_elements}};

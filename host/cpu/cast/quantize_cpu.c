@@ -202,18 +202,6 @@ static const mfq_way by_pairs = {"both directions from one read", plan_pair, run
 
 /* ---- The list ---------------------------------------------------------------------------------------------------- */
 
-static const mfq_way *const ways[] = {&by_panels, &by_pairs, &mfq_cast_directions, &mfq_quantize_reference};
-_Static_assert(sizeof ways / sizeof ways[0] <= MFQ_MOST_WAYS, "refusals have room");
-
-const mfq_ways mfq_cpu_quantizations = {
-    .create = "mfq_quantize", .nearest_first = 1, .count = sizeof ways / sizeof ways[0], .ways = ways};
-
-mfq_status mfq_cpu_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *row, const mfq_qview *col) {
-  const mfq_cast cast = {.op = MFQ_OP_QUANTIZE, .function = "mfq_quantize", .src = src, .view = row, .other = col};
-  return mfq_cpu_cast(context, &cast);
-}
-
-size_t mfq_cpu_quantize_scratch(const mfq_context *context, const mfq_tensor *src, const mfq_qview *view) {
-  const mfq_cast cast = {.op = MFQ_OP_QUANTIZE, .function = "mfq_quantize", .src = src, .view = view};
-  return mfq_cpu_cast_scratch(context, &cast);
-}
+const mfq_ways mfq_cpu_quantizations = {.create = "mfq_quantize",
+                                        .nearest_first = 1,
+                                        .ways = {&by_panels, &by_pairs, &mfq_cast_directions, &mfq_quantize_reference}};

@@ -63,6 +63,5 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
 }
 
 static const mfq_way by_elements = {"reference", mfq_plan_general, run, NULL};
-static const mfq_way *const ways[] = {&by_elements};
 
-const mfq_ways mfq_cpu_repacks = {.create = "mfq_repack", .count = 1, .ways = ways};
+const mfq_ways mfq_cpu_repacks = {.create = "mfq_repack", .ways = {&by_elements}};

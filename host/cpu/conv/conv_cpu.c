@@ -24,8 +24,5 @@ static mfq_status plan_product(mfq_context *context, const void *problem, mfq_ch
 }
 
 static const mfq_way product = {"product", plan_product, mfq_conv_by_product_run, mfq_conv_by_product_free};
-static const mfq_way *const ways[] = {&product, &mfq_conv_expanded, &mfq_conv_reference};
-_Static_assert(sizeof ways / sizeof ways[0] <= MFQ_MOST_WAYS, "refusals have room");
-
 const mfq_ways mfq_cpu_convolutions = {
-    .create = "mfq_conv_plan_create", .nearest_first = 1, .count = sizeof ways / sizeof ways[0], .ways = ways};
+    .create = "mfq_conv_plan_create", .nearest_first = 1, .ways = {&product, &mfq_conv_expanded, &mfq_conv_reference}};

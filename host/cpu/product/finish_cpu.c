@@ -166,5 +166,5 @@ mfq_status mfq_cpu_finish_end(mfq_context *lent, const mfq_cpu_finish *f) {
   mfq_tensor from;
   if (!f->problem->is_d_quantized) return MFQ_OK;
   const mfq_status status = mfq_finish_values(f->problem, f->values, &from);
-  return status == MFQ_OK ? mfq_cpu_quantize(lent, &from, &f->problem->d_view, NULL) : status;
+  return status == MFQ_OK ? mfq_cpu_quantize(lent, &from, &f->problem->d_view) : status;
 }

@@ -25,7 +25,7 @@ size_t mfq_cpu_side_scratch(const mfq_context *context, const mfq_gemm_side *sid
 
 mfq_status mfq_cpu_side_ready(mfq_context *lent, const mfq_gemm_side *side, uint8_t *memory, mfq_gemm_side *ready) {
   mfq_gemm_side_place(side, memory, ready);
-  return side->kind == MFQ_SIDE_TO_QUANTIZE ? mfq_cpu_quantize(lent, &side->tensor, &ready->view, NULL) : MFQ_OK;
+  return side->kind == MFQ_SIDE_TO_QUANTIZE ? mfq_cpu_quantize(lent, &side->tensor, &ready->view) : MFQ_OK;
 }
 
 float mfq_cpu_side_group_scale(const mfq_gemm_side *side, const mfqn_scheme *s, int64_t batch, int64_t row,

@@ -1,6 +1,7 @@
 // The choice among ways: who is asked, what is said of it, and what is left behind. Both backends choose by this.
 #include "cuda/gemm/gemm_cuda.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <string>
@@ -64,7 +65,8 @@ protected:
   /* What is said of the choice, which is run and freed; of a failure, its number. */
   std::string chosen(std::initializer_list<const mfq_way *> all, int nearest_first = 0,
                      const char *reproducible = nullptr) {
-    const mfq_ways ways = {"test", reproducible, nearest_first, (int32_t)all.size(), all.begin()};
+    mfq_ways ways = {"test", reproducible, nearest_first, {}};
+    std::copy(all.begin(), all.end(), ways.ways);
     mfq_choice choice;
     const int problem = 40;
     const mfq_status status = mfq_choose(&context_, &ways, &problem, &choice);
@@ -111,6 +113,22 @@ TEST_F(Choose, DescriptionsEndWithTheirRoom) {
   const std::string long_name(700, 'x');
   const mfq_way wide = {long_name.c_str(), takes, adds, nullptr};
   EXPECT_EQ(chosen({&first, &wide}), std::string(sizeof(mfq_choice::description) - 1, 'x'));
+}
+
+TEST_F(Choose, InMemoryOfTheCaller) {
+  const mfq_ways ways = {"test", nullptr, 0, {&first, &last}};
+  const int problem = 40;
+  int memory[2] = {0, -1};
+  mfq_choice choice;
+  for (const int is_quiet : {0, 1}) {
+    ASSERT_EQ(mfq_choose_in(&context_, &ways, &problem, {memory, sizeof(int)}, is_quiet, &choice), MFQ_OK);
+    EXPECT_EQ(choice.state, memory);
+    EXPECT_EQ(memory[0], 40);
+    EXPECT_STREQ(choice.description, is_quiet ? "" : "last: of 40; not first: 40 is too large");
+    mfq_choice_free(&context_, &choice);
+    EXPECT_TRUE(held.empty());
+  }
+  EXPECT_EQ(memory[1], -1);
 }
 
 } // namespace

@@ -17,9 +17,9 @@ static struct {
   const mfq_qview *row;
 } quantized;
 
-mfq_status mfq_cuda_quantize(mfq_context *, const mfq_tensor *src, const mfq_qview *row, const mfq_qview *col) {
-  quantized = {*src, row};
-  return col == nullptr ? MFQ_OK : MFQ_ERROR_INTERNAL;
+mfq_status mfq_cuda_cast(mfq_context *, const mfq_cast *cast) {
+  quantized = {*cast->src, cast->view};
+  return cast->op == MFQ_OP_QUANTIZE && cast->other == nullptr ? MFQ_OK : MFQ_ERROR_INTERNAL;
 }
 
 namespace {

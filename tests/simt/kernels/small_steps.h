@@ -14,23 +14,7 @@
 #include "cuda/product/side_params.cu"
 #include "cuda/index_plans.cu"
 
-mfq_status mfq_cuda_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *row, const mfq_qview *col) {
-  mfq_cast cast = {};
-  cast.op = MFQ_OP_QUANTIZE;
-  cast.function = "mfq_quantize";
-  cast.src = src;
-  cast.view = row;
-  cast.other = col;
-  return context->backend->cast(context, &cast);
-}
-mfq_status mfq_cuda_dequantize(mfq_context *context, const mfq_qview *q, const mfq_tensor *dst) {
-  mfq_cast cast = {};
-  cast.op = MFQ_OP_DEQUANTIZE;
-  cast.function = "mfq_dequantize";
-  cast.view = q;
-  cast.dst = dst;
-  return context->backend->cast(context, &cast);
-}
+mfq_status mfq_cuda_cast(mfq_context *context, const mfq_cast *cast) { return context->backend->cast(context, cast); }
 
 namespace mfq_test {
 
@@ -49,8 +33,7 @@ inline mfq_status plan_small(mfq_context *context, const void *problem, mfq_choi
 /* A list of one way. */
 struct OnlyWay {
   mfq_way way;
-  const mfq_way *all[1] = {&way};
-  mfq_ways ways = {"mfq_plan_create", nullptr, 0, 1, all};
+  mfq_ways ways = {"mfq_plan_create", nullptr, 0, {&way}};
 };
 
 class SmallStepsTest : public OnDevice {

@@ -1,21 +1,32 @@
-/* host/core/problem/supported.c: the problems that mfq_supported asks about, and what it makes of the choice. */
-#include "supported.h"
+/* host/api/supported.c: mfq_supported: the choice for a problem of each operation's kind answers, so that it cannot say
+ * anything else than what a call does. */
+#include <mfq/context.h>
 
 #include <stdio.h>
 #include <string.h>
 
-#include "cast_problem.h"
-#include "conv_problem.h"
 #include "host/core/check/sizes.h"
+#include "host/core/error.h"
 #include "host/core/integers.h"
 #include "host/core/module/context_state.h"
+#include "host/core/problem/cast_problem.h"
+#include "host/core/problem/conv_problem.h"
+#include "host/core/process/fp_mode.h"
+#include "host/core/scheme/scheme.h"
 
 static const char function[] = "mfq_supported";
 
 /* Sides of a matrix, and of a layer. */
 enum { SIDE = 512, CHANNELS = 64, PIXELS = 14, BATCH = 4 };
 
-static void answer_by(const mfq_choice *choice, mfq_answer answer) {
+/* Where an answer goes. */
+typedef struct answer_to {
+  mfq_support *support;
+  char *reason;
+  size_t capacity;
+} answer_to;
+
+static void answer_by(const mfq_choice *choice, answer_to answer) {
   *answer.support = choice->is_general ? MFQ_SUPPORT_GENERAL : MFQ_SUPPORT_FAST;
   (void)snprintf(answer.reason, answer.capacity, "%s", choice->description);
 }
@@ -23,7 +34,7 @@ static void answer_by(const mfq_choice *choice, mfq_answer answer) {
 /* ---- Casts ------------------------------------------------------------------------------------------------------- */
 
 /* A matrix of float32; where the scheme's axis lies beyond one, with axes of one element between. */
-static mfq_status cast_supported(mfq_context *context, mfq_op op, const mfq_scheme *scheme, mfq_answer answer) {
+static mfq_status cast_supported(mfq_context *context, mfq_op op, const mfq_scheme *scheme, answer_to answer) {
   const int32_t axis = scheme->axis == MFQ_AXIS_AUTO ? 0 : scheme->axis;
   mfq_qtensor q = {.scheme = *scheme, .rank = (int32_t)mfq_larger(axis < 0 ? -axis : axis + 1, 2)};
   for (int32_t i = 0; i < q.rank; ++i) q.shape[i] = i >= q.rank - 2 || i == axis || axis == i - q.rank ? SIDE : 1;
@@ -44,7 +55,7 @@ static mfq_status cast_supported(mfq_context *context, mfq_op op, const mfq_sche
 
 /* By the backend's plan, or by the sentence of a refusal, which may have come before: `made` is what making the problem
  * returned. Other failures are returned. */
-static mfq_status planned(mfq_context *context, mfq_status made, mfq_op op, const void *problem, mfq_answer answer) {
+static mfq_status planned(mfq_context *context, mfq_status made, mfq_op op, const void *problem, answer_to answer) {
   mfq_choice choice;
   const mfq_status status =
       made == MFQ_OK ? context->backend->plan(context, context->backend->ways[op], problem, &choice) : made;
@@ -63,7 +74,7 @@ static mfq_status planned(mfq_context *context, mfq_status made, mfq_op op, cons
 }
 
 /* A large product of two matrices, both quantized before. */
-static mfq_status gemm_supported(mfq_context *context, mfq_op op, const mfq_scheme *scheme, mfq_answer answer) {
+static mfq_status gemm_supported(mfq_context *context, mfq_op op, const mfq_scheme *scheme, answer_to answer) {
   const int64_t shape[] = {SIDE, SIDE};
   mfq_qtensor q;
   mfq_tensor d;
@@ -80,7 +91,7 @@ static mfq_status gemm_supported(mfq_context *context, mfq_op op, const mfq_sche
 }
 
 /* A 3 x 3 layer, channels last, input and weight quantized before. */
-static mfq_status conv_supported(mfq_context *context, mfq_op op, const mfq_scheme *scheme, mfq_answer answer) {
+static mfq_status conv_supported(mfq_context *context, mfq_op op, const mfq_scheme *scheme, answer_to answer) {
   const int64_t pixels[] = {BATCH, PIXELS, PIXELS, CHANNELS}, filter[] = {CHANNELS, 3, 3, CHANNELS};
   mfq_qtensor input, weight;
   mfq_tensor result;
@@ -101,10 +112,21 @@ static mfq_status conv_supported(mfq_context *context, mfq_op op, const mfq_sche
 
 /* ---- All --------------------------------------------------------------------------------------------------------- */
 
-mfq_status mfq_support_ask(mfq_context *context, mfq_op op, const mfq_scheme *scheme, mfq_answer answer) {
-  static mfq_status (*const kinds[])(mfq_context *, mfq_op, const mfq_scheme *, mfq_answer) = {
+mfq_status mfq_supported(const mfq_context *context, mfq_op op, const mfq_scheme *scheme, mfq_support *support,
+                         char *reason, size_t capacity) {
+  MFQ_USUAL_FP_MODE;
+  static mfq_status (*const kinds[])(mfq_context *, mfq_op, const mfq_scheme *, answer_to) = {
 #define MFQ_OP(op, kind, list, word) kind##_supported,
 #include <mfq/ops.def>
   };
-  return kinds[op](context, op, scheme, answer);
+  if (context == NULL || support == NULL)
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s is NULL", context == NULL ? "context" : "support");
+  if ((int)op < 0 || (int)op >= MFQ_OPS)
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "op is %d; allowed is 0 ... %d", (int)op, MFQ_OPS - 1);
+  const mfq_status status = mfq_scheme_verify(scheme, function, "scheme");
+  if (status != MFQ_OK) return status;
+  char unused[1];
+  answer_to answer = {support, reason, capacity};
+  if (reason == NULL || capacity == 0) answer = (answer_to){support, unused, sizeof unused};
+  return kinds[op]((mfq_context *)context, op, scheme, answer); /* planning leaves a context as it was */
 }
