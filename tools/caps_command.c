@@ -4,7 +4,7 @@
 /* clang-format off */
 static const cli_help help = {
     "[--device NAME] [--json]", "mfq caps: list devices, and for every operation and named scheme whether and how one runs it",
-    "fast: a path written for speed; general: right for every shape, slower; no: with the reason. The\n"
+    "fast: a way written for speed; general: right for every shape, slower; no: with the reason. The\n"
     "exit code is 4 when the device itself is not there.\n"
     "\n"
     "Examples:\n"
