@@ -11,15 +11,24 @@ static int64_t element_at(const mfq_panels *p, const mfq_panel *a, int64_t row, 
 
 static int is_contiguous(const mfq_panels *p) { return p->stride[2] == 1 || p->size[2] == 1; }
 
-/* `n` elements of a row as float32 bits, in place when they are that already. */
-static const uint32_t *load_row(const mfq_panels *p, int64_t offset, int64_t n, uint32_t *x) {
+/* Whether rows are read where they are; otherwise read_row puts their elements together. */
+static int is_direct(const mfq_panels *p) { return is_contiguous(p); }
+
+/* `n` elements of a row from `offset` on: where they are, or as float32 in `x`. All readers of elements come here: what
+ * changes elements before they are measured and encoded belongs here and into is_direct. */
+static mfq_source read_row(const mfq_panels *p, int64_t offset, int64_t n, uint32_t *x) {
   const mfq_tensor *t = p->tensor;
-  const uint8_t *at = (const uint8_t *)t->data + offset * (int64_t)mfq_dtype_bytes(t->dtype);
-  if (is_contiguous(p) && t->dtype == MFQ_DTYPE_F32) return (const uint32_t *)(const void *)at;
-  if (is_contiguous(p))
-    p->kernels->load(x, at, t->dtype, n);
-  else
-    for (int64_t i = 0; i < n; ++i) x[i] = mfq_element_load(t->data, t->dtype, offset + i * p->stride[2]);
+  if (is_direct(p))
+    return (mfq_source){(const uint8_t *)t->data + offset * (int64_t)mfq_dtype_bytes(t->dtype), t->dtype};
+  for (int64_t i = 0; i < n; ++i) x[i] = mfq_element_load(t->data, t->dtype, offset + i * p->stride[2]);
+  return (mfq_source){x, MFQ_DTYPE_F32};
+}
+
+/* The same as float32 bits. */
+static const uint32_t *load_row(const mfq_panels *p, int64_t offset, int64_t n, uint32_t *x) {
+  const mfq_source row = read_row(p, offset, n, x);
+  if (row.dtype == MFQ_DTYPE_F32) return row.data;
+  p->kernels->load(x, row.data, row.dtype, n);
   return x;
 }
 
@@ -85,15 +94,15 @@ static void reset_stats(mfq_stats *stats, int64_t lanes, int minmax) {
   }
 }
 
-/* Magnitudes of contiguous half-width elements need no widening. */
+/* Magnitudes of half-width elements need no widening. */
 static int has_raw_measure(const mfq_panels *p) {
-  return is_contiguous(p) && p->tensor->dtype != MFQ_DTYPE_F32 && !p->scheme.minmax;
+  return is_direct(p) && p->tensor->dtype != MFQ_DTYPE_F32 && !p->scheme.minmax;
 }
 
 /* Short pieces of rows lie pages apart, where the processor does not look ahead by itself. */
 static void prefetch_rows(const mfq_panels *p, const mfq_panel *a, int64_t r) {
   enum { AHEAD = 4 };
-  if (p->run == 0 && is_contiguous(p) && a->row0 + r + AHEAD < p->size[1])
+  if (p->run == 0 && is_direct(p) && a->row0 + r + AHEAD < p->size[1])
     prefetch_next(p, element_at(p, a, r + AHEAD, 0), a->cols);
 }
 
@@ -102,7 +111,7 @@ static void measure_raw_columns(const mfq_panels *p, const mfq_panel *a, mfq_pan
   memset(scratch->peak, 0, (size_t)a->cols * sizeof scratch->peak[0]);
   for (int64_t r = 0; r < a->rows; ++r) {
     prefetch_rows(p, a, r);
-    p->kernels->peak16((const uint16_t *)p->tensor->data + element_at(p, a, r, 0), a->cols, scratch->peak);
+    p->kernels->peak16(read_row(p, element_at(p, a, r, 0), a->cols, NULL).data, a->cols, scratch->peak);
   }
   p->kernels->load(scratch->stats.absmax, scratch->peak, p->tensor->dtype, a->cols);
 }
@@ -121,7 +130,7 @@ void mfq_panel_measure(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratc
       const mfq_stretch span = span_of(p, c, n);
       const int64_t offset = element_at(p, a, r, c);
       if (has_raw_measure(p))
-        p->kernels->absmax16((const uint16_t *)p->tensor->data + offset, span, p->tensor->dtype, &scratch->stats);
+        p->kernels->absmax16(read_row(p, offset, n, NULL).data, span, p->tensor->dtype, &scratch->stats);
       else
         p->kernels->measure(load_row(p, offset, n, scratch->x), span, minmax, &scratch->stats);
     }
@@ -206,10 +215,7 @@ static void encode_rare(const mfq_panels *p, const mfq_lanes *lanes, mfq_stretch
 static void encode_row(const mfq_panels *p, mfq_panel_scratch *scratch, int64_t offset, int64_t c, int64_t n,
                        uint8_t *codes) {
   const mfq_stretch span = span_of(p, c, n);
-  const mfq_dtype dtype = p->tensor->dtype;
-  mfq_source source = {(const uint8_t *)p->tensor->data + offset * (int64_t)mfq_dtype_bytes(dtype), dtype};
-  if (!is_contiguous(p)) source = (mfq_source){load_row(p, offset, n, scratch->x), MFQ_DTYPE_F32};
-  p->kernels->encode(&p->scheme, source, span, &scratch->lanes, codes);
+  p->kernels->encode(&p->scheme, read_row(p, offset, n, scratch->x), span, &scratch->lanes, codes);
   if (scratch->lanes.any_rare) encode_rare(p, &scratch->lanes, span, load_row(p, offset, n, scratch->x), codes);
 }
 
@@ -258,7 +264,7 @@ static void encode_panel(const mfq_panels *p, const mfq_panel *a, mfq_panel_scra
       const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
       const int in_place = p->code_bits == 8; /* codes are bytes: no packing */
       uint8_t *codes = in_place ? code_at(p, first_row + r, a->col0 + c) : scratch->codes;
-      if (is_contiguous(p)) prefetch_next(p, element_at(p, a, r, c) + n, n);
+      if (is_direct(p)) prefetch_next(p, element_at(p, a, r, c) + n, n);
       encode_row(p, scratch, element_at(p, a, r, c), c, n, codes);
       put_codes(p, first_row + r, a->col0 + c, p->size[2], codes, n);
     }
