@@ -36,7 +36,7 @@ int mfq_cuda_conv_splits(const mfq_context *context, const mfq_conv_problem *pro
 void mfq_cuda_conv_part(const mfq_conv_problem *problem, const mfq_images *at, float *total, mfq_conv_problem *part);
 
 /* Bytes of workspace beyond which a convolution is taken apart. */
-enum { MFQ_CONV_WORKSPACE_BYTES = 64 << 20 };
+enum { MFQ_MOST_WORKSPACE_BYTES = 64 << 20 };
 
 /* The members of a way. Plans at once, by one of `ways`, or in as few parts as keep the workspace within `most_bytes`.
  * Where no number of parts does, because a single image needs more, or a scale depends on all of them (batch_part.cu), the
