@@ -33,6 +33,47 @@ MFQ_API mfq_status mfq_fake_quantize(mfq_context *context, const mfq_scheme *sch
 MFQ_API mfq_status mfq_fake_quantize_given(mfq_context *context, const mfq_qtensor *q, const mfq_tensor *src,
                                            const mfq_tensor *dst);
 
+/* How the derivatives of rounding and clamping are taken, straight through; docs/numerics.md, "Gradients", has the
+ * formulas. Since 0.1. */
+typedef enum mfq_ste {
+  MFQ_STE_IDENTITY = 0, /* gradients pass everywhere: Brevitas' integer weights */
+  MFQ_STE_CLIPPED = 1,  /* where the rounded value is in the format's range, its ends included; 0 beyond: torch */
+  MFQ_STE_BREVITAS = 2  /* likewise, and times value / element in the normal range of minifloats: Brevitas */
+} mfq_ste;
+
+/* The backward of a fake quantization. Filled by mfq_fake_gradient_init; set what you need. Since 0.1. */
+typedef struct mfq_fake_gradient {
+  size_t struct_size;
+  const mfq_scheme *scheme; /* that of mfq_fake_quantize, whose scales are measured again, */
+  const mfq_qtensor *given; /* or what mfq_fake_quantize_given had; exactly one of the two */
+  mfq_ste ste;
+  const mfq_tensor *src;        /* what was quantized */
+  const mfq_tensor *upstream;   /* the gradient of the values */
+  const mfq_tensor *dx;         /* where the gradient of src goes */
+  int32_t through_scale;        /* 1: what a measured scale sends to the elements it was measured from is part of dx */
+  int32_t log2_scale;           /* 1: grad_scale is the gradient of log2 of the scale */
+  const mfq_tensor *grad_scale; /* where the gradient of the scales goes, f32; NULL: nowhere */
+  const mfq_tensor *grad_zero_point; /* likewise of the zero points */
+} mfq_fake_gradient;
+
+/* Fills `gradient` with NULL pointers and zeros: MFQ_STE_IDENTITY. Since 0.1. */
+MFQ_EXPORT void mfq_fake_gradient_init(mfq_fake_gradient *gradient);
+
+/* Writes the gradients of what was fake-quantized, of its scales and of its zero points.
+ * Shapes: `src`, `upstream` and `dx` have one shape, any dtypes and strides; `grad_scale` and `grad_zero_point` have the
+ *   scale shape.
+ * Numerics: docs/numerics.md, "Gradients": sums in float32 by a fixed tree, equal on every device and for any number of
+ *   threads. The scale is the whole one, with the tensor scale of UE4M3; the gradient of a given scale that is 0,
+ *   negative, infinite or NaN, which the CPU refuses, is NaN on a GPU. Stochastic rounding takes the words of the
+ *   context's seed and offset: set them as they were for the forward. What is too large for f16 becomes infinite.
+ * Memory: `dx` may be `upstream` or `src` itself, with equal strides; otherwise nothing that is written may overlap.
+ * Async: as in mfq/quantize.h.
+ * Errors: INVALID_ARGUMENT, also for a grad_scale of a scheme without scales, a grad_zero_point without zero points,
+ *   through_scale where no scale is measured, and on the CPU for a learned scale (given, with grad_scale) that is not
+ *   positive and finite; SHAPE, OUT_OF_MEMORY, DEVICE; nothing is written then.
+ * Since 0.1. */
+MFQ_API mfq_status mfq_fake_quantize_backward(mfq_context *context, const mfq_fake_gradient *gradient);
+
 #ifdef __cplusplus
 }
 #endif

@@ -6,6 +6,7 @@
 #include <mfq/num/gradient.h>
 
 #include "num_scheme.h"
+#include "support/gradient_oracle.h"
 
 namespace {
 
@@ -14,51 +15,14 @@ const int kVariants[] = {MFQN_STE_IDENTITY, MFQN_STE_CLIPPED, MFQN_STE_BREVITAS}
 const mfq_rounding kRoundings[] = {MFQ_ROUND_EVEN, MFQ_ROUND_AWAY, MFQ_ROUND_ZERO,      MFQ_ROUND_FLOOR,
                                    MFQ_ROUND_CEIL, MFQ_ROUND_DPU,  MFQ_ROUND_STOCHASTIC};
 
-/* ---- An oracle ---- */
-
-/* The same steps without an end: a format with more codes of the same meaning. */
-mfq_format endless(mfq_format f) {
-  if (f.kind == MFQ_KIND_INTEGER) return {f.kind, 1, 0, 10, 0, MFQ_SPECIALS_NONE, f.frac_bits, 0};
-  return oracle::minifloat(1, f.exp_bits + 1, f.man_bits, f.bias, MFQ_SPECIALS_NONE);
-}
-
-/* dv/dt and v of an element, in double, from the description of the format alone. */
-class Oracle {
-public:
-  explicit Oracle(const mfq_format &format) : held_(format), all_(endless(format)) {}
-
-  struct Element {
-    double slope[3], v; /* by variant */
-  };
-
-  Element at(double t, double zero_point, mfq_rounding rounding, uint32_t random) const {
-    const double sum = t + zero_point, r = all_.decode(code_of(all_, sum, rounding, random));
-    const bool passes = r >= lowest() && r <= held_.max_value();
-    const mfq_format &f = held_.format();
-    const bool normal = f.kind == MFQ_KIND_MINIFLOAT && std::fabs(t) >= std::ldexp(1.0, 1 - f.bias);
-    const double inside = passes ? 1.0 : 0.0;
-    return {{1.0, inside, normal && passes ? r / t : inside},
-            held_.decode(code_of(held_, sum, rounding, random)) - zero_point};
-  }
-  double lowest() const {
-    const mfq_format &f = held_.format();
-    if (!f.is_signed) return 0;
-    return f.kind == MFQ_KIND_INTEGER ? -held_.max_value() - (1 - f.narrow) * held_.magnitude(1) : -held_.max_value();
-  }
-
-private:
-  static uint32_t code_of(const oracle::Grid &grid, double x, mfq_rounding rounding, uint32_t random) {
-    return rounding == MFQ_ROUND_STOCHASTIC ? grid.encode_stochastic(x, random, true) : grid.encode(x, rounding, true);
-  }
-  oracle::Grid held_, all_;
-};
+/* ---- Comparison ---- */
 
 float slope_of(const mfqn_passage &p, int variant) { return inputs::f32(mfqn_gradient_element(&p, variant, 1.0f)); }
 
 bool near(double got, double want, double scale) { return std::fabs(got - want) <= std::ldexp(scale, -21) + 1e-44; }
 
 /* One element in every variant; `t` as the oracle sees it. */
-testing::AssertionResult agrees(const mfqn_passage &p, const Oracle::Element &want, double t) {
+testing::AssertionResult agrees(const mfqn_passage &p, const oracle::Gradient::Element &want, double t) {
   for (const int variant : kVariants) {
     const double slope = want.slope[variant], got = slope_of(p, variant);
     if (variant == MFQN_STE_BREVITAS ? !near(got, slope, slope) : got != slope)
@@ -78,7 +42,7 @@ testing::AssertionResult agrees(const mfqn_passage &p, const Oracle::Element &wa
 
 class Elements : public testing::TestWithParam<oracle::NamedFormat> {
 protected:
-  const Oracle oracle{GetParam().format};
+  const oracle::Gradient oracle{GetParam().format};
   const oracle::Grid grid{GetParam().format};
 
   void check(const mfqn_scheme &s, const mfqn_group &g, const std::vector<uint32_t> &all) const {
@@ -312,14 +276,13 @@ std::vector<float> total_gradients(const mfqn_scheme &s, const std::vector<float
     mfqn_tree_add(&zero_point, mfqn_gradient_zero_point_term(&p, variant, 1.0f));
     dx.push_back(slope_of(p, variant));
   }
-  const mfqn_extremes e = mfqn_gradient_extremes(&s, &statistic, &g, mfqn_gradient_scale(&g, mfqn_tree_sum(&scale), 0),
-                                                 mfqn_gradient_zero_point(&g, mfqn_tree_sum(&zero_point)));
-  bool is_hi_left = true, is_lo_left = true;
-  for (size_t i = 0; i < x.size(); ++i) {
-    const bool is_hi = s.minmax ? x[i] == statistic.hi : std::fabs(x[i]) == inputs::f32(statistic.absmax);
-    if (is_hi && is_hi_left) dx[i] += mfqn_gradient_of_largest(&s, &e, inputs::bits_of(x[i]), 1), is_hi_left = false;
-    if (x[i] == statistic.lo && is_lo_left) dx[i] += e.lo, is_lo_left = false;
-  }
+  const mfqn_extremes e =
+      mfqn_gradient_extremes(&s, &statistic, &g, mfqn_gradient_scale(&s, &g, mfqn_tree_sum(&scale), 0),
+                             mfqn_gradient_zero_point(&g, mfqn_tree_sum(&zero_point)));
+  mfqn_spots spots = mfqn_spots_none(0);
+  auto own = [&](size_t i) { return mfqn_spots_of(&s, &statistic, inputs::bits_of(x[i]), (int64_t)i, 0); };
+  for (size_t i = 0; i < x.size(); ++i) spots = mfqn_spots_merge(spots, own(i), 0);
+  for (size_t i = 0; i < x.size(); ++i) dx[i] += mfqn_gradient_through(&s, &e, own(i), spots, inputs::bits_of(x[i]), 0);
   return dx;
 }
 

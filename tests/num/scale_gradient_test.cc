@@ -47,6 +47,14 @@ TEST(Tree, IsPairsOfPairs) {
   }
 }
 
+TEST(LearnedScale, MustBePositiveAndFinite) {
+  const mfqn_scheme given = lowered(oracle::named("int8"), MFQ_SCALE_F32, MFQ_RULE_GIVEN);
+  for (const float scale : {0.0f, -0.5f, kNan, kInf, 0.5f}) {
+    const mfqn_group g = mfqn_group_load(&given, inputs::bits_of(scale), 1.0f);
+    EXPECT_EQ(std::isnan(mfqn_gradient_scale(&given, &g, 1.0f, 0)), scale != 0.5f) << scale;
+  }
+}
+
 /* ---- Extremes: differences of the formulas of scale and zero point, without their rounding ---- */
 
 TEST(Extremes, AreTheDerivativesOfTheStatistic) {
@@ -95,15 +103,21 @@ TEST(Extremes, AreTheDerivativesOfTheStatistic) {
 TEST(Extremes, SignTiesAndNone) {
   const mfqn_scheme s = lowered(oracle::named("e4m3fn"), MFQ_SCALE_UE8M0, MFQ_RULE_FLOOR);
   const mfqn_extremes e = {0.0f, 6.0f};
-  EXPECT_EQ(mfqn_gradient_of_largest(&s, &e, inputs::bits_of(-2.0f), 1), -6.0f);
-  EXPECT_EQ(mfqn_gradient_of_largest(&s, &e, inputs::bits_of(2.0f), 3), 2.0f);
-  EXPECT_EQ(mfqn_gradient_of_largest(&s, &e, 0x80000000u, 1), 0.0f);
+  const mfqn_spots first = {-1, 4}, three = {0, 3}, own = {-1, 4}, other = {-1, 5}, one = {0, 1}, none = {0, 0};
+  auto through = [&](mfqn_spots mine, mfqn_spots all, float x) {
+    return mfqn_gradient_through(&s, &e, mine, all, inputs::bits_of(x), all.lo == 0);
+  };
+  EXPECT_EQ(through(own, first, -2.0f), -6.0f);
+  EXPECT_EQ(through(other, first, 2.0f), 0.0f);
+  EXPECT_EQ(through(one, three, 2.0f), 2.0f);
+  EXPECT_EQ(through(none, three, 2.0f), 0.0f);
+  EXPECT_EQ(through(own, first, -0.0f), 0.0f);
   for (const std::vector<float> &x : {std::vector<float>{0, 0}, {1, kNan}, {kInf, 1}}) {
     const mfqn_statistic statistic = statistic_of(x);
     const mfqn_group g = mfqn_group_make(&s, &statistic, 1.0f);
-    const mfqn_extremes none = mfqn_gradient_extremes(&s, &statistic, &g, 1.0f, 0.0f);
-    EXPECT_EQ(none.hi, 0.0f);
-    EXPECT_EQ(none.lo, 0.0f);
+    const mfqn_extremes e_none = mfqn_gradient_extremes(&s, &statistic, &g, 1.0f, 0.0f);
+    EXPECT_EQ(e_none.hi, 0.0f);
+    EXPECT_EQ(e_none.lo, 0.0f);
   }
 }
 
@@ -125,8 +139,8 @@ TEST(FiniteDifferences, ClippedValueOverScaleAndZeroPoint) {
     const mfqn_passage p = mfqn_element_passage(&s, &g, inputs::bits_of(x), 0);
     const float ds = mfqn_gradient_scale_term(&p, MFQN_STE_CLIPPED, dy);
     const double by_scale = (value(scale + h, 7) - value(scale - h, 7)) / (2 * h);
-    EXPECT_EQ(mfqn_gradient_scale(&g, ds, 0), dy * by_scale);
-    EXPECT_FLOAT_EQ(mfqn_gradient_scale(&g, ds, 1), (float)(dy * by_scale * scale * std::log(2.0)));
+    EXPECT_EQ(mfqn_gradient_scale(&s, &g, ds, 0), dy * by_scale);
+    EXPECT_FLOAT_EQ(mfqn_gradient_scale(&s, &g, ds, 1), (float)(dy * by_scale * scale * std::log(2.0)));
     EXPECT_EQ(mfqn_gradient_zero_point(&g, mfqn_gradient_zero_point_term(&p, MFQN_STE_CLIPPED, dy)),
               dy * (value(scale, 8) - value(scale, 6)) / 2);
   }

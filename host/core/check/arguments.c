@@ -163,3 +163,10 @@ int mfq_shape_is(const mfq_tensor *view, int32_t rank, const int64_t *shape) {
   for (int32_t i = 0; is_equal && i < rank; ++i) is_equal = view->shape[i] == shape[i];
   return is_equal;
 }
+
+int mfq_is_in_place(const mfq_tensor *a, const mfq_tensor *b) {
+  if (a->data != b->data || a->dtype != b->dtype) return 0;
+  for (int32_t i = 0; i < a->rank; ++i)
+    if (a->shape[i] > 1 && a->strides[i] != b->strides[i]) return 0;
+  return 1;
+}

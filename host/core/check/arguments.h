@@ -44,6 +44,9 @@ mfq_status mfq_argument_parts(mfq_where where, const mfq_qview *view, mfq_use us
 /* Fails when memory that is written overlaps any other, or the context's device cannot use it. */
 mfq_status mfq_parts_check(mfq_context *context, const mfq_parts *parts);
 
+/* 1 when two checked tensors of one shape are the same memory: each element is read before its own place is written. */
+int mfq_is_in_place(const mfq_tensor *a, const mfq_tensor *b);
+
 /* 1 when a checked tensor has this shape; rank 0 equals rank 1, shape [1]. */
 int mfq_shape_is(const mfq_tensor *view, int32_t rank, const int64_t *shape);
 

@@ -12,7 +12,16 @@
 extern "C" {
 #endif
 
-/* Arguments are valid and do not overlap. Tensors of rank 0 arrive with rank 1. */
+/* What the backward of a fake quantization has beside its scheme, its source and where its gradient goes. */
+typedef struct mfq_gradient {
+  const mfq_tensor *upstream;
+  const mfq_tensor *grad_scale, *grad_zero_point; /* NULL: not wanted */
+  int32_t ste;                                    /* of mfq_ste */
+  int32_t through_scale, log2_scale;
+} mfq_gradient;
+
+/* Arguments are valid and do not overlap, but for elements that are written in place. Tensors of rank 0 arrive with rank
+ * 1. */
 typedef struct mfq_cast {
   mfq_op op;
   const char *function;        /* the public function, for sentences */
@@ -22,15 +31,16 @@ typedef struct mfq_cast {
   const mfq_qview *other; /* where they are repacked to; the second direction of a quantization, NULL: there is none */
   const mfq_tensor *scales; /* that a fake quantization writes; NULL: none */
   mfq_expand_part part;
+  const mfq_gradient *gradient; /* of a backward; NULL where mfq_supported asks */
 } mfq_cast;
 
 /* Two that products make of their operands. */
 static inline mfq_cast mfq_cast_quantize(const mfq_tensor *src, const mfq_qview *view, const mfq_qview *other) {
-  const mfq_cast cast = {MFQ_OP_QUANTIZE, "mfq_quantize", src, NULL, view, other, NULL, MFQ_EXPAND_SCALES};
+  const mfq_cast cast = {MFQ_OP_QUANTIZE, "mfq_quantize", src, NULL, view, other, NULL, MFQ_EXPAND_SCALES, NULL};
   return cast;
 }
 static inline mfq_cast mfq_cast_dequantize(const mfq_qview *view, const mfq_tensor *dst) {
-  const mfq_cast cast = {MFQ_OP_DEQUANTIZE, "mfq_dequantize", NULL, dst, view, NULL, NULL, MFQ_EXPAND_SCALES};
+  const mfq_cast cast = {MFQ_OP_DEQUANTIZE, "mfq_dequantize", NULL, dst, view, NULL, NULL, MFQ_EXPAND_SCALES, NULL};
   return cast;
 }
 

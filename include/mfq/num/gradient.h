@@ -161,10 +161,12 @@ MFQ_HD float mfqn_tree_sum(const mfqn_tree *tree) {
 
 #define MFQN_LN2 0x1.62e43p-1f
 
-/* From the sum of its elements' terms to the gradient of a scale, the tensor scale included, or of its log2. */
-MFQ_HD float mfqn_gradient_scale(const mfqn_group *g, float sum, int is_log2) {
+/* From the sum of its elements' terms to the gradient of a scale, the tensor scale included, or of its log2. A given
+ * scale that is not positive and finite is no scale to learn from. */
+MFQ_HD float mfqn_gradient_scale(const mfqn_scheme *s, const mfqn_group *g, float sum, int is_log2) {
   const float gradient = is_log2 ? mfqn_mul(mfqn_mul(sum, g->divisor), MFQN_LN2) : sum;
-  return mfqn_float_of(mfqn_one_nan(gradient));
+  const int is_bad = s->rule == MFQN_RULE_GIVEN && !(g->usable && g->divisor > 0.0f);
+  return mfqn_float_of(is_bad ? MFQN_NAN : mfqn_one_nan(gradient));
 }
 
 /* The gradient of the zero point, which is counted in codes. */
@@ -213,11 +215,54 @@ MFQ_HD mfqn_extremes mfqn_gradient_extremes(const mfqn_scheme *s, const mfqn_sta
   return e;
 }
 
-/* What of that goes to an element that is the first, or for one scale of the whole tensor one of `ties`. */
-MFQ_HD float mfqn_gradient_of_largest(const mfqn_scheme *s, const mfqn_extremes *e, uint32_t u, uint64_t ties) {
-  const float share = ties > 1 ? mfqn_div(e->hi, (float)ties) : e->hi;
-  if (s->minmax) return share;
-  return (u & MFQN_ABS) == 0 ? 0.0f : mfqn_float_of(mfqn_bits(share) ^ (u & 0x80000000u));
+/* Where the extremes are: the place of the first one among the elements of the scale, or -1; with one scale for the
+ * tensor (`is_shared`) how many there are. */
+typedef struct mfqn_spots {
+  int64_t lo, hi;
+} mfqn_spots;
+
+MFQ_HD mfqn_spots mfqn_spots_none(int is_shared) {
+  const int64_t none = is_shared ? 0 : -1;
+  const mfqn_spots spots = {none, none};
+  return spots;
+}
+
+/* Those of `a` come before those of `b`. */
+MFQ_HD mfqn_spots mfqn_spots_merge(mfqn_spots a, mfqn_spots b, int is_shared) {
+  mfqn_spots spots;
+  spots.lo = is_shared ? a.lo + b.lo : a.lo >= 0 ? a.lo : b.lo;
+  spots.hi = is_shared ? a.hi + b.hi : a.hi >= 0 ? a.hi : b.hi;
+  return spots;
+}
+
+MFQ_HD int mfqn_is_largest(const mfqn_scheme *s, const mfqn_statistic *statistic, uint32_t u) {
+  return s->minmax ? mfqn_float_of(u) == statistic->hi : (u & MFQN_ABS) == statistic->absmax;
+}
+
+MFQ_HD int mfqn_is_smallest(const mfqn_scheme *s, const mfqn_statistic *statistic, uint32_t u) {
+  return s->minmax && mfqn_float_of(u) == statistic->lo;
+}
+
+/* Those of one element, at `place`. */
+MFQ_HD mfqn_spots mfqn_spots_of(const mfqn_scheme *s, const mfqn_statistic *statistic, uint32_t u, int64_t place,
+                                int is_shared) {
+  mfqn_spots spots = mfqn_spots_none(is_shared);
+  if (mfqn_is_largest(s, statistic, u)) spots.hi = is_shared ? 1 : place;
+  if (mfqn_is_smallest(s, statistic, u)) spots.lo = is_shared ? 1 : place;
+  return spots;
+}
+
+/* What the element at `place` gets through its scale: all of it if it is the first, or an equal share. */
+MFQ_HD float mfqn_gradient_through(const mfqn_scheme *s, const mfqn_extremes *e, mfqn_spots own, mfqn_spots spots,
+                                   uint32_t u, int is_shared) {
+  const int is_hi = is_shared ? own.hi != 0 : own.hi >= 0 && own.hi == spots.hi;
+  const int is_lo = is_shared ? own.lo != 0 : own.lo >= 0 && own.lo == spots.lo;
+  const float hi = is_shared && spots.hi > 1 ? mfqn_div(e->hi, (float)spots.hi) : e->hi;
+  const float lo = is_shared && spots.lo > 1 ? mfqn_div(e->lo, (float)spots.lo) : e->lo;
+  float sum = 0.0f;
+  if (is_hi && s->minmax) sum = hi;
+  if (is_hi && !s->minmax && (u & MFQN_ABS) != 0) sum = mfqn_float_of(mfqn_bits(hi) ^ (u & 0x80000000u));
+  return is_lo ? mfqn_add(sum, lo) : sum;
 }
 
 #endif

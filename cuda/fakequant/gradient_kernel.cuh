@@ -1,0 +1,221 @@
+/* cuda/fakequant/gradient_kernel.cuh: the backward of fake quantization.
+ *
+ * The elements of a scale are a box, in row-major order. Short boxes: a thread measures, sums and writes a whole one.
+ * Long ones: threads sum chunks, which are subtrees of the sum, a thread a scale adds these up, and many threads write
+ * the elements. */
+#ifndef MFQ_CUDA_FAKEQUANT_GRADIENT_KERNEL_CUH
+#define MFQ_CUDA_FAKEQUANT_GRADIENT_KERNEL_CUH
+
+#include <mfq/num/gradient.h>
+#include <mfq/num/random.h>
+
+#include "cuda/index_plans.h"
+
+/* Of one chunk. */
+typedef struct gradient_partial {
+  float scale, zero_point;
+  mfqn_spots spots;
+} gradient_partial;
+
+typedef struct gradient_totals {
+  mfqn_extremes extremes;
+  mfqn_spots spots;
+} gradient_totals;
+
+/* Two floats and spots in device memory: what partial sums and totals both are. */
+enum { GRADIENT_SLOT_WORDS = 3 };
+typedef uint64_t gradient_slot[GRADIENT_SLOT_WORDS];
+
+typedef struct gradient_params {
+  mfqn_scheme scheme;
+  statistics from;           /* boxes: at.offset in the source, at.other in the upstream gradient */
+  const float *tensor_scale; /* of measured scales; NULL: it is 1 */
+  scale_slots given;
+  walk_plan to, of_scale, of_zero_point; /* by row-major index: at.offset in dx, and in the gradients of scales */
+  element_view upstream, dx, grad_scale, grad_zero_point; /* data NULL: not wanted */
+  uint64_t seed, offset;
+  int64_t chunk_size;        /* elements, a power of two */
+  divisor64 chunks, workers; /* of each scale */
+  gradient_slot *partials;
+  gradient_slot *totals; /* of each scale */
+  int32_t ste, through_scale, log2_scale, is_shared, has_sums;
+} gradient_params;
+
+/* A scale and what is known of it. */
+typedef struct gradient_scale {
+  box elements;
+  mfqn_statistic statistic;
+  mfqn_group group;
+} gradient_scale;
+
+__device__ __forceinline__ gradient_scale thread_gradient_scale(const gradient_params &p, int64_t index) {
+  gradient_scale s = {thread_box_at(p.from.boxes, index), mfqn_statistic_none(), {}};
+  if (!mfqn_is_measured(&p.scheme)) {
+    s.group = thread_stored_group(p.given, p.scheme, index, thread_tensor_scale(p.given));
+    return s;
+  }
+  const float tensor_scale = p.tensor_scale ? mfqn_float_of(ptx_load<uint32_t>(p.tensor_scale)) : 1.0f;
+  s.statistic = thread_statistic(p.from, p.scheme, index);
+  s.group = mfqn_group_make(&p.scheme, &s.statistic, tensor_scale);
+  return s;
+}
+
+/* Of both kinds of slots. */
+__device__ __forceinline__ void thread_slot_put(gradient_slot *to, float a, float b, mfqn_spots spots) {
+  ptx_store<uint64_t>(*to, mfqn_bits(a) | (uint64_t)mfqn_bits(b) << 32);
+  ptx_store<uint64_t>(*to + 1, (uint64_t)spots.lo);
+  ptx_store<uint64_t>(*to + 2, (uint64_t)spots.hi);
+}
+
+__device__ __forceinline__ mfqn_spots thread_slot_get(const gradient_slot *from, float *a, float *b) {
+  const uint64_t floats = ptx_load<uint64_t>(*from);
+  *a = mfqn_float_of((uint32_t)floats);
+  *b = mfqn_float_of((uint32_t)(floats >> 32));
+  return mfqn_spots{(int64_t)ptx_load<uint64_t>(*from + 1), (int64_t)ptx_load<uint64_t>(*from + 2)};
+}
+
+/* An element as it is read. */
+typedef struct gradient_element {
+  uint32_t u;
+  float dy;
+  mfqn_passage passage;
+} gradient_element;
+
+__device__ __forceinline__ gradient_element thread_gradient_element(const gradient_params &p, const mfqn_group &g,
+                                                                    const linear &at) {
+  gradient_element e;
+  e.u = thread_load_element(p.from.src, at.offset);
+  e.dy = mfqn_float_of(thread_load_element(p.upstream, at.other));
+  const uint32_t random =
+      p.scheme.rounding == MFQN_ROUND_STOCHASTIC ? mfqn_random(p.seed, p.offset, (uint64_t)at.logical) : 0;
+  e.passage = mfqn_element_passage(&p.scheme, &g, e.u, random);
+  return e;
+}
+
+/* ---- Sums -------------------------------------------------------------------------------------------------------- */
+
+/* Visits elements first ... end - 1 of a box, each with its place. */
+template <class Visit>
+__device__ __forceinline__ void thread_gradient_each(const gradient_params &p, const box &b, int64_t first, int64_t end,
+                                                     Visit visit) {
+  box part = b;
+  part.count = end;
+  int64_t place = first;
+  thread_box_each(p.from.boxes, part, first, 1, [&](const linear &at) { visit(at, place++); });
+}
+
+__device__ __forceinline__ gradient_partial thread_sum_chunk(const gradient_params &p, const gradient_scale &s,
+                                                             int64_t first, int64_t end) {
+  gradient_partial partial = {0.0f, 0.0f, mfqn_spots_none(p.is_shared)};
+  mfqn_tree scale, zero_point;
+  scale.count = zero_point.count = 0;
+  thread_gradient_each(p, s.elements, first, end, [&](const linear &at, int64_t place) {
+    const gradient_element e = thread_gradient_element(p, s.group, at);
+    mfqn_tree_add(&scale, mfqn_gradient_scale_term(&e.passage, p.ste, e.dy));
+    if (p.scheme.has_zero_point) mfqn_tree_add(&zero_point, mfqn_gradient_zero_point_term(&e.passage, p.ste, e.dy));
+    if (!p.through_scale) return;
+    const mfqn_spots own = mfqn_spots_of(&p.scheme, &s.statistic, e.u, place, p.is_shared);
+    partial.spots = mfqn_spots_merge(partial.spots, own, p.is_shared);
+  });
+  /* A short chunk behind others is a subtree whose missing terms are +0. */
+  const float missing = 0.0f;
+  const int is_filled = first > 0 && end - first < p.chunk_size;
+  partial.scale = mfqn_tree_sum(&scale);
+  partial.zero_point = mfqn_tree_sum(&zero_point);
+  if (is_filled) partial.scale = mfqn_add(partial.scale, missing);
+  if (is_filled) partial.zero_point = mfqn_add(partial.zero_point, missing);
+  return partial;
+}
+
+__device__ __forceinline__ void thread_store_gradient(const element_view &to, const walk_plan &walk, int64_t index,
+                                                      float gradient) {
+  if (to.data) thread_store_element(to, thread_walk_at(walk, index).at.offset, mfqn_bits(gradient));
+}
+
+/* Writes the gradients of a scale whose terms add up to `sums`. */
+__device__ __forceinline__ gradient_totals thread_finish_scale(const gradient_params &p, const gradient_scale &s,
+                                                               int64_t index, const gradient_partial &sums) {
+  const float dz = mfqn_gradient_zero_point(&s.group, sums.zero_point);
+  thread_store_gradient(p.grad_scale, p.of_scale, index,
+                        mfqn_gradient_scale(&p.scheme, &s.group, sums.scale, p.log2_scale));
+  thread_store_gradient(p.grad_zero_point, p.of_zero_point, index, dz);
+  gradient_totals totals = {{0.0f, 0.0f}, sums.spots};
+  if (p.through_scale) totals.extremes = mfqn_gradient_extremes(&p.scheme, &s.statistic, &s.group, sums.scale, dz);
+  return totals;
+}
+
+/* ---- Elements ---------------------------------------------------------------------------------------------------- */
+
+__device__ __forceinline__ void thread_write_element(const gradient_params &p, const gradient_scale &s,
+                                                     const gradient_totals &totals, const linear &at, int64_t place) {
+  const gradient_element e = thread_gradient_element(p, s.group, at);
+  uint32_t gradient = mfqn_gradient_element(&e.passage, p.ste, e.dy);
+  if (p.through_scale) {
+    const mfqn_spots own = mfqn_spots_of(&p.scheme, &s.statistic, e.u, place, p.is_shared);
+    const float through = mfqn_gradient_through(&p.scheme, &totals.extremes, own, totals.spots, e.u, p.is_shared);
+    gradient = mfqn_one_nan(mfqn_add(mfqn_float_of(gradient), through));
+  }
+  thread_store_element(p.dx, thread_walk_at(p.to, at.logical).at.offset, gradient);
+}
+
+/* ---- Kernels ----------------------------------------------------------------------------------------------------- */
+
+__global__ void __launch_bounds__(ITEM_THREADS) gradient_whole_kernel(const __grid_constant__ gradient_params p) {
+  for (int64_t i = thread_item(); i < p.from.count; i += thread_items()) {
+    const gradient_scale s = thread_gradient_scale(p, i);
+    gradient_totals totals = {{0.0f, 0.0f}, {-1, -1}};
+    if (p.has_sums) totals = thread_finish_scale(p, s, i, thread_sum_chunk(p, s, 0, s.elements.count));
+    thread_gradient_each(p, s.elements, 0, s.elements.count,
+                         [&](const linear &at, int64_t place) { thread_write_element(p, s, totals, at, place); });
+  }
+}
+
+__global__ void __launch_bounds__(ITEM_THREADS) gradient_sums_kernel(const __grid_constant__ gradient_params p) {
+  const int64_t chunks = (int64_t)p.chunks.value;
+  for (int64_t i = thread_item(); i < p.from.count * chunks; i += thread_items()) {
+    const int64_t index = thread_divide(i, p.chunks), first = (i - index * chunks) * p.chunk_size;
+    const gradient_scale s = thread_gradient_scale(p, index);
+    const int64_t left = s.elements.count - first;
+    if (left <= 0) continue;
+    const gradient_partial partial = thread_sum_chunk(p, s, first, first + (left < p.chunk_size ? left : p.chunk_size));
+    thread_slot_put(p.partials + i, partial.scale, partial.zero_point, partial.spots);
+  }
+}
+
+__global__ void __launch_bounds__(ITEM_THREADS) gradient_finish_kernel(const __grid_constant__ gradient_params p) {
+  const int64_t chunks = (int64_t)p.chunks.value;
+  for (int64_t i = thread_item(); i < p.from.count; i += thread_items()) {
+    const gradient_scale s = thread_gradient_scale(p, i);
+    mfqn_tree scale, zero_point;
+    scale.count = zero_point.count = 0;
+    gradient_partial sums = {0.0f, 0.0f, mfqn_spots_none(p.is_shared)};
+    for (int64_t c = 0; c * p.chunk_size < s.elements.count; ++c) {
+      gradient_partial partial;
+      partial.spots = thread_slot_get(p.partials + i * chunks + c, &partial.scale, &partial.zero_point);
+      mfqn_tree_add(&scale, partial.scale);
+      mfqn_tree_add(&zero_point, partial.zero_point);
+      sums.spots = mfqn_spots_merge(sums.spots, partial.spots, p.is_shared);
+    }
+    sums.scale = mfqn_tree_sum(&scale);
+    sums.zero_point = mfqn_tree_sum(&zero_point);
+    const gradient_totals totals = thread_finish_scale(p, s, i, sums);
+    thread_slot_put(p.totals + i, totals.extremes.lo, totals.extremes.hi, totals.spots);
+  }
+}
+
+__global__ void __launch_bounds__(ITEM_THREADS) gradient_write_kernel(const __grid_constant__ gradient_params p) {
+  const int64_t workers = (int64_t)p.workers.value;
+  for (int64_t i = thread_item(); i < p.from.count * workers; i += thread_items()) {
+    const int64_t index = thread_divide(i, p.workers);
+    int64_t place = i - index * workers;
+    const gradient_scale s = thread_gradient_scale(p, index);
+    gradient_totals totals = {{0.0f, 0.0f}, {-1, -1}};
+    if (p.has_sums) totals.spots = thread_slot_get(p.totals + index, &totals.extremes.lo, &totals.extremes.hi);
+    thread_box_each(p.from.boxes, s.elements, place, workers, [&](const linear &at) {
+      thread_write_element(p, s, totals, at, place);
+      place += workers;
+    });
+  }
+}
+
+#endif

@@ -1,0 +1,163 @@
+/* host/api/fake_gradient.c: checks the backward of fake quantizations. In place is allowed because a scale's sums are made
+ * before anything is written, and each element is read before its own place is. */
+#include <mfq/fakequant.h>
+
+#include <string.h>
+
+#include "host/core/check/operands.h"
+#include "host/core/module/context_state.h"
+#include "host/core/error.h"
+#include "host/core/problem/cast_problem.h"
+#include "host/core/process/fp_mode.h"
+#include "host/core/scheme/scheme.h"
+
+static const char function[] = "mfq_fake_quantize_backward";
+
+void mfq_fake_gradient_init(mfq_fake_gradient *gradient) {
+  if (gradient == NULL) return;
+  memset(gradient, 0, sizeof *gradient);
+  gradient->struct_size = sizeof *gradient;
+}
+
+/* A call under check. */
+typedef struct gradient_call {
+  mfq_parts parts;
+  mfq_qview view;
+  mfq_tensor src, upstream, dx, grad_scale, grad_zero_point;
+} gradient_call;
+
+static mfq_status check_fields(const mfq_fake_gradient *g) {
+  const mfq_where where = {function, "gradient"};
+  mfq_status status = mfq_argument_present(where, g);
+  if (status == MFQ_OK) status = mfq_argument_struct(where, g, sizeof *g, "mfq_fake_gradient_init");
+  if (status != MFQ_OK) return status;
+  const mfq_range ranges[] = {{"ste", (int64_t)g->ste, MFQ_STE_IDENTITY, MFQ_STE_BREVITAS},
+                              {"through_scale", g->through_scale, 0, 1},
+                              {"log2_scale", g->log2_scale, 0, 1}};
+  status = mfq_ranges_check(where, ranges, sizeof ranges / sizeof ranges[0]);
+  const mfq_alternatives either = {{"scheme", "given"}, {g->scheme, g->given}};
+  return status == MFQ_OK ? mfq_alternatives_check(where, either) : status;
+}
+
+static mfq_status fail_shape(const char *argument, const mfq_tensor *tensor, const mfq_tensor *src) {
+  return mfq_fail(MFQ_ERROR_SHAPE, function, "%s: shape is %s, but gradient->src has %s; they must be equal", argument,
+                  mfq_shape_write(tensor->rank, tensor->shape).text, mfq_shape_write(src->rank, src->shape).text);
+}
+
+/* A tensor of the shape of src, which is checked already. */
+static mfq_status take(gradient_call *call, const char *argument, const mfq_tensor *given, int is_written,
+                       mfq_tensor *out) {
+  const mfq_status status = mfq_argument_tensor((mfq_where){function, argument}, given, is_written, &call->parts, out);
+  if (status != MFQ_OK || mfq_shape_is(out, call->src.rank, call->src.shape)) return status;
+  return fail_shape(argument, out, &call->src);
+}
+
+/* dx may be one of the two that are read: it is one and the same memory then. */
+static void allow_in_place(gradient_call *call) {
+  mfq_memory *items = call->parts.items; /* src, upstream, dx */
+  if (mfq_is_in_place(&call->dx, &call->upstream))
+    items[1] = items[2];
+  else if (mfq_is_in_place(&call->dx, &call->src))
+    items[0] = items[2];
+  else
+    return;
+  call->parts.count = 2;
+}
+
+static mfq_status take_tensors(const mfq_fake_gradient *g, gradient_call *call) {
+  mfq_status status = mfq_argument_tensor((mfq_where){function, "gradient->src"}, g->src, 0, &call->parts, &call->src);
+  if (status == MFQ_OK) status = take(call, "gradient->upstream", g->upstream, 0, &call->upstream);
+  if (status == MFQ_OK) status = take(call, "gradient->dx", g->dx, 1, &call->dx);
+  if (status == MFQ_OK) allow_in_place(call);
+  return status;
+}
+
+static mfq_status take_scheme(const mfq_fake_gradient *g, gradient_call *call) {
+  const mfq_where where = {function, "gradient->scheme"};
+  mfq_status status = mfq_scheme_verify(g->scheme, where.function, where.argument);
+  if (status != MFQ_OK) return status;
+  if (g->scheme->rule == MFQ_RULE_GIVEN) {
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
+                    "%s: rule given reads scales, which a scheme alone does not bring; set gradient->given instead",
+                    where.argument);
+  }
+  mfq_qtensor q = {.scheme = *g->scheme, .rank = call->src.rank};
+  memcpy(q.shape, call->src.shape, sizeof q.shape);
+  return mfq_qview_init(where, &q, &call->view);
+}
+
+static mfq_status take_given(const mfq_fake_gradient *g, gradient_call *call) {
+  const mfq_where where = {function, "gradient->given"};
+  const mfq_status status = mfq_qview_init(where, g->given, &call->view);
+  if (status != MFQ_OK) return status;
+  const mfq_scheme *scheme = &call->view.q.scheme;
+  if (scheme->rule != MFQ_RULE_GIVEN && scheme->scale != MFQ_SCALE_NONE) {
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
+                    "%s: the scheme's rule is %s, but scales are read here; allowed is given (\"%s:given\"), or "
+                    "gradient->scheme, whose scales are measured",
+                    where.argument, mfq_rule_words.words[scheme->rule], mfq_scale_words.words[scheme->scale]);
+  }
+  if (!mfq_shape_is(&call->src, call->view.q.rank, call->view.q.shape)) {
+    mfq_tensor shape = {.rank = call->view.q.rank};
+    memcpy(shape.shape, call->view.q.shape, sizeof shape.shape);
+    return fail_shape(where.argument, &shape, &call->src);
+  }
+  return mfq_argument_parts(where, &call->view, (mfq_use){MFQ_USE_ALL & ~MFQ_USE_CODES, 0}, &call->parts);
+}
+
+/* A gradient with one number for each scale. */
+static mfq_status take_sums(gradient_call *call, const char *argument, const mfq_tensor *given, mfq_tensor *out) {
+  const mfq_where where = {function, argument};
+  const mfq_status status = mfq_argument_tensor(where, given, 1, &call->parts, out);
+  if (status != MFQ_OK) return status;
+  if (out->dtype != MFQ_DTYPE_F32) {
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s: dtype is %s; allowed is f32", argument,
+                    mfq_dtype_name(out->dtype));
+  }
+  const mfq_qtensor_sizes *sizes = &call->view.sizes;
+  if (mfq_shape_is(out, sizes->scale_rank, sizes->scale_shape)) return MFQ_OK;
+  return mfq_fail(MFQ_ERROR_SHAPE, function, "%s: shape is %s; allowed is the scale shape, %s", argument,
+                  mfq_shape_write(out->rank, out->shape).text,
+                  mfq_shape_write(sizes->scale_rank, sizes->scale_shape).text);
+}
+
+/* What is asked of scales that there are none of. */
+static mfq_status check_sums(const mfq_fake_gradient *g, const mfq_scheme *scheme) {
+  const char *problem = NULL;
+  if (g->grad_scale != NULL && scheme->scale == MFQ_SCALE_NONE)
+    problem = "grad_scale is given, but the scheme has no scales; leave it NULL";
+  else if (g->grad_zero_point != NULL && !scheme->zero_point)
+    problem = "grad_zero_point is given, but the scheme has no zero points; leave it NULL";
+  else if (g->through_scale && (scheme->scale == MFQ_SCALE_NONE || scheme->rule == MFQ_RULE_GIVEN))
+    problem = "through_scale is 1, but no scale is measured from the elements; set it to 0";
+  return problem ? mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "gradient: %s", problem) : MFQ_OK;
+}
+
+mfq_status mfq_fake_quantize_backward(mfq_context *context, const mfq_fake_gradient *g) {
+  MFQ_USUAL_FP_MODE;
+  gradient_call call = {.parts = {.count = 0}};
+  mfq_status status = mfq_argument_present((mfq_where){function, "context"}, context);
+  if (status == MFQ_OK) status = check_fields(g);
+  if (status == MFQ_OK) status = take_tensors(g, &call);
+  if (status == MFQ_OK) status = g->scheme != NULL ? take_scheme(g, &call) : take_given(g, &call);
+  if (status == MFQ_OK) status = check_sums(g, &call.view.q.scheme);
+  if (status == MFQ_OK && g->grad_scale != NULL)
+    status = take_sums(&call, "gradient->grad_scale", g->grad_scale, &call.grad_scale);
+  if (status == MFQ_OK && g->grad_zero_point != NULL)
+    status = take_sums(&call, "gradient->grad_zero_point", g->grad_zero_point, &call.grad_zero_point);
+  if (status == MFQ_OK) status = mfq_parts_check(context, &call.parts);
+  if (status != MFQ_OK) return status;
+  const mfq_gradient gradient = {.upstream = &call.upstream,
+                                 .grad_scale = g->grad_scale != NULL ? &call.grad_scale : NULL,
+                                 .grad_zero_point = g->grad_zero_point != NULL ? &call.grad_zero_point : NULL,
+                                 .ste = (int32_t)g->ste,
+                                 .through_scale = g->through_scale,
+                                 .log2_scale = g->log2_scale};
+  const mfq_cast cast = {.op = MFQ_OP_FAKE_GRADIENT,
+                         .function = function,
+                         .src = &call.src,
+                         .dst = &call.dx,
+                         .view = &call.view,
+                         .gradient = &gradient};
+  return context->backend->cast(context, &cast);
+}

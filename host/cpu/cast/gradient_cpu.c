@@ -1,0 +1,353 @@
+/* host/cpu/cast/gradient_cpu.c: the backward of fake quantization, scale by scale.
+ *
+ * The elements of a scale are a box of the tensor, in row-major order. A box of one chunk is done by one thread in one
+ * go: measured, summed, written. Longer ones are cut into chunks, which are whole subtrees of the sum, and take two reads:
+ * one for the sums and one for the elements. */
+#include <string.h>
+
+#include <mfq/num/gradient.h>
+#include <mfq/num/random.h>
+
+#include "host/core/error.h"
+#include "host/core/check/sizes.h"
+#include "host/core/problem/walk.h"
+#include "host/core/process/team.h"
+#include "host/cpu/cpu_state.h"
+#include "elements.h"
+#include "scale_slots.h"
+
+enum { CHUNK = 4096 }; /* elements; a power of two */
+enum { SRC, UPSTREAM, DX, LOGICAL, PLACES };
+
+typedef struct gradient_box {
+  int64_t first[MFQ_MAX_RANK], size[MFQ_MAX_RANK];
+  int64_t count;
+} gradient_box;
+
+/* Elements of a box with one step between each two. */
+typedef struct gradient_run {
+  int64_t at[PLACES], step[PLACES];
+  int64_t count;
+} gradient_run;
+
+/* Of one chunk. */
+typedef struct gradient_partial {
+  float scale, zero_point;
+  mfqn_spots spots;
+} gradient_partial;
+
+typedef struct gradient_totals {
+  mfqn_extremes extremes;
+  mfqn_spots spots;
+} gradient_totals;
+
+typedef struct gradient_job {
+  const mfq_context *context;
+  const mfq_cast *cast;
+  mfq_gradient p; /* of the cast; of none, where there is only a question */
+  mfqn_scheme scheme;
+  int32_t rank;
+  mfq_scale_axis axes[MFQ_MAX_RANK];
+  int64_t groups[MFQ_MAX_RANK]; /* scales along each axis */
+  int64_t stride[PLACES][MFQ_MAX_RANK];
+  int64_t scales, chunks;  /* chunks: of the largest box */
+  int has_sums, is_shared; /* shared: one scale for the tensor */
+  float tensor_scale;
+  mfqn_statistic *statistics; /* NULL: each box is measured by itself, or not at all */
+  gradient_partial *partials;
+  gradient_totals *totals;
+} gradient_job;
+
+/* ---- Boxes ------------------------------------------------------------------------------------------------------- */
+
+static void set_up(gradient_job *job) {
+  const mfq_qview *view = job->cast->view;
+  const mfq_tensor *tensors[] = {job->cast->src, job->p.upstream, job->cast->dst};
+  mfq_lower(&view->q.scheme, &job->scheme);
+  mfq_scale_axes(view, job->axes);
+  job->rank = view->q.rank;
+  job->scales = view->sizes.scale_count;
+  int64_t logical = 1, largest = 1;
+  for (int32_t d = job->rank - 1; d >= 0; --d) {
+    const int64_t size = view->q.shape[d], run = job->axes[d].stride != 0 ? job->axes[d].run : size;
+    job->groups[d] = run > 0 ? (size + run - 1) / run : 0;
+    for (int k = 0; k < LOGICAL; ++k) job->stride[k][d] = tensors[k]->strides[d];
+    job->stride[LOGICAL][d] = logical;
+    logical *= size;
+    largest *= run < size ? run : size;
+  }
+  job->chunks = (largest + CHUNK - 1) / CHUNK;
+  job->has_sums = job->p.grad_scale || job->p.grad_zero_point || job->p.through_scale;
+  job->is_shared = view->q.scheme.granularity == MFQ_GRANULARITY_TENSOR;
+}
+
+static gradient_box box_of(const gradient_job *job, int64_t scale) {
+  gradient_box box = {.count = 1};
+  for (int32_t d = 0; d < job->rank; ++d) {
+    const mfq_scale_axis *axis = &job->axes[d];
+    const int64_t size = job->cast->view->q.shape[d], run = axis->stride != 0 ? axis->run : size;
+    const int64_t place = axis->stride != 0 ? scale / axis->stride % job->groups[d] : 0;
+    box.first[d] = place * run;
+    box.size[d] = size - box.first[d] < run ? size - box.first[d] : run;
+    box.count *= box.size[d];
+  }
+  return box;
+}
+
+/* The run that begins with element `i` of a box, no further than `end`. */
+static gradient_run run_at(const gradient_job *job, const gradient_box *box, int64_t i, int64_t end) {
+  gradient_run run = {.count = end - i};
+  int32_t inner = job->rank - 1;
+  for (; inner > 0 && box->size[inner] == 1;) --inner;
+  int64_t rest = i;
+  for (int32_t d = job->rank - 1; d >= 0; --d) {
+    const int64_t digit = rest % box->size[d];
+    rest /= box->size[d];
+    for (int k = 0; k < PLACES; ++k) run.at[k] += (box->first[d] + digit) * job->stride[k][d];
+    if (d == inner && box->size[d] - digit < run.count) run.count = box->size[d] - digit;
+  }
+  for (int k = 0; k < PLACES; ++k) run.step[k] = job->stride[k][inner];
+  return run;
+}
+
+static uint32_t load(const mfq_tensor *tensor, const gradient_run *run, int place, int64_t j) {
+  return mfq_element_load(tensor->data, tensor->dtype, run->at[place] + j * run->step[place]);
+}
+
+static mfqn_passage passage_of(const gradient_job *job, const mfqn_group *g, const gradient_run *run, int64_t j) {
+  const uint64_t index = (uint64_t)(run->at[LOGICAL] + j * run->step[LOGICAL]);
+  const uint32_t random =
+      job->scheme.rounding == MFQN_ROUND_STOCHASTIC ? mfqn_random(job->context->seed, job->context->offset, index) : 0;
+  return mfqn_element_passage(&job->scheme, g, load(job->cast->src, run, SRC, j), random);
+}
+
+/* ---- Scales ------------------------------------------------------------------------------------------------------ */
+
+static mfqn_statistic measure_box(const gradient_job *job, const gradient_box *box, int64_t scale) {
+  mfqn_statistic statistic = mfqn_statistic_none();
+  for (int64_t i = 0; i < box->count;) {
+    const gradient_run run = run_at(job, box, i, box->count);
+    for (int64_t j = 0; j < run.count; ++j) mfqn_statistic_add(&statistic, load(job->cast->src, &run, SRC, j));
+    i += run.count;
+  }
+  if (job->scheme.is_brevitas && mfq_scale_is_short(job->cast->view, scale)) mfqn_statistic_add(&statistic, 0);
+  return statistic;
+}
+
+/* The group of a scale; `statistic` is filled where it is measured. */
+static mfqn_group group_of(const gradient_job *job, const gradient_box *box, int64_t scale, mfqn_statistic *statistic) {
+  if (!mfqn_is_measured(&job->scheme)) return mfq_group_stored(job->cast->view, &job->scheme, scale);
+  *statistic = job->statistics ? job->statistics[scale] : measure_box(job, box, scale);
+  return mfqn_group_make(&job->scheme, statistic, job->tensor_scale);
+}
+
+/* ---- Sums -------------------------------------------------------------------------------------------------------- */
+
+static gradient_partial sum_chunk(const gradient_job *job, const gradient_box *box, int64_t first, const mfqn_group *g,
+                                  const mfqn_statistic *statistic) {
+  const int64_t end = box->count - first < CHUNK ? box->count : first + CHUNK;
+  gradient_partial partial = {0.0f, 0.0f, mfqn_spots_none(job->is_shared)};
+  mfqn_tree scale = {.count = 0}, zero_point = {.count = 0};
+  for (int64_t i = first; i < end;) {
+    const gradient_run run = run_at(job, box, i, end);
+    for (int64_t j = 0; j < run.count; ++j, ++i) {
+      const mfqn_passage passage = passage_of(job, g, &run, j);
+      const float dy = mfqn_float_of(load(job->p.upstream, &run, UPSTREAM, j));
+      mfqn_tree_add(&scale, mfqn_gradient_scale_term(&passage, job->p.ste, dy));
+      if (job->scheme.has_zero_point)
+        mfqn_tree_add(&zero_point, mfqn_gradient_zero_point_term(&passage, job->p.ste, dy));
+      if (!job->p.through_scale) continue;
+      const uint32_t u = load(job->cast->src, &run, SRC, j);
+      const mfqn_spots here = mfqn_spots_of(&job->scheme, statistic, u, i, job->is_shared);
+      partial.spots = mfqn_spots_merge(partial.spots, here, job->is_shared);
+    }
+  }
+  /* A short chunk behind others is a subtree whose missing terms are +0. */
+  const int is_filled = first > 0 && end - first < CHUNK;
+  partial.scale = is_filled ? mfqn_add(mfqn_tree_sum(&scale), 0.0f) : mfqn_tree_sum(&scale);
+  partial.zero_point = is_filled ? mfqn_add(mfqn_tree_sum(&zero_point), 0.0f) : mfqn_tree_sum(&zero_point);
+  return partial;
+}
+
+static void store_gradient(const mfq_tensor *tensor, int64_t scale, float gradient) {
+  if (tensor) mfq_element_store(tensor->data, tensor->dtype, mfq_offset_of(tensor, scale), mfqn_bits(gradient));
+}
+
+/* From the chunks of a scale to its gradients, which are written, and to what goes back to its elements. */
+static gradient_totals finish_scale(const gradient_job *job, int64_t scale, const mfqn_group *g,
+                                    const mfqn_statistic *statistic, const gradient_partial *partials, int64_t chunks) {
+  const mfqn_scheme *s = &job->scheme;
+  mfqn_tree scales = {.count = 0}, zero_points = {.count = 0};
+  mfqn_spots spots = mfqn_spots_none(job->is_shared);
+  for (int64_t c = 0; c < chunks; ++c) {
+    mfqn_tree_add(&scales, partials[c].scale);
+    mfqn_tree_add(&zero_points, partials[c].zero_point);
+    spots = mfqn_spots_merge(spots, partials[c].spots, job->is_shared);
+  }
+  const float sum = mfqn_tree_sum(&scales), dz = mfqn_gradient_zero_point(g, mfqn_tree_sum(&zero_points));
+  store_gradient(job->p.grad_scale, scale, mfqn_gradient_scale(s, g, sum, job->p.log2_scale));
+  store_gradient(job->p.grad_zero_point, scale, dz);
+  gradient_totals totals = {{0.0f, 0.0f}, spots};
+  if (job->p.through_scale) totals.extremes = mfqn_gradient_extremes(s, statistic, g, sum, dz);
+  return totals;
+}
+
+/* ---- Elements ---------------------------------------------------------------------------------------------------- */
+
+static void apply_chunk(const gradient_job *job, const gradient_box *box, int64_t first, const mfqn_group *g,
+                        const mfqn_statistic *statistic, const gradient_totals *totals) {
+  const int64_t end = box->count - first < CHUNK ? box->count : first + CHUNK;
+  const mfq_tensor *dx = job->cast->dst;
+  for (int64_t i = first; i < end;) {
+    const gradient_run run = run_at(job, box, i, end);
+    for (int64_t j = 0; j < run.count; ++j, ++i) {
+      const mfqn_passage passage = passage_of(job, g, &run, j);
+      const float dy = mfqn_float_of(load(job->p.upstream, &run, UPSTREAM, j));
+      uint32_t gradient = mfqn_gradient_element(&passage, job->p.ste, dy);
+      if (job->p.through_scale) {
+        const uint32_t u = load(job->cast->src, &run, SRC, j);
+        const mfqn_spots own = mfqn_spots_of(&job->scheme, statistic, u, i, job->is_shared);
+        const float through =
+            mfqn_gradient_through(&job->scheme, &totals->extremes, own, totals->spots, u, job->is_shared);
+        gradient = mfqn_one_nan(mfqn_add(mfqn_float_of(gradient), through));
+      }
+      mfq_element_store(dx->data, dx->dtype, run.at[DX] + j * run.step[DX], gradient);
+    }
+  }
+}
+
+/* ---- Loops ------------------------------------------------------------------------------------------------------- */
+
+static void whole_scales(void *work, int thread, int64_t first, int64_t end) {
+  const gradient_job *job = work;
+  (void)thread;
+  for (int64_t scale = first; scale < end; ++scale) {
+    const gradient_box box = box_of(job, scale);
+    mfqn_statistic statistic = mfqn_statistic_none();
+    const mfqn_group g = group_of(job, &box, scale, &statistic);
+    gradient_totals totals = {{0.0f, 0.0f}, {-1, -1}};
+    if (job->has_sums) {
+      const gradient_partial partial = sum_chunk(job, &box, 0, &g, &statistic);
+      totals = finish_scale(job, scale, &g, &statistic, &partial, 1);
+    }
+    apply_chunk(job, &box, 0, &g, &statistic, &totals);
+  }
+}
+
+static int64_t chunks_of(const gradient_box *box) { return (box->count + CHUNK - 1) / CHUNK; }
+
+static void sum_chunks(void *work, int thread, int64_t first, int64_t end) {
+  const gradient_job *job = work;
+  (void)thread;
+  for (int64_t item = first; item < end; ++item) {
+    const int64_t scale = item / job->chunks, chunk = item % job->chunks;
+    const gradient_box box = box_of(job, scale);
+    if (chunk >= chunks_of(&box)) continue;
+    mfqn_statistic statistic = mfqn_statistic_none();
+    const mfqn_group g = group_of(job, &box, scale, &statistic);
+    job->partials[item] = sum_chunk(job, &box, chunk * CHUNK, &g, &statistic);
+  }
+}
+
+static void finish_scales(const gradient_job *job) {
+  for (int64_t scale = 0; scale < job->scales; ++scale) {
+    const gradient_box box = box_of(job, scale);
+    mfqn_statistic statistic = mfqn_statistic_none();
+    const mfqn_group g = group_of(job, &box, scale, &statistic);
+    job->totals[scale] = finish_scale(job, scale, &g, &statistic, &job->partials[scale * job->chunks], chunks_of(&box));
+  }
+}
+
+static void apply_chunks(void *work, int thread, int64_t first, int64_t end) {
+  const gradient_job *job = work;
+  (void)thread;
+  for (int64_t item = first; item < end; ++item) {
+    const int64_t scale = item / job->chunks, chunk = item % job->chunks;
+    const gradient_box box = box_of(job, scale);
+    if (chunk >= chunks_of(&box)) continue;
+    mfqn_statistic statistic = mfqn_statistic_none();
+    const mfqn_group g = group_of(job, &box, scale, &statistic);
+    const gradient_totals none = {{0.0f, 0.0f}, {-1, -1}};
+    apply_chunk(job, &box, chunk * CHUNK, &g, &statistic, job->has_sums ? &job->totals[scale] : &none);
+  }
+}
+
+/* ---- The operation ----------------------------------------------------------------------------------------------- */
+
+static mfq_status check_learned(const gradient_job *job) {
+  if (!job->p.grad_scale || job->scheme.rule != MFQN_RULE_GIVEN) return MFQ_OK;
+  for (int64_t i = 0; i < job->scales; ++i) {
+    const mfqn_group g = mfq_group_stored(job->cast->view, &job->scheme, i);
+    if (g.usable && g.divisor > 0.0f) continue;
+    return mfq_fail(
+        MFQ_ERROR_INVALID_ARGUMENT, job->cast->function,
+        "gradient->given: scale %lld is %g; one that is learned must be positive and finite: give it a lower "
+        "bound, or learn its logarithm (log2_scale)",
+        (long long)i, (double)g.divisor);
+  }
+  return MFQ_OK;
+}
+
+/* Whether statistics, and partial sums, of all scales are kept. */
+static int keeps_statistics(const gradient_job *job) {
+  return mfqn_is_measured(&job->scheme) && (job->chunks > 1 || job->scheme.scale == MFQN_SCALE_UE4M3);
+}
+
+/* What of all scales is kept, in the order of the memory: totals, partial sums, statistics. */
+typedef struct gradient_room {
+  size_t totals, partials, statistics;
+} gradient_room;
+
+static gradient_room room_of(const gradient_job *job) {
+  gradient_room room = {0, 0, 0};
+  const size_t scales = (size_t)job->scales;
+  if (job->chunks > 1 && job->has_sums) {
+    room.totals = mfq_size_times(scales, sizeof(gradient_totals));
+    room.partials = mfq_size_times(mfq_size_times(scales, (size_t)job->chunks), sizeof(gradient_partial));
+  }
+  if (keeps_statistics(job)) room.statistics = mfq_size_times(scales, sizeof(mfqn_statistic));
+  return room;
+}
+
+static gradient_job job_of(const mfq_context *context, const mfq_cast *cast) {
+  gradient_job job = {.context = context, .cast = cast, .tensor_scale = 1.0f};
+  job.p.upstream = cast->src;
+  if (cast->gradient) job.p = *cast->gradient;
+  set_up(&job);
+  return job;
+}
+
+static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  const gradient_job job = job_of(context, problem);
+  const gradient_room room = room_of(&job);
+  choice->workspace_bytes = mfq_size_plus(mfq_size_plus(room.totals, room.partials), room.statistics);
+  return mfq_plan_general(context, problem, choice, why);
+}
+
+static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
+  gradient_job job = job_of(context, problem);
+  (void)state;
+  const mfq_status status = check_learned(&job);
+  if (status != MFQ_OK) return status;
+  const gradient_room room = room_of(&job);
+  job.totals = (gradient_totals *)(void *)memory;
+  job.partials = (gradient_partial *)(void *)(memory + room.totals);
+  if (room.statistics) {
+    job.statistics = (mfqn_statistic *)(void *)(memory + room.totals + room.partials);
+    job.tensor_scale = mfq_measure_ref(job.cast->view, &job.scheme, job.cast->src, job.statistics);
+  }
+  if (job.chunks <= 1) {
+    mfq_team_run((mfq_loop){context->threads, job.scales, 0}, whole_scales, &job);
+    return MFQ_OK;
+  }
+  const mfq_loop items = {context->threads, job.scales * job.chunks, 0};
+  if (job.has_sums) {
+    mfq_team_run(items, sum_chunks, &job);
+    finish_scales(&job);
+  }
+  mfq_team_run(items, apply_chunks, &job);
+  return MFQ_OK;
+}
+
+static const mfq_way by_elements = {"reference", plan, run, NULL};
+const mfq_ways mfq_cpu_fake_gradients = {.create = "mfq_fake_quantize_backward", .ways = {&by_elements}};

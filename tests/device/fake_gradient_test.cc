@@ -1,0 +1,144 @@
+// The backward of fake quantization: gradients of elements, scales and zero points, bit for bit as on the CPU.
+#include "support/device.h"
+
+namespace {
+
+using namespace mfq_test;
+
+class FakeGradient : public OnDevice {};
+
+const Shape shapes[] = {{5, 32}, {3, 129}, {33, 70}, {3, 40, 17}, {1, 1000}, {64, 96}};
+
+/* A problem in the memory of one device. */
+struct Side {
+  Side(mfq_context *c, const Operand &x, const Operand &dy, const Operand &to, size_t scales)
+      : context(c), src(c, x.bytes.data(), x.bytes.size()), upstream(c, dy.bytes.data(), dy.bytes.size()),
+        dx(c, to.bytes.data(), to.bytes.size()), grad_scale(c, nullptr, scales * 4 + 4),
+        grad_zero_point(c, nullptr, scales * 4 + 4) {}
+  mfq_context *context;
+  DeviceMemory src, upstream, dx, grad_scale, grad_zero_point;
+};
+
+struct Choice {
+  mfq_ste ste;
+  bool wants_sums, through_scale, log2_scale;
+};
+
+mfq_status run(Side *side, const Quantized &sized, const mfq_qtensor *given, const Operand *operands, Choice choice) {
+  const mfq_tensor src = operands[0].at(side->src.data()), upstream = operands[1].at(side->upstream.data());
+  const mfq_tensor dx = operands[2].at(side->dx.data());
+  const mfq_tensor of_scale =
+      strided(side->grad_scale.data(), MFQ_DTYPE_F32, scale_shape(sized), dense_strides(scale_shape(sized)));
+  mfq_tensor of_zero_point = of_scale;
+  of_zero_point.data = side->grad_zero_point.data();
+  mfq_fake_gradient g;
+  mfq_fake_gradient_init(&g);
+  const mfq_scheme &scheme = sized.q.scheme;
+  if (given != nullptr)
+    g.given = given;
+  else
+    g.scheme = &scheme;
+  g.ste = choice.ste;
+  g.through_scale = choice.through_scale && given == nullptr && scheme.scale != MFQ_SCALE_NONE;
+  g.log2_scale = choice.log2_scale;
+  g.src = &src;
+  g.upstream = &upstream;
+  g.dx = &dx;
+  if (choice.wants_sums && scheme.scale != MFQ_SCALE_NONE) g.grad_scale = &of_scale;
+  if (choice.wants_sums && scheme.zero_point) g.grad_zero_point = &of_zero_point;
+  return mfq_fake_quantize_backward(side->context, &g);
+}
+
+/* `given` NULL: scales are measured. */
+testing::AssertionResult same(mfq_context *cpu, mfq_context *device, const Quantized &sized, bool is_given,
+                              const std::vector<Operand> &operands, Choice choice) {
+  const size_t scales = (size_t)sized.sizes.scale_count;
+  Side here(cpu, operands[0], operands[1], operands[2], scales),
+      there(device, operands[0], operands[1], operands[2], scales);
+  const DeviceQuantized on_device(device, sized);
+  const mfq_status want = run(&here, sized, is_given ? &sized.q : nullptr, operands.data(), choice);
+  if (want != MFQ_OK) return testing::AssertionFailure() << mfq_last_error();
+  if (run(&there, sized, is_given ? &on_device.q : nullptr, operands.data(), choice) != MFQ_OK)
+    return testing::AssertionFailure() << mfq_last_error();
+  const size_t size = mfq_dtype_bytes(operands[2].dtype);
+  const testing::AssertionResult dx = same_memory(there.dx.read(), here.dx.read(), size);
+  if (!dx) return testing::AssertionFailure() << "dx: " << dx.message();
+  const testing::AssertionResult scale = same_memory(there.grad_scale.read(), here.grad_scale.read(), 4);
+  if (!scale) return testing::AssertionFailure() << "gradients of scales: " << scale.message();
+  return same_memory(there.grad_zero_point.read(), here.grad_zero_point.read(), 4);
+}
+
+Choice choice_of(uint32_t seed) { return {(mfq_ste)(seed % 3), seed % 4 != 0, seed % 5 < 3, seed % 2 == 0}; }
+
+TEST_F(FakeGradient, EveryNamedScheme) {
+  uint32_t seed = 0;
+  for (const std::string &name : scheme_names()) {
+    const mfq_scheme scheme = parse(name);
+    const Shape &shape = shapes[seed % 6];
+    Quantized sized(scheme, shape);
+    const bool is_given = scheme.rule == MFQ_RULE_GIVEN;
+    if (is_given) give_scales(&sized, seed);
+    Choice choice = choice_of(seed);
+    if (is_given) choice.wants_sums = false; /* scales of every kind, which nobody learns */
+    const std::vector<Operand> operands = {awkward(kDtypes[seed % 3], shape, seed),
+                                           awkward(kDtypes[seed / 3 % 3], shape, seed + 1),
+                                           Operand(kDtypes[seed / 9 % 3], shape)};
+    ASSERT_TRUE(same(cpu(), device(), sized, is_given, operands, choice)) << name;
+    ++seed;
+  }
+}
+
+TEST_F(FakeGradient, EveryFormatAndGranularity) {
+  uint32_t seed = 0;
+  for (const std::string &format : format_names())
+    for (const char *rest : {"", "/group:32/ue8m0:floor", "/group:8@0/f32", "/channel@0/f32", "/tensor/bf16",
+                             "/block:4x8/ue8m0:even", "/group:16/ue4m3", "/group:32/f32:floor/arith:brevitas",
+                             "/round:floor", "/nosat", "/channel@1/f32/zp", "/tensor/f32/round:stochastic"}) {
+      mfq_scheme scheme;
+      if (mfq_scheme_parse((format + rest).c_str(), &scheme) != MFQ_OK) continue;
+      const Shape &shape = shapes[seed % 6];
+      const Quantized sized(scheme, shape);
+      const std::vector<Operand> operands = {awkward(MFQ_DTYPE_F32, shape, seed),
+                                             awkward(MFQ_DTYPE_F32, shape, seed + 1), Operand(MFQ_DTYPE_F32, shape)};
+      ASSERT_TRUE(same(cpu(), device(), sized, false, operands, choice_of(seed))) << format << rest;
+      ++seed;
+    }
+  EXPECT_GT(seed, 150u);
+}
+
+/* Long sums: chunks of scales that share one tensor, or few channels; any strides. */
+TEST_F(FakeGradient, LongSums) {
+  uint32_t seed = 0;
+  for (const char *text : {"int8/tensor/f32", "e4m3fn/channel@1/f32", "uint8/tensor/f32/zp",
+                           "e2m1/block:64x64/ue8m0:floor", "e4m3fn/group:1024@0/f32:floor", "e2m1/round:stochastic"})
+    for (const Shape &strides : {Shape{70, 1}, Shape{1, 1100}, Shape{-90, 1}}) {
+      const Shape shape = {1100, 70};
+      const Quantized sized(parse(text), shape);
+      std::vector<Operand> operands = {Operand(MFQ_DTYPE_F32, shape, strides), Operand(MFQ_DTYPE_BF16, shape),
+                                       Operand(MFQ_DTYPE_F32, shape, {1, 1101})};
+      operands[0].fill_awkward(++seed, true);
+      operands[1].fill_awkward(seed + 100, true);
+      ASSERT_TRUE(same(cpu(), device(), sized, false, operands, {MFQ_STE_CLIPPED, true, true, false})) << text;
+    }
+}
+
+/* Scales that are learned, in the device's memory. */
+TEST_F(FakeGradient, GivenScales) {
+  uint32_t seed = 0;
+  for (const char *text : {"e4m3fn/tensor/f32", "int8/channel@0/f32", "uint8/group:32@1/f32/zp", "e4m3fn/group:32/bf16",
+                           "nvfp4", "mxfp4_e2m1"}) {
+    const Shape shape = {33, 70};
+    Quantized sized(parse(text), shape);
+    const Operand small = awkward(MFQ_DTYPE_F32, shape, ++seed);
+    std::vector<float> x(33 * 70);
+    for (size_t i = 0; i < x.size(); ++i) x[i] = (float)((i * 37) % 101) / 64 - 0.7f;
+    mfq_test::quantize(cpu(), x, &sized);
+    sized.q.scheme.rule = MFQ_RULE_GIVEN;
+    const std::vector<Operand> operands = {small, awkward(MFQ_DTYPE_BF16, shape, seed + 9),
+                                           Operand(MFQ_DTYPE_F32, shape)};
+    for (const mfq_ste ste : {MFQ_STE_IDENTITY, MFQ_STE_CLIPPED, MFQ_STE_BREVITAS})
+      ASSERT_TRUE(same(cpu(), device(), sized, true, operands, {ste, true, false, seed % 2 == 0})) << text;
+  }
+}
+
+} // namespace
