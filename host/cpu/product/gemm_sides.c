@@ -2,8 +2,6 @@
  * so that threads may run one plan at once. */
 #include "gemm_sides.h"
 
-#include "host/cpu/cast/scale_slots.h"
-
 /* A run that wants more than was planned fails, where it would free a piece of its workspace to have more. */
 static void *no_more(void *user, size_t bytes) {
   (void)user;
@@ -26,11 +24,4 @@ size_t mfq_cpu_side_scratch(const mfq_context *context, const mfq_gemm_side *sid
 mfq_status mfq_cpu_side_ready(mfq_context *lent, const mfq_gemm_side *side, uint8_t *memory, mfq_gemm_side *ready) {
   mfq_gemm_side_place(side, memory, ready);
   return side->kind == MFQ_SIDE_TO_QUANTIZE ? mfq_cpu_quantize(lent, &side->tensor, &ready->view) : MFQ_OK;
-}
-
-float mfq_cpu_side_group_scale(const mfq_gemm_side *side, const mfqn_scheme *s, int64_t batch, int64_t row,
-                               int64_t depth) {
-  if (side->kind == MFQ_SIDE_PLAIN || side->group == 0) return 1.0f;
-  const int64_t index = mfq_gemm_side_scale(side, side->batches == 1 ? 0 : batch, row, depth);
-  return mfqn_group_load(s, mfq_scale_get(&side->view, index), 1.0f).scale;
 }

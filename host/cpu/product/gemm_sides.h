@@ -17,9 +17,4 @@ size_t mfq_cpu_side_scratch(const mfq_context *context, const mfq_gemm_side *sid
  * QUANTIZED. */
 mfq_status mfq_cpu_side_ready(mfq_context *lent, const mfq_gemm_side *side, uint8_t *memory, mfq_gemm_side *ready);
 
-/* The group scale of an element, 1 where there is none; the tensor scale is not part of it. `s` is the lowered scheme of a quantized
- * side. */
-float mfq_cpu_side_group_scale(const mfq_gemm_side *side, const mfqn_scheme *s, int64_t batch, int64_t row,
-                               int64_t depth);
-
 #endif
