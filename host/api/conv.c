@@ -27,54 +27,36 @@ mfq_status mfq_conv_output_shape(const mfq_conv *conv, int32_t *rank, int64_t *s
   return mfq_conv_output_make("mfq_conv_output_shape", conv, rank, shape);
 }
 
-static int is_empty(const mfq_conv_problem *p) {
-  return p->finish.batches == 0 || p->finish.m == 0 || p->finish.n == 0;
-}
-
 mfq_status mfq_conv_plan_create(mfq_context *context, const mfq_conv *conv, mfq_conv_plan **plan) {
   MFQ_USUAL_FP_MODE;
   static const char function[] = "mfq_conv_plan_create";
-  mfq_status status = mfq_argument_present((mfq_where){function, "context"}, context);
-  if (status == MFQ_OK) status = mfq_argument_present((mfq_where){function, "plan"}, (const void *)plan);
+  mfq_plan *base = NULL;
+  if (context != NULL && plan != NULL) *plan = NULL;
+  mfq_status status = mfq_plan_alloc(function, context, (void *)plan, sizeof **plan, &base);
   if (status != MFQ_OK) return status;
-  *plan = NULL;
-  mfq_conv_plan *made = context->alloc(context->alloc_user, sizeof *made);
-  if (made == NULL)
-    return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, function, "no memory for a plan of %zu bytes", sizeof *made);
-  memset(made, 0, sizeof *made);
-  made->base.context = context;
-  mfq_choice *choice = &made->base.choice;
+  mfq_conv_plan *made = (mfq_conv_plan *)(void *)base;
+  const mfq_conv_problem *p = &made->problem;
   status = mfq_conv_problem_make(function, context, conv, NULL, &made->problem);
-  if (status == MFQ_OK && is_empty(&made->problem))
-    memcpy(choice->description, "nothing: the result is empty", sizeof "nothing: the result is empty");
-  else if (status == MFQ_OK)
-    status = mfq_plan_choose(function, &made->base, context->backend->ways[MFQ_OP_CONV], &made->problem,
-                             conv->own_workspace);
-  if (status != MFQ_OK) {
-    context->free(context->alloc_user, made);
-    return status;
-  }
+  const mfq_plan_task task = {.function = function,
+                              .op = MFQ_OP_CONV,
+                              .problem = p,
+                              .finish = &p->finish,
+                              .nothing = "nothing: the result is empty",
+                              .own_workspace = status == MFQ_OK && conv->own_workspace};
+  status = mfq_plan_choose(base, status, &task);
+  if (status != MFQ_OK) return status;
   mfq_context_log(context, MFQ_LOG_DEBUG, "%s: batch %lld, %lld groups of %lld to %lld channels: %s", function,
-                  (long long)made->problem.batch, (long long)made->problem.groups, (long long)made->problem.in_channels,
-                  (long long)made->problem.out_channels, choice->description);
+                  (long long)p->batch, (long long)p->groups, (long long)p->in_channels, (long long)p->out_channels,
+                  base->choice.description);
   *plan = made;
   return MFQ_OK;
 }
 
-void mfq_conv_plan_destroy(mfq_conv_plan *plan) {
-  if (plan == NULL) return;
-  mfq_context *context = plan->base.context;
-  mfq_plan_free(&plan->base);
-  context->free(context->alloc_user, plan);
-}
+static const mfq_plan *base_of(const mfq_conv_plan *plan) { return plan != NULL ? &plan->base : NULL; }
 
-const char *mfq_conv_plan_describe(const mfq_conv_plan *plan) {
-  return plan != NULL ? plan->base.choice.description : "no plan";
-}
-
-size_t mfq_conv_workspace_bytes(const mfq_conv_plan *plan) {
-  return plan != NULL ? mfq_plan_workspace_bytes(&plan->base) : 0;
-}
+void mfq_conv_plan_destroy(mfq_conv_plan *plan) { mfq_plan_free(plan != NULL ? &plan->base : NULL); }
+const char *mfq_conv_plan_describe(const mfq_conv_plan *plan) { return mfq_plan_describe(base_of(plan)); }
+size_t mfq_conv_workspace_bytes(const mfq_conv_plan *plan) { return mfq_plan_workspace_bytes(base_of(plan)); }
 
 mfq_status mfq_conv_run(mfq_context *context, const mfq_conv_plan *plan, const mfq_conv *conv, void *workspace,
                         size_t workspace_bytes) {
@@ -82,11 +64,8 @@ mfq_status mfq_conv_run(mfq_context *context, const mfq_conv_plan *plan, const m
   static const char function[] = "mfq_conv_run";
   mfq_conv_problem problem;
   mfq_workspace lent = {workspace, workspace_bytes};
-  mfq_status status =
-      mfq_plan_run_check(function, context, plan != NULL ? &plan->base : NULL, &lent, "mfq_conv_workspace_bytes");
+  mfq_status status = mfq_plan_run_check(function, context, base_of(plan), &lent, "mfq_conv_workspace_bytes");
   if (status == MFQ_OK) status = mfq_conv_problem_make(function, context, conv, &lent, &problem);
   if (status == MFQ_OK) status = mfq_conv_problem_match(function, &plan->problem, &problem);
-  if (status != MFQ_OK) return status;
-  if (is_empty(&problem)) return mfq_run_empty(context, &problem.finish);
-  return context->backend->run(context, function, &plan->base.choice, &problem, lent.memory);
+  return status == MFQ_OK ? mfq_plan_run(function, &plan->base, &problem, &problem.finish, &lent) : status;
 }

@@ -16,51 +16,35 @@ void mfq_gemm_init(mfq_gemm *gemm) {
   gemm->struct_size = sizeof *gemm;
 }
 
-static int is_empty(const mfq_gemm_problem *p) { return p->batches == 0 || p->m == 0 || p->n == 0; }
-
 mfq_status mfq_gemm_plan_create(mfq_context *context, const mfq_gemm *gemm, mfq_gemm_plan **plan) {
   MFQ_USUAL_FP_MODE;
   static const char function[] = "mfq_gemm_plan_create";
-  mfq_status status = mfq_argument_present((mfq_where){function, "context"}, context);
-  if (status == MFQ_OK) status = mfq_argument_present((mfq_where){function, "plan"}, (const void *)plan);
+  mfq_plan *base = NULL;
+  if (context != NULL && plan != NULL) *plan = NULL;
+  mfq_status status = mfq_plan_alloc(function, context, (void *)plan, sizeof **plan, &base);
   if (status != MFQ_OK) return status;
-  *plan = NULL;
-  mfq_gemm_plan *made = context->alloc(context->alloc_user, sizeof *made);
-  if (made == NULL)
-    return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, function, "no memory for a plan of %zu bytes", sizeof *made);
-  memset(made, 0, sizeof *made);
-  made->base.context = context;
-  mfq_choice *choice = &made->base.choice;
+  mfq_gemm_plan *made = (mfq_gemm_plan *)(void *)base;
+  const mfq_gemm_problem *p = &made->problem;
   status = mfq_gemm_problem_make(function, context, gemm, NULL, &made->problem);
-  if (status == MFQ_OK && is_empty(&made->problem))
-    memcpy(choice->description, "nothing: D is empty", sizeof "nothing: D is empty");
-  else if (status == MFQ_OK)
-    status = mfq_plan_choose(function, &made->base, context->backend->ways[MFQ_OP_GEMM], &made->problem,
-                             gemm->own_workspace);
-  if (status != MFQ_OK) {
-    context->free(context->alloc_user, made);
-    return status;
-  }
-  mfq_context_log(context, MFQ_LOG_DEBUG, "%s: M %lld, N %lld, K %lld: %s", function, (long long)made->problem.m,
-                  (long long)made->problem.n, (long long)made->problem.k, choice->description);
+  const mfq_plan_task task = {.function = function,
+                              .op = MFQ_OP_GEMM,
+                              .problem = p,
+                              .finish = &p->finish,
+                              .nothing = "nothing: D is empty",
+                              .own_workspace = status == MFQ_OK && gemm->own_workspace};
+  status = mfq_plan_choose(base, status, &task);
+  if (status != MFQ_OK) return status;
+  mfq_context_log(context, MFQ_LOG_DEBUG, "%s: M %lld, N %lld, K %lld: %s", function, (long long)p->m, (long long)p->n,
+                  (long long)p->k, base->choice.description);
   *plan = made;
   return MFQ_OK;
 }
 
-void mfq_gemm_plan_destroy(mfq_gemm_plan *plan) {
-  if (plan == NULL) return;
-  mfq_context *context = plan->base.context;
-  mfq_plan_free(&plan->base);
-  context->free(context->alloc_user, plan);
-}
+static const mfq_plan *base_of(const mfq_gemm_plan *plan) { return plan != NULL ? &plan->base : NULL; }
 
-const char *mfq_gemm_plan_describe(const mfq_gemm_plan *plan) {
-  return plan != NULL ? plan->base.choice.description : "no plan";
-}
-
-size_t mfq_gemm_workspace_bytes(const mfq_gemm_plan *plan) {
-  return plan != NULL ? mfq_plan_workspace_bytes(&plan->base) : 0;
-}
+void mfq_gemm_plan_destroy(mfq_gemm_plan *plan) { mfq_plan_free(plan != NULL ? &plan->base : NULL); }
+const char *mfq_gemm_plan_describe(const mfq_gemm_plan *plan) { return mfq_plan_describe(base_of(plan)); }
+size_t mfq_gemm_workspace_bytes(const mfq_gemm_plan *plan) { return mfq_plan_workspace_bytes(base_of(plan)); }
 
 mfq_status mfq_gemm_run(mfq_context *context, const mfq_gemm_plan *plan, const mfq_gemm *gemm, void *workspace,
                         size_t workspace_bytes) {
@@ -68,11 +52,8 @@ mfq_status mfq_gemm_run(mfq_context *context, const mfq_gemm_plan *plan, const m
   static const char function[] = "mfq_gemm_run";
   mfq_gemm_problem problem;
   mfq_workspace lent = {workspace, workspace_bytes};
-  mfq_status status =
-      mfq_plan_run_check(function, context, plan != NULL ? &plan->base : NULL, &lent, "mfq_gemm_workspace_bytes");
+  mfq_status status = mfq_plan_run_check(function, context, base_of(plan), &lent, "mfq_gemm_workspace_bytes");
   if (status == MFQ_OK) status = mfq_gemm_problem_make(function, context, gemm, &lent, &problem);
   if (status == MFQ_OK) status = mfq_gemm_problem_match(function, &plan->problem, &problem);
-  if (status != MFQ_OK) return status;
-  if (is_empty(&problem)) return mfq_run_empty(context, &problem.finish);
-  return context->backend->run(context, function, &plan->base.choice, &problem, lent.memory);
+  return status == MFQ_OK ? mfq_plan_run(function, &plan->base, &problem, &problem.finish, &lent) : status;
 }

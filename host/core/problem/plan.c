@@ -3,6 +3,7 @@
 #include "plan.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "host/core/check/arguments.h"
@@ -25,23 +26,45 @@ static mfq_status own_workspace_make(const char *function, mfq_plan *plan) {
                         context->backend->name);
 }
 
-mfq_status mfq_plan_choose(const char *function, mfq_plan *plan, const mfq_ways *ways, const void *problem,
-                           int32_t own_workspace) {
+mfq_status mfq_plan_alloc(const char *function, mfq_context *context, void *plan_argument, size_t bytes,
+                          mfq_plan **base) {
+  mfq_status status = mfq_argument_present((mfq_where){function, "context"}, context);
+  if (status == MFQ_OK) status = mfq_argument_present((mfq_where){function, "plan"}, plan_argument);
+  if (status != MFQ_OK) return status;
+  *base = context->alloc(context->alloc_user, bytes);
+  if (*base == NULL) return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, function, "no memory for a plan of %zu bytes", bytes);
+  memset(*base, 0, bytes);
+  (*base)->context = context;
+  return MFQ_OK;
+}
+
+static int is_empty(const mfq_finish *finish) { return finish->batches == 0 || finish->m == 0 || finish->n == 0; }
+
+mfq_status mfq_plan_choose(mfq_plan *plan, mfq_status made, const mfq_plan_task *task) {
   mfq_context *context = plan->context;
-  mfq_status status = context->backend->plan(context, ways, problem, &plan->choice);
-  if (status != MFQ_OK || !own_workspace) return status;
-  status = own_workspace_make(function, plan);
-  if (status != MFQ_OK) mfq_choice_free(context, &plan->choice);
+  mfq_status status = made;
+  if (status == MFQ_OK && is_empty(task->finish)) {
+    (void)snprintf(plan->choice.description, sizeof plan->choice.description, "%s", task->nothing);
+  } else if (status == MFQ_OK) {
+    status = context->backend->plan(context, context->backend->ways[task->op], task->problem, &plan->choice);
+    if (status == MFQ_OK && task->own_workspace) status = own_workspace_make(task->function, plan);
+  }
+  if (status != MFQ_OK) mfq_plan_free(plan);
   return status;
 }
 
 void mfq_plan_free(mfq_plan *plan) {
-  if (plan->workspace != NULL) plan->context->backend->buffer_free(plan->context, plan->workspace);
-  mfq_choice_free(plan->context, &plan->choice);
+  if (plan == NULL) return;
+  mfq_context *context = plan->context;
+  if (plan->workspace != NULL) context->backend->buffer_free(context, plan->workspace);
+  mfq_choice_free(context, &plan->choice);
+  context->free(context->alloc_user, plan);
 }
 
+const char *mfq_plan_describe(const mfq_plan *plan) { return plan != NULL ? plan->choice.description : "no plan"; }
+
 size_t mfq_plan_workspace_bytes(const mfq_plan *plan) {
-  return plan->workspace == NULL ? plan->choice.workspace_bytes : 0;
+  return plan != NULL && plan->workspace == NULL ? plan->choice.workspace_bytes : 0;
 }
 
 static mfq_status workspace_check(const char *function, const mfq_plan *plan, mfq_workspace *workspace,
@@ -76,10 +99,18 @@ mfq_status mfq_plan_run_check(const char *function, const mfq_context *context, 
   return workspace_check(function, plan, workspace, query);
 }
 
-mfq_status mfq_run_empty(mfq_context *context, const mfq_finish *finish) {
+/* The result has no elements. */
+static mfq_status run_empty(mfq_context *context, const mfq_finish *finish) {
   if (!finish->is_d_quantized) return MFQ_OK;
   mfq_tensor nothing = {.data = NULL, .dtype = MFQ_DTYPE_F32, .rank = finish->d_view.q.rank};
   memcpy(nothing.shape, finish->d_view.q.shape, sizeof nothing.shape);
   const mfq_cast cast = mfq_cast_quantize(&nothing, &finish->d_view, NULL);
   return context->backend->cast(context, &cast);
+}
+
+mfq_status mfq_plan_run(const char *function, const mfq_plan *plan, const void *problem, const mfq_finish *finish,
+                        const mfq_workspace *workspace) {
+  mfq_context *context = plan->context;
+  if (is_empty(finish)) return run_empty(context, finish);
+  return context->backend->run(context, function, &plan->choice, problem, workspace->memory);
 }

@@ -4,8 +4,18 @@
 #define MFQ_HOST_CPU_EXPAND_OPERAND_H
 
 #include "host/cpu/cast/round_values.h"
-#include "host/cpu/conv/conv_codes.h"
-#include "gemm_sides.h"
+#include "host/cpu/conv/conv_boxes.h"
+
+/* A copy of a context whose scratch memory is `scratch`: operations on it touch nothing that runs of other threads
+ * use. */
+mfq_context mfq_cpu_lend(const mfq_context *context, void *scratch, size_t bytes);
+
+/* The scratch memory that quantizing a side on the way needs; 0 for others. */
+size_t mfq_cpu_side_scratch(const mfq_context *context, const mfq_gemm_side *side);
+
+/* Fills `ready` with a side that is not TO_QUANTIZE: the same one, or, quantized into `memory` on the context `lent`,
+ * QUANTIZED. */
+mfq_status mfq_cpu_side_ready(mfq_context *lent, const mfq_gemm_side *side, uint8_t *memory, mfq_gemm_side *ready);
 
 /* How the values come to be. */
 typedef enum mfq_expansion {

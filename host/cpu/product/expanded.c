@@ -6,10 +6,9 @@
 #include "engine.h"
 #include "expand_operand.h"
 #include "finish_cpu.h"
-#include "gemm_cpu.h"
+#include "sums_cpu.h"
 #include "host/core/error.h"
 #include "host/core/integers.h"
-#include "host/cpu/conv/conv_cpu.h"
 #include "host/cpu/cpu_onednn.h"
 
 /* Sums of a product beyond this are made in slabs of rows. Rows of at least so many keep the engine at full speed. */

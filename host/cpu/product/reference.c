@@ -4,12 +4,11 @@
  * A tile has MFQ_DOT_ROWS rows and MFQ_DOT_COLS lanes: rows of A and columns of B; or channels of one group and pixels of
  * the result, or, for WEIGHT_GRADIENT, the input channels of one tap. Line after line its rows and lanes are expanded to
  * doubles. A product has one line, K. */
+#include "expand_operand.h"
 #include "finish_cpu.h"
-#include "gemm_cpu.h"
-#include "gemm_sides.h"
+#include "sums_cpu.h"
 #include "host/core/integers.h"
 #include "host/core/process/team.h"
-#include "host/cpu/conv/conv_cpu.h"
 #include "host/cpu/conv/conv_lines.h"
 
 enum { SHARE_PRODUCTS = 1 << 18 }; /* of less a second thread is not worth it */

@@ -1,8 +1,12 @@
-/* host/cpu/conv/conv_cpu.c: the ways to run a convolution, in their order. */
-#include "conv_cpu.h"
+/* host/cpu/product/sums_cpu.c: the ways to run products and convolutions, in their order. */
+#include "sums_cpu.h"
 
-#include "host/cpu/product/expand_operand.h"
+#include "expand_operand.h"
 #include "host/cpu/cpu_onednn.h"
+
+const mfq_ways mfq_cpu_products = {.create = "mfq_gemm_plan_create",
+                                   .nearest_first = 1,
+                                   .ways = {&mfq_gemm_few_rows, &mfq_gemm_expanded, &mfq_gemm_reference}};
 
 /* oneDNN's convolutions by one element are faster than its products where pixels are many, but want the filter in an
  * order of their own: measured, with 4 pixels and more for each channel that pays. */
@@ -23,6 +27,7 @@ static mfq_status plan_product(mfq_context *context, const void *problem, mfq_ch
   return mfq_conv_by_product_plan(context, problem, choice, why);
 }
 
-static const mfq_way product = {"product", plan_product, mfq_conv_by_product_run, mfq_conv_by_product_free};
-const mfq_ways mfq_cpu_convolutions = {
-    .create = "mfq_conv_plan_create", .nearest_first = 1, .ways = {&product, &mfq_conv_expanded, &mfq_conv_reference}};
+static const mfq_way by_product = {"product", plan_product, mfq_conv_by_product_run, mfq_conv_by_product_free};
+const mfq_ways mfq_cpu_convolutions = {.create = "mfq_conv_plan_create",
+                                       .nearest_first = 1,
+                                       .ways = {&by_product, &mfq_conv_expanded, &mfq_conv_reference}};
