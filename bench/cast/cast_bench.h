@@ -83,9 +83,5 @@ typedef struct cast_bench {
 
 /* Of the subject. */
 int cast_list(bench_run *run);
-json_t *cast_row_json(const bench_run *run, const bench_row *row);
-void cast_print(const bench_run *run);
-int cast_misses(const bench_run *run);
-const char *cast_copy_name(const bench_run *run);
 
 #endif

@@ -79,13 +79,6 @@ static void use_threads(int threads) {
 #endif
 }
 
-static void widen(const uint16_t *from, size_t count, float *to) {
-  for (size_t i = 0; i < count; ++i) {
-    const uint32_t bits = (uint32_t)from[i] << 16;
-    memcpy(&to[i], &bits, sizeof bits);
-  }
-}
-
 /* To the nearest bf16, ties to even; no NaN. */
 static void narrow(const float *from, size_t count, uint16_t *to) {
   for (size_t i = 0; i < count; ++i) {
@@ -160,8 +153,9 @@ static void *plain_memory(onednn *o, int which) {
   if (o->type == dnnl_bf16 || is_f32_result(o, which)) return slot;
   free(o->wide);
   o->wide = calloc(elements(t), sizeof(float));
-  if (o->wide != NULL && which != o->problem.out) widen(slot, elements(t), o->wide);
-  return o->wide;
+  if (o->wide == NULL || which == o->problem.out) return o->wide;
+  return bench_read_values(t->slots->buffer, MFQ_DTYPE_BF16, 0, (int64_t)elements(t), o->wide) == MFQ_OK ? o->wide
+                                                                                                         : NULL;
 }
 
 /* As many slots as mfq's, or, where a layout pads much, as hold as much memory four times; each has the operand. */

@@ -106,8 +106,5 @@ const conv_shape *conv_shape_of(const conv_bench *bench, int group);
 int conv_parse(bench_run *run, int argc, char **argv);
 int conv_list(bench_run *run);
 double conv_goal(const bench_run *run, bench_cell cell);
-json_t *conv_row_json(const bench_run *run, const bench_row *row);
-void conv_print(const bench_run *run);
-int conv_misses(const bench_run *run);
 
 #endif

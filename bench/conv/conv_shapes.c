@@ -5,62 +5,35 @@
 
 #include "conv_bench.h"
 
-/* Square images and filters, padded by (filter - 1) / 2; each distinct layer once. */
-typedef struct layer {
+/* Each distinct layer once, behind its batch: on the CPU, on a device. */
+static const struct {
   const char *network;
-  int batch[2]; /* on the CPU, on a device */
-  int in_channels, side, out_channels, filter, stride, is_depthwise;
-} layer;
-
-static const char resnet[] = "ResNet-50", convnext[] = "ConvNeXt", unet[] = "UNet";
-
-/* clang-format off */
-static const layer layers[] = {
-    {resnet, {8, 64}, 3, 224, 64, 7, 2, 0},
-    {resnet, {8, 64}, 64, 56, 64, 1, 1, 0},
-    {resnet, {8, 64}, 64, 56, 64, 3, 1, 0},
-    {resnet, {8, 64}, 64, 56, 256, 1, 1, 0},
-    {resnet, {8, 64}, 256, 56, 64, 1, 1, 0},
-    {resnet, {8, 64}, 256, 56, 128, 1, 1, 0},
-    {resnet, {8, 64}, 128, 56, 128, 3, 2, 0},
-    {resnet, {8, 64}, 128, 28, 512, 1, 1, 0},
-    {resnet, {8, 64}, 256, 56, 512, 1, 2, 0},
-    {resnet, {8, 64}, 512, 28, 128, 1, 1, 0},
-    {resnet, {8, 64}, 128, 28, 128, 3, 1, 0},
-    {resnet, {8, 64}, 512, 28, 256, 1, 1, 0},
-    {resnet, {8, 64}, 256, 28, 256, 3, 2, 0},
-    {resnet, {8, 64}, 256, 14, 1024, 1, 1, 0},
-    {resnet, {8, 64}, 512, 28, 1024, 1, 2, 0},
-    {resnet, {8, 64}, 1024, 14, 256, 1, 1, 0},
-    {resnet, {8, 64}, 256, 14, 256, 3, 1, 0},
-    {resnet, {8, 64}, 1024, 14, 512, 1, 1, 0},
-    {resnet, {8, 64}, 512, 14, 512, 3, 2, 0},
-    {resnet, {8, 64}, 512, 7, 2048, 1, 1, 0},
-    {resnet, {8, 64}, 1024, 14, 2048, 1, 2, 0},
-    {resnet, {8, 64}, 2048, 7, 512, 1, 1, 0},
-    {resnet, {8, 64}, 512, 7, 512, 3, 1, 0},
-    {convnext, {8, 64}, 96, 56, 96, 7, 1, 1},
-    {convnext, {8, 64}, 192, 28, 192, 7, 1, 1},
-    {convnext, {8, 64}, 384, 14, 384, 7, 1, 1},
-    {convnext, {8, 64}, 768, 7, 768, 7, 1, 1},
-    {unet, {1, 8}, 320, 64, 320, 3, 1, 0},
-    {unet, {1, 8}, 1280, 16, 1280, 3, 1, 0},
+  int batch[2];
+  const char *layers; /* several separated by ',' */
+} networks[] = {
+    {"ResNet-50",
+     {8, 64},
+     "3x224x224-64x7x7s2,64x56x56-64x1x1,64x56x56-64x3x3,64x56x56-256x1x1,"
+     "256x56x56-64x1x1,256x56x56-128x1x1,128x56x56-128x3x3s2,128x28x28-512x1x1,"
+     "256x56x56-512x1x1s2,512x28x28-128x1x1,128x28x28-128x3x3,512x28x28-256x1x1,"
+     "256x28x28-256x3x3s2,256x14x14-1024x1x1,512x28x28-1024x1x1s2,1024x14x14-256x1x1,"
+     "256x14x14-256x3x3,1024x14x14-512x1x1,512x14x14-512x3x3s2,512x7x7-2048x1x1,"
+     "1024x14x14-2048x1x1s2,2048x7x7-512x1x1,512x7x7-512x3x3"},
+    {"ConvNeXt", {8, 64}, "96x56x56-96x7x7g96,192x28x28-192x7x7g192,384x14x14-384x7x7g384,768x7x7-768x7x7g768"},
+    {"UNet", {1, 8}, "320x64x64-320x3x3,1280x16x16-1280x3x3"},
 };
-/* clang-format on */
 
 int conv_shape_get(int index, int is_device, conv_shape *shape) {
-  if (index < 0 || index >= (int)(sizeof layers / sizeof layers[0])) return 0;
-  const layer *l = &layers[index];
-  *shape = (conv_shape){.network = l->network,
-                        .batch = l->batch[is_device != 0],
-                        .in_channels = l->in_channels,
-                        .in = {l->side, l->side},
-                        .out_channels = l->out_channels,
-                        .filter = {l->filter, l->filter},
-                        .stride = l->stride,
-                        .padding = (l->filter - 1) / 2,
-                        .groups = l->is_depthwise ? l->in_channels : 1};
-  return 1;
+  for (size_t i = 0; i < sizeof networks / sizeof networks[0]; ++i)
+    for (const char *at = networks[i].layers; at != NULL; at = strchr(at, ','), at = at != NULL ? at + 1 : NULL) {
+      char text[CONV_SHAPE_TEXT];
+      if (index-- > 0) continue;
+      (void)snprintf(text, sizeof text, "%dx%.*s", networks[i].batch[is_device != 0], (int)strcspn(at, ","), at);
+      const int is_read = conv_shape_parse(text, shape) != NULL;
+      shape->network = networks[i].network;
+      return is_read;
+    }
+  return 0;
 }
 
 /* ---- Sizes ------------------------------------------------------------------------------------------------------ */

@@ -1,15 +1,95 @@
 /* bench_gemm: how fast quantized products run, on the CPU or a device, beside bf16 products of the vendor's library in
  * the same minutes. Checks, then times, row by row. */
+#include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bench/common/ceilings.h"
 #include "bench/common/onednn_peer.h"
+#include "bench/common/sums.h"
 #include "gemm_bench.h"
+
+enum { SAMPLES = 16, FEW_ROWS = 64, A = 0, B };
+
+/* ---- Checks: samples of D, some rows of A by some of B, which are columns of D ------------------------------------ */
+
+static int samples_of(int64_t size) { return size < SAMPLES ? (int)size : SAMPLES; }
+
+/* The first, the last, and others evenly between. */
+static int64_t sample_at(int64_t size, int i) { return size > 1 ? (size - 1) * i / (samples_of(size) - 1) : 0; }
+
+static mfq_status read_rows(const gemm_memory *memory, int side, const mfq_buffer *buffer, mfq_dtype dtype, float *to) {
+  const int64_t k = memory->size.k, size = side == A ? memory->size.m : memory->size.n;
+  mfq_status status = MFQ_OK;
+  for (int i = 0; status == MFQ_OK && i < samples_of(size); ++i)
+    status = bench_read_values(buffer, dtype, sample_at(size, i) * k, k, to + i * k);
+  return status;
+}
+
+static int create_values(const gemm_memory *memory, bench_values *values) {
+  const int64_t rows = SAMPLES * memory->size.k, operands[] = {rows, rows};
+  const int code = bench_values_create(operands, memory->size.n, values);
+  if (code != BENCH_OK) return code;
+  mfq_status status = read_rows(memory, A, memory->a.buffer, MFQ_DTYPE_BF16, values->plain[A]);
+  if (status == MFQ_OK) status = read_rows(memory, B, memory->b.buffer, MFQ_DTYPE_BF16, values->plain[B]);
+  return bench_status(status, "samples of the operands");
+}
+
+static int quantize_values(const gemm_memory *memory, bench_values *values) {
+  gemm_call call;
+  if (memory->scheme->is_plain) return BENCH_OK;
+  mfq_status status = gemm_call_make(memory, GEMM_QUANTIZED, 0, &call);
+  for (int side = A; status == MFQ_OK && side <= B; ++side) {
+    mfq_buffer *wide = NULL;
+    status = bench_dequantized(memory->run->context, side == A ? &call.qa : &call.qb, &wide);
+    if (status == MFQ_OK) status = read_rows(memory, side, wide, MFQ_DTYPE_F32, values->codes[side]);
+    mfq_buffer_destroy(wide);
+  }
+  return bench_status(status, memory->scheme->text);
+}
+
+/* FP8 on tensor cores of 9.0 keeps 13 bits within an instruction of 32 products, and four of them are added before the
+ * sum is promoted to f32. */
+static double allowed_more(const char *plan) {
+  static const char *const ways[] = {"native", "folded"};
+  const size_t chosen = strcspn(plan, ";");
+  for (int i = 0; i < 2; ++i) {
+    const char *at = strstr(plan, ways[i]);
+    if (at != NULL && at < plan + chosen) return 4 * 33 * 0x1p-13;
+  }
+  return 0;
+}
+
+static int check(const gemm_memory *memory, const bench_values *values, gemm_mode mode, const char *name,
+                 const char *plan) {
+  const int is_plain = mode == GEMM_MODES || memory->scheme->is_plain;
+  const float *a = (is_plain || mode == GEMM_WEIGHT_ONLY ? values->plain : values->codes)[A];
+  const float *b = (is_plain ? values->plain : values->codes)[B];
+  const gemm_size *s = &memory->size;
+  char where[64];
+  bench_found found = {.name = name, .where = where, .plan = plan, .more = allowed_more(plan)};
+  int code = BENCH_OK;
+  for (int i = 0; code == BENCH_OK && i < samples_of(s->m); ++i) {
+    const int64_t row = sample_at(s->m, i);
+    code = bench_status(bench_read_values(memory->d.buffer, memory->out_type, row * s->n, s->n, values->result), name);
+    for (int j = 0; code == BENCH_OK && j < samples_of(s->n); ++j) {
+      const int64_t col = sample_at(s->n, j);
+      bench_sum sum = {0, 0, 0};
+      for (int64_t x = 0; x < s->k; ++x) bench_sum_add(&sum, a[i * s->k + x], b[j * s->k + x]);
+      found.value = (double)values->result[col];
+      (void)snprintf(where, sizeof where, "D[%lld][%lld]", (long long)row, (long long)col);
+      code = bench_sum_check(memory->run, &sum, &found);
+    }
+  }
+  return code;
+}
+
+/* ---- Groups ----------------------------------------------------------------------------------------------------- */
 
 static int begin(bench_run *run, int group) {
   gemm_bench *g = run->state;
   const int code = gemm_memory_create(run, g->sizes[group], run->settings.out_type, &g->memory);
-  return code == BENCH_OK ? gemm_values_create(&g->memory, &g->values) : code;
+  return code == BENCH_OK ? create_values(&g->memory, &g->values) : code;
 }
 
 static void end(bench_run *run) {
@@ -55,7 +135,7 @@ static int peer(bench_run *run, char *about, bench_racer *racer) {
   }
   if (racer->launches.launch == NULL) return BENCH_OK;
   const int code = bench_try(run, "the peer", &g->memory.d, finish_onednn, racer);
-  return code == BENCH_OK ? gemm_check(&g->memory, &g->values, GEMM_MODES, "the peer", about) : code;
+  return code == BENCH_OK ? check(&g->memory, &g->values, GEMM_MODES, "the peer", about) : code;
 }
 
 /* ---- Rows ------------------------------------------------------------------------------------------------------- */
@@ -64,7 +144,7 @@ static int prepare(bench_run *run, int first) {
   gemm_bench *g = run->state;
   const bench_cell cell = bench_cell_of(run, bench_row_at(run, first));
   const int code = gemm_memory_quantize(&g->memory, &g->grid.schemes[cell.scheme]);
-  return code == BENCH_OK ? gemm_values_scheme(&g->memory, &g->values) : code;
+  return code == BENCH_OK ? quantize_values(&g->memory, &g->values) : code;
 }
 
 /* Bytes of A, B and D as they are stored: each is read or written once at least. */
@@ -96,12 +176,97 @@ static int ready(bench_run *run, bench_row *row, int place, bench_racer *racer) 
   if (code != BENCH_OK) return code;
   (void)snprintf(row->about, sizeof row->about, "%s", mfq_gemm_plan_describe(task->plan));
   code = bench_try(run, row->name, &g->memory.d, NULL, racer);
-  return code == BENCH_OK ? gemm_check(&g->memory, &g->values, mode, row->name, row->about) : code;
+  return code == BENCH_OK ? check(&g->memory, &g->values, mode, row->name, row->about) : code;
 }
 
 static void forget(bench_run *run, int place) {
   gemm_bench *g = run->state;
   mfq_gemm_plan_destroy(g->tasks[place].plan);
+}
+
+/* ---- Reports ---------------------------------------------------------------------------------------------------- */
+
+static void print_heading(const bench_run *run) {
+  char what[128];
+  (void)snprintf(what, sizeof what, "D is %s, inputs are normal random numbers", run->settings.out);
+  bench_print_conditions(run, what);
+  printf("D[M, N] = A[M, K] x B[N, K]. x peer: how many times as fast as the peer, median over neighbouring runs.\n"
+         "GB/s (M up to %d): codes and scales of B in a second. ",
+         FEW_ROWS);
+  bench_print_again(run, "--shapes MxNxK --schemes SCHEME --filter ' (quantized|way-in|weight-only) '");
+}
+
+static void print_row(const bench_run *run, const gemm_size *size, const bench_row *row, bench_names *plans) {
+  printf("  ");
+  bench_print_cell(run, row, size->m <= FEW_ROWS ? row->weight_bytes : gemm_flops(size));
+  printf(" %c ", row->seconds.median > 0 ? bench_letter(plans, row->about) : ' ');
+}
+
+/* The fastest of the peer's medians, each taken beside other rows. */
+static double best_peer(const bench_run *run, int group) {
+  const gemm_bench *g = run->state;
+  double best = 0;
+  for (int i = 0; i < g->grid.scheme_count * GEMM_MODES; ++i) {
+    const double seconds = bench_cell_row(run, group, 0, i)->peer_seconds.median;
+    if (seconds > 0 && (best <= 0 || seconds < best)) best = seconds;
+  }
+  return best;
+}
+
+static void print_size(const bench_run *run, int group) {
+  static const char *const titles[GEMM_MODES + 1] = {"both quantized before", "A quantized on the way in",
+                                                     "weight-only, A is bf16", NULL};
+  const gemm_bench *g = run->state;
+  const gemm_size *size = &g->sizes[group];
+  const double peer = best_peer(run, group);
+  const bench_columns columns = {titles, size->m <= FEW_ROWS ? "GB/s" : "GFLOP/s", 20, 1};
+  bench_names plans = {.first = 'a'};
+  printf("\n%" PRId64 " x %" PRId64 " x %" PRId64 " (M x N x K). Peer: %s", size->m, size->n, size->k,
+         run->peers[group]);
+  if (peer > 0) printf(": %.3f ms, %.1f GFLOP/s", 1e3 * peer, 1e-9 * gemm_flops(size) / peer);
+  bench_print_columns(run, "", &columns);
+  for (int i = 0; i < g->grid.scheme_count; ++i) {
+    if (bench_cells_wanted(run, group, i) == 0) continue;
+    printf("%-20s", g->grid.schemes[i].text);
+    for (int mode = 0; mode < GEMM_MODES; ++mode) print_row(run, size, bench_cell_row(run, group, i, mode), &plans);
+    printf("\n");
+  }
+  bench_print_names(&plans);
+}
+
+static void print_all(const bench_run *run) {
+  const gemm_bench *g = run->state;
+  print_heading(run);
+  for (int i = 0; i < g->grid.groups; ++i)
+    if (bench_cells_wanted(run, i, -1) > 0 && !run->settings.only_verify) print_size(run, i);
+  bench_print_right(run, "samples of D are within the bound of sums in f32");
+}
+
+/* Size by size, mode by mode. */
+static bench_cell goal_at(const bench_run *run, int i) {
+  const gemm_bench *g = run->state;
+  const int schemes = g->grid.scheme_count;
+  return (bench_cell){i / schemes / GEMM_MODES, i % schemes, i / schemes % GEMM_MODES};
+}
+
+static int misses(const bench_run *run) {
+  const bench_goals goals = {goal_at, NULL, 1};
+  return run->settings.device == NULL && !run->settings.only_verify ? bench_print_goals(run, &goals) : 0;
+}
+
+static json_t *row_json(const bench_run *run, const bench_row *row) {
+  const gemm_bench *g = run->state;
+  const bench_cell cell = bench_cell_of(run, row);
+  const gemm_size *size = &g->sizes[cell.group];
+  const char *scheme = g->grid.schemes[cell.scheme].text;
+  char before[BENCH_NAME];
+  (void)snprintf(before, sizeof before, "--shapes %.*s --schemes %s ", (int)strcspn(row->name, " "), row->name, scheme);
+  return json_pack("{s:I, s:I, s:I, s:s, s:s, s:o, s:f, s:o, s:o, s:o}", "m", (json_int_t)size->m, "n",
+                   (json_int_t)size->n, "k", (json_int_t)size->k, "operands", gemm_mode_name(cell.mode), "scheme",
+                   scheme, "gflop_per_second", bench_number_json(bench_giga(row, gemm_flops(size))), "weight_bytes",
+                   row->weight_bytes, "weight_gb_per_second", bench_number_json(bench_giga(row, row->weight_bytes)),
+                   "goal", bench_number_json(gemm_goal(run, cell)), "reproduce",
+                   bench_again_json(run, row, before, ""));
 }
 
 static const bench_subject subject = {.name = "gemm",
@@ -119,9 +284,9 @@ static const bench_subject subject = {.name = "gemm",
                                       .prepare = prepare,
                                       .ready = ready,
                                       .forget = forget,
-                                      .json = gemm_row_json,
-                                      .print = gemm_print,
-                                      .misses = gemm_misses};
+                                      .json = row_json,
+                                      .print = print_all,
+                                      .misses = misses};
 
 int main(int argc, char **argv) {
   static gemm_bench state;

@@ -24,20 +24,9 @@ int gemm_parse(bench_run *run, int argc, char **argv);
 int gemm_list(bench_run *run);
 double gemm_goal(const bench_run *run, bench_cell cell); /* on a GPU there are none */
 const char *gemm_mode_name(int mode);
-json_t *gemm_row_json(const bench_run *run, const bench_row *row);
-void gemm_print(const bench_run *run);
-int gemm_misses(const bench_run *run);
 
 /* oneDNN without mfq, of the same bf16 inputs, with B packed before. NULL when it is not there, with the reason in
  * `about`. */
 void *gemm_onednn_create(const gemm_memory *memory, char *about);
-
-/* Return exit codes. */
-int gemm_values_create(const gemm_memory *memory, bench_values *values); /* the plain operands */
-int gemm_values_scheme(const gemm_memory *memory, bench_values *values); /* the quantized ones */
-/* Compares slot 0 of D with sums in double, by the bound of the plan. `mode` GEMM_MODES: of the plain operands. Returns
- * BENCH_WRONG where they differ. */
-int gemm_check(const gemm_memory *memory, const bench_values *values, gemm_mode mode, const char *name,
-               const char *plan);
 
 #endif
