@@ -10,19 +10,6 @@ using namespace mfq_test;
 /* Before any context is made: where cuBLASLt is, operands whose channels are no neighbours are unfolded for it. */
 const int no_cublaslt = setenv("MFQ_CUBLASLT", "", 1);
 
-ConvCase sized(mfq_conv_direction direction, int64_t batch, int64_t in_channels, int64_t out_channels, const Shape &in,
-               const Shape &filter) {
-  ConvCase x;
-  x.direction = direction;
-  x.layout = MFQ_CONV_CHANNELS_LAST;
-  x.batch = batch;
-  x.in_channels = in_channels;
-  x.out_channels = out_channels;
-  x.in = in;
-  x.filter = filter;
-  return x;
-}
-
 /* The device is taken for one without larger matrix instructions. */
 class ConvImplicit : public OnDevice {
 protected:
@@ -35,16 +22,7 @@ protected:
   mfq_context *context() const { return context_.get(); }
   void expect_exact(const ConvCase &x) const {
     ASSERT_EQ(no_cublaslt, 0);
-    ConvData data(x);
-    make_small(&data);
-    const ProductResult got = run_conv(context(), data);
-    ASSERT_EQ(got.status, MFQ_OK) << mfq_last_error() << text_of(x);
-    EXPECT_EQ(got.description.substr(0, 10), "implicit: ") << got.description;
-    std::vector<double> want, bounds;
-    data.expected(&want, &bounds);
-    ASSERT_EQ(got.values.size(), want.size());
-    for (size_t i = 0; i < want.size(); ++i)
-      ASSERT_EQ(got.values[i], want[i]) << "element " << i << " of " << text_of(x) << "; " << got.description;
+    expect_exact_by(context(), "implicit", x);
   }
   void expect_near(const ConvCase &x) const { EXPECT_TRUE(conv_is_near(context(), x, "implicit")); }
   std::string description(const ConvCase &x) const { return run_conv(context(), ConvData(x)).description; }

@@ -8,18 +8,6 @@ namespace {
 
 using namespace mfq_test;
 
-ConvCase sized(mfq_conv_direction direction, int64_t in_channels, int64_t out_channels, const Shape &in,
-               const Shape &filter) {
-  ConvCase x;
-  x.direction = direction;
-  x.layout = MFQ_CONV_CHANNELS_LAST;
-  x.in_channels = in_channels;
-  x.out_channels = out_channels;
-  x.in = in;
-  x.filter = filter;
-  return x;
-}
-
 class ConvWgmma : public OnDevice {
 protected:
   void SetUp() override {
@@ -29,18 +17,7 @@ protected:
       GTEST_SKIP() << "the device has no matrix instructions of warpgroups";
   }
   static std::string description_of(const ConvCase &x) { return run_conv(device(), ConvData(x)).description; }
-  static void expect_exact(const ConvCase &x) {
-    ConvData data(x);
-    make_small(&data);
-    const ProductResult got = run_conv(device(), data);
-    ASSERT_EQ(got.status, MFQ_OK) << mfq_last_error() << text_of(x);
-    EXPECT_EQ(got.description.substr(0, 12), "warpgroups: ") << got.description << text_of(x);
-    std::vector<double> want, bounds;
-    data.expected(&want, &bounds);
-    ASSERT_EQ(got.values.size(), want.size());
-    for (size_t i = 0; i < want.size(); ++i)
-      ASSERT_EQ(got.values[i], want[i]) << "element " << i << " of " << text_of(x) << "; " << got.description;
-  }
+  static void expect_exact(const ConvCase &x) { expect_exact_by(device(), "warpgroups", x); }
   static void expect_near(const ConvCase &x) { EXPECT_TRUE(conv_is_near(device(), x, "warpgroups")) << text_of(x); }
 };
 

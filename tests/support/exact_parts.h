@@ -7,6 +7,19 @@
 
 namespace mfq_test {
 
+/* A context of the CPU whose sums are in order. */
+inline Context reproducible(const char *isa = nullptr, int threads = 2) {
+  mfq_context_options options;
+  mfq_context_options_init(&options);
+  options.policy = MFQ_REPRODUCIBLE;
+  options.cpu_isa = isa;
+  options.threads = threads;
+  poison_memory(&options);
+  mfq_context *context = nullptr;
+  EXPECT_EQ(mfq_context_create(&options, &context), MFQ_OK) << mfq_last_error();
+  return Context(context);
+}
+
 /* All vectors are row-major and have an entry for every element; scales that are not there are 1. */
 struct ExactParts {
   std::vector<double> elements;

@@ -4,41 +4,17 @@
 #include <thread>
 
 #include "support/convolution.h"
-#include "support/machine.h"
+#include "support/engines.h"
 
 namespace {
 
 using namespace mfq_test;
 
-/* An engine: oneDNN, or the loops of an instruction set. */
-struct Engine {
-  std::string isa;
-  bool is_onednn;
-};
-
-void PrintTo(const Engine &engine, std::ostream *out) { *out << (engine.is_onednn ? "oneDNN" : engine.isa); }
-
-std::vector<Engine> engines() {
-  std::vector<Engine> all;
-#if defined(MFQ_ONEDNN_FILE)
-  all.push_back({fast_isas_or_reference().front(), true});
-#endif
-  for (const std::string &isa : fast_isas_or_reference()) all.push_back({isa, false});
-  return all;
-}
-
 const mfq_conv_direction kDirections[] = {MFQ_CONV_FORWARD, MFQ_CONV_INPUT_GRADIENT, MFQ_CONV_WEIGHT_GRADIENT};
 
-class ConvEngines : public testing::TestWithParam<Engine> {
+class ConvEngines : public OnEngine {
 protected:
-  void SetUp() override {
-    if (is_only_reference()) GTEST_SKIP() << kOnlyReference;
-    setenv("MFQ_ONEDNN_MODULE", "", 1);
-#if defined(MFQ_ONEDNN_FILE)
-    if (GetParam().is_onednn) setenv("MFQ_ONEDNN_MODULE", MFQ_ONEDNN_FILE, 1);
-#endif
-    for (const int threads : {1, 2}) contexts.push_back(make_context(GetParam().isa.c_str(), threads));
-  }
+  ConvEngines() : OnEngine(2) {}
 
   /* Every direction, in f32 and bf16, written by the engine itself where the result is f32, or bf16 from bf16. */
   void check(ConvCase x) {
@@ -52,13 +28,9 @@ protected:
         ASSERT_TRUE(conv_is_near(contexts[x.seed % 2].get(), x, "expanded"));
       }
   }
-
-  std::vector<Context> contexts;
 };
 
-INSTANTIATE_TEST_SUITE_P(, ConvEngines, testing::ValuesIn(engines()), [](const auto &info) {
-  return info.param.is_onednn ? std::string("onednn") : "own_" + info.param.isa;
-});
+INSTANTIATE_TEST_SUITE_P(, ConvEngines, testing::ValuesIn(engines()), engine_name);
 
 ConvCase shape(int64_t batch, int64_t in_channels, int64_t out_channels, const Shape &in, const Shape &filter) {
   ConvCase x;

@@ -6,18 +6,6 @@ namespace {
 
 using namespace mfq_test;
 
-Context reproducible(const char *isa = nullptr, int threads = 2) {
-  mfq_context_options options;
-  mfq_context_options_init(&options);
-  options.policy = MFQ_REPRODUCIBLE;
-  options.cpu_isa = isa;
-  options.threads = threads;
-  poison_memory(&options);
-  mfq_context *context = nullptr;
-  EXPECT_EQ(mfq_context_create(&options, &context), MFQ_OK) << mfq_last_error();
-  return Context(context);
-}
-
 /* Elements along K that share a scale; 0: all of them do. */
 int64_t group_of(const SideData &data, bool depth_is_first) {
   if (data.quantized == nullptr) return 0;

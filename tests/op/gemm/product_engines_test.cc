@@ -4,47 +4,19 @@
 #include <cstdlib>
 #include <thread>
 
-#include "support/machine.h"
+#include "support/engines.h"
 #include "support/product.h"
 
 namespace {
 
 using namespace mfq_test;
 
-/* An engine: oneDNN, or the loops of an instruction set. */
-struct Engine {
-  std::string isa;
-  bool is_onednn;
-};
-
-void PrintTo(const Engine &engine, std::ostream *out) { *out << (engine.is_onednn ? "oneDNN" : engine.isa); }
-
-std::vector<Engine> engines() {
-  std::vector<Engine> all;
-#if defined(MFQ_ONEDNN_FILE)
-  all.push_back({fast_isas_or_reference().front(), true});
-#endif
-  for (const std::string &isa : fast_isas_or_reference()) all.push_back({isa, false});
-  return all;
-}
-
-class ProductEngines : public testing::TestWithParam<Engine> {
+class ProductEngines : public OnEngine {
 protected:
-  void SetUp() override {
-    if (is_only_reference()) GTEST_SKIP() << kOnlyReference;
-    setenv("MFQ_ONEDNN_MODULE", "", 1);
-#if defined(MFQ_ONEDNN_FILE)
-    if (GetParam().is_onednn) setenv("MFQ_ONEDNN_MODULE", MFQ_ONEDNN_FILE, 1);
-#endif
-    for (const int threads : {1, 3}) contexts.push_back(make_context(GetParam().isa.c_str(), threads));
-  }
-
-  std::vector<Context> contexts;
+  ProductEngines() : OnEngine(3) {}
 };
 
-INSTANTIATE_TEST_SUITE_P(, ProductEngines, testing::ValuesIn(engines()), [](const auto &info) {
-  return info.param.is_onednn ? std::string("onednn") : "own_" + info.param.isa;
-});
+INSTANTIATE_TEST_SUITE_P(, ProductEngines, testing::ValuesIn(engines()), engine_name);
 
 // 1, what is odd, the edges of blocks (6, 8, 12, 16, 32), strips (256, 512) and panels (384, 512).
 TEST_P(ProductEngines, Shapes) {
