@@ -1,13 +1,13 @@
 /* bench_cast: how fast casts run, on the CPU or a device, as shares of the copy bandwidth of the same minutes. Checks,
  * then times, in small batches of rows with copies in turn.
  *
- * Operands rotate among slots that are larger together than four times the last cache, so that a launch finds nothing of
- * an earlier one there. */
+ * Operands rotate among slots, on a device as many as are larger together than four times the last cache, so that a launch
+ * finds nothing of an earlier one there. */
 #include <stdlib.h>
 
 #include "cast_bench.h"
 
-enum { CACHES = 4, COPIED_BY_CPU = 64 << 20, COPIED_BY_DEVICE = 128 << 20 };
+enum { CACHES = 4, SLOTS_OF_CPU = 4, COPIED_BY_CPU = 64 << 20, COPIED_BY_DEVICE = 128 << 20 };
 
 static int parse(bench_run *run, int argc, char **argv) {
   bench_settings *s = &run->settings;
@@ -39,15 +39,20 @@ static json_t *parameters(const bench_run *run) {
 static int open_bench(bench_run *run) {
   cast_bench *c = run->state;
   const double plain = 16.0 * (double)c->height * (double)c->width;
-  const size_t copied = run->settings.device == NULL ? (size_t)COPIED_BY_CPU
-                        : plain < COPIED_BY_DEVICE   ? (size_t)plain
-                                                     : (size_t)COPIED_BY_DEVICE;
+  const size_t most = plain < COPIED_BY_DEVICE ? (size_t)plain : (size_t)COPIED_BY_DEVICE;
   c->run = run;
   (void)snprintf(run->ceilings.how, sizeof run->ceilings.how,
                  "copy: %s between the rows; here that of the last ones, for each row its own", copy_name(run));
   const int code = cast_verifier_create(run, &c->verifier);
   if (code != BENCH_OK || run->settings.only_verify) return code;
-  return bench_copies_create(run->context, copied, &c->copies);
+  if (run->settings.device != NULL) return bench_copies_create(run->context, most, &c->copies);
+  c->copies = (bench_copies){.context = run->context, .bytes = COPIED_BY_CPU};
+  return bench_slots_of(run->context, COPIED_BY_CPU, 2 * SLOTS_OF_CPU, &c->copies.slots);
+}
+
+static int create_slots(const bench_run *run, size_t bytes, bench_slots *slots) {
+  return run->settings.device != NULL ? bench_slots_create(run->context, bytes, CACHES, slots)
+                                      : bench_slots_of(run->context, bytes, SLOTS_OF_CPU, slots);
 }
 
 static void close_bench(bench_run *run) {
@@ -77,8 +82,8 @@ static int begin(bench_run *run, int group) {
   const int64_t count = c->height * c->width;
   const size_t bytes = mfq_dtype_bytes(dtype) * (size_t)count;
   if (run->settings.only_verify) return BENCH_OK;
-  int code = bench_slots_create(run->context, bytes, CACHES, &c->source);
-  if (code == BENCH_OK) code = bench_slots_create(run->context, bytes, CACHES, &c->target);
+  int code = create_slots(run, bytes, &c->source);
+  if (code == BENCH_OK) code = create_slots(run, bytes, &c->target);
   if (code != BENCH_OK) return code;
   void *host = malloc(bytes);
   if (host == NULL) return bench_error(BENCH_FAILED, "no memory for %zu bytes", bytes);
@@ -169,7 +174,7 @@ static int launch(void *state, int turn) {
 
 /* Slots for a row's parts, holding what is given, and codes where the row reads them. */
 static int prepare_parts(cast_task *k) {
-  int code = bench_slots_create(k->bench->run->context, k->row->slot_bytes, CACHES, &k->parts);
+  int code = create_slots(k->bench->run, k->row->slot_bytes, &k->parts);
   if (code == BENCH_OK) code = give(k);
   if (k->row->operation != CAST_DEQUANTIZE) return code;
   for (int i = 0; code == BENCH_OK && i < k->parts.count; ++i) code = launch(k, i);

@@ -27,15 +27,18 @@ static double cache_bytes(const mfq_context *context) {
   return strncmp(mfq_context_describe(context), "cpu", 3) == 0 ? last_cache() : LARGEST_L2_OF_A_GPU;
 }
 
-int bench_slots_create(mfq_context *context, size_t bytes, int caches, bench_slots *slots) {
+int bench_slots_of(mfq_context *context, size_t bytes, int count, bench_slots *slots) {
   const size_t rounded = (bytes + 255) / 256 * 256;
-  const double wanted = caches * cache_bytes(context) / (double)rounded + 1;
-  const int most = bench_is_emulated(context) ? MIN_SLOTS : MAX_SLOTS;
-  const int count = wanted > most ? most : wanted < MIN_SLOTS ? MIN_SLOTS : (int)wanted;
   *slots = (bench_slots){.bytes = rounded, .count = count};
   mfq_status status = mfq_buffer_create(context, rounded * (size_t)count, &slots->buffer);
   if (status == MFQ_OK) status = mfq_buffer_fill(slots->buffer, 0, rounded * (size_t)count, 0);
   return bench_status(status, "memory for operands");
+}
+
+int bench_slots_create(mfq_context *context, size_t bytes, int caches, bench_slots *slots) {
+  const double wanted = caches * cache_bytes(context) / (double)((bytes + 255) / 256 * 256) + 1;
+  const int most = bench_is_emulated(context) ? MIN_SLOTS : MAX_SLOTS;
+  return bench_slots_of(context, bytes, wanted > most ? most : wanted < MIN_SLOTS ? MIN_SLOTS : (int)wanted, slots);
 }
 
 void bench_slots_destroy(bench_slots *slots) {

@@ -14,6 +14,7 @@ typedef struct bench_slots {
 /* Slots of `bytes`, filled with 0; together `caches` times as large as the cache, in so far as a few hundred slots are.
  * Returns an exit code. */
 int bench_slots_create(mfq_context *context, size_t bytes, int caches, bench_slots *slots);
+int bench_slots_of(mfq_context *context, size_t bytes, int count, bench_slots *slots); /* so many */
 void bench_slots_destroy(bench_slots *slots);
 uint8_t *bench_slot(const bench_slots *slots, int turn);
 mfq_status bench_slots_spread(const bench_slots *slots); /* copies the first slot to the others */
