@@ -117,6 +117,7 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
   const mfq_cast *cast = (const mfq_cast *)problem;
   decode_params *p;
   const mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
+  mfq_choice_describe(choice, "16 bytes of values a thread");
   return status == MFQ_OK ? plan_decode(cast->view, cast->dst, p, why) : status;
 }
 

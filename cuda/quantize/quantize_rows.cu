@@ -47,6 +47,7 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
   rows_params *p;
   const mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
   const quantize_call call = {cast->src, cast->view, 0};
+  mfq_choice_describe(choice, "16 elements a thread");
   return status == MFQ_OK ? mfq_cuda_rows_plan(&call, p, why) : status;
 }
 

@@ -60,6 +60,7 @@ static mfq_status plan_tiles(mfq_context *context, const void *problem, mfq_choi
   const quantize_call call = {cast->src, cast->view, 0};
   tile_params *p;
   const mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
+  mfq_choice_describe(choice, "columns of 128 rows in shared memory");
   return status == MFQ_OK ? plan_cols(&call, p, why) : status;
 }
 
@@ -69,6 +70,7 @@ static mfq_status plan_both(mfq_context *context, const void *problem, mfq_choic
   tile_params *p;
   if (cast->other == NULL) return mfq_refuse(why, "%s", "");
   mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
+  mfq_choice_describe(choice, "tiles of 128 rows in shared memory");
   if (status == MFQ_OK) status = plan_cols(&col, p, why);
   return status == MFQ_OK ? plan_rows_of_tiles(&row, p, why) : status;
 }

@@ -274,4 +274,43 @@ TEST(Context, Supported) {
   mfq_context_destroy(context);
 }
 
+// The words are those of the ways: what a call would take, and why nothing faster.
+TEST(Context, SupportedNamesTheWay) {
+  const struct {
+    const char *isa;
+    mfq_op op;
+    const char *scheme, *reason;
+  } rows[] = {
+      {"baseline", MFQ_OP_QUANTIZE, "mxfp8_e4m3", "panels: vector loops (baseline)"},
+      {"baseline", MFQ_OP_QUANTIZE, "mxfp8_e4m3/group:32@-5", "panels: vector loops (baseline)"},
+      {"baseline", MFQ_OP_QUANTIZE, "int8/channel@6/f32", "panels: vector loops (baseline)"},
+      {"baseline", MFQ_OP_QUANTIZE, "mxfp8_e4m3/round:stochastic",
+       "reference: element by element; not panels: stochastic rounding"},
+      {"baseline", MFQ_OP_DEQUANTIZE, "mxfp8_e4m3/round:stochastic", "panels: vector loops (baseline)"},
+      {"baseline", MFQ_OP_QUANTIZE, "e4m3/tensor/f32/arith:brevitas/round:zero",
+       "reference: element by element; not panels: these steps of Brevitas are taken in its order"},
+      {"baseline", MFQ_OP_DEQUANTIZE, "e7m0b0/group:32/f32",
+       "reference: element by element; not panels: the format reaches beyond the normal numbers of float32"},
+      {"baseline", MFQ_OP_FAKE_QUANTIZE, "mxfp8_e4m3",
+       "reference: element by element; not rounding: the result is f32, not bf16"},
+      {"baseline", MFQ_OP_EXPAND, "mxfp8_e4m3", "reference: element by element"},
+      {"reference", MFQ_OP_QUANTIZE, "mxfp8_e4m3",
+       "reference: element by element; not panels: the context asks for the reference path"},
+  };
+  for (const auto &row : rows) {
+    mfq_context_options options = defaults();
+    options.cpu_isa = row.isa;
+    mfq_context *context = nullptr;
+    ASSERT_EQ(mfq_context_create(&options, &context), MFQ_OK) << mfq_last_error();
+    mfq_scheme s;
+    ASSERT_EQ(mfq_scheme_parse(row.scheme, &s), MFQ_OK) << mfq_last_error();
+    mfq_support support;
+    char reason[200] = "";
+    ASSERT_EQ(mfq_supported(context, row.op, &s, &support, reason, sizeof reason), MFQ_OK) << mfq_last_error();
+    EXPECT_STREQ(reason, row.reason) << row.scheme;
+    EXPECT_EQ(support, reason[0] == 'p' ? MFQ_SUPPORT_FAST : MFQ_SUPPORT_GENERAL) << row.scheme;
+    mfq_context_destroy(context);
+  }
+}
+
 } // namespace

@@ -53,6 +53,8 @@ protected:
   Context telling_;
 };
 
+const char kRows[] = "mfq_quantize: rows: 16 elements a thread";
+const char kTiles[] = "mfq_quantize: tiles: columns of 128 rows in shared memory";
 constexpr mfq_layout kTurned = {MFQ_CODES_GROUP_LAST, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 0};
 constexpr mfq_layout kTiled = {MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_128X4, 0};
 
@@ -72,11 +74,11 @@ TEST_F(PathsOfCalls, GroupsAlongRows) {
     for (const char *scheme :
          {"mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp4_e2m1", "mxint8", "nvfp4", "e2m1/group:16/f32",
           "int4/group:64/f32", "e4m3fn/group:128/f32", "e4m3fnuz/group:32/ue8m0"})
-      EXPECT_EQ(quantize(dtype, {64, 256}, one(scheme)), "mfq_quantize: rows") << scheme;
-    EXPECT_EQ(quantize(dtype, {64, 256}, one("mxfp8_e4m3", kTiled)), "mfq_quantize: rows");
-    EXPECT_EQ(quantize(dtype, {7, 100}, one("mxfp8_e4m3")), "mfq_quantize: rows");
-    EXPECT_EQ(quantize(dtype, {3, 5, 64}, one("mxfp4_e2m1/group:16@2")), "mfq_quantize: rows");
-    EXPECT_EQ(quantize(dtype, {64, 256}, one("mxfp8_e4m3"), 4), "mfq_quantize: rows") << "misaligned";
+      EXPECT_EQ(quantize(dtype, {64, 256}, one(scheme)), kRows) << scheme;
+    EXPECT_EQ(quantize(dtype, {64, 256}, one("mxfp8_e4m3", kTiled)), kRows);
+    EXPECT_EQ(quantize(dtype, {7, 100}, one("mxfp8_e4m3")), kRows);
+    EXPECT_EQ(quantize(dtype, {3, 5, 64}, one("mxfp4_e2m1/group:16@2")), kRows);
+    EXPECT_EQ(quantize(dtype, {64, 256}, one("mxfp8_e4m3"), 4), kRows) << "misaligned";
   }
 }
 
@@ -85,12 +87,12 @@ TEST_F(PathsOfCalls, GroupsAlongColumns) {
     for (const mfq_layout &layout : {mfq_layout{}, kTurned})
       for (const char *scheme : {"mxfp8_e4m3/group:32@0", "mxfp6_e3m2/group:16@0", "mxfp4_e2m1/group:64@0",
                                  "mxint8/group:128@0", "nvfp4/group:16@0"})
-        EXPECT_EQ(quantize(dtype, {256, 128}, one(scheme, layout)), "mfq_quantize: tiles") << scheme;
-  EXPECT_EQ(quantize(MFQ_DTYPE_BF16, {3, 64, 4, 8}, one("mxfp8_e4m3/group:32@1")), "mfq_quantize: tiles");
+        EXPECT_EQ(quantize(dtype, {256, 128}, one(scheme, layout)), kTiles) << scheme;
+  EXPECT_EQ(quantize(MFQ_DTYPE_BF16, {3, 64, 4, 8}, one("mxfp8_e4m3/group:32@1")), kTiles);
 }
 
 TEST_F(PathsOfCalls, BothDirections) {
-  const std::string both = "mfq_quantize: both directions from one read";
+  const std::string both = "mfq_quantize: both directions from one read: tiles of 128 rows in shared memory";
   for (const mfq_dtype dtype : kDtypes)
     for (const char *scheme : {"mxfp8_e4m3", "mxfp6_e2m3", "mxfp4_e2m1", "mxint8"}) {
       EXPECT_EQ(quantize(dtype, {128, 256}, two(scheme, scheme + std::string("/group:32@0"), kTurned)), both) << scheme;
@@ -100,13 +102,13 @@ TEST_F(PathsOfCalls, BothDirections) {
 }
 
 TEST_F(PathsOfCalls, SharedScales) {
-  const std::string shared = "mfq_quantize: reduction and rows";
+  const std::string shared = "mfq_quantize: reduction and rows: statistics first, then 16 elements a thread";
   for (const mfq_dtype dtype : kDtypes) {
     EXPECT_EQ(quantize(dtype, {64, 256}, one("e4m3fn/tensor/f32")), shared);
     EXPECT_EQ(quantize(dtype, {64, 256}, one("int8/channel@0/f32")), shared);
     EXPECT_EQ(quantize(dtype, {4, 8, 16, 32}, one("e4m3fn/channel@1/f32")), shared);
     EXPECT_EQ(quantize(dtype, {64, 256}, one("uint8/tensor/f32/zp/stat:minmax")), shared);
-    EXPECT_EQ(quantize(dtype, {64, 256}, one("e4m3fn/tensor/f32:given")), "mfq_quantize: rows");
+    EXPECT_EQ(quantize(dtype, {64, 256}, one("e4m3fn/tensor/f32:given")), kRows);
   }
 }
 
@@ -129,7 +131,8 @@ TEST_F(PathsOfCalls, TheGeneralPathTakesTheRest) {
 
 TEST_F(PathsOfCalls, TwoDirectionsOneAfterTheOther) {
   EXPECT_EQ(quantize(MFQ_DTYPE_F32, {64, 256}, two("mxfp8_e4m3/round:stochastic", "mxfp8_e4m3/group:32@0", {})),
-            "mfq_quantize: general: element by element; not rows: stochastic rounding, then tiles; not both directions "
+            "mfq_quantize: general: element by element; not rows: stochastic rounding, then tiles: "
+            "columns of 128 rows in shared memory; not both directions "
             "from one read: stochastic rounding");
 }
 
@@ -137,7 +140,8 @@ TEST_F(PathsOfCalls, Dequantize) {
   for (const mfq_dtype dtype : kDtypes) {
     for (const char *scheme : {"mxfp8_e4m3", "mxfp4_e2m1", "mxint8", "nvfp4", "e4m3fn/tensor/f32", "int8/channel@0/f32",
                                "mxfp8_e4m3/group:32@0", "e4m3fn/block:8x8/f32", "int4/group:32/f32/zp"})
-      EXPECT_EQ(dequantize(dtype, {64, 256}, one(scheme)), "mfq_dequantize: rows") << scheme;
+      EXPECT_EQ(dequantize(dtype, {64, 256}, one(scheme)), "mfq_dequantize: rows: 16 bytes of values a thread")
+          << scheme;
     EXPECT_EQ(dequantize(dtype, {64, 256}, one("mxfp8_e4m3/group:32@0", kTurned)),
               "mfq_dequantize: general: element by element; not rows: codes are stored with the group last");
   }
