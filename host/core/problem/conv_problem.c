@@ -57,20 +57,10 @@ static mfq_status direction_check(const char *function, const mfq_conv *conv) {
   return MFQ_OK;
 }
 
-static mfq_finish_fields finish_of(const mfq_conv *conv) {
-  return (mfq_finish_fields){.argument = "conv",
-                             .d_name = "result",
-                             .d_qname = "quantized_result",
-                             .bias_shape = "[K]",
-                             .run = "mfq_conv_run",
-                             .d = conv->result,
-                             .c = conv->c,
-                             .bias = conv->bias,
-                             .quantized_d = conv->quantized_result,
-                             .alpha = conv->alpha,
-                             .beta = conv->beta,
-                             .device_scalars = conv->device_scalars,
-                             .activation = conv->activation};
+static mfq_finish_fields finish_of(const mfq_conv *c) {
+  return (mfq_finish_fields){
+      "conv", "result", "quantized_result", "[K]",   "mfq_conv_run",    c->result,    c->quantized_result,
+      c->c,   c->bias,  c->alpha,           c->beta, c->device_scalars, c->activation};
 }
 
 static mfq_status fields_check(const char *function, const mfq_conv *conv) {

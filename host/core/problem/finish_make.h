@@ -10,8 +10,9 @@ typedef struct mfq_finish_fields {
   const char *d_name, *d_qname; /* "d", "quantized_d" */
   const char *bias_shape;       /* "[N]" */
   const char *run;              /* "mfq_gemm_run" */
-  const mfq_tensor *d, *c, *bias;
+  const mfq_tensor *d;
   const mfq_qtensor *quantized_d;
+  const mfq_tensor *c, *bias;
   const float *alpha, *beta;
   int32_t device_scalars;
   mfq_activation activation;

@@ -25,20 +25,9 @@ static mfq_where at(const gemm_check *check, const char *argument) {
 
 /* ---- Fields ------------------------------------------------------------------------------------------------------ */
 
-static mfq_finish_fields finish_of(const mfq_gemm *gemm) {
-  return (mfq_finish_fields){.argument = "gemm",
-                             .d_name = "d",
-                             .d_qname = "quantized_d",
-                             .bias_shape = "[N]",
-                             .run = "mfq_gemm_run",
-                             .d = gemm->d,
-                             .c = gemm->c,
-                             .bias = gemm->bias,
-                             .quantized_d = gemm->quantized_d,
-                             .alpha = gemm->alpha,
-                             .beta = gemm->beta,
-                             .device_scalars = gemm->device_scalars,
-                             .activation = gemm->activation};
+static mfq_finish_fields finish_of(const mfq_gemm *g) {
+  return (mfq_finish_fields){"gemm", "d",     "quantized_d", "[N]",   "mfq_gemm_run",    g->d,         g->quantized_d,
+                             g->c,   g->bias, g->alpha,      g->beta, g->device_scalars, g->activation};
 }
 
 static mfq_status fields_check(const char *function, const mfq_gemm *gemm) {

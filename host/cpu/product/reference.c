@@ -368,14 +368,25 @@ static mfq_status run(const mfq_context *context, reference *c, uint8_t *memory)
 
 /* ---- Ways --------------------------------------------------------------------------------------------------------- */
 
+static mfq_status plan(const mfq_context *context, reference *c, mfq_choice *choice, const char *along) {
+  choice->workspace_bytes = parts_of(context, c).end;
+  choice->is_general = 1;
+  mfq_choice_describe(choice, "exact within runs of at most 32%s", along);
+  return MFQ_OK;
+}
+
 static mfq_status plan_gemm(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   reference c;
   (void)why;
   measure_gemm(problem, &c);
-  choice->workspace_bytes = parts_of(context, &c).end;
-  choice->is_general = 1;
-  mfq_choice_describe(choice, "exact within runs of at most 32 along K");
-  return MFQ_OK;
+  return plan(context, &c, choice, " along K");
+}
+
+static mfq_status plan_conv(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  reference c;
+  (void)why;
+  measure_conv(problem, &c);
+  return plan(context, &c, choice, "");
 }
 
 static mfq_status run_gemm(mfq_context *context, const void *state, const void *problem, uint8_t *workspace) {
@@ -383,16 +394,6 @@ static mfq_status run_gemm(mfq_context *context, const void *state, const void *
   (void)state;
   measure_gemm(problem, &c);
   return run(context, &c, workspace);
-}
-
-static mfq_status plan_conv(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
-  reference c;
-  (void)why;
-  measure_conv(problem, &c);
-  choice->workspace_bytes = parts_of(context, &c).end;
-  choice->is_general = 1;
-  mfq_choice_describe(choice, "exact within runs of at most 32");
-  return MFQ_OK;
 }
 
 static mfq_status run_conv(mfq_context *context, const void *state, const void *problem, uint8_t *workspace) {
