@@ -58,6 +58,8 @@ found = [entry for entry in json.load(open(commands)) if entry["file"] == f"{roo
 if len(found) != 1:
     sys.exit(f"mutate.sh: {commands} has {len(found)} commands for {source} of {target}, not one")
 words = [word for word in shlex.split(found[0]["command"]) if word != "-Werror"]  # a fault may leave something unused
+if target == "mfq_cuda_simt":
+    words.append("-O0")  # most of its compilation is optimization, and the first failure ends the run
 for folder in ("include", "cuda", "tests/simt"):
     words = [word.replace(f"{root}/{folder}", f"{work}/{folder}") for word in words]
 words = [part for word in words for part in ([f"-I{work}", word] if word == f"-I{root}" else [word])]
@@ -82,7 +84,7 @@ build_device() {
   ln -sfn "$root/host" "$work/host"
   ln -sfn "$root/tests" "$work/tests"
   compile "cuda/$unit" mfq_cuda_simt "$work/unit.o"
-  mapfile -t objects < <(grep -v "/cuda/$unit\.o$" "$MFQ_SIMT_OBJECTS")
+  mapfile -t objects < <(grep -v -e "/cuda/$unit\.o$" -e "\.gch$" "$MFQ_SIMT_OBJECTS")
   "${CXX:-c++}" -shared -o "$work/module.so" "$work/unit.o" "${objects[@]}" -L"$MFQ_TEST_BUILD" -lmfq_simt \
     -Wl,-rpath,"$MFQ_TEST_BUILD"
 }
