@@ -95,6 +95,29 @@ typedef struct mfq_round_tile {
   uint16_t *dst;
 } mfq_round_tile;
 
+/* Between which elements the clip lets gradients pass, under a scale of 1: magnitudes below and above 0, by zero point. */
+typedef struct mfq_ends {
+  float lo[256], hi[256];
+  float least;                     /* the smallest normal number of a minifloat; 1 where nothing depends on it */
+  int32_t has_zero_points, lowest; /* row 0 is of zero point `lowest` */
+  int32_t by_exponent;             /* elements are not divided: `least` is scaled too */
+} mfq_ends;
+
+/* The same of groups; arrays of MFQ_CHUNK. */
+typedef struct mfq_lane_ends {
+  float lo[MFQ_CHUNK], hi[MFQ_CHUNK], least[MFQ_CHUNK];
+  uint8_t rare[MFQ_CHUNK]; /* 1: the loops do not hold for this group */
+  uint32_t any_rare;
+} mfq_lane_ends;
+
+/* What the slope of minifloats needs: divisors of groups, NULL where elements are not divided, and how many bits of a
+ * float32 are rounded off. */
+typedef struct mfq_slope {
+  const mfq_lane_ends *ends;
+  const float *divisor;
+  int32_t shift;
+} mfq_slope;
+
 /* A row of sums to be finished; arrays that are not used may hold anything finite. */
 typedef struct mfq_finish_row {
   const float *sums, *col_factors, *c, *bias;
@@ -160,6 +183,10 @@ typedef struct mfq_kernels {
   /* bf16 or f32 elements to the values that their codes have; groups are runs, or columns of a tile. */
   void (*round_runs)(const mfq_round *r, mfq_source x, mfq_stretch span, uint16_t *dst);
   void (*round_columns)(const mfq_round *r, const mfq_round_tile *tile);
+  /* Gradients. From lanes to the ends of their groups; dx is dy between them and 0 beyond; or times the slope there. */
+  void (*ends)(const mfq_ends *e, int64_t n, const mfq_lanes *lanes, mfq_lane_ends *to);
+  void (*clip)(const uint32_t *x, const uint32_t *dy, mfq_stretch span, const mfq_lane_ends *ends, uint32_t *dx);
+  void (*slope)(const uint32_t *x, const uint32_t *dy, mfq_stretch span, const mfq_slope *s, uint32_t *dx);
   void (*finish)(const mfqn_finish *e, const mfq_finish_row *row, int64_t n, uint32_t *d);
   /* These three: NULL where the instruction set has none. `n` scales, aligned to their format, to f32. */
   void (*few_scales)(int32_t format, const void *stored, int64_t n, float *scales);

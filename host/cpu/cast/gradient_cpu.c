@@ -14,6 +14,7 @@
 #include "host/core/process/team.h"
 #include "host/cpu/cpu_state.h"
 #include "elements.h"
+#include "panels.h"
 #include "scale_slots.h"
 
 enum { CHUNK = 4096 }; /* elements; a power of two */
@@ -350,4 +351,5 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
 }
 
 static const mfq_way by_elements = {"reference", plan, run, NULL};
-const mfq_ways mfq_cpu_fake_gradients = {.create = "mfq_fake_quantize_backward", .ways = {&by_elements}};
+const mfq_ways mfq_cpu_fake_gradients = {.create = "mfq_fake_quantize_backward",
+                                         .ways = {&mfq_gradient_panels, &by_elements}};

@@ -5,10 +5,6 @@
 #include "scale_slots.h"
 #include "stream_copy.h"
 
-static int64_t element_at(const mfq_panels *p, const mfq_panel *a, int64_t row, int64_t col) {
-  return a->outer * p->stride[0] + (a->row0 + row) * p->stride[1] + (a->col0 + col) * p->stride[2];
-}
-
 static int is_contiguous(const mfq_panels *p) { return p->stride[2] == 1 || p->size[2] == 1; }
 
 /* Whether rows are read where they are; otherwise read_row puts their elements together. */
@@ -78,12 +74,6 @@ static void store_row(const mfq_panels *p, int64_t offset, int64_t n, mfq_panel_
   }
 }
 
-/* `n` elements from column `c` of a panel. Panels longer than a chunk have one lane. */
-static mfq_stretch span_of(const mfq_panels *p, int64_t c, int64_t n) {
-  if (p->run == 0) return (mfq_stretch){n, 0, 0};
-  return (mfq_stretch){n, p->run < n ? p->run : n, c / p->run};
-}
-
 /* ---- Scales ----------------------------------------------------------------------------------------------------- */
 
 static void reset_stats(mfq_stats *stats, int64_t lanes, int minmax) {
@@ -103,7 +93,7 @@ static int has_raw_measure(const mfq_panels *p) {
 static void prefetch_rows(const mfq_panels *p, const mfq_panel *a, int64_t r) {
   enum { AHEAD = 4 };
   if (p->run == 0 && is_direct(p) && a->row0 + r + AHEAD < p->size[1])
-    prefetch_next(p, element_at(p, a, r + AHEAD, 0), a->cols);
+    prefetch_next(p, mfq_panel_element(p, a, r + AHEAD, 0), a->cols);
 }
 
 /* The largest magnitudes of columns. */
@@ -111,7 +101,7 @@ static void measure_raw_columns(const mfq_panels *p, const mfq_panel *a, mfq_pan
   memset(scratch->peak, 0, (size_t)a->cols * sizeof scratch->peak[0]);
   for (int64_t r = 0; r < a->rows; ++r) {
     prefetch_rows(p, a, r);
-    p->kernels->peak16(read_row(p, element_at(p, a, r, 0), a->cols, NULL).data, a->cols, scratch->peak);
+    p->kernels->peak16(read_row(p, mfq_panel_element(p, a, r, 0), a->cols, NULL).data, a->cols, scratch->peak);
   }
   p->kernels->load(scratch->stats.absmax, scratch->peak, p->tensor->dtype, a->cols);
 }
@@ -127,8 +117,8 @@ void mfq_panel_measure(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratc
     prefetch_rows(p, a, r);
     for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
       const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
-      const mfq_stretch span = span_of(p, c, n);
-      const int64_t offset = element_at(p, a, r, c);
+      const mfq_stretch span = mfq_panel_span(p, c, n);
+      const int64_t offset = mfq_panel_element(p, a, r, c);
       if (has_raw_measure(p))
         p->kernels->absmax16(read_row(p, offset, n, NULL).data, span, p->tensor->dtype, &scratch->stats);
       else
@@ -214,7 +204,7 @@ static void encode_rare(const mfq_panels *p, const mfq_lanes *lanes, mfq_stretch
  * function. */
 static void encode_row(const mfq_panels *p, mfq_panel_scratch *scratch, int64_t offset, int64_t c, int64_t n,
                        uint8_t *codes) {
-  const mfq_stretch span = span_of(p, c, n);
+  const mfq_stretch span = mfq_panel_span(p, c, n);
   p->kernels->encode(&p->scheme, read_row(p, offset, n, scratch->x), span, &scratch->lanes, codes);
   if (scratch->lanes.any_rare) encode_rare(p, &scratch->lanes, span, load_row(p, offset, n, scratch->x), codes);
 }
@@ -248,7 +238,7 @@ static void encode_bytes(const mfq_panels *p, const mfq_panel *a, mfq_panel_scra
   for (int64_t r = 0; r < a->rows; ++r)
     for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
       const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
-      encode_row(p, scratch, element_at(p, a, r, c), c, n, codes + r * ld + c);
+      encode_row(p, scratch, mfq_panel_element(p, a, r, c), c, n, codes + r * ld + c);
     }
 }
 
@@ -264,13 +254,13 @@ static void encode_panel(const mfq_panels *p, const mfq_panel *a, mfq_panel_scra
       const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
       const int in_place = p->code_bits == 8; /* codes are bytes: no packing */
       uint8_t *codes = in_place ? code_at(p, first_row + r, a->col0 + c) : scratch->codes;
-      if (is_direct(p)) prefetch_next(p, element_at(p, a, r, c) + n, n);
-      encode_row(p, scratch, element_at(p, a, r, c), c, n, codes);
+      if (is_direct(p)) prefetch_next(p, mfq_panel_element(p, a, r, c) + n, n);
+      encode_row(p, scratch, mfq_panel_element(p, a, r, c), c, n, codes);
       put_codes(p, first_row + r, a->col0 + c, p->size[2], codes, n);
     }
 }
 
-static void make_or_load_scales(const mfq_panels *p, const mfq_panel *a, int scales_known, mfq_panel_scratch *scratch) {
+void mfq_panel_scales(const mfq_panels *p, const mfq_panel *a, int scales_known, mfq_panel_scratch *scratch) {
   if (scales_known) {
     load_scales(p, a, scratch);
     if (may_have_infinities(p)) mfq_panel_measure(p, a, scratch);
@@ -292,7 +282,7 @@ static void quantize_bundle(const mfq_panels *p, int64_t index, int scales_known
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t c = 0; c < length; c += p->cols) {
       const mfq_panel a = mfq_panel_piece(p, first + r, c);
-      make_or_load_scales(p, &a, scales_known, scratch);
+      mfq_panel_scales(p, &a, scales_known, scratch);
       encode_bytes(p, &a, scratch, scratch->block + r * length + c, length);
     }
   p->kernels->pack(code_at(p, first, 0), scratch->block, rows * length, p->code_bits);
@@ -317,7 +307,7 @@ static void quantize_stack(const mfq_panels *p, int64_t index, int scales_known,
   for (int64_t level = 0; level < p->stack; ++level) {
     const mfq_panel a = mfq_panel_stacked(p, index, level);
     if (a.row0 >= p->size[1]) break;
-    make_or_load_scales(p, &a, scales_known, scratch);
+    mfq_panel_scales(p, &a, scales_known, scratch);
     encode_bytes(p, &a, scratch, scratch->block + rows * a.cols, a.cols);
     rows += a.rows;
   }
@@ -331,7 +321,7 @@ void mfq_panel_quantize(const mfq_panels *p, int64_t index, int scales_known, mf
     quantize_stack(p, index, scales_known, scratch);
   } else {
     const mfq_panel a = mfq_panel_at(p, index);
-    make_or_load_scales(p, &a, scales_known, scratch);
+    mfq_panel_scales(p, &a, scales_known, scratch);
     encode_panel(p, &a, scratch);
   }
 }
@@ -342,7 +332,7 @@ void mfq_panel_quantize(const mfq_panels *p, int64_t index, int scales_known, mf
 static void decode_row(const mfq_panels *p, mfq_panel_scratch *scratch, const uint8_t *codes, int64_t offset, int64_t c,
                        int64_t n) {
   uint32_t *x = scratch->x;
-  p->kernels->decode(&p->scheme, codes, span_of(p, c, n), &scratch->lanes, x);
+  p->kernels->decode(&p->scheme, codes, mfq_panel_span(p, c, n), &scratch->lanes, x);
   store_row(p, offset, n, scratch);
 }
 
@@ -352,7 +342,7 @@ static void decode_bytes(const mfq_panels *p, const mfq_panel *a, mfq_panel_scra
   for (int64_t r = 0; r < a->rows; ++r)
     for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
       const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
-      decode_row(p, scratch, codes + r * ld + c, element_at(p, a, r, c), c, n);
+      decode_row(p, scratch, codes + r * ld + c, mfq_panel_element(p, a, r, c), c, n);
     }
 }
 
@@ -367,7 +357,7 @@ static void decode_panel(const mfq_panels *p, const mfq_panel *a, mfq_panel_scra
     for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
       const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
       p->kernels->unpack(scratch->codes, code_at(p, first_row + r, a->col0 + c), n, p->code_bits);
-      decode_row(p, scratch, scratch->codes, element_at(p, a, r, c), c, n);
+      decode_row(p, scratch, scratch->codes, mfq_panel_element(p, a, r, c), c, n);
     }
 }
 

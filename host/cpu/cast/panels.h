@@ -72,10 +72,32 @@ mfq_panel mfq_panel_at(const mfq_panels *panels, int64_t index);
 mfq_panel mfq_panel_stacked(const mfq_panels *panels, int64_t index, int64_t level);
 /* The piece of a bundled row, counted over outer and middle, that starts at column `col`. */
 mfq_panel mfq_panel_piece(const mfq_panels *panels, int64_t row, int64_t col);
+/* Measures what all panels share: the statistics of common scales, and the tensor scale. `memory` is for all threads,
+ * and mfq_panels_shared_bytes more. */
+void mfq_panels_measure_shared(mfq_panels *panels, uint8_t *memory);
+size_t mfq_panels_shared_bytes(const mfq_panels *panels);
+/* Whether the scales of a panel are in the view then. */
+int mfq_panels_scales_known(const mfq_panels *panels);
+/* The lanes of a panel, from its elements or from the view. */
+void mfq_panel_scales(const mfq_panels *panels, const mfq_panel *panel, int scales_known, mfq_panel_scratch *scratch);
 /* Folds the panel's elements into scratch->stats, lanes 0 ... lanes-1, which are reset first. */
 void mfq_panel_measure(const mfq_panels *panels, const mfq_panel *panel, mfq_panel_scratch *scratch);
 /* Scales and codes of panel, bundle or stack `index`; the scales are measured unless `scales_known`. */
 void mfq_panel_quantize(const mfq_panels *panels, int64_t index, int scales_known, mfq_panel_scratch *scratch);
 void mfq_panel_dequantize(const mfq_panels *panels, int64_t index, mfq_panel_scratch *scratch);
+
+/* Where an element of a panel is in the tensor. */
+static inline int64_t mfq_panel_element(const mfq_panels *p, const mfq_panel *a, int64_t row, int64_t col) {
+  return a->outer * p->stride[0] + (a->row0 + row) * p->stride[1] + (a->col0 + col) * p->stride[2];
+}
+
+/* `n` elements from column `c` of a panel. Panels longer than a chunk have one lane. */
+static inline mfq_stretch mfq_panel_span(const mfq_panels *p, int64_t c, int64_t n) {
+  if (p->run == 0) return (mfq_stretch){n, 0, 0};
+  return (mfq_stretch){n, p->run < n ? p->run : n, c / p->run};
+}
+
+/* The way of gradients by panels. */
+extern const mfq_way mfq_gradient_panels;
 
 #endif

@@ -81,7 +81,26 @@ static void store_shared(const mfq_panels *p, const mfqn_statistic *statistics) 
   }
 }
 
-static int scales_known(const mfq_panels *p) { return p->shared || !mfqn_is_measured(&p->scheme); }
+int mfq_panels_scales_known(const mfq_panels *p) { return p->shared || !mfqn_is_measured(&p->scheme); }
+
+/* For the statistics of scales that panels share. */
+size_t mfq_panels_shared_bytes(const mfq_panels *p) {
+  if (!p->shared || !mfqn_is_measured(&p->scheme)) return 0;
+  return mfq_size_times((size_t)p->view->sizes.scale_count, (size_t)p->threads * sizeof(mfqn_statistic));
+}
+
+void mfq_panels_measure_shared(mfq_panels *p, uint8_t *memory) {
+  const int measures = mfqn_is_measured(&p->scheme);
+  if (measures) mfq_scales_clear_padding(p->view);
+  if (p->scheme.scale == MFQN_SCALE_UE4M3) {
+    p->tensor_scale = measures ? measure_tensor_scale(p, memory) : mfq_tensor_scale_get(p->view);
+    if (measures) memcpy(p->view->q.tensor_scale, &p->tensor_scale, sizeof p->tensor_scale);
+  }
+  if (!mfq_panels_shared_bytes(p)) return;
+  mfqn_statistic *statistics = (mfqn_statistic *)(void *)(memory + mfq_panels_scratch_all(p));
+  measure_shared(p, memory, statistics);
+  store_shared(p, statistics);
+}
 
 typedef struct panels_work {
   const mfq_panels *panels;
@@ -91,13 +110,7 @@ typedef struct panels_work {
 static void quantize_panels(void *work, int thread, int64_t first, int64_t end) {
   const panels_work *w = work;
   mfq_panel_scratch *scratch = mfq_panels_scratch_at(w->panels, w->memory, thread);
-  for (int64_t k = first; k < end; ++k) mfq_panel_quantize(w->panels, k, scales_known(w->panels), scratch);
-}
-
-/* For the statistics of scales that panels share. */
-static size_t shared_scratch(const mfq_panels *p) {
-  if (!p->shared || !mfqn_is_measured(&p->scheme)) return 0;
-  return mfq_size_times((size_t)p->view->sizes.scale_count, (size_t)p->threads * sizeof(mfqn_statistic));
+  for (int64_t k = first; k < end; ++k) mfq_panel_quantize(w->panels, k, mfq_panels_scales_known(w->panels), scratch);
 }
 
 static mfq_status plan_panels(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
@@ -107,29 +120,17 @@ static mfq_status plan_panels(mfq_context *context, const void *problem, mfq_cho
   mfq_panels *p = choice->state;
   if (status == MFQ_OK) status = mfq_panels_plan(context, cast->src, cast->view, MFQ_PANELS_ENCODE, p, why);
   if (status != MFQ_OK) return status;
-  choice->workspace_bytes = mfq_size_plus(mfq_panels_scratch_all(p), shared_scratch(p));
+  choice->workspace_bytes = mfq_size_plus(mfq_panels_scratch_all(p), mfq_panels_shared_bytes(p));
   mfq_choice_describe(choice, "vector loops (%s)", p->kernels->isa);
   return MFQ_OK;
 }
 
 static mfq_status run_panels(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
-  const mfq_panels *p = state;
-  const int measures = mfqn_is_measured(&p->scheme);
-  mfq_panels scaled;
+  mfq_panels panels = *(const mfq_panels *)state;
+  const mfq_panels *p = &panels;
   (void)context;
   (void)problem;
-  if (measures) mfq_scales_clear_padding(p->view);
-  if (p->scheme.scale == MFQN_SCALE_UE4M3) {
-    scaled = *p;
-    scaled.tensor_scale = measures ? measure_tensor_scale(p, memory) : mfq_tensor_scale_get(p->view);
-    if (measures) memcpy(p->view->q.tensor_scale, &scaled.tensor_scale, sizeof scaled.tensor_scale);
-    p = &scaled;
-  }
-  if (shared_scratch(p)) {
-    mfqn_statistic *statistics = (mfqn_statistic *)(void *)(memory + mfq_panels_scratch_all(p));
-    measure_shared(p, memory, statistics);
-    store_shared(p, statistics);
-  }
+  mfq_panels_measure_shared(&panels, memory);
   mfq_team_run((mfq_loop){p->threads, p->count, PANELS}, quantize_panels, &(panels_work){p, memory});
   return MFQ_OK;
 }
@@ -161,9 +162,9 @@ static void quantize_stacks(void *work, int thread, int64_t first, int64_t end) 
     const int64_t height = col->rows * col->stack, top = b * height, left = col->size[1] - top;
     const int64_t rows = left < height ? left : height;
     for (int64_t k = top * row->col_blocks; k < (top + rows) * row->col_blocks; ++k)
-      mfq_panel_quantize(row, k, scales_known(row), row_scratch);
+      mfq_panel_quantize(row, k, mfq_panels_scales_known(row), row_scratch);
     for (int64_t k = b * col->col_blocks; k < (b + 1) * col->col_blocks; ++k)
-      mfq_panel_quantize(col, k, scales_known(col), col_scratch);
+      mfq_panel_quantize(col, k, mfq_panels_scales_known(col), col_scratch);
   }
 }
 

@@ -7,6 +7,7 @@
 #include "encode_loops.h"
 #include "few_rows_loops.h"
 #include "finish_loops.h"
+#include "gradient_loops.h"
 #include "measure_loops.h"
 #include "pack_loops.h"
 #include "round_loops.h"
@@ -42,6 +43,9 @@ const mfq_kernels MFQ_JOIN(mfq_kernels_, MFQ_ISA) = {
     .round_runs = round_runs,
     .round_columns = round_columns,
     .finish = finish,
+    .ends = ends,
+    .clip = clip,
+    .slope = slope,
 #ifdef MFQ_CODES512
     .few_scales = few_scales,
     .few_f32 = few_f32,

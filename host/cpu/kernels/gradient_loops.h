@@ -1,0 +1,109 @@
+/* host/cpu/kernels/gradient_loops.h: which elements pass the clip, and their gradients.
+ *
+ * Rounding is monotonic: the elements of a group that pass lie between two ends, so that nothing needs to be rounded. */
+#ifndef MFQ_HOST_CPU_KERNELS_GRADIENT_LOOPS_H
+#define MFQ_HOST_CPU_KERNELS_GRADIENT_LOOPS_H
+
+#include "loops.h"
+
+/* The largest magnitude whose quotient by `divisor` is at most `end`: within two steps of their product. */
+INLINE uint32_t largest_dividend(float end, float divisor) {
+  const uint32_t near = mfqn_bits(mfqn_mul(end, divisor));
+  uint32_t found = near - 1u;
+  for (uint32_t k = 0; k <= 2; ++k) found = mfqn_div(mfqn_float_of(near + k), divisor) <= end ? near + k : found;
+  return found;
+}
+
+/* 0 where the steps above do not hold: ends of 0, products far out, scales that are not positive and finite. */
+INLINE uint32_t is_plain(float end, float divisor) {
+  const uint32_t product = mfqn_bits(mfqn_mul(end, divisor)), d = mfqn_bits(divisor);
+  return product - 0x10000000u < 0x60000000u && d - 0x00800000u < 0x7f000000u;
+}
+
+static void ends(const mfq_ends *e, int64_t n, const mfq_lanes *restrict lanes, mfq_lane_ends *restrict to) {
+  uint32_t any_rare = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t row = e->has_zero_points ? (int64_t)lanes->zero_point[i] - e->lowest : 0;
+    const float lo = e->lo[row], hi = e->hi[row], divisor = lanes->divisor[i];
+    const float least = e->by_exponent ? mfqn_mul(e->least, divisor) : e->least;
+    const uint32_t plain = is_plain(lo, divisor) & is_plain(hi, divisor) & is_plain(least, 1.0f) & !lanes->rare[i];
+    to->rare[i] = (uint8_t)(plain ^ 1u);
+    any_rare |= plain ^ 1u;
+    to->lo[i] = e->by_exponent ? mfqn_mul(lo, divisor) : mfqn_float_of(largest_dividend(lo, divisor));
+    to->hi[i] = e->by_exponent ? mfqn_mul(hi, divisor) : mfqn_float_of(largest_dividend(hi, divisor));
+    to->least[i] = least;
+  }
+  to->any_rare = any_rare;
+}
+
+INLINE uint32_t passes_ends(uint32_t u, float lo, float hi) {
+  const float x = mfqn_float_of(u);
+  return x >= -lo && x <= hi;
+}
+
+INLINE void clip_run(const uint32_t *restrict x, const uint32_t *restrict dy, int64_t n, const mfq_lane_ends *e,
+                     int64_t lane, uint32_t *restrict dx) {
+  const float lo = e->lo[lane], hi = e->hi[lane];
+  for (int64_t i = 0; i < n; ++i) {
+    const uint32_t passed = mfqn_one_nan(mfqn_float_of(dy[i]));
+    dx[i] = passes_ends(x[i], lo, hi) ? passed : 0u;
+  }
+}
+
+static void clip(const uint32_t *restrict x, const uint32_t *restrict dy, mfq_stretch span, const mfq_lane_ends *e,
+                 uint32_t *restrict dx) {
+  if (span.run == 0) {
+    for (int64_t i = 0; i < span.n; ++i) {
+      const uint32_t passed = mfqn_one_nan(mfqn_float_of(dy[i]));
+      dx[i] = passes_ends(x[i], e->lo[i], e->hi[i]) ? passed : 0u;
+    }
+    return;
+  }
+  const int64_t whole = span.n / span.run, rest = span.n - whole * span.run;
+  for (int64_t k = 0; k < whole; ++k) {
+    const int64_t at = k * span.run;
+    if (span.run == 32)
+      clip_run(x + at, dy + at, 32, e, span.first + k, dx + at);
+    else if (span.run == 16)
+      clip_run(x + at, dy + at, 16, e, span.first + k, dx + at);
+    else
+      clip_run(x + at, dy + at, span.run, e, span.first + k, dx + at);
+  }
+  if (rest) clip_run(x + span.n - rest, dy + span.n - rest, rest, e, span.first + whole, dx + span.n - rest);
+}
+
+/* dy * v / t for elements that are normal in the format: v is t rounded to `shift` bits less, ties to even. */
+INLINE uint32_t slope_of(uint32_t t, uint32_t upstream, float least, int32_t shift, uint32_t passes) {
+  const uint32_t v = (t + ((1u << (shift - 1)) - 1u) + ((t >> shift) & 1u)) & ~((1u << shift) - 1u);
+  const float dy = mfqn_float_of(upstream), steep = mfqn_mul(dy, mfqn_div(mfqn_float_of(v), mfqn_float_of(t)));
+  const uint32_t passed = mfqn_one_nan(mfqn_float_of(t) >= least ? steep : dy);
+  return t >= MFQN_INF ? MFQN_NAN : passes ? passed : 0u;
+}
+
+/* Elements of one lane, or each of its own. */
+INLINE void slope_run(const uint32_t *restrict x, const uint32_t *restrict dy, mfq_stretch span, const mfq_slope *s,
+                      uint32_t *restrict dx) {
+  const float *restrict lo = s->ends->lo + span.first, *restrict hi = s->ends->hi + span.first;
+  const float *restrict least = s->ends->least + span.first, *restrict divisor =
+                                                                 s->divisor ? s->divisor + span.first : lo;
+  const int divides = s->divisor != NULL, step = span.run == 0;
+  for (int64_t i = 0; i < span.n; ++i) {
+    const int64_t k = step ? i : 0;
+    const uint32_t t = divides ? mfqn_bits(mfqn_div(mfqn_float_of(x[i]), divisor[k])) : x[i];
+    dx[i] = slope_of(t & MFQN_ABS, dy[i], least[k], s->shift, passes_ends(x[i], lo[k], hi[k]));
+  }
+}
+
+static void slope(const uint32_t *restrict x, const uint32_t *restrict dy, mfq_stretch span, const mfq_slope *s,
+                  uint32_t *restrict dx) {
+  if (span.run == 0) {
+    slope_run(x, dy, span, s, dx);
+    return;
+  }
+  for (int64_t at = 0, lane = span.first; at < span.n; at += span.run, ++lane) {
+    const int64_t n = span.n - at < span.run ? span.n - at : span.run;
+    slope_run(x + at, dy + at, (mfq_stretch){n, n, lane}, s, dx + at);
+  }
+}
+
+#endif

@@ -1,0 +1,161 @@
+// The backward of fake quantization by vector loops is that of the reference, bit for bit, at the ends of the clip too.
+#include <cmath>
+#include <limits>
+
+#include "support/operand.h"
+
+namespace {
+
+using namespace mfq_test;
+
+const mfq_ste kVariants[] = {MFQ_STE_IDENTITY, MFQ_STE_CLIPPED, MFQ_STE_BREVITAS};
+
+class GradientPaths : public testing::TestWithParam<std::string> {
+protected:
+  const Context fast = make_context(GetParam().c_str(), 2), reference = make_context("reference", 1);
+
+  /* The same gradient of both, into memory that is poisoned around its elements. */
+  void check(const mfq_scheme &scheme, const mfq_qtensor *given, Operand &x, Operand &dy, const Operand &to) {
+    const mfq_tensor src = x.here(), upstream = dy.here();
+    for (const mfq_ste ste : kVariants) {
+      Operand got = to, want = to;
+      const mfq_tensor got_view = got.here(), want_view = want.here();
+      mfq_fake_gradient g;
+      mfq_fake_gradient_init(&g);
+      if (given != nullptr)
+        g.given = given;
+      else
+        g.scheme = &scheme;
+      g.ste = ste;
+      g.src = &src;
+      g.upstream = &upstream;
+      g.dx = &want_view;
+      ASSERT_EQ(mfq_fake_quantize_backward(reference.get(), &g), MFQ_OK) << mfq_last_error();
+      g.dx = &got_view;
+      ASSERT_EQ(mfq_fake_quantize_backward(fast.get(), &g), MFQ_OK) << mfq_last_error();
+      for (size_t i = 0; i < got.bytes.size(); ++i)
+        ASSERT_EQ(got.bytes[i], want.bytes[i]) << "byte " << i << ", variant " << ste;
+    }
+  }
+};
+
+TEST_P(GradientPaths, EveryNamedScheme) {
+  uint32_t seed = 0;
+  const Shape shapes[] = {{6, 64}, {3, 129}, {33, 70}, {3, 40, 17}, {2, 5000}};
+  for (const std::string &name : scheme_names())
+    for (const mfq_dtype dtype : kDtypes) {
+      const Shape &shape = shapes[seed % 5];
+      SCOPED_TRACE(name + testing::PrintToString(shape) + mfq_dtype_name(dtype));
+      const mfq_scheme scheme = parse(name);
+      Quantized q(scheme, shape);
+      const bool is_given = scheme.rule == MFQ_RULE_GIVEN;
+      if (is_given) give_scales(&q, seed);
+      Operand x(dtype, shape), dy(kDtypes[seed / 3 % 3], shape);
+      x.fill_awkward(seed);
+      dy.fill_awkward(seed + 1);
+      check(scheme, is_given ? &q.q : nullptr, x, dy, Operand(kDtypes[seed / 9 % 3], shape));
+      if (HasFatalFailure()) return;
+      ++seed;
+    }
+}
+
+TEST_P(GradientPaths, EveryFormatAndGranularity) {
+  uint32_t seed = 0;
+  for (const std::string &format : format_names())
+    for (const char *rest :
+         {"", "/group:32/ue8m0:floor", "/group:8@0/f32", "/channel@0/f32", "/channel@1/f32:ceil", "/tensor/bf16",
+          "/block:4x8/ue8m0:even", "/group:16/ue4m3", "/group:32/f32:floor/arith:brevitas", "/round:floor",
+          "/group:16/ue8m0:rceil/round:ceil", "/tensor/f32/round:dpu", "/group:24/f32/round:away", "/channel@1/f32/zp",
+          "/group:16/f32/zp/round:zero", "/f32/arith:brevitas"}) {
+      mfq_scheme scheme;
+      if (mfq_scheme_parse((format + rest).c_str(), &scheme) != MFQ_OK) continue;
+      SCOPED_TRACE(format + rest);
+      const Shape shape = {33, 70};
+      Operand x(kDtypes[seed % 2], shape), dy(MFQ_DTYPE_F32, shape);
+      x.fill_awkward(seed);
+      dy.fill_awkward(seed + 1);
+      check(scheme, nullptr, x, dy, Operand(MFQ_DTYPE_F32, shape));
+      if (HasFatalFailure()) return;
+      ++seed;
+    }
+  EXPECT_GT(seed, 250u);
+}
+
+/* Elements a few float32 steps around where the clip begins, under scales of any significand. */
+TEST_P(GradientPaths, AroundTheEnds) {
+  std::mt19937 generator(3);
+  for (const char *text :
+       {"e4m3fn/channel@0/f32:given", "e2m1/group:16/bf16:given", "int8/channel@0/f32:given",
+        "uint4/group:32/f32:given/zp", "e4m3fn/channel@0/f32:given/round:floor", "e5m2/group:8@0/f16:given/round:ceil",
+        "ue4m3fn/channel@0/f32:given", "mxfp4_e2m1", "e3m2/group:32/ue8m0:given"}) {
+    SCOPED_TRACE(text);
+    const Shape shape = {64, 128};
+    const mfq_scheme scheme = parse(text);
+    Quantized q(scheme, shape);
+    const bool is_given = scheme.rule == MFQ_RULE_GIVEN;
+    if (is_given) give_scales(&q, 11);
+    for (size_t i = 0; i + 3 < q.sizes.scales_bytes && scheme.scale == MFQ_SCALE_F32; i += 4) {
+      const float scale = std::ldexp(1 + (float)(generator() % 8388608) / 8388608.0f, (int)(generator() % 20) - 10);
+      std::memcpy(&q.scales[i], &scale, 4);
+    }
+    const std::vector<float> scales =
+        is_given ? expanded_scales(reference.get(), q, shape) : std::vector<float>(64 * 128, 1.0f);
+    mfq_format_info info;
+    ASSERT_EQ(mfq_format_info_get(&scheme.element, &info), MFQ_OK);
+    const double step =
+        scheme.element.kind == MFQ_KIND_INTEGER ? 1.0 : std::ldexp(1.0, info.emax - scheme.element.man_bits);
+    Operand x(MFQ_DTYPE_F32, shape), dy(MFQ_DTYPE_F32, shape);
+    x.fill([&](size_t i) {
+      const double ends[] = {
+          info.max_finite + step / 2, info.max_finite + step,      info.max_finite, info.min_finite - step / 2,
+          info.min_finite - step,     -info.max_finite - step / 2, info.min_normal, 0.0};
+      const double zero_point = scheme.zero_point ? (double)(generator() % 16) : 0.0;
+      float at = (float)((ends[generator() % 8] - zero_point) * scales[i]);
+      for (uint32_t k = generator() % 4; k > 0; --k) at = std::nextafter(at, generator() % 2 ? 1e30f : -1e30f);
+      return float_bits(at);
+    });
+    dy.fill([&](size_t i) { return float_bits((float)i + 1); });
+    check(scheme, is_given ? &q.q : nullptr, x, dy, Operand(MFQ_DTYPE_F32, shape));
+    if (HasFatalFailure()) return;
+  }
+}
+
+/* Equal strides are the loops' business, others the reference's. */
+TEST_P(GradientPaths, Strides) {
+  const struct {
+    Shape x, dy, dx;
+  } rows[] = {{{70, 1}, {70, 1}, {70, 1}},    {{96, 1}, {96, 1}, {96, 1}}, {{1, 33}, {1, 33}, {1, 33}},
+              {{-70, 1}, {-70, 1}, {-70, 1}}, {{70, 1}, {96, 1}, {70, 1}}, {{210, 3}, {210, 3}, {210, 3}}};
+  for (const char *text : {"mxfp8_e4m3", "int8n/channel@1/f32", "e4m3fn/tensor/f32", "e2m1/group:8@0/ue8m0:floor"})
+    for (const auto &row : rows) {
+      SCOPED_TRACE(text + testing::PrintToString(row.x));
+      Operand x(MFQ_DTYPE_F32, {33, 70}, row.x), dy(MFQ_DTYPE_F32, {33, 70}, row.dy);
+      x.fill_awkward(4);
+      dy.fill_awkward(5);
+      check(parse(text), nullptr, x, dy, Operand(MFQ_DTYPE_F32, {33, 70}, row.dx));
+      if (HasFatalFailure()) return;
+    }
+}
+
+/* Too large for the caches: results are written past them. */
+TEST_P(GradientPaths, LargeTensors) {
+  const Shape shape = {1030, 2048};
+  Operand x(MFQ_DTYPE_BF16, shape), dy(MFQ_DTYPE_F32, shape);
+  x.fill_awkward(8);
+  dy.fill_awkward(9);
+  check(parse("mxfp8_e4m3"), nullptr, x, dy, Operand(MFQ_DTYPE_F32, shape));
+}
+
+TEST_P(GradientPaths, AreChosen) {
+  for (const char *text : {"mxfp8_e4m3", "mxint8", "nvfp4", "int8_tensor_zp", "fp8_e4m3_channel", "e4m3fn"}) {
+    const mfq_scheme scheme = parse(text);
+    mfq_support support = MFQ_SUPPORT_NO;
+    char reason[200];
+    ASSERT_EQ(mfq_supported(fast.get(), MFQ_OP_FAKE_GRADIENT, &scheme, &support, reason, sizeof reason), MFQ_OK);
+    EXPECT_EQ(support, MFQ_SUPPORT_FAST) << text << ": " << reason;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Isa, GradientPaths, testing::ValuesIn(fast_isas()), [](const auto &row) { return row.param; });
+
+} // namespace
