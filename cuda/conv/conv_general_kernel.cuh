@@ -178,8 +178,9 @@ __device__ __forceinline__ void block_load_strands(const conv_general_side &s, c
     if (element >= run.end || !strands.is_there.load(i)) continue;
     const side_row base = {strands.at.load(i), strands.scale.load(i)};
     const side_row place = thread_conv_step(s.side, base, s.axis, line.first + element * line.step);
-    strands.elements.store(i * CONV_GENERAL_PITCH + lane, thread_conv_element(s.side, place));
-    if (lane == 0) strands.scales.store(i, thread_conv_group_scale(s.side, place));
+    const int32_t zero_point = thread_side_zero_point(s.side.part, place.scale);
+    strands.elements.store(i * CONV_GENERAL_PITCH + lane, thread_side_element(s.side.part, place, 0, zero_point));
+    if (lane == 0) strands.scales.store(i, thread_side_group_scale(s.side.part, place.scale));
   }
 }
 

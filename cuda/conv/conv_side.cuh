@@ -2,7 +2,7 @@
  *
  * A place is where an element's code and its scale stand. Each axis adds its part to both, so that kernels keep the sums
  * of the axes that stay: thread_conv_step(p, place, axis, index). Elements, scales and values of a place are those of
- * products (product/side.cuh). One element at a time: fast kernels have loads of their own. */
+ * products (product/side.cuh), at index 0 of the depth. */
 #ifndef MFQ_CUDA_CONV_CONV_SIDE_CUH
 #define MFQ_CUDA_CONV_CONV_SIDE_CUH
 
@@ -102,23 +102,6 @@ __device__ __forceinline__ int thread_conv_gather(const conv_geometry &g, const 
     is_there &= met->at[i] >= 0;
   }
   return is_there;
-}
-
-/* ---- What stands at a place of all five axes --------------------------------------------------------------------- */
-
-/* The element without any scale. */
-__device__ __forceinline__ double thread_conv_element(const conv_side &p, const side_row &place) {
-  return thread_side_element(p.part, place, 0, thread_side_zero_point(p.part, place.scale));
-}
-
-/* Its group scale; 1 where there are only factors. */
-__device__ __forceinline__ float thread_conv_group_scale(const conv_side &p, const side_row &place) {
-  return thread_side_group_scale(p.part, place.scale);
-}
-
-/* The element times its group scale, without factors, as float32 bits; exact where bf16 holds it. */
-__device__ __forceinline__ uint32_t thread_conv_value(const conv_side &p, const side_row &place) {
-  return thread_side_value(p.part, place, 0);
 }
 
 #endif

@@ -54,12 +54,6 @@ int64_t cut_of(const mfq_gemm_side *side) {
   return cut;
 }
 
-/* Bytes of a stored scale. */
-int64_t scale_bytes(mfq_scale_format scale) {
-  static const int64_t bytes[] = {0, 4, 2, 2, 1, 1};
-  return bytes[scale];
-}
-
 /* The whole view without scales that are factors. */
 mfq_qview unscaled(const mfq_gemm_side *side) {
   mfq_qview view = side->view;
@@ -90,9 +84,9 @@ mfq_qview cut_view(const mfq_gemm_side *side, const mfq_cuda_part *part) {
   if (q->zero_points != NULL) q->zero_points = (uint8_t *)q->zero_points + first;
   if (q->scales != NULL && q->layout.scales == MFQ_SCALES_128X4) {
     const int64_t tiles = (part->batch * side->rows + part->row) / SCALES_TILE_ROWS;
-    q->scales = (uint8_t *)q->scales + tiles * ((groups + 3) / 4) * (SCALES_TILE_ROWS * 4);
+    q->scales = (uint8_t *)q->scales + tiles * mfq_ceil_div(groups, 4) * (SCALES_TILE_ROWS * 4);
   } else if (q->scales != NULL) {
-    q->scales = (uint8_t *)q->scales + first * scale_bytes(q->scheme.scale);
+    q->scales = (uint8_t *)q->scales + first * mfq_cuda_scale_slots(&side->view).bytes;
   }
   z->row_bits = (size_t)side->code_bits[1];
   z->codes_bytes = (size_t)((part->rows * side->code_bits[1] + 7) / 8);
@@ -211,6 +205,12 @@ mfq_cuda_expansion plain_expansion(const mfq_gemm_side *side, mfq_dtype dtype) {
 }
 
 } // namespace
+
+mfq_dtype mfq_cuda_expansion_dtype(const mfq_gemm_side *a, const mfq_gemm_side *b, int round_operands) {
+  const int are_plain = a->kind == MFQ_SIDE_PLAIN && b->kind == MFQ_SIDE_PLAIN;
+  if (are_plain && a->tensor.dtype == MFQ_DTYPE_F16 && b->tensor.dtype == MFQ_DTYPE_F16) return MFQ_DTYPE_F16;
+  return round_operands || mfq_gemm_sides_refuse_bf16(a, b) == NULL ? MFQ_DTYPE_BF16 : MFQ_DTYPE_F32;
+}
 
 mfq_cuda_expansion mfq_cuda_expansion_of(const mfq_gemm_side *side, mfq_dtype dtype) {
   if (side->kind == MFQ_SIDE_PLAIN) return plain_expansion(side, dtype);

@@ -13,6 +13,9 @@ typedef struct mfq_cuda_expansion {
   int64_t cut;           /* rows at whose multiples the expansion may be cut; 0: it is made whole */
 } mfq_cuda_expansion;
 
+/* What both sides of a product become: bf16 where it holds every value of both, f16 for two plain f16 sides, else f32. */
+mfq_dtype mfq_cuda_expansion_dtype(const mfq_gemm_side *a, const mfq_gemm_side *b, int round_operands);
+
 /* How a side, which may be TO_QUANTIZE, becomes a matrix of `dtype`. */
 mfq_cuda_expansion mfq_cuda_expansion_of(const mfq_gemm_side *side, mfq_dtype dtype);
 

@@ -22,15 +22,6 @@ int64_t bytes_of(mfq_dtype dtype) { return (int64_t)mfq_dtype_bytes(dtype); }
 
 /* ---- Planning ---------------------------------------------------------------------------------------------------- */
 
-mfq_dtype dtype_of(const mfq_gemm_problem *p) {
-  const mfq_gemm_side *a = &p->a, *b = &p->b;
-  if (a->kind == MFQ_SIDE_PLAIN && b->kind == MFQ_SIDE_PLAIN && a->matrix.dtype == MFQ_DTYPE_F16 &&
-      b->matrix.dtype == MFQ_DTYPE_F16)
-    return MFQ_DTYPE_F16;
-  const int fits = mfq_gemm_sides_refuse_bf16(a, b) == NULL;
-  return fits || p->round_operands ? MFQ_DTYPE_BF16 : MFQ_DTYPE_F32;
-}
-
 int is_whole(const mfq_gemm_problem *p, const mfq_gemm_side *side, const mfq_cuda_expansion *e) {
   return !e->is_in_place && (e->cut == 0 || (side->batches == 1 && p->batches > 1));
 }
@@ -40,13 +31,13 @@ int64_t row_bytes(const mfq_gemm_side *side, const mfq_cuda_expansion *e) {
 }
 
 void plan_steps(const mfq_gemm_problem *p, expanded *e) {
-  const mfq_dtype dtype = dtype_of(p);
+  const mfq_dtype dtype = mfq_cuda_expansion_dtype(&p->a, &p->b, p->round_operands);
   e->a = mfq_cuda_expansion_of(&p->a, dtype);
   e->b = mfq_cuda_expansion_of(&p->b, dtype);
   e->a_is_whole = is_whole(p, &p->a, &e->a);
   e->b_is_whole = is_whole(p, &p->b, &e->b);
   e->steps.is_direct = mfq_cuda_writes_d(&p->finish, mfq_cublaslt_type(dtype), 0);
-  e->steps.sum_ld = p->finish.is_d_quantized ? p->n : (p->n + 3) / 4 * 4;
+  e->steps.sum_ld = p->finish.is_d_quantized ? p->n : mfq_round_up(p->n, 4);
   mfq_slab_question q = mfq_lt_question(p, &e->steps);
   q.a_row_bytes = row_bytes(&p->a, &e->a);
   q.b_row_bytes = row_bytes(&p->b, &e->b);

@@ -20,4 +20,18 @@ __device__ __forceinline__ int64_t thread_divide(int64_t n, const divisor64 &d) 
   return (int64_t)(estimate + ((uint64_t)n - estimate * d.value >= d.value));
 }
 
+/* Division of numbers below 2^31, as divisor64. */
+typedef struct divisor32 {
+  uint32_t value, inverse; /* floor((2^32 - 1) / value) */
+} divisor32;
+
+static inline divisor32 divisor32_make(int64_t value) {
+  return divisor32{(uint32_t)value, ~(uint32_t)0 / (uint32_t)value};
+}
+
+__device__ __forceinline__ int32_t thread_divide32(int32_t n, const divisor32 &d) {
+  const uint32_t estimate = (uint32_t)((uint64_t)(uint32_t)n * d.inverse >> 32);
+  return (int32_t)(estimate + ((uint32_t)n - estimate * d.value >= d.value));
+}
+
 #endif

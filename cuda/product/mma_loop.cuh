@@ -27,9 +27,9 @@ enum {
 
 /* Units lie along the depth, or, WIDE, across it: 16 rows (columns) at one place of it.
  *
- * Registers by ptxas 13.0 for sm_80 and sm_90a, none of them spilled, of convolutions: tiles of 64 columns 127 and 128
- * (units along depth), 127 and 128 (the direct operand's across it), 123 (by pixels), so that two blocks of 256 threads
- * fit a multiprocessor; of 128 columns 189 and 193, 191, 167 and 171: one block. */
+ * Registers by ptxas 13.0 for sm_80 and sm_90a, none of them spilled: tiles of 64 columns 128 and, WIDE both, 120 and 124,
+ * so that two blocks of 256 threads fit a multiprocessor; of 128 columns 187 to 192, WIDE both 168 and 172, of matrices
+ * 164 and 168: one block. */
 template <bool A_WIDE, bool B_WIDE, int COLUMNS_> struct mma_shape {
   static constexpr bool IS_A_WIDE = A_WIDE, IS_B_WIDE = B_WIDE;
   static constexpr int COLUMNS = COLUMNS_, WARPS_ACROSS = COLUMNS / MMA_WARP_COLUMNS;

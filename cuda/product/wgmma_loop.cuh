@@ -30,8 +30,8 @@ enum {
   STAGE_BLOCKS = 2          /* at once on a multiprocessor: one multiplies while the other waits */
 };
 
-/* Registers of a thread (nvcc 13.0, sm_90a, no spills) of convolutions, for 128 and 64 columns: 128 and 94 where all
- * units lie along depth, 128 and 96 where the direct operand's lie across it, 114 and 78 by pixels. Shared memory of a
+/* Registers of a thread (nvcc 13.0, sm_90a, no spills) of convolutions, for 128 and 64 columns: 128 and 90 where all
+ * units lie along depth, 128 and 96 where the direct operand's lie across it, 114 and 80 by pixels. Shared memory of a
  * block: 97 and 73 KiB, and 1 KiB of rows. A stage takes a warp about 85 instructions, and 110 more at a new tap; by
  * pixels 180. */
 template <bool A_WIDE, bool B_WIDE, int COLUMNS_> struct wgmma_shape {

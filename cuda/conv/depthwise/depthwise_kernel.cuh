@@ -45,7 +45,7 @@ __device__ __forceinline__ void block_load_filter(const depthwise_params &p, int
     if (first + channel < p.channels) {
       conv_point at = thread_conv_point(p.geometry.tap, tap);
       at.image = first + channel;
-      value = thread_conv_value(p.w, thread_conv_place(p.w, at));
+      value = thread_side_value(p.w.part, thread_conv_place(p.w, at), 0);
     }
     filter.store(thread_filter_at(tap, channel, p.lanes), mfqn_float_of(value));
   }

@@ -60,7 +60,7 @@ __device__ __forceinline__ void thread_unpack_pairs(const uint32_t *pair, float 
 
 /* The scale of a unit's group. Most are powers of two. */
 __device__ __forceinline__ float thread_unit_scale(const depthwise_side &s, const side_row &place) {
-  if (s.side.part.scheme.scale != MFQN_SCALE_UE8M0) return thread_conv_group_scale(s.side, place);
+  if (s.side.part.scheme.scale != MFQN_SCALE_UE8M0) return thread_side_group_scale(s.side.part, place.scale);
   const scale_slots &slots = s.side.part.slots;
   const uint32_t stored = thread_slot_load(slots, thread_slot_place(slots, place.scale));
   return mfqn_float_of(stored == 255u ? MFQN_NAN : stored == 0 ? 0x00400000u : stored << 23);

@@ -135,11 +135,6 @@ int64_t mfq_unfolding_line(const mfq_unfolding *u, int64_t channels) {
   return mfq_round_up(mfq_unfolding_taps(u) * channels, 16 / (int64_t)mfq_dtype_bytes(u->dtype));
 }
 
-const char *mfq_cuda_unfold_way(const mfq_conv_side *side, const mfq_unfolding *u, const mfq_unfold_part *part) {
-  static const char *const names[] = {"elements", "copy", "codes"};
-  return names[source_of(side, u, part, units_of(side))];
-}
-
 mfq_status mfq_cuda_unfold(mfq_context *context, const mfq_conv_side *side, const mfq_unfolding *u,
                            const mfq_unfold_part *part, void *memory) {
   unfold_params p = {};

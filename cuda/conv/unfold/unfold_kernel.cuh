@@ -74,7 +74,8 @@ __device__ __forceinline__ uint32_t thread_unfold_next(const unfold_params &p, u
                                                        side_row *place) {
   uint32_t value = 0;
   if (*is_met)
-    value = thread_conv_value(p.side, thread_conv_step(p.side, *place, CONV_CHANNELS, u->first_channel + u->channel));
+    value = thread_side_value(p.side.part,
+                              thread_conv_step(p.side, *place, CONV_CHANNELS, u->first_channel + u->channel), 0);
   if (++u->channel == (int64_t)p.channels.value) {
     u->channel = 0;
     ++u->tap;

@@ -1,7 +1,7 @@
 /* cuda/conv/unfold/unfolded_plan.cu: steps of an unfolded convolution, and their products. */
 #include "unfolded_plan.h"
 
-#include "cuda/gemm/cublaslt/direct.h"
+#include "cuda/gemm/expansion.h"
 
 namespace {
 
@@ -23,15 +23,6 @@ int64_t merged(const mfq_conv_side *side, int first, int last, int64_t *step) {
 
 /* ---- Shapes ------------------------------------------------------------------------------------------------------ */
 
-mfq_dtype dtype_of(const mfq_conv_problem *p) {
-  const mfq_gemm_side *a = &mfq_conv_gathered(p)->part, *b = &mfq_conv_direct(p)->part;
-  if (a->kind == MFQ_SIDE_PLAIN && b->kind == MFQ_SIDE_PLAIN && a->tensor.dtype == MFQ_DTYPE_F16 &&
-      b->tensor.dtype == MFQ_DTYPE_F16)
-    return MFQ_DTYPE_F16;
-  const int fits = mfq_gemm_sides_refuse_bf16(a, b) == NULL;
-  return fits || p->round_operands ? MFQ_DTYPE_BF16 : MFQ_DTYPE_F32;
-}
-
 /* A plain operand whose lines are there already. */
 int is_in_place(const mfq_conv_problem *p, mfq_dtype dtype) {
   const mfq_conv_side *side = mfq_conv_direct(p);
@@ -40,7 +31,8 @@ int is_in_place(const mfq_conv_problem *p, mfq_dtype dtype) {
 }
 
 void fill_shape(const mfq_conv_problem *p, mfq_unfolded_plan *u) {
-  const mfq_dtype dtype = dtype_of(p);
+  const mfq_dtype dtype =
+      mfq_cuda_expansion_dtype(&mfq_conv_gathered(p)->part, &mfq_conv_direct(p)->part, p->round_operands);
   u->direction = p->direction;
   u->gathered = mfq_unfolding_of_gathered(p, dtype);
   u->direct = mfq_unfolding_of_direct(p, dtype);
@@ -186,8 +178,7 @@ void place_all(const mfq_conv_problem *p, mfq_unfolded_plan *u) {
   const int64_t line = mfq_unfolding_line(&u->gathered, u->gathered.channels);
   size_t library = 0;
   for (const auto &row : u->plans)
-    for (const mfq_cublaslt_plan &plan : row)
-      if (plan.workspace_bytes > library) library = plan.workspace_bytes;
+    for (const mfq_cublaslt_plan &plan : row) library = mfq_larger_size(library, plan.workspace_bytes);
   at->end = 0;
   at->operands = mfq_cuda_conv_take(p, &at->end);
   at->unfolded =
@@ -222,7 +213,7 @@ int mfq_unfolded_flat(const mfq_conv_problem *problem, mfq_finish *flat) {
 
 int64_t mfq_unfolded_sum_ld(const mfq_conv_problem *problem, const mfq_unfolded_plan *plan) {
   if (mfq_unfolded_is_weight_gradient(plan)) return plan->depth;
-  return problem->finish.is_d_quantized ? problem->finish.n : (problem->finish.n + 3) / 4 * 4;
+  return problem->finish.is_d_quantized ? problem->finish.n : mfq_round_up(problem->finish.n, 4);
 }
 
 mfq_unfolded_strides mfq_unfolded_in_place(const mfq_unfolded_plan *plan) {

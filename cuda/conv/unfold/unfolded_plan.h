@@ -43,9 +43,6 @@ int64_t mfq_unfolding_line(const mfq_unfolding *u, int64_t channels);
 mfq_status mfq_cuda_unfold(mfq_context *context, const mfq_conv_side *side, const mfq_unfolding *u,
                            const mfq_unfold_part *part, void *memory);
 
-/* Which way mfq_cuda_unfold takes: "elements", "copy", "codes". */
-const char *mfq_cuda_unfold_way(const mfq_conv_side *side, const mfq_unfolding *u, const mfq_unfold_part *part);
-
 /* ---- Plans ------------------------------------------------------------------------------------------------------- */
 
 /* Where things lie in the workspace, in bytes. */

@@ -129,9 +129,7 @@ void place_image(const fold_plan *plan, fold_side *side, fold_plan *into) {
 void plan_workspace(const mfq_gemm_problem *problem, fold_plan *plan) {
   const size_t sums = (size_t)(plan->a.rows * plan->b.rows) * sizeof(float);
   const size_t values = (size_t)(problem->batches * problem->m * problem->n) * sizeof(float);
-  plan->scratch = mfq_workspace_take(&plan->bytes, MFQ_CUDA_SCRATCH_BYTES);
-  plan->a.quantized = mfq_workspace_take(&plan->bytes, mfq_gemm_side_bytes(&problem->a));
-  plan->b.quantized = mfq_workspace_take(&plan->bytes, mfq_gemm_side_bytes(&problem->b));
+  plan->operands = mfq_cuda_gemm_take(problem, &plan->bytes);
   plan->a.flags = plan->bytes;
   plan->b.flags = plan->bytes + flags_bytes(&problem->a);
   plan->flags_bytes = flags_bytes(&problem->a) + flags_bytes(&problem->b);

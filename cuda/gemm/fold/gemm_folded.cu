@@ -190,10 +190,10 @@ mfq_status run_batches(const fold_run &run) {
 }
 
 /* Quantizes what folding does not. */
-mfq_status ready_side(mfq_context *lent, const mfq_gemm_side *given, const fold_side *plan, uint8_t *workspace,
+mfq_status ready_side(mfq_context *lent, const mfq_gemm_side *given, const fold_side *plan, uint8_t *memory,
                       mfq_gemm_side *ready) {
-  if (!plan->quantizes) return mfq_cuda_side_ready(lent, given, workspace + plan->quantized, ready);
-  mfq_gemm_side_place(given, workspace + plan->quantized, ready);
+  if (!plan->quantizes) return mfq_cuda_side_ready(lent, given, memory, ready);
+  mfq_gemm_side_place(given, memory, ready);
   return MFQ_OK;
 }
 
@@ -204,9 +204,9 @@ mfq_status folded_run(mfq_context *context, const void *state, const void *of, u
   const fold_plan *plan = (const fold_plan *)state;
   fold_run run = {context, plan, problem, *problem, workspace};
   mfq_cuda_lent lent_state;
-  mfq_context *lent = mfq_cuda_lend(context, workspace + plan->scratch, &lent_state);
-  mfq_status status = ready_side(lent, &problem->a, &plan->a, workspace, &run.problem.a);
-  if (status == MFQ_OK) status = ready_side(lent, &problem->b, &plan->b, workspace, &run.problem.b);
+  mfq_context *lent = mfq_cuda_lend(context, workspace + plan->operands.scratch, &lent_state);
+  mfq_status status = ready_side(lent, &problem->a, &plan->a, workspace + plan->operands.a, &run.problem.a);
+  if (status == MFQ_OK) status = ready_side(lent, &problem->b, &plan->b, workspace + plan->operands.b, &run.problem.b);
   if (status == MFQ_OK) status = mfq_cuda_clear(context, workspace + plan->a.flags, plan->flags_bytes, function);
   if (status == MFQ_OK) status = run_batches(run);
   if (status == MFQ_OK && problem->finish.is_d_quantized)

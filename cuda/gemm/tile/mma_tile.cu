@@ -37,58 +37,46 @@ const char *mfq_cuda_gemm_tile_refuses(const mfq_context *context, const mfq_gem
 
 /* ---- Launches ---------------------------------------------------------------------------------------------------- */
 
-/* Where sums go: memory of f32, or D itself. */
-struct tile_target {
-  element_view to;
-  int64_t batch, stride[2];
-  int64_t first_batch, batches, first_row, rows;
-};
-
+/* Sums go to memory of any dtype at `at.data`, columns `to_column` apart. */
 static mfq_status launch(mfq_context *context, const mfq_gemm_problem *problem, const mfq_cuda_tile_flags *flags,
-                         const tile_target &target) {
+                         const mfq_cuda_sums &at, mfq_dtype dtype, int64_t to_column) {
   mma_tile_params p = {};
   p.a = plan_side(&problem->a, flags->a);
   p.b = plan_side(&problem->b, flags->b);
   p.is_marked = flags->a != NULL || flags->b != NULL;
-  p.grid.tiles_a = (int32_t)tiles_of(target.rows);
+  p.grid.tiles_a = (int32_t)tiles_of(at.rows);
   p.grid.tiles_b = (int32_t)tiles_of(problem->n);
   p.grid.parts = 1;
   p.grid.columns = (int32_t)problem->n;
-  p.grid.to = target.to;
-  p.grid.to_column = target.stride[1];
-  const int64_t bytes = target.to.dtype == ELEMENT_F32 ? 8 : 4;
-  const int64_t odd = (int64_t)((uintptr_t)target.to.data % (uintptr_t)bytes != 0) | target.batch | target.stride[0];
-  p.grid.is_paired = target.stride[1] == 1 && odd % 2 == 0;
-  p.to_batch = target.batch;
-  p.to_row = target.stride[0];
-  p.first_batch = target.first_batch;
-  p.first_row = target.first_row;
-  p.rows = target.rows;
-  const int64_t blocks = target.batches * p.grid.tiles_a * p.grid.tiles_b;
-  const mfq_launch at = {"mfq_gemm_run", dim3((unsigned)blocks), TILE_THREADS, 0};
-  return mfq_cuda_launch(context, at, mma_product_kernel<matrix_units>, p);
+  p.grid.to = element_view{(uint8_t *)at.data, (int32_t)dtype};
+  p.grid.to_column = to_column;
+  const uintptr_t pair = 2 * mfq_dtype_bytes(dtype);
+  const int64_t odd = (int64_t)((uintptr_t)at.data % pair != 0) | at.batch_stride | at.row_stride;
+  p.grid.is_paired = to_column == 1 && odd % 2 == 0;
+  p.to_batch = at.batch_stride;
+  p.to_row = at.row_stride;
+  p.first_batch = at.first_batch;
+  p.first_row = at.first_row;
+  p.rows = at.rows;
+  const int64_t blocks = at.batches * p.grid.tiles_a * p.grid.tiles_b;
+  const mfq_launch grid = {"mfq_gemm_run", dim3((unsigned)blocks), TILE_THREADS, 0};
+  return mfq_cuda_launch(context, grid, mma_product_kernel<matrix_units>, p);
 }
 
 mfq_status mfq_cuda_gemm_tile_slabs(mfq_context *context, const mfq_gemm_problem *problem,
                                     const mfq_cuda_tile_flags *flags, const mfq_cuda_sums *sums) {
-  const tile_target target = {{(uint8_t *)sums->data, ELEMENT_F32},
-                              sums->batch_stride,
-                              {sums->row_stride, 1},
-                              sums->first_batch,
-                              sums->batches,
-                              sums->first_row,
-                              sums->rows};
-  return launch(context, problem, flags, target);
+  return launch(context, problem, flags, *sums, MFQ_DTYPE_F32, 1);
 }
 
 mfq_status mfq_cuda_gemm_tile_d(mfq_context *context, const mfq_gemm_problem *problem, const mfq_cuda_tile_flags *flags,
                                 const mfq_cuda_sums *rows) {
   const mfq_matrix *d = &problem->finish.d;
   const int64_t first = mfq_matrix_offset(d, rows->first_batch) + rows->first_row * d->stride[0];
-  uint8_t *memory = (uint8_t *)d->data + first * (int64_t)mfq_dtype_bytes(d->dtype);
-  const tile_target target = {
-      {memory, (int32_t)d->dtype}, 0, {d->stride[0], d->stride[1]}, rows->first_batch, 1, rows->first_row, rows->rows};
-  return launch(context, problem, flags, target);
+  mfq_cuda_sums at = *rows;
+  at.data = (float *)(void *)((uint8_t *)d->data + first * (int64_t)mfq_dtype_bytes(d->dtype));
+  at.batch_stride = d->batch_rank ? d->batch_stride[0] : 0;
+  at.row_stride = d->stride[0];
+  return launch(context, problem, flags, at, d->dtype, d->stride[1]);
 }
 
 /* ---- The way ----------------------------------------------------------------------------------------------------- */
@@ -119,35 +107,20 @@ static mfq_status plan(mfq_context *context, const void *of, mfq_choice *choice,
   return MFQ_OK;
 }
 
-/* The product straight into D. */
-static mfq_status run_bare(mfq_context *context, const mfq_gemm_problem *problem) {
-  const mfq_matrix *d = &problem->finish.d;
-  const mfq_cuda_tile_flags all = {NULL, NULL};
-  const tile_target target = {{(uint8_t *)d->data, (int32_t)d->dtype},
-                              d->batch_rank ? d->batch_stride[0] : 0,
-                              {d->stride[0], d->stride[1]},
-                              0,
-                              problem->batches,
-                              0,
-                              problem->m};
-  return launch(context, problem, &all, target);
-}
-
-static mfq_status run_through(mfq_context *context, const mfq_gemm_problem *problem, float *memory) {
-  const mfq_cuda_tile_flags all = {NULL, NULL};
-  const mfq_cuda_sums sums = {memory, problem->m * problem->n, problem->n, 0, problem->batches, 0, problem->m};
-  const mfq_status status = mfq_cuda_gemm_tile_slabs(context, problem, &all, &sums);
-  if (status != MFQ_OK) return status;
-  return mfq_cuda_finish_all(context, &problem->finish, mfq_gemm_factor_views(problem), memory);
+static mfq_status run_ready(mfq_context *own, const mfq_gemm_problem *p, float *memory) {
+  const mfq_cuda_tile_flags everything = {NULL, NULL};
+  const mfq_cuda_sums all = {memory, p->m * p->n, p->n, 0, p->batches, 0, p->m};
+  if (writes_d(p)) return mfq_cuda_gemm_tile_d(own, p, &everything, &all);
+  const mfq_status status = mfq_cuda_gemm_tile_slabs(own, p, &everything, &all);
+  return status == MFQ_OK ? mfq_cuda_finish_all(own, &p->finish, mfq_gemm_factor_views(p), memory) : status;
 }
 
 static mfq_status run(mfq_context *context, const void *, const void *of, uint8_t *workspace) {
   const mfq_gemm_problem *problem = (const mfq_gemm_problem *)of;
   const tile_workspace at = layout(problem);
   float *sums = (float *)(void *)(workspace + at.sums);
-  return mfq_cuda_gemm_run(context, problem, at.operands, workspace, [&](mfq_context *own, const mfq_gemm_problem *p) {
-    return writes_d(p) ? run_bare(own, p) : run_through(own, p, sums);
-  });
+  return mfq_cuda_gemm_run(context, problem, at.operands, workspace,
+                           [&](mfq_context *own, const mfq_gemm_problem *p) { return run_ready(own, p, sums); });
 }
 
 const mfq_way mfq_cuda_gemm_tile = {"tile", plan, run, NULL};

@@ -22,7 +22,7 @@ const char *mfq_cuda_gemm_tile_refuses(const mfq_context *context, const mfq_gem
 mfq_status mfq_cuda_gemm_tile_slabs(mfq_context *context, const mfq_gemm_problem *problem,
                                     const mfq_cuda_tile_flags *flags, const mfq_cuda_sums *sums);
 
-/* The same of one batch of a problem whose sums are D (mfq_finish_is_bare): `rows` says which, and its memory is D's
+/* The same of a problem whose sums are D (mfq_finish_is_bare): `rows` says which, and its memory is D's
  * own, of any dtype. */
 mfq_status mfq_cuda_gemm_tile_d(mfq_context *context, const mfq_gemm_problem *problem, const mfq_cuda_tile_flags *flags,
                                 const mfq_cuda_sums *rows);

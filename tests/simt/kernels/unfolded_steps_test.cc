@@ -10,6 +10,7 @@
 #include "cuda/conv/unfold/conv_unfolded.cu"
 #include "cuda/conv/unfold/unfold.cu"
 #include "cuda/conv/unfold/unfolded_plan.cu"
+#include "cuda/gemm/expansion.cu"
 
 namespace {
 
@@ -51,7 +52,8 @@ mfq_status plan_small_conv(mfq_context *context, const void *of, mfq_choice *cho
   }
   EXPECT_EQ(mfq_unfolded_products(context, p, u, reason), MFQ_OK) << reason->text;
   const mfq_unfold_part all = {0, u->rows, 0, u->step.groups, 0, u->gathered.channels};
-  ways = mfq_cuda_unfold_way(mfq_conv_gathered(p), &u->gathered, &all);
+  const char *const names[] = {"elements", "copy", "codes"}; /* by unfold_source */
+  ways = names[source_of(mfq_conv_gathered(p), &u->gathered, &all, units_of(mfq_conv_gathered(p)))];
   count = steps_of(u);
   describe(context, u, choice);
   choice->workspace_bytes = u->at.end;
