@@ -26,7 +26,7 @@ __global__ void __launch_bounds__(COPY_THREADS) device_copy_kernel(const __grid_
 
 /* ---- Into shared memory ------------------------------------------------------------------------------------------ */
 
-/* As conv/implicit/implicit_wgmma_kernel.cuh: stages of 256 rows of 128 bytes, two of them under way, two blocks at once. */
+/* As product/wgmma_loop.cuh: stages of 256 rows of 128 bytes, two of them under way, two blocks at once. */
 enum {
   GATHER_THREADS = 256,
   GATHER_ROWS = 256,

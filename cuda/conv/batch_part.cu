@@ -1,6 +1,7 @@
 /* cuda/conv/batch_part.cu: images, their memory and their sums. */
 #include "conv_cuda.h"
 
+#include "host/core/integers.h"
 #include "host/core/module/context_state.h"
 #include "host/core/problem/walk.h"
 
@@ -47,7 +48,7 @@ void take_view(const mfq_images *at, mfq_qview *view) {
   mfq_code_bit_strides(view, bits);
   q->codes = moved(at, q->codes, bits[0]);
   q->shape[0] = z->padded_shape[0] = at->count;
-  z->codes_bytes = (size_t)((at->count * bits[0] + 7) / 8);
+  z->codes_bytes = (size_t)mfq_ceil_div(at->count * bits[0], 8);
   if (scales[0].stride == 0) return;
   const int64_t scale_bytes = (int64_t)z->scales_bytes / batch, zero_bytes = (int64_t)z->zero_points_bytes / batch;
   q->scales = moved(at, q->scales, scale_bytes * 8);

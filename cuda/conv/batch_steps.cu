@@ -57,7 +57,7 @@ mfq_status plan_parts(mfq_context *context, const mfq_ways *ways, const mfq_conv
 
 /* Fewer images than before, about as many as fit, in parts that are about equal. */
 int64_t fewer_images(int64_t batch, int64_t images, double most_bytes, double bytes) {
-  const int64_t most = images - (images + 7) / 8, fit = (int64_t)((double)images * most_bytes / bytes);
+  const int64_t most = images - mfq_ceil_div(images, 8), fit = (int64_t)((double)images * most_bytes / bytes);
   if (mfq_smaller(fit, most) < 1) return 1;
   const int64_t next = mfq_slab_equal(batch, mfq_smaller(fit, most), 1);
   return next > EVEN_IMAGES ? next / EVEN_IMAGES * EVEN_IMAGES : next;

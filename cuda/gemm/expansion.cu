@@ -89,7 +89,7 @@ mfq_qview cut_view(const mfq_gemm_side *side, const mfq_cuda_part *part) {
     q->scales = (uint8_t *)q->scales + first * mfq_cuda_scale_slots(&side->view).bytes;
   }
   z->row_bits = (size_t)side->code_bits[1];
-  z->codes_bytes = (size_t)((part->rows * side->code_bits[1] + 7) / 8);
+  z->codes_bytes = (size_t)mfq_ceil_div(part->rows * side->code_bits[1], 8);
   z->axis = -1;
   z->scale_rank = 2;
   z->scale_shape[0] = has_row_scales ? mfq_ceil_div(part->rows, run) : 1;

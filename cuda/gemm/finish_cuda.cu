@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "host/core/integers.h"
 #include "host/core/scheme/lower.h"
 #include "cuda/cuda_ops.h"
 #include "cuda/launch.cuh"
@@ -106,7 +107,7 @@ const finish_entry entries[] = {finish_kernel<MFQN_ACTIVATION_NONE>, finish_kern
 
 finish_params mfq_cuda_finish_params(const mfq_finish *finish, mfq_factor_views views, const mfq_cuda_sums *sums,
                                      float *values) {
-  const int64_t m = finish->m, n = finish->n, row_items = (n + FINISH_COLS - 1) / FINISH_COLS;
+  const int64_t m = finish->m, n = finish->n, row_items = mfq_ceil_div(n, FINISH_COLS);
   const mfq_matrix sum_rows = rows_of_floats(sums->data, sums->rows, n, sums->row_stride);
   const mfq_matrix summed = batches_of_floats(sum_rows, sums->batches, sums->batch_stride);
   const mfq_matrix dense = batches_of_floats(rows_of_floats(values, m, n, n), finish->batches, m * n);

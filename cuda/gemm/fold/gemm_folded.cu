@@ -102,7 +102,7 @@ mfq_status fold_elements(const fold_run &run, const fold_rows &of) {
   const int64_t strides = of.rows > 1 ? p.src_bytes : 0;
   p.vector_load = ((int64_t)(uintptr_t)p.src | strides) % 16 == 0;
   p.row_bytes = (int64_t)sizes->row_bits / 8;
-  p.pad_bytes = (int32_t)(p.row_bytes - (of.given->depth * p.image.code.bits + 7) / 8);
+  p.pad_bytes = (int32_t)(p.row_bytes - mfq_ceil_div(of.given->depth * p.image.code.bits, 8));
   p.codes = first_codes(of);
   p.vector_store = codes_aligned(of.ready, p.image.code.bits);
   p.first_scale = mfq_gemm_side_scale(of.ready, of.batch, of.first, 0);
