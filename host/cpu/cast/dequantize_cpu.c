@@ -1,9 +1,7 @@
 /* host/cpu/cast/dequantize_cpu.c: the ways from codes and scales to values: panels, and element by element. */
 #include "host/core/process/team.h"
-#include "host/core/problem/walk.h"
 #include "elements.h"
 #include "panels.h"
-#include "scale_slots.h"
 #include "stream_copy.h"
 
 enum { PANELS = 8 }; /* that a thread takes at a time */
@@ -20,25 +18,24 @@ static void decode_panels(void *work, int thread, int64_t first, int64_t end) {
   mfq_stream_fence();
 }
 
-/* Gives every element of a padded target the value of padding: the code that stands for 0, times its scale. */
-static void fill_padded(const mfq_qview *view, const mfq_tensor *dst) {
-  mfqn_scheme s;
-  mfq_walk walk;
-  mfq_qview padded = *view;
-  memcpy(padded.q.shape, dst->shape, sizeof padded.q.shape);
-  mfq_lower(&view->q.scheme, &s);
-  mfq_walk_init(&padded, dst->strides, &walk);
-  const int32_t last = walk.rank - 1;
-  for (int64_t r = 0; r < walk.rows; ++r) {
-    const mfq_walk_row at = mfq_walk_at(&walk, r);
-    for (int64_t j = 0; j < walk.length; ++j) {
-      const int64_t scale = mfq_walk_scale(&walk, at, j);
-      const mfqn_group g = mfq_group_stored(view, &s, scale);
-      const uint32_t code = s.has_zero_point ? mfqn_integer_code(g.zero_point, &s.integer) : 0u;
-      mfq_element_store_limited(dst->data, dst->dtype, at.offset + j * walk.offset_stride[last],
-                                mfqn_decode(&s, &g, code));
-    }
-  }
+typedef struct padding {
+  const mfq_qview *view;
+  mfqn_scheme scheme;
+} padding;
+
+/* The code that stands for 0, times its scale. */
+static uint32_t padding_at(const void *of, int64_t scale) {
+  const padding *p = of;
+  const mfqn_group g = mfq_group_stored(p->view, &p->scheme, scale);
+  const uint32_t code = p->scheme.has_zero_point ? mfqn_integer_code(g.zero_point, &p->scheme.integer) : 0u;
+  return mfqn_decode(&p->scheme, &g, code);
+}
+
+/* Gives every element of a padded target the value of padding. */
+static void fill_padded(const mfq_cast *cast) {
+  padding p = {.view = cast->view};
+  mfq_lower(&cast->view->q.scheme, &p.scheme);
+  mfq_elements_by_scale(cast->view, cast->dst, padding_at, &p);
 }
 
 /* The part of the target that has codes. Returns whether there is more of it. */
@@ -72,7 +69,7 @@ static mfq_status run_panels(mfq_context *context, const void *state, const void
   mfq_panels scaled;
   mfq_tensor logical;
   (void)context;
-  if (logical_part(cast, &logical)) fill_padded(cast->view, cast->dst);
+  if (logical_part(cast, &logical)) fill_padded(cast);
   if (p->scheme.scale == MFQN_SCALE_UE4M3) {
     scaled = *p;
     scaled.tensor_scale = mfq_tensor_scale_get(cast->view);
@@ -88,7 +85,7 @@ static mfq_status run_reference(mfq_context *context, const void *state, const v
   (void)context;
   (void)state;
   (void)memory;
-  if (logical_part(cast, &logical)) fill_padded(cast->view, cast->dst);
+  if (logical_part(cast, &logical)) fill_padded(cast);
   mfq_dequantize_ref(cast->view, &logical);
   return MFQ_OK;
 }

@@ -1,51 +1,38 @@
 /* host/cpu/cast/expand_cpu.c: scales and zero points as plain tensors, compressed or one an element. */
-#include <string.h>
-
 #include "host/core/problem/walk.h"
 #include "host/cpu/cpu_state.h"
 #include "elements.h"
-#include "scale_slots.h"
 
-static uint32_t part_at(const mfq_qview *view, const mfqn_scheme *s, mfq_expand_part part, int64_t index) {
-  if (part == MFQ_EXPAND_ZERO_POINTS) return mfqn_bits((float)mfq_zero_point_get(view, s, index));
-  const mfqn_group g = mfqn_group_load(s, mfq_scale_get(view, index), mfq_tensor_scale_get(view));
-  return mfqn_whole_scale(s, &g);
+typedef struct parts {
+  const mfq_qview *view;
+  mfqn_scheme scheme;
+} parts;
+
+static uint32_t zero_point_at(const void *of, int64_t index) {
+  const parts *p = of;
+  return mfqn_bits((float)mfq_zero_point_get(p->view, &p->scheme, index));
 }
 
-static void expand_compressed(const mfq_qview *view, const mfqn_scheme *s, mfq_expand_part part,
-                              const mfq_tensor *dst) {
-  for (int64_t i = 0; i < view->sizes.scale_count; ++i)
-    mfq_element_store_limited(dst->data, dst->dtype, mfq_offset_of(dst, i), part_at(view, s, part, i));
-}
-
-/* The target has the logical or the padded shape: the scale of an index follows from either in the same way. */
-static void expand_elements(const mfq_qview *view, const mfqn_scheme *s, mfq_expand_part part, const mfq_tensor *dst) {
-  mfq_walk walk;
-  mfq_qview shaped = *view;
-  memcpy(shaped.q.shape, dst->shape, sizeof shaped.q.shape);
-  mfq_walk_init(&shaped, dst->strides, &walk);
-  const int32_t last = walk.rank - 1;
-  for (int64_t r = 0; r < walk.rows; ++r) {
-    const mfq_walk_row at = mfq_walk_at(&walk, r);
-    for (int64_t j = 0; j < walk.length; ++j) {
-      const int64_t index = mfq_walk_scale(&walk, at, j);
-      mfq_element_store_limited(dst->data, dst->dtype, at.offset + j * walk.offset_stride[last],
-                                part_at(view, s, part, index));
-    }
-  }
+static uint32_t scale_at(const void *of, int64_t index) {
+  const parts *p = of;
+  const mfqn_group g = mfqn_group_load(&p->scheme, mfq_scale_get(p->view, index), mfq_tensor_scale_get(p->view));
+  return mfqn_whole_scale(&p->scheme, &g);
 }
 
 static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
   const mfq_cast *cast = problem;
-  mfqn_scheme s;
+  const mfq_tensor *dst = cast->dst;
+  const mfq_value_fn value = cast->part == MFQ_EXPAND_ZERO_POINTS ? zero_point_at : scale_at;
+  parts p = {.view = cast->view};
   (void)context;
   (void)state;
   (void)memory;
-  mfq_lower(&cast->view->q.scheme, &s);
-  if (mfq_has_scale_shape(cast->view, cast->dst))
-    expand_compressed(cast->view, &s, cast->part, cast->dst);
+  mfq_lower(&cast->view->q.scheme, &p.scheme);
+  if (mfq_has_scale_shape(cast->view, dst))
+    for (int64_t i = 0; i < cast->view->sizes.scale_count; ++i)
+      mfq_element_store_limited(dst->data, dst->dtype, mfq_offset_of(dst, i), value(&p, i));
   else
-    expand_elements(cast->view, &s, cast->part, cast->dst);
+    mfq_elements_by_scale(cast->view, dst, value, &p);
   return MFQ_OK;
 }
 

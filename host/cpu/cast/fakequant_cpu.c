@@ -9,7 +9,6 @@
 #include "host/cpu/cpu_state.h"
 #include "elements.h"
 #include "round_values.h"
-#include "scale_slots.h"
 
 typedef struct fake_job {
   const mfq_context *context;

@@ -15,7 +15,6 @@
 #include "host/cpu/cpu_state.h"
 #include "elements.h"
 #include "panels.h"
-#include "scale_slots.h"
 
 enum { CHUNK = 4096 }; /* elements; a power of two */
 enum { SRC, UPSTREAM, DX, LOGICAL, PLACES };

@@ -6,7 +6,7 @@
 #include "host/core/integers.h"
 #include "host/core/problem/walk.h"
 #include "panels.h"
-#include "scale_slots.h"
+#include "elements.h"
 
 enum {
   BLOCK_BYTES = 1 << 16,

@@ -2,7 +2,6 @@
 #include "host/core/problem/walk.h"
 #include "elements.h"
 #include "panels.h"
-#include "scale_slots.h"
 #include "stream_copy.h"
 
 static int is_contiguous(const mfq_panels *p) { return p->stride[2] == 1 || p->size[2] == 1; }

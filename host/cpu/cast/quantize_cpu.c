@@ -6,7 +6,7 @@
 #include "host/core/check/sizes.h"
 #include "host/core/process/team.h"
 #include "panels.h"
-#include "scale_slots.h"
+#include "elements.h"
 
 /* Panels that a thread takes at a time. */
 enum { PANELS = 8 };

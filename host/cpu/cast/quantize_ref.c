@@ -11,7 +11,6 @@
 #include "host/core/problem/walk.h"
 #include "host/cpu/cpu_state.h"
 #include "elements.h"
-#include "scale_slots.h"
 
 static void measure(const mfq_tensor *src, const mfq_walk *walk, mfqn_statistic *statistics) {
   const int64_t step = walk->offset_stride[walk->rank - 1];

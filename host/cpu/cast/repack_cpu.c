@@ -4,7 +4,6 @@
 #include "host/core/problem/walk.h"
 #include "host/cpu/cpu_state.h"
 #include "elements.h"
-#include "scale_slots.h"
 
 static void repack_codes(const mfq_qview *src, const mfq_qview *dst) {
   int64_t strides[MFQ_MAX_RANK];

@@ -5,7 +5,7 @@
 #include "host/core/integers.h"
 #include "host/core/problem/walk.h"
 #include "host/core/process/team.h"
-#include "host/cpu/cast/scale_slots.h"
+#include "host/cpu/cast/elements.h"
 
 static int64_t blocks(int64_t size, int64_t block) { return (size + block - 1) / block; }
 

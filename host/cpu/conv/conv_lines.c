@@ -7,7 +7,6 @@
 #include "host/core/scheme/lower.h"
 #include "host/core/problem/walk.h"
 #include "host/cpu/cast/elements.h"
-#include "host/cpu/cast/scale_slots.h"
 
 static int is_plain(const mfq_conv_operand *o) { return o->side.part.kind == MFQ_SIDE_PLAIN; }
 

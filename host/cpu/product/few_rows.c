@@ -11,7 +11,6 @@
 #include "host/core/process/team.h"
 #include "host/core/scheme/lower.h"
 #include "host/cpu/cast/elements.h"
-#include "host/cpu/cast/scale_slots.h"
 
 enum {
   BLOCK_ROWS = 16,

@@ -6,7 +6,6 @@
 #include "host/core/process/team.h"
 #include "host/core/scheme/lower.h"
 #include "host/cpu/cast/elements.h"
-#include "host/cpu/cast/scale_slots.h"
 #include "widen.h"
 
 enum { SHARE_ELEMENTS = 1 << 14 };

@@ -4,7 +4,7 @@
 
 #include "host/core/process/team.h"
 #include "host/core/problem/walk.h"
-#include "host/cpu/cast/scale_slots.h"
+#include "host/cpu/cast/elements.h"
 #include "host/cpu/cast/stream_copy.h"
 
 enum { SHARE_ELEMENTS = 1 << 15, STREAM_ELEMENTS = 8 << 20 };
