@@ -1,4 +1,7 @@
 /* host/cpu/cast/dequantize_cpu.c: the ways from codes and scales to values: panels, and element by element. */
+#include <string.h>
+
+#include "host/core/check/arguments.h"
 #include "host/core/process/team.h"
 #include "elements.h"
 #include "panels.h"
@@ -38,24 +41,26 @@ static void fill_padded(const mfq_cast *cast) {
   mfq_elements_by_scale(cast->view, cast->dst, padding_at, &p);
 }
 
-/* The part of the target that has codes. Returns whether there is more of it. */
-static int logical_part(const mfq_cast *cast, mfq_tensor *logical) {
-  int is_padded = 0;
-  *logical = *cast->dst;
-  for (int32_t d = 0; d < logical->rank; ++d) {
-    is_padded |= logical->shape[d] != cast->view->q.shape[d];
-    logical->shape[d] = cast->view->q.shape[d];
-  }
-  return is_padded;
+static int is_padded(const mfq_cast *cast) { return !mfq_shape_is(cast->dst, cast->view->q.rank, cast->view->q.shape); }
+
+/* The part of the target that has codes. */
+static mfq_tensor logical_part(const mfq_cast *cast) {
+  mfq_tensor logical = *cast->dst;
+  memcpy(logical.shape, cast->view->q.shape, sizeof logical.shape);
+  return logical;
 }
 
 static mfq_status plan_panels(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = problem;
+  const mfq_tensor *target = cast->dst;
   mfq_tensor logical;
-  (void)logical_part(cast, &logical);
+  if (is_padded(cast)) {
+    logical = logical_part(cast);
+    target = &logical;
+  }
   mfq_status status = mfq_choice_state(context, cast->function, sizeof(mfq_panels), choice);
   mfq_panels *p = choice->state;
-  if (status == MFQ_OK) status = mfq_panels_plan(context, &logical, cast->view, MFQ_PANELS_DECODE, p, why);
+  if (status == MFQ_OK) status = mfq_panels_plan(context, target, cast->view, MFQ_PANELS_DECODE, p, why);
   if (status != MFQ_OK) return status;
   p->tensor = cast->dst; /* panels have sizes of their own */
   choice->workspace_bytes = mfq_panels_scratch_all(p);
@@ -67,9 +72,8 @@ static mfq_status run_panels(mfq_context *context, const void *state, const void
   const mfq_cast *cast = problem;
   const mfq_panels *p = state;
   mfq_panels scaled;
-  mfq_tensor logical;
   (void)context;
-  if (logical_part(cast, &logical)) fill_padded(cast);
+  if (is_padded(cast)) fill_padded(cast);
   if (p->scheme.scale == MFQN_SCALE_UE4M3) {
     scaled = *p;
     scaled.tensor_scale = mfq_tensor_scale_get(cast->view);
@@ -81,11 +85,11 @@ static mfq_status run_panels(mfq_context *context, const void *state, const void
 
 static mfq_status run_reference(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
   const mfq_cast *cast = problem;
-  mfq_tensor logical;
+  const mfq_tensor logical = logical_part(cast);
   (void)context;
   (void)state;
   (void)memory;
-  if (logical_part(cast, &logical)) fill_padded(cast);
+  if (is_padded(cast)) fill_padded(cast);
   mfq_dequantize_ref(cast->view, &logical);
   return MFQ_OK;
 }
