@@ -147,7 +147,7 @@ inline void check_conv_parameters(const ConvVerdict &verdict, size_t points, siz
                                      "int4/group:16/f32", "mxint8", "fp8_e4m3_channel"};
   constexpr Memory memories[] = {Memory::kDense, Memory::kDense, Memory::kOtherOrder, Memory::kGaps, Memory::kReversed};
   std::mt19937 random(seed);
-  for (size_t i = 0; i < points; ++i) {
+  for (size_t i = 0; i < drawn_cases(points); ++i) {
     ConvCase x = drawn(&random, kDirections[i % 3], 1 + i / 3 % 3, most);
     const auto side = [&] {
       const bool is_plain = random() % 3 == 0;
