@@ -34,9 +34,12 @@ check: ## build and run all tests, without the sanitizers
 	@echo "mfq: running all tests"
 	@$(call ctest,dev)
 
+# build/asan runs the tests of build/dev on a library of its own.
 asan: ## the memory-handling tests under the address and undefined-behaviour sanitizers
 	@sh cmake/setup.sh test
 	@echo "mfq: configuring and building build/asan ($(JOBS) jobs)"
+	@grep -qs MFQ_BUILD_TESTS:BOOL=ON build/dev/CMakeCache.txt || $(call configure,dev,-DMFQ_BUILD_TESTS=ON)
+	@$(call build,dev) --target lent_tests
 	@$(call configure,asan)
 	@$(call build,asan)
 	@echo "mfq: running tests under the sanitizers"

@@ -1,4 +1,5 @@
-# Tests once more on another emulated device, or with the device taken for a lesser one: device/<subject>@<name>.
+# Tests once more on another emulated device, or with the device taken for a lesser one: device/<subject>@<name>. Of what
+# is sampled few points: most of a kernel is the same there.
 function(mfq_add_other_device subject name filter)
   if(NOT TARGET device_${subject}_test OR NOT TARGET mfq_cuda_simt OR MFQ_SANITIZE)
     return()
@@ -6,7 +7,8 @@ function(mfq_add_other_device subject name filter)
   set(test device/${subject}@${name})
   add_test(NAME ${test} COMMAND device_${subject}_test --gtest_brief=1 --gtest_filter=${filter})
   set_tests_properties(${test} PROPERTIES LABELS device TIMEOUT 300
-    ENVIRONMENT "OMP_WAIT_POLICY=passive;MFQ_CUDA_MODULE=$<TARGET_FILE:mfq_cuda_simt>;${ARGN}")
+    ENVIRONMENT
+    "OMP_WAIT_POLICY=passive;MFQ_CUDA_MODULE=$<TARGET_FILE:mfq_cuda_simt>;MFQ_ONEDNN_MODULE=;MFQ_TEST_FEW=1;${ARGN}")
 endfunction()
 
 # Of compute capability 8.0, without the matrix instructions of warpgroups and with less shared memory, and of 10.0.

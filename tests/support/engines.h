@@ -1,10 +1,9 @@
 /* tests/support/engines.h: the engines behind fast operations on plain tensors, oneDNN and the loops of each instruction
- * set, as parameters of tests; for tests that know MFQ_ONEDNN_FILE where it is built. */
+ * set, as parameters of tests. */
 #ifndef MFQ_TESTS_SUPPORT_ENGINES_H
 #define MFQ_TESTS_SUPPORT_ENGINES_H
 
-#include <cstdlib>
-
+#include "environment.h"
 #include "machine.h"
 
 namespace mfq_test {
@@ -19,9 +18,7 @@ inline void PrintTo(const Engine &engine, std::ostream *out) { *out << (engine.i
 
 inline std::vector<Engine> engines() {
   std::vector<Engine> all;
-#if defined(MFQ_ONEDNN_FILE)
-  all.push_back({fast_isas_or_reference().front(), true});
-#endif
+  if (has_onednn()) all.push_back({fast_isas_or_reference().front(), true});
   for (const std::string &isa : fast_isas_or_reference()) all.push_back({isa, false});
   return all;
 }
@@ -36,10 +33,7 @@ protected:
   explicit OnEngine(int threads) : threads_(threads) {}
   void SetUp() override {
     if (is_only_reference()) GTEST_SKIP() << kOnlyReference;
-    setenv("MFQ_ONEDNN_MODULE", "", 1);
-#if defined(MFQ_ONEDNN_FILE)
-    if (GetParam().is_onednn) setenv("MFQ_ONEDNN_MODULE", MFQ_ONEDNN_FILE, 1);
-#endif
+    set_onednn(GetParam().is_onednn);
     for (const int threads : {1, threads_}) contexts.push_back(make_context(GetParam().isa.c_str(), threads));
   }
 

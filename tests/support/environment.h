@@ -1,4 +1,4 @@
-/* tests/support/environment.h: a variable of the environment, as it was again at the end of a scope. */
+/* tests/support/environment.h: variables of the environment; one is as it was again at the end of a scope. */
 #ifndef MFQ_TESTS_SUPPORT_ENVIRONMENT_H
 #define MFQ_TESTS_SUPPORT_ENVIRONMENT_H
 
@@ -31,6 +31,20 @@ private:
   std::string name_, before_;
   bool was_set_;
 };
+
+/* The module of oneDNN: that of the environment at the first call, or of the build; "": none. */
+inline const std::string &onednn_file() {
+#if defined(MFQ_ONEDNN_FILE)
+  const char *const built = MFQ_ONEDNN_FILE;
+#else
+  const char *const built = "";
+#endif
+  static const char *const named = std::getenv("MFQ_ONEDNN_MODULE");
+  static const std::string file = named != nullptr ? named : built;
+  return file;
+}
+inline bool has_onednn() { return !onednn_file().empty(); }
+inline void set_onednn(bool is_wanted) { setenv("MFQ_ONEDNN_MODULE", is_wanted ? onednn_file().c_str() : "", 1); }
 
 } // namespace mfq_test
 

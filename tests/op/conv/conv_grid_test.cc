@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "support/conv_cases.h"
+#include "support/environment.h"
 
 namespace {
 
@@ -17,23 +18,18 @@ struct Way {
   bool has_onednn;
 };
 
-const Way ways[] = {
-#if defined(MFQ_ONEDNN_FILE)
-    {"fast_onednn", MFQ_FAST, nullptr, true},
-#endif
-    {"fast_own", MFQ_FAST, nullptr, false},
-    {"fast_reference", MFQ_FAST, "reference", false},
-    {"reproducible", MFQ_REPRODUCIBLE, nullptr, false},
-};
+std::vector<Way> ways() {
+  std::vector<Way> all = {{"fast_own", MFQ_FAST, nullptr, false},
+                          {"fast_reference", MFQ_FAST, "reference", false},
+                          {"reproducible", MFQ_REPRODUCIBLE, nullptr, false}};
+  if (has_onednn()) all.push_back({"fast_onednn", MFQ_FAST, nullptr, true});
+  return all;
+}
 
 void PrintTo(const Way &way, std::ostream *out) { *out << way.name; }
 
 Context make_way(const Way &way, int threads = 2) {
-#if defined(MFQ_ONEDNN_FILE)
-  setenv("MFQ_ONEDNN_MODULE", way.has_onednn ? MFQ_ONEDNN_FILE : "", 1);
-#else
-  setenv("MFQ_ONEDNN_MODULE", "", 1);
-#endif
+  set_onednn(way.has_onednn);
   mfq_context_options options;
   mfq_context_options_init(&options);
   options.policy = way.policy;
@@ -51,7 +47,7 @@ protected:
   ConvVerdict near = [this](const ConvCase &x) { return conv_is_near(context.get(), x); };
 };
 
-INSTANTIATE_TEST_SUITE_P(, ConvGrid, testing::ValuesIn(ways),
+INSTANTIATE_TEST_SUITE_P(, ConvGrid, testing::ValuesIn(ways()),
                          [](const auto &info) { return std::string(info.param.name); });
 
 TEST_P(ConvGrid, Schemes) { check_conv_schemes(near, 250); }

@@ -136,15 +136,10 @@ TEST_F(GemmPaths, Bf16WhereItIsExact) {
 }
 
 TEST_F(GemmPaths, EnginesAreNamed) {
-#if defined(MFQ_ONEDNN_FILE)
-  const bool has_onednn = true;
-#else
-  const bool has_onednn = false;
-#endif
   const std::string isa = fast_isas().front();
   const Case in_bf16 = product(20, "mxfp8_e4m3", "mxfp8_e4m3"), in_f32 = product(20, "mxfp8_e4m3", "int4_group128");
-  EXPECT_TRUE(is_by(run(in_bf16).description, isa, MFQ_DTYPE_BF16, has_onednn));
-  EXPECT_TRUE(is_by(run(in_f32).description, isa, MFQ_DTYPE_F32, has_onednn));
+  EXPECT_TRUE(is_by(run(in_bf16).description, isa, MFQ_DTYPE_BF16, has_onednn()));
+  EXPECT_TRUE(is_by(run(in_f32).description, isa, MFQ_DTYPE_F32, has_onednn()));
   const EngineChoice own(true);
   EXPECT_TRUE(is_by(run(in_bf16).description, isa, MFQ_DTYPE_BF16, false));
   EXPECT_TRUE(is_by(run(in_f32).description, isa, MFQ_DTYPE_F32, false));

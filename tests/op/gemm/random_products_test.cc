@@ -2,6 +2,7 @@
 // the reference path.
 #include <cstdlib>
 
+#include "support/environment.h"
 #include "support/random_products.h"
 
 namespace {
@@ -24,9 +25,7 @@ std::vector<Engine> engines() {
   for (const std::string &isa : fast_isas()) all.push_back({isa});
   if (fast_isas().empty()) return all; /* MFQ_CPU_ISA=reference */
   all.push_back({fast_isas().front(), false, true});
-#if defined(MFQ_ONEDNN_FILE)
-  all.push_back({fast_isas().front(), true});
-#endif
+  if (has_onednn()) all.push_back({fast_isas().front(), true});
   return all;
 }
 
@@ -36,10 +35,7 @@ INSTANTIATE_TEST_SUITE_P(, RandomProductsOf, testing::ValuesIn(engines()),
                          [](const auto &info) { return name_of(info.param); });
 
 TEST_P(RandomProductsOf, Products) {
-  setenv("MFQ_ONEDNN_MODULE", "", 1);
-#if defined(MFQ_ONEDNN_FILE)
-  if (GetParam().is_onednn) setenv("MFQ_ONEDNN_MODULE", MFQ_ONEDNN_FILE, 1);
-#endif
+  set_onednn(GetParam().is_onednn);
   for (const int threads : {1, 2}) {
     mfq_context_options options;
     mfq_context_options_init(&options);
