@@ -188,7 +188,7 @@ TEST(ConvExact, PairsOfSchemes) {
 TEST(ConvExact, DrawnParameters) {
   const char *const schemes[] = {"mxfp8_e4m3", "", "mxfp4_e2m1", "nvfp4", "int4/group:16/f32", "uint4/group:3/f32/zp"};
   std::mt19937 random(7);
-  for (size_t i = 0; i < 250; ++i) {
+  for (size_t i = 0; i < drawn_cases(250); ++i) {
     ConvCase x = drawn(&random, kDirections[i % 3], 1 + i / 3 % 3, 30000);
     set_sides(&x, conv_side(schemes[random() % std::size(schemes)]), conv_side(schemes[random() % std::size(schemes)]));
     x.input.memory = random() % 2 ? Memory::kGaps : Memory::kReversed;
