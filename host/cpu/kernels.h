@@ -101,12 +101,14 @@ typedef struct mfq_ends {
   float least;                     /* the smallest normal number of a minifloat; 1 where nothing depends on it */
   int32_t has_zero_points, lowest; /* row 0 is of zero point `lowest` */
   int32_t by_exponent;             /* elements are not divided: `least` is scaled too */
+  int32_t is_half;                 /* ends of bf16 elements are wanted */
 } mfq_ends;
 
 /* The same of groups; arrays of MFQ_CHUNK. */
 typedef struct mfq_lane_ends {
   float lo[MFQ_CHUNK], hi[MFQ_CHUNK], least[MFQ_CHUNK];
-  uint8_t rare[MFQ_CHUNK]; /* 1: the loops do not hold for this group */
+  int16_t lo16[MFQ_CHUNK], hi16[MFQ_CHUNK]; /* as integers in the order of bf16 numbers */
+  uint8_t rare[MFQ_CHUNK];                  /* 1: the loops do not hold for this group */
   uint32_t any_rare;
 } mfq_lane_ends;
 
@@ -186,6 +188,8 @@ typedef struct mfq_kernels {
   /* Gradients. From lanes to the ends of their groups; dx is dy between them and 0 beyond; or times the slope there. */
   void (*ends)(const mfq_ends *e, int64_t n, const mfq_lanes *lanes, mfq_lane_ends *to);
   void (*clip)(const uint32_t *x, const uint32_t *dy, mfq_stretch span, const mfq_lane_ends *ends, uint32_t *dx);
+  /* The same where all three are bf16. */
+  void (*clip16)(const uint16_t *x, const uint16_t *dy, mfq_stretch span, const mfq_lane_ends *ends, uint16_t *dx);
   void (*slope)(const uint32_t *x, const uint32_t *dy, mfq_stretch span, const mfq_slope *s, uint32_t *dx);
   void (*finish)(const mfqn_finish *e, const mfq_finish_row *row, int64_t n, uint32_t *d);
   /* These three: NULL where the instruction set has none. `n` scales, aligned to their format, to f32. */

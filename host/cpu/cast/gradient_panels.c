@@ -120,9 +120,25 @@ static void do_rare(const gradient_work *w, const mfq_lanes *lanes, mfq_stretch 
   }
 }
 
+/* A row of bf16 alone, without groups that need more. */
+static void do_row16(const gradient_work *w, mfq_stretch span, int64_t offset, gradient_rows *rows) {
+  const uint16_t *x = (const uint16_t *)w->cast->src->data + offset;
+  const uint16_t *dy = (const uint16_t *)w->cast->gradient->upstream->data + offset;
+  uint16_t *dx = (uint16_t *)(void *)rows->dx, *to = (uint16_t *)w->cast->dst->data + offset;
+  w->panels.kernels->clip16(x, dy, span, &rows->ends, dx);
+  if (w->stream)
+    mfq_stream_copy(to, dx, (size_t)span.n * sizeof *dx);
+  else
+    memcpy(to, dx, (size_t)span.n * sizeof *dx);
+}
+
 static void do_row(const gradient_work *w, const mfq_panel_scratch *scratch, mfq_stretch span, int64_t offset,
                    gradient_rows *rows) {
   const mfq_kernels *kernels = w->panels.kernels;
+  if (w->ends && w->ends->is_half && !rows->ends.any_rare) {
+    do_row16(w, span, offset, rows);
+    return;
+  }
   const uint32_t *const from[] = {load_row(w, w->cast->src, offset, span.n, rows->x),
                                   load_row(w, w->cast->gradient->upstream, offset, span.n, rows->dy)};
   if (!w->ends) {
@@ -234,6 +250,8 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
   w.memory = w.rows + (size_t)p->threads * rounded(sizeof(gradient_rows));
   if (cast->gradient->ste != MFQ_STE_IDENTITY) {
     find_ends(&p->scheme, made->is_sloped, ends);
+    ends->is_half = !made->is_sloped && cast->src->dtype == MFQ_DTYPE_BF16 && cast->dst->dtype == MFQ_DTYPE_BF16 &&
+                    cast->gradient->upstream->dtype == MFQ_DTYPE_BF16;
     w.ends = ends;
     mfq_panels_measure_shared(p, w.memory);
   }

@@ -45,6 +45,7 @@ const mfq_kernels MFQ_JOIN(mfq_kernels_, MFQ_ISA) = {
     .finish = finish,
     .ends = ends,
     .clip = clip,
+    .clip16 = clip16,
     .slope = slope,
 #ifdef MFQ_CODES512
     .few_scales = few_scales,

@@ -20,6 +20,12 @@ INLINE uint32_t is_plain(float end, float divisor) {
   return product - 0x10000000u < 0x60000000u && d - 0x00800000u < 0x7f000000u;
 }
 
+/* Signed integers in the order of the bf16 numbers they stand for (NaN lies beyond all). */
+INLINE int16_t order_key16(uint16_t h) {
+  const int16_t s = (int16_t)h;
+  return (int16_t)(s ^ ((s >> 15) & 0x7fff));
+}
+
 static void ends(const mfq_ends *e, int64_t n, const mfq_lanes *restrict lanes, mfq_lane_ends *restrict to) {
   uint32_t any_rare = 0;
   for (int64_t i = 0; i < n; ++i) {
@@ -34,6 +40,10 @@ static void ends(const mfq_ends *e, int64_t n, const mfq_lanes *restrict lanes, 
     to->least[i] = least;
   }
   to->any_rare = any_rare;
+  for (int64_t i = 0; e->is_half && i < n; ++i) { /* cut toward 0: no bf16 number lies between */
+    to->lo16[i] = order_key16((uint16_t)(mfqn_bits(to->lo[i]) >> 16 | 0x8000u));
+    to->hi16[i] = order_key16((uint16_t)(mfqn_bits(to->hi[i]) >> 16));
+  }
 }
 
 INLINE uint32_t passes_ends(uint32_t u, float lo, float hi) {
@@ -70,6 +80,33 @@ static void clip(const uint32_t *restrict x, const uint32_t *restrict dy, mfq_st
       clip_run(x + at, dy + at, span.run, e, span.first + k, dx + at);
   }
   if (rest) clip_run(x + span.n - rest, dy + span.n - rest, rest, e, span.first + whole, dx + span.n - rest);
+}
+
+INLINE uint16_t clipped16(uint16_t x, uint16_t dy, int16_t lo, int16_t hi) {
+  const int16_t key = order_key16(x);
+  const uint16_t passed = (dy & 0x7fffu) > 0x7f80u ? 0x7fc0u : dy;
+  return (key >= lo) & (key <= hi) ? passed : 0;
+}
+
+INLINE void clip16_run(const uint16_t *restrict x, const uint16_t *restrict dy, int64_t n, const mfq_lane_ends *e,
+                       int64_t lane, uint16_t *restrict dx) {
+  const int16_t lo = e->lo16[lane], hi = e->hi16[lane];
+  for (int64_t i = 0; i < n; ++i) dx[i] = clipped16(x[i], dy[i], lo, hi);
+}
+
+static void clip16(const uint16_t *restrict x, const uint16_t *restrict dy, mfq_stretch span, const mfq_lane_ends *e,
+                   uint16_t *restrict dx) {
+  if (span.run == 0) {
+    for (int64_t i = 0; i < span.n; ++i) dx[i] = clipped16(x[i], dy[i], e->lo16[i], e->hi16[i]);
+    return;
+  }
+  for (int64_t at = 0, lane = span.first; at < span.n; at += span.run, ++lane) {
+    const int64_t n = span.n - at < span.run ? span.n - at : span.run;
+    if (n == 32)
+      clip16_run(x + at, dy + at, 32, e, lane, dx + at);
+    else
+      clip16_run(x + at, dy + at, n, e, lane, dx + at);
+  }
 }
 
 /* dy * v / t for elements that are normal in the format: v is t rounded to `shift` bits less, ties to even. */

@@ -120,6 +120,24 @@ TEST_P(GradientPaths, AroundTheEnds) {
   }
 }
 
+/* bf16 alone has loops of its own: every number there is, under scales of which many cut through it. */
+TEST_P(GradientPaths, EveryBf16) {
+  const Shape shape = {256, 256};
+  Operand x(MFQ_DTYPE_BF16, shape), dy(MFQ_DTYPE_BF16, shape);
+  x.fill([](size_t i) { return (uint32_t)i; });
+  dy.fill([](size_t i) { return (uint32_t)(i * 40503u) & 0xffff; });
+  for (const char *text : {"e4m3fn", "int8", "ue4m3fn", "e2m1/channel@0/f32:given", "int8/group:16@0/f32:given",
+                           "uint8/group:32/f32:given/zp", "e3m2/group:32/ue8m0:given"}) {
+    SCOPED_TRACE(text);
+    const mfq_scheme scheme = parse(text);
+    Quantized q(scheme, shape);
+    const bool is_given = scheme.rule == MFQ_RULE_GIVEN;
+    if (is_given) give_scales(&q, 5);
+    check(scheme, is_given ? &q.q : nullptr, x, dy, Operand(MFQ_DTYPE_BF16, shape));
+    if (HasFatalFailure()) return;
+  }
+}
+
 /* Equal strides are the loops' business, others the reference's. */
 TEST_P(GradientPaths, Strides) {
   const struct {
