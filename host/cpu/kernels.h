@@ -120,6 +120,14 @@ typedef struct mfq_slope {
   int32_t shift;
 } mfq_slope;
 
+/* What the terms of a scale's gradient need of the elements' groups. */
+typedef struct mfq_terms {
+  const mfqn_scheme *scheme;
+  const mfq_lanes *lanes;
+  const mfq_lane_ends *ends; /* NULL: everything passes */
+  int32_t is_sloped;
+} mfq_terms;
+
 /* A row of sums to be finished; arrays that are not used may hold anything finite. */
 typedef struct mfq_finish_row {
   const float *sums, *col_factors, *c, *bias;
@@ -191,6 +199,12 @@ typedef struct mfq_kernels {
   /* The same where all three are bf16. */
   void (*clip16)(const uint16_t *x, const uint16_t *dy, mfq_stretch span, const mfq_lane_ends *ends, uint16_t *dx);
   void (*slope)(const uint32_t *x, const uint32_t *dy, mfq_stretch span, const mfq_slope *s, uint32_t *dx);
+  /* What elements with these codes add to the gradients of their scales; not of groups that are rare, or that have zero
+   * points. */
+  void (*terms)(const mfq_terms *t, const uint32_t *x, const uint32_t *dy, const uint8_t *codes, mfq_stretch span,
+                float *terms);
+  /* Their sum by the tree of num/gradient.h. `terms` is overwritten, and has room for one more. */
+  float (*tree)(float *terms, int64_t n);
   void (*finish)(const mfqn_finish *e, const mfq_finish_row *row, int64_t n, uint32_t *d);
   /* These three: NULL where the instruction set has none. `n` scales, aligned to their format, to f32. */
   void (*few_scales)(int32_t format, const void *stored, int64_t n, float *scales);

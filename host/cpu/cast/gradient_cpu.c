@@ -274,16 +274,17 @@ static void apply_chunks(void *work, int thread, int64_t first, int64_t end) {
 
 /* ---- The operation ----------------------------------------------------------------------------------------------- */
 
-static mfq_status check_learned(const gradient_job *job) {
-  if (!job->p.grad_scale || job->scheme.rule != MFQN_RULE_GIVEN) return MFQ_OK;
-  for (int64_t i = 0; i < job->scales; ++i) {
-    const mfqn_group g = mfq_group_stored(job->cast->view, &job->scheme, i);
+mfq_status mfq_gradient_check_learned(const mfq_cast *cast) {
+  mfqn_scheme scheme;
+  mfq_lower(&cast->view->q.scheme, &scheme);
+  if (!cast->gradient->grad_scale || scheme.rule != MFQN_RULE_GIVEN) return MFQ_OK;
+  for (int64_t i = 0; i < cast->view->sizes.scale_count; ++i) {
+    const mfqn_group g = mfq_group_stored(cast->view, &scheme, i);
     if (g.usable && g.divisor > 0.0f) continue;
-    return mfq_fail(
-        MFQ_ERROR_INVALID_ARGUMENT, job->cast->function,
-        "gradient->given: scale %lld is %g; one that is learned must be positive and finite: give it a lower "
-        "bound, or learn its logarithm (log2_scale)",
-        (long long)i, (double)g.divisor);
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, cast->function,
+                    "gradient->given: scale %lld is %g; one that is learned must be positive and finite: give it a "
+                    "lower bound, or learn its logarithm (log2_scale)",
+                    (long long)i, (double)g.divisor);
   }
   return MFQ_OK;
 }
@@ -327,7 +328,7 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
 static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
   gradient_job job = job_of(context, problem);
   (void)state;
-  const mfq_status status = check_learned(&job);
+  const mfq_status status = mfq_gradient_check_learned(problem);
   if (status != MFQ_OK) return status;
   const gradient_room room = room_of(&job);
   job.totals = (gradient_totals *)(void *)memory;

@@ -1,7 +1,9 @@
-/* host/cpu/cast/gradient_panels.c: gradients of elements by panels: the scales as quantization makes them, then rows.
+/* host/cpu/cast/gradient_panels.c: gradients by panels: the scales as quantization makes them, then rows.
  *
  * Rounding is monotonic, so the elements of a group that pass the clip lie between two ends, which are found once for a
- * scale of 1 by trying, and scaled exactly for each group. Groups for which that does not hold go element by element. */
+ * scale of 1 by trying, and scaled exactly for each group. Groups for which that does not hold go element by element.
+ * Gradients of scales need the values as well. A group's sum is made where the group is; long rows that share a scale are
+ * summed chunk by chunk, and the chunks, which are whole subtrees, at the end. */
 #include <string.h>
 
 #include <mfq/num/gradient.h>
@@ -9,7 +11,9 @@
 #include "host/core/check/sizes.h"
 #include "host/core/process/team.h"
 #include "host/core/integers.h"
+#include "host/core/problem/walk.h"
 #include "panels.h"
+#include "elements.h"
 #include "stream_copy.h"
 
 enum { PANELS = 8, STREAM_BYTES = 8 << 20, LINE = 64 };
@@ -18,15 +22,26 @@ enum { PANELS = 8, STREAM_BYTES = 8 << 20, LINE = 64 };
 typedef struct gradient_rows {
   mfq_lane_ends ends;
   uint32_t x[MFQ_CHUNK], dy[MFQ_CHUNK], dx[MFQ_CHUNK];
+  float terms[MFQ_CHUNK + 1];
+  uint8_t codes[MFQ_CHUNK + 8];
 } gradient_rows;
 
 typedef struct gradient_work {
   const mfq_cast *cast;
   mfq_panels panels;
-  const mfq_ends *ends; /* NULL: everything passes */
+  const mfq_ends *ends; /* NULL: everything passes, and nothing is summed */
   uint8_t *memory, *rows;
-  int32_t is_sloped, stream;
+  float *chunks; /* sums of them, panel by panel */
+  int32_t is_sloped, is_identity, has_sums, stream;
 } gradient_work;
+
+/* A row of a panel. */
+typedef struct gradient_row {
+  const mfq_panel *panel;
+  mfq_stretch span;
+  int64_t offset;
+  const uint32_t *x, *dy;
+} gradient_row;
 
 static size_t rounded(size_t bytes) { return (bytes + LINE - 1) / LINE * LINE; }
 
@@ -104,18 +119,25 @@ static void store_row(const gradient_work *w, int64_t offset, int64_t n, gradien
   mfq_stream_copy(at, from, (size_t)n * bytes);
 }
 
+static mfqn_group group_of(const gradient_work *w, const mfq_lanes *lanes, int64_t lane) {
+  mfqn_group g = mfqn_group_load(&w->panels.scheme, lanes->stored[lane], w->panels.tensor_scale);
+  g.zero_point = (int32_t)lanes->zero_point[lane];
+  return g;
+}
+
 /* Groups for which the loops do not hold. */
-static void do_rare(const gradient_work *w, const mfq_lanes *lanes, mfq_stretch span, const uint32_t *const from[2],
-                    gradient_rows *rows) {
+static void do_rare(const gradient_work *w, const mfq_lanes *lanes, const gradient_row *row, gradient_rows *rows) {
   const mfqn_scheme *s = &w->panels.scheme;
-  const int64_t run = span.run == 0 ? 1 : span.run;
-  for (int64_t at = 0, lane = span.first; at < span.n; at += run, ++lane) {
+  const int32_t ste = w->cast->gradient->ste;
+  const int64_t run = row->span.run == 0 ? 1 : row->span.run;
+  for (int64_t at = 0, lane = row->span.first; at < row->span.n; at += run, ++lane) {
     if (!rows->ends.rare[lane]) continue;
-    mfqn_group g = mfqn_group_load(s, lanes->stored[lane], w->panels.tensor_scale);
-    g.zero_point = (int32_t)lanes->zero_point[lane];
-    for (int64_t i = at; i < at + run && i < span.n; ++i) {
-      const mfqn_passage passage = mfqn_element_passage(s, &g, from[0][i], 0);
-      rows->dx[i] = mfqn_gradient_element(&passage, w->cast->gradient->ste, mfqn_float_of(from[1][i]));
+    const mfqn_group g = group_of(w, lanes, lane);
+    for (int64_t i = at; i < at + run && i < row->span.n; ++i) {
+      const mfqn_passage passage = mfqn_element_passage(s, &g, row->x[i], 0);
+      const float dy = mfqn_float_of(row->dy[i]);
+      rows->dx[i] = mfqn_gradient_element(&passage, ste, dy);
+      if (w->has_sums) rows->terms[i] = mfqn_gradient_scale_term(&passage, ste, dy);
     }
   }
 }
@@ -132,26 +154,98 @@ static void do_row16(const gradient_work *w, mfq_stretch span, int64_t offset, g
     memcpy(to, dx, (size_t)span.n * sizeof *dx);
 }
 
-static void do_row(const gradient_work *w, const mfq_panel_scratch *scratch, mfq_stretch span, int64_t offset,
+/* ---- Sums -------------------------------------------------------------------------------------------------------- */
+
+/* What goes back to the first largest element of a group; nothing to the others, which is added all the same. */
+static void go_through(const gradient_work *w, const mfq_panel_scratch *scratch, const gradient_row *row, int64_t at,
+                       float sum, gradient_rows *rows) {
+  const mfqn_scheme *s = &w->panels.scheme;
+  const int64_t n = mfq_smaller(row->span.n - at, row->span.run), lane = row->span.first + at / row->span.run;
+  const mfqn_statistic statistic = mfq_stats_at(&scratch->stats, lane, 0);
+  const mfqn_group g = group_of(w, &scratch->lanes, lane);
+  const mfqn_extremes e = mfqn_gradient_extremes(s, &statistic, &g, sum, 0.0f);
+  int64_t first = at;
+  while (first < at + n && (row->x[first] & MFQN_ABS) != statistic.absmax) ++first;
+  for (int64_t i = at; i < at + n; ++i) {
+    const mfqn_spots own = {-1, i == first ? i : -1}, spots = {-1, first};
+    const float through = i == first ? mfqn_gradient_through(s, &e, own, spots, row->x[i], 0) : 0.0f;
+    rows->dx[i] = mfqn_one_nan(mfqn_add(mfqn_float_of(rows->dx[i]), through));
+  }
+}
+
+static void sum_groups(const gradient_work *w, const mfq_panel_scratch *scratch, const gradient_row *row,
+                       gradient_rows *rows) {
+  const mfq_gradient *g = w->cast->gradient;
+  for (int64_t at = 0; at < row->span.n; at += row->span.run) {
+    const int64_t n = mfq_smaller(row->span.n - at, row->span.run), lane = row->span.first + at / row->span.run;
+    const float sum = w->panels.kernels->tree(rows->terms + at, n);
+    if (g->through_scale) go_through(w, scratch, row, at, sum, rows);
+    if (!g->grad_scale) continue;
+    const mfqn_group group = group_of(w, &scratch->lanes, lane);
+    const float gradient = mfqn_gradient_scale(&w->panels.scheme, &group, sum, g->log2_scale);
+    const int64_t scale = row->panel->scale0 + lane * row->panel->scale_step;
+    ((uint32_t *)g->grad_scale->data)[mfq_offset_of(g->grad_scale, scale)] = mfqn_bits(gradient);
+  }
+}
+
+/* The sum of a whole panel, a chunk of a row; a short one behind others misses terms, which are +0. */
+static void sum_chunk(const gradient_work *w, const gradient_row *row, int64_t index, gradient_rows *rows) {
+  const float sum = w->panels.kernels->tree(rows->terms, row->span.n);
+  w->chunks[index] = row->panel->col0 > 0 && row->span.n < MFQ_CHUNK ? mfqn_add(sum, 0.0f) : sum;
+}
+
+static void finish_rows(const gradient_work *w) {
+  const mfq_panels *p = &w->panels;
+  const mfq_gradient *g = w->cast->gradient;
+  for (int64_t scale = 0; scale < p->view->sizes.scale_count; ++scale) {
+    mfqn_tree tree = {.count = 0};
+    for (int64_t c = 0; c < p->col_blocks; ++c) mfqn_tree_add(&tree, w->chunks[scale * p->col_blocks + c]);
+    const mfqn_group group = mfq_group_stored(p->view, &p->scheme, scale);
+    const float gradient = mfqn_gradient_scale(&p->scheme, &group, mfqn_tree_sum(&tree), g->log2_scale);
+    ((uint32_t *)g->grad_scale->data)[mfq_offset_of(g->grad_scale, scale)] = mfqn_bits(gradient);
+  }
+}
+
+static void sum_row(const gradient_work *w, const mfq_panel_scratch *scratch, const gradient_row *row, int64_t index,
+                    gradient_rows *rows) {
+  const mfq_kernels *kernels = w->panels.kernels;
+  const mfqn_scheme *s = &w->panels.scheme;
+  const mfq_terms t = {s, &scratch->lanes, w->is_identity ? NULL : &rows->ends, w->is_sloped};
+  kernels->encode(s, (mfq_source){row->x, MFQ_DTYPE_F32}, row->span, &scratch->lanes, rows->codes);
+  kernels->terms(&t, row->x, row->dy, rows->codes, row->span, rows->terms);
+  if (rows->ends.any_rare) do_rare(w, &scratch->lanes, row, rows);
+  if (w->chunks)
+    sum_chunk(w, row, index, rows);
+  else
+    sum_groups(w, scratch, row, rows);
+}
+
+/* ---- Panels ------------------------------------------------------------------------------------------------------ */
+
+static void do_row(const gradient_work *w, const mfq_panel_scratch *scratch, gradient_row *row, int64_t index,
                    gradient_rows *rows) {
   const mfq_kernels *kernels = w->panels.kernels;
+  const mfq_stretch span = row->span;
   if (w->ends && w->ends->is_half && !rows->ends.any_rare) {
-    do_row16(w, span, offset, rows);
+    do_row16(w, span, row->offset, rows);
     return;
   }
-  const uint32_t *const from[] = {load_row(w, w->cast->src, offset, span.n, rows->x),
-                                  load_row(w, w->cast->gradient->upstream, offset, span.n, rows->dy)};
-  if (!w->ends) {
-    for (int64_t i = 0; i < span.n; ++i) rows->dx[i] = mfqn_one_nan(mfqn_float_of(from[1][i]));
+  row->x = load_row(w, w->cast->src, row->offset, span.n, rows->x);
+  row->dy = load_row(w, w->cast->gradient->upstream, row->offset, span.n, rows->dy);
+  if (w->is_identity) {
+    for (int64_t i = 0; i < span.n; ++i) rows->dx[i] = mfqn_one_nan(mfqn_float_of(row->dy[i]));
   } else if (w->is_sloped) {
     const mfq_slope s = {&rows->ends, w->ends->by_exponent ? NULL : scratch->lanes.divisor,
                          23 - w->panels.scheme.minifloat.man_bits};
-    kernels->slope(from[0], from[1], span, &s, rows->dx);
+    kernels->slope(row->x, row->dy, span, &s, rows->dx);
   } else {
-    kernels->clip(from[0], from[1], span, &rows->ends, rows->dx);
+    kernels->clip(row->x, row->dy, span, &rows->ends, rows->dx);
   }
-  if (w->ends && rows->ends.any_rare) do_rare(w, &scratch->lanes, span, from, rows);
-  store_row(w, offset, span.n, rows);
+  if (w->has_sums)
+    sum_row(w, scratch, row, index, rows);
+  else if (w->ends && rows->ends.any_rare)
+    do_rare(w, &scratch->lanes, row, rows);
+  store_row(w, row->offset, span.n, rows);
 }
 
 static void do_panels(void *work, int thread, int64_t first, int64_t end) {
@@ -164,9 +258,11 @@ static void do_panels(void *work, int thread, int64_t first, int64_t end) {
     if (w->ends) mfq_panel_scales(p, &a, mfq_panels_scales_known(p), scratch);
     if (w->ends) p->kernels->ends(w->ends, a.lanes, &scratch->lanes, &rows->ends);
     for (int64_t r = 0; r < a.rows; ++r)
-      for (int64_t c = 0; c < a.cols; c += MFQ_CHUNK)
-        do_row(w, scratch, mfq_panel_span(p, c, mfq_smaller(a.cols - c, MFQ_CHUNK)), mfq_panel_element(p, &a, r, c),
-               rows);
+      for (int64_t c = 0; c < a.cols; c += MFQ_CHUNK) {
+        const mfq_stretch span = mfq_panel_span(p, c, mfq_smaller(a.cols - c, MFQ_CHUNK));
+        gradient_row row = {&a, span, mfq_panel_element(p, &a, r, c), NULL, NULL};
+        do_row(w, scratch, &row, k, rows);
+      }
   }
   if (w->stream) mfq_stream_fence();
 }
@@ -179,6 +275,7 @@ typedef struct gradient_plan {
   mfq_panels panels;
   int32_t is_sloped;
   size_t measured, scales; /* bytes of all that is measured, and of the scales in it */
+  size_t chunks;
 } gradient_plan;
 
 _Static_assert(sizeof(gradient_plan) <= MFQ_CAST_STATE, "the plan finds room");
@@ -194,12 +291,25 @@ static const char *why_not(const mfq_cast *cast, int is_sloped) {
   const mfq_gradient *g = cast->gradient;
   const mfq_format *e = &cast->view->q.scheme.element;
   if (!g) return NULL;
-  if (g->grad_scale || g->grad_zero_point || g->through_scale) return "terms are summed";
   if (is_sloped && (cast->view->q.scheme.rounding != MFQ_ROUND_EVEN || e->man_bits < 1))
     return "slopes are for ties to even, with a mantissa";
   if (!have_equal_strides(cast->src, g->upstream) || !have_equal_strides(cast->src, cast->dst))
     return "the three tensors have different strides";
   return NULL;
+}
+
+/* Why sums are not made here, NULL: they are, or there are none. */
+static const char *why_no_sums(const mfq_cast *cast, const mfq_panels *p) {
+  const mfq_gradient *g = cast->gradient;
+  const mfq_granularity by = p->view->q.scheme.granularity;
+  const int is_group = by == MFQ_GRANULARITY_GROUP && p->run > 0 && p->run <= p->cols;
+  if (!g || !(g->grad_scale || g->grad_zero_point || g->through_scale)) return NULL;
+  if (p->scheme.has_zero_point) return "sums are of schemes without zero points";
+  if (p->scheme.is_brevitas && !mfqn_is_measured(&p->scheme)) return "Brevitas' NaN has no code";
+  if (g->through_scale && (!is_group || p->scheme.minmax)) return "scales that go back are those of rows of groups";
+  const int64_t rows = by == MFQ_GRANULARITY_TENSOR ? p->size[1] : 1;
+  const int is_row = p->shared && p->run != 0 && p->cols == MFQ_CHUNK && p->size[0] == 1 && rows == 1;
+  return is_group || is_row ? NULL : "sums are of rows of groups, and of rows that share a scale";
 }
 
 static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
@@ -220,12 +330,17 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
   const mfq_panels *p = &made->panels;
   if (p->transposed) return mfq_refuse(why, "scales stand in the order of turned codes");
   if (p->stride[2] != 1 && p->size[2] != 1) return mfq_refuse(why, "elements of a row are apart");
+  const char *no_sums = why_no_sums(cast, p);
+  if (no_sums) return mfq_refuse(why, "%s", no_sums);
   if (mfqn_is_measured(&p->scheme)) {
     made->scales = rounded(made->view.sizes.scales_bytes);
     made->measured = LINE + made->scales + rounded(made->view.sizes.zero_points_bytes);
   }
   size_t bytes = mfq_size_plus(made->measured, rounded(sizeof(mfq_ends)));
   bytes = mfq_size_plus(bytes, (size_t)p->threads * rounded(sizeof(gradient_rows)));
+  if (cast->gradient && cast->gradient->grad_scale && p->shared)
+    made->chunks = rounded((size_t)mfq_panels_pieces(p) * sizeof(float));
+  bytes = mfq_size_plus(bytes, made->chunks);
   bytes = mfq_size_plus(bytes, mfq_size_plus(mfq_panels_scratch_all(p), mfq_panels_shared_bytes(p)));
   choice->workspace_bytes = bytes;
   mfq_choice_describe(choice, "vector loops (%s)", p->kernels->isa);
@@ -236,6 +351,8 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
   const gradient_plan *made = state;
   const mfq_cast *cast = problem;
   (void)context;
+  const mfq_status status = mfq_gradient_check_learned(cast);
+  if (status != MFQ_OK) return status;
   gradient_work w = {.cast = cast, .panels = made->panels, .is_sloped = made->is_sloped};
   mfq_qview view = made->view;
   mfq_panels *p = &w.panels;
@@ -247,11 +364,14 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
   p->view = &view;
   mfq_ends *ends = (mfq_ends *)(void *)(memory + made->measured);
   w.rows = memory + made->measured + rounded(sizeof *ends);
-  w.memory = w.rows + (size_t)p->threads * rounded(sizeof(gradient_rows));
-  if (cast->gradient->ste != MFQ_STE_IDENTITY) {
+  if (made->chunks > 0) w.chunks = (float *)(void *)(w.rows + (size_t)p->threads * rounded(sizeof(gradient_rows)));
+  w.memory = w.rows + (size_t)p->threads * rounded(sizeof(gradient_rows)) + made->chunks;
+  w.is_identity = cast->gradient->ste == MFQ_STE_IDENTITY;
+  w.has_sums = cast->gradient->grad_scale || cast->gradient->through_scale;
+  if (!w.is_identity || w.has_sums) {
     find_ends(&p->scheme, made->is_sloped, ends);
-    ends->is_half = !made->is_sloped && cast->src->dtype == MFQ_DTYPE_BF16 && cast->dst->dtype == MFQ_DTYPE_BF16 &&
-                    cast->gradient->upstream->dtype == MFQ_DTYPE_BF16;
+    ends->is_half = !made->is_sloped && !w.is_identity && !w.has_sums && cast->src->dtype == MFQ_DTYPE_BF16 &&
+                    cast->dst->dtype == MFQ_DTYPE_BF16 && cast->gradient->upstream->dtype == MFQ_DTYPE_BF16;
     w.ends = ends;
     mfq_panels_measure_shared(p, w.memory);
   }
@@ -259,6 +379,7 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
   w.stream =
       bytes > STREAM_BYTES && cast->dst->data != cast->src->data && cast->dst->data != cast->gradient->upstream->data;
   mfq_team_run((mfq_loop){p->threads, mfq_panels_pieces(p), PANELS}, do_panels, &w);
+  if (w.chunks) finish_rows(&w);
   return MFQ_OK;
 }
 

@@ -97,7 +97,8 @@ static inline mfq_stretch mfq_panel_span(const mfq_panels *p, int64_t c, int64_t
   return (mfq_stretch){n, p->run < n ? p->run : n, c / p->run};
 }
 
-/* The way of gradients by panels. */
+/* The way of gradients by panels; and whether given scales whose gradients are wanted can be learned, for all ways. */
 extern const mfq_way mfq_gradient_panels;
+mfq_status mfq_gradient_check_learned(const mfq_cast *cast);
 
 #endif

@@ -47,6 +47,8 @@ const mfq_kernels MFQ_JOIN(mfq_kernels_, MFQ_ISA) = {
     .clip = clip,
     .clip16 = clip16,
     .slope = slope,
+    .terms = terms,
+    .tree = tree,
 #ifdef MFQ_CODES512
     .few_scales = few_scales,
     .few_f32 = few_f32,

@@ -4,7 +4,7 @@
 #ifndef MFQ_HOST_CPU_KERNELS_GRADIENT_LOOPS_H
 #define MFQ_HOST_CPU_KERNELS_GRADIENT_LOOPS_H
 
-#include "loops.h"
+#include "decode_loops.h"
 
 /* The largest magnitude whose quotient by `divisor` is at most `end`: within two steps of their product. */
 INLINE uint32_t largest_dividend(float end, float divisor) {
@@ -141,6 +141,63 @@ static void slope(const uint32_t *restrict x, const uint32_t *restrict dy, mfq_s
     const int64_t n = span.n - at < span.run ? span.n - at : span.run;
     slope_run(x + at, dy + at, (mfq_stretch){n, n, lane}, s, dx + at);
   }
+}
+
+/* dy * (v - t * dv/dt), without branches: dv/dt is 0 beyond the ends. */
+INLINE float term_of(uint32_t u, uint32_t upstream, float v, float divisor, uint32_t passes, uint32_t is_flat) {
+  const float t = mfqn_div(mfqn_float_of(u), divisor), difference = mfqn_sub(v, t);
+  const float term = mfqn_mul(mfqn_float_of(upstream), passes ? difference : v);
+  return passes & is_flat ? 0.0f : term;
+}
+
+INLINE void terms_run(const mfq_terms *t, const uint32_t *restrict x, const uint32_t *restrict dy,
+                      const float *restrict v, mfq_stretch span, float *restrict to) {
+  const float *restrict divisor = t->lanes->divisor + span.first;
+  const float *restrict lo = t->ends ? t->ends->lo + span.first : divisor;
+  const float *restrict hi = t->ends ? t->ends->hi + span.first : divisor;
+  const float *restrict least = t->ends ? t->ends->least + span.first : divisor;
+  const uint32_t clips = t->ends != NULL, sloped = t->is_sloped != 0, by_exponent = mfqn_by_exponent(t->scheme) != 0;
+  for (int64_t i = 0; i < span.n; ++i) {
+    const int64_t k = span.run == 0 ? i : 0;
+    const float magnitude = mfqn_float_of(x[i] & MFQN_ABS);
+    const float scaled = by_exponent ? magnitude : mfqn_div(magnitude, divisor[k]);
+    const uint32_t passes = clips ? passes_ends(x[i], lo[k], hi[k]) : 1u, flat = sloped & (scaled >= least[k]);
+    to[i] = term_of(x[i], dy[i], v[i], divisor[k], passes, flat);
+  }
+}
+
+static void terms(const mfq_terms *t, const uint32_t *restrict x, const uint32_t *restrict dy,
+                  const uint8_t *restrict codes, mfq_stretch span, float *restrict to) {
+  float v[MFQ_CHUNK];
+  const float step = mfqn_float_of(mfqn_pow2(-t->scheme->integer.frac_bits));
+  values_of_codes(t->scheme, codes, span.n, v);
+  for (int64_t i = 0; t->scheme->is_integer && i < span.n; ++i) v[i] = mfqn_mul(v[i], step);
+  if (span.run == 0) {
+    terms_run(t, x, dy, v, span, to);
+    return;
+  }
+  for (int64_t at = 0, lane = span.first; at < span.n; at += span.run, ++lane) {
+    const int64_t n = span.n - at < span.run ? span.n - at : span.run;
+    terms_run(t, x + at, dy + at, v + at, (mfq_stretch){n, n, lane}, to + at);
+  }
+}
+
+INLINE void add_pairs(float *restrict to, const float *restrict t, int64_t pairs) {
+  for (int64_t i = 0; i < pairs; ++i) to[i] = mfqn_add(t[2 * i], t[2 * i + 1]);
+}
+
+static float tree(float *t, int64_t n) {
+  float halves[MFQ_CHUNK / 2];
+  float *from = t, *to = halves;
+  if (n == 0) return 0.0f;
+  for (; n > 1; n = (n + 1) / 2) {
+    add_pairs(to, from, n / 2);
+    if (n % 2 != 0) to[n / 2] = mfqn_add(from[n - 1], 0.0f);
+    float *const done = from;
+    from = to;
+    to = done;
+  }
+  return from[0];
 }
 
 #endif

@@ -1,4 +1,5 @@
 // The backward of fake quantization by vector loops is that of the reference, bit for bit, at the ends of the clip too.
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -14,28 +15,41 @@ class GradientPaths : public testing::TestWithParam<std::string> {
 protected:
   const Context fast = make_context(GetParam().c_str(), 2), reference = make_context("reference", 1);
 
-  /* The same gradient of both, into memory that is poisoned around its elements. */
+  /* The same gradients of both, into memory that is poisoned around the elements. */
   void check(const mfq_scheme &scheme, const mfq_qtensor *given, Operand &x, Operand &dy, const Operand &to) {
-    const mfq_tensor src = x.here(), upstream = dy.here();
-    for (const mfq_ste ste : kVariants) {
-      Operand got = to, want = to;
-      const mfq_tensor got_view = got.here(), want_view = want.here();
-      mfq_fake_gradient g;
-      mfq_fake_gradient_init(&g);
-      if (given != nullptr)
-        g.given = given;
-      else
-        g.scheme = &scheme;
-      g.ste = ste;
-      g.src = &src;
-      g.upstream = &upstream;
-      g.dx = &want_view;
-      ASSERT_EQ(mfq_fake_quantize_backward(reference.get(), &g), MFQ_OK) << mfq_last_error();
-      g.dx = &got_view;
-      ASSERT_EQ(mfq_fake_quantize_backward(fast.get(), &g), MFQ_OK) << mfq_last_error();
-      for (size_t i = 0; i < got.bytes.size(); ++i)
-        ASSERT_EQ(got.bytes[i], want.bytes[i]) << "byte " << i << ", variant " << ste;
-    }
+    const Quantized sized(scheme, x.shape);
+    const size_t scales = (size_t)sized.sizes.scale_count;
+    for (const mfq_ste ste : kVariants)
+      for (int sums = 0; sums < (scheme.scale == MFQ_SCALE_NONE ? 1 : 3); ++sums) {
+        Operand got = to, want = to;
+        std::vector<float> got_sums(scales, kUnwritten), want_sums = got_sums;
+        mfq_fake_gradient g;
+        mfq_fake_gradient_init(&g);
+        if (given != nullptr)
+          g.given = given;
+        else
+          g.scheme = &scheme;
+        g.ste = ste;
+        g.through_scale = sums == 2 && given == nullptr;
+        g.log2_scale = sums == 2;
+        const mfq_status status =
+            run(reference.get(), g, {x.here(), dy.here(), want.here()}, sums > 0, sized, &want_sums);
+        ASSERT_TRUE(status == MFQ_OK || (given != nullptr && sums > 0)) << mfq_last_error();
+        ASSERT_EQ(run(fast.get(), g, {x.here(), dy.here(), got.here()}, sums > 0, sized, &got_sums), status);
+        for (size_t i = 0; i < got.bytes.size(); ++i)
+          ASSERT_EQ(got.bytes[i], want.bytes[i]) << "byte " << i << ", variant " << ste << ", sums " << sums;
+        ASSERT_TRUE(same_floats(got_sums, want_sums)) << "variant " << ste << ", sums " << sums;
+      }
+  }
+
+  static mfq_status run(mfq_context *context, mfq_fake_gradient g, const std::array<mfq_tensor, 3> &tensors,
+                        bool has_sums, const Quantized &sized, std::vector<float> *sums) {
+    const mfq_tensor of_scale = dense(*sums, scale_shape(sized));
+    g.src = &tensors[0];
+    g.upstream = &tensors[1];
+    g.dx = &tensors[2];
+    if (has_sums) g.grad_scale = &of_scale;
+    return mfq_fake_quantize_backward(context, &g);
   }
 };
 
