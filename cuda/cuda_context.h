@@ -2,6 +2,7 @@
 #ifndef MFQ_CUDA_CONTEXT_H
 #define MFQ_CUDA_CONTEXT_H
 
+#include "host/core/check/arguments.h"
 #include "host/core/module/module.h"
 #include "cuda_state.h"
 
@@ -50,8 +51,7 @@ mfq_status mfq_cuda_set_stream(mfq_context *context, mfq_stream stream);
 mfq_stream mfq_cuda_stream(const mfq_context *context);
 
 /* memory_cuda.cu */
-mfq_status mfq_cuda_check_memory(mfq_context *context, const char *function, const char *argument, const char *name,
-                                 const void *memory);
+mfq_status mfq_cuda_check_memory(mfq_context *context, const mfq_parts *parts);
 mfq_status mfq_cuda_buffer_alloc(mfq_context *context, size_t bytes, void **memory);
 void mfq_cuda_buffer_free(mfq_context *context, void *memory);
 mfq_status mfq_cuda_buffer_fill(mfq_context *context, void *memory, uint8_t value, size_t bytes);

@@ -41,31 +41,42 @@ bool is_reachable(const cudaPointerAttributes &attributes, const void *memory, i
   }
 }
 
+/* On the context's device. */
+mfq_status check_part(mfq_context *context, const mfq_memory *part) {
+  const char *function = part->where.function, *argument = part->where.argument, *name = part->name;
+  const void *memory = (const void *)part->bytes.low;
+  const int device = mfq_cuda_state_of(context)->device;
+  cudaPointerAttributes attributes = {};
+  const cudaError_t error = cudaPointerGetAttributes(&attributes, memory);
+  if (error == cudaErrorInvalidValue) {
+    (void)cudaGetLastError(); /* memory that CUDA does not know */
+    attributes.type = cudaMemoryTypeUnregistered;
+  } else if (error != cudaSuccess) {
+    return mfq_cuda_status(context, error, function);
+  }
+  if (is_reachable(attributes, memory, device)) return MFQ_OK;
+  if (attributes.type == cudaMemoryTypeDevice)
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
+                    "%s: %s is %p, memory of device cuda:%d, but the context's device is cuda:%d; copy it there or use "
+                    "a context on cuda:%d",
+                    argument, name, memory, attributes.device, device, attributes.device);
+  return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
+                  "%s: %s is %p, memory of the host, but the context's device is cuda:%d; copy it to a buffer "
+                  "(mfq_buffer_write) or use a context on cpu",
+                  argument, name, memory, device);
+}
+
 } // namespace
 
-mfq_status mfq_cuda_check_memory(mfq_context *context, const char *function, const char *argument, const char *name,
-                                 const void *memory) {
-  const int device = mfq_cuda_state_of(context)->device;
-  return mfq_cuda_enter(context, function, [&] {
-    cudaPointerAttributes attributes = {};
-    const cudaError_t error = cudaPointerGetAttributes(&attributes, memory);
-    if (error == cudaErrorInvalidValue) {
-      (void)cudaGetLastError(); /* memory that CUDA does not know */
-      attributes.type = cudaMemoryTypeUnregistered;
-    } else if (error != cudaSuccess) {
-      return mfq_cuda_status(context, error, function);
-    }
-    if (is_reachable(attributes, memory, device)) return MFQ_OK;
-    if (attributes.type == cudaMemoryTypeDevice)
-      return mfq_fail(
-          MFQ_ERROR_INVALID_ARGUMENT, function,
-          "%s: %s is %p, memory of device cuda:%d, but the context's device is cuda:%d; copy it there or use "
-          "a context on cuda:%d",
-          argument, name, memory, attributes.device, device, attributes.device);
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
-                    "%s: %s is %p, memory of the host, but the context's device is cuda:%d; copy it to a buffer "
-                    "(mfq_buffer_write) or use a context on cpu",
-                    argument, name, memory, device);
+mfq_status mfq_cuda_check_memory(mfq_context *context, const mfq_parts *parts) {
+  const mfq_memory *part = parts->items, *end = part + parts->count;
+  while (part < end && part->bytes.low == part->bytes.high) ++part;
+  if (part == end) return MFQ_OK;
+  return mfq_cuda_enter(context, part->where.function, [&] {
+    mfq_status status = MFQ_OK;
+    for (; part < end && status == MFQ_OK; ++part)
+      if (part->bytes.low != part->bytes.high) status = check_part(context, part);
+    return status;
   });
 }
 

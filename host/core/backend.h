@@ -21,6 +21,7 @@ typedef enum mfq_expand_part { MFQ_EXPAND_SCALES, MFQ_EXPAND_ZERO_POINTS } mfq_e
 struct mfq_ways;
 struct mfq_choice;
 struct mfq_cast;
+struct mfq_parts; /* host/core/check/arguments.h */
 
 /* How many operations there are. */
 enum {
@@ -45,9 +46,8 @@ typedef struct mfq_backend {
   mfq_status (*run)(mfq_context *context, const char *function, const struct mfq_choice *choice, const void *problem,
                     void *workspace);
 
-  /* Whether the device can use memory of a call: OK, or a sentence that begins with "<argument>: <name> ...". */
-  mfq_status (*check_memory)(mfq_context *context, const char *function, const char *argument, const char *name,
-                             const void *memory);
+  /* Whether the device can use all memory of a call: OK, or a sentence that begins with "<argument>: <name> ...". */
+  mfq_status (*check_memory)(mfq_context *context, const struct mfq_parts *parts);
   /* Waits for all work of the context and returns its first failure. */
   mfq_status (*synchronize)(mfq_context *context);
   mfq_status (*set_stream)(mfq_context *context, mfq_stream stream);

@@ -66,10 +66,9 @@ static mfq_status cpu_run(mfq_context *context, const char *function, const mfq_
 
 /* ---- Memory and streams ----------------------------------------------------------------------------------------- */
 
-static mfq_status cpu_check_memory(mfq_context *context, const char *function, const char *argument, const char *name,
-                                   const void *memory) {
+static mfq_status cpu_check_memory(mfq_context *context, const mfq_parts *parts) {
   (void)context;
-  return mfq_host_memory_check(function, argument, name, memory);
+  return mfq_host_memory_check_all(parts);
 }
 
 static mfq_status cpu_synchronize(mfq_context *context) {

@@ -127,12 +127,6 @@ mfq_status mfq_argument_parts(mfq_where where, const mfq_qview *view, mfq_use us
   return MFQ_OK;
 }
 
-static mfq_status check_memory(mfq_context *context, const mfq_memory *part) {
-  if (part->bytes.low == part->bytes.high) return MFQ_OK;
-  return context->backend->check_memory(context, part->where.function, part->where.argument, part->name,
-                                        (const void *)part->bytes.low);
-}
-
 static mfq_status check_overlap(const mfq_parts *parts) {
   for (int i = 0; i < parts->count; ++i) {
     for (int j = 0; j < i; ++j) {
@@ -148,9 +142,8 @@ static mfq_status check_overlap(const mfq_parts *parts) {
 }
 
 mfq_status mfq_parts_check(mfq_context *context, const mfq_parts *parts) {
-  mfq_status status = check_overlap(parts);
-  for (int i = 0; status == MFQ_OK && i < parts->count; ++i) status = check_memory(context, &parts->items[i]);
-  return status;
+  const mfq_status status = check_overlap(parts);
+  return status == MFQ_OK ? context->backend->check_memory(context, parts) : status;
 }
 
 int mfq_shape_is(const mfq_tensor *view, int32_t rank, const int64_t *shape) {

@@ -54,9 +54,8 @@ static attributes_fn driver(void) {
   return function;
 }
 
-/* Index of the GPU whose own memory holds `pointer`, or -1. */
-static int32_t device_of(const void *pointer) {
-  attributes_fn function = driver();
+/* Index of the GPU whose own memory holds `pointer`, or -1; by the driver's function, NULL: there is none. */
+static int32_t device_of(attributes_fn function, const void *pointer) {
   if (function == NULL) {
     const mfq_module *module = mfq_module_opened(); /* one without a driver: the emulated device */
     return module != NULL ? module->device_of(pointer) : -1;
@@ -69,11 +68,26 @@ static int32_t device_of(const void *pointer) {
   return type == MEMORY_TYPE_DEVICE && is_managed == 0 ? (int32_t)ordinal : -1;
 }
 
-mfq_status mfq_host_memory_check(const char *function, const char *argument, const char *name, const void *memory) {
-  int32_t device = device_of(memory);
+static mfq_status check(attributes_fn driver_knows, mfq_where where, const char *name, const void *memory) {
+  const int32_t device = device_of(driver_knows, memory);
   if (device < 0) return MFQ_OK;
-  return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
+  return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function,
                   "%s%s%s is %p, memory of device cuda:%d, which the host cannot read; copy it (mfq_buffer_read, "
                   "mfq_buffer_write) or use a context on that device",
-                  argument, name != NULL ? ": " : "", name != NULL ? name : "", memory, (int)device);
+                  where.argument, name != NULL ? ": " : "", name != NULL ? name : "", memory, (int)device);
+}
+
+mfq_status mfq_host_memory_check(const char *function, const char *argument, const char *name, const void *memory) {
+  return check(driver(), (mfq_where){function, argument}, name, memory);
+}
+
+mfq_status mfq_host_memory_check_all(const mfq_parts *parts) {
+  const attributes_fn function = driver(); /* once a call: the search takes a lock */
+  mfq_status status = MFQ_OK;
+  for (int i = 0; i < parts->count && status == MFQ_OK; ++i) {
+    const mfq_memory *part = &parts->items[i];
+    if (part->bytes.low != part->bytes.high)
+      status = check(function, part->where, part->name, (const void *)part->bytes.low);
+  }
+  return status;
 }
