@@ -11,8 +11,8 @@ find_program(MFQ_NVCC nvcc PATHS ENV CUDA_PATH ENV CUDA_HOME /usr/local/cuda PAT
 file(GLOB_RECURSE mfq_cuda_sources CONFIGURE_DEPENDS cuda/*.cu)
 # The module links no part of libmfq. What it shares with the core, and has no state, it compiles into itself and keeps to
 # itself: cuda.map hides what the public headers mark as exported.
-set(mfq_cuda_core_sources check/overlap check/sizes module/loader problem/cast_problem problem/choose problem/conv_by_product problem/conv_side
-    problem/gemm_side problem/grid problem/walk scheme/lower)
+set(mfq_cuda_core_sources check/overlap check/sizes module/loader problem/cast_problem problem/choose problem/conv_by_product problem/grid
+    problem/side problem/walk scheme/lower)
 list(TRANSFORM mfq_cuda_core_sources REPLACE "(.+)" "${PROJECT_SOURCE_DIR}/host/core/\\1.c")
 set(mfq_cuda_link_options -Wl,--no-undefined "-Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/cuda.map")
 

@@ -33,4 +33,9 @@ void mfq_conv_few_prepare(const mfq_own_conv *own, const void *w, float *filter)
 void mfq_conv_few_run(const mfq_own_conv *own, const void *gathered, const void *direct, void *result,
                       const float *filter);
 
+/* The filter in the order that oneDNN's implementation wants, by our own kernels (conv_pack.c): from dense bf16 [K, taps, C]
+ * to blocks. */
+void mfq_conv_pack(const mfq_kernels *kernels, const mfq_onednn_conv *conv, const mfq_onednn_order *order,
+                   const uint16_t *w, uint16_t *to);
+
 #endif

@@ -1,6 +1,6 @@
 /* host/cpu/conv/conv_pack.c: oneDNN's filters hold channels in pairs: pairs of input channels are words, which are
  * turned, pairs of output channels are woven. */
-#include "conv_pack.h"
+#include "conv_own.h"
 
 #include <string.h>
 

@@ -6,7 +6,6 @@
 
 #include "host/core/error.h"
 #include "host/cpu/conv/conv_own.h"
-#include "host/cpu/conv/conv_pack.h"
 #include "host/cpu/cpu_onednn.h"
 
 /* A product by loops of our own, which take every shape and all strides. */

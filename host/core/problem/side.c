@@ -1,9 +1,10 @@
-/* host/core/problem/gemm_side.c: an operand as rows of depth K with linear indices of codes and scales, and what
- * backends ask of it: does bf16 hold it, what does it take in memory. */
+/* host/core/problem/side.c: an operand as rows of depth K, or as an array in our order of axes, with linear indices of codes
+ * and scales, and what backends ask of it: does bf16 hold it, what does it take in memory, what does it leave to the
+ * finish. */
 #include <string.h>
 
 #include "host/core/error.h"
-#include "gemm_problem.h"
+#include "conv_problem.h"
 #include "host/core/check/overlap.h"
 #include "walk.h"
 
@@ -108,6 +109,32 @@ void mfq_gemm_side_place(const mfq_gemm_side *side, uint8_t *memory, mfq_gemm_si
   view->q.scales = part(&memory, view->sizes.scales_bytes);
   view->q.zero_points = part(&memory, view->sizes.zero_points_bytes);
   view->q.tensor_scale = part(&memory, view->sizes.tensor_scale_bytes);
+}
+
+/* ---- Convolutions ------------------------------------------------------------------------------------------------ */
+
+void mfq_conv_side_index(mfq_conv_side *side) {
+  int64_t bits[MFQ_MAX_RANK];
+  mfq_scale_axis scales[MFQ_MAX_RANK];
+  mfq_code_bit_strides(&side->part.view, bits);
+  mfq_scale_axes(&side->part.view, scales);
+  for (int i = 0; i < MFQ_CONV_AXES; ++i) {
+    const int32_t axis = side->axis[i];
+    side->code_bits[i] = axis < 0 ? 0 : bits[axis];
+    side->scale_stride[i] = axis < 0 ? 0 : scales[axis].stride;
+    side->scale_run[i] = axis < 0 ? 1 : scales[axis].run;
+  }
+}
+
+int mfq_conv_side_is_dense(const mfq_conv_side *side) {
+  const int is_plain = side->part.kind == MFQ_SIDE_PLAIN;
+  const int64_t *strides = is_plain ? side->stride : side->code_bits;
+  int64_t step = is_plain ? 1 : mfq_code_bits(&side->part.view.q);
+  for (int i = MFQ_CONV_AXES - 1; i >= 0; --i) {
+    if (side->size[i] > 1 && strides[i] != step) return 0;
+    step *= side->size[i];
+  }
+  return 1;
 }
 
 /* ---- The finish -------------------------------------------------------------------------------------------------- */
