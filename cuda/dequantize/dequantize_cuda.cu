@@ -81,7 +81,7 @@ static mfq_status plan_decode(const mfq_qview *view, const mfq_tensor *dst, deco
     return mfq_refuse(why, "codes are stored with the group last");
   if (layout->scales == MFQ_SCALES_128X4 && view->q.scheme.zero_point)
     return mfq_refuse(why, "zero points beside scales in the 128x4 order");
-  if (!mfq_grid_make(dst, view, 0, &g)) return mfq_refuse(why, "the strides do not merge to three dimensions");
+  if (!mfq_grid_make(dst, nullptr, view, 0, &g)) return mfq_refuse(why, "the strides do not merge to three dimensions");
   if (view->q.scheme.granularity == MFQ_GRANULARITY_GROUP && view->sizes.axis == view->q.rank - 1)
     mfq_grid_merge_rows(view, &g);
   if (g.size[2] != 1 && g.stride[2] != 1) return mfq_refuse(why, "rows of the result are not contiguous");

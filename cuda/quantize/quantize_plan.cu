@@ -6,7 +6,7 @@ mfq_status mfq_cuda_cast_rows(const mfq_tensor *src, const mfq_qview *view, cast
   const int64_t bytes = (int64_t)mfq_dtype_bytes(src->dtype);
   mfq_grid *g = &rows->grid;
   if (view->sizes.codes_bytes == 0) return mfq_refuse(why, "there are no codes");
-  if (!mfq_grid_make(src, view, 0, g)) return mfq_refuse(why, "the strides do not merge to three dimensions");
+  if (!mfq_grid_make(src, nullptr, view, 0, g)) return mfq_refuse(why, "the strides do not merge to three dimensions");
   if (view->q.scheme.granularity == MFQ_GRANULARITY_GROUP && view->sizes.axis == view->q.rank - 1)
     mfq_grid_merge_rows(view, g);
   if (g->size[2] != 1 && g->stride[2] != 1) return mfq_refuse(why, "rows of the source are not contiguous");

@@ -174,6 +174,9 @@ typedef struct mfq_kernels {
   void (*encode)(const mfqn_scheme *s, mfq_source x, mfq_stretch span, const mfq_lanes *lanes, uint8_t *codes);
   void (*decode)(const mfqn_scheme *s, const uint8_t *codes, mfq_stretch span, const mfq_lanes *lanes, uint32_t *x);
 
+  /* What encoding, then decoding gives, in fewer steps. Returns 0 where these do not hold: `y` is not written then. */
+  int (*fake)(const mfqn_scheme *s, mfq_source x, mfq_stretch span, const mfq_lanes *lanes, uint32_t *y);
+
   /* `n` codes, one a byte, to ceil(n * bits / 8) bytes, and back. `codes` has room for n rounded up to 8. */
   void (*pack)(uint8_t *dst, const uint8_t *codes, int64_t n, int32_t bits);
   void (*unpack)(uint8_t *codes, const uint8_t *src, int64_t n, int32_t bits);

@@ -1,14 +1,18 @@
-/* host/cpu/cast/fakequant_cpu.c: quantize and dequantize in one step; into bf16 by kernels, else element by element. */
+/* host/cpu/cast/fakequant_cpu.c: quantize and dequantize in one step: by panels that stay in the cache, or element by
+ * element. */
 #include <string.h>
 
 #include <mfq/num/random.h>
 
 #include "host/core/check/sizes.h"
+#include "host/core/integers.h"
 #include "host/core/process/team.h"
 #include "host/core/problem/walk.h"
 #include "host/cpu/cpu_state.h"
 #include "elements.h"
+#include "panels.h"
 #include "round_values.h"
+#include "stream_copy.h"
 
 typedef struct fake_job {
   const mfq_context *context;
@@ -82,6 +86,81 @@ static mfq_status run_values(mfq_context *context, const void *state, const void
   return MFQ_OK;
 }
 
+/* ---- Panels ------------------------------------------------------------------------------------------------------ */
+
+/* Scales and zero points that are kept until all panels are done, behind the panels' own memory. */
+typedef struct kept_parts {
+  size_t panels, scales, zero_points;
+} kept_parts;
+
+static kept_parts kept_of(const mfq_panels *p, const mfq_cast *cast) {
+  kept_parts kept = {mfq_size_plus(mfq_panels_scratch_all(p), mfq_panels_shared_bytes(p)), 0, 0};
+  if (!mfqn_is_measured(&p->scheme) || !(p->shared || cast->scales)) return kept;
+  kept.scales = (size_t)mfq_round_up((int64_t)cast->view->sizes.scales_bytes, 64);
+  kept.zero_points = cast->view->sizes.zero_points_bytes;
+  return kept;
+}
+
+static mfq_status plan_panels(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  const mfq_cast *cast = problem;
+  mfq_status status = mfq_choice_state(context, cast->function, sizeof(mfq_panels), choice);
+  mfq_panels *p = choice->state;
+  if (status != MFQ_OK) return status;
+  p->other = cast->dst;
+  status = mfq_panels_plan(context, cast->src, cast->view, MFQ_PANELS_FAKE, p, why);
+  if (status != MFQ_OK) return status;
+  const kept_parts kept = kept_of(p, cast);
+  choice->workspace_bytes = mfq_size_plus(kept.panels, mfq_size_plus(kept.scales, kept.zero_points));
+  mfq_choice_describe(choice, "vector loops (%s)", p->kernels->isa);
+  return MFQ_OK;
+}
+
+typedef struct panels_work {
+  mfq_panels from, to;
+  uint8_t *memory;
+  const mfq_tensor *scales;
+} panels_work;
+
+static void fake_panels(void *work, int thread, int64_t first, int64_t end) {
+  const panels_work *w = work;
+  mfq_panel_scratch *scratch = mfq_panels_scratch_at(&w->from, w->memory, thread);
+  for (int64_t k = first; k < end; ++k) mfq_panel_fake(&w->from, &w->to, k, scratch);
+  mfq_stream_fence();
+}
+
+static void put_scales(void *work, int thread, int64_t first, int64_t end) {
+  const panels_work *w = work;
+  const mfq_panels *p = &w->from;
+  (void)thread;
+  for (int64_t i = first; i < end; ++i) {
+    const mfqn_group g = mfqn_group_load(&p->scheme, mfq_scale_get(p->view, i), p->tensor_scale);
+    mfq_element_store(w->scales->data, w->scales->dtype, mfq_offset_of(w->scales, i), mfqn_whole_scale(&p->scheme, &g));
+  }
+}
+
+static mfq_status run_panels(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
+  enum { PANELS = 8, SCALES = 4096 }; /* that a thread takes at a time */
+  const mfq_cast *cast = problem;
+  panels_work work = {*(const mfq_panels *)state, *(const mfq_panels *)state, memory, cast->scales};
+  const kept_parts kept = kept_of(&work.from, cast);
+  mfq_qview view = *cast->view;
+  (void)context;
+  float tensor_scale;
+  view.q.tensor_scale = mfqn_is_measured(&work.from.scheme) ? &tensor_scale : view.q.tensor_scale;
+  if (kept.scales) view.q.scales = memory + kept.panels;
+  if (kept.zero_points) view.q.zero_points = memory + kept.panels + kept.scales;
+  work.from.view = &view;
+  mfq_panels_measure_shared(&work.from, memory);
+  work.to.tensor = work.to.other;
+  memcpy(work.to.stride, work.to.other_stride, sizeof work.to.stride);
+  const int threads = work.from.threads;
+  mfq_team_run((mfq_loop){threads, work.from.count, PANELS}, fake_panels, &work);
+  if (cast->scales) mfq_team_run((mfq_loop){threads, view.sizes.scale_count, SCALES}, put_scales, &work);
+  return MFQ_OK;
+}
+
+/* ---- Elements ---------------------------------------------------------------------------------------------------- */
+
 static size_t count_of(const mfq_cast *cast) { return (size_t)cast->view->sizes.scale_count; }
 
 static mfq_status plan_elements(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
@@ -104,6 +183,8 @@ static mfq_status run_elements(mfq_context *context, const void *state, const vo
 }
 
 static const mfq_way by_values = {"rounding", plan_values, run_values, NULL};
+static const mfq_way by_panels = {"panels", plan_panels, run_panels, NULL};
 static const mfq_way by_elements = {"reference", plan_elements, run_elements, NULL};
 
-const mfq_ways mfq_cpu_fake_quantizations = {.create = "mfq_fake_quantize", .ways = {&by_values, &by_elements}};
+const mfq_ways mfq_cpu_fake_quantizations = {.create = "mfq_fake_quantize",
+                                             .ways = {&by_values, &by_panels, &by_elements}};

@@ -69,7 +69,6 @@ static void stack_groups(mfq_panels *p) {
 /* Where rows of codes do not start at bytes, panels must be whole rows, and start and end at bytes together. */
 static int place_codes(mfq_panels *p) {
   const int64_t bits = p->code_bits, row_bits = (int64_t)p->view->sizes.row_bits;
-  p->transposed = p->view->q.layout.codes == MFQ_CODES_GROUP_LAST && p->view->sizes.axis != p->view->q.rank - 1;
   const int padded = p->view->q.layout.row_align > 0;
   if (p->transposed) {
     p->row_bits = padded ? row_bits : p->size[1] * bits;
@@ -94,56 +93,63 @@ static int place_codes(mfq_panels *p) {
 }
 
 /* Why a scheme never takes the fast path, whatever the shape; NULL: it may. */
-static const char *why_never(const mfq_scheme *scheme, int encode) {
+static const char *why_never(const mfq_scheme *scheme, mfq_panels_use use) {
   const mfq_format *e = &scheme->element;
   const int is_integer = e->kind == MFQ_KIND_INTEGER;
   /* The loops hold for formats whose values are normal float32 numbers. */
   if (!is_integer && (e->bias + e->man_bits > 120 || (1 << e->exp_bits) - 1 - e->bias > 120))
     return "the format reaches beyond the normal numbers of float32";
-  if (!encode) return NULL;
+  if (use == MFQ_PANELS_DECODE) return NULL;
   if (scheme->rounding == MFQ_ROUND_STOCHASTIC) return "stochastic rounding";
   if (scheme->arith != MFQ_ARITH_BREVITAS) return NULL;
   /* For ties to even Brevitas' steps give the codes that ours give, where nothing overflows on the way. */
   const int is_same = scheme->rounding == MFQ_ROUND_EVEN && !scheme->no_saturate && (is_integer || e->man_bits >= 1);
-  return is_same ? NULL : "these steps of Brevitas are taken in its order";
+  if (!is_same) return "these steps of Brevitas are taken in its order";
+  const int has_neg_zero = !is_integer && e->is_signed && e->specials != MFQ_SPECIALS_FNUZ;
+  return use == MFQ_PANELS_FAKE && !has_neg_zero ? "Brevitas has a -0 that codes have not" : NULL;
 }
 
 mfq_status mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const mfq_qview *view,
                            mfq_panels_use use, mfq_panels *p, mfq_line *why) {
-  const int encode = use != MFQ_PANELS_DECODE, by_rows = use == MFQ_PANELS_ENCODE_ROWS;
+  const int is_fake = use == MFQ_PANELS_FAKE, by_rows = use == MFQ_PANELS_ENCODE_ROWS;
   p->kernels = mfq_cpu_kernels(context);
   p->view = view;
   p->tensor = tensor;
-  p->code_bits = mfq_code_bits(&view->q);
+  p->code_bits = is_fake ? 8 : mfq_code_bits(&view->q);
   p->stack = 1;
   p->tensor_scale = 1.0f;
   if (!p->kernels) return mfq_refuse(why, "the context asks for the reference path");
-  const char *never = why_never(&view->q.scheme, encode);
+  const char *never = why_never(&view->q.scheme, use);
   if (never) return mfq_refuse(why, "%s", never);
   if (view->sizes.codes_bytes == 0) return mfq_refuse(why, "there are no codes");
   mfq_lower(&view->q.scheme, &p->scheme);
   mfq_grid grid;
-  if (!mfq_grid_make(tensor, view, by_rows, &grid))
+  if (!mfq_grid_make(tensor, p->other, view, by_rows, &grid))
     return mfq_refuse(why, "the strides do not merge to three dimensions");
   const int rows_of_groups =
       view->q.scheme.granularity == MFQ_GRANULARITY_GROUP && view->sizes.axis == view->q.rank - 1;
   if (rows_of_groups && !by_rows) mfq_grid_merge_rows(view, &grid);
   memcpy(p->size, grid.size, sizeof p->size);
   memcpy(p->stride, grid.stride, sizeof p->stride);
-  if (!shape_panels(p) || !place_codes(p)) return mfq_refuse(why, "panels of these sizes would share bytes of codes");
+  memcpy(p->other_stride, grid.other_stride, sizeof p->other_stride);
+  p->transposed = view->q.layout.codes == MFQ_CODES_GROUP_LAST && view->sizes.axis != view->q.rank - 1;
+  if (!shape_panels(p) || (!is_fake && !place_codes(p)))
+    return mfq_refuse(why, "panels of these sizes would share bytes of codes");
   p->row_blocks = (p->size[1] + p->rows - 1) / p->rows;
   p->col_blocks = (p->size[2] + p->cols - 1) / p->cols;
   p->stacks = (p->row_blocks + p->stack - 1) / p->stack;
   p->count = p->bundle ? (p->size[0] * p->size[1] + p->bundle - 1) / p->bundle : p->size[0] * p->stacks * p->col_blocks;
   const int64_t elements = p->size[0] * p->size[1] * p->size[2];
   p->threads = elements < SHARE_ELEMENTS ? 1 : (int)context->threads;
-  p->stream = !encode && elements * (int64_t)mfq_dtype_bytes(tensor->dtype) > STREAM_BYTES;
+  p->stream = (use == MFQ_PANELS_DECODE || is_fake) &&
+              elements * (int64_t)mfq_dtype_bytes((is_fake ? p->other : tensor)->dtype) > STREAM_BYTES;
   return MFQ_OK;
 }
 
 static size_t block_bytes(const mfq_panels *p) {
   const int64_t cols = p->whole_rows ? p->size[2] : p->cols;
   if (p->bundle) return (size_t)mfq_round_up(p->bundle * p->size[2] + 64, 64);
+  if (p->other) return 0;
   return p->transposed || p->whole_rows ? (size_t)mfq_round_up(2 * p->rows * p->stack * cols + 64, 64) : 0;
 }
 

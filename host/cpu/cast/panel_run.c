@@ -147,10 +147,10 @@ static void make_scales(const mfq_panels *p, const mfq_panel *a, mfq_panel_scrat
     lanes->stored[i] = mfqn_group_scale(s, &statistic, p->tensor_scale);
   }
   p->kernels->lanes(s, a->lanes, p->tensor_scale, lanes);
-  mfq_scales_put(p->view, a->scale0, a->scale_step, lanes->stored, a->lanes);
+  if (p->view->q.scales) mfq_scales_put(p->view, a->scale0, a->scale_step, lanes->stored, a->lanes);
   if (!s->has_zero_point) return;
   p->kernels->zero_points(s, &scratch->stats, a->lanes, lanes);
-  for (int64_t i = 0; i < a->lanes; ++i)
+  for (int64_t i = 0; p->view->q.zero_points && i < a->lanes; ++i)
     mfq_zero_point_put(p->view, s, a->scale0 + i * a->scale_step, (int32_t)lanes->zero_point[i]);
 }
 
@@ -188,14 +188,18 @@ static mfqn_group group_of_lane(const mfq_panels *p, const mfq_lanes *lanes, int
   return g;
 }
 
-static void encode_rare(const mfq_panels *p, const mfq_lanes *lanes, mfq_stretch span, const uint32_t *x,
-                        uint8_t *codes) {
-  const int64_t width = span.run == 0 ? 1 : span.run, count = (span.n + width - 1) / width;
-  for (int64_t i = 0; i < count; ++i) {
+/* Elements of groups that the loops do not hold for, by the general functions: to codes, or to values. */
+static void make_rare(const mfq_panels *p, const mfq_lanes *lanes, mfq_stretch span, const uint32_t *x, uint8_t *codes,
+                      uint32_t *values) {
+  const int64_t width = span.run == 0 ? 1 : span.run;
+  for (int64_t i = 0; i * width < span.n; ++i) {
     if (!lanes->rare[span.first + i]) continue;
     const mfqn_group g = group_of_lane(p, lanes, span.first + i);
     for (int64_t j = i * width; j < (i + 1) * width && j < span.n; ++j)
-      codes[j] = (uint8_t)mfqn_encode(&p->scheme, &g, x[j], 0);
+      if (values)
+        values[j] = mfqn_fake(&p->scheme, &g, x[j], 0);
+      else
+        codes[j] = (uint8_t)mfqn_encode(&p->scheme, &g, x[j], 0);
   }
 }
 
@@ -205,7 +209,7 @@ static void encode_row(const mfq_panels *p, mfq_panel_scratch *scratch, int64_t 
                        uint8_t *codes) {
   const mfq_stretch span = mfq_panel_span(p, c, n);
   p->kernels->encode(&p->scheme, read_row(p, offset, n, scratch->x), span, &scratch->lanes, codes);
-  if (scratch->lanes.any_rare) encode_rare(p, &scratch->lanes, span, load_row(p, offset, n, scratch->x), codes);
+  if (scratch->lanes.any_rare) make_rare(p, &scratch->lanes, span, load_row(p, offset, n, scratch->x), codes, NULL);
 }
 
 static uint8_t *code_at(const mfq_panels *p, int64_t row, int64_t col) {
@@ -406,4 +410,30 @@ void mfq_panel_dequantize(const mfq_panels *p, int64_t index, mfq_panel_scratch 
     load_scales(p, &a, scratch);
     decode_panel(p, &a, scratch);
   }
+}
+
+/* ---- Values without codes --------------------------------------------------------------------------------------- */
+
+/* Up to a chunk of a row, from column `c` on. */
+static void fake_row(const mfq_panels *from, const mfq_panels *to, const mfq_panel *a, int64_t r, int64_t c,
+                     mfq_panel_scratch *scratch) {
+  const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK, offset = mfq_panel_element(from, a, r, c);
+  const mfq_stretch span = mfq_panel_span(from, c, n);
+  const mfq_lanes *lanes = &scratch->lanes;
+  uint32_t *gathered = (uint32_t *)scratch->stats.hi;
+  if (is_direct(from)) prefetch_next(from, offset + n, n);
+  const mfq_source x = read_row(from, offset, n, gathered);
+  if (!from->kernels->fake(&from->scheme, x, span, lanes, scratch->x)) {
+    from->kernels->encode(&from->scheme, x, span, lanes, scratch->codes);
+    from->kernels->decode(&from->scheme, scratch->codes, span, lanes, scratch->x);
+  }
+  if (lanes->any_rare) make_rare(from, lanes, span, load_row(from, offset, n, gathered), NULL, scratch->x);
+  store_row(to, mfq_panel_element(to, a, r, c), n, scratch);
+}
+
+void mfq_panel_fake(const mfq_panels *from, const mfq_panels *to, int64_t index, mfq_panel_scratch *scratch) {
+  const mfq_panel a = mfq_panel_at(from, index);
+  mfq_panel_scales(from, &a, mfq_panels_scales_known(from), scratch);
+  for (int64_t r = 0; r < a.rows; ++r)
+    for (int64_t c = 0; c < a.cols; c += MFQ_CHUNK) fake_row(from, to, &a, r, c, scratch);
 }

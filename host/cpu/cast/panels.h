@@ -13,12 +13,14 @@ typedef struct mfq_panels {
   const mfq_kernels *kernels;
   const mfq_qview *view;
   const mfq_tensor *tensor;
+  const mfq_tensor *other; /* values of MFQ_PANELS_FAKE */
   mfqn_scheme scheme;
   int64_t size[3];   /* outer, middle, inner */
   int64_t stride[3]; /* of the tensor, in elements */
-  int64_t rows;      /* middle indices in a panel */
-  int64_t cols;      /* inner indices in a panel */
-  int64_t run;       /* inner indices that share a scale; 0: every column has its own */
+  int64_t other_stride[3];
+  int64_t rows; /* middle indices in a panel */
+  int64_t cols; /* inner indices in a panel */
+  int64_t run;  /* inner indices that share a scale; 0: every column has its own */
   int64_t row_blocks, col_blocks, count;
   int32_t code_bits;
   int64_t row_bits; /* from one row of codes of the grid to the next */
@@ -54,10 +56,11 @@ typedef struct mfq_panel_scratch {
 typedef enum mfq_panels_use {
   MFQ_PANELS_DECODE,
   MFQ_PANELS_ENCODE,
-  MFQ_PANELS_ENCODE_ROWS /* no panel crosses a row of the tensor's last axis */
+  MFQ_PANELS_ENCODE_ROWS, /* no panel crosses a row of the tensor's last axis */
+  MFQ_PANELS_FAKE         /* no codes are written; what would be decoded from them is, to `other` */
 } mfq_panels_use;
 
-/* Plans panels; `panels` is zeros before. Refuses casts that need the reference path. */
+/* Plans panels; `panels` is zeros before, but for `other`. Refuses casts that need the reference path. */
 mfq_status mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const mfq_qview *view,
                            mfq_panels_use use, mfq_panels *panels, mfq_line *why);
 
@@ -82,8 +85,11 @@ int mfq_panels_scales_known(const mfq_panels *panels);
 void mfq_panel_scales(const mfq_panels *panels, const mfq_panel *panel, int scales_known, mfq_panel_scratch *scratch);
 /* Folds the panel's elements into scratch->stats, lanes 0 ... lanes-1, which are reset first. */
 void mfq_panel_measure(const mfq_panels *panels, const mfq_panel *panel, mfq_panel_scratch *scratch);
-/* Scales and codes of panel, bundle or stack `index`; the scales are measured unless `scales_known`. */
+/* Scales and codes of panel, bundle or stack `index`; the scales are measured unless `scales_known`, and written where the
+ * view has room. */
 void mfq_panel_quantize(const mfq_panels *panels, int64_t index, int scales_known, mfq_panel_scratch *scratch);
+/* Elements of panel `index` of `from` to their values, written by `to`: the same panels of the target. */
+void mfq_panel_fake(const mfq_panels *from, const mfq_panels *to, int64_t index, mfq_panel_scratch *scratch);
 void mfq_panel_dequantize(const mfq_panels *panels, int64_t index, mfq_panel_scratch *scratch);
 
 /* Where an element of a panel is in the tensor. */

@@ -4,7 +4,7 @@
  * turn it into vector code; equality with the reference path follows from that, and is tested all the same. */
 #include "decode_loops.h"
 #include "dot_loops.h"
-#include "encode_loops.h"
+#include "fake_loops.h"
 #include "few_rows_loops.h"
 #include "finish_loops.h"
 #include "gradient_loops.h"
@@ -32,6 +32,7 @@ const mfq_kernels MFQ_JOIN(mfq_kernels_, MFQ_ISA) = {
     .zero_points = zero_points,
     .encode = encode,
     .decode = decode,
+    .fake = fake,
     .pack = pack,
     .unpack = unpack,
     .transpose = transpose,

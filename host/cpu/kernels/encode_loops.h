@@ -64,8 +64,8 @@ INLINE uint32_t encode_one(const mfqn_scheme *s, uint32_t u, encode_lane lane, e
   return mfqn_minifloat_encode_as(v, &s->minifloat, exp2, kind.rounding, 0, 0);
 }
 
-INLINE uint32_t element(const void *x, int64_t i, encode_kind kind) {
-  return kind.is_bf16 ? mfqn_f32_from_bf16(((const uint16_t *)x)[i]) : ((const uint32_t *)x)[i];
+INLINE uint32_t element(const void *x, int64_t i, int is_bf16) {
+  return is_bf16 ? mfqn_f32_from_bf16(((const uint16_t *)x)[i]) : ((const uint32_t *)x)[i];
 }
 
 INLINE void encode_run(const encode_job *job, const mfqn_scheme *s, int64_t i, int64_t run, int64_t length,
@@ -74,7 +74,8 @@ INLINE void encode_run(const encode_job *job, const mfqn_scheme *s, int64_t i, i
   uint32_t *restrict codes = job->codes;
   const int64_t first = i * run;
   const encode_lane lane = lane_at(job->lanes, job->span.first + i, mfqn_central_of(&s->minifloat, 0), kind);
-  for (int64_t j = 0; j < length; ++j) codes[first + j] = encode_one(s, element(x, first + j, kind), lane, kind);
+  for (int64_t j = 0; j < length; ++j)
+    codes[first + j] = encode_one(s, element(x, first + j, kind.is_bf16), lane, kind);
 }
 
 INLINE void encode_runs(const encode_job *job, encode_kind kind) {
@@ -96,7 +97,7 @@ INLINE void encode_elems(const encode_job *job, encode_kind kind) {
   const void *restrict x = job->x;
   uint32_t *restrict codes = job->codes;
   for (int64_t i = 0; i < job->span.n; ++i)
-    codes[i] = encode_one(&local, element(x, i, kind), lane_at(lanes, i, unscaled, kind), kind);
+    codes[i] = encode_one(&local, element(x, i, kind.is_bf16), lane_at(lanes, i, unscaled, kind), kind);
 }
 
 INLINE void encode_span(const encode_job *job, encode_kind kind) {

@@ -1,6 +1,7 @@
 // Every fast path against the reference path: the same bytes for every scheme, shape, stride, layout, dtype, instruction
 // set and number of threads.
 #include <cmath>
+#include <numeric>
 
 #include "support/half.h"
 #include "support/machine.h"
@@ -35,6 +36,12 @@ struct Plain {
     bytes.assign((size_t)(hi - lo + 1) * size, 0xcd);
     tensor.data = bytes.data() + (size_t)-lo * size;
   }
+
+  Plain copy() const {
+    Plain same = *this;
+    same.tensor.data = same.bytes.data() + ((const uint8_t *)tensor.data - bytes.data());
+    return same;
+  }
 };
 
 std::vector<int64_t> dense(const std::vector<int64_t> &shape) {
@@ -43,10 +50,21 @@ std::vector<int64_t> dense(const std::vector<int64_t> &shape) {
   return strides;
 }
 
-/* Awkward bits of the dtype in every element of the memory. */
-void fill(Plain &plain, uint32_t seed) {
+/* Magnitudes that no group is rare for, many of them ties. */
+std::vector<float> usual_values(size_t n, uint32_t seed) {
+  std::vector<float> values(n);
+  std::mt19937 generator(seed);
+  for (float &x : values) {
+    const uint32_t u = generator();
+    x = std::ldexp((float)(u & (u >> 31 ? 31 : 4095)), -(int)(u >> 12 & 15)) * (u >> 30 & 1 ? -1.0f : 1.0f);
+  }
+  return values;
+}
+
+/* Awkward bits of the dtype, or usual ones, in every element of the memory. */
+void fill(Plain &plain, uint32_t seed, bool is_usual = false) {
   const size_t size = mfq_dtype_bytes(plain.tensor.dtype), n = plain.bytes.size() / size;
-  const std::vector<float> values = mfq_test::awkward_values(n, seed);
+  const std::vector<float> values = is_usual ? usual_values(n, seed) : mfq_test::awkward_values(n, seed);
   for (size_t i = 0; i < n; ++i) {
     uint32_t u;
     std::memcpy(&u, &values[i], 4);
@@ -93,6 +111,34 @@ const std::vector<Case> &cases() {
   return all;
 }
 
+/* Values without codes, and their scales: to a target of another dtype and other strides, or in place. */
+void compare_fakes(const mfq_scheme &scheme, const Plain &src, uint32_t seed, mfq_context *reference,
+                   mfq_context *fast) {
+  const std::vector<int64_t> shape(src.tensor.shape, src.tensor.shape + src.tensor.rank);
+  const std::vector<int64_t> own(src.tensor.strides, src.tensor.strides + src.tensor.rank);
+  std::vector<int64_t> turned(shape.size(), 1);
+  for (size_t d = 1; d < shape.size(); ++d) turned[d] = turned[d - 1] * shape[d - 1];
+  const bool overlaps = std::count(own.begin(), own.end(), 0) > 0;
+  const std::vector<int64_t> all[] = {overlaps ? turned : own, dense(shape), turned};
+  const mfq_dtype dtypes[] = {MFQ_DTYPE_F32, MFQ_DTYPE_BF16, MFQ_DTYPE_F16};
+  const bool is_in_place = seed % 4 == 0 && !overlaps;
+  const Quantized parts(scheme, shape);
+  const int64_t *const sizes = parts.sizes.scale_shape;
+  const std::vector<int64_t> counts(sizes, sizes + parts.sizes.scale_rank);
+  Plain a(dtypes[seed % 7 % 3], shape, all[seed % 3]), a_scales(MFQ_DTYPE_F32, counts, dense(counts));
+  if (is_in_place) a = src.copy();
+  Plain b = a.copy(), b_scales = a_scales.copy();
+  ASSERT_EQ(mfq_fake_quantize(reference, &scheme, is_in_place ? &a.tensor : &src.tensor, &a.tensor, &a_scales.tensor),
+            MFQ_OK)
+      << mfq_last_error();
+  ASSERT_EQ(mfq_fake_quantize(fast, &scheme, is_in_place ? &b.tensor : &src.tensor, &b.tensor,
+                              seed % 2 ? &b_scales.tensor : nullptr),
+            MFQ_OK)
+      << mfq_last_error();
+  ASSERT_EQ(a.bytes, b.bytes) << (is_in_place ? "in place" : "values");
+  if (seed % 2) ASSERT_EQ(a_scales.bytes, b_scales.bytes) << "scales";
+}
+
 void compare_paths(const std::string &text, const mfq_layout *layout, mfq_dtype dtype, mfq_context *reference,
                    mfq_context *fast) {
   const mfq_scheme scheme = parse(text);
@@ -112,13 +158,15 @@ void compare_paths(const std::string &text, const mfq_layout *layout, mfq_dtype 
     ASSERT_EQ(mfq_quantize(fast, &src.tensor, &actual.q, nullptr), MFQ_OK) << mfq_last_error();
     ASSERT_TRUE(actual.same_bytes(expected)) << actual.difference(expected);
 
-    bool overlaps = false;
-    for (const int64_t s : src.tensor.strides) overlaps |= s == 0;
     std::vector<int64_t> strides = c.strides.empty() || c.strides[0] == 0 ? dense(c.shape) : c.strides;
     Plain a(dtype, c.shape, strides), b(dtype, c.shape, strides);
     ASSERT_EQ(mfq_dequantize(reference, &expected.q, &a.tensor), MFQ_OK) << mfq_last_error();
     ASSERT_EQ(mfq_dequantize(fast, &expected.q, &b.tensor), MFQ_OK) << mfq_last_error();
     ASSERT_EQ(a.bytes, b.bytes);
+    const uint32_t turn = seed + (uint32_t)std::accumulate(text.begin(), text.end(), 0);
+    if (turn % 5 != 0) fill(src, turn, true);
+    compare_fakes(scheme, src, turn, reference, fast);
+    if (testing::Test::HasFatalFailure()) return;
   }
 }
 
@@ -234,7 +282,33 @@ TEST_P(Paths, GivenScales) {
     ASSERT_EQ(mfq_quantize(reference.get(), &src.tensor, &a.q, nullptr), MFQ_OK) << mfq_last_error();
     ASSERT_EQ(mfq_quantize(fast.get(), &src.tensor, &b.q, nullptr), MFQ_OK) << mfq_last_error();
     EXPECT_TRUE(b.same_bytes(a)) << b.difference(a);
+    Plain x(MFQ_DTYPE_F32, shape, dense(shape)), y(MFQ_DTYPE_F32, shape, dense(shape));
+    ASSERT_EQ(mfq_fake_quantize_given(reference.get(), &a.q, &src.tensor, &x.tensor), MFQ_OK) << mfq_last_error();
+    ASSERT_EQ(mfq_fake_quantize_given(fast.get(), &b.q, &src.tensor, &y.tensor), MFQ_OK) << mfq_last_error();
+    EXPECT_EQ(x.bytes, y.bytes);
   }
+}
+
+/* Given scales whose order follows that of the codes. */
+TEST_P(Paths, FakesWithGivenScalesInAnyOrder) {
+  const Context reference = make_context("reference", 1), fast = make_context(GetParam().c_str(), 2);
+  const std::vector<int64_t> shape = {70, 96};
+  for (const char *text : {"e2m1/group:32@0/ue8m0:given", "int4/group:16/f32:given", "e2m1/group:16@0/ue4m3:given"})
+    for (const mfq_code_order codes : {MFQ_CODES_LOGICAL, MFQ_CODES_GROUP_LAST})
+      for (const mfq_scale_order scales : {MFQ_SCALES_LOGICAL, MFQ_SCALES_128X4}) {
+        SCOPED_TRACE(text + std::to_string(codes) + std::to_string(scales));
+        if (scales == MFQ_SCALES_128X4 && parse(text).scale == MFQ_SCALE_F32) continue;
+        const mfq_layout layout = {codes, MFQ_PACK_TIGHT, scales, 16};
+        Plain src(MFQ_DTYPE_BF16, shape, dense(shape));
+        fill(src, 13);
+        Quantized q(parse(text), shape, &layout);
+        for (size_t i = 0; i < q.sizes.scales_bytes; ++i) q.scales[i] = (uint8_t)(i * 37 % 127);
+        q.tensor_scale = 0.25f;
+        Plain x(MFQ_DTYPE_BF16, shape, dense(shape)), y(MFQ_DTYPE_BF16, shape, dense(shape));
+        ASSERT_EQ(mfq_fake_quantize_given(reference.get(), &q.q, &src.tensor, &x.tensor), MFQ_OK) << mfq_last_error();
+        ASSERT_EQ(mfq_fake_quantize_given(fast.get(), &q.q, &src.tensor, &y.tensor), MFQ_OK) << mfq_last_error();
+        ASSERT_EQ(x.bytes, y.bytes);
+      }
 }
 
 TEST_P(Paths, ExhaustiveHalfInputs) {
@@ -254,7 +328,29 @@ TEST_P(Paths, ExhaustiveHalfInputs) {
         ASSERT_EQ(mfq_quantize(reference.get(), &src.tensor, &a.q, nullptr), MFQ_OK);
         ASSERT_EQ(mfq_quantize(fast.get(), &src.tensor, &b.q, nullptr), MFQ_OK);
         ASSERT_TRUE(b.same_bytes(a)) << b.difference(a);
+        Plain x(dtype, {65536}, {1}), y(dtype, {65536}, {1});
+        ASSERT_EQ(mfq_fake_quantize(reference.get(), &scheme, &src.tensor, &x.tensor, nullptr), MFQ_OK);
+        ASSERT_EQ(mfq_fake_quantize(fast.get(), &scheme, &src.tensor, &y.tensor, nullptr), MFQ_OK);
+        ASSERT_EQ(x.bytes, y.bytes);
       }
+}
+
+/* What codes hold is the two steps, in every rounding. */
+TEST_P(Paths, FakesAreTheTwoSteps) {
+  const Context fast = make_context(GetParam().c_str(), 2);
+  const std::vector<int64_t> shape = {133, 200};
+  for (const std::string &text : schemes()) {
+    const mfq_scheme scheme = parse(text);
+    if (scheme.arith != MFQ_ARITH_EXACT) continue;
+    SCOPED_TRACE(text);
+    Plain src(MFQ_DTYPE_F32, shape, dense(shape)), x = src.copy(), y = src.copy();
+    fill(src, 17, true);
+    Quantized q(scheme, shape);
+    ASSERT_EQ(mfq_quantize(fast.get(), &src.tensor, &q.q, nullptr), MFQ_OK) << mfq_last_error();
+    ASSERT_EQ(mfq_dequantize(fast.get(), &q.q, &x.tensor), MFQ_OK) << mfq_last_error();
+    ASSERT_EQ(mfq_fake_quantize(fast.get(), &scheme, &src.tensor, &y.tensor, nullptr), MFQ_OK) << mfq_last_error();
+    ASSERT_EQ(x.bytes, y.bytes);
+  }
 }
 
 TEST_P(Paths, AnyNumberOfThreads) {
