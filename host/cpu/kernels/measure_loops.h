@@ -18,29 +18,37 @@ INLINE void absmax_runs(const uint32_t *restrict x, int64_t runs, int64_t run, u
   for (int64_t i = 0; i < runs; ++i) m[i] = mfqn_umax(m[i], absmax_run(x + i * run, run));
 }
 
-static void range_run(const uint32_t *restrict x, int64_t run, int32_t *restrict lo, int32_t *restrict hi) {
-  int32_t low = *lo, high = *hi;
+/* Keys of a run, whose ends have the largest magnitude between them, NaN included. */
+INLINE void range_run(const uint32_t *restrict x, int64_t run, mfq_stats *restrict stats, int64_t lane) {
+  int32_t low = stats->lo[lane], high = stats->hi[lane];
   for (int64_t j = 0; j < run; ++j) {
     const int32_t key = mfq_order_key(x[j]);
     low = mfqn_min(low, key);
     high = mfqn_max(high, key);
   }
-  *lo = low;
-  *hi = high;
+  stats->lo[lane] = low;
+  stats->hi[lane] = high;
+  stats->absmax[lane] = mfqn_umax(mfq_order_bits(low) & MFQN_ABS, mfq_order_bits(high) & MFQN_ABS);
+}
+
+INLINE void measure_whole(const uint32_t *restrict x, int64_t runs, int64_t run, int minmax,
+                          mfq_stats *restrict stats) {
+  if (minmax)
+    for (int64_t i = 0; i < runs; ++i) range_run(x + i * run, run, stats, i);
+  else
+    absmax_runs(x, runs, run, stats->absmax);
 }
 
 static void measure_runs(const uint32_t *x, mfq_stretch span, int minmax, mfq_stats *stats) {
   const int64_t n = span.n, run = span.run, whole = n / run, rest = n - whole * run;
-  uint32_t *m = stats->absmax;
   if (run == 16)
-    absmax_runs(x, whole, 16, m);
+    measure_whole(x, whole, 16, minmax, stats);
   else if (run == 32)
-    absmax_runs(x, whole, 32, m);
+    measure_whole(x, whole, 32, minmax, stats);
   else
-    absmax_runs(x, whole, run, m);
-  if (rest) m[whole] = mfqn_umax(m[whole], absmax_run(x + whole * run, rest));
-  if (!minmax) return;
-  for (int64_t i = 0; i * run < n; ++i) range_run(x + i * run, i < whole ? run : rest, stats->lo + i, stats->hi + i);
+    measure_whole(x, whole, run, minmax, stats);
+  if (rest && minmax) range_run(x + whole * run, rest, stats, whole);
+  if (rest && !minmax) stats->absmax[whole] = mfqn_umax(stats->absmax[whole], absmax_run(x + whole * run, rest));
 }
 
 static void measure_elems(const uint32_t *restrict x, int64_t n, int minmax, mfq_stats *restrict stats) {
@@ -60,6 +68,7 @@ INLINE uint32_t absmax16_any(const uint16_t *x, int64_t run) {
   return m;
 }
 
+/* Runs of 16 and 32, the common ones. */
 #if defined(__SSE4_1__)
 /* The largest of 8 lanes in one step: the smallest of their complements. */
 INLINE uint32_t largest_of_8(__m128i lanes) {
@@ -68,7 +77,15 @@ INLINE uint32_t largest_of_8(__m128i lanes) {
 }
 #endif
 
-/* Runs of 32, the common ones. */
+INLINE uint32_t absmax16_16(const uint16_t *x) {
+#if defined(__AVX2__)
+  const __m256i a = _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(const void *)x), _mm256_set1_epi16(0x7fff));
+  return largest_of_8(_mm_max_epu16(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1)));
+#else
+  return absmax16_any(x, 16);
+#endif
+}
+
 INLINE uint32_t absmax16_32(const uint16_t *x) {
 #if defined(__AVX512BW__)
   const __m512i a = _mm512_and_si512(_mm512_loadu_si512(x), _mm512_set1_epi16(0x7fff));
@@ -88,7 +105,7 @@ static void absmax16(const uint16_t *x, mfq_stretch span, mfq_dtype dtype, mfq_s
   for (int64_t i = 0; i * span.run < span.n; ++i) {
     const int64_t length = span.n - i * span.run < span.run ? span.n - i * span.run : span.run;
     const uint16_t *at = x + i * span.run;
-    const uint32_t m = length == 32 ? absmax16_32(at) : absmax16_any(at, length);
+    const uint32_t m = length == 32 ? absmax16_32(at) : length == 16 ? absmax16_16(at) : absmax16_any(at, length);
     const uint32_t wide = dtype == MFQ_DTYPE_BF16 ? mfqn_f32_from_bf16(m) : mfqn_f32_from_f16(m);
     stats->absmax[i] = mfqn_umax(stats->absmax[i], wide);
   }
