@@ -160,7 +160,7 @@ __device__ __forceinline__ void thread_write_element(const gradient_params &p, c
 
 /* ---- Kernels ----------------------------------------------------------------------------------------------------- */
 
-__global__ void __launch_bounds__(ITEM_THREADS) gradient_whole_kernel(const __grid_constant__ gradient_params p) {
+__global__ void __launch_bounds__(ITEM_THREADS, 1) gradient_whole_kernel(const __grid_constant__ gradient_params p) {
   for (int64_t i = thread_item(); i < p.from.count; i += thread_items()) {
     const gradient_scale s = thread_gradient_scale(p, i);
     gradient_totals totals = {{0.0f, 0.0f}, {-1, -1}};
@@ -170,7 +170,7 @@ __global__ void __launch_bounds__(ITEM_THREADS) gradient_whole_kernel(const __gr
   }
 }
 
-__global__ void __launch_bounds__(ITEM_THREADS) gradient_sums_kernel(const __grid_constant__ gradient_params p) {
+__global__ void __launch_bounds__(ITEM_THREADS, 1) gradient_sums_kernel(const __grid_constant__ gradient_params p) {
   const int64_t chunks = (int64_t)p.chunks.value;
   for (int64_t i = thread_item(); i < p.from.count * chunks; i += thread_items()) {
     const int64_t index = thread_divide(i, p.chunks), first = (i - index * chunks) * p.chunk_size;
@@ -182,7 +182,7 @@ __global__ void __launch_bounds__(ITEM_THREADS) gradient_sums_kernel(const __gri
   }
 }
 
-__global__ void __launch_bounds__(ITEM_THREADS) gradient_finish_kernel(const __grid_constant__ gradient_params p) {
+__global__ void __launch_bounds__(ITEM_THREADS, 1) gradient_finish_kernel(const __grid_constant__ gradient_params p) {
   const int64_t chunks = (int64_t)p.chunks.value;
   for (int64_t i = thread_item(); i < p.from.count; i += thread_items()) {
     const gradient_scale s = thread_gradient_scale(p, i);
@@ -203,7 +203,7 @@ __global__ void __launch_bounds__(ITEM_THREADS) gradient_finish_kernel(const __g
   }
 }
 
-__global__ void __launch_bounds__(ITEM_THREADS) gradient_write_kernel(const __grid_constant__ gradient_params p) {
+__global__ void __launch_bounds__(ITEM_THREADS, 1) gradient_write_kernel(const __grid_constant__ gradient_params p) {
   const int64_t workers = (int64_t)p.workers.value;
   for (int64_t i = thread_item(); i < p.from.count * workers; i += thread_items()) {
     const int64_t index = thread_divide(i, p.workers);
