@@ -159,16 +159,11 @@ static int launch(void *state, int turn) {
   const cast_task *k = state;
   const cast_bench *c = k->bench;
   const cast_row *row = k->row;
-  const int64_t shape[] = {row->rows, row->cols};
   cast_parts parts;
-  mfq_tensor tensor;
-  uint8_t *plain = bench_slot(k->is_dequantize ? &c->target : &c->source, turn);
+  const cast_launch slots = {k->operation, bench_slot(&c->source, turn), bench_slot(&c->source, turn + 2),
+                             bench_slot(&c->target, turn)};
   mfq_status status = cast_parts_place(row, row->rows, row->cols, bench_slot(&k->parts, turn), &parts);
-  if (status == MFQ_OK) status = mfq_tensor_init(plain, row->dtype, 2, shape, &tensor);
-  if (status == MFQ_OK && k->is_dequantize)
-    status = mfq_dequantize(c->run->context, &parts.q[0], &tensor);
-  else if (status == MFQ_OK)
-    status = mfq_quantize(c->run->context, &tensor, &parts.q[0], parts.count == 2 ? &parts.q[1] : NULL);
+  if (status == MFQ_OK) status = cast_row_launch(c->run->context, row, &parts, row->rows, &slots);
   return bench_status(status, row->common.name);
 }
 
@@ -176,9 +171,9 @@ static int launch(void *state, int turn) {
 static int prepare_parts(cast_task *k) {
   int code = create_slots(k->bench->run, k->row->slot_bytes, &k->parts);
   if (code == BENCH_OK) code = give(k);
-  if (k->row->operation != CAST_DEQUANTIZE) return code;
-  for (int i = 0; code == BENCH_OK && i < k->parts.count; ++i) code = launch(k, i);
-  k->is_dequantize = 1;
+  for (int i = 0; code == BENCH_OK && k->row->operation == CAST_DEQUANTIZE && i < k->parts.count; ++i)
+    code = launch(k, i);
+  k->operation = k->row->operation;
   return code;
 }
 

@@ -13,6 +13,8 @@ typedef enum cast_operation {
   CAST_STRIDED_TURNED, /* groups along axis 0, codes with the group last */
   CAST_BOTH,           /* both directions from one read, the second one turned */
   CAST_DEQUANTIZE,
+  CAST_FAKE,     /* quantize and dequantize in one step */
+  CAST_BACKWARD, /* of that, masked at the clip: the gradient of the elements alone */
   CAST_OPERATIONS
 } cast_operation;
 const char *cast_operation_name(cast_operation operation);
@@ -53,6 +55,14 @@ mfq_status cast_parts_place(const cast_row *row, int64_t rows, int64_t cols, uin
 /* Fills in the scales and zero points that the caller must give; the parts are in host memory. */
 void cast_parts_give(const cast_parts *parts);
 
+/* Elements that a launch reads and writes; its operation, CAST_QUANTIZE where a dequantization's codes are made. */
+typedef struct cast_launch {
+  cast_operation operation;
+  void *source, *upstream, *target;
+} cast_launch;
+mfq_status cast_row_launch(mfq_context *context, const cast_row *row, const cast_parts *parts, int64_t rows,
+                           const cast_launch *launch);
+
 /* ---- Checks ----------------------------------------------------------------------------------------------------- */
 
 /* Compares rows, on small matrices with and without short groups at their ends, with the CPU's reference path. */
@@ -69,7 +79,7 @@ typedef struct cast_task {
   const struct cast_bench *bench;
   const cast_row *row;
   bench_slots parts;
-  int is_dequantize;
+  cast_operation operation;
 } cast_task;
 
 typedef struct cast_bench {

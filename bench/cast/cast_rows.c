@@ -18,8 +18,9 @@ typedef struct candidates {
 } candidates;
 
 const char *cast_operation_name(cast_operation operation) {
-  static const char *const names[CAST_OPERATIONS] = {"quantize", "quantize-axis0", "quantize-axis0-turned",
-                                                     "quantize-both", "dequantize"};
+  static const char *const names[CAST_OPERATIONS] = {"quantize",      "quantize-axis0", "quantize-axis0-turned",
+                                                     "quantize-both", "dequantize",     "fake-quantize",
+                                                     "fake-backward"};
   return names[operation];
 }
 
@@ -108,6 +109,32 @@ void cast_parts_give(const cast_parts *parts) {
   }
 }
 
+mfq_status cast_row_launch(mfq_context *context, const cast_row *row, const cast_parts *parts, int64_t rows,
+                           const cast_launch *launch) {
+  const int64_t shape[] = {rows, parts->q[0].shape[1]};
+  const int is_given = row->scheme.rule == MFQ_RULE_GIVEN;
+  mfq_tensor source, upstream, target;
+  mfq_status status = mfq_tensor_init(launch->source, row->dtype, 2, shape, &source);
+  if (status == MFQ_OK) status = mfq_tensor_init(launch->upstream, row->dtype, 2, shape, &upstream);
+  if (status == MFQ_OK) status = mfq_tensor_init(launch->target, row->dtype, 2, shape, &target);
+  if (status != MFQ_OK) return status;
+  if (launch->operation == CAST_DEQUANTIZE) return mfq_dequantize(context, &parts->q[0], &target);
+  if (launch->operation == CAST_FAKE)
+    return is_given ? mfq_fake_quantize_given(context, &parts->q[0], &source, &target)
+                    : mfq_fake_quantize(context, &row->scheme, &source, &target, NULL);
+  if (launch->operation != CAST_BACKWARD)
+    return mfq_quantize(context, &source, &parts->q[0], parts->count == 2 ? &parts->q[1] : NULL);
+  mfq_fake_gradient gradient;
+  mfq_fake_gradient_init(&gradient);
+  gradient.scheme = is_given ? NULL : &row->scheme;
+  gradient.given = is_given ? &parts->q[0] : NULL;
+  gradient.ste = MFQ_STE_CLIPPED;
+  gradient.src = &source;
+  gradient.upstream = &upstream;
+  gradient.dx = &target;
+  return mfq_fake_quantize_backward(context, &gradient);
+}
+
 /* ---- Rows ------------------------------------------------------------------------------------------------------- */
 
 /* A scale that all panels share needs the whole input before the first code: the input is read twice. */
@@ -118,22 +145,41 @@ static int reads_twice(const mfq_scheme *s) {
 }
 
 static int32_t target_of(const bench_run *run, const cast_row *row) {
+  const int is_fake = row->operation == CAST_FAKE || row->operation == CAST_BACKWARD;
   const int is_quantize_mx = row->operation == CAST_QUANTIZE && is_mx(&row->scheme);
   if (run->settings.device != NULL)
     return row->support == MFQ_SUPPORT_FAST && !bench_is_emulated(run->context) ? 85 : 0;
   if (row->operation == CAST_DEQUANTIZE) return 50;
+  if (is_fake) return row->scheme.scale == MFQ_SCALE_UE4M3 || row->scheme.zero_point ? 35 : 50;
   if (row->operation == CAST_STRIDED || row->operation == CAST_STRIDED_TURNED) return 35;
   if (is_quantize_mx && row->dtype == MFQ_DTYPE_F32) return 50;
   return is_quantize_mx && row->dtype == MFQ_DTYPE_BF16 ? 40 : 30;
 }
 
+static mfq_op op_of(const cast_row *row) {
+  switch (row->operation) {
+    case CAST_DEQUANTIZE: return MFQ_OP_DEQUANTIZE;
+    case CAST_FAKE: return MFQ_OP_FAKE_QUANTIZE;
+    case CAST_BACKWARD: return MFQ_OP_FAKE_GRADIENT;
+    default: return MFQ_OP_QUANTIZE;
+  }
+}
+
+/* Bytes that are moved at least, of a matrix of `plain` bytes. */
+static void count_bytes(cast_row *row, double plain, double parts) {
+  row->read = reads_twice(&row->scheme) ? 2.0 * plain : plain;
+  row->written = plain;
+  if (row->operation == CAST_BACKWARD) row->read += plain;
+  if (row->operation == CAST_DEQUANTIZE) row->read = parts;
+  if (op_of(row) == MFQ_OP_QUANTIZE) row->written = parts;
+}
+
 /* Completes a row whose operation, dtype and scheme are set. The CPU's general path is measured on fewer rows. */
 static int complete(const bench_run *run, cast_row *row) {
   const cast_bench *c = run->state;
-  const mfq_op op = row->operation == CAST_DEQUANTIZE ? MFQ_OP_DEQUANTIZE : MFQ_OP_QUANTIZE;
   cast_parts parts;
   mfq_status status =
-      mfq_supported(run->context, op, &row->scheme, &row->support, row->common.about, sizeof row->common.about);
+      mfq_supported(run->context, op_of(row), &row->scheme, &row->support, row->common.about, sizeof row->common.about);
   if (status == MFQ_OK && row->support == MFQ_SUPPORT_NO) return BENCH_UNSUPPORTED;
   row->cols = c->width;
   row->rows = c->height;
@@ -143,8 +189,7 @@ static int complete(const bench_run *run, cast_row *row) {
   if (status != MFQ_OK) return bench_status(status, row->common.name);
   const double plain = (double)mfq_dtype_bytes(row->dtype) * (double)row->rows * (double)row->cols;
   row->slot_bytes = parts.used;
-  row->read = op == MFQ_OP_DEQUANTIZE ? parts.bytes : reads_twice(&row->scheme) ? 2.0 * plain : plain;
-  row->written = op == MFQ_OP_DEQUANTIZE ? plain : parts.bytes;
+  count_bytes(row, plain, parts.bytes);
   row->common.bytes = plain + parts.bytes;
   row->common.is_wanted = 1;
   row->target = target_of(run, row);

@@ -80,23 +80,20 @@ static mfq_status fill(cast_verifier *v, mfq_dtype dtype) {
   return status;
 }
 
-/* Writes `given` to the parts of one side, quantizes into them or decodes them, and reads the result. */
-static mfq_status cast(cast_verifier *v, int which, const cast_row *row, const int64_t shape[2], int is_dequantize,
-                       const uint8_t *given) {
+/* Writes `given` to the parts of one side, launches an operation, and reads the result. */
+static mfq_status cast(cast_verifier *v, int which, const cast_row *row, const int64_t shape[2],
+                       cast_operation operation, const uint8_t *given) {
   const side *s = &v->sides[which];
-  mfq_buffer *to = is_dequantize ? s->values : s->parts;
+  const int makes_values = operation >= CAST_DEQUANTIZE;
+  mfq_buffer *to = makes_values ? s->values : s->parts;
+  void *source = mfq_buffer_data(s->source);
+  const cast_launch memory = {operation, source, source, mfq_buffer_data(s->values)};
   cast_parts parts;
-  mfq_tensor tensor;
   mfq_status status = cast_parts_place(row, shape[0], shape[1], mfq_buffer_data(s->parts), &parts);
   if (status == MFQ_OK) status = mfq_buffer_write(s->parts, 0, given, parts.used);
-  if (status == MFQ_OK)
-    status = mfq_tensor_init(mfq_buffer_data(is_dequantize ? to : s->source), row->dtype, 2, shape, &tensor);
-  if (status == MFQ_OK && is_dequantize)
-    status = mfq_dequantize(s->context, &parts.q[0], &tensor);
-  else if (status == MFQ_OK)
-    status = mfq_quantize(s->context, &tensor, &parts.q[0], parts.count == 2 ? &parts.q[1] : NULL);
+  if (status == MFQ_OK) status = cast_row_launch(s->context, row, &parts, shape[0], &memory);
   if (status == MFQ_OK && which == HERE) status = bench_spoil(row->common.name, to, 0);
-  v->bytes = is_dequantize ? mfq_dtype_bytes(row->dtype) * (size_t)(shape[0] * shape[1]) : parts.used;
+  v->bytes = makes_values ? mfq_dtype_bytes(row->dtype) * (size_t)(shape[0] * shape[1]) : parts.used;
   return status == MFQ_OK ? mfq_buffer_read(to, 0, v->results[which], v->bytes) : status;
 }
 
@@ -108,11 +105,11 @@ static mfq_status cast_both(cast_verifier *v, const cast_row *row, const int64_t
   if (status != MFQ_OK) return status;
   memset(given, 0, parts.used);
   cast_parts_give(&parts);
-  status = cast(v, REFERENCE, row, shape, 0, given);
-  if (status != MFQ_OK || row->operation != CAST_DEQUANTIZE)
-    return status == MFQ_OK ? cast(v, HERE, row, shape, 0, given) : status;
-  status = cast(v, HERE, row, shape, 1, codes);
-  return status == MFQ_OK ? cast(v, REFERENCE, row, shape, 1, codes) : status;
+  if (row->operation == CAST_DEQUANTIZE) status = cast(v, REFERENCE, row, shape, CAST_QUANTIZE, given);
+  const uint8_t *parts_of_both = row->operation == CAST_DEQUANTIZE ? codes : given;
+  const int last = parts_of_both == given ? HERE : REFERENCE; /* which overwrites them */
+  if (status == MFQ_OK) status = cast(v, HERE + REFERENCE - last, row, shape, row->operation, parts_of_both);
+  return status == MFQ_OK ? cast(v, last, row, shape, row->operation, parts_of_both) : status;
 }
 
 int cast_verify(cast_verifier *v, const cast_row *row) {
