@@ -161,8 +161,9 @@ typedef struct mfq_kernels {
 
   /* Folds the elements into the lanes of the statistics; `minmax` asks for lo and hi too. */
   void (*measure)(const uint32_t *x, mfq_stretch span, int minmax, mfq_stats *stats);
-  /* Magnitudes alone, of bf16 or f16, widened only at the end: of runs, and of columns into peak[i]. */
+  /* Of bf16 or f16, widened only at the end: magnitudes of runs, with lo and hi too, and of columns into peak[i]. */
   void (*absmax16)(const uint16_t *x, mfq_stretch span, mfq_dtype dtype, mfq_stats *stats);
+  void (*ranges16)(const uint16_t *x, mfq_stretch span, mfq_dtype dtype, mfq_stats *stats);
   void (*peak16)(const uint16_t *x, int64_t n, uint16_t *peak);
   /* From statistics to lanes->stored, lanes->rare marking the groups whose scale needs mfqn_group_scale. */
   void (*scales)(const mfqn_scheme *s, const mfq_stats *stats, int64_t n, float tensor_scale, mfq_lanes *lanes);

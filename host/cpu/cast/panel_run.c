@@ -83,9 +83,9 @@ static void reset_stats(mfq_stats *stats, int64_t lanes, int minmax) {
   }
 }
 
-/* Magnitudes of half-width elements need no widening. */
+/* Elements of half the width need no widening, but for ranges of columns. */
 static int has_raw_measure(const mfq_panels *p) {
-  return is_direct(p) && p->tensor->dtype != MFQ_DTYPE_F32 && !p->scheme.minmax;
+  return is_direct(p) && p->tensor->dtype != MFQ_DTYPE_F32 && !(p->scheme.minmax && p->run == 0);
 }
 
 /* Short pieces of rows lie pages apart, where the processor does not look ahead by itself. */
@@ -118,10 +118,12 @@ void mfq_panel_measure(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratc
       const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
       const mfq_stretch span = mfq_panel_span(p, c, n);
       const int64_t offset = mfq_panel_element(p, a, r, c);
-      if (has_raw_measure(p))
-        p->kernels->absmax16(read_row(p, offset, n, NULL).data, span, p->tensor->dtype, &scratch->stats);
-      else
+      if (!has_raw_measure(p))
         p->kernels->measure(load_row(p, offset, n, scratch->x), span, minmax, &scratch->stats);
+      else if (minmax)
+        p->kernels->ranges16(read_row(p, offset, n, NULL).data, span, p->tensor->dtype, &scratch->stats);
+      else
+        p->kernels->absmax16(read_row(p, offset, n, NULL).data, span, p->tensor->dtype, &scratch->stats);
     }
   }
 }
@@ -421,7 +423,6 @@ static void fake_row(const mfq_panels *from, const mfq_panels *to, const mfq_pan
   const mfq_stretch span = mfq_panel_span(from, c, n);
   const mfq_lanes *lanes = &scratch->lanes;
   uint32_t *gathered = (uint32_t *)scratch->stats.hi;
-  if (is_direct(from)) prefetch_next(from, offset + n, n);
   const mfq_source x = read_row(from, offset, n, gathered);
   if (!from->kernels->fake(&from->scheme, x, span, lanes, scratch->x)) {
     from->kernels->encode(&from->scheme, x, span, lanes, scratch->codes);

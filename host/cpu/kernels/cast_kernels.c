@@ -26,6 +26,7 @@ const mfq_kernels MFQ_JOIN(mfq_kernels_, MFQ_ISA) = {
     .store_top_half = store_top_half,
     .measure = measure,
     .absmax16 = absmax16,
+    .ranges16 = ranges16,
     .peak16 = peak16,
     .scales = scales,
     .lanes = lanes_of,

@@ -20,12 +20,6 @@ INLINE uint32_t is_plain(float end, float divisor) {
   return product - 0x10000000u < 0x60000000u && d - 0x00800000u < 0x7f000000u;
 }
 
-/* Signed integers in the order of the bf16 numbers they stand for (NaN lies beyond all). */
-INLINE int16_t order_key16(uint16_t h) {
-  const int16_t s = (int16_t)h;
-  return (int16_t)(s ^ ((s >> 15) & 0x7fff));
-}
-
 static void ends(const mfq_ends *e, int64_t n, const mfq_lanes *restrict lanes, mfq_lane_ends *restrict to) {
   uint32_t any_rare = 0;
   for (int64_t i = 0; i < n; ++i) {

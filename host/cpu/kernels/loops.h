@@ -13,4 +13,10 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* Signed integers in the order of the halves that they stand for, NaN beyond all, and back. */
+INLINE int16_t order_key16(uint16_t h) {
+  const int16_t s = (int16_t)h;
+  return (int16_t)(s ^ ((s >> 15) & 0x7fff));
+}
+
 #endif

@@ -111,6 +111,64 @@ static void absmax16(const uint16_t *x, mfq_stretch span, mfq_dtype dtype, mfq_s
   }
 }
 
+/* The ends of a run as ordered keys, which halves have too. */
+typedef struct range16 {
+  int16_t lo, hi;
+} range16;
+
+INLINE range16 range16_any(const uint16_t *x, int64_t run) {
+  range16 r = {INT16_MAX, INT16_MIN};
+  for (int64_t j = 0; j < run; ++j) {
+    const int16_t key = order_key16(x[j]);
+    r.lo = key < r.lo ? key : r.lo;
+    r.hi = key > r.hi ? key : r.hi;
+  }
+  return r;
+}
+
+#if defined(__AVX2__)
+INLINE __m256i order_keys16(const uint16_t *x) {
+  const __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)x);
+  return _mm256_xor_si256(v, _mm256_and_si256(_mm256_srai_epi16(v, 15), _mm256_set1_epi16(0x7fff)));
+}
+
+/* A run of 16 or 32. */
+INLINE range16 range16_short(const uint16_t *x, int64_t run) {
+  const __m256i a = order_keys16(x), b = run == 32 ? order_keys16(x + 16) : a;
+  const __m256i lo = _mm256_min_epi16(a, b), hi = _mm256_max_epi16(a, b);
+  const __m128i low = _mm_min_epi16(_mm256_castsi256_si128(lo), _mm256_extracti128_si256(lo, 1));
+  const __m128i high = _mm_max_epi16(_mm256_castsi256_si128(hi), _mm256_extracti128_si256(hi, 1));
+  const __m128i shift = _mm_set1_epi16(INT16_MIN); /* to unsigned numbers in the same order */
+  const uint32_t least = (uint32_t)_mm_cvtsi128_si32(_mm_minpos_epu16(_mm_xor_si128(low, shift)));
+  return (range16){(int16_t)(least ^ 0x8000u), (int16_t)(largest_of_8(_mm_xor_si128(high, shift)) ^ 0x8000u)};
+}
+#else
+INLINE range16 range16_short(const uint16_t *x, int64_t run) { return range16_any(x, run); }
+#endif
+
+INLINE int32_t wide_key(int16_t key, mfq_dtype dtype) {
+  const uint32_t half = (uint16_t)order_key16((uint16_t)key); /* which is its own inverse */
+  return mfq_order_key(dtype == MFQ_DTYPE_BF16 ? mfqn_f32_from_bf16(half) : mfqn_f32_from_f16(half));
+}
+
+static void ranges16(const uint16_t *x, mfq_stretch span, mfq_dtype dtype, mfq_stats *restrict stats) {
+  int16_t lo[MFQ_CHUNK], hi[MFQ_CHUNK];
+  const int64_t count = (span.n + span.run - 1) / span.run;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t length = span.n - i * span.run < span.run ? span.n - i * span.run : span.run;
+    const uint16_t *at = x + i * span.run;
+    const range16 r = length == 32   ? range16_short(at, 32)
+                      : length == 16 ? range16_short(at, 16)
+                                     : range16_any(at, length);
+    lo[i] = r.lo;
+    hi[i] = r.hi;
+  }
+  for (int64_t i = 0; i < count; ++i) stats->lo[i] = mfqn_min(stats->lo[i], wide_key(lo[i], dtype));
+  for (int64_t i = 0; i < count; ++i) stats->hi[i] = mfqn_max(stats->hi[i], wide_key(hi[i], dtype));
+  for (int64_t i = 0; i < count; ++i)
+    stats->absmax[i] = mfqn_umax(mfq_order_bits(stats->lo[i]) & MFQN_ABS, mfq_order_bits(stats->hi[i]) & MFQN_ABS);
+}
+
 static void peak16(const uint16_t *restrict x, int64_t n, uint16_t *restrict peak) {
   for (int64_t i = 0; i < n; ++i) {
     const uint16_t a = x[i] & 0x7fffu;
