@@ -41,6 +41,14 @@ typedef struct mfq_stretch {
   int64_t n, run, first;
 } mfq_stretch;
 
+/* What random bits depend on beside the element's index. */
+typedef struct mfq_seed {
+  uint64_t seed, offset;
+} mfq_seed;
+
+/* For the random bits of a chunk, and of other elements in the first and the last vector. */
+enum { MFQ_HALVES = MFQ_CHUNK + 128 };
+
 /* Contiguous elements. */
 typedef struct mfq_source {
   const void *data;
@@ -171,8 +179,11 @@ typedef struct mfq_kernels {
   void (*lanes)(const mfqn_scheme *s, int64_t n, float tensor_scale, mfq_lanes *lanes);
   void (*zero_points)(const mfqn_scheme *s, const mfq_stats *stats, int64_t n, mfq_lanes *lanes);
 
-  /* `x` is contiguous, of any dtype. */
-  void (*encode)(const mfqn_scheme *s, mfq_source x, mfq_stretch span, const mfq_lanes *lanes, uint8_t *codes);
+  /* The random bits of `n` elements from `index` on, in `room` for MFQ_HALVES; returns where the first is. */
+  const uint16_t *(*draw)(mfq_seed seed, uint64_t index, int64_t n, uint16_t *room);
+  /* `x` is contiguous, of any dtype; `random` bits for each element, read by stochastic rounding alone. */
+  void (*encode)(const mfqn_scheme *s, mfq_source x, mfq_stretch span, const mfq_lanes *lanes, const uint16_t *random,
+                 uint8_t *codes);
   void (*decode)(const mfqn_scheme *s, const uint8_t *codes, mfq_stretch span, const mfq_lanes *lanes, uint32_t *x);
 
   /* What encoding, then decoding gives, in fewer steps. Returns 0 where these do not hold: `y` is not written then. */

@@ -64,7 +64,7 @@ MFQ_EXPORT void mfq_fake_gradient_init(mfq_fake_gradient *gradient);
  *   scale shape.
  * Numerics: docs/numerics.md, "Gradients": sums in float32 by a fixed tree, equal on every device and for any number of
  *   threads. The scale is the whole one, with the tensor scale of UE4M3; the gradient of a given scale that is 0,
- *   negative, infinite or NaN, which the CPU refuses, is NaN on a GPU. Stochastic rounding takes the words of the
+ *   negative, infinite or NaN, which the CPU refuses, is NaN on a GPU. Stochastic rounding takes the bits of the
  *   context's seed and offset: set them as they were for the forward. What is too large for f16 becomes infinite.
  * Memory: `dx` may be `upstream` or `src` itself, with equal strides; otherwise nothing that is written may overlap.
  * Async: as in mfq/quantize.h.

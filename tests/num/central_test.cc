@@ -1,5 +1,7 @@
-// The shorter encoding of the vector loops against the general one, wherever it claims to hold.
+// The shorter encodings of the vector loops against the general one, wherever they claim to hold.
 #include <gtest/gtest.h>
+
+#include <mfq/num/random.h>
 
 #include "num_formats.h"
 #include "support/f32_inputs.h"
@@ -18,6 +20,19 @@ bool holds_for_all(const mfq_format &format, int exp2) {
   return exp2 <= 0 && (1 << format.exp_bits) - 1 - format.bias <= 120;
 }
 
+/* The ends of what is drawn, the middle, and one that depends on the input. */
+std::vector<uint32_t> halves(uint32_t u) { return {0, 1, 0x7fff, 0x8000, 0xffff, u * 2654435761u >> 16}; }
+
+/* Whether stochastic rounding agrees too, for an input and an exponent. */
+bool draws_alike(const mfqn_minifloat &f, int exp2, uint32_t u) {
+  const bool finite = (u & 0x7fffffffu) < 0x7f800000u;
+  for (const uint32_t half : halves(u))
+    if (mfqn_minifloat_encode_drawn(u, &f, mfqn_central_of(&f, exp2), half, finite, f.neg_zero_mask != 0) !=
+        mfqn_minifloat_encode(u, &f, exp2, MFQN_ROUND_STOCHASTIC, mfqn_random_fraction(half)))
+      return false;
+  return true;
+}
+
 /* Compares over `inputs`; returns how many exponents the short form held for. */
 int compare(const mfq_format &format, const std::vector<uint32_t> &inputs) {
   int held = 0;
@@ -26,6 +41,7 @@ int compare(const mfq_format &format, const std::vector<uint32_t> &inputs) {
     if (!mfqn_minifloat_is_central(&f, exp2)) continue;
     ++held;
     const bool any = holds_for_all(format, exp2);
+    const bool draws = f.man_bits <= 6 && mfqn_minifloat_is_central(&f, exp2 - 1 - MFQN_DRAWN_BITS);
     const mfqn_central central = mfqn_central_of(&f, exp2);
     for (const uint32_t u : inputs) {
       const bool finite = (u & 0x7fffffffu) < 0x7f800000u;
@@ -33,6 +49,8 @@ int compare(const mfq_format &format, const std::vector<uint32_t> &inputs) {
       const uint32_t expected = mfqn_minifloat_encode(u, &f, exp2, MFQN_ROUND_EVEN, 0);
       EXPECT_EQ(mfqn_minifloat_encode_central(u, &f, central, finite, f.neg_zero_mask != 0), expected)
           << oracle::describe(format) << " of " << std::hex << u << " * 2^-" << std::dec << exp2;
+      EXPECT_TRUE(!draws || draws_alike(f, exp2, u))
+          << oracle::describe(format) << " of " << std::hex << u << " * 2^-" << std::dec << exp2 << ", drawn";
       if (testing::Test::HasFailure()) return held;
     }
   }
@@ -81,6 +99,12 @@ TEST(EncodeCentral, Integers) {
         ASSERT_EQ(mfqn_integer_encode_central(inputs::f32(u) * power, &f),
                   mfqn_integer_encode(u, &f, exp2, MFQN_ROUND_EVEN, 0))
             << row.name << " of " << std::hex << u << " * 2^-" << std::dec << exp2;
+        if (!mfqn_integer_is_central(&f, exp2 - 1 - MFQN_DRAWN_BITS)) continue;
+        const float drawn = inputs::f32((uint32_t)(127 + MFQN_DRAWN_BITS + f.frac_bits - exp2) << 23);
+        for (const uint32_t half : halves(u))
+          ASSERT_EQ(mfqn_integer_encode_drawn(inputs::f32(u) * drawn, &f, half),
+                    mfqn_integer_encode(u, &f, exp2, MFQN_ROUND_STOCHASTIC, mfqn_random_fraction(half)))
+              << row.name << " of " << std::hex << u << " * 2^-" << std::dec << exp2 << ", drawn";
       }
     }
   }

@@ -144,8 +144,8 @@ static mfq_status run_panels(mfq_context *context, const void *state, const void
   panels_work work = {*(const mfq_panels *)state, *(const mfq_panels *)state, memory, cast->scales};
   const kept_parts kept = kept_of(&work.from, cast);
   mfq_qview view = *cast->view;
-  (void)context;
   float tensor_scale;
+  work.from.seed = (mfq_seed){context->seed, context->offset};
   view.q.tensor_scale = mfqn_is_measured(&work.from.scheme) ? &tensor_scale : view.q.tensor_scale;
   if (kept.scales) view.q.scales = memory + kept.panels;
   if (kept.zero_points) view.q.zero_points = memory + kept.panels + kept.scales;

@@ -211,7 +211,7 @@ static void sum_row(const gradient_work *w, const mfq_panel_scratch *scratch, co
   const mfq_kernels *kernels = w->panels.kernels;
   const mfqn_scheme *s = &w->panels.scheme;
   const mfq_terms t = {s, &scratch->lanes, w->is_identity ? NULL : &rows->ends, w->is_sloped};
-  kernels->encode(s, (mfq_source){row->x, MFQ_DTYPE_F32}, row->span, &scratch->lanes, rows->codes);
+  kernels->encode(s, (mfq_source){row->x, MFQ_DTYPE_F32}, row->span, &scratch->lanes, NULL, rows->codes);
   kernels->terms(&t, row->x, row->dy, rows->codes, row->span, rows->terms);
   if (rows->ends.any_rare) do_rare(w, &scratch->lanes, row, rows);
   if (w->chunks)
@@ -290,6 +290,7 @@ static int have_equal_strides(const mfq_tensor *a, const mfq_tensor *b) {
 static const char *why_not(const mfq_cast *cast, int is_sloped) {
   const mfq_gradient *g = cast->gradient;
   const mfq_format *e = &cast->view->q.scheme.element;
+  if (cast->view->q.scheme.rounding == MFQ_ROUND_STOCHASTIC) return "stochastic rounding";
   if (!g) return NULL;
   if (is_sloped && (cast->view->q.scheme.rounding != MFQ_ROUND_EVEN || e->man_bits < 1))
     return "slopes are for ties to even, with a mantissa";

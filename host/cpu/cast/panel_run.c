@@ -1,4 +1,6 @@
 /* host/cpu/cast/panel_run.c: one panel: measure, scale, encode, decode. */
+#include <mfq/num/random.h>
+
 #include "host/core/problem/walk.h"
 #include "elements.h"
 #include "panels.h"
@@ -191,27 +193,32 @@ static mfqn_group group_of_lane(const mfq_panels *p, const mfq_lanes *lanes, int
 }
 
 /* Elements of groups that the loops do not hold for, by the general functions: to codes, or to values. */
-static void make_rare(const mfq_panels *p, const mfq_lanes *lanes, mfq_stretch span, const uint32_t *x, uint8_t *codes,
-                      uint32_t *values) {
+static void make_rare(const mfq_panels *p, const mfq_panel_scratch *scratch, mfq_stretch span, const uint32_t *x,
+                      uint8_t *codes, uint32_t *values) {
+  const mfq_lanes *lanes = &scratch->lanes;
+  const int is_random = p->scheme.rounding == MFQN_ROUND_STOCHASTIC;
   const int64_t width = span.run == 0 ? 1 : span.run;
   for (int64_t i = 0; i * width < span.n; ++i) {
     if (!lanes->rare[span.first + i]) continue;
     const mfqn_group g = group_of_lane(p, lanes, span.first + i);
-    for (int64_t j = i * width; j < (i + 1) * width && j < span.n; ++j)
+    for (int64_t j = i * width; j < (i + 1) * width && j < span.n; ++j) {
+      const uint32_t random = is_random ? mfqn_random_fraction(scratch->drawn[j]) : 0;
       if (values)
-        values[j] = mfqn_fake(&p->scheme, &g, x[j], 0);
+        values[j] = mfqn_fake(&p->scheme, &g, x[j], random);
       else
-        codes[j] = (uint8_t)mfqn_encode(&p->scheme, &g, x[j], 0);
+        codes[j] = (uint8_t)mfqn_encode(&p->scheme, &g, x[j], random);
+    }
   }
 }
 
-/* Encodes `n` elements from `offset` in the tensor, column `c` of their panel; rare groups once more by the general
- * function. */
-static void encode_row(const mfq_panels *p, mfq_panel_scratch *scratch, int64_t offset, int64_t c, int64_t n,
-                       uint8_t *codes) {
-  const mfq_stretch span = mfq_panel_span(p, c, n);
-  p->kernels->encode(&p->scheme, read_row(p, offset, n, scratch->x), span, &scratch->lanes, codes);
-  if (scratch->lanes.any_rare) make_rare(p, &scratch->lanes, span, load_row(p, offset, n, scratch->x), codes, NULL);
+/* Encodes a piece; rare groups once more by the general function. */
+static void encode_piece(const mfq_panels *p, const mfq_panel *a, mfq_piece at, mfq_panel_scratch *scratch,
+                         uint8_t *codes) {
+  const mfq_stretch span = mfq_panel_span(p, at.col, at.n);
+  const int64_t offset = mfq_panel_element(p, a, at.row, at.col);
+  mfq_panel_draw(p, a, at, scratch);
+  p->kernels->encode(&p->scheme, read_row(p, offset, at.n, scratch->x), span, &scratch->lanes, scratch->drawn, codes);
+  if (scratch->lanes.any_rare) make_rare(p, scratch, span, load_row(p, offset, at.n, scratch->x), codes, NULL);
 }
 
 static uint8_t *code_at(const mfq_panels *p, int64_t row, int64_t col) {
@@ -243,7 +250,7 @@ static void encode_bytes(const mfq_panels *p, const mfq_panel *a, mfq_panel_scra
   for (int64_t r = 0; r < a->rows; ++r)
     for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
       const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
-      encode_row(p, scratch, mfq_panel_element(p, a, r, c), c, n, codes + r * ld + c);
+      encode_piece(p, a, (mfq_piece){r, c, n}, scratch, codes + r * ld + c);
     }
 }
 
@@ -260,7 +267,7 @@ static void encode_panel(const mfq_panels *p, const mfq_panel *a, mfq_panel_scra
       const int in_place = p->code_bits == 8; /* codes are bytes: no packing */
       uint8_t *codes = in_place ? code_at(p, first_row + r, a->col0 + c) : scratch->codes;
       if (is_direct(p)) prefetch_next(p, mfq_panel_element(p, a, r, c) + n, n);
-      encode_row(p, scratch, mfq_panel_element(p, a, r, c), c, n, codes);
+      encode_piece(p, a, (mfq_piece){r, c, n}, scratch, codes);
       put_codes(p, first_row + r, a->col0 + c, p->size[2], codes, n);
     }
 }
@@ -425,10 +432,11 @@ static void fake_row(const mfq_panels *from, const mfq_panels *to, const mfq_pan
   uint32_t *gathered = (uint32_t *)scratch->stats.hi;
   const mfq_source x = read_row(from, offset, n, gathered);
   if (!from->kernels->fake(&from->scheme, x, span, lanes, scratch->x)) {
-    from->kernels->encode(&from->scheme, x, span, lanes, scratch->codes);
+    mfq_panel_draw(from, a, (mfq_piece){r, c, n}, scratch);
+    from->kernels->encode(&from->scheme, x, span, lanes, scratch->drawn, scratch->codes);
     from->kernels->decode(&from->scheme, scratch->codes, span, lanes, scratch->x);
   }
-  if (lanes->any_rare) make_rare(from, lanes, span, load_row(from, offset, n, gathered), NULL, scratch->x);
+  if (lanes->any_rare) make_rare(from, scratch, span, load_row(from, offset, n, gathered), NULL, scratch->x);
   store_row(to, mfq_panel_element(to, a, r, c), n, scratch);
 }
 

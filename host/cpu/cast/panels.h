@@ -33,6 +33,7 @@ typedef struct mfq_panels {
   int stream;       /* results are too large for the caches: write past them */
   int threads;      /* 1 for tensors too small to share */
   float tensor_scale;
+  mfq_seed seed; /* of the call */
 } mfq_panels;
 
 /* One panel, with its place. In a bundle, a piece of a row. */
@@ -49,7 +50,9 @@ typedef struct mfq_panel_scratch {
   mfq_lanes lanes;
   uint8_t codes[MFQ_CHUNK + 8];
   uint16_t peak[MFQ_CHUNK];
-  uint8_t *block; /* codes as bytes, for panels that are not packed row by row */
+  uint16_t random[MFQ_HALVES];
+  const uint16_t *drawn; /* bits of the elements at hand, in there; of stochastic rounding alone */
+  uint8_t *block;        /* codes as bytes, for panels that are not packed row by row */
 } mfq_panel_scratch;
 
 /* What panels are for. */
@@ -95,6 +98,19 @@ void mfq_panel_dequantize(const mfq_panels *panels, int64_t index, mfq_panel_scr
 /* Where an element of a panel is in the tensor. */
 static inline int64_t mfq_panel_element(const mfq_panels *p, const mfq_panel *a, int64_t row, int64_t col) {
   return a->outer * p->stride[0] + (a->row0 + row) * p->stride[1] + (a->col0 + col) * p->stride[2];
+}
+
+/* At most a chunk of a panel's row: where it begins, and how many elements it has. */
+typedef struct mfq_piece {
+  int64_t row, col, n;
+} mfq_piece;
+
+/* Draws the bits of a piece: grids keep the order of the axes, so that a row's logical indices follow each other. */
+static inline void mfq_panel_draw(const mfq_panels *p, const mfq_panel *a, mfq_piece at, mfq_panel_scratch *scratch) {
+  if (p->scheme.rounding != MFQN_ROUND_STOCHASTIC) return;
+  const int64_t row = a->outer * p->size[1] + a->row0 + at.row;
+  const uint64_t index = (uint64_t)(row * p->size[2] + a->col0 + at.col);
+  scratch->drawn = p->kernels->draw(p->seed, index, at.n, scratch->random);
 }
 
 /* `n` elements from column `c` of a panel. Panels longer than a chunk have one lane. */

@@ -128,8 +128,8 @@ static mfq_status plan_panels(mfq_context *context, const void *problem, mfq_cho
 static mfq_status run_panels(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
   mfq_panels panels = *(const mfq_panels *)state;
   const mfq_panels *p = &panels;
-  (void)context;
   (void)problem;
+  panels.seed = (mfq_seed){context->seed, context->offset};
   mfq_panels_measure_shared(&panels, memory);
   mfq_team_run((mfq_loop){p->threads, p->count, PANELS}, quantize_panels, &(panels_work){p, memory});
   return MFQ_OK;
@@ -189,9 +189,9 @@ static mfq_status plan_pair(mfq_context *context, const void *problem, mfq_choic
 }
 
 static mfq_status run_pair(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
-  const panels_pair *p = state;
-  (void)context;
+  panels_pair pair = *(const panels_pair *)state, *p = &pair;
   (void)problem;
+  p->row.seed = p->col.seed = (mfq_seed){context->seed, context->offset};
   mfq_scales_clear_padding(p->row.view);
   mfq_scales_clear_padding(p->col.view);
   mfq_team_run((mfq_loop){p->row.threads, p->col.stacks, 1}, quantize_stacks,

@@ -10,6 +10,7 @@
 #include "gradient_loops.h"
 #include "measure_loops.h"
 #include "pack_loops.h"
+#include "random_loops.h"
 #include "round_loops.h"
 #include "scale_loops.h"
 #include "turn_loops.h"
@@ -31,6 +32,7 @@ const mfq_kernels MFQ_JOIN(mfq_kernels_, MFQ_ISA) = {
     .scales = scales,
     .lanes = lanes_of,
     .zero_points = zero_points,
+    .draw = draw,
     .encode = encode,
     .decode = decode,
     .fake = fake,

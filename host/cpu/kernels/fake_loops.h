@@ -141,8 +141,9 @@ static fake_steps fake_steps_of(const mfqn_scheme *s, float tensor_scale) {
 /* Whether 2^23 steps of the largest value are a number, scaled or not. Ties go to the even code, which is the even number
  * of steps only with a mantissa. */
 static int is_fake_short(const mfqn_scheme *s, int how, const mfq_lanes *lanes) {
-  if (how == BY_FLOAT_ZERO_POINT || lanes->largest > mfqn_safe_scale(s, 0x1p104f)) return 0;
-  if (s->is_integer) return s->rounding == MFQN_ROUND_EVEN;
+  if (s->rounding != MFQN_ROUND_EVEN || how == BY_FLOAT_ZERO_POINT) return 0;
+  if (lanes->largest > mfqn_safe_scale(s, 0x1p104f)) return 0;
+  if (s->is_integer) return 1;
   return has_short_steps(s, how) && s->minifloat.man_bits >= 1 && mfqn_bits(1.0f) <= mfqn_safe_scale(s, 0x1p104f);
 }
 

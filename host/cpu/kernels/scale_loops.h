@@ -92,15 +92,18 @@ static void scales(const mfqn_scheme *s, const mfq_stats *stats, int64_t n, floa
 }
 
 /* Exponents for which elements need the general encoding; scales that divide leave elements in the middle. */
-INLINE uint32_t off_centre(const mfqn_scheme *s, int32_t exp2) {
-  const int central =
-      s->is_integer ? mfqn_integer_is_central(&s->integer, exp2) : mfqn_minifloat_is_central(&s->minifloat, exp2);
+INLINE uint32_t off_centre(const mfqn_scheme *s, int32_t exp2, int32_t lowered) {
+  const mfqn_integer *i = &s->integer;
+  const mfqn_minifloat *m = &s->minifloat;
+  const int central = s->is_integer ? mfqn_integer_is_central(i, exp2) & mfqn_integer_is_central(i, lowered)
+                                    : mfqn_minifloat_is_central(m, exp2) & mfqn_minifloat_is_central(m, lowered);
   return (uint32_t)(mfqn_by_exponent(s) & !central);
 }
 
 INLINE void lanes_as(const mfqn_scheme *s, int64_t n, float tensor_scale, mfq_lanes *restrict lanes, int scale) {
   mfqn_scheme local = *s;
   local.scale = scale; /* a constant: the choice in mfqn_group_load folds away */
+  const int32_t lower = s->rounding == MFQN_ROUND_STOCHASTIC ? 1 + MFQN_DRAWN_BITS : 0; /* what is drawn takes room */
   uint32_t any_rare = 0, largest = 0;
   for (int64_t i = 0; i < n; ++i) {
     const mfqn_group g = mfqn_group_load(&local, lanes->stored[i], tensor_scale);
@@ -113,7 +116,7 @@ INLINE void lanes_as(const mfqn_scheme *s, int64_t n, float tensor_scale, mfq_la
     lanes->scale[i] = g.scale;
     lanes->zero_point[i] = 0.0f;
     largest = mfqn_umax(largest, mfqn_bits(g.divisor) & MFQN_ABS);
-    const uint32_t rare = (g.usable ^ 1u) | off_centre(&local, g.exp2);
+    const uint32_t rare = (g.usable ^ 1u) | off_centre(&local, g.exp2, g.exp2 - lower);
     lanes->rare[i] = (uint8_t)rare;
     any_rare |= rare;
   }

@@ -86,6 +86,16 @@ MFQ_HD uint32_t mfqn_integer_encode_central(float scaled, const mfqn_integer *f)
   return mfqn_bits(mfqn_add(clamped, 12582912.0f)) & f->mask;
 }
 
+/* mfqn_integer_encode with stochastic rounding by mfqn_random_fraction(half), in fewer steps, for a finite value that is
+ * scaled already, by 2^MFQN_DRAWN_BITS too. A negative one goes away from zero by what its complement leaves. */
+MFQ_HD uint32_t mfqn_integer_encode_drawn(float scaled, const mfqn_integer *f, uint32_t half) {
+  const float step = 1 << MFQN_DRAWN_BITS, lowest = (float)f->lowest * step, highest = (float)f->highest * step;
+  const float low = scaled < lowest ? lowest : scaled, clamped = low > highest ? highest : low;
+  const int32_t fixed = (int32_t)clamped, drawn = (int32_t)(half << 1 | 1u);
+  const int32_t added = drawn ^ (fixed < 0 ? (1 << MFQN_DRAWN_BITS) - 1 : 0);
+  return mfqn_integer_code((fixed + added) >> MFQN_DRAWN_BITS, f);
+}
+
 /* mfqn_integer_round_sum with ties to even: added once to 1.5 * 2^23 plus the zero point, `t` is rounded to an integer.
  * Limits before that keep it near there. */
 MFQ_HD int32_t mfqn_integer_sum_central(float t, float zero_point, const mfqn_integer *f) {

@@ -117,6 +117,23 @@ MFQ_HD uint32_t mfqn_minifloat_encode_central(uint32_t u, const mfqn_minifloat *
   return !finite && a > MFQN_INF ? f->nan_code : code;
 }
 
+/* mfqn_minifloat_encode with stochastic rounding by mfqn_random_fraction(half) and saturation, in fewer steps, where
+ * both exp2 and exp2 - 1 - MFQN_DRAWN_BITS are central; at most 6 mantissa bits; otherwise as above. Below the smallest
+ * normal value the code of normal results is too small, above it that of subnormal ones. */
+MFQ_HD uint32_t mfqn_minifloat_encode_drawn(uint32_t u, const mfqn_minifloat *f, mfqn_central c, uint32_t half,
+                                            int finite, int neg_zero) {
+  const int32_t shift = 23 - f->man_bits;
+  const uint32_t a = u & MFQN_ABS, drawn = half << 1 | 1u;
+  const int32_t normal = (int32_t)(a - c.rebias + (drawn << (shift - MFQN_DRAWN_BITS))) >> shift;
+  const float per_step = mfqn_float_of((uint32_t)((2 * 127 + 23 + MFQN_DRAWN_BITS) << 23) - c.steps);
+  const float small = mfqn_mul(mfqn_float_of(mfqn_umin(a, c.least_normal)), per_step);
+  const int32_t subnormal = ((int32_t)small + (int32_t)drawn) >> MFQN_DRAWN_BITS;
+  const uint32_t magnitude = mfqn_umin((uint32_t)mfqn_max(normal, subnormal), f->max_code);
+  const uint32_t sign = (u >> f->sign_shift) & f->sign_bit;
+  const uint32_t code = neg_zero || magnitude != 0 ? magnitude | sign : 0u;
+  return !finite && a > MFQN_INF ? f->nan_code : code;
+}
+
 /* Decodes a code, times 2^exp2, to float32 bits; one rounding to nearest even where the product leaves float32's
  * grid. Finite codes become at most the largest finite number. */
 MFQ_HD uint32_t mfqn_minifloat_decode(uint32_t code, const mfqn_minifloat *f, int32_t exp2) {

@@ -29,13 +29,26 @@ MFQ_HD mfqn_philox mfqn_philox_block(uint32_t c0, uint32_t c1, uint32_t c2, uint
   return out;
 }
 
-/* The word of element `index`: key = seed, counter = (index / 4, offset), word index mod 4. */
+/* The block of elements 8 * block ... 8 * block + 7: key = seed, counter = (block, offset). */
+MFQ_HD mfqn_philox mfqn_random_block(uint64_t seed, uint64_t offset, uint64_t block) {
+  return mfqn_philox_block((uint32_t)block, (uint32_t)(block >> 32), (uint32_t)offset, (uint32_t)(offset >> 32),
+                           (uint32_t)seed, (uint32_t)(seed >> 32), 10);
+}
+
+/* Half a word of random bits as the fraction that stochastic rounding adds. The bit below them is set: fractions stand
+ * in the middle of the interval that they are for, so that no bias is left on average. */
+MFQ_HD uint32_t mfqn_random_fraction(uint32_t half) { return half << 16 | 0x8000u; }
+
+/* The fraction of element `index` from its block: word index / 2 mod 4, the low half of even elements. */
+MFQ_HD uint32_t mfqn_random_of_block(const mfqn_philox *p, uint64_t index) {
+  const uint32_t low = (index & 2) ? p->word[1] : p->word[0], high = (index & 2) ? p->word[3] : p->word[2];
+  const uint32_t word = (index & 4) ? high : low;
+  return mfqn_random_fraction((index & 1) ? word >> 16 : word & 0xffffu);
+}
+
 MFQ_HD uint32_t mfqn_random(uint64_t seed, uint64_t offset, uint64_t index) {
-  const uint64_t block = index >> 2;
-  const mfqn_philox p = mfqn_philox_block((uint32_t)block, (uint32_t)(block >> 32), (uint32_t)offset,
-                                          (uint32_t)(offset >> 32), (uint32_t)seed, (uint32_t)(seed >> 32), 10);
-  const uint32_t low = (index & 1) ? p.word[1] : p.word[0], high = (index & 1) ? p.word[3] : p.word[2];
-  return (index & 2) ? high : low;
+  const mfqn_philox p = mfqn_random_block(seed, offset, index >> 3);
+  return mfqn_random_of_block(&p, index);
 }
 
 #endif

@@ -15,6 +15,10 @@ enum {
   MFQN_ROUND_STOCHASTIC = 6
 };
 
+/* The bits of the fraction that stochastic rounding adds, in the short forms of encodings: 16 random ones and the one
+ * below them, set. */
+enum { MFQN_DRAWN_BITS = 17 };
+
 /* Returns man / 2^shift rounded to an integer.
  * `shift` is 1 ... 63 for STOCHASTIC and 1 ... 25 otherwise; man < 2^24. `base` is added to the integer to make the
  * code whose low bit decides ties to even. `random` is uniform in 0 ... 2^32-1: the discarded part, read as a fraction
@@ -22,8 +26,9 @@ enum {
 MFQ_HD uint32_t mfqn_round_shift(uint32_t man, int32_t shift, uint32_t base, uint32_t negative, int rounding,
                                  uint32_t random) {
   if (rounding == MFQN_ROUND_STOCHASTIC) {
-    const uint64_t fixed = ((uint64_t)man << 32) >> shift; /* 32 fraction bits */
-    return (uint32_t)((fixed + random) >> 32);
+    const uint32_t low = man >> mfqn_min(shift, 31); /* words of 32 bits, of which vectors have the most */
+    const uint32_t fraction = man << mfqn_max(32 - shift, 0) >> mfqn_max(shift - 32, 0);
+    return low + (fraction > ~random);
   }
   const uint32_t low = man >> shift, half = 1u << (shift - 1), odd = (low + base) & 1u;
   switch (rounding) {

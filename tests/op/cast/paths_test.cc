@@ -139,16 +139,23 @@ void compare_fakes(const mfq_scheme &scheme, const Plain &src, uint32_t seed, mf
   if (seed % 2) ASSERT_EQ(a_scales.bytes, b_scales.bytes) << "scales";
 }
 
+/* With a `seed_of_rounding` the scheme rounds stochastically. */
 void compare_paths(const std::string &text, const mfq_layout *layout, mfq_dtype dtype, mfq_context *reference,
-                   mfq_context *fast) {
-  const mfq_scheme scheme = parse(text);
+                   mfq_context *fast, uint64_t seed_of_rounding = 0) {
+  mfq_scheme scheme = parse(text);
+  if (seed_of_rounding) {
+    scheme.rounding = MFQ_ROUND_STOCHASTIC;
+    for (mfq_context *context : {reference, fast})
+      ASSERT_EQ(mfq_context_set_seed(context, seed_of_rounding, ~seed_of_rounding), MFQ_OK);
+  }
   uint32_t seed = 1;
   for (const Case &c : cases()) {
     SCOPED_TRACE(text + " on " + mfq_context_describe(fast) + ", dtype " + mfq_dtype_name(dtype) + ", shape #" +
                  std::to_string(&c - cases().data()) + ", layout " +
                  (layout ? std::to_string(layout->codes) + std::to_string(layout->packing) +
                                std::to_string(layout->scales) + " align " + std::to_string(layout->row_align)
-                         : "default"));
+                         : "default") +
+                 (seed_of_rounding ? ", stochastic" : ""));
     const int32_t rank = (int32_t)c.shape.size(), axis = scheme.axis;
     if (axis != MFQ_AXIS_AUTO && (axis >= rank || axis < -rank)) continue;
     Plain src(dtype, c.shape, c.strides.empty() ? dense(c.shape) : c.strides);
@@ -240,10 +247,30 @@ TEST_P(Paths, EveryLayout) {
   });
 }
 
+/* Each element draws its own bits, wherever it stands. */
+TEST_P(Paths, EverySchemeStochastically) {
+  const Context reference = make_context("reference", 1), fast = make_context(GetParam().c_str(), 2);
+  const mfq_layout turned = {MFQ_CODES_GROUP_LAST, MFQ_PACK_BYTE, MFQ_SCALES_LOGICAL, 16};
+  const mfq_dtype dtypes[] = {MFQ_DTYPE_F32, MFQ_DTYPE_BF16, MFQ_DTYPE_F16};
+  uint64_t seed = 1;
+  for (const std::string &text : schemes()) {
+    const mfq_scheme scheme = parse(text);
+    if (scheme.arith != MFQ_ARITH_EXACT) continue;
+    const bool is_turned = scheme.granularity == MFQ_GRANULARITY_GROUP && seed % 2;
+    compare_paths(text, is_turned ? &turned : nullptr, dtypes[seed % 3], reference.get(), fast.get(), seed << 33 | 5);
+    ++seed;
+  }
+  for (int32_t i = 0; mfq_format_name(i, nullptr); ++i)
+    for (const char *rest : {"", "/group:32/ue8m0", "/nosat/group:16/ue8m0"})
+      compare_paths(std::string(mfq_format_name(i, nullptr)) + rest, nullptr, MFQ_DTYPE_F32, reference.get(),
+                    fast.get(), seed++);
+}
+
 TEST_P(Paths, BothDirectionsInOneCall) {
   const Context reference = make_context("reference", 1), fast = make_context(GetParam().c_str(), 2);
   const mfq_layout turned = {MFQ_CODES_GROUP_LAST, MFQ_PACK_TIGHT, MFQ_SCALES_128X4, 16};
-  for (const char *text : {"mxfp8_e4m3", "mxfp4_e2m1", "mxfp6_e3m2", "nvfp4"})
+  for (const char *text : {"mxfp8_e4m3", "mxfp4_e2m1", "mxfp6_e3m2", "nvfp4", "mxfp4_e2m1/round:stochastic",
+                           "mxfp6_e3m2/round:stochastic", "mxint8/round:stochastic"})
     for (const std::vector<int64_t> &shape :
          std::vector<std::vector<int64_t>>{{128, 256}, {70, 4100}, {33, 65}, {1, 1}})
       for (const mfq_layout *layout : {(const mfq_layout *)nullptr, &turned}) {
@@ -268,6 +295,8 @@ TEST_P(Paths, GivenScales) {
         "uint4/group:16/f32:given/zp", "uint8/group:16/f32:given/zp/round:floor",
         "int8/group:16/f32:given/zp/arith:brevitas", "e2m1/group:16/ue4m3:given",
         "e4m3fn/tensor/f32:given/arith:brevitas", "brevitas:Fp8e4m3OCPActPerTensorFloat", "e4m3fn/tensor/f32:given",
+        "e4m3fn/channel@0/f32:given/round:stochastic", "e2m1/group:32/ue8m0:given/round:stochastic",
+        "int4/group:16@0/bf16:given/round:stochastic", "uint8/group:16/f32:given/zp/round:stochastic",
         "e4m3fnuz/channel@1/f32:given", "e5m2/group:8@0/ue8m0:given", "int8/group:32/ue8m0:given",
         "int4/channel@0/f32:given/round:floor", "e5m2/tensor/f32:given/nosat"}) {
     SCOPED_TRACE(text);
@@ -315,8 +344,8 @@ TEST_P(Paths, ExhaustiveHalfInputs) {
   const Context reference = make_context("reference", 1), fast = make_context(GetParam().c_str(), 2);
   for (const mfq_dtype dtype : {MFQ_DTYPE_BF16, MFQ_DTYPE_F16})
     for (int32_t i = 0; mfq_format_name(i, nullptr); ++i)
-      for (const char *rest :
-           {"", "/nosat", "/round:away", "/round:zero", "/round:floor", "/round:ceil", "/round:dpu"}) {
+      for (const char *rest : {"", "/nosat", "/round:away", "/round:zero", "/round:floor", "/round:ceil", "/round:dpu",
+                               "/round:stochastic"}) {
         SCOPED_TRACE(std::string(mfq_format_name(i, nullptr)) + rest);
         const mfq_scheme scheme = parse(std::string(mfq_format_name(i, nullptr)) + rest);
         Plain src(dtype, {65536}, {1});
@@ -354,8 +383,8 @@ TEST_P(Paths, FakesAreTheTwoSteps) {
 }
 
 TEST_P(Paths, AnyNumberOfThreads) {
-  for (const char *text :
-       {"mxfp4_e2m1", "e4m3fn/tensor/f32", "int8n/channel@1/f32", "nvfp4", "uint4/group:32@0/f32/zp"}) {
+  for (const char *text : {"mxfp4_e2m1", "e4m3fn/tensor/f32", "int8n/channel@1/f32", "nvfp4", "uint4/group:32@0/f32/zp",
+                           "mxfp4_e2m1/round:stochastic", "int8n/channel@1/f32/round:stochastic"}) {
     const std::vector<int64_t> shape = {70, 3000};
     Plain src(MFQ_DTYPE_F32, shape, dense(shape));
     fill(src, 3);

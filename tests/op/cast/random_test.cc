@@ -1,4 +1,4 @@
-// Stochastic rounding: each element rounds by its own word of Philox 4x32-10, which depends on seed, offset and logical
+// Stochastic rounding: each element rounds by its own bits of Philox 4x32-10, which depend on seed, offset and logical
 // index and on nothing else.
 #include <array>
 
@@ -35,13 +35,14 @@ TEST(Philox, KnownAnswers) {
             (Block{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 
-/* Word i mod 4 of the block with counter (i / 4, offset) under the key seed. */
+/* Half i mod 8, low ones first, of the block with counter (i / 8, offset) under the key seed, and the bit below set. */
 std::vector<uint32_t> words(size_t n, uint64_t seed, uint64_t offset) {
   std::vector<uint32_t> all;
   for (uint64_t i = 0; i < n; ++i) {
-    const uint64_t block = i / 4;
-    all.push_back(philox({(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)offset, (uint32_t)(offset >> 32)},
-                         {(uint32_t)seed, (uint32_t)(seed >> 32)})[i % 4]);
+    const uint64_t block = i / 8;
+    const uint32_t word = philox({(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)offset, (uint32_t)(offset >> 32)},
+                                 {(uint32_t)seed, (uint32_t)(seed >> 32)})[i % 8 / 2];
+    all.push_back((i % 2 ? word >> 16 : word & 0xffff) << 16 | 0x8000);
   }
   return all;
 }
@@ -66,7 +67,7 @@ bool has_axis(const mfq_scheme &scheme, const Shape &shape) {
   return scheme.axis == MFQ_AXIS_AUTO || scheme.axis < (int)shape.size();
 }
 
-TEST(Random, EachElementHasItsWord) {
+TEST(Random, EachElementHasItsBits) {
   for (const char *isa : {(const char *)nullptr, "reference"}) {
     const Context context = make_context(isa);
     for (const char *text : schemes)
