@@ -44,7 +44,8 @@ static void add_candidate(candidates *all, const char *text, int is_named) {
   ++all->count;
 }
 
-/* Every named scheme, then every named format as the element of a group of 32 with a power-of-two scale. */
+/* Every named scheme, then every named format as the element of a group of 32 with a power-of-two scale, then some
+ * schemes with stochastic rounding. */
 static int list_candidates(candidates *all) {
   *all = (candidates){calloc(MAX_SCHEMES + 1, sizeof *all->items), 0};
   if (all->items == NULL) return bench_error(BENCH_FAILED, "no memory for the schemes");
@@ -55,6 +56,10 @@ static int list_candidates(candidates *all) {
     (void)snprintf(text, sizeof text, "%s/group:32/ue8m0", name);
     add_candidate(all, text, 0);
   }
+  static const char *const stochastic[] = {"mxfp8_e4m3/round:stochastic", "mxfp4_e2m1/round:stochastic",
+                                           "mxint8/round:stochastic", "nvfp4/round:stochastic",
+                                           "int8_channel/round:stochastic"};
+  for (size_t i = 0; i < sizeof stochastic / sizeof *stochastic; ++i) add_candidate(all, stochastic[i], 0);
   return BENCH_OK;
 }
 
@@ -144,16 +149,18 @@ static int reads_twice(const mfq_scheme *s) {
          s->scale == MFQ_SCALE_UE4M3;
 }
 
+/* Stochastic rounding may take 1.3 times as long as ties to even. */
 static int32_t target_of(const bench_run *run, const cast_row *row) {
   const int is_fake = row->operation == CAST_FAKE || row->operation == CAST_BACKWARD;
   const int is_quantize_mx = row->operation == CAST_QUANTIZE && is_mx(&row->scheme);
+  const double slower = row->scheme.rounding == MFQ_ROUND_STOCHASTIC ? 1.3 : 1;
   if (run->settings.device != NULL)
     return row->support == MFQ_SUPPORT_FAST && !bench_is_emulated(run->context) ? 85 : 0;
   if (row->operation == CAST_DEQUANTIZE) return 50;
   if (is_fake) return row->scheme.scale == MFQ_SCALE_UE4M3 || row->scheme.zero_point ? 35 : 50;
   if (row->operation == CAST_STRIDED || row->operation == CAST_STRIDED_TURNED) return 35;
-  if (is_quantize_mx && row->dtype == MFQ_DTYPE_F32) return 50;
-  return is_quantize_mx && row->dtype == MFQ_DTYPE_BF16 ? 40 : 30;
+  if (is_quantize_mx && row->dtype == MFQ_DTYPE_F32) return (int32_t)(50 / slower);
+  return (int32_t)((is_quantize_mx && row->dtype == MFQ_DTYPE_BF16 ? 40 : 30) / slower);
 }
 
 static mfq_op op_of(const cast_row *row) {
