@@ -6,9 +6,8 @@
 #ifndef MFQ_CUDA_FAKEQUANT_FAKE_KERNEL_CUH
 #define MFQ_CUDA_FAKEQUANT_FAKE_KERNEL_CUH
 
-#include <mfq/num/random.h>
-
 #include "cuda/index_plans.h"
+#include "cuda/prim/random.cuh"
 
 /* What fake_scales_kernel leaves in a slot. */
 enum { FAKE_STORED = 0, FAKE_ZERO_POINT = 1 };
@@ -60,19 +59,19 @@ __device__ __forceinline__ mfqn_group thread_fake_group(const fake_scales &p, in
 }
 
 __device__ __forceinline__ void thread_fake_element(const mfqn_scheme &s, const fake_elements &e, const mfqn_group &g,
-                                                    const linear &at) {
+                                                    const linear &at, random_source *random) {
   const uint32_t u = thread_load_element(e.src, at.offset);
-  const uint32_t random = s.rounding == MFQN_ROUND_STOCHASTIC ? mfqn_random(e.seed, e.offset, (uint64_t)at.logical) : 0;
-  thread_store_limited(e.dst, at.other, mfqn_fake(&s, &g, u, random));
+  thread_store_limited(e.dst, at.other, mfqn_fake(&s, &g, u, thread_random(random, at.logical)));
 }
 
 __global__ void __launch_bounds__(ITEM_THREADS) fake_direct_kernel(const __grid_constant__ fake_direct_params p) {
   const float tensor_scale = thread_scale_or_one(p.scales.tensor_scale);
   const box_plan &boxes = p.scales.from.boxes;
+  random_source random = thread_random_source(p.scales.scheme, p.elements.seed, p.elements.offset);
   for (int64_t i = thread_item(); i < p.scales.from.count; i += thread_items()) {
     const mfqn_group g = thread_fake_group(p.scales, i, tensor_scale);
     thread_box_each(boxes, thread_box_at(boxes, i), 0, 1,
-                    [&](const linear &at) { thread_fake_element(p.scales.scheme, p.elements, g, at); });
+                    [&](const linear &at) { thread_fake_element(p.scales.scheme, p.elements, g, at, &random); });
   }
 }
 
@@ -89,20 +88,22 @@ __global__ void __launch_bounds__(ITEM_THREADS) fake_scales_kernel(const __grid_
 __global__ void __launch_bounds__(ITEM_THREADS) fake_elements_kernel(const __grid_constant__ fake_elements_params p) {
   const float tensor_scale = thread_scale_or_one(p.tensor_scale);
   for (int64_t i = thread_item(); i < p.walk.count; i += thread_items()) {
+    random_source random = thread_random_source(p.scheme, p.elements.seed, p.elements.offset);
     const walk_place at = thread_walk_at(p.walk, i);
     const uint32_t *slot = p.slots + at.scale * STAT_SLOT_WORDS;
     mfqn_group g = mfqn_group_load(&p.scheme, ptx_load<uint32_t>(slot + FAKE_STORED), tensor_scale);
     g.zero_point = (int32_t)ptx_load<uint32_t>(slot + FAKE_ZERO_POINT);
-    thread_fake_element(p.scheme, p.elements, g, at.at);
+    thread_fake_element(p.scheme, p.elements, g, at.at, &random);
   }
 }
 
 __global__ void __launch_bounds__(ITEM_THREADS) fake_given_kernel(const __grid_constant__ fake_given_params p) {
   const float tensor_scale = thread_tensor_scale(p.given);
   for (int64_t i = thread_item(); i < p.walk.count; i += thread_items()) {
+    random_source random = thread_random_source(p.scheme, p.elements.seed, p.elements.offset);
     const walk_place at = thread_walk_at(p.walk, i);
     const mfqn_group g = thread_stored_group(p.given, p.scheme, at.scale, tensor_scale);
-    thread_fake_element(p.scheme, p.elements, g, at.at);
+    thread_fake_element(p.scheme, p.elements, g, at.at, &random);
   }
 }
 

@@ -1,13 +1,12 @@
 /* cuda/quantize/encode_general_kernel.cuh: elements to codes, for any scheme, strides and layout.
  *
  * A thread makes 8 neighbouring codes, which are whole bytes, and what pads the row behind them. Scales are read as
- * stored. Bytes moved per element: the element, the code, and its scale out of the caches. */
+ * stored; random blocks are made once for the codes that share them. Bytes moved per element: the element, the code, and its scale out of the caches. */
 #ifndef MFQ_CUDA_QUANTIZE_ENCODE_GENERAL_KERNEL_CUH
 #define MFQ_CUDA_QUANTIZE_ENCODE_GENERAL_KERNEL_CUH
 
-#include <mfq/num/random.h>
-
 #include "cuda/index_plans.h"
+#include "cuda/prim/random.cuh"
 
 typedef struct encode_general_params {
   mfqn_scheme scheme;
@@ -23,11 +22,11 @@ __device__ __forceinline__ uint64_t thread_encode_chunk(const encode_general_par
   uint64_t word = 0;
   walk_place at = thread_walk_at(p.walk, span.first);
   mfqn_group g = thread_stored_group(p.slots, p.scheme, at.scale, tensor_scale);
-  const int is_random = p.scheme.rounding == MFQN_ROUND_STOCHASTIC;
+  random_source source = thread_random_source(p.scheme, p.seed, p.offset);
 #pragma unroll 1
   for (int32_t i = 0;;) {
     const uint32_t u = thread_load_element(p.src, at.at.offset);
-    const uint32_t random = is_random ? mfqn_random(p.seed, p.offset, (uint64_t)at.at.logical) : 0;
+    const uint32_t random = thread_random(&source, at.at.logical);
     word |= (uint64_t)mfqn_encode(&p.scheme, &g, u, random) << i * p.to.bits;
     if (++i == span.codes) return word;
     const int64_t scale = at.scale;
