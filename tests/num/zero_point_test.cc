@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <mfq/num/random.h>
+
 #include "num_scheme.h"
 
 namespace {
@@ -105,7 +107,7 @@ TEST_P(ZeroPointSum, EncodingTakesIt) {
   }
 }
 
-/* The form of the loops; infinities and NaN too. */
+/* The forms of the loops; infinities and NaN too. */
 TEST_P(ZeroPointSum, CentralFormIsTheSame) {
   const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   for (const int zero_point : zero_points()) {
@@ -114,6 +116,12 @@ TEST_P(ZeroPointSum, CentralFormIsTheSame) {
     for (const float t : all) {
       const int want = mfqn_integer_round_sum(inputs::bits_of(t), zero_point, &format, MFQN_ROUND_EVEN, 0);
       ASSERT_EQ(mfqn_integer_sum_central(t, (float)zero_point, &format), want) << t << " + " << zero_point;
+      for (const uint32_t half : {0u, 1u, 0x7fffu, 0x8000u, 0xfffeu, 0xffffu, inputs::bits_of(t) * 2654435761u >> 16}) {
+        const uint32_t random = mfqn_random_fraction(half);
+        ASSERT_EQ(mfqn_integer_sum_drawn(t, (float)zero_point, &format, half),
+                  mfqn_integer_round_sum(inputs::bits_of(t), zero_point, &format, MFQN_ROUND_STOCHASTIC, random))
+            << t << " + " << zero_point << ", half " << half;
+      }
     }
   }
 }

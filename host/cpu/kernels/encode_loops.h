@@ -51,6 +51,8 @@ INLINE uint32_t encode_one(const mfqn_scheme *s, uint32_t u, encode_lane lane, e
   const int32_t exp2 = kind.how == BY_EXPONENT ? lane.exp2 : 0;
   uint32_t v = u;
   if (kind.how != BY_EXPONENT) v = mfqn_bits(mfqn_div(mfqn_float_of(u), lane.divisor));
+  if (kind.how == BY_ZERO_POINT && kind.steps == CENTRAL && kind.rounding == MFQN_ROUND_STOCHASTIC)
+    return mfqn_integer_code(mfqn_integer_sum_drawn(mfqn_float_of(v), lane.zero_point, &s->integer, half), &s->integer);
   if (kind.how == BY_ZERO_POINT && kind.steps == CENTRAL)
     return mfqn_integer_code(mfqn_integer_sum_central(mfqn_float_of(v), lane.zero_point, &s->integer), &s->integer);
   if (kind.how == BY_ZERO_POINT) {
@@ -145,6 +147,8 @@ static void encode_integers(const encode_job *job, int how, int is_bf16) {
     encode_span(job, (encode_kind){BY_EXPONENT, 1, CENTRAL, 1, 0, MFQN_ROUND_STOCHASTIC});
   else if (how == BY_DIVISION && drawn)
     encode_span(job, (encode_kind){BY_DIVISION, 1, CENTRAL, 1, 0, MFQN_ROUND_STOCHASTIC});
+  else if (how == BY_ZERO_POINT && job->s->rounding == MFQN_ROUND_STOCHASTIC)
+    encode_span(job, (encode_kind){BY_ZERO_POINT, 1, CENTRAL, 0, 0, MFQN_ROUND_STOCHASTIC});
   else if (how == BY_ZERO_POINT && even) /* which holds for infinite quotients and NaN too */
     encode_span(job, (encode_kind){BY_ZERO_POINT, 1, CENTRAL, 0, 0, 0});
   else if (how == BY_EXPONENT && central)

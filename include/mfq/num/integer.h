@@ -104,6 +104,20 @@ MFQ_HD int32_t mfqn_integer_sum_central(float t, float zero_point, const mfqn_in
   return mfqn_clamp((int32_t)(mfqn_bits(sum) - mfqn_bits(12582912.0f)), f->lowest, f->highest);
 }
 
+/* mfqn_integer_round_sum with stochastic rounding by mfqn_random_fraction(half), in a fixed point of 32 bits; infinities
+ * and NaN too. Sums are rounded down on the way, and negative ones up, so that their magnitude is rounded down. Limits
+ * that were constants would make branches of what follows from them. */
+MFQ_HD int32_t mfqn_integer_sum_drawn(float t, float zero_point, const mfqn_integer *f, uint32_t half) {
+  const float step = 1 << MFQN_DRAWN_BITS, limit = mfqn_mul((float)(f->mask + 1u), 4.0f);
+  const float low = t < limit ? t : limit, near = mfqn_mul(low > -limit ? low : -limit, step);
+  const int32_t whole = (int32_t)near, mask = (1 << MFQN_DRAWN_BITS) - 1;
+  const float back = (float)whole;
+  const int32_t down = near < back ? whole - 1 : whole, sum = down + (int32_t)mfqn_mul(zero_point, step);
+  const int32_t negative = sum >> 31, up = near != back ? sum - negative : sum;
+  const int32_t drawn = (int32_t)(half << 1 | 1u) ^ (negative & mask);
+  return mfqn_clamp((up + drawn) >> MFQN_DRAWN_BITS, f->lowest, f->highest);
+}
+
 /* Whether 2^(frac_bits - exp2), which scales such a value, is a normal float32 number. */
 MFQ_HD int mfqn_integer_is_central(const mfqn_integer *f, int32_t exp2) {
   return exp2 >= f->frac_bits - 127 && exp2 <= f->frac_bits + 126;
