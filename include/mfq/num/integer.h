@@ -90,7 +90,7 @@ MFQ_HD uint32_t mfqn_integer_encode_central(float scaled, const mfqn_integer *f)
  * scaled already, by 2^MFQN_DRAWN_BITS too. A negative one goes away from zero by what its complement leaves. */
 MFQ_HD uint32_t mfqn_integer_encode_drawn(float scaled, const mfqn_integer *f, uint32_t half) {
   const float step = 1 << MFQN_DRAWN_BITS, lowest = (float)f->lowest * step, highest = (float)f->highest * step;
-  const float low = scaled < lowest ? lowest : scaled, clamped = low > highest ? highest : low;
+  const float low = scaled > lowest ? scaled : lowest, clamped = low < highest ? low : highest; /* NaN: lowest */
   const int32_t fixed = (int32_t)clamped, drawn = (int32_t)(half << 1 | 1u);
   const int32_t added = drawn ^ (fixed < 0 ? (1 << MFQN_DRAWN_BITS) - 1 : 0);
   return mfqn_integer_code((fixed + added) >> MFQN_DRAWN_BITS, f);

@@ -125,9 +125,11 @@ MFQ_HD uint32_t mfqn_minifloat_encode_drawn(uint32_t u, const mfqn_minifloat *f,
   const int32_t shift = 23 - f->man_bits;
   const uint32_t a = u & MFQN_ABS, drawn = half << 1 | 1u;
   const int32_t normal = (int32_t)(a - c.rebias + (drawn << (shift - MFQN_DRAWN_BITS))) >> shift;
-  const float per_step = mfqn_float_of((uint32_t)((2 * 127 + 23 + MFQN_DRAWN_BITS) << 23) - c.steps);
+  const float per_step = mfqn_float_of(((uint32_t)(2 * 127 + 23 + MFQN_DRAWN_BITS) << 23) - c.steps);
   const float small = mfqn_mul(mfqn_float_of(mfqn_umin(a, c.least_normal)), per_step);
-  const int32_t subnormal = ((int32_t)small + (int32_t)drawn) >> MFQN_DRAWN_BITS;
+  const uint32_t most = (uint32_t)(127 + 24) << 23; /* of what is no integer of 24 bits nothing is used */
+  const int32_t subnormal =
+      ((int32_t)mfqn_float_of(mfqn_umin(mfqn_bits(small), most)) + (int32_t)drawn) >> MFQN_DRAWN_BITS;
   const uint32_t magnitude = mfqn_umin((uint32_t)mfqn_max(normal, subnormal), f->max_code);
   const uint32_t sign = (u >> f->sign_shift) & f->sign_bit;
   const uint32_t code = neg_zero || magnitude != 0 ? magnitude | sign : 0u;
