@@ -39,17 +39,12 @@ static mfq_status check_fields(const mfq_fake_gradient *g) {
   return status == MFQ_OK ? mfq_alternatives_check(where, either) : status;
 }
 
-static mfq_status fail_shape(const char *argument, const mfq_tensor *tensor, const mfq_tensor *src) {
-  return mfq_fail(MFQ_ERROR_SHAPE, function, "%s: shape is %s, but gradient->src has %s; they must be equal", argument,
-                  mfq_shape_write(tensor->rank, tensor->shape).text, mfq_shape_write(src->rank, src->shape).text);
-}
-
 /* A tensor of the shape of src, which is checked already. */
 static mfq_status take(gradient_call *call, const char *argument, const mfq_tensor *given, int is_written,
                        mfq_tensor *out) {
-  const mfq_status status = mfq_argument_tensor((mfq_where){function, argument}, given, is_written, &call->parts, out);
-  if (status != MFQ_OK || mfq_shape_is(out, call->src.rank, call->src.shape)) return status;
-  return fail_shape(argument, out, &call->src);
+  const mfq_where where = {function, argument};
+  const mfq_status status = mfq_argument_tensor(where, given, is_written, &call->parts, out);
+  return status == MFQ_OK ? mfq_argument_shape(where, out->rank, out->shape, "gradient->src", &call->src) : status;
 }
 
 /* dx may be one of the two that are read: it is one and the same memory then. */
@@ -88,7 +83,7 @@ static mfq_status take_scheme(const mfq_fake_gradient *g, gradient_call *call) {
 
 static mfq_status take_given(const mfq_fake_gradient *g, gradient_call *call) {
   const mfq_where where = {function, "gradient->given"};
-  const mfq_status status = mfq_qview_init(where, g->given, &call->view);
+  mfq_status status = mfq_qview_init(where, g->given, &call->view);
   if (status != MFQ_OK) return status;
   const mfq_scheme *scheme = &call->view.q.scheme;
   if (scheme->rule != MFQ_RULE_GIVEN && scheme->scale != MFQ_SCALE_NONE) {
@@ -97,28 +92,9 @@ static mfq_status take_given(const mfq_fake_gradient *g, gradient_call *call) {
                     "gradient->scheme, whose scales are measured",
                     where.argument, mfq_rule_words.words[scheme->rule], mfq_scale_words.words[scheme->scale]);
   }
-  if (!mfq_shape_is(&call->src, call->view.q.rank, call->view.q.shape)) {
-    mfq_tensor shape = {.rank = call->view.q.rank};
-    memcpy(shape.shape, call->view.q.shape, sizeof shape.shape);
-    return fail_shape(where.argument, &shape, &call->src);
-  }
-  return mfq_argument_parts(where, &call->view, (mfq_use){MFQ_USE_ALL & ~MFQ_USE_CODES, 0}, &call->parts);
-}
-
-/* A gradient with one number for each scale. */
-static mfq_status take_sums(gradient_call *call, const char *argument, const mfq_tensor *given, mfq_tensor *out) {
-  const mfq_where where = {function, argument};
-  const mfq_status status = mfq_argument_tensor(where, given, 1, &call->parts, out);
+  status = mfq_argument_shape(where, call->view.q.rank, call->view.q.shape, "gradient->src", &call->src);
   if (status != MFQ_OK) return status;
-  if (out->dtype != MFQ_DTYPE_F32) {
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s: dtype is %s; allowed is f32", argument,
-                    mfq_dtype_name(out->dtype));
-  }
-  const mfq_qtensor_sizes *sizes = &call->view.sizes;
-  if (mfq_shape_is(out, sizes->scale_rank, sizes->scale_shape)) return MFQ_OK;
-  return mfq_fail(MFQ_ERROR_SHAPE, function, "%s: shape is %s; allowed is the scale shape, %s", argument,
-                  mfq_shape_write(out->rank, out->shape).text,
-                  mfq_shape_write(sizes->scale_rank, sizes->scale_shape).text);
+  return mfq_argument_parts(where, &call->view, (mfq_use){MFQ_USE_ALL & ~MFQ_USE_CODES, 0}, &call->parts);
 }
 
 /* What is asked of scales that there are none of. */
@@ -142,9 +118,11 @@ mfq_status mfq_fake_quantize_backward(mfq_context *context, const mfq_fake_gradi
   if (status == MFQ_OK) status = g->scheme != NULL ? take_scheme(g, &call) : take_given(g, &call);
   if (status == MFQ_OK) status = check_sums(g, &call.view.q.scheme);
   if (status == MFQ_OK && g->grad_scale != NULL)
-    status = take_sums(&call, "gradient->grad_scale", g->grad_scale, &call.grad_scale);
+    status = mfq_argument_per_scale((mfq_where){function, "gradient->grad_scale"}, g->grad_scale, &call.view,
+                                    &call.parts, &call.grad_scale);
   if (status == MFQ_OK && g->grad_zero_point != NULL)
-    status = take_sums(&call, "gradient->grad_zero_point", g->grad_zero_point, &call.grad_zero_point);
+    status = mfq_argument_per_scale((mfq_where){function, "gradient->grad_zero_point"}, g->grad_zero_point, &call.view,
+                                    &call.parts, &call.grad_zero_point);
   if (status == MFQ_OK) status = mfq_parts_check(context, &call.parts);
   if (status != MFQ_OK) return status;
   const mfq_gradient gradient = {.upstream = &call.upstream,

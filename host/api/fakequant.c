@@ -11,30 +11,6 @@
 #include "host/core/process/fp_mode.h"
 #include "host/core/scheme/scheme.h"
 
-/* 1 when `dst` is `src` itself: each element is read before its own place is written. */
-static int is_in_place(const mfq_tensor *src, const mfq_tensor *dst) {
-  if (src->data != dst->data || src->dtype != dst->dtype) return 0;
-  for (int32_t i = 0; i < src->rank; ++i)
-    if (src->shape[i] > 1 && src->strides[i] != dst->strides[i]) return 0;
-  return 1;
-}
-
-static mfq_status check_scales(mfq_where where, const mfq_tensor *scales, const mfq_qview *shape, mfq_parts *parts,
-                               mfq_tensor *view) {
-  mfq_status status = mfq_argument_tensor(where, scales, 1, parts, view);
-  if (status != MFQ_OK) return status;
-  if (scales->dtype != MFQ_DTYPE_F32) {
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function, "%s: dtype is %s; allowed is f32", where.argument,
-                    mfq_dtype_name(scales->dtype));
-  }
-  if (!mfq_shape_is(view, shape->sizes.scale_rank, shape->sizes.scale_shape)) {
-    return mfq_fail(MFQ_ERROR_SHAPE, where.function, "%s: shape is %s; allowed is the scale shape, %s", where.argument,
-                    mfq_shape_write(view->rank, view->shape).text,
-                    mfq_shape_write(shape->sizes.scale_rank, shape->sizes.scale_shape).text);
-  }
-  return MFQ_OK;
-}
-
 /* Works out the sizes of a scheme on a checked tensor's shape. */
 static mfq_status shape_view(mfq_where where, const mfq_scheme *scheme, const mfq_tensor *tensor, mfq_qview *view) {
   mfq_status status = mfq_scheme_verify(scheme, where.function, "scheme");
@@ -49,19 +25,14 @@ static mfq_status shape_view(mfq_where where, const mfq_scheme *scheme, const mf
   return mfq_qview_init(where, &q, view);
 }
 
-static mfq_status check_same_shape(const char *function, const mfq_tensor *src, const mfq_tensor *dst) {
-  if (mfq_shape_is(dst, src->rank, src->shape)) return MFQ_OK;
-  return mfq_fail(MFQ_ERROR_SHAPE, function, "dst: shape is %s, but src has %s; they must be equal",
-                  mfq_shape_write(dst->rank, dst->shape).text, mfq_shape_write(src->rank, src->shape).text);
-}
-
 /* Checks what every call has; `parts` and the views are filled. */
 static mfq_status check_plain(const char *function, const mfq_tensor *src, const mfq_tensor *dst, mfq_parts *parts,
                               mfq_tensor views[2]) {
   mfq_status status = mfq_argument_tensor((mfq_where){function, "src"}, src, 0, parts, &views[0]);
   if (status == MFQ_OK) status = mfq_argument_tensor((mfq_where){function, "dst"}, dst, 1, parts, &views[1]);
-  if (status == MFQ_OK) status = check_same_shape(function, &views[0], &views[1]);
-  if (status == MFQ_OK && is_in_place(&views[0], &views[1])) {
+  if (status == MFQ_OK)
+    status = mfq_argument_shape((mfq_where){function, "dst"}, views[1].rank, views[1].shape, "src", &views[0]);
+  if (status == MFQ_OK && mfq_is_in_place(&views[1], &views[0])) {
     parts->items[0] = parts->items[1]; /* one and the same memory */
     parts->count = 1;
   }
@@ -90,7 +61,7 @@ mfq_status mfq_fake_quantize(mfq_context *context, const mfq_scheme *scheme, con
   if (status == MFQ_OK) status = check_plain(function, src, dst, &parts, views);
   if (status == MFQ_OK) status = shape_view((mfq_where){function, "src"}, scheme, &views[0], &shape);
   if (status == MFQ_OK && scales != NULL)
-    status = check_scales((mfq_where){function, "scales"}, scales, &shape, &parts, &scale_view);
+    status = mfq_argument_per_scale((mfq_where){function, "scales"}, scales, &shape, &parts, &scale_view);
   if (status == MFQ_OK) status = mfq_parts_check(context, &parts);
   if (status != MFQ_OK) return status;
   return run(function, context, views, &shape, scales != NULL ? &scale_view : NULL);
@@ -108,11 +79,8 @@ static mfq_status check_given(mfq_where where, const mfq_qtensor *q, const mfq_t
                     "mfq_fake_quantize, which computes them",
                     where.argument, mfq_rule_words.words[q->scheme.rule], scale);
   }
-  if (!mfq_shape_is(src, view->q.rank, view->q.shape)) {
-    return mfq_fail(MFQ_ERROR_SHAPE, where.function, "%s: shape is %s, but src has %s; they must be equal",
-                    where.argument, mfq_shape_write(view->q.rank, view->q.shape).text,
-                    mfq_shape_write(src->rank, src->shape).text);
-  }
+  status = mfq_argument_shape(where, view->q.rank, view->q.shape, "src", src);
+  if (status != MFQ_OK) return status;
   return mfq_argument_parts(where, view, (mfq_use){MFQ_USE_ALL & ~MFQ_USE_CODES, 0}, parts);
 }
 

@@ -9,19 +9,12 @@
 #include "host/core/process/fp_mode.h"
 #include "host/core/scheme/scheme.h"
 
-static mfq_status require_shape(mfq_where where, const mfq_qview *view, const char *other, const mfq_tensor *tensor) {
-  if (mfq_shape_is(tensor, view->q.rank, view->q.shape)) return MFQ_OK;
-  return mfq_fail(MFQ_ERROR_SHAPE, where.function, "%s: shape is %s, but %s has %s; they must be equal", where.argument,
-                  mfq_shape_write(view->q.rank, view->q.shape).text, other,
-                  mfq_shape_write(tensor->rank, tensor->shape).text);
-}
-
 /* Checks one direction of a quantization. NULL is a direction that is not asked for. */
 static mfq_status check_direction(mfq_where where, const mfq_qtensor *q, const mfq_tensor *src, mfq_parts *parts,
                                   mfq_qview *view) {
   if (q == NULL) return MFQ_OK;
   mfq_status status = mfq_qview_init(where, q, view);
-  if (status == MFQ_OK) status = require_shape(where, view, "src", src);
+  if (status == MFQ_OK) status = mfq_argument_shape(where, view->q.rank, view->q.shape, "src", src);
   if (status == MFQ_OK) {
     int written = q->scheme.rule == MFQ_RULE_GIVEN ? MFQ_USE_CODES : MFQ_USE_ALL;
     status = mfq_argument_parts(where, view, (mfq_use){MFQ_USE_ALL, written}, parts);
@@ -92,7 +85,8 @@ static int schemes_agree(const mfq_qview *a, const mfq_qview *b) {
 static mfq_status check_repack(const char *function, const mfq_qview *src, const mfq_qview *dst) {
   mfq_tensor shape = {.rank = src->q.rank};
   for (int32_t i = 0; i < src->q.rank; ++i) shape.shape[i] = src->q.shape[i];
-  mfq_status status = require_shape((mfq_where){function, "dst"}, dst, "src", &shape);
+  const mfq_where where = {function, "dst"};
+  mfq_status status = mfq_argument_shape(where, dst->q.rank, dst->q.shape, "src", &shape);
   if (status == MFQ_OK && !schemes_agree(src, dst)) {
     char names[2][MFQ_SCHEME_TEXT_MAX] = {"", ""};
     if (mfq_scheme_print(&src->q.scheme, names[0], sizeof names[0]) == MFQ_OK &&

@@ -157,6 +157,28 @@ int mfq_shape_is(const mfq_tensor *view, int32_t rank, const int64_t *shape) {
   return is_equal;
 }
 
+mfq_status mfq_argument_shape(mfq_where where, int32_t rank, const int64_t *shape, const char *other,
+                              const mfq_tensor *tensor) {
+  if (mfq_shape_is(tensor, rank, shape)) return MFQ_OK;
+  return mfq_fail(MFQ_ERROR_SHAPE, where.function, "%s: shape is %s, but %s has %s; they must be equal", where.argument,
+                  mfq_shape_write(rank, shape).text, other, mfq_shape_write(tensor->rank, tensor->shape).text);
+}
+
+mfq_status mfq_argument_per_scale(mfq_where where, const mfq_tensor *given, const mfq_qview *view, mfq_parts *parts,
+                                  mfq_tensor *out) {
+  const mfq_status status = mfq_argument_tensor(where, given, 1, parts, out);
+  if (status != MFQ_OK) return status;
+  if (out->dtype != MFQ_DTYPE_F32) {
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function, "%s: dtype is %s; allowed is f32", where.argument,
+                    mfq_dtype_name(out->dtype));
+  }
+  const mfq_qtensor_sizes *sizes = &view->sizes;
+  if (mfq_shape_is(out, sizes->scale_rank, sizes->scale_shape)) return MFQ_OK;
+  return mfq_fail(MFQ_ERROR_SHAPE, where.function, "%s: shape is %s; allowed is the scale shape, %s", where.argument,
+                  mfq_shape_write(out->rank, out->shape).text,
+                  mfq_shape_write(sizes->scale_rank, sizes->scale_shape).text);
+}
+
 int mfq_is_in_place(const mfq_tensor *a, const mfq_tensor *b) {
   if (a->data != b->data || a->dtype != b->dtype) return 0;
   for (int32_t i = 0; i < a->rank; ++i)

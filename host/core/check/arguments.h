@@ -44,6 +44,13 @@ mfq_status mfq_argument_parts(mfq_where where, const mfq_qview *view, mfq_use us
 /* Fails when memory that is written overlaps any other, or the context's device cannot use it. */
 mfq_status mfq_parts_check(mfq_context *context, const mfq_parts *parts);
 
+/* Fails when `where` names an argument of another shape than the checked tensor that is called `other`. */
+mfq_status mfq_argument_shape(mfq_where where, int32_t rank, const int64_t *shape, const char *other,
+                              const mfq_tensor *tensor);
+/* Checks a tensor that receives one float32 for each scale of a view. */
+mfq_status mfq_argument_per_scale(mfq_where where, const mfq_tensor *given, const mfq_qview *view, mfq_parts *parts,
+                                  mfq_tensor *out);
+
 /* 1 when two checked tensors of one shape are the same memory: each element is read before its own place is written. */
 int mfq_is_in_place(const mfq_tensor *a, const mfq_tensor *b);
 

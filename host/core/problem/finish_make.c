@@ -30,19 +30,12 @@ mfq_status mfq_finish_take_d(mfq_check *check, const mfq_finish_fields *f, mfq_f
   return status;
 }
 
-static int is_in_place(const mfq_tensor *d, const mfq_tensor *c) {
-  if (c->data != d->data || c->dtype != d->dtype) return 0;
-  for (int32_t i = 0; i < d->rank; ++i)
-    if (d->shape[i] > 1 && c->strides[i] != d->strides[i]) return 0;
-  return 1;
-}
-
 mfq_status mfq_finish_take_c(mfq_check *check, const mfq_finish_fields *f, const mfq_tensor *d, mfq_finish *finish,
                              mfq_tensor *c) {
   const int parts_before = check->parts.count;
   const mfq_status status = mfq_take_tensor(check, (mfq_where){check->function, "c"}, f->c, 0, c);
   if (status != MFQ_OK) return status;
-  if (f->d != NULL && is_in_place(d, c)) check->parts.count = parts_before;
+  if (f->d != NULL && mfq_is_in_place(d, c)) check->parts.count = parts_before;
   finish->has_c = 1;
   return MFQ_OK;
 }
