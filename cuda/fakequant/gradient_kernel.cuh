@@ -11,17 +11,6 @@
 
 #include "cuda/index_plans.h"
 
-/* Of one chunk. */
-typedef struct gradient_partial {
-  float scale, zero_point;
-  mfqn_spots spots;
-} gradient_partial;
-
-typedef struct gradient_totals {
-  mfqn_extremes extremes;
-  mfqn_spots spots;
-} gradient_totals;
-
 /* Two floats and spots in device memory: what partial sums and totals both are. */
 enum { GRADIENT_SLOT_WORDS = 3 };
 typedef uint64_t gradient_slot[GRADIENT_SLOT_WORDS];
@@ -104,9 +93,9 @@ __device__ __forceinline__ void thread_gradient_each(const gradient_params &p, c
   thread_box_each(p.from.boxes, part, first, 1, [&](const linear &at) { visit(at, place++); });
 }
 
-__device__ __forceinline__ gradient_partial thread_sum_chunk(const gradient_params &p, const gradient_scale &s,
-                                                             int64_t first, int64_t end) {
-  gradient_partial partial = {0.0f, 0.0f, mfqn_spots_none(p.is_shared)};
+__device__ __forceinline__ mfqn_gradient_partial thread_sum_chunk(const gradient_params &p, const gradient_scale &s,
+                                                                  int64_t first, int64_t end) {
+  mfqn_gradient_partial partial = {0.0f, 0.0f, mfqn_spots_none(p.is_shared)};
   mfqn_tree scale, zero_point;
   scale.count = zero_point.count = 0;
   thread_gradient_each(p, s.elements, first, end, [&](const linear &at, int64_t place) {
@@ -133,13 +122,13 @@ __device__ __forceinline__ void thread_store_gradient(const element_view &to, co
 }
 
 /* Writes the gradients of a scale whose terms add up to `sums`. */
-__device__ __forceinline__ gradient_totals thread_finish_scale(const gradient_params &p, const gradient_scale &s,
-                                                               int64_t index, const gradient_partial &sums) {
+__device__ __forceinline__ mfqn_gradient_totals thread_finish_scale(const gradient_params &p, const gradient_scale &s,
+                                                                    int64_t index, const mfqn_gradient_partial &sums) {
   const float dz = mfqn_gradient_zero_point(&s.group, sums.zero_point);
   thread_store_gradient(p.grad_scale, p.of_scale, index,
                         mfqn_gradient_scale(&p.scheme, &s.group, sums.scale, p.log2_scale));
   thread_store_gradient(p.grad_zero_point, p.of_zero_point, index, dz);
-  gradient_totals totals = {{0.0f, 0.0f}, sums.spots};
+  mfqn_gradient_totals totals = {{0.0f, 0.0f}, sums.spots};
   if (p.through_scale) totals.extremes = mfqn_gradient_extremes(&p.scheme, &s.statistic, &s.group, sums.scale, dz);
   return totals;
 }
@@ -147,7 +136,8 @@ __device__ __forceinline__ gradient_totals thread_finish_scale(const gradient_pa
 /* ---- Elements ---------------------------------------------------------------------------------------------------- */
 
 __device__ __forceinline__ void thread_write_element(const gradient_params &p, const gradient_scale &s,
-                                                     const gradient_totals &totals, const linear &at, int64_t place) {
+                                                     const mfqn_gradient_totals &totals, const linear &at,
+                                                     int64_t place) {
   const gradient_element e = thread_gradient_element(p, s.group, at);
   uint32_t gradient = mfqn_gradient_element(&e.passage, p.ste, e.dy);
   if (p.through_scale) {
@@ -163,7 +153,7 @@ __device__ __forceinline__ void thread_write_element(const gradient_params &p, c
 __global__ void __launch_bounds__(ITEM_THREADS, 1) gradient_whole_kernel(const __grid_constant__ gradient_params p) {
   for (int64_t i = thread_item(); i < p.from.count; i += thread_items()) {
     const gradient_scale s = thread_gradient_scale(p, i);
-    gradient_totals totals = {{0.0f, 0.0f}, {-1, -1}};
+    mfqn_gradient_totals totals = {{0.0f, 0.0f}, {-1, -1}};
     if (p.has_sums) totals = thread_finish_scale(p, s, i, thread_sum_chunk(p, s, 0, s.elements.count));
     thread_gradient_each(p, s.elements, 0, s.elements.count,
                          [&](const linear &at, int64_t place) { thread_write_element(p, s, totals, at, place); });
@@ -177,7 +167,8 @@ __global__ void __launch_bounds__(ITEM_THREADS, 1) gradient_sums_kernel(const __
     const gradient_scale s = thread_gradient_scale(p, index);
     const int64_t left = s.elements.count - first;
     if (left <= 0) continue;
-    const gradient_partial partial = thread_sum_chunk(p, s, first, first + (left < p.chunk_size ? left : p.chunk_size));
+    const mfqn_gradient_partial partial =
+        thread_sum_chunk(p, s, first, first + (left < p.chunk_size ? left : p.chunk_size));
     thread_slot_put(p.partials + i, partial.scale, partial.zero_point, partial.spots);
   }
 }
@@ -188,9 +179,9 @@ __global__ void __launch_bounds__(ITEM_THREADS, 1) gradient_finish_kernel(const 
     const gradient_scale s = thread_gradient_scale(p, i);
     mfqn_tree scale, zero_point;
     scale.count = zero_point.count = 0;
-    gradient_partial sums = {0.0f, 0.0f, mfqn_spots_none(p.is_shared)};
+    mfqn_gradient_partial sums = {0.0f, 0.0f, mfqn_spots_none(p.is_shared)};
     for (int64_t c = 0; c * p.chunk_size < s.elements.count; ++c) {
-      gradient_partial partial;
+      mfqn_gradient_partial partial;
       partial.spots = thread_slot_get(p.partials + i * chunks + c, &partial.scale, &partial.zero_point);
       mfqn_tree_add(&scale, partial.scale);
       mfqn_tree_add(&zero_point, partial.zero_point);
@@ -198,7 +189,7 @@ __global__ void __launch_bounds__(ITEM_THREADS, 1) gradient_finish_kernel(const 
     }
     sums.scale = mfqn_tree_sum(&scale);
     sums.zero_point = mfqn_tree_sum(&zero_point);
-    const gradient_totals totals = thread_finish_scale(p, s, i, sums);
+    const mfqn_gradient_totals totals = thread_finish_scale(p, s, i, sums);
     thread_slot_put(p.totals + i, totals.extremes.lo, totals.extremes.hi, totals.spots);
   }
 }
@@ -209,7 +200,7 @@ __global__ void __launch_bounds__(ITEM_THREADS, 1) gradient_write_kernel(const _
     const int64_t index = thread_divide(i, p.workers);
     int64_t place = i - index * workers;
     const gradient_scale s = thread_gradient_scale(p, index);
-    gradient_totals totals = {{0.0f, 0.0f}, {-1, -1}};
+    mfqn_gradient_totals totals = {{0.0f, 0.0f}, {-1, -1}};
     if (p.has_sums) totals.spots = thread_slot_get(p.totals + index, &totals.extremes.lo, &totals.extremes.hi);
     thread_box_each(p.from.boxes, s.elements, place, workers, [&](const linear &at) {
       thread_write_element(p, s, totals, at, place);

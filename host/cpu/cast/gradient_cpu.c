@@ -30,17 +30,6 @@ typedef struct gradient_run {
   int64_t count;
 } gradient_run;
 
-/* Of one chunk. */
-typedef struct gradient_partial {
-  float scale, zero_point;
-  mfqn_spots spots;
-} gradient_partial;
-
-typedef struct gradient_totals {
-  mfqn_extremes extremes;
-  mfqn_spots spots;
-} gradient_totals;
-
 typedef struct gradient_job {
   const mfq_context *context;
   const mfq_cast *cast;
@@ -54,8 +43,8 @@ typedef struct gradient_job {
   int has_sums, is_shared; /* shared: one scale for the tensor */
   float tensor_scale;
   mfqn_statistic *statistics; /* NULL: each box is measured by itself, or not at all */
-  gradient_partial *partials;
-  gradient_totals *totals;
+  mfqn_gradient_partial *partials;
+  mfqn_gradient_totals *totals;
 } gradient_job;
 
 /* ---- Boxes ------------------------------------------------------------------------------------------------------- */
@@ -143,10 +132,10 @@ static mfqn_group group_of(const gradient_job *job, const gradient_box *box, int
 
 /* ---- Sums -------------------------------------------------------------------------------------------------------- */
 
-static gradient_partial sum_chunk(const gradient_job *job, const gradient_box *box, int64_t first, const mfqn_group *g,
-                                  const mfqn_statistic *statistic) {
+static mfqn_gradient_partial sum_chunk(const gradient_job *job, const gradient_box *box, int64_t first,
+                                       const mfqn_group *g, const mfqn_statistic *statistic) {
   const int64_t end = box->count - first < CHUNK ? box->count : first + CHUNK;
-  gradient_partial partial = {0.0f, 0.0f, mfqn_spots_none(job->is_shared)};
+  mfqn_gradient_partial partial = {0.0f, 0.0f, mfqn_spots_none(job->is_shared)};
   mfqn_tree scale = {.count = 0}, zero_point = {.count = 0};
   for (int64_t i = first; i < end;) {
     const gradient_run run = run_at(job, box, i, end);
@@ -174,8 +163,9 @@ static void store_gradient(const mfq_tensor *tensor, int64_t scale, float gradie
 }
 
 /* From the chunks of a scale to its gradients, which are written, and to what goes back to its elements. */
-static gradient_totals finish_scale(const gradient_job *job, int64_t scale, const mfqn_group *g,
-                                    const mfqn_statistic *statistic, const gradient_partial *partials, int64_t chunks) {
+static mfqn_gradient_totals finish_scale(const gradient_job *job, int64_t scale, const mfqn_group *g,
+                                         const mfqn_statistic *statistic, const mfqn_gradient_partial *partials,
+                                         int64_t chunks) {
   const mfqn_scheme *s = &job->scheme;
   mfqn_tree scales = {.count = 0}, zero_points = {.count = 0};
   mfqn_spots spots = mfqn_spots_none(job->is_shared);
@@ -187,7 +177,7 @@ static gradient_totals finish_scale(const gradient_job *job, int64_t scale, cons
   const float sum = mfqn_tree_sum(&scales), dz = mfqn_gradient_zero_point(g, mfqn_tree_sum(&zero_points));
   store_gradient(job->p.grad_scale, scale, mfqn_gradient_scale(s, g, sum, job->p.log2_scale));
   store_gradient(job->p.grad_zero_point, scale, dz);
-  gradient_totals totals = {{0.0f, 0.0f}, spots};
+  mfqn_gradient_totals totals = {{0.0f, 0.0f}, spots};
   if (job->p.through_scale) totals.extremes = mfqn_gradient_extremes(s, statistic, g, sum, dz);
   return totals;
 }
@@ -195,7 +185,7 @@ static gradient_totals finish_scale(const gradient_job *job, int64_t scale, cons
 /* ---- Elements ---------------------------------------------------------------------------------------------------- */
 
 static void apply_chunk(const gradient_job *job, const gradient_box *box, int64_t first, const mfqn_group *g,
-                        const mfqn_statistic *statistic, const gradient_totals *totals) {
+                        const mfqn_statistic *statistic, const mfqn_gradient_totals *totals) {
   const int64_t end = box->count - first < CHUNK ? box->count : first + CHUNK;
   const mfq_tensor *dx = job->cast->dst;
   for (int64_t i = first; i < end;) {
@@ -225,9 +215,9 @@ static void whole_scales(void *work, int thread, int64_t first, int64_t end) {
     const gradient_box box = box_of(job, scale);
     mfqn_statistic statistic = mfqn_statistic_none();
     const mfqn_group g = group_of(job, &box, scale, &statistic);
-    gradient_totals totals = {{0.0f, 0.0f}, {-1, -1}};
+    mfqn_gradient_totals totals = {{0.0f, 0.0f}, {-1, -1}};
     if (job->has_sums) {
-      const gradient_partial partial = sum_chunk(job, &box, 0, &g, &statistic);
+      const mfqn_gradient_partial partial = sum_chunk(job, &box, 0, &g, &statistic);
       totals = finish_scale(job, scale, &g, &statistic, &partial, 1);
     }
     apply_chunk(job, &box, 0, &g, &statistic, &totals);
@@ -267,7 +257,7 @@ static void apply_chunks(void *work, int thread, int64_t first, int64_t end) {
     if (chunk >= chunks_of(&box)) continue;
     mfqn_statistic statistic = mfqn_statistic_none();
     const mfqn_group g = group_of(job, &box, scale, &statistic);
-    const gradient_totals none = {{0.0f, 0.0f}, {-1, -1}};
+    const mfqn_gradient_totals none = {{0.0f, 0.0f}, {-1, -1}};
     apply_chunk(job, &box, chunk * CHUNK, &g, &statistic, job->has_sums ? &job->totals[scale] : &none);
   }
 }
@@ -303,8 +293,8 @@ static gradient_room room_of(const gradient_job *job) {
   gradient_room room = {0, 0, 0};
   const size_t scales = (size_t)job->scales;
   if (job->chunks > 1 && job->has_sums) {
-    room.totals = mfq_size_times(scales, sizeof(gradient_totals));
-    room.partials = mfq_size_times(mfq_size_times(scales, (size_t)job->chunks), sizeof(gradient_partial));
+    room.totals = mfq_size_times(scales, sizeof(mfqn_gradient_totals));
+    room.partials = mfq_size_times(mfq_size_times(scales, (size_t)job->chunks), sizeof(mfqn_gradient_partial));
   }
   if (keeps_statistics(job)) room.statistics = mfq_size_times(scales, sizeof(mfqn_statistic));
   return room;
@@ -331,8 +321,8 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
   const mfq_status status = mfq_gradient_check_learned(problem);
   if (status != MFQ_OK) return status;
   const gradient_room room = room_of(&job);
-  job.totals = (gradient_totals *)(void *)memory;
-  job.partials = (gradient_partial *)(void *)(memory + room.totals);
+  job.totals = (mfqn_gradient_totals *)(void *)memory;
+  job.partials = (mfqn_gradient_partial *)(void *)(memory + room.totals);
   if (room.statistics) {
     job.statistics = (mfqn_statistic *)(void *)(memory + room.totals + room.partials);
     job.tensor_scale = mfq_measure_ref(job.cast->view, &job.scheme, job.cast->src, job.statistics);

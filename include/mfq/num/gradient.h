@@ -221,6 +221,18 @@ typedef struct mfqn_spots {
   int64_t lo, hi;
 } mfqn_spots;
 
+/* What the elements of a chunk of a scale, a subtree of its sum, come to. */
+typedef struct mfqn_gradient_partial {
+  float scale, zero_point;
+  mfqn_spots spots;
+} mfqn_gradient_partial;
+
+/* What goes back to the elements of a scale, and where. */
+typedef struct mfqn_gradient_totals {
+  mfqn_extremes extremes;
+  mfqn_spots spots;
+} mfqn_gradient_totals;
+
 MFQ_HD mfqn_spots mfqn_spots_none(int is_shared) {
   const int64_t none = is_shared ? 0 : -1;
   const mfqn_spots spots = {none, none};
