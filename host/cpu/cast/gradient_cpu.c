@@ -24,6 +24,14 @@ typedef struct gradient_box {
   int64_t count;
 } gradient_box;
 
+/* One scale: the box of its elements, what was measured of them, if anything was, and their group. */
+typedef struct gradient_scale {
+  int64_t index;
+  gradient_box box;
+  mfqn_statistic statistic;
+  mfqn_group group;
+} gradient_scale;
+
 /* Elements of a box with one step between each two. */
 typedef struct gradient_run {
   int64_t at[PLACES], step[PLACES];
@@ -123,31 +131,41 @@ static mfqn_statistic measure_box(const gradient_job *job, const gradient_box *b
   return statistic;
 }
 
-/* The group of a scale; `statistic` is filled where it is measured. */
-static mfqn_group group_of(const gradient_job *job, const gradient_box *box, int64_t scale, mfqn_statistic *statistic) {
-  if (!mfqn_is_measured(&job->scheme)) return mfq_group_stored(job->cast->view, &job->scheme, scale);
-  *statistic = job->statistics ? job->statistics[scale] : measure_box(job, box, scale);
-  return mfqn_group_make(&job->scheme, statistic, job->tensor_scale);
+static gradient_scale scale_of(const gradient_job *job, int64_t index) {
+  gradient_scale s = {.index = index, .box = box_of(job, index), .statistic = mfqn_statistic_none()};
+  if (!mfqn_is_measured(&job->scheme)) {
+    s.group = mfq_group_stored(job->cast->view, &job->scheme, index);
+    return s;
+  }
+  s.statistic = job->statistics ? job->statistics[index] : measure_box(job, &s.box, index);
+  s.group = mfqn_group_make(&job->scheme, &s.statistic, job->tensor_scale);
+  return s;
+}
+
+static int64_t chunks_of(const gradient_box *box) { return (box->count + CHUNK - 1) / CHUNK; }
+
+/* Where the chunk that begins with element `first` of a box ends. */
+static int64_t end_of_chunk(const gradient_box *box, int64_t first) {
+  return box->count - first < CHUNK ? box->count : first + CHUNK;
 }
 
 /* ---- Sums -------------------------------------------------------------------------------------------------------- */
 
-static mfqn_gradient_partial sum_chunk(const gradient_job *job, const gradient_box *box, int64_t first,
-                                       const mfqn_group *g, const mfqn_statistic *statistic) {
-  const int64_t end = box->count - first < CHUNK ? box->count : first + CHUNK;
+static mfqn_gradient_partial sum_chunk(const gradient_job *job, const gradient_scale *s, int64_t first) {
+  const int64_t end = end_of_chunk(&s->box, first);
   mfqn_gradient_partial partial = {0.0f, 0.0f, mfqn_spots_none(job->is_shared)};
   mfqn_tree scale = {.count = 0}, zero_point = {.count = 0};
   for (int64_t i = first; i < end;) {
-    const gradient_run run = run_at(job, box, i, end);
+    const gradient_run run = run_at(job, &s->box, i, end);
     for (int64_t j = 0; j < run.count; ++j, ++i) {
-      const mfqn_passage passage = passage_of(job, g, &run, j);
+      const mfqn_passage passage = passage_of(job, &s->group, &run, j);
       const float dy = mfqn_float_of(load(job->p.upstream, &run, UPSTREAM, j));
       mfqn_tree_add(&scale, mfqn_gradient_scale_term(&passage, job->p.ste, dy));
       if (job->scheme.has_zero_point)
         mfqn_tree_add(&zero_point, mfqn_gradient_zero_point_term(&passage, job->p.ste, dy));
       if (!job->p.through_scale) continue;
       const uint32_t u = load(job->cast->src, &run, SRC, j);
-      const mfqn_spots here = mfqn_spots_of(&job->scheme, statistic, u, i, job->is_shared);
+      const mfqn_spots here = mfqn_spots_of(&job->scheme, &s->statistic, u, i, job->is_shared);
       partial.spots = mfqn_spots_merge(partial.spots, here, job->is_shared);
     }
   }
@@ -163,40 +181,39 @@ static void store_gradient(const mfq_tensor *tensor, int64_t scale, float gradie
 }
 
 /* From the chunks of a scale to its gradients, which are written, and to what goes back to its elements. */
-static mfqn_gradient_totals finish_scale(const gradient_job *job, int64_t scale, const mfqn_group *g,
-                                         const mfqn_statistic *statistic, const mfqn_gradient_partial *partials,
-                                         int64_t chunks) {
-  const mfqn_scheme *s = &job->scheme;
+static mfqn_gradient_totals finish_scale(const gradient_job *job, const gradient_scale *s,
+                                         const mfqn_gradient_partial *partials) {
   mfqn_tree scales = {.count = 0}, zero_points = {.count = 0};
   mfqn_spots spots = mfqn_spots_none(job->is_shared);
-  for (int64_t c = 0; c < chunks; ++c) {
+  for (int64_t c = 0; c < chunks_of(&s->box); ++c) {
     mfqn_tree_add(&scales, partials[c].scale);
     mfqn_tree_add(&zero_points, partials[c].zero_point);
     spots = mfqn_spots_merge(spots, partials[c].spots, job->is_shared);
   }
-  const float sum = mfqn_tree_sum(&scales), dz = mfqn_gradient_zero_point(g, mfqn_tree_sum(&zero_points));
-  store_gradient(job->p.grad_scale, scale, mfqn_gradient_scale(s, g, sum, job->p.log2_scale));
-  store_gradient(job->p.grad_zero_point, scale, dz);
+  const float sum = mfqn_tree_sum(&scales), dz = mfqn_gradient_zero_point(&s->group, mfqn_tree_sum(&zero_points));
+  const float ds = mfqn_gradient_scale(&job->scheme, &s->group, sum, job->p.log2_scale);
+  store_gradient(job->p.grad_scale, s->index, ds);
+  store_gradient(job->p.grad_zero_point, s->index, dz);
   mfqn_gradient_totals totals = {{0.0f, 0.0f}, spots};
-  if (job->p.through_scale) totals.extremes = mfqn_gradient_extremes(s, statistic, g, sum, dz);
+  if (job->p.through_scale) totals.extremes = mfqn_gradient_extremes(&job->scheme, &s->statistic, &s->group, sum, dz);
   return totals;
 }
 
 /* ---- Elements ---------------------------------------------------------------------------------------------------- */
 
-static void apply_chunk(const gradient_job *job, const gradient_box *box, int64_t first, const mfqn_group *g,
-                        const mfqn_statistic *statistic, const mfqn_gradient_totals *totals) {
-  const int64_t end = box->count - first < CHUNK ? box->count : first + CHUNK;
+static void apply_chunk(const gradient_job *job, const gradient_scale *s, int64_t first,
+                        const mfqn_gradient_totals *totals) {
+  const int64_t end = end_of_chunk(&s->box, first);
   const mfq_tensor *dx = job->cast->dst;
   for (int64_t i = first; i < end;) {
-    const gradient_run run = run_at(job, box, i, end);
+    const gradient_run run = run_at(job, &s->box, i, end);
     for (int64_t j = 0; j < run.count; ++j, ++i) {
-      const mfqn_passage passage = passage_of(job, g, &run, j);
+      const mfqn_passage passage = passage_of(job, &s->group, &run, j);
       const float dy = mfqn_float_of(load(job->p.upstream, &run, UPSTREAM, j));
       uint32_t gradient = mfqn_gradient_element(&passage, job->p.ste, dy);
       if (job->p.through_scale) {
         const uint32_t u = load(job->cast->src, &run, SRC, j);
-        const mfqn_spots own = mfqn_spots_of(&job->scheme, statistic, u, i, job->is_shared);
+        const mfqn_spots own = mfqn_spots_of(&job->scheme, &s->statistic, u, i, job->is_shared);
         const float through =
             mfqn_gradient_through(&job->scheme, &totals->extremes, own, totals->spots, u, job->is_shared);
         gradient = mfqn_one_nan(mfqn_add(mfqn_float_of(gradient), through));
@@ -208,57 +225,50 @@ static void apply_chunk(const gradient_job *job, const gradient_box *box, int64_
 
 /* ---- Loops ------------------------------------------------------------------------------------------------------- */
 
+static const mfqn_gradient_totals nothing_back = {{0.0f, 0.0f}, {-1, -1}};
+
 static void whole_scales(void *work, int thread, int64_t first, int64_t end) {
   const gradient_job *job = work;
   (void)thread;
-  for (int64_t scale = first; scale < end; ++scale) {
-    const gradient_box box = box_of(job, scale);
-    mfqn_statistic statistic = mfqn_statistic_none();
-    const mfqn_group g = group_of(job, &box, scale, &statistic);
-    mfqn_gradient_totals totals = {{0.0f, 0.0f}, {-1, -1}};
+  for (int64_t index = first; index < end; ++index) {
+    const gradient_scale s = scale_of(job, index);
+    mfqn_gradient_totals totals = nothing_back;
     if (job->has_sums) {
-      const mfqn_gradient_partial partial = sum_chunk(job, &box, 0, &g, &statistic);
-      totals = finish_scale(job, scale, &g, &statistic, &partial, 1);
+      const mfqn_gradient_partial partial = sum_chunk(job, &s, 0);
+      totals = finish_scale(job, &s, &partial);
     }
-    apply_chunk(job, &box, 0, &g, &statistic, &totals);
+    apply_chunk(job, &s, 0, &totals);
   }
 }
 
-static int64_t chunks_of(const gradient_box *box) { return (box->count + CHUNK - 1) / CHUNK; }
+/* Sums the chunk, where `sums` is 1; else writes its elements. Chunks are numbered scale by scale, as many for each as the
+ * largest has. */
+static void go_through_chunks(const gradient_job *job, int sums, int64_t first, int64_t end) {
+  for (int64_t item = first; item < end; ++item) {
+    const int64_t index = item / job->chunks, at = item % job->chunks * CHUNK;
+    const gradient_scale s = scale_of(job, index);
+    if (at >= s.box.count) continue;
+    if (sums)
+      job->partials[item] = sum_chunk(job, &s, at);
+    else
+      apply_chunk(job, &s, at, job->has_sums ? &job->totals[index] : &nothing_back);
+  }
+}
 
 static void sum_chunks(void *work, int thread, int64_t first, int64_t end) {
-  const gradient_job *job = work;
   (void)thread;
-  for (int64_t item = first; item < end; ++item) {
-    const int64_t scale = item / job->chunks, chunk = item % job->chunks;
-    const gradient_box box = box_of(job, scale);
-    if (chunk >= chunks_of(&box)) continue;
-    mfqn_statistic statistic = mfqn_statistic_none();
-    const mfqn_group g = group_of(job, &box, scale, &statistic);
-    job->partials[item] = sum_chunk(job, &box, chunk * CHUNK, &g, &statistic);
-  }
-}
-
-static void finish_scales(const gradient_job *job) {
-  for (int64_t scale = 0; scale < job->scales; ++scale) {
-    const gradient_box box = box_of(job, scale);
-    mfqn_statistic statistic = mfqn_statistic_none();
-    const mfqn_group g = group_of(job, &box, scale, &statistic);
-    job->totals[scale] = finish_scale(job, scale, &g, &statistic, &job->partials[scale * job->chunks], chunks_of(&box));
-  }
+  go_through_chunks(work, 1, first, end);
 }
 
 static void apply_chunks(void *work, int thread, int64_t first, int64_t end) {
-  const gradient_job *job = work;
   (void)thread;
-  for (int64_t item = first; item < end; ++item) {
-    const int64_t scale = item / job->chunks, chunk = item % job->chunks;
-    const gradient_box box = box_of(job, scale);
-    if (chunk >= chunks_of(&box)) continue;
-    mfqn_statistic statistic = mfqn_statistic_none();
-    const mfqn_group g = group_of(job, &box, scale, &statistic);
-    const mfqn_gradient_totals none = {{0.0f, 0.0f}, {-1, -1}};
-    apply_chunk(job, &box, chunk * CHUNK, &g, &statistic, job->has_sums ? &job->totals[scale] : &none);
+  go_through_chunks(work, 0, first, end);
+}
+
+static void finish_scales(const gradient_job *job) {
+  for (int64_t index = 0; index < job->scales; ++index) {
+    const gradient_scale s = scale_of(job, index);
+    job->totals[index] = finish_scale(job, &s, &job->partials[index * job->chunks]);
   }
 }
 
