@@ -57,9 +57,20 @@ static mfqn_passage passage_under_one(const mfqn_scheme *s, int32_t zero_point, 
   return mfqn_element_passage(s, &g, u, 0);
 }
 
-/* The largest magnitude of this sign that passes: 0 does. */
+/* The largest magnitude of this sign that passes: 0 does. With zero points there is an end for each, and most lie where a
+ * rounding changes: at the last integer in range, half-way to the next one, or beside these. They are tried first. */
 static float end_of(const mfqn_scheme *s, int32_t zero_point, uint32_t sign) {
   uint32_t in = 0, out = MFQN_INF;
+  if (s->has_zero_point) {
+    const float n = (float)(sign != 0 ? zero_point - s->integer.lowest : s->integer.highest - zero_point);
+    const uint32_t half = mfqn_bits(n + 0.5f), next = mfqn_bits(n + 1.0f);
+    const uint32_t likely[] = {mfqn_bits(n), half - 1, half, half + 1, next - 1, next};
+    for (size_t i = 0; i < sizeof likely / sizeof likely[0] && out == MFQN_INF; ++i)
+      if (passage_under_one(s, zero_point, sign | likely[i]).passes)
+        in = likely[i];
+      else
+        out = likely[i];
+  }
   while (out - in > 1) {
     const uint32_t middle = in + (out - in) / 2;
     if (passage_under_one(s, zero_point, sign | middle).passes)
