@@ -130,12 +130,6 @@ static void store_row(const gradient_work *w, int64_t offset, int64_t n, gradien
   mfq_stream_copy(at, from, (size_t)n * bytes);
 }
 
-static mfqn_group group_of(const gradient_work *w, const mfq_lanes *lanes, int64_t lane) {
-  mfqn_group g = mfqn_group_load(&w->panels.scheme, lanes->stored[lane], w->panels.tensor_scale);
-  g.zero_point = (int32_t)lanes->zero_point[lane];
-  return g;
-}
-
 /* Groups for which the loops do not hold. */
 static void do_rare(const gradient_work *w, const mfq_lanes *lanes, const gradient_row *row, gradient_rows *rows) {
   const mfqn_scheme *s = &w->panels.scheme;
@@ -143,7 +137,7 @@ static void do_rare(const gradient_work *w, const mfq_lanes *lanes, const gradie
   const int64_t run = row->span.run == 0 ? 1 : row->span.run;
   for (int64_t at = 0, lane = row->span.first; at < row->span.n; at += run, ++lane) {
     if (!rows->ends.rare[lane]) continue;
-    const mfqn_group g = group_of(w, lanes, lane);
+    const mfqn_group g = mfq_lane_group(&w->panels, lanes, lane);
     for (int64_t i = at; i < at + run && i < row->span.n; ++i) {
       const mfqn_passage passage = mfqn_element_passage(s, &g, row->x[i], 0);
       const float dy = mfqn_float_of(row->dy[i]);
@@ -173,7 +167,7 @@ static void go_through(const gradient_work *w, const mfq_panel_scratch *scratch,
   const mfqn_scheme *s = &w->panels.scheme;
   const int64_t n = mfq_smaller(row->span.n - at, row->span.run), lane = row->span.first + at / row->span.run;
   const mfqn_statistic statistic = mfq_stats_at(&scratch->stats, lane, 0);
-  const mfqn_group g = group_of(w, &scratch->lanes, lane);
+  const mfqn_group g = mfq_lane_group(&w->panels, &scratch->lanes, lane);
   const mfqn_extremes e = mfqn_gradient_extremes(s, &statistic, &g, sum, 0.0f);
   int64_t first = at;
   while (first < at + n && (row->x[first] & MFQN_ABS) != statistic.absmax) ++first;
@@ -192,7 +186,7 @@ static void sum_groups(const gradient_work *w, const mfq_panel_scratch *scratch,
     const float sum = w->panels.kernels->tree(rows->terms + at, n);
     if (g->through_scale) go_through(w, scratch, row, at, sum, rows);
     if (!g->grad_scale) continue;
-    const mfqn_group group = group_of(w, &scratch->lanes, lane);
+    const mfqn_group group = mfq_lane_group(&w->panels, &scratch->lanes, lane);
     const float gradient = mfqn_gradient_scale(&w->panels.scheme, &group, sum, g->log2_scale);
     const int64_t scale = row->panel->scale0 + lane * row->panel->scale_step;
     ((uint32_t *)g->grad_scale->data)[mfq_offset_of(g->grad_scale, scale)] = mfqn_bits(gradient);

@@ -186,12 +186,6 @@ static void load_scales(const mfq_panels *p, const mfq_panel *a, mfq_panel_scrat
 
 /* ---- Codes ------------------------------------------------------------------------------------------------------ */
 
-static mfqn_group group_of_lane(const mfq_panels *p, const mfq_lanes *lanes, int64_t i) {
-  mfqn_group g = mfqn_group_load(&p->scheme, lanes->stored[i], p->tensor_scale);
-  g.zero_point = (int32_t)lanes->zero_point[i];
-  return g;
-}
-
 /* Elements of groups that the loops do not hold for, by the general functions: to codes, or to values. */
 static void make_rare(const mfq_panels *p, const mfq_panel_scratch *scratch, mfq_stretch span, const uint32_t *x,
                       uint8_t *codes, uint32_t *values) {
@@ -200,7 +194,7 @@ static void make_rare(const mfq_panels *p, const mfq_panel_scratch *scratch, mfq
   const int64_t width = span.run == 0 ? 1 : span.run;
   for (int64_t i = 0; i * width < span.n; ++i) {
     if (!lanes->rare[span.first + i]) continue;
-    const mfqn_group g = group_of_lane(p, lanes, span.first + i);
+    const mfqn_group g = mfq_lane_group(p, lanes, span.first + i);
     for (int64_t j = i * width; j < (i + 1) * width && j < span.n; ++j) {
       const uint32_t random = is_random ? mfqn_random_fraction(scratch->drawn[j]) : 0;
       if (values)

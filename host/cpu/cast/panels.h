@@ -86,6 +86,12 @@ size_t mfq_panels_shared_bytes(const mfq_panels *panels);
 int mfq_panels_scales_known(const mfq_panels *panels);
 /* The lanes of a panel, from its elements or from the view. */
 void mfq_panel_scales(const mfq_panels *panels, const mfq_panel *panel, int scales_known, mfq_panel_scratch *scratch);
+/* The group of a lane, whose scale is made or loaded. */
+static inline mfqn_group mfq_lane_group(const mfq_panels *p, const mfq_lanes *lanes, int64_t lane) {
+  mfqn_group g = mfqn_group_load(&p->scheme, lanes->stored[lane], p->tensor_scale);
+  g.zero_point = (int32_t)lanes->zero_point[lane];
+  return g;
+}
 /* Folds the panel's elements into scratch->stats, lanes 0 ... lanes-1, which are reset first. */
 void mfq_panel_measure(const mfq_panels *panels, const mfq_panel *panel, mfq_panel_scratch *scratch);
 /* Scales and codes of panel, bundle or stack `index`; the scales are measured unless `scales_known`, and written where the
