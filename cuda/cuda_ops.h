@@ -21,6 +21,16 @@ static inline mfq_status mfq_cuda_dequantize(mfq_context *context, const mfq_qvi
   return mfq_cuda_cast(context, &cast);
 }
 
+/* Whether a cast goes through a rotation, which few ways know. */
+static inline int mfq_cuda_is_rotated(const mfq_cast *cast) {
+  return cast->view->q.scheme.rotation != 0 && !cast->keeps_rotation;
+}
+static inline mfq_status mfq_cuda_plan_unrotated(mfq_context *context, const void *problem, mfq_choice *choice,
+                                                 mfq_line *why) {
+  if (mfq_cuda_is_rotated((const mfq_cast *)problem)) return mfq_refuse(why, "rotated elements");
+  return mfq_plan_general(context, problem, choice, why);
+}
+
 /* The state of a cast's plan, all zeros. */
 template <class State>
 mfq_status mfq_cuda_cast_state(mfq_context *context, const mfq_cast *cast, mfq_choice *choice, State **state) {

@@ -7,7 +7,7 @@ meant; mfq_struct_bytes finds it before the first call.
 import ctypes
 import ctypes.util
 import sys
-from ctypes import byref, c_char_p, c_float, c_int32, c_int64, c_size_t, c_void_p
+from ctypes import byref, c_char_p, c_float, c_int32, c_int64, c_size_t, c_uint64, c_void_p
 
 RANK = 8  # MFQ_MAX_RANK
 ENUM = ctypes.c_int
@@ -28,7 +28,7 @@ class Scheme(ctypes.Structure):
     _fields_ = [("element", Format), ("granularity", ENUM), ("axis", c_int32), ("group_size", c_int32),
                 ("block_rows", c_int32), ("block_cols", c_int32), ("scale", ENUM), ("rule", ENUM), ("statistic", ENUM),
                 ("rounding", ENUM), ("no_saturate", c_int32), ("zero_point", c_int32), ("arith", ENUM),
-                ("statistic_min", c_float)]
+                ("statistic_min", c_float), ("rotation", c_int32), ("signs", ENUM), ("sign_seed", c_uint64)]
 
 
 class Layout(ctypes.Structure):

@@ -68,6 +68,6 @@ static mfq_status run(mfq_context *context, const void *, const void *problem, u
   return fake_by_scale(&job, &p, &elements);
 }
 
-static const mfq_way general = {"general", mfq_plan_general, run, NULL};
+static const mfq_way general = {"general", mfq_cuda_plan_unrotated, run, NULL};
 
 const mfq_ways mfq_cuda_fake_quantizations = {"mfq_fake_quantize", NULL, 0, {&general}};

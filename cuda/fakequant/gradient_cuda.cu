@@ -120,7 +120,7 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
   return is_long ? by_chunks(&job) : launch(&job, job.p.from.count, gradient_whole_kernel);
 }
 
-static const mfq_way general = {"general", mfq_plan_general, run, NULL};
+static const mfq_way general = {"general", mfq_cuda_plan_unrotated, run, NULL};
 
 const mfq_ways mfq_cuda_fake_gradients = {
     .create = "mfq_fake_quantize_backward", .reproducible = NULL, .nearest_first = 0, .ways = {&general}};

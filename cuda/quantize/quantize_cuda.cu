@@ -37,7 +37,7 @@ static mfq_status run(mfq_context *context, const void *, const void *problem, u
   return status == MFQ_OK ? make_codes(&job, cast->src) : status;
 }
 
-static const mfq_way general = {"general", mfq_plan_general, run, NULL};
+static const mfq_way general = {"general", mfq_cuda_plan_unrotated, run, NULL};
 
 const mfq_ways mfq_cuda_quantizations = {"mfq_quantize",
                                          NULL,

@@ -30,6 +30,7 @@ mfq_status mfq_cuda_direction(const quantize_call *call, int64_t rows, int64_t c
   mfq_lower(&view->q.scheme, &d.how.scheme);
   d.how.steps = encoder_steps(&d.how.scheme, (int)call->src->dtype);
   d.is_known = call->scales_known || !mfqn_is_measured(&d.how.scheme);
+  if (view->q.scheme.rotation != 0) return mfq_refuse(why, "rotated elements");
   if (view->q.scheme.rounding == MFQ_ROUND_STOCHASTIC) return mfq_refuse(why, "stochastic rounding");
   if (d.how.steps == STEPS_NONE)
     return mfq_refuse(why, "other roundings than to even, and formats without a sign, without saturation or beyond the "

@@ -58,6 +58,21 @@ size_t mfq_cpu_cast_scratch(const mfq_context *context, const mfq_cast *cast) {
   return mfq_cast_choose(&same, cast, &plan) == MFQ_OK ? plan.choice.workspace_bytes : 0;
 }
 
+/* A run that wants more than was planned fails, where it would free a piece of its workspace to have more. */
+static void *no_more(void *user, size_t bytes) {
+  (void)user;
+  (void)bytes;
+  return NULL;
+}
+
+mfq_context mfq_cpu_lend(const mfq_context *context, void *scratch, size_t bytes) {
+  mfq_context lent = *context;
+  lent.alloc = no_more;
+  lent.scratch = scratch;
+  lent.scratch_bytes = bytes;
+  return lent;
+}
+
 static mfq_status cpu_run(mfq_context *context, const char *function, const mfq_choice *choice, const void *problem,
                           void *workspace) {
   (void)function;

@@ -27,6 +27,10 @@ mfq_status mfq_cpu_cast(mfq_context *context, const mfq_cast *cast);
 /* Bytes of the context's scratch memory that it takes. */
 size_t mfq_cpu_cast_scratch(const mfq_context *context, const mfq_cast *cast);
 
+/* A copy of a context whose scratch memory is `scratch`: operations on it touch nothing that runs of other threads
+ * use. */
+mfq_context mfq_cpu_lend(const mfq_context *context, void *scratch, size_t bytes);
+
 /* The same of what products do with their operands: in one direction, and into a target of the logical shape. */
 static inline mfq_status mfq_cpu_quantize(mfq_context *context, const mfq_tensor *src, const mfq_qview *view) {
   const mfq_cast cast = mfq_cast_quantize(src, view, NULL);

@@ -152,10 +152,21 @@ typedef enum mfq_arith {
   MFQ_ARITH_BREVITAS = 1 /* Brevitas 0.12.1 bit for bit: float32 log2, its clamps, its order of operations */
 } mfq_arith;
 
-/* Element x granularity x scale format x scale rule x rounding x saturation x zero point. Text form: a name of
+/* The signs that elements take before they are rotated: those of one vector, again and again along the axis.
+ * Since 0.1. */
+typedef enum mfq_signs {
+  MFQ_SIGNS_NONE = 0,
+  MFQ_SIGNS_FIXED = 1, /* + + + - + - - - - - - + - + - -: what Transformer Engine takes for NVFP4 */
+  MFQ_SIGNS_SEEDED = 2 /* random bits that follow from sign_seed */
+} mfq_signs;
+
+/* Element x granularity x scale format x scale rule x rounding x saturation x zero point x rotation. Text form: a name of
  * schemes.def or an element format, then settings, all separated by '/':
  *   mxfp8_e4m3    e4m3fn/tensor/f32    e2m1/group:32/ue8m0:even    int4/group:16@0/f32/zp    mxfp4_e2m1/group:64
- *   brevitas:MXFloat8e4m3Weight/e5m2/group:8@1
+ *   brevitas:MXFloat8e4m3Weight/e5m2/group:8@1    nvfp4/hadamard:16:fixed    mxfp4_e2m1/hadamard:128:seed:77
+ * Rotated, every 16, 32, 64 or 128 neighbours along the axis of the groups are multiplied by signs and by an orthogonal
+ * Hadamard matrix; wherever else elements are spoken of, these are their float32 results, and values are multiplied by the
+ * inverse behind dequantizing (docs/numerics.md). The axis must be a multiple of the rotation, whatever the groups.
  * Since 0.1. */
 typedef struct mfq_scheme {
   mfq_format element;
@@ -172,6 +183,9 @@ typedef struct mfq_scheme {
   int32_t zero_point;  /* 1: unsigned or signed integers with a zero point per scale */
   mfq_arith arith;
   float statistic_min; /* lower bound of the statistic, >= 0 */
+  int32_t rotation;    /* GROUP with arith EXACT: 16, 32, 64 or 128 neighbours along `axis`; 0: none */
+  mfq_signs signs;     /* NONE without a rotation */
+  uint64_t sign_seed;  /* SEEDED; otherwise 0 */
 } mfq_scheme;
 
 /* Reads a scheme from its text form. Errors: PARSE with a sentence that points at the bad part and names what is

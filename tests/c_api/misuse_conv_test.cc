@@ -230,6 +230,31 @@ TEST_F(MisuseConv, ScalesThatNoSumFactorsOut) {
                         {"input: quantize_to has the rule given", "quantize it before"}}});
 }
 
+TEST_F(MisuseConv, Rotations) {
+  Owned turned("mxfp8_e4m3/hadamard:16", {1, 4, 4, 16}), to("mxfp8_e4m3/hadamard:16", {1, 4, 4, 16});
+  std::vector<float> data(1 * 4 * 4 * 16, 0.5f), filter(16 * 16, 0.5f), out(data.size(), -7.0f);
+  const mfq_tensor plain = dense(data.data(), MFQ_DTYPE_F32, {1, 4, 4, 16}),
+                   taps = dense(filter.data(), MFQ_DTYPE_F32, {16, 1, 1, 16}),
+                   sums = dense(out.data(), MFQ_DTYPE_F32, {1, 4, 4, 16});
+  mfq_conv v;
+  mfq_conv_init(&v);
+  v.layout = MFQ_CONV_CHANNELS_LAST;
+  v.input.plain = &plain;
+  v.weight.plain = &taps;
+  v.result = &sums;
+  const mfq_scheme scheme = turned.q.scheme;
+  refused_at_planning(
+      {{[&](mfq_conv *c) { c->input.plain = nullptr, c->input.quantized = &turned.q; },
+        unsupported,
+        {"input: mxfp8_e4m3/hadamard:16: convolutions take no rotated operands", "dequantize it before"}},
+       {[&](mfq_conv *c) { c->weight.quantize_to = &scheme; }, unsupported,
+        "weight: e4m3fn/group:32@3/ue8m0/hadamard:16: convolutions"},
+       {[&](mfq_conv *c) { c->result = nullptr, c->quantized_result = &to.q; },
+        unsupported,
+        {"quantized_result: mxfp8_e4m3/hadamard:16: results are not rotated", "rotate them by mfq_quantize"}}},
+      v);
+}
+
 TEST_F(MisuseConv, Workspace) {
   good.input.quantize_to = &weight.q.scheme;
   workspaces();

@@ -152,6 +152,33 @@ TEST_F(MisuseGemm, ScalesThatNoSumFactorsOut) {
                         {"a: quantize_to has the rule given", "quantize it before"}}});
 }
 
+TEST_F(MisuseGemm, Rotations) {
+  Owned turned("mxfp4_e2m1/hadamard:16", {8, 64}), result("mxfp8_e4m3/group:8/hadamard:16", {4, 16}),
+      wide("mxfp4_e2m1", {16, 64});
+  const mfq_scheme other = turned.q.scheme, fixed = Owned("mxfp8_e4m3/hadamard:16:fixed", {8, 64}).q.scheme,
+                   larger = Owned("mxfp8_e4m3/hadamard:64:seed:5", {8, 64}).q.scheme;
+  const mfq_tensor odd = dense(a_data.data(), MFQ_DTYPE_F32, {4, 56});
+  refused_at_planning({
+      {[&](mfq_gemm *g) { g->b.quantized = &turned.q; },
+       unsupported,
+       {"a has no rotation, but b has hadamard:16; only equal rotations", "(a plain one by quantize_to)"}},
+      {[&](mfq_gemm *g) { g->a.quantize_to = &other; }, unsupported, "a has hadamard:16, but b has no rotation"},
+      {[&](mfq_gemm *g) { g->b.quantized = &turned.q, g->a.quantize_to = &fixed; }, unsupported,
+       "a has hadamard:16:fixed, but b has hadamard:16;"},
+      {[&](mfq_gemm *g) { g->b.quantized = &turned.q, g->a.quantize_to = &larger; }, unsupported,
+       "a has hadamard:64:seed:5, but b has hadamard:16;"},
+      {[&](mfq_gemm *g) { g->a.plain = &odd, g->a.quantize_to = &other; },
+       bad_shape,
+       {"a: axis 1 of [4, 56] has 56 elements, which hadamard:16 does not divide", "pad the axis to a multiple of 16"}},
+      {[&](mfq_gemm *g) {
+         g->b.quantized = &wide.q, g->d = nullptr, g->c = g->bias = nullptr;
+         g->quantized_d = &result.q;
+       },
+       unsupported,
+       {"quantized_d: e4m3fn/group:8/ue8m0/hadamard:16: results are not rotated", "by mfq_quantize"}},
+  });
+}
+
 TEST_F(MisuseGemm, Workspace) {
   good.a.quantize_to = &b.q.scheme;
   workspaces();

@@ -155,6 +155,12 @@ mfq_scheme random_scheme(std::mt19937 *random) {
     const uint32_t bits = static_cast<uint32_t>((*random)()) % 0x7f800000u;
     std::memcpy(&s.statistic_min, &bits, sizeof bits);
   }
+  if (s.granularity == MFQ_GRANULARITY_GROUP && pick(0, 1)) {
+    s.rotation = 16 << pick(0, 3);
+    s.signs = static_cast<mfq_signs>(pick(0, 2));
+    if (s.signs == MFQ_SIGNS_SEEDED)
+      s.sign_seed = (static_cast<uint64_t>((*random)()) << 32 | (*random)()) >> pick(0, 63);
+  }
   return s;
 }
 

@@ -170,7 +170,7 @@ private:
     const double scale = scales[(size_t)s], exact = x / scale;
     const int zero = zero_points[(size_t)s];
     double t = scheme_.scale == MFQ_SCALE_F32 ? (float)exact : exact; /* a float32 quotient */
-    if (scheme_.zero_point) t = (float)(t + zero);                    /* and a float32 sum */
+    if (scheme_.zero_point) t += zero;                                /* and an exact sum */
     const uint32_t code = scheme_.rounding == MFQ_ROUND_STOCHASTIC
                               ? grid_.encode_stochastic(t, word, !scheme_.no_saturate)
                               : grid_.encode(t, scheme_.rounding, !scheme_.no_saturate);

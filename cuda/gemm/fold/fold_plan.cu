@@ -34,8 +34,8 @@ int quantizes(const mfq_gemm_side *side) {
   mfqn_scheme s;
   if (side->kind != MFQ_SIDE_TO_QUANTIZE || (side->matrix.stride[1] != 1 && side->depth > 1)) return 0;
   mfq_lower(&side->view.q.scheme, &s);
-  return side->view.q.scheme.granularity == MFQ_GRANULARITY_GROUP && side->group <= FOLD_RUN && !s.minmax &&
-         s.scale == MFQN_SCALE_UE8M0 && mfqn_by_exponent(&s) && s.rule != MFQN_RULE_ABSMAX &&
+  return s.rotation.size == 0 && side->view.q.scheme.granularity == MFQ_GRANULARITY_GROUP && side->group <= FOLD_RUN &&
+         !s.minmax && s.scale == MFQN_SCALE_UE8M0 && mfqn_by_exponent(&s) && s.rule != MFQN_RULE_ABSMAX &&
          encoder_steps(&s, (int)side->matrix.dtype) != STEPS_NONE;
 }
 

@@ -59,6 +59,18 @@ static mfq_status resolve_axis(mfq_where where, const mfq_scheme *scheme, int32_
   return MFQ_OK;
 }
 
+/* Rotations are whole. */
+static mfq_status rotation_check(mfq_where where, const mfq_qtensor *q, int32_t axis) {
+  const int32_t rotation = q->scheme.rotation;
+  if (rotation == 0 || q->shape[axis] % rotation == 0) return MFQ_OK;
+  return mfq_fail(
+      MFQ_ERROR_SHAPE, where.function,
+      "%s: axis %d of %s has %lld elements, which hadamard:%d does not divide; use a rotation that does, of "
+      "16, 32, 64 and 128, or pad the axis to a multiple of %d",
+      where.argument, (int)axis, mfq_shape_write(q->rank, q->shape).text, (long long)q->shape[axis], (int)rotation,
+      (int)rotation);
+}
+
 /* Size of the group along a logical axis; 1 where the axis is not grouped. */
 static int64_t unit_of_axis(const mfq_qtensor *q, int32_t scheme_axis, int32_t axis) {
   switch (q->scheme.granularity) {
@@ -155,6 +167,7 @@ mfq_status mfq_qview_init(mfq_where where, const mfq_qtensor *q, mfq_qview *view
     made.q.shape[0] = 1;
   }
   status = resolve_axis(where, &q->scheme, made.q.rank, &made.sizes.axis);
+  if (status == MFQ_OK) status = rotation_check(where, &made.q, made.sizes.axis);
   if (status != MFQ_OK) return status;
   fill_scale_shape(&made);
   if (!fill_padded_shape(&made) || !fill_code_bytes(&made) || !fill_scale_bytes(&made)) {

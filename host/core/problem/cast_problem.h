@@ -32,15 +32,16 @@ typedef struct mfq_cast {
   const mfq_tensor *scales; /* that a fake quantization writes; NULL: none */
   mfq_expand_part part;
   const mfq_gradient *gradient; /* of a backward; NULL where mfq_supported asks */
+  int32_t keeps_rotation;       /* values of a dequantization stay rotated */
 } mfq_cast;
 
-/* Two that products make of their operands. */
+/* Two that products make of their operands, whose rotations cancel. */
 static inline mfq_cast mfq_cast_quantize(const mfq_tensor *src, const mfq_qview *view, const mfq_qview *other) {
-  const mfq_cast cast = {MFQ_OP_QUANTIZE, "mfq_quantize", src, NULL, view, other, NULL, MFQ_EXPAND_SCALES, NULL};
+  const mfq_cast cast = {MFQ_OP_QUANTIZE, "mfq_quantize", src, NULL, view, other, NULL, MFQ_EXPAND_SCALES, NULL, 0};
   return cast;
 }
 static inline mfq_cast mfq_cast_dequantize(const mfq_qview *view, const mfq_tensor *dst) {
-  const mfq_cast cast = {MFQ_OP_DEQUANTIZE, "mfq_dequantize", NULL, dst, view, NULL, NULL, MFQ_EXPAND_SCALES, NULL};
+  const mfq_cast cast = {MFQ_OP_DEQUANTIZE, "mfq_dequantize", NULL, dst, view, NULL, NULL, MFQ_EXPAND_SCALES, NULL, 1};
   return cast;
 }
 

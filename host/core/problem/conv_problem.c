@@ -158,6 +158,7 @@ static mfq_status scheme_check(const conv_check *check, int role, const mfq_qvie
   if (scheme->granularity == MFQ_GRANULARITY_GROUP && (ours < 0 || (rule.groups >> ours & 1) == 0))
     why = "groups along this axis cannot be factored out of its sums";
   if (why == NULL && scheme->granularity == MFQ_GRANULARITY_GROUP) *group = scheme->group_size;
+  if (scheme->rotation != 0) why = "convolutions take no rotated operands; dequantize it before";
   if (why == NULL && *group == 0) why = mfq_gemm_refuse_factor(scheme);
   const int is_shared = role == W && check->problem->direction == MFQ_CONV_INPUT_GRADIENT && check->conv->groups > 1;
   if (why == NULL && is_shared && scheme->granularity == MFQ_GRANULARITY_CHANNEL)

@@ -26,8 +26,11 @@ mfq_status mfq_finish_take_d(mfq_check *check, const mfq_finish_fields *f, mfq_f
   *d = (mfq_tensor){.dtype = MFQ_DTYPE_F32, .rank = q->rank};
   const mfq_where where = {check->function, f->d_qname};
   const mfq_status status = mfq_take_quantized(check, where, q, written, &finish->d_view);
-  if (status == MFQ_OK) memcpy(d->shape, q->shape, sizeof d->shape);
-  return status;
+  if (status != MFQ_OK) return status;
+  memcpy(d->shape, q->shape, sizeof d->shape);
+  if (q->scheme.rotation == 0) return MFQ_OK;
+  return mfq_fail_scheme(where, &q->scheme, "results are not rotated",
+                         "write plain values, and rotate them by mfq_quantize");
 }
 
 mfq_status mfq_finish_take_c(mfq_check *check, const mfq_finish_fields *f, const mfq_tensor *d, mfq_finish *finish,

@@ -7,6 +7,7 @@
 
 #include "host/core/error.h"
 #include "host/core/scheme/format.h"
+#include "host/core/scheme/scheme.h"
 #include "finish_make.h"
 
 enum { PLAN_ALIGN = 16 };
@@ -151,6 +152,35 @@ static mfq_status chain(const gemm_check *check, int64_t *shape, int32_t *rank) 
   return mfq_shape_check(at(check, "the product"), *rank, shape, (int64_t)sizeof(float));
 }
 
+/* ---- Rotations --------------------------------------------------------------------------------------------------- */
+
+static void say_rotation(const char *name, const mfq_gemm_side *side, mfq_sentence *sentence) {
+  const int is_rotated = side->kind != MFQ_SIDE_PLAIN && side->view.q.scheme.rotation != 0;
+  mfq_sentence_add(sentence, "%s has %s", name, is_rotated ? "" : "no rotation");
+  if (is_rotated) mfq_rotation_write(&side->view.q.scheme, sentence);
+}
+
+static int rotations_equal(const mfq_gemm_side *a, const mfq_gemm_side *b) {
+  static const mfq_scheme none = {.rotation = 0};
+  const mfq_scheme *x = a->kind == MFQ_SIDE_PLAIN ? &none : &a->view.q.scheme;
+  const mfq_scheme *y = b->kind == MFQ_SIDE_PLAIN ? &none : &b->view.q.scheme;
+  return x->rotation == y->rotation && x->signs == y->signs && x->sign_seed == y->sign_seed;
+}
+
+/* Rotations run along K, as groups do. Equal ones cancel in every sum: codes are multiplied as they are. */
+static mfq_status rotations_check(const gemm_check *check) {
+  const mfq_gemm_side *a = &check->problem->a, *b = &check->problem->b;
+  if (rotations_equal(a, b)) return MFQ_OK;
+  mfq_sentence sentence = {{0}};
+  say_rotation("a", a, &sentence);
+  mfq_sentence_add(&sentence, ", but ");
+  say_rotation("b", b, &sentence);
+  return mfq_fail(MFQ_ERROR_UNSUPPORTED, check->call.function,
+                  "%s; only equal rotations, with equal signs, cancel in the sums: give both operands schemes with the "
+                  "same rotation (a plain one by quantize_to), or dequantize the rotated one before",
+                  sentence.text);
+}
+
 static mfq_status shape_required(mfq_where where, int32_t rank, const int64_t *shape, int32_t wanted_rank,
                                  const int64_t *wanted) {
   if (rank == wanted_rank && memcmp(shape, wanted, (size_t)rank * sizeof shape[0]) == 0) return MFQ_OK;
@@ -232,6 +262,7 @@ mfq_status mfq_gemm_problem_make(const char *function, mfq_context *context, con
   status = take_side(&check, "a", &gemm->a, gemm->transpose_a, &problem->a);
   if (status == MFQ_OK) status = take_side(&check, "b", &gemm->b, !gemm->transpose_b, &problem->b);
   if (status == MFQ_OK) status = chain(&check, shape, &rank);
+  if (status == MFQ_OK) status = rotations_check(&check);
   if (status == MFQ_OK) status = take_d(&check, rank, shape, &d);
   if (status == MFQ_OK && gemm->c != NULL) status = take_c(&check, &d);
   if (status == MFQ_OK) status = mfq_finish_take_rest(&check.call, &check.finish, problem->n, &problem->finish);

@@ -22,6 +22,9 @@ _Static_assert((int)MFQN_SPECIALS_NONE == (int)MFQ_SPECIALS_NONE && (int)MFQN_SP
                    (int)MFQN_SPECIALS_FNUZ == (int)MFQ_SPECIALS_FNUZ &&
                    (int)MFQN_SPECIALS_IEEE == (int)MFQ_SPECIALS_IEEE,
                "specials");
+_Static_assert((int)MFQN_SIGNS_NONE == (int)MFQ_SIGNS_NONE && (int)MFQN_SIGNS_FIXED == (int)MFQ_SIGNS_FIXED &&
+                   (int)MFQN_SIGNS_SEEDED == (int)MFQ_SIGNS_SEEDED,
+               "signs");
 
 static void lower_minifloat(const mfq_scheme *scheme, mfqn_scheme *out) {
   const mfq_format *e = &scheme->element;
@@ -74,6 +77,7 @@ void mfq_lower(const mfq_scheme *scheme, mfqn_scheme *out) {
   out->has_zero_point = scheme->zero_point;
   out->is_brevitas = scheme->arith == MFQ_ARITH_BREVITAS;
   out->statistic_min = mfqn_bits(scheme->statistic_min);
+  out->rotation = mfqn_rotation_make(scheme->rotation, (int32_t)scheme->signs, scheme->sign_seed);
   if (out->is_integer)
     lower_integer(scheme, out);
   else

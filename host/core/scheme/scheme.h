@@ -17,6 +17,7 @@ typedef enum mfq_setting {
   MFQ_SETTING_STATISTIC,
   MFQ_SETTING_MIN,
   MFQ_SETTING_ARITH,
+  MFQ_SETTING_ROTATION,
   MFQ_SETTING_COUNT
 } mfq_setting;
 
@@ -28,7 +29,7 @@ typedef struct mfq_words {
 } mfq_words;
 
 extern const mfq_words mfq_granularity_words, mfq_scale_words, mfq_rule_words, mfq_statistic_words, mfq_rounding_words,
-    mfq_arith_words;
+    mfq_arith_words, mfq_signs_words;
 
 /* Enumerator of a word, or -1. */
 int mfq_words_find(const mfq_words *words, mfq_span word);
@@ -50,6 +51,11 @@ void mfq_nearest_add(const mfq_nearest *nearest, mfq_sentence *sentence);
 mfq_scale_rule mfq_scale_default_rule(mfq_scale_format scale);
 /* The scheme that an element format alone stands for: unscaled. */
 mfq_scheme mfq_scheme_of_element(const mfq_format *element);
+
+/* The same scheme for elements that are rotated already. */
+mfq_scheme mfq_scheme_unrotated(const mfq_scheme *scheme);
+/* Adds the setting of a scheme's rotation, "hadamard:16:fixed", to a sentence. */
+void mfq_rotation_write(const mfq_scheme *scheme, mfq_sentence *sentence);
 
 /* Returns 1 when the fields make sense together; otherwise 0, the setting at fault and the reason. */
 int mfq_scheme_valid(const mfq_scheme *scheme, mfq_setting *fault, mfq_sentence *why);

@@ -194,6 +194,32 @@ static int arith_valid(const mfq_scheme *s, mfq_sentence *why) {
   return 1;
 }
 
+static int rotation_valid(const mfq_scheme *s, mfq_sentence *why) {
+  const int is_size = s->rotation == 16 || s->rotation == 32 || s->rotation == 64 || s->rotation == 128;
+  if (s->rotation != 0 && !is_size) {
+    mfq_sentence_set(why, "rotation is %d; allowed are 0 (none), 16, 32, 64 and 128", (int)s->rotation);
+    return 0;
+  }
+  if (!in_words(&mfq_signs_words, (int)s->signs, why)) return 0;
+  if (s->rotation == 0 && s->signs != MFQ_SIGNS_NONE) {
+    mfq_sentence_set(why, "signs are %s, but rotation is 0; give the rotation, or signs none",
+                     word_of(&mfq_signs_words, (int)s->signs));
+    return 0;
+  }
+  if (s->signs != MFQ_SIGNS_SEEDED && s->sign_seed != 0) {
+    mfq_sentence_set(why, "sign_seed is %llu; it must be 0 unless signs are seeded", (unsigned long long)s->sign_seed);
+    return 0;
+  }
+  if (s->rotation == 0) return 1;
+  if (s->granularity != MFQ_GRANULARITY_GROUP) {
+    mfq_sentence_set(why, "a rotation runs along the axis of groups, but granularity is %s; use group",
+                     word_of(&mfq_granularity_words, (int)s->granularity));
+    return 0;
+  }
+  if (s->arith == MFQ_ARITH_BREVITAS) return refuse(why, "arith brevitas has no rotation; use arith exact");
+  return 1;
+}
+
 int mfq_scheme_valid(const mfq_scheme *scheme, mfq_setting *fault, mfq_sentence *why) {
   /* In an order in which each test may rely on those before it. */
   static const struct {
@@ -207,7 +233,8 @@ int mfq_scheme_valid(const mfq_scheme *scheme, mfq_setting *fault, mfq_sentence 
                {MFQ_SETTING_ZERO_POINT, zero_point_valid},
                {MFQ_SETTING_STATISTIC, statistic_valid},
                {MFQ_SETTING_MIN, statistic_min_valid},
-               {MFQ_SETTING_ARITH, arith_valid}};
+               {MFQ_SETTING_ARITH, arith_valid},
+               {MFQ_SETTING_ROTATION, rotation_valid}};
   for (size_t i = 0; i < sizeof tests / sizeof tests[0]; ++i) {
     if (!tests[i].valid(scheme, why)) {
       *fault = tests[i].setting;
@@ -238,5 +265,6 @@ int mfq_scheme_equal(const mfq_scheme *a, const mfq_scheme *b) {
          a->rule == b->rule && a->axis == b->axis && a->arith == b->arith && a->block_rows == b->block_rows &&
          a->block_cols == b->block_cols && a->statistic == b->statistic && a->rounding == b->rounding &&
          a->no_saturate == b->no_saturate && a->zero_point == b->zero_point && a->statistic_min == b->statistic_min &&
+         a->rotation == b->rotation && a->signs == b->signs && a->sign_seed == b->sign_seed &&
          mfq_format_equal(&a->element, &b->element);
 }

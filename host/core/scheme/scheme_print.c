@@ -1,5 +1,5 @@
 /* host/core/scheme/scheme_print.c: a scheme has one text: its name where it has one, else its element and every setting
- * that is not the default. */
+ * that is not the default; then its rotation. */
 #include "host/core/error.h"
 #include "format.h"
 #include "host/core/process/fp_mode.h"
@@ -53,6 +53,20 @@ static void write_others(const mfq_scheme *s, mfq_sentence *text) {
   if (s->arith != MFQ_ARITH_EXACT) mfq_sentence_add(text, "/arith:%s", mfq_arith_words.words[s->arith]);
 }
 
+mfq_scheme mfq_scheme_unrotated(const mfq_scheme *scheme) {
+  mfq_scheme s = *scheme;
+  s.rotation = 0;
+  s.signs = MFQ_SIGNS_NONE;
+  s.sign_seed = 0;
+  return s;
+}
+
+void mfq_rotation_write(const mfq_scheme *s, mfq_sentence *text) {
+  mfq_sentence_add(text, "hadamard:%d", (int)s->rotation);
+  if (s->signs != MFQ_SIGNS_NONE) mfq_sentence_add(text, ":%s", mfq_signs_words.words[s->signs]);
+  if (s->signs == MFQ_SIGNS_SEEDED) mfq_sentence_add(text, ":%llu", (unsigned long long)s->sign_seed);
+}
+
 mfq_status mfq_scheme_print(const mfq_scheme *scheme, char *text, size_t capacity) {
   MFQ_USUAL_FP_MODE;
   static const char function[] = "mfq_scheme_print";
@@ -60,7 +74,8 @@ mfq_status mfq_scheme_print(const mfq_scheme *scheme, char *text, size_t capacit
   if (status != MFQ_OK) return status;
   if (text == NULL) return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "text is NULL");
   mfq_sentence written = {{0}};
-  const int32_t row = mfq_scheme_row_of(scheme);
+  const mfq_scheme unrotated = mfq_scheme_unrotated(scheme); /* as all rows are */
+  const int32_t row = mfq_scheme_row_of(&unrotated);
   if (row >= 0) {
     mfq_sentence_set(&written, "%s", mfq_scheme_name(row, NULL));
   } else {
@@ -68,6 +83,10 @@ mfq_status mfq_scheme_print(const mfq_scheme *scheme, char *text, size_t capacit
     write_granularity(scheme, &written);
     write_scale(scheme, &written);
     write_others(scheme, &written);
+  }
+  if (scheme->rotation != 0) {
+    mfq_sentence_add(&written, "/");
+    mfq_rotation_write(scheme, &written);
   }
   size_t needed = strlen(written.text) + 1;
   if (capacity < needed) {

@@ -138,6 +138,32 @@ static int read_min(mfq_scheme *scheme, int value, segment *part, mfq_sentence *
   return bad_at(part, part->argument);
 }
 
+/* The argument is the size, then the signs, where there are any: "16", "16:fixed", "128:seed:77". */
+static int read_rotation(mfq_scheme *scheme, int value, segment *part, mfq_sentence *why) {
+  (void)value;
+  const size_t size_end = mfq_span_find(part->argument, ':');
+  mfq_scheme s = *scheme;
+  s.signs = MFQ_SIGNS_NONE;
+  s.sign_seed = 0;
+  if (!read_size(part, (mfq_span){part->argument.text, size_end}, &s.rotation, why)) return 0;
+  if (size_end < part->argument.length) {
+    const mfq_span signs = mfq_span_from(part->argument, size_end + 1);
+    const size_t word_end = mfq_span_find(signs, ':');
+    const int word = mfq_words_find(&mfq_signs_words, (mfq_span){signs.text, word_end});
+    s.signs = word < 0 ? MFQ_SIGNS_NONE : (mfq_signs)word;
+    const int has_seed = word_end < signs.length;
+    if (s.signs == MFQ_SIGNS_NONE || has_seed != (s.signs == MFQ_SIGNS_SEEDED) ||
+        (has_seed && !mfq_span_natural(mfq_span_from(signs, word_end + 1), &s.sign_seed))) {
+      mfq_sentence_set(why,
+                       "behind the size of a rotation come no signs, \"fixed\", or \"seed:\" and a whole number of "
+                       "at most 64 bits, such as hadamard:128:seed:77");
+      return bad_at(part, signs);
+    }
+  }
+  *scheme = s;
+  return 1;
+}
+
 static const setting_word setting_words[] = {
     {"tensor", MFQ_SETTING_GRANULARITY, MFQ_GRANULARITY_TENSOR, read_granularity, 0, 0, NULL},
     {"channel", MFQ_SETTING_GRANULARITY, MFQ_GRANULARITY_CHANNEL, read_granularity, 1, 0, NULL},
@@ -158,6 +184,7 @@ static const setting_word setting_words[] = {
     {"stat", MFQ_SETTING_STATISTIC, 0, read_statistic, 0, 1, "a statistic, such as stat:minmax"},
     {"min", MFQ_SETTING_MIN, 0, read_min, 0, 1, "a number, such as min:1e-10"},
     {"arith", MFQ_SETTING_ARITH, 0, read_arith, 0, 1, "an arithmetic, such as arith:brevitas"},
+    {"hadamard", MFQ_SETTING_ROTATION, 0, read_rotation, 0, 1, "a size, such as hadamard:32"},
 };
 
 enum { SETTING_WORDS = sizeof setting_words / sizeof setting_words[0] };
@@ -202,7 +229,7 @@ static void explain_unknown(mfq_span word, mfq_sentence *why) {
   mfq_sentence_set(why,
                    "\"%s\" is not a setting; allowed are an element format, tensor, channel[@axis], "
                    "group:size[@axis], block:rows x cols, none, f32, bf16, f16, ue8m0, ue4m3 (each with :rule), "
-                   "round:, sat, nosat, zp, nozp, stat:, min:, arith:",
+                   "round:, sat, nosat, zp, nozp, stat:, min:, arith:, hadamard:size[:signs]",
                    mfq_quoted(word, WORD_QUOTED).text);
   mfq_nearest_add(&nearest, why);
 }

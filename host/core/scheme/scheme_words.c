@@ -10,6 +10,7 @@ static const char *const rules[] = {"absmax", "floor", "ceil", "rceil", "even", 
 static const char *const statistics[] = {"absmax", "minmax"};
 static const char *const roundings[] = {"even", "away", "zero", "floor", "ceil", "dpu", "stochastic"};
 static const char *const ariths[] = {"exact", "brevitas"};
+static const char *const signs[] = {"none", "fixed", "seed"};
 
 const mfq_words mfq_granularity_words = {"granularity", granularities, sizeof granularities / sizeof granularities[0]};
 const mfq_words mfq_scale_words = {"scale format", scales, sizeof scales / sizeof scales[0]};
@@ -17,6 +18,7 @@ const mfq_words mfq_rule_words = {"scale rule", rules, sizeof rules / sizeof rul
 const mfq_words mfq_statistic_words = {"statistic", statistics, sizeof statistics / sizeof statistics[0]};
 const mfq_words mfq_rounding_words = {"rounding", roundings, sizeof roundings / sizeof roundings[0]};
 const mfq_words mfq_arith_words = {"arithmetic", ariths, sizeof ariths / sizeof ariths[0]};
+const mfq_words mfq_signs_words = {"signs", signs, sizeof signs / sizeof signs[0]};
 
 int mfq_words_find(const mfq_words *words, mfq_span word) {
   for (int i = 0; i < words->count; ++i)

@@ -51,6 +51,18 @@ size_t mfq_span_integer(mfq_span span, int is_signed, int32_t *value) {
   return i;
 }
 
+int mfq_span_natural(mfq_span span, uint64_t *value) {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < span.length; ++i) {
+    if (span.text[i] < '0' || span.text[i] > '9') return 0;
+    const uint64_t digit = (uint64_t)(span.text[i] - '0');
+    if (sum > (UINT64_MAX - digit) / 10) return 0;
+    sum = sum * 10 + digit;
+  }
+  *value = sum;
+  return span.length > 0;
+}
+
 /* Switches this thread to the C locale, where the decimal point is a point; returns what to switch back to. */
 static locale_t enter_c_locale(locale_t *c_locale) {
   *c_locale = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);

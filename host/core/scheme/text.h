@@ -26,6 +26,8 @@ size_t mfq_span_find(mfq_span span, char wanted);
 /* Reads a decimal integer (with '-' when `is_signed`) at the start of `span`; returns the characters used, 0 when there
  * is no number or it does not fit 32 bits. */
 size_t mfq_span_integer(mfq_span span, int is_signed, int32_t *value);
+/* Reads all of `span` as a decimal number of 64 bits; 0 when it is not one. */
+int mfq_span_natural(mfq_span span, uint64_t *value);
 /* Reads all of `span` as a decimal number; 0 when it is not one. Independent of the process's locale. */
 int mfq_span_float(mfq_span span, float *value);
 /* Writes a finite number with as few digits as mfq_span_float reads back to it. Independent of the process's locale. */

@@ -5,6 +5,7 @@
 #include "host/core/process/team.h"
 #include "elements.h"
 #include "panels.h"
+#include "rotate_cpu.h"
 #include "stream_copy.h"
 
 enum { PANELS = 8 }; /* that a thread takes at a time */
@@ -58,6 +59,7 @@ static mfq_status plan_panels(mfq_context *context, const void *problem, mfq_cho
     logical = logical_part(cast);
     target = &logical;
   }
+  if (mfq_is_rotated(cast)) return mfq_refuse(why, "elements are rotated");
   mfq_status status = mfq_choice_state(context, cast->function, sizeof(mfq_panels), choice);
   mfq_panels *p = choice->state;
   if (status == MFQ_OK) status = mfq_panels_plan(context, target, cast->view, MFQ_PANELS_DECODE, p, why);
@@ -97,4 +99,5 @@ static mfq_status run_reference(mfq_context *context, const void *state, const v
 static const mfq_way by_panels = {"panels", plan_panels, run_panels, NULL};
 static const mfq_way by_elements = {"reference", mfq_plan_general, run_reference, NULL};
 
-const mfq_ways mfq_cpu_dequantizations = {.create = "mfq_dequantize", .ways = {&by_panels, &by_elements}};
+const mfq_ways mfq_cpu_dequantizations = {.create = "mfq_dequantize",
+                                          .ways = {&by_panels, &mfq_rotated_copies, &by_elements}};

@@ -11,6 +11,7 @@
 #include "host/cpu/cpu_state.h"
 #include "elements.h"
 #include "panels.h"
+#include "rotate_cpu.h"
 #include "round_values.h"
 #include "stream_copy.h"
 
@@ -103,6 +104,7 @@ static kept_parts kept_of(const mfq_panels *p, const mfq_cast *cast) {
 
 static mfq_status plan_panels(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = problem;
+  if (mfq_is_rotated(cast)) return mfq_refuse(why, "elements are rotated");
   mfq_status status = mfq_choice_state(context, cast->function, sizeof(mfq_panels), choice);
   mfq_panels *p = choice->state;
   if (status != MFQ_OK) return status;
@@ -187,4 +189,4 @@ static const mfq_way by_panels = {"panels", plan_panels, run_panels, NULL};
 static const mfq_way by_elements = {"reference", plan_elements, run_elements, NULL};
 
 const mfq_ways mfq_cpu_fake_quantizations = {.create = "mfq_fake_quantize",
-                                             .ways = {&by_values, &by_panels, &by_elements}};
+                                             .ways = {&by_values, &by_panels, &mfq_rotated_copies, &by_elements}};

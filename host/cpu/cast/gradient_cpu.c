@@ -15,6 +15,7 @@
 #include "host/cpu/cpu_state.h"
 #include "elements.h"
 #include "panels.h"
+#include "rotate_cpu.h"
 
 enum { CHUNK = 4096 }; /* elements; a power of two */
 enum { SRC, UPSTREAM, DX, LOGICAL, PLACES };
@@ -352,4 +353,4 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
 
 static const mfq_way by_elements = {"reference", plan, run, NULL};
 const mfq_ways mfq_cpu_fake_gradients = {.create = "mfq_fake_quantize_backward",
-                                         .ways = {&mfq_gradient_panels, &by_elements}};
+                                         .ways = {&mfq_gradient_panels, &mfq_rotated_copies, &by_elements}};

@@ -6,6 +6,7 @@
 #include "host/core/check/sizes.h"
 #include "host/core/process/team.h"
 #include "panels.h"
+#include "rotate_cpu.h"
 #include "elements.h"
 
 /* Panels that a thread takes at a time. */
@@ -116,6 +117,7 @@ static void quantize_panels(void *work, int thread, int64_t first, int64_t end) 
 static mfq_status plan_panels(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = problem;
   if (cast->other) return mfq_refuse(why, "%s", "");
+  if (mfq_is_rotated(cast)) return mfq_refuse(why, "elements are rotated");
   mfq_status status = mfq_choice_state(context, cast->function, sizeof(mfq_panels), choice);
   mfq_panels *p = choice->state;
   if (status == MFQ_OK) status = mfq_panels_plan(context, cast->src, cast->view, MFQ_PANELS_ENCODE, p, why);
@@ -176,6 +178,7 @@ _Static_assert(sizeof(panels_pair) <= MFQ_CAST_STATE, "a pair finds room");
 static mfq_status plan_pair(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = problem;
   if (!cast->other) return mfq_refuse(why, "%s", "");
+  if (mfq_is_rotated(cast) || cast->other->q.scheme.rotation != 0) return mfq_refuse(why, "elements are rotated");
   mfq_status status = mfq_choice_state(context, cast->function, sizeof(panels_pair), choice);
   panels_pair *p = choice->state;
   if (status == MFQ_OK) status = mfq_panels_plan(context, cast->src, cast->view, MFQ_PANELS_ENCODE_ROWS, &p->row, why);
@@ -203,6 +206,7 @@ static const mfq_way by_pairs = {"both directions from one read", plan_pair, run
 
 /* ---- The list ---------------------------------------------------------------------------------------------------- */
 
-const mfq_ways mfq_cpu_quantizations = {.create = "mfq_quantize",
-                                        .nearest_first = 1,
-                                        .ways = {&by_panels, &by_pairs, &mfq_cast_directions, &mfq_quantize_reference}};
+const mfq_ways mfq_cpu_quantizations = {
+    .create = "mfq_quantize",
+    .nearest_first = 1,
+    .ways = {&by_panels, &by_pairs, &mfq_cast_directions, &mfq_rotated_copies, &mfq_quantize_reference}};

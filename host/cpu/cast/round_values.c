@@ -189,7 +189,7 @@ int mfq_round_values_make(const mfq_context *context, const mfq_tensor *src, con
                           const int64_t *dst_strides, mfq_round_values *p) {
   memset(p, 0, sizeof *p);
   const int32_t axis = view->sizes.axis;
-  if (!mfq_cpu_kernels(context) || !takes(&view->q.scheme)) return 0;
+  if (!mfq_cpu_kernels(context) || !takes(&view->q.scheme) || view->q.scheme.rotation != 0) return 0;
   mfq_lower(&view->q.scheme, &p->round.scheme);
   p->dtype = src->dtype;
   p->group = mfq_smaller(view->q.scheme.group_size, src->shape[axis] > 0 ? src->shape[axis] : 1);

@@ -13,21 +13,6 @@ enum { SHARE_ELEMENTS = 1 << 15 };
 
 /* ---- Operands of a run: threads may run one plan at once ------------------------------------------------------------ */
 
-/* A run that wants more than was planned fails, where it would free a piece of its workspace to have more. */
-static void *no_more(void *user, size_t bytes) {
-  (void)user;
-  (void)bytes;
-  return NULL;
-}
-
-mfq_context mfq_cpu_lend(const mfq_context *context, void *scratch, size_t bytes) {
-  mfq_context lent = *context;
-  lent.alloc = no_more;
-  lent.scratch = scratch;
-  lent.scratch_bytes = bytes;
-  return lent;
-}
-
 size_t mfq_cpu_side_scratch(const mfq_context *context, const mfq_gemm_side *side) {
   return side->kind == MFQ_SIDE_TO_QUANTIZE ? mfq_cpu_quantize_scratch(context, &side->tensor, &side->view) : 0;
 }

@@ -6,10 +6,6 @@
 #include "host/cpu/cast/round_values.h"
 #include "host/cpu/conv/conv_boxes.h"
 
-/* A copy of a context whose scratch memory is `scratch`: operations on it touch nothing that runs of other threads
- * use. */
-mfq_context mfq_cpu_lend(const mfq_context *context, void *scratch, size_t bytes);
-
 /* The scratch memory that quantizing a side on the way needs; 0 for others. */
 size_t mfq_cpu_side_scratch(const mfq_context *context, const mfq_gemm_side *side);
 

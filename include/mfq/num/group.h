@@ -6,6 +6,7 @@
 
 #include "brevitas.h"
 #include "integer.h"
+#include "rotate.h"
 
 /* A scheme made ready for the loops (host/core/scheme/lower.h makes it). */
 typedef struct mfqn_scheme {
@@ -21,6 +22,7 @@ typedef struct mfqn_scheme {
   float threshold;        /* ABSMAX: the statistic is divided by it */
   uint32_t statistic_min; /* float32 bits */
   mfqn_range range;       /* power-of-two rules */
+  mfqn_rotation rotation; /* of elements before anything else; what is below sees rotated ones */
 } mfqn_scheme;
 
 /* What is known of a group's elements. Start from mfqn_statistic_none. */

@@ -1,30 +1,18 @@
 // Stochastic rounding: each element rounds by its own bits of Philox 4x32-10, which depend on seed, offset and logical
 // index and on nothing else.
-#include <array>
-
 #include "support/model.h"
+#include "support/philox.h"
 
 namespace {
 
+using mfq_test::Block;
 using mfq_test::Context;
 using mfq_test::make_context;
 using mfq_test::Model;
 using mfq_test::parse;
+using mfq_test::philox;
 using mfq_test::Quantized;
 using mfq_test::Shape;
-
-using Block = std::array<uint32_t, 4>;
-
-/* Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11. */
-Block philox(Block counter, std::array<uint32_t, 2> key) {
-  for (int round = 0; round < 10; ++round) {
-    const uint64_t a = uint64_t{0xD2511F53} * counter[0], b = uint64_t{0xCD9E8D57} * counter[2];
-    counter = {(uint32_t)(b >> 32) ^ counter[1] ^ key[0], (uint32_t)b, (uint32_t)(a >> 32) ^ counter[3] ^ key[1],
-               (uint32_t)a};
-    key = {key[0] + 0x9E3779B9, key[1] + 0xBB67AE85};
-  }
-  return counter;
-}
 
 /* Known answers of Random123 1.14, kat_vectors. */
 TEST(Philox, KnownAnswers) {
