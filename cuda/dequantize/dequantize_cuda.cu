@@ -79,6 +79,7 @@ static mfq_status plan_decode(const mfq_qview *view, const mfq_tensor *dst, deco
   if (view->sizes.codes_bytes == 0) return mfq_refuse(why, "there are no codes");
   if (layout->codes == MFQ_CODES_GROUP_LAST && view->sizes.axis != view->q.rank - 1)
     return mfq_refuse(why, "codes are stored with the group last");
+  if (layout->codes == MFQ_CODES_TRANSPOSED) return mfq_refuse(why, "codes are stored transposed");
   if (layout->scales == MFQ_SCALES_128X4 && view->q.scheme.zero_point)
     return mfq_refuse(why, "zero points beside scales in the 128x4 order");
   if (!mfq_grid_make(dst, nullptr, view, 0, &g)) return mfq_refuse(why, "the strides do not merge to three dimensions");

@@ -6,6 +6,7 @@ mfq_status mfq_cuda_cast_rows(const mfq_tensor *src, const mfq_qview *view, cast
   const int64_t bytes = (int64_t)mfq_dtype_bytes(src->dtype);
   mfq_grid *g = &rows->grid;
   if (view->sizes.codes_bytes == 0) return mfq_refuse(why, "there are no codes");
+  if (view->q.layout.codes == MFQ_CODES_TRANSPOSED) return mfq_refuse(why, "codes are stored transposed");
   if (!mfq_grid_make(src, nullptr, view, 0, g)) return mfq_refuse(why, "the strides do not merge to three dimensions");
   if (view->q.scheme.granularity == MFQ_GRANULARITY_GROUP && view->sizes.axis == view->q.rank - 1)
     mfq_grid_merge_rows(view, g);

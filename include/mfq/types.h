@@ -207,8 +207,9 @@ MFQ_EXPORT const char *mfq_scheme_name(int32_t index, const char **about);
 
 /* The order of codes in memory. Since 0.1. */
 typedef enum mfq_code_order {
-  MFQ_CODES_LOGICAL = 0,   /* row-major in the tensor's own axes */
-  MFQ_CODES_GROUP_LAST = 1 /* row-major with the scheme's axis moved to the end: groups are contiguous */
+  MFQ_CODES_LOGICAL = 0,    /* row-major in the tensor's own axes */
+  MFQ_CODES_GROUP_LAST = 1, /* row-major with the scheme's axis moved to the end: groups are contiguous */
+  MFQ_CODES_TRANSPOSED = 2  /* row-major with the last two axes exchanged; rank 2 or more, and not for groups */
 } mfq_code_order;
 
 /* How many bits of memory a code takes. Since 0.1. */

@@ -76,6 +76,8 @@ TEST_F(MisuseConv, Null) {
 
 TEST_F(MisuseConv, Fields) {
   const mfq_scheme *scheme = &weight.q.scheme;
+  const mfq_layout transposed = {MFQ_CODES_TRANSPOSED, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 0};
+  Owned turned("e4m3fn/tensor/f32", {4, 8, 3, 3}, &transposed), turned_result("e4m3fn/f32", {2, 4, 4, 4}, &transposed);
   refused_at_planning({
       {[](mfq_conv *v) { v->struct_size = 8; }, invalid, "conv->struct_size is 8; allowed is"},
       {[](mfq_conv *v) { v->struct_size = 1 << 20; }, invalid, "call mfq_conv_init first"},
@@ -105,6 +107,10 @@ TEST_F(MisuseConv, Fields) {
        "input is given, but MFQ_CONV_INPUT_GRADIENT has"},
       {[](mfq_conv *v) { v->direction = MFQ_CONV_WEIGHT_GRADIENT; }, invalid,
        "weight is given, but MFQ_CONV_WEIGHT_GRADIENT"},
+      {[&](mfq_conv *v) { v->weight.quantized = &turned.q; }, invalid,
+       "weight: layout.codes is TRANSPOSED, an order for matrices; convolutions take LOGICAL and GROUP_LAST"},
+      {[&](mfq_conv *v) { v->result = nullptr, v->quantized_result = &turned_result.q; }, invalid,
+       "quantized_result: layout.codes is TRANSPOSED, an order for matrices"},
       {[](mfq_conv *v) { v->result = nullptr; }, invalid, "result and quantized_result are both NULL; give one"},
       {[&](mfq_conv *v) { v->quantized_result = &quantized_result.q; }, invalid,
        "result and quantized_result are both given"},

@@ -89,6 +89,8 @@ const mfq_layout rows1{MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 1}
 const mfq_layout rows16{MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 16};
 const mfq_layout bytes{MFQ_CODES_LOGICAL, MFQ_PACK_BYTE, MFQ_SCALES_LOGICAL, 0};
 const mfq_layout last{MFQ_CODES_GROUP_LAST, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 0};
+const mfq_layout transposed{MFQ_CODES_TRANSPOSED, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 0};
+const mfq_layout transposed_rows16{MFQ_CODES_TRANSPOSED, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 16};
 const mfq_layout tiles{MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_128X4, 0};
 const mfq_layout last_tiles{MFQ_CODES_GROUP_LAST, MFQ_PACK_TIGHT, MFQ_SCALES_128X4, 0};
 
@@ -118,6 +120,10 @@ const Case cases[] = {
     {"mxfp8_e4m3", {128, 128}, tiles, 1024, 128 * 128, 128 * 4, 0, 0, 1, {128, 4}, 512, {128, 128}},
     {"mxfp8_e4m3/group:32@0", {33, 3}, last_tiles, 264, 99, 128 * 4, 0, 0, 0, {3, 2}, 6, {64, 3}},
     {"mxfp8_e4m3/group:32@0", {33, 3}, tiles, 24, 99, 128 * 4, 0, 0, 0, {2, 3}, 6, {64, 3}},
+    {"e2m1/block:2x4/f32", {7, 3, 5}, transposed, 12, 53, 7 * 2 * 2 * 4, 0, 0, -1, {7, 2, 2}, 28, {7, 4, 8}},
+    {"e2m1/block:2x16/ue8m0", {5, 33}, transposed_rows16, 128, 33 * 16, 9, 0, 0, -1, {3, 3}, 9, {6, 48}},
+    {"e4m3fn/channel@0/f32", {3, 5}, transposed, 24, 15, 12, 0, 0, 0, {1, 3}, 3, {3, 5}},
+    {"e4m3fn/f32", {3, 5}, transposed, 24, 15, 4, 0, 0, -1, {}, 1, {3, 5}},
     // Rank 0 is rank 1 with one element; empty tensors have empty parts.
     {"mxfp4_e2m1", {}, plain, 4, 1, 1, 0, 0, 0, {1}, 1, {32}},
     {"e4m3fn/f32", {}, plain, 8, 1, 4, 0, 0, -1, {}, 1, {1}},
@@ -220,8 +226,8 @@ TEST(QTensor, BadLayouts) {
   bad.row_align = -1;
   EXPECT_TRUE(fails(init("mxfp8_e4m3", {4, 4}, bad, &q), invalid, {"layout.row_align is -1"}));
   bad = plain;
-  set_raw(&bad.codes, 2);
-  EXPECT_TRUE(fails(init("mxfp8_e4m3", {4, 4}, bad, &q), invalid, {"layout.codes is 2"}));
+  set_raw(&bad.codes, 3);
+  EXPECT_TRUE(fails(init("mxfp8_e4m3", {4, 4}, bad, &q), invalid, {"layout.codes is 3; allowed is 0 ... 2"}));
   bad = plain;
   set_raw(&bad.packing, 2);
   EXPECT_TRUE(fails(init("mxfp8_e4m3", {4, 4}, bad, &q), invalid, {"layout.packing is 2"}));
@@ -230,6 +236,13 @@ TEST(QTensor, BadLayouts) {
   EXPECT_TRUE(fails(init("mxfp8_e4m3", {4, 4}, bad, &q), invalid, {"layout.scales is -1"}));
   for (const char *scheme : {"int8", "int8/f32", "int8/channel/f32", "int8/block:2x2/f32"})
     EXPECT_TRUE(fails(init(scheme, {4, 4}, last, &q), invalid, {"layout.codes is GROUP_LAST"}));
+  for (const char *scheme : {"mxfp8_e4m3", "nvfp4", "int8/group:2@0/f32"})
+    EXPECT_TRUE(fails(init(scheme, {4, 4}, transposed, &q), invalid,
+                      {"layout.codes is TRANSPOSED, which is for schemes without groups; use GROUP_LAST"}));
+  for (const Shape &shape : {Shape{}, Shape{4}})
+    EXPECT_TRUE(fails(init("int8", shape, transposed, &q), bad_shape,
+                      {"layout.codes is TRANSPOSED, which exchanges the last two axes, but the rank is " +
+                       std::to_string(shape.size()) + "; use LOGICAL"}));
   for (const char *scheme : {"int8", "int8/ue8m0", "int8/channel/ue8m0", "int8/block:2x2/ue4m3", "int8/group:2/f32"})
     EXPECT_TRUE(fails(init(scheme, {4, 4}, tiles, &q), invalid, {"layout.scales is 128X4"}));
 }

@@ -29,6 +29,7 @@ TEST_P(GemmCases, Batches) { check_batches(context.get()); }
 TEST_P(GemmCases, BatchesOfAnyStrides) { check_batches_of_any_strides(context.get()); }
 TEST_P(GemmCases, FinishesAndDtypes) { check_finishes_and_dtypes(context.get()); }
 TEST_P(GemmCases, QuantizedD) { check_quantized_d(context.get()); }
+TEST_P(GemmCases, TransposedCodes) { check_transposed_codes(context.get()); }
 TEST_P(GemmCases, NanPoisonsItsRowOrColumn) { check_nan_poisons_its_row_or_column(context.get()); }
 TEST_P(GemmCases, IdentityAndPowersOfTwo) { check_identity_and_powers_of_two(context.get()); }
 

@@ -77,10 +77,10 @@ std::string random_scheme(int64_t rank) {
   return text;
 }
 
-mfq_layout random_layout(const mfq_scheme &s) {
+mfq_layout random_layout(const mfq_scheme &s, size_t rank) {
   const bool is_group = s.granularity == MFQ_GRANULARITY_GROUP;
   mfq_layout layout = {};
-  if (is_group && pick(2)) layout.codes = MFQ_CODES_GROUP_LAST;
+  if (pick(2)) layout.codes = is_group ? MFQ_CODES_GROUP_LAST : rank >= 2 ? MFQ_CODES_TRANSPOSED : MFQ_CODES_LOGICAL;
   if (pick(3) == 0) layout.packing = MFQ_PACK_BYTE;
   if (is_group && s.scale >= MFQ_SCALE_UE8M0 && pick(2)) layout.scales = MFQ_SCALES_128X4;
   if (pick(2)) layout.row_align = one_of({1, 2, 4, 16, 33});
@@ -92,7 +92,7 @@ bool throw_call(const Shape &shape, std::string *text, mfq_scheme *scheme, mfq_l
   std::memset(scheme, 0, sizeof *scheme);
   *text = random_scheme((int64_t)shape.size());
   if (mfq_scheme_parse(text->c_str(), scheme) != MFQ_OK) return false;
-  *layout = random_layout(*scheme);
+  *layout = random_layout(*scheme, shape.size());
   mfq_qtensor probe;
   return mfq_qtensor_init(scheme, (int32_t)shape.size(), shape.data(), layout, &probe) == MFQ_OK;
 }
@@ -147,7 +147,7 @@ protected:
     ASSERT_TRUE(same_dequantize(q, target(pick(3) ? shape : padded), at));
     ASSERT_TRUE(same_read(mfq_expand_scales, q, target(pick(2) ? shape : scales), at));
     ASSERT_TRUE(same_read(mfq_expand_zero_points, q, target(pick(2) ? padded : scales), at));
-    ASSERT_TRUE(same_repack(q, random_layout(scheme), at));
+    ASSERT_TRUE(same_repack(q, random_layout(scheme, shape.size()), at));
   }
 };
 

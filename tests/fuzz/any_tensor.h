@@ -90,7 +90,7 @@ inline mfq_layout any_layout(Input *in) {
   static const int32_t aligns[] = {0, 1, 2, 3, 4, 16};
   mfq_layout layout = {};
   if (in->one_in(2)) return layout;
-  layout.codes = (mfq_code_order)in->below(2);
+  layout.codes = (mfq_code_order)in->below(3);
   layout.packing = (mfq_packing)in->below(2);
   layout.scales = (mfq_scale_order)in->below(2);
   layout.row_align = in->pick(aligns);

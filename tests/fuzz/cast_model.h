@@ -102,6 +102,7 @@ public:
   template <typename Row> Row code_order(Row of) const {
     const auto begin = of.begin() + axis, end = of.begin() + (std::ptrdiff_t)shape.size();
     if (t.q.layout.codes == MFQ_CODES_GROUP_LAST) std::rotate(begin, begin + 1, end);
+    if (t.q.layout.codes == MFQ_CODES_TRANSPOSED) std::swap(end[-1], end[-2]);
     return of;
   }
   size_t code_bit(const At &at) const {

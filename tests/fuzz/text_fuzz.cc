@@ -105,7 +105,9 @@ void check_sizes(Input *in, const mfq_scheme &scheme) {
   mfq_qtensor_sizes got;
   if (!fuzz::succeeded(mfq_qtensor_sizes_get(&q, &got), "mfq_qtensor_sizes_get")) return;
   __extension__ typedef __int128 wide;
-  const int axis = q.layout.codes == MFQ_CODES_GROUP_LAST ? got.axis : q.rank - 1;
+  const int axis = q.layout.codes == MFQ_CODES_GROUP_LAST   ? got.axis
+                   : q.layout.codes == MFQ_CODES_TRANSPOSED ? q.rank - 2
+                                                            : q.rank - 1;
   const wide row = q.rank == 0 ? 1 : q.shape[axis],
              each = q.layout.packing == MFQ_PACK_BYTE ? 8 : oracle::Grid(scheme.element).bits();
   wide rows = 1, unit = q.layout.row_align > 0 ? q.layout.row_align * 8 : 1;

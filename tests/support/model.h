@@ -181,9 +181,7 @@ private:
   std::vector<size_t> code_order(const mfq_layout &layout) const {
     std::vector<size_t> order(shape.size());
     std::iota(order.begin(), order.end(), size_t{0});
-    if (layout.codes == MFQ_CODES_GROUP_LAST)
-      std::rotate(order.begin() + (std::ptrdiff_t)axis, order.begin() + (std::ptrdiff_t)axis + 1, order.end());
-    return order;
+    return in_code_order(layout, axis, order);
   }
   static Shape permuted(const Shape &of, const std::vector<size_t> &order) {
     Shape out;

@@ -134,12 +134,32 @@ inline uint32_t code_at(const Quantized &t, int64_t row, int64_t column) {
   return code;
 }
 
+/* What belongs to each axis of a tensor in the order of its codes, and back. `axis` is the scheme's. */
+template <typename Row> Row in_code_order(const mfq_layout &layout, size_t axis, Row of) {
+  const auto begin = of.begin() + (std::ptrdiff_t)axis;
+  if (layout.codes == MFQ_CODES_GROUP_LAST) std::rotate(begin, begin + 1, of.end());
+  if (layout.codes == MFQ_CODES_TRANSPOSED) std::swap(of.end()[-1], of.end()[-2]);
+  return of;
+}
+template <typename Row> Row in_axis_order(const mfq_layout &layout, size_t axis, Row of) {
+  if (layout.codes == MFQ_CODES_GROUP_LAST) std::rotate(of.begin() + (std::ptrdiff_t)axis, of.end() - 1, of.end());
+  if (layout.codes == MFQ_CODES_TRANSPOSED) std::swap(of.end()[-1], of.end()[-2]);
+  return of;
+}
+
+/* Whether a scheme's codes and scales of a rank can lie so. */
+inline bool allows(const mfq_scheme &scheme, size_t rank, const mfq_layout &layout) {
+  const bool is_group = scheme.granularity == MFQ_GRANULARITY_GROUP, is_byte = scheme.scale >= MFQ_SCALE_UE8M0;
+  return (is_group || layout.codes != MFQ_CODES_GROUP_LAST) && (!is_group || layout.codes != MFQ_CODES_TRANSPOSED) &&
+         (rank >= 2 || layout.codes != MFQ_CODES_TRANSPOSED) &&
+         ((is_group && is_byte) || layout.scales == MFQ_SCALES_LOGICAL);
+}
+
 /* All codes in code order. */
 inline std::vector<uint32_t> all_codes(const Quantized &t) {
   Shape shape = logical_shape(t);
   if (shape.empty()) shape.push_back(1);
-  if (t.q.layout.codes == MFQ_CODES_GROUP_LAST)
-    std::rotate(shape.begin() + t.sizes.axis, shape.begin() + t.sizes.axis + 1, shape.end());
+  shape = in_code_order(t.q.layout, (size_t)std::max(t.sizes.axis, 0), shape);
   const size_t n = count_of(shape);
   std::vector<uint32_t> codes;
   for (size_t i = 0; i < n; ++i) codes.push_back(code_at(t, (int64_t)i / shape.back(), (int64_t)i % shape.back()));

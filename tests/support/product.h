@@ -27,7 +27,8 @@ struct Case {
   Shape batches;
   Side a, b;
   mfq_dtype d = MFQ_DTYPE_F32;
-  std::string quantized_d;    /* a scheme: D is quantized */
+  std::string quantized_d; /* a scheme: D is quantized */
+  mfq_layout d_layout = {};
   Shape d_strides, c_strides; /* empty: dense */
   mfq_dtype c = MFQ_DTYPE_F32;
   int64_t bias_step = 1;
@@ -248,7 +249,7 @@ public:
     if (given.quantized_d.empty()) {
       gemm.d = &td;
     } else {
-      quantized = std::make_unique<Quantized>(parse(given.quantized_d), d_shape);
+      quantized = std::make_unique<Quantized>(parse(given.quantized_d), d_shape, &given.d_layout);
       qd = std::make_unique<DeviceQuantized>(context, *quantized);
       gemm.quantized_d = &qd->q;
     }

@@ -156,6 +156,50 @@ inline void check_quantized_d(mfq_context *context) {
   }
 }
 
+// Codes that are stored transposed are the transposed operand's: the same way, the same bits of D. And they can be D.
+inline void check_transposed_codes(mfq_context *context) {
+  const struct {
+    const char *scheme, *exchanged;
+  } pairs[] = {{"e4m3fn/block:16x8/f32", "e4m3fn/block:8x16/f32"}, {"e2m1/block:16x16/ue8m0", "e2m1/block:16x16/ue8m0"},
+               {"int8/channel@-1/f32", "int8/channel@-2/f32"},     {"uint4/tensor/f32/zp", "uint4/tensor/f32/zp"},
+               {"e3m2/channel@0/f32", "e3m2/channel@0/f32"},       {"e4m3fn", "e4m3fn"}};
+  for (const auto &pair : pairs)
+    for (const bool is_transposed : {false, true})
+      for (const Shape &batches : {Shape{}, Shape{3}}) {
+        const bool by_batch = pair.scheme[5] == 'c' && pair.scheme[13] == '0', by_row = pair.scheme[5] == 'c';
+        if (by_batch ? batches.empty() : by_row && is_transposed) continue; /* a channel would run along K */
+        Case x = sized(17, 33, 70, activations("mxfp8_e4m3"), quantized(pair.scheme, is_transposed));
+        x.batches = batches;
+        x.b.layout = {MFQ_CODES_TRANSPOSED, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 16};
+        Case turned = x;
+        turned.b = quantized(pair.exchanged, !is_transposed);
+        turned.b.layout.row_align = 16;
+        const ProductData data(x);
+        ProductData want(turned);
+        want.b.quantized->codes = data.b.quantized->codes;
+        want.b.quantized->scales = data.b.quantized->scales;
+        want.b.quantized->zero_points = data.b.quantized->zero_points;
+        const ProductResult a = data.run(context), b = want.run(context);
+        ASSERT_EQ(a.status, MFQ_OK) << mfq_last_error();
+        ASSERT_EQ(b.status, MFQ_OK) << mfq_last_error();
+        ASSERT_TRUE(is_near(data, a)) << text_of(x);
+        ASSERT_EQ(a.description, b.description) << text_of(x);
+        ASSERT_EQ(a.bytes, b.bytes) << text_of(x);
+      }
+  Case x = sized(33, 70, 64, activations("mxfp8_e4m3"), weights("mxfp8_e4m3"));
+  const ProductResult values = ProductData(x).run(context);
+  x.quantized_d = "e4m3fn/block:16x32/f32";
+  x.d_layout.codes = MFQ_CODES_TRANSPOSED;
+  const ProductResult got = ProductData(x).run(context);
+  ASSERT_EQ(got.status, MFQ_OK) << mfq_last_error();
+  Quantized want(parse(x.quantized_d), {33, 70}, &x.d_layout);
+  quantize(devices().cpu.get(), std::vector<float>(values.values.begin(), values.values.end()), &want);
+  std::vector<uint8_t> bytes = want.codes;
+  bytes.insert(bytes.end(), want.scales.begin(), want.scales.end());
+  bytes.insert(bytes.end(), want.zero_points.begin(), want.zero_points.end());
+  ASSERT_EQ(got.bytes, bytes);
+}
+
 // A NaN scale or code poisons exactly its row of D, or its column.
 inline void check_nan_poisons_its_row_or_column(mfq_context *context) {
   for (const char *scheme : kMxSchemes)

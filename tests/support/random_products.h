@@ -83,7 +83,7 @@ private:
     mfq_layout layout = {};
     const bool is_group = scheme.granularity == MFQ_GRANULARITY_GROUP;
     const bool is_byte = scheme.scale == MFQ_SCALE_UE8M0 || scheme.scale == MFQ_SCALE_UE4M3;
-    if (is_group && pick(2) == 0) layout.codes = MFQ_CODES_GROUP_LAST;
+    if (pick(2) == 0) layout.codes = is_group ? MFQ_CODES_GROUP_LAST : MFQ_CODES_TRANSPOSED;
     if (pick(4) == 0) layout.packing = MFQ_PACK_BYTE;
     if (is_group && is_byte && pick(3) == 0) layout.scales = MFQ_SCALES_128X4;
     const int32_t aligns[] = {0, 0, 1, 16};

@@ -3,6 +3,7 @@
 #include "host/core/error.h"
 #include "host/core/scheme/format.h"
 #include "host/core/integers.h"
+#include "host/core/problem/walk.h"
 #include "host/core/scheme/scheme.h"
 #include "sizes.h"
 
@@ -15,7 +16,7 @@ static mfq_status layout_check(mfq_where where, const mfq_scheme *scheme, const 
   const struct {
     const char *name;
     int64_t value, high;
-  } fields[] = {{"codes", (int)layout->codes, MFQ_CODES_GROUP_LAST},
+  } fields[] = {{"codes", (int)layout->codes, MFQ_CODES_TRANSPOSED},
                 {"packing", (int)layout->packing, MFQ_PACK_BYTE},
                 {"scales", (int)layout->scales, MFQ_SCALES_128X4},
                 {"row_align", layout->row_align, ROW_ALIGN_MAX}};
@@ -31,6 +32,12 @@ static mfq_status layout_check(mfq_where where, const mfq_scheme *scheme, const 
                     "%s: layout.codes is GROUP_LAST, but granularity %s has no groups; use LOGICAL", where.argument,
                     mfq_granularity_words.words[scheme->granularity]);
   }
+  if (layout->codes == MFQ_CODES_TRANSPOSED && is_group) {
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function,
+                    "%s: layout.codes is TRANSPOSED, which is for schemes without groups; use GROUP_LAST, with which "
+                    "groups along the axis before the last give the same order",
+                    where.argument);
+  }
   int is_byte_scale = scheme->scale == MFQ_SCALE_UE8M0 || scheme->scale == MFQ_SCALE_UE4M3;
   if (layout->scales == MFQ_SCALES_128X4 && !(is_group && is_byte_scale)) {
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function,
@@ -40,6 +47,14 @@ static mfq_status layout_check(mfq_where where, const mfq_scheme *scheme, const 
                     mfq_scale_words.words[scheme->scale]);
   }
   return MFQ_OK;
+}
+
+/* What an order of codes needs of a checked shape. */
+static mfq_status order_check(mfq_where where, const mfq_qtensor *q) {
+  if (q->layout.codes != MFQ_CODES_TRANSPOSED || q->rank >= 2) return MFQ_OK;
+  return mfq_fail(MFQ_ERROR_SHAPE, where.function,
+                  "%s: layout.codes is TRANSPOSED, which exchanges the last two axes, but the rank is %d; use LOGICAL",
+                  where.argument, (int)q->rank);
 }
 
 static mfq_status resolve_axis(mfq_where where, const mfq_scheme *scheme, int32_t rank, int32_t *axis) {
@@ -81,19 +96,12 @@ static int64_t unit_of_axis(const mfq_qtensor *q, int32_t scheme_axis, int32_t a
   }
 }
 
-/* Logical axis at place `i` of the codes. */
-static int32_t code_axis(const mfq_qview *view, int32_t i) {
-  int32_t axis = view->sizes.axis;
-  if (view->q.layout.codes == MFQ_CODES_LOGICAL || i < axis) return i;
-  return i == view->q.rank - 1 ? axis : i + 1;
-}
-
 static void fill_scale_shape(mfq_qview *view) {
   const mfq_qtensor *q = &view->q;
   mfq_qtensor_sizes *sizes = &view->sizes;
   sizes->scale_rank = q->scheme.granularity == MFQ_GRANULARITY_TENSOR ? 0 : q->rank;
   for (int32_t i = 0; i < sizes->scale_rank; ++i) {
-    int32_t axis = code_axis(view, i);
+    int32_t axis = mfq_code_axis(view, i);
     if (q->scheme.granularity == MFQ_GRANULARITY_CHANNEL)
       sizes->scale_shape[i] = axis == sizes->axis ? q->shape[axis] : 1;
     else
@@ -118,9 +126,9 @@ static int fill_padded_shape(mfq_qview *view) {
 /* 1 when the rows of codes and their padding fit. */
 static int fill_code_bytes(mfq_qview *view) {
   const mfq_qtensor *q = &view->q;
-  int64_t row_codes = q->shape[code_axis(view, q->rank - 1)];
+  int64_t row_codes = q->shape[mfq_code_axis(view, q->rank - 1)];
   int64_t rows = 1;
-  for (int32_t i = 0; i + 1 < q->rank; ++i) rows *= q->shape[code_axis(view, i)];
+  for (int32_t i = 0; i + 1 < q->rank; ++i) rows *= q->shape[mfq_code_axis(view, i)];
   int64_t bits = q->layout.packing == MFQ_PACK_BYTE ? 8 : mfq_format_bits(&q->scheme.element);
   int64_t unit = q->layout.row_align > 0 ? (int64_t)q->layout.row_align * 8 : 1;
   int64_t row_bits = 0, all_bits = 0;
@@ -160,6 +168,7 @@ mfq_status mfq_qview_init(mfq_where where, const mfq_qtensor *q, mfq_qview *view
   mfq_status status = mfq_scheme_verify(&q->scheme, where.function, where.argument);
   if (status == MFQ_OK) status = layout_check(where, &q->scheme, &q->layout);
   if (status == MFQ_OK) status = mfq_shape_check(where, q->rank, q->shape, (int64_t)sizeof(float));
+  if (status == MFQ_OK) status = order_check(where, q);
   if (status != MFQ_OK) return status;
   mfq_qview made = {.q = *q};
   if (q->rank == 0) {
@@ -178,4 +187,19 @@ mfq_status mfq_qview_init(mfq_where where, const mfq_qtensor *q, mfq_qview *view
   }
   *view = made;
   return MFQ_OK;
+}
+
+void mfq_qview_exchange(mfq_qview *view) {
+  const int32_t last = view->q.rank - 1;
+  mfq_scheme *scheme = &view->q.scheme;
+  const int64_t size = view->q.shape[last], padded = view->sizes.padded_shape[last];
+  const int32_t block = scheme->block_cols;
+  view->q.shape[last] = view->q.shape[last - 1];
+  view->q.shape[last - 1] = size;
+  view->sizes.padded_shape[last] = view->sizes.padded_shape[last - 1];
+  view->sizes.padded_shape[last - 1] = padded;
+  scheme->block_cols = scheme->block_rows;
+  scheme->block_rows = block;
+  if (view->sizes.axis >= last - 1) view->sizes.axis = scheme->axis = 2 * last - 1 - view->sizes.axis;
+  view->q.layout.codes = MFQ_CODES_LOGICAL;
 }

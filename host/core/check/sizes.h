@@ -38,6 +38,10 @@ static inline size_t mfq_size_plus(size_t a, size_t b) { return a > SIZE_MAX - b
 /* Checks every field of `q` but the pointers and works out its sizes. A view of rank 0 receives rank 1, shape [1]. */
 mfq_status mfq_qview_init(mfq_where where, const mfq_qtensor *q, mfq_qview *view);
 
+/* Makes a view whose codes are TRANSPOSED one of the tensor with its last two axes exchanged, whose codes are LOGICAL:
+ * the same codes and scales, in the same places. */
+void mfq_qview_exchange(mfq_qview *view);
+
 /* Writes "[2, 3]" for sentences. */
 typedef struct mfq_shape_text {
   char text[MFQ_MAX_RANK * 22 + 3];

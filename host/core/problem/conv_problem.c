@@ -116,6 +116,16 @@ static void take_plain(const conv_check *check, const mfq_tensor *tensor, mfq_co
   side->part.matrix.dtype = tensor->dtype;
 }
 
+/* Pixels keep their order. */
+static mfq_status order_check(mfq_where where, const mfq_qview *view) {
+  if (view->q.layout.codes != MFQ_CODES_TRANSPOSED) return MFQ_OK;
+  return mfq_fail(
+      MFQ_ERROR_INVALID_ARGUMENT, where.function,
+      "%s: layout.codes is TRANSPOSED, an order for matrices; convolutions take LOGICAL and GROUP_LAST (see "
+      "mfq_repack)",
+      where.argument);
+}
+
 static void take_codes(const conv_check *check, mfq_conv_side *side) {
   for (int i = 0; i < MFQ_CONV_AXES; ++i) {
     const int32_t axis = side->axis[i] = check->axes.axis[i];
@@ -192,6 +202,7 @@ static mfq_status take_operand(conv_check *check, int role) {
   if (status != MFQ_OK) return status;
   if (side->part.kind == MFQ_SIDE_QUANTIZED) {
     status = mfq_take_quantized(&check->call, where, operand->quantized, 0, &side->part.view);
+    if (status == MFQ_OK) status = order_check(where, &side->part.view);
     if (status == MFQ_OK) status = mfq_conv_axes(where, check->conv, side->part.view.q.rank, &check->axes);
     int32_t group = 0;
     if (status == MFQ_OK) status = scheme_check(check, role, &side->part.view, &group);
@@ -225,8 +236,10 @@ static mfq_status take_operand(conv_check *check, int role) {
 static mfq_status take_result(conv_check *check, int role, mfq_tensor *result) {
   mfq_finish *finish = &check->problem->finish;
   mfq_conv_side *side = check->sides[role];
+  const mfq_where where = at(check, check->names[role]);
   mfq_status status = mfq_finish_take_d(&check->call, &check->finish, finish, result);
-  if (status == MFQ_OK) status = mfq_conv_axes(at(check, check->names[role]), check->conv, result->rank, &check->axes);
+  if (status == MFQ_OK && finish->is_d_quantized) status = order_check(where, &finish->d_view);
+  if (status == MFQ_OK) status = mfq_conv_axes(where, check->conv, result->rank, &check->axes);
   if (status != MFQ_OK) return status;
   int64_t step = 1;
   for (int i = MFQ_CONV_AXES - 1; i >= 0 && finish->is_d_quantized; --i) {

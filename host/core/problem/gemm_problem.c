@@ -98,6 +98,10 @@ static mfq_status take_side(gemm_check *check, const char *name, const mfq_opera
   if (side->kind == MFQ_SIDE_PLAIN) return MFQ_OK;
   const char *why = mfq_gemm_side_index(side, is_transposed);
   if (why == NULL && side->group == 0) why = mfq_gemm_refuse_factor(&side->view.q.scheme);
+  if (why == NULL && side->view.q.layout.codes == MFQ_CODES_TRANSPOSED) {
+    mfq_qview_exchange(&side->view); /* backends see one order less */
+    side->is_transposed = !is_transposed;
+  }
   if (why == NULL) return MFQ_OK;
   char hint[320];
   (void)snprintf(hint, sizeof hint, "K is axis %d of %s here (see transpose_%s)",
@@ -114,9 +118,9 @@ typedef struct named_shape {
   const int64_t *shape;
 } named_shape;
 
-static named_shape shape_of_side(const char *name, const mfq_gemm_side *side) {
-  return side->kind == MFQ_SIDE_PLAIN ? (named_shape){name, side->tensor.rank, side->tensor.shape}
-                                      : (named_shape){name, side->view.q.rank, side->view.q.shape};
+static named_shape shape_of(const char *name, const mfq_operand *operand) {
+  return operand->quantized != NULL ? (named_shape){name, operand->quantized->rank, operand->quantized->shape}
+                                    : (named_shape){name, operand->plain->rank, operand->plain->shape};
 }
 
 static int batches_equal(named_shape a, named_shape b) {
@@ -126,7 +130,7 @@ static int batches_equal(named_shape a, named_shape b) {
 /* Checks that A and B chain, and writes the shape that D must have. */
 static mfq_status chain(const gemm_check *check, int64_t *shape, int32_t *rank) {
   mfq_gemm_problem *p = check->problem;
-  const named_shape a = shape_of_side("a", &p->a), b = shape_of_side("b", &p->b);
+  const named_shape a = shape_of("a", &check->gemm->a), b = shape_of("b", &check->gemm->b);
   if (p->a.depth != p->b.depth) {
     return mfq_fail(MFQ_ERROR_SHAPE, check->call.function,
                     "a of shape %s%s has K = %lld, but b of shape %s%s has K = %lld; they must be equal",

@@ -56,7 +56,8 @@ int mfq_grid_make(const mfq_tensor *tensor, const mfq_tensor *other, const mfq_q
   const grid_tensors t = {tensor, other ? other : tensor};
   const int32_t rank = tensor->rank, axis = view->sizes.axis;
   const int whole_axes = view->q.layout.row_align > 0; /* rows of codes are padded: they cannot be merged */
-  switch (view->q.scheme.granularity) {
+  const int is_transposed = view->q.layout.codes == MFQ_CODES_TRANSPOSED;
+  switch (is_transposed ? MFQ_GRANULARITY_BLOCK : view->q.scheme.granularity) {
     case MFQ_GRANULARITY_TENSOR: return whole_axes || by_rows ? grid_of_rows(t, g) : collapse(t, 0, rank, 3, g, 0);
     case MFQ_GRANULARITY_BLOCK:
       if (rank < 2) return grid_of_rows(t, g);

@@ -21,22 +21,28 @@ static int has_scale_axis(const mfq_qview *view, int32_t axis) {
   }
 }
 
-/* The logical axis at each place of the codes. */
-static void code_order(const mfq_qview *view, int32_t *order) {
-  const int group_last = view->q.layout.codes == MFQ_CODES_GROUP_LAST;
-  int32_t n = 0;
-  for (int32_t d = 0; d < view->q.rank; ++d)
-    if (!group_last || d != view->sizes.axis) order[n++] = d;
-  if (group_last) order[n] = view->sizes.axis;
+int32_t mfq_code_axis(const mfq_qview *view, int32_t place) {
+  const int32_t last = view->q.rank - 1, axis = view->sizes.axis;
+  switch (view->q.layout.codes) {
+    case MFQ_CODES_GROUP_LAST: return place == last ? axis : place < axis ? place : place + 1;
+    case MFQ_CODES_TRANSPOSED: return place >= last - 1 ? 2 * last - 1 - place : place;
+    default: return place;
+  }
+}
+
+int32_t mfq_code_place(const mfq_qview *view, int32_t axis) {
+  const int32_t last = view->q.rank - 1, group = view->sizes.axis;
+  switch (view->q.layout.codes) {
+    case MFQ_CODES_GROUP_LAST: return axis == group ? last : axis < group ? axis : axis - 1;
+    case MFQ_CODES_TRANSPOSED: return axis >= last - 1 ? 2 * last - 1 - axis : axis;
+    default: return axis;
+  }
 }
 
 void mfq_walk_init(const mfq_qview *view, const int64_t *strides, mfq_walk *walk) {
   const int32_t rank = view->q.rank;
   memset(walk, 0, sizeof *walk);
   walk->rank = rank;
-  int32_t order[MFQ_MAX_RANK];
-  code_order(view, order);
-
   int64_t logical[MFQ_MAX_RANK], step = 1, scale_step = 1;
   for (int32_t d = rank - 1; d >= 0; --d) {
     logical[d] = step;
@@ -44,7 +50,7 @@ void mfq_walk_init(const mfq_qview *view, const int64_t *strides, mfq_walk *walk
   }
   walk->rows = 1;
   for (int32_t k = rank - 1; k >= 0; --k) {
-    const int32_t d = order[k];
+    const int32_t d = mfq_code_axis(view, k);
     walk->shape[k] = view->q.shape[d];
     walk->offset_stride[k] = strides ? strides[d] : 0;
     walk->logical_stride[k] = logical[d];
@@ -70,11 +76,9 @@ mfq_walk_row mfq_walk_at(const mfq_walk *walk, int64_t row) {
 }
 
 void mfq_code_strides(const mfq_qview *view, const int64_t *shape, int64_t *strides) {
-  int32_t order[MFQ_MAX_RANK];
-  code_order(view, order);
   int64_t step = 1;
   for (int32_t k = view->q.rank - 1; k >= 0; --k) {
-    strides[order[k]] = step;
+    strides[mfq_code_axis(view, k)] = step;
     step *= shape[k];
   }
 }
@@ -83,8 +87,7 @@ void mfq_code_bit_strides(const mfq_qview *view, int64_t *strides) {
   mfq_walk walk;
   mfq_walk_init(view, NULL, &walk);
   mfq_code_strides(view, walk.shape, strides); /* in codes of rows without padding */
-  const int is_turned = view->q.layout.codes == MFQ_CODES_GROUP_LAST;
-  const int32_t last = is_turned ? view->sizes.axis : view->q.rank - 1;
+  const int32_t last = mfq_code_axis(view, view->q.rank - 1);
   for (int32_t d = 0; d < view->q.rank; ++d)
     strides[d] = d == last          ? mfq_code_bits(&view->q)
                  : walk.length == 0 ? 0
@@ -125,11 +128,8 @@ int32_t mfq_code_bits(const mfq_qtensor *q) {
 void mfq_scale_axes(const mfq_qview *view, mfq_scale_axis *axes) {
   mfq_walk walk;
   mfq_walk_init(view, NULL, &walk);
-  const int is_turned = view->q.layout.codes == MFQ_CODES_GROUP_LAST;
   for (int32_t d = 0; d < view->q.rank; ++d) {
-    int32_t place = d;
-    if (is_turned && d > view->sizes.axis) place = d - 1;
-    if (is_turned && d == view->sizes.axis) place = view->q.rank - 1;
+    const int32_t place = mfq_code_place(view, d);
     axes[d] = (mfq_scale_axis){walk.scale_stride[place], walk.scale_run[place]};
   }
 }

@@ -34,6 +34,10 @@ static inline int64_t mfq_walk_scale(const mfq_walk *walk, mfq_walk_row row, int
   return row.scale + j / walk->scale_run[last] * walk->scale_stride[last];
 }
 
+/* The logical axis at a place of the codes, and the place of a logical axis. */
+int32_t mfq_code_axis(const mfq_qview *view, int32_t place);
+int32_t mfq_code_place(const mfq_qview *view, int32_t axis);
+
 /* Row-major strides of a shape given in code order, by logical axis. */
 void mfq_code_strides(const mfq_qview *view, const int64_t *shape, int64_t *strides);
 

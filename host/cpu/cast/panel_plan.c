@@ -11,8 +11,9 @@
 enum {
   BLOCK_BYTES = 1 << 16,
   TURN_BYTES = 1 << 15,
+  MOST_BYTES = 1 << 20,
   STACK_ROWS = 512,
-  CHANNEL_ROWS = 64,
+  SHARED_ROWS = 64,
   STREAM_BYTES = 8 << 20,
   SHARE_ELEMENTS = 1 << 16
 };
@@ -28,23 +29,25 @@ static int64_t whole_runs(int64_t run, int32_t bits) {
 
 static int shape_panels(mfq_panels *p) {
   const mfq_scheme *s = &p->view->q.scheme;
-  const int last = p->view->sizes.axis == p->view->q.rank - 1;
+  const int32_t axis = p->view->sizes.axis, rank = p->view->q.rank;
+  const int last = axis == rank - 1;
   p->rows = 1;
   p->cols = MFQ_CHUNK;
   p->run = INT64_MAX; /* one scale */
   switch (s->granularity) {
-    case MFQ_GRANULARITY_TENSOR: p->shared = s->scale != MFQ_SCALE_NONE; break;
+    case MFQ_GRANULARITY_TENSOR:
+      p->shared = s->scale != MFQ_SCALE_NONE;
+      if (p->transposed) p->rows = SHARED_ROWS;
+      break;
     case MFQ_GRANULARITY_CHANNEL:
       p->shared = 1;
-      if (last) {
-        p->rows = CHANNEL_ROWS;
-        p->run = 0;
-      }
+      if (last || (p->transposed && axis < rank - 2)) p->rows = SHARED_ROWS;
+      if (last) p->run = 0;
       break;
     case MFQ_GRANULARITY_BLOCK:
-      p->rows = p->view->q.rank < 2 ? 1 : s->block_rows;
+      p->rows = rank < 2 ? 1 : s->block_rows;
       p->run = s->block_cols;
-      p->cols = whole_runs(p->run, p->code_bits);
+      p->cols = whole_runs(p->run, p->transposed ? 8 : p->code_bits);
       break;
     default:
       if (last) {
@@ -66,6 +69,19 @@ static void stack_groups(mfq_panels *p) {
   while (p->stack > 1 && p->stack * p->rows > STACK_ROWS) p->stack /= 2;
 }
 
+/* Columns of transposed panels: what a turned stack may take of the caches, in whole runs. */
+static int turned_cols(mfq_panels *p) {
+  int64_t cols = TURN_BYTES / (p->rows * p->stack) / 64 * 64;
+  if (cols == 0) cols = BLOCK_BYTES / p->rows / 8 * 8;
+  if (cols > MFQ_CHUNK) cols = MFQ_CHUNK;
+  if (p->view->q.scheme.granularity == MFQ_GRANULARITY_BLOCK) {
+    const int64_t run = p->run < p->size[2] ? p->run : p->size[2];
+    cols = run > cols ? run : cols / run * run;
+  }
+  p->cols = cols;
+  return cols > 0 && cols <= MOST_BYTES / (p->rows * p->stack);
+}
+
 /* Where rows of codes do not start at bytes, panels must be whole rows, and start and end at bytes together. */
 static int place_codes(mfq_panels *p) {
   const int64_t bits = p->code_bits, row_bits = (int64_t)p->view->sizes.row_bits;
@@ -73,12 +89,9 @@ static int place_codes(mfq_panels *p) {
   if (p->transposed) {
     p->row_bits = padded ? row_bits : p->size[1] * bits;
     if (p->row_bits % 8 != 0 && p->size[0] * p->size[2] > 1) return 0;
-    if (p->rows < p->size[1] && p->rows * bits % 8 != 0) return 0;
     stack_groups(p);
-    p->cols = TURN_BYTES / (p->rows * p->stack) / 64 * 64;
-    if (p->cols == 0) p->cols = BLOCK_BYTES / p->rows / 8 * 8;
-    if (p->cols > MFQ_CHUNK) p->cols = MFQ_CHUNK;
-    return p->cols > 0;
+    const int64_t rows = p->rows * p->stack;
+    return (rows >= p->size[1] || rows * bits % 8 == 0) && turned_cols(p);
   }
   p->row_bits = padded ? row_bits : p->size[2] * bits;
   if (p->row_bits % 8 == 0 || p->size[0] * p->size[1] == 1) return 1;
@@ -121,17 +134,22 @@ mfq_status mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor,
   const char *never = why_never(&view->q.scheme, use);
   if (never) return mfq_refuse(why, "%s", never);
   if (view->sizes.codes_bytes == 0) return mfq_refuse(why, "there are no codes");
+  const mfq_granularity granularity = view->q.scheme.granularity;
+  const int is_transposed = view->q.layout.codes == MFQ_CODES_TRANSPOSED;
+  if (is_transposed && granularity == MFQ_GRANULARITY_CHANNEL && view->q.rank > 3 &&
+      view->sizes.axis < view->q.rank - 2)
+    return mfq_refuse(why, "channels are one of several axes around transposed matrices");
   mfq_lower(&view->q.scheme, &p->scheme);
   mfq_grid grid;
   if (!mfq_grid_make(tensor, p->other, view, by_rows, &grid))
     return mfq_refuse(why, "the strides do not merge to three dimensions");
-  const int rows_of_groups =
-      view->q.scheme.granularity == MFQ_GRANULARITY_GROUP && view->sizes.axis == view->q.rank - 1;
+  const int rows_of_groups = granularity == MFQ_GRANULARITY_GROUP && view->sizes.axis == view->q.rank - 1;
   if (rows_of_groups && !by_rows) mfq_grid_merge_rows(view, &grid);
   memcpy(p->size, grid.size, sizeof p->size);
   memcpy(p->stride, grid.stride, sizeof p->stride);
   memcpy(p->other_stride, grid.other_stride, sizeof p->other_stride);
-  p->transposed = view->q.layout.codes == MFQ_CODES_GROUP_LAST && view->sizes.axis != view->q.rank - 1;
+  p->transposed =
+      is_transposed || (view->q.layout.codes == MFQ_CODES_GROUP_LAST && view->sizes.axis != view->q.rank - 1);
   if (!shape_panels(p) || (!is_fake && !place_codes(p)))
     return mfq_refuse(why, "panels of these sizes would share bytes of codes");
   p->row_blocks = (p->size[1] + p->rows - 1) / p->rows;
@@ -167,15 +185,15 @@ mfq_panel_scratch *mfq_panels_scratch_at(const mfq_panels *p, void *memory, int 
 
 /* The first scale of a panel at these blocks. */
 static int64_t first_scale(const mfq_panels *p, const mfq_panel *a, int64_t row_block) {
+  const int is_outer = p->transposed && p->view->sizes.axis < p->view->q.rank - 2;
   switch (p->view->q.scheme.granularity) {
     case MFQ_GRANULARITY_TENSOR: return 0;
-    case MFQ_GRANULARITY_CHANNEL: return p->run == 0 ? a->col0 : a->row0;
+    case MFQ_GRANULARITY_CHANNEL: return p->run == 0 ? a->col0 : is_outer ? a->outer : a->row0;
     default: break;
   }
-  if (p->transposed) return (a->outer * p->size[2] + a->col0) * p->row_blocks + row_block;
-  if (p->run == 0) return (a->outer * p->row_blocks + row_block) * p->size[2] + a->col0;
-  const int64_t runs = (p->size[2] - 1) / p->run + 1;
-  return (a->outer * p->row_blocks + row_block) * runs + a->col0 / p->run;
+  const int64_t run = p->run == 0 ? 1 : p->run, runs = (p->size[2] - 1) / run + 1, first = a->col0 / run;
+  return p->transposed ? (a->outer * runs + first) * p->row_blocks + row_block
+                       : (a->outer * p->row_blocks + row_block) * runs + first;
 }
 
 static mfq_panel panel_of(const mfq_panels *p, int64_t outer, int64_t row_block, int64_t col) {
@@ -186,7 +204,7 @@ static mfq_panel panel_of(const mfq_panels *p, int64_t outer, int64_t row_block,
   a.col0 = col;
   a.cols = p->size[2] - col < p->cols ? p->size[2] - col : p->cols;
   a.lanes = p->run == 0 ? a.cols : (a.cols - 1) / p->run + 1;
-  a.scale_step = p->transposed ? p->row_blocks : 1;
+  a.scale_step = p->transposed && !p->shared ? p->row_blocks : 1;
   a.scale0 = first_scale(p, &a, row_block);
   return a;
 }

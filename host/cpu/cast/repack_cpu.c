@@ -26,12 +26,8 @@ static void repack_codes(const mfq_qview *src, const mfq_qview *dst) {
 static int64_t scale_index(const mfq_qview *dst, int64_t index, const int64_t *src_strides) {
   int64_t dst_strides[MFQ_MAX_RANK], at = 0;
   mfq_code_strides(dst, dst->sizes.scale_shape, dst_strides);
-  const int32_t axis = dst->sizes.axis, last = dst->sizes.scale_rank - 1;
-  const int group_last = dst->q.layout.codes == MFQ_CODES_GROUP_LAST;
-  for (int32_t d = 0; d < dst->q.rank; ++d) {
-    const int32_t place = !group_last || d < axis ? d : d == axis ? last : d - 1;
-    at += index / dst_strides[d] % dst->sizes.scale_shape[place] * src_strides[d];
-  }
+  for (int32_t d = 0; d < dst->sizes.scale_rank; ++d)
+    at += index / dst_strides[d] % dst->sizes.scale_shape[mfq_code_place(dst, d)] * src_strides[d];
   return at;
 }
 

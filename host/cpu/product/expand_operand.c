@@ -155,7 +155,7 @@ static int rows_of(mfq_operand_side side, mfq_gemm_side *rows) {
 static mfq_gemm_side part_of(mfq_operand_side side) {
   mfq_gemm_side part = *side.part;
   const mfq_qtensor *q = &part.view.q;
-  const int32_t last = q->layout.codes == MFQ_CODES_GROUP_LAST ? part.view.sizes.axis : q->rank - 1;
+  const int32_t last = mfq_code_axis(&part.view, q->rank - 1);
   const int is_stream = part.view.sizes.row_bits == (size_t)(q->shape[last] * mfq_code_bits(q));
   if (side.conv != NULL && is_stream) part.view.q.layout.row_align = 0;
   return part;

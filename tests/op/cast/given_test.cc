@@ -168,7 +168,7 @@ TEST_P(Given, FakeIsTheTwoSteps) {
     const mfq_scheme scheme = given(text);
     mfq_layout layout = {MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 0};
     const bool is_group = scheme.granularity == MFQ_GRANULARITY_GROUP;
-    if (is_group && seed % 2 == 1) layout.codes = MFQ_CODES_GROUP_LAST;
+    if (seed % 2 == 1) layout.codes = is_group ? MFQ_CODES_GROUP_LAST : MFQ_CODES_TRANSPOSED;
     if (is_group && seed % 3 != 0 && scheme.scale >= MFQ_SCALE_UE8M0) layout.scales = MFQ_SCALES_128X4;
     Quantized t(scheme, {19, 70}, &layout);
     mfq_test::give_scales(&t, seed);

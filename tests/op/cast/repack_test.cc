@@ -13,16 +13,15 @@ using mfq_test::Quantized;
 using mfq_test::same_floats;
 using mfq_test::Shape;
 
-std::vector<mfq_layout> layouts_of(const mfq_scheme &scheme) {
-  const bool groups = scheme.granularity == MFQ_GRANULARITY_GROUP;
-  const bool tiles = groups && (scheme.scale == MFQ_SCALE_UE8M0 || scheme.scale == MFQ_SCALE_UE4M3);
+std::vector<mfq_layout> layouts_of(const mfq_scheme &scheme, size_t rank) {
   std::vector<mfq_layout> all;
   for (const mfq_packing packing : {MFQ_PACK_TIGHT, MFQ_PACK_BYTE})
     for (const int32_t align : {0, 1, 16})
-      for (int turned = 0; turned <= groups; ++turned)
-        for (int tiled = 0; tiled <= tiles; ++tiled)
-          all.push_back({turned ? MFQ_CODES_GROUP_LAST : MFQ_CODES_LOGICAL, packing,
-                         tiled ? MFQ_SCALES_128X4 : MFQ_SCALES_LOGICAL, align});
+      for (const mfq_code_order codes : {MFQ_CODES_LOGICAL, MFQ_CODES_GROUP_LAST, MFQ_CODES_TRANSPOSED})
+        for (const mfq_scale_order scales : {MFQ_SCALES_LOGICAL, MFQ_SCALES_128X4}) {
+          const mfq_layout layout = {codes, packing, scales, align};
+          if (mfq_test::allows(scheme, rank, layout)) all.push_back(layout);
+        }
   return all;
 }
 
@@ -51,6 +50,8 @@ const Case cases[] = {
     {"int8/channel/f32/zp", {3, 7}},
     {"e5m2/tensor/f16", {5, 5}},
     {"e2m1/block:2x3/ue8m0", {5, 7}},
+    {"e4m3fn/block:16x16/f32", {2, 33, 50}},
+    {"int4n/channel@0/f32", {4, 3, 7}},
     {"e3m2", {5, 7}},
 };
 
@@ -70,7 +71,7 @@ TEST(Repack, EveryPairOfLayouts) {
     const mfq_scheme scheme = parse(c.scheme);
     const std::vector<float> x = mfq_test::awkward_values(mfq_test::count_of(c.shape), 17);
     std::vector<std::unique_ptr<Quantized>> all;
-    for (const mfq_layout &layout : layouts_of(scheme)) {
+    for (const mfq_layout &layout : layouts_of(scheme, c.shape.size())) {
       all.push_back(std::make_unique<Quantized>(scheme, c.shape, &layout));
       mfq_test::quantize(context.get(), x, all.back().get());
     }

@@ -21,6 +21,7 @@ TEST_P(GemmPairs, Batches) { check_batches(context.get()); }
 TEST_P(GemmPairs, BatchesOfAnyStrides) { check_batches_of_any_strides(context.get()); }
 TEST_P(GemmPairs, FinishesAndDtypes) { check_finishes_and_dtypes(context.get()); }
 TEST_P(GemmPairs, QuantizedD) { check_quantized_d(context.get()); }
+TEST_P(GemmPairs, TransposedCodes) { check_transposed_codes(context.get()); }
 TEST_P(GemmPairs, NanPoisonsItsRowOrColumn) { check_nan_poisons_its_row_or_column(context.get()); }
 TEST_P(GemmPairs, IdentityAndPowersOfTwo) { check_identity_and_powers_of_two(context.get()); }
 
