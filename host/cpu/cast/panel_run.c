@@ -219,12 +219,12 @@ static uint8_t *code_at(const mfq_panels *p, int64_t row, int64_t col) {
   return (uint8_t *)p->view->q.codes + (row * p->row_bits + col * p->code_bits) / 8;
 }
 
-/* Packs `n` codes to where column `col` of a row of codes stands, and clears the row's padding after its last code. */
-static void put_codes(const mfq_panels *p, int64_t row, int64_t col, int64_t length, const uint8_t *codes, int64_t n) {
-  uint8_t *to = code_at(p, row, col);
-  if (to != codes) p->kernels->pack(to, codes, n, p->code_bits);
-  if (col + n < length) return;
-  const int64_t used = (n * p->code_bits + 7) / 8, end = p->row_bits / 8 - col * p->code_bits / 8;
+/* Clears the row's padding after its last code. */
+void mfq_panel_put(const mfq_panels *p, mfq_piece at, int64_t length, const uint8_t *codes) {
+  uint8_t *to = code_at(p, at.row, at.col);
+  if (to != codes) p->kernels->pack(to, codes, at.n, p->code_bits);
+  if (at.col + at.n < length) return;
+  const int64_t used = (at.n * p->code_bits + 7) / 8, end = p->row_bits / 8 - at.col * p->code_bits / 8;
   if (end > used) memset(to + used, 0, (size_t)(end - used));
 }
 
@@ -238,9 +238,7 @@ static void copy_codes(uint8_t *dst, const uint8_t *src, int64_t bytes) {
   }
 }
 
-/* Codes of a panel as bytes, row r at codes + r * ld. */
-static void encode_bytes(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch, uint8_t *codes,
-                         int64_t ld) {
+void mfq_panel_encode(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch, uint8_t *codes, int64_t ld) {
   for (int64_t r = 0; r < a->rows; ++r)
     for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
       const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
@@ -251,7 +249,7 @@ static void encode_bytes(const mfq_panels *p, const mfq_panel *a, mfq_panel_scra
 static void encode_panel(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
   const int64_t first_row = a->outer * p->size[1] + a->row0;
   if (p->whole_rows) {
-    encode_bytes(p, a, scratch, scratch->block, a->cols);
+    mfq_panel_encode(p, a, scratch, scratch->block, a->cols);
     p->kernels->pack(code_at(p, first_row, 0), scratch->block, a->rows * a->cols, p->code_bits);
     return;
   }
@@ -262,7 +260,7 @@ static void encode_panel(const mfq_panels *p, const mfq_panel *a, mfq_panel_scra
       uint8_t *codes = in_place ? code_at(p, first_row + r, a->col0 + c) : scratch->codes;
       if (is_direct(p)) prefetch_next(p, mfq_panel_element(p, a, r, c) + n, n);
       encode_piece(p, a, (mfq_piece){r, c, n}, scratch, codes);
-      put_codes(p, first_row + r, a->col0 + c, p->size[2], codes, n);
+      mfq_panel_put(p, (mfq_piece){first_row + r, a->col0 + c, n}, p->size[2], codes);
     }
 }
 
@@ -289,18 +287,18 @@ static void quantize_bundle(const mfq_panels *p, int64_t index, int scales_known
     for (int64_t c = 0; c < length; c += p->cols) {
       const mfq_panel a = mfq_panel_piece(p, first + r, c);
       mfq_panel_scales(p, &a, scales_known, scratch);
-      encode_bytes(p, &a, scratch, scratch->block + r * length + c, length);
+      mfq_panel_encode(p, &a, scratch, scratch->block + r * length + c, length);
     }
   p->kernels->pack(code_at(p, first, 0), scratch->block, rows * length, p->code_bits);
 }
 
-/* Turns the rows of a stack into columns and packs those. */
-static void put_turned(const mfq_panels *p, const mfq_panel *a, int64_t rows, mfq_panel_scratch *scratch) {
+void mfq_panel_put_turned(const mfq_panels *p, const mfq_panel *a, int64_t rows, mfq_panel_scratch *scratch) {
   uint8_t *codes = scratch->block, *turned = scratch->block + rows * a->cols;
   p->kernels->transpose(turned, codes, rows, a->cols);
   const int64_t row = a->outer * p->size[2] + a->col0, bits = rows * p->code_bits;
   if (bits % 8 != 0 || a->row0 + rows == p->size[1]) {
-    for (int64_t c = 0; c < a->cols; ++c) put_codes(p, row + c, a->row0, p->size[1], turned + c * rows, rows);
+    for (int64_t c = 0; c < a->cols; ++c)
+      mfq_panel_put(p, (mfq_piece){row + c, a->row0, rows}, p->size[1], turned + c * rows);
     return;
   }
   p->kernels->pack(codes, turned, rows * a->cols, p->code_bits);
@@ -314,10 +312,10 @@ static void quantize_stack(const mfq_panels *p, int64_t index, int scales_known,
     const mfq_panel a = mfq_panel_stacked(p, index, level);
     if (a.row0 >= p->size[1]) break;
     mfq_panel_scales(p, &a, scales_known, scratch);
-    encode_bytes(p, &a, scratch, scratch->block + rows * a.cols, a.cols);
+    mfq_panel_encode(p, &a, scratch, scratch->block + rows * a.cols, a.cols);
     rows += a.rows;
   }
-  put_turned(p, &first, rows, scratch);
+  mfq_panel_put_turned(p, &first, rows, scratch);
 }
 
 void mfq_panel_quantize(const mfq_panels *p, int64_t index, int scales_known, mfq_panel_scratch *scratch) {

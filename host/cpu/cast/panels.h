@@ -7,6 +7,8 @@
 #ifndef MFQ_HOST_CPU_PANELS_H
 #define MFQ_HOST_CPU_PANELS_H
 
+#include <stdatomic.h>
+
 #include "host/cpu/cpu_state.h"
 
 typedef struct mfq_panels {
@@ -42,6 +44,11 @@ typedef struct mfq_panel {
   int64_t lanes;              /* scales it touches */
   int64_t scale0, scale_step; /* their indices */
 } mfq_panel;
+
+/* At most a chunk of a panel's row: where it begins, and how many elements it has. */
+typedef struct mfq_piece {
+  int64_t row, col, n;
+} mfq_piece;
 
 /* Memory of one thread. */
 typedef struct mfq_panel_scratch {
@@ -82,6 +89,18 @@ mfq_panel mfq_panel_piece(const mfq_panels *panels, int64_t row, int64_t col);
  * and mfq_panels_shared_bytes more. */
 void mfq_panels_measure_shared(mfq_panels *panels, uint8_t *memory);
 size_t mfq_panels_shared_bytes(const mfq_panels *panels);
+/* The same in steps: pieces (mfq_panels_pieces) are measured between begin and end, by any threads, unless nothing is
+ * wanted of them. */
+typedef struct mfq_shared {
+  mfq_panels *panels;
+  uint8_t *memory;
+  int is_measured;
+  mfqn_statistic *statistics; /* of each thread; NULL: the largest of all is wanted */
+  _Atomic uint32_t largest;
+} mfq_shared;
+void mfq_shared_begin(mfq_panels *panels, uint8_t *memory, mfq_shared *shared);
+void mfq_shared_measure(mfq_shared *shared, int thread, int64_t first, int64_t end);
+void mfq_shared_end(mfq_shared *shared);
 /* Whether the scales of a panel are in the view then. */
 int mfq_panels_scales_known(const mfq_panels *panels);
 /* The lanes of a panel, from its elements or from the view. */
@@ -101,15 +120,17 @@ void mfq_panel_quantize(const mfq_panels *panels, int64_t index, int scales_know
 void mfq_panel_fake(const mfq_panels *from, const mfq_panels *to, int64_t index, mfq_panel_scratch *scratch);
 void mfq_panel_dequantize(const mfq_panels *panels, int64_t index, mfq_panel_scratch *scratch);
 
+/* The steps of a quantization: codes of a panel as bytes, row r at codes + r * ld; `n` codes to column `col` of a row of
+ * codes that has `length`; the rows of a stack in scratch->block, which are lost, to columns. */
+void mfq_panel_encode(const mfq_panels *panels, const mfq_panel *panel, mfq_panel_scratch *scratch, uint8_t *codes,
+                      int64_t ld);
+void mfq_panel_put(const mfq_panels *panels, mfq_piece at, int64_t length, const uint8_t *codes);
+void mfq_panel_put_turned(const mfq_panels *panels, const mfq_panel *first, int64_t rows, mfq_panel_scratch *scratch);
+
 /* Where an element of a panel is in the tensor. */
 static inline int64_t mfq_panel_element(const mfq_panels *p, const mfq_panel *a, int64_t row, int64_t col) {
   return a->outer * p->stride[0] + (a->row0 + row) * p->stride[1] + (a->col0 + col) * p->stride[2];
 }
-
-/* At most a chunk of a panel's row: where it begins, and how many elements it has. */
-typedef struct mfq_piece {
-  int64_t row, col, n;
-} mfq_piece;
 
 /* Draws the bits of a piece: grids keep the order of the axes, so that a row's logical indices follow each other. */
 static inline void mfq_panel_draw(const mfq_panels *p, const mfq_panel *a, mfq_piece at, mfq_panel_scratch *scratch) {
@@ -124,6 +145,9 @@ static inline mfq_stretch mfq_panel_span(const mfq_panels *p, int64_t c, int64_t
   if (p->run == 0) return (mfq_stretch){n, 0, 0};
   return (mfq_stretch){n, p->run < n ? p->run : n, c / p->run};
 }
+
+/* Two directions of a quantization: one set of codes in two orders; any two whose panels nest. */
+extern const mfq_way mfq_quantize_squares, mfq_quantize_pairs;
 
 /* The way of gradients by panels; and whether given scales whose gradients are wanted can be learned, for all ways. */
 extern const mfq_way mfq_gradient_panels;
