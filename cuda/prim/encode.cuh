@@ -3,7 +3,8 @@
  * bf16 to minifloats, two at a time: adding 2^(7 - man_bits) of the larger of the element's and the format's smallest
  * power of two rounds at the format's step, because a bf16 has 8 significant bits; what was added, taken away again as
  * an integer, leaves the code. The scale is in the smallest power of two and costs nothing. Others go through the
- * central forms of num/. Groups at the ends of float32's range, with NaN or infinities, take mfqn_encode itself. */
+ * central forms of num/, or with stochastic rounding the drawn ones. Groups at the ends of float32's range, with NaN or
+ * infinities, take mfqn_encode itself. */
 #ifndef MFQ_CUDA_PRIM_ENCODE_CUH
 #define MFQ_CUDA_PRIM_ENCODE_CUH
 
@@ -11,15 +12,16 @@
 
 #include "chunk.cuh"
 #include "codes.cuh"
+#include "random.cuh"
 
 enum { STEPS_PACKED, STEPS_CENTRAL, STEPS_DIVIDED, STEPS_INTEGER, STEPS_INTEGER_DIVIDED, STEPS_NONE };
 
 typedef struct encoder {
   mfqn_scheme scheme;
-  int32_t steps;
+  int32_t steps, is_drawn; /* those of encoder_drawn_steps */
 } encoder;
 
-/* The steps that hold for a scheme and elements of a dtype; STEPS_NONE: only mfqn_encode does. */
+/* The steps that hold for a scheme and elements of a dtype; STEPS_NONE: only mfqn_encode does. Ties to even. */
 static inline int32_t encoder_steps(const mfqn_scheme *s, int dtype) {
   const mfqn_minifloat *f = &s->minifloat;
   if (s->rounding != MFQN_ROUND_EVEN) return STEPS_NONE;
@@ -31,6 +33,17 @@ static inline int32_t encoder_steps(const mfqn_scheme *s, int dtype) {
   /* Quotients by given scales may be infinite: the largest value must be below 2^121. */
   const int32_t top = (int32_t)(f->max_code >> f->man_bits) - f->bias;
   return mfqn_minifloat_is_central(f, 0) && top <= 120 ? STEPS_DIVIDED : STEPS_NONE;
+}
+
+/* Those of stochastic rounding, for thread_encode_drawn. */
+static inline int32_t encoder_drawn_steps(const mfqn_scheme *s) {
+  mfqn_scheme even = *s;
+  if (s->rounding != MFQN_ROUND_STOCHASTIC || s->is_brevitas) return STEPS_NONE;
+  if (!s->is_integer && s->minifloat.man_bits > 6) return STEPS_NONE;
+  even.rounding = MFQN_ROUND_EVEN;
+  const int32_t steps = encoder_steps(&even, ELEMENT_F32);
+  const int is_central = mfqn_minifloat_is_central(&s->minifloat, -1 - MFQN_DRAWN_BITS);
+  return steps == STEPS_DIVIDED && !is_central ? STEPS_NONE : steps;
 }
 
 /* ---- Two bf16 at a time ------------------------------------------------------------------------------------------ */
@@ -83,26 +96,27 @@ __device__ __forceinline__ codes16 thread_encode_packed(const chunk<ELEMENT_BF16
 
 /* ---- One at a time ----------------------------------------------------------------------------------------------- */
 
-/* What `code_of` makes of each element's float32 bits. */
+/* What `code_of` makes of each element's float32 bits and its place in the chunk. */
 template <int DTYPE, class CodeOf>
 __device__ __forceinline__ codes16 thread_encode_each(const chunk<DTYPE> &x, CodeOf code_of) {
   codes16 c;
 #pragma unroll
   for (int k = 0; k < 4; ++k) {
-    const uint32_t low = code_of(thread_element(x, 4 * k)) | code_of(thread_element(x, 4 * k + 1)) << 8;
-    const uint32_t high = code_of(thread_element(x, 4 * k + 2)) | code_of(thread_element(x, 4 * k + 3)) << 8;
+    const auto code = [&](int i) { return code_of(thread_element(x, 4 * k + i), 4 * k + i); };
+    const uint32_t low = code(0) | code(1) << 8, high = code(2) | code(3) << 8;
     c.word[k] = low | high << 16;
   }
   return c;
 }
 
-/* Any group, in a loop that is not unrolled: it is rare. */
-template <int DTYPE>
-__device__ __forceinline__ codes16 thread_encode_rare(const mfqn_scheme *s, chunk<DTYPE> x, const mfqn_group &g) {
+/* Any group, in a loop that is not unrolled: it is rare. `fraction` is asked for the random bits of each element. */
+template <int DTYPE, class Fraction>
+__device__ __forceinline__ codes16 thread_encode_rare(const mfqn_scheme *s, chunk<DTYPE> x, const mfqn_group &g,
+                                                      Fraction fraction) {
   codes16 c = {{0u, 0u, 0u, 0u}};
 #pragma unroll 1
   for (int i = 0; i < CHUNK; ++i) {
-    const uint32_t code = mfqn_encode(s, &g, thread_pop(&x), 0);
+    const uint32_t code = mfqn_encode(s, &g, thread_pop(&x), fraction());
     for (int k = 0; k < 3; ++k) c.word[k] = c.word[k] >> 8 | c.word[k + 1] << 24;
     c.word[3] = c.word[3] >> 8 | code << 24;
   }
@@ -118,11 +132,11 @@ __device__ __forceinline__ codes16 thread_encode_minifloat(const encoder &e, con
   if (e.steps == STEPS_DIVIDED) /* a quotient by a given scale may be infinite */
     return thread_encode_each(
         x,
-        [&](uint32_t u) {
+        [&](uint32_t u, int) {
           const uint32_t v = mfqn_bits(mfqn_div(mfqn_float_of(u), g.divisor));
           return mfqn_minifloat_encode_central(v, f, c, 0, neg_zero);
         });
-  return thread_encode_each(x, [&](uint32_t u) { return mfqn_minifloat_encode_central(u, f, c, 1, neg_zero); });
+  return thread_encode_each(x, [&](uint32_t u, int) { return mfqn_minifloat_encode_central(u, f, c, 1, neg_zero); });
 }
 
 template <int DTYPE>
@@ -136,12 +150,12 @@ __device__ __forceinline__ codes16 thread_encode_integer(const encoder &e, const
   if (is_divided)
     return thread_encode_each(
         x,
-        [&](uint32_t u) {
+        [&](uint32_t u, int) {
           const float t = mfqn_add(mfqn_div(mfqn_float_of(u), g.divisor), before);
           return mfqn_integer_code(mfqn_integer_sum_central(mfqn_mul(t, power), after, f), f);
         });
   return thread_encode_each(
-      x, [&](uint32_t u) { return mfqn_integer_encode_central(mfqn_mul(mfqn_float_of(u), power), f); });
+      x, [&](uint32_t u, int) { return mfqn_integer_encode_central(mfqn_mul(mfqn_float_of(u), power), f); });
 }
 
 /* Whether the short steps hold for a group; `absmax` is the largest magnitude of the elements to be encoded. */
@@ -163,7 +177,7 @@ template <int DTYPE>
 __device__ __forceinline__ codes16 thread_encode(const encoder &e, const chunk<DTYPE> &x, const mfqn_group &g,
                                                  uint32_t absmax) {
   if (!g.usable) return codes16{{0u, 0u, 0u, 0u}};
-  if (!thread_is_short(e, g, absmax)) return thread_encode_rare(&e.scheme, x, g);
+  if (!thread_is_short(e, g, absmax)) return thread_encode_rare(&e.scheme, x, g, [] { return 0u; });
   if constexpr (DTYPE == ELEMENT_BF16) {
     if (e.steps == STEPS_PACKED) {
       const packed_format p = thread_packed_format(&e.scheme.minifloat, g.exp2);
@@ -171,6 +185,61 @@ __device__ __forceinline__ codes16 thread_encode(const encoder &e, const chunk<D
     }
   }
   return e.scheme.is_integer ? thread_encode_integer(e, x, g) : thread_encode_minifloat(e, x, g);
+}
+
+/* ---- Stochastic rounding ----------------------------------------------------------------------------------------- */
+
+template <int DTYPE>
+__device__ __forceinline__ codes16 thread_draw_minifloat(const encoder &e, const chunk<DTYPE> &x, const mfqn_group &g,
+                                                         const drawn16 &drawn) {
+  const mfqn_minifloat *f = &e.scheme.minifloat;
+  const int neg_zero = f->neg_zero_mask != 0, is_divided = e.steps == STEPS_DIVIDED;
+  const mfqn_central c = mfqn_central_of(f, is_divided ? 0 : g.exp2);
+  if (is_divided)
+    return thread_encode_each(
+        x,
+        [&](uint32_t u, int i) {
+          const uint32_t v = mfqn_bits(mfqn_div(mfqn_float_of(u), g.divisor));
+          return mfqn_minifloat_encode_drawn(v, f, c, thread_half(drawn, i), 0, neg_zero);
+        });
+  return thread_encode_each(
+      x, [&](uint32_t u, int i) { return mfqn_minifloat_encode_drawn(u, f, c, thread_half(drawn, i), 1, neg_zero); });
+}
+
+template <int DTYPE>
+__device__ __forceinline__ codes16 thread_draw_integer(const encoder &e, const chunk<DTYPE> &x, const mfqn_group &g,
+                                                       const drawn16 &drawn) {
+  const mfqn_integer *f = &e.scheme.integer;
+  const int is_divided = e.steps == STEPS_INTEGER_DIVIDED;
+  const int32_t up = MFQN_DRAWN_BITS + f->frac_bits - (is_divided ? 0 : g.exp2);
+  const float power = mfqn_float_of((uint32_t)(127 + up) << 23), zero_point = (float)g.zero_point;
+  return thread_encode_each(x, [&](uint32_t u, int i) {
+    const float t = is_divided ? mfqn_div(mfqn_float_of(u), g.divisor) : mfqn_float_of(u);
+    return e.scheme.has_zero_point
+               ? mfqn_integer_code(mfqn_integer_sum_drawn(t, zero_point, f, thread_half(drawn, i)), f)
+               : mfqn_integer_encode_drawn(mfqn_mul(t, power), f, thread_half(drawn, i));
+  });
+}
+
+/* Whether the short steps hold for a group, as thread_is_short. */
+__device__ __forceinline__ int thread_is_short_drawn(const encoder &e, const mfqn_group &g, uint32_t absmax) {
+  const mfqn_scheme *s = &e.scheme;
+  if (absmax >= MFQN_INF) return 0;
+  if (e.steps == STEPS_INTEGER) return mfqn_integer_is_central(&s->integer, g.exp2 - MFQN_DRAWN_BITS);
+  return e.steps != STEPS_CENTRAL || (mfqn_minifloat_is_central(&s->minifloat, g.exp2 - 1 - MFQN_DRAWN_BITS) &&
+                                      mfqn_minifloat_is_central(&s->minifloat, g.exp2));
+}
+
+/* thread_encode with stochastic rounding. */
+template <int DTYPE>
+__device__ __forceinline__ codes16 thread_encode_drawn(const encoder &e, const chunk<DTYPE> &x, const mfqn_group &g,
+                                                       uint32_t absmax, const drawn16 &drawn) {
+  if (!g.usable) return codes16{{0u, 0u, 0u, 0u}};
+  if (!thread_is_short_drawn(e, g, absmax)) {
+    drawn16 rest = drawn;
+    return thread_encode_rare(&e.scheme, x, g, [&] { return thread_pop_fraction(&rest); });
+  }
+  return e.scheme.is_integer ? thread_draw_integer(e, x, g, drawn) : thread_draw_minifloat(e, x, g, drawn);
 }
 
 #endif

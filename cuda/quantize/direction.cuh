@@ -55,6 +55,16 @@ __device__ __forceinline__ mfqn_group thread_group(const cast_direction &d, int6
   return mfqn_group_make(&d.how.scheme, &statistic, thread_tensor_scale(d.slots));
 }
 
+/* The codes of a chunk; `draw` is asked for its random bits, if it needs them. */
+template <int DRAWN, int DTYPE, class Draw>
+__device__ __forceinline__ codes16 thread_encode_chunk(const encoder &how, const chunk<DTYPE> &x, const mfqn_group &g,
+                                                       uint32_t absmax, Draw draw) {
+  if constexpr (DRAWN) {
+    if (how.is_drawn) return thread_encode_drawn(how, x, g, absmax, draw());
+  }
+  return thread_encode(how, x, g, absmax);
+}
+
 /* Writes a chunk's codes, of which `left` (thread_left) are there; the last of a row also the bytes that pad it. */
 __device__ __forceinline__ void thread_store_chunk(const cast_direction &d, uint8_t *to, const codes16 &codes,
                                                    int left) {

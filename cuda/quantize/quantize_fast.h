@@ -14,6 +14,7 @@ extern const mfq_way mfq_cuda_quantize_shared; /* scales of a tensor or of chann
 
 /* What a direction of a quantization is made from. */
 typedef struct quantize_call {
+  const mfq_context *context; /* whose seed and offset random bits have */
   const mfq_tensor *src;
   const mfq_qview *view;
   int scales_known; /* the scales that the scheme measures are in memory already */

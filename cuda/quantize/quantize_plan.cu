@@ -29,13 +29,16 @@ mfq_status mfq_cuda_direction(const quantize_call *call, int64_t rows, int64_t c
   const mfq_layout *layout = &view->q.layout;
   cast_direction d = {};
   mfq_lower(&view->q.scheme, &d.how.scheme);
-  d.how.steps = encoder_steps(&d.how.scheme, (int)call->src->dtype);
+  d.how.is_drawn = view->q.scheme.rounding == MFQ_ROUND_STOCHASTIC;
+  d.how.steps =
+      d.how.is_drawn ? encoder_drawn_steps(&d.how.scheme) : encoder_steps(&d.how.scheme, (int)call->src->dtype);
   d.is_known = call->scales_known || !mfqn_is_measured(&d.how.scheme);
   if (view->q.scheme.rotation != 0) return mfq_refuse(why, "rotated elements");
-  if (view->q.scheme.rounding == MFQ_ROUND_STOCHASTIC) return mfq_refuse(why, "stochastic rounding");
   if (d.how.steps == STEPS_NONE)
-    return mfq_refuse(why, "other roundings than to even, and formats without a sign, without saturation or beyond the "
-                           "normal numbers of float32");
+    return mfq_refuse(
+        why,
+        "other roundings than to even and stochastic, and formats without a sign, without saturation or beyond the "
+        "normal numbers of float32");
   if (layout->scales == MFQ_SCALES_128X4 && view->q.scheme.zero_point)
     return mfq_refuse(why, "zero points beside scales in the 128x4 order");
   if (!d.is_known && view->q.scheme.granularity != MFQ_GRANULARITY_GROUP) return mfq_refuse(why, "%s", "");

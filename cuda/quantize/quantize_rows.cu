@@ -25,6 +25,7 @@ mfq_status mfq_cuda_rows_plan(const quantize_call *call, rows_params *p, mfq_lin
   p->middle = divisor64_make(rows.grid.size[1]);
   p->is_single_row = rows.rows == 1;
   p->vector_load = rows.vector_load;
+  p->key = random_key{call->context->seed, call->context->offset};
   p->middle_scales = is_group ? row_chunks * CHUNK / unit : granularity == MFQ_GRANULARITY_CHANNEL;
   p->outer_scales = is_group ? p->middle_scales * rows.grid.size[1] : 0;
   const int fits = (p->chunks + ROWS_THREADS - 1) / ROWS_THREADS <= INT32_MAX;
@@ -35,18 +36,18 @@ mfq_status mfq_cuda_rows_launch(mfq_context *context, const mfq_cast *cast, cons
   const rows_params &p = *params;
   const mfq_launch at = {cast->function, dim3((unsigned)((p.chunks + ROWS_THREADS - 1) / ROWS_THREADS)), ROWS_THREADS,
                          0};
-  switch (cast->src->dtype) {
-    case MFQ_DTYPE_F32: return mfq_cuda_launch(context, at, quantize_rows_kernel<ELEMENT_F32>, p);
-    case MFQ_DTYPE_BF16: return mfq_cuda_launch(context, at, quantize_rows_kernel<ELEMENT_BF16>, p);
-    default: return mfq_cuda_launch(context, at, quantize_rows_kernel<ELEMENT_F16>, p);
-  }
+  static void (*const kernels[][2])(rows_params) = {
+      {quantize_rows_kernel<ELEMENT_F32, 0>, quantize_rows_kernel<ELEMENT_F32, 1>},
+      {quantize_rows_kernel<ELEMENT_BF16, 0>, quantize_rows_kernel<ELEMENT_BF16, 1>},
+      {quantize_rows_kernel<ELEMENT_F16, 0>, quantize_rows_kernel<ELEMENT_F16, 1>}};
+  return mfq_cuda_launch(context, at, kernels[cast->src->dtype - ELEMENT_F32][p.to.how.is_drawn], p);
 }
 
 static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = (const mfq_cast *)problem;
   rows_params *p;
   const mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
-  const quantize_call call = {cast->src, cast->view, 0};
+  const quantize_call call = {context, cast->src, cast->view, 0};
   mfq_choice_describe(choice, "16 elements a thread");
   return status == MFQ_OK ? mfq_cuda_rows_plan(&call, p, why) : status;
 }

@@ -47,7 +47,7 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
     return mfq_refuse(why, "%s", "");
   mfq_status status = mfq_cuda_cast_state(context, cast, choice, &r);
   if (status == MFQ_OK) status = plan_reduction(cast, &s, r, why);
-  const quantize_call known = {cast->src, cast->view, 1};
+  const quantize_call known = {context, cast->src, cast->view, 1};
   mfq_choice_describe(choice, "statistics first, then 16 elements a thread");
   return status == MFQ_OK ? mfq_cuda_rows_plan(&known, &r->encode, why) : status;
 }

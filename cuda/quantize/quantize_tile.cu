@@ -6,6 +6,10 @@ static int64_t tile_cols(const mfq_tensor *src) { return TILE_ROW_WORDS * 4 / (i
 
 static int is_group(const mfq_qview *view) { return view->q.scheme.granularity == MFQ_GRANULARITY_GROUP; }
 
+static mfq_status refuse_drawn(mfq_line *why) {
+  return mfq_refuse(why, "stochastic rounding in rows of no multiple of 8 elements");
+}
+
 /* The tiles, and the direction along columns. */
 static mfq_status plan_cols(const quantize_call *call, tile_params *p, mfq_line *why) {
   const mfq_qview *view = call->view;
@@ -20,7 +24,9 @@ static mfq_status plan_cols(const quantize_call *call, tile_params *p, mfq_line 
   if (log2 < 0 || CHUNK << log2 > TILE_ROWS) return mfq_cuda_refuse_group(why);
   const mfq_status status = mfq_cuda_direction(call, lines, p->is_turned ? size[1] : size[2], &p->col, why);
   if (status != MFQ_OK) return status;
+  if (p->col.how.is_drawn && size[2] % 8 != 0) return refuse_drawn(why);
   p->has_col = 1;
+  p->key = random_key{call->context->seed, call->context->offset};
   p->col_group_log2 = log2 + 4;
   p->col_groups = (size[1] + view->q.scheme.group_size - 1) / view->q.scheme.group_size;
   p->src = (const uint8_t *)call->src->data;
@@ -49,6 +55,7 @@ static mfq_status plan_rows_of_tiles(const quantize_call *call, tile_params *p, 
   for (int32_t d = 0; d < rank - 1; ++d) rows *= view->q.shape[d];
   const mfq_status status = mfq_cuda_direction(call, rows, p->cols, &p->row, why);
   if (status != MFQ_OK) return status;
+  if (p->row.how.is_drawn && p->cols % 8 != 0) return refuse_drawn(why);
   p->has_row = 1;
   p->row_group_log2 = log2;
   p->row_groups = (p->cols + group - 1) / group;
@@ -57,7 +64,7 @@ static mfq_status plan_rows_of_tiles(const quantize_call *call, tile_params *p, 
 
 static mfq_status plan_tiles(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = (const mfq_cast *)problem;
-  const quantize_call call = {cast->src, cast->view, 0};
+  const quantize_call call = {context, cast->src, cast->view, 0};
   tile_params *p;
   const mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
   mfq_choice_describe(choice, "columns of 128 rows in shared memory");
@@ -66,7 +73,7 @@ static mfq_status plan_tiles(mfq_context *context, const void *problem, mfq_choi
 
 static mfq_status plan_both(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = (const mfq_cast *)problem;
-  const quantize_call row = {cast->src, cast->view, 0}, col = {cast->src, cast->other, 0};
+  const quantize_call row = {context, cast->src, cast->view, 0}, col = {context, cast->src, cast->other, 0};
   tile_params *p;
   if (cast->other == NULL) return mfq_refuse(why, "%s", "");
   mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
@@ -77,11 +84,12 @@ static mfq_status plan_both(mfq_context *context, const void *problem, mfq_choic
 
 static mfq_status launch(mfq_context *context, const mfq_cast *cast, const tile_params &p) {
   const mfq_launch at = {cast->function, dim3((unsigned)p.tiles), TILE_THREADS, 0};
-  switch (cast->src->dtype) {
-    case MFQ_DTYPE_F32: return mfq_cuda_launch(context, at, quantize_tile_kernel<ELEMENT_F32>, p);
-    case MFQ_DTYPE_BF16: return mfq_cuda_launch(context, at, quantize_tile_kernel<ELEMENT_BF16>, p);
-    default: return mfq_cuda_launch(context, at, quantize_tile_kernel<ELEMENT_F16>, p);
-  }
+  static void (*const kernels[][2])(tile_params) = {
+      {quantize_tile_kernel<ELEMENT_F32, 0>, quantize_tile_kernel<ELEMENT_F32, 1>},
+      {quantize_tile_kernel<ELEMENT_BF16, 0>, quantize_tile_kernel<ELEMENT_BF16, 1>},
+      {quantize_tile_kernel<ELEMENT_F16, 0>, quantize_tile_kernel<ELEMENT_F16, 1>}};
+  const int is_drawn = p.row.how.is_drawn || p.col.how.is_drawn;
+  return mfq_cuda_launch(context, at, kernels[cast->src->dtype - ELEMENT_F32][is_drawn], p);
 }
 
 static mfq_status collect_row(mfq_context *context, const mfq_cast *cast, const void *plan, uint32_t *absmax) {

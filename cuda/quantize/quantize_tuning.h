@@ -6,7 +6,15 @@
 
 /* Blocks at once on a multiprocessor, which bound the registers of a thread: 48 for 5, 64 for 4, 80 for 3, 128 for 2.
  * The code for compute capability 10.0 and newer needs more of them. */
-enum { ROWS_BLOCKS = PTX_ARCH >= 1000 ? 3 : 5, TILE_BLOCKS_HALF = PTX_ARCH >= 1000 ? 2 : 4, TILE_BLOCKS_F32 = 3 };
+enum {
+  ROWS_BLOCKS = PTX_ARCH >= 1000 ? 3 : 5,
+  TILE_BLOCKS_HALF = PTX_ARCH >= 1000 ? 2 : 4,
+  TILE_BLOCKS_F32 = 3,
+  /* With the random bits of stochastic rounding. */
+  ROWS_DRAWN_BLOCKS = PTX_ARCH >= 1000 ? 3 : 4,
+  TILE_DRAWN_BLOCKS_HALF = PTX_ARCH >= 1000 ? 2 : 3,
+  TILE_DRAWN_BLOCKS_F32 = 2
+};
 
 enum {
   ROWS_THREADS = 256,

@@ -23,6 +23,7 @@ typedef struct rows_params {
   int32_t group_log2;                          /* chunks that share a scale along a row; < 0: all do */
   int32_t is_single_row;
   int32_t vector_load;
+  random_key key;
 } rows_params;
 
 /* A thread's chunk: its row, its place in the row, and whether it exists. */
@@ -49,8 +50,9 @@ __device__ __forceinline__ chunk<DTYPE> thread_rows_load(const rows_params &p, c
   return thread_load_chunk<DTYPE>(from, mfqn_min(at.left, CHUNK), p.vector_load);
 }
 
-template <int DTYPE>
-__global__ void __launch_bounds__(ROWS_THREADS, ROWS_BLOCKS)
+/* DRAWN: rounding is stochastic. */
+template <int DTYPE, int DRAWN>
+__global__ void __launch_bounds__(ROWS_THREADS, DRAWN ? ROWS_DRAWN_BLOCKS : ROWS_BLOCKS)
     quantize_rows_kernel(const __grid_constant__ rows_params p) {
   const rows_place at = thread_rows_place(p, (int64_t)blockIdx.x * ROWS_THREADS + threadIdx.x);
   const chunk<DTYPE> x = thread_rows_load<DTYPE>(p, at);
@@ -68,7 +70,8 @@ __global__ void __launch_bounds__(ROWS_THREADS, ROWS_BLOCKS)
   const mfqn_group g = thread_group(p.to, index, absmax);
   if (is_first && !p.to.is_known) thread_slot_store(p.to.slots, index, g.stored);
   uint8_t *to = p.to.codes + at.row * p.to.row_bytes + at.step * (CHUNK / 8) * p.to.bits;
-  thread_store_chunk(p.to, to, thread_encode(p.to.how, x, g, absmax), at.left);
+  const auto draw = [&] { return thread_draw(p.key, at.row * p.cols + at.step * CHUNK); };
+  thread_store_chunk(p.to, to, thread_encode_chunk<DRAWN>(p.to.how, x, g, absmax, draw), at.left);
 }
 
 #endif

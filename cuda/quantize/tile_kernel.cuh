@@ -6,7 +6,7 @@
  * and strips of 32 rows that share a group tell each other their maxima. Codes of columns that are stored along rows
  * take the place of their elements in the tile and are written from there; turned ones (group last) go straight out.
  * Not for groups but 16, 32, 64, 128; row groups beyond the width of a tile (128 float32); zero points to be measured;
- * rows of codes that start inside a byte. */
+ * rows of codes that start inside a byte; stochastic rounding where rows of elements start inside a random block. */
 #ifndef MFQ_CUDA_QUANTIZE_TILE_KERNEL_CUH
 #define MFQ_CUDA_QUANTIZE_TILE_KERNEL_CUH
 
@@ -27,12 +27,17 @@ typedef struct tile_params {
   int32_t col_group_log2;         /* elements of a column group */
   int32_t is_turned;              /* codes of columns are stored with the group last */
   int32_t vector_load;
+  random_key key;
 } tile_params;
 
 enum { TILE_WORDS = (int)TILE_ROWS * (int)TILE_ROW_WORDS, STRIP_ROWS = 32, STRIPS = (int)TILE_ROWS / STRIP_ROWS };
 static_assert(TILE_THREADS == (int)STRIPS * (int)TILE_ROW_WORDS, "a thread for each word of each strip");
 
-template <int DTYPE> inline constexpr int TILE_BLOCKS = DTYPE == ELEMENT_F32 ? TILE_BLOCKS_F32 : TILE_BLOCKS_HALF;
+/* DRAWN: the rounding of a direction is stochastic. */
+template <int DTYPE, int DRAWN>
+inline constexpr int TILE_BLOCKS = DTYPE == ELEMENT_F32 ? (DRAWN ? TILE_DRAWN_BLOCKS_F32 : TILE_BLOCKS_F32)
+                                   : DRAWN              ? TILE_DRAWN_BLOCKS_HALF
+                                                        : TILE_BLOCKS_HALF;
 
 typedef block_array<uint32_t, TILE_WORDS> tile_memory;
 typedef block_array<uint32_t, STRIPS * TILE_ROW_WORDS> tile_maxima;
@@ -129,7 +134,7 @@ __device__ __forceinline__ uint8_t *thread_codes_at(const cast_direction &d, int
   return d.codes + line * d.row_bytes + col / 8 * d.bits;
 }
 
-template <int DTYPE>
+template <int DTYPE, int DRAWN>
 __device__ __forceinline__ void block_cast_rows(const tile_params &p, const tile_place &t, tile_memory &tile) {
   constexpr int STEP = row_chunks<DTYPE>::STEP;
   const row_chunks<DTYPE> mine = thread_row_chunks<DTYPE>();
@@ -152,7 +157,8 @@ __device__ __forceinline__ void block_cast_rows(const tile_params &p, const tile
         const int64_t place = thread_slot_index(p.row.slots, index, line + k * STEP, group);
         const mfqn_group g = thread_group(p.row, place, absmax);
         if (is_first && !p.row.is_known) thread_slot_store(p.row.slots, place, g.stored);
-        thread_store_chunk(p.row, to, thread_encode(p.row.how, x, g, absmax), left);
+        const auto draw = [&] { return thread_draw_blocks(p.key, ((line + k * STEP) * p.cols + col) >> 3); };
+        thread_store_chunk(p.row, to, thread_encode_chunk<DRAWN>(p.row.how, x, g, absmax, draw), left);
       }
     }
     to += STEP * p.row.row_bytes;
@@ -221,10 +227,10 @@ typedef struct column_place {
   int left, is_first;         /* rows from here on (thread_left); whether a group begins here */
 } column_place;
 
-/* Scale and codes of 16 rows of one column. */
-template <int DTYPE>
+/* Scale and codes of 16 rows of one column, whose random bits `draw` is asked for. */
+template <int DRAWN, int DTYPE, class Draw>
 __device__ __forceinline__ codes16 thread_cast_column(const tile_params &p, const column_place &at,
-                                                      const chunk<DTYPE> &x, uint32_t absmax) {
+                                                      const chunk<DTYPE> &x, uint32_t absmax, Draw draw) {
   const cast_direction &d = p.col;
   if (d.absmax) {
     if (at.is_first) thread_collect(d.absmax, absmax);
@@ -233,7 +239,7 @@ __device__ __forceinline__ codes16 thread_cast_column(const tile_params &p, cons
   const int64_t place = thread_slot_index(d.slots, at.index, at.line, at.group);
   const mfqn_group g = thread_group(d, place, absmax);
   if (at.is_first && !d.is_known) thread_slot_store(d.slots, place, g.stored);
-  const codes16 codes = thread_encode(d.how, x, g, absmax);
+  const codes16 codes = thread_encode_chunk<DRAWN>(d.how, x, g, absmax, draw);
   if (p.is_turned) thread_store_chunk(d, at.to, codes, at.left);
   return codes;
 }
@@ -247,41 +253,40 @@ __device__ __forceinline__ void thread_replace(tile_memory &tile, int first, con
   }
 }
 
-/* The first of a thread's chunks of columns. */
+/* The first of a thread's chunks of columns from row `top` of the tile on. */
 template <int DTYPE>
 __device__ __forceinline__ column_place thread_column_place(const tile_params &p, const tile_place &t,
-                                                            const strip_place &at) {
-  const int64_t row = t.row0 + at.strip * STRIP_ROWS, col = t.col0 + at.word * (4 / ELEMENT_BYTES<DTYPE>);
+                                                            const strip_place &at, int top) {
+  const int64_t row = t.row0 + top, col = t.col0 + at.word * (4 / ELEMENT_BYTES<DTYPE>);
   column_place place;
   place.line = t.outer * p.cols + col;
   place.group = row >> p.col_group_log2;
   place.index =
       p.is_turned ? place.line * p.col_groups + place.group : (t.outer * p.col_groups + place.group) * p.cols + col;
   place.to = thread_codes_at(p.col, place.line, row);
-  place.left = 0;
-  place.is_first = 0;
+  place.left = mfqn_clamp(t.rows - top, 0, CHUNK + 1);
+  place.is_first = (top & ((1 << p.col_group_log2) - 1)) == 0;
   return place;
 }
 
 /* One chunk at a time, read anew: registers are what limits the number of blocks. */
-template <int DTYPE>
+template <int DTYPE, int DRAWN>
 __device__ __forceinline__ void block_cast_cols(const tile_params &p, const tile_place &t, tile_memory &tile,
                                                 uint2 most) {
   constexpr int PER_WORD = 4 / ELEMENT_BYTES<DTYPE>;
   const strip_place at = thread_strip();
-  const column_place base = thread_column_place<DTYPE>(p, t, at);
   const int cols = mfqn_min(thread_left(t.col0 + at.word * PER_WORD, p.cols), PER_WORD);
 #pragma unroll 1
   for (int half = 0; half < STRIP_ROWS / CHUNK; ++half) {
     const int top = at.strip * STRIP_ROWS + half * CHUNK, first = top * TILE_ROW_WORDS + at.word;
     const uint32_t collected = half == 0 ? most.x : most.y;
-    const int next_group = 1 << p.col_group_log2 == CHUNK ? half : 0;
-    column_place place = base;
-    place.left = mfqn_clamp(t.rows - top, 0, CHUNK + 1);
-    place.is_first = (top & ((1 << p.col_group_log2) - 1)) == 0;
-    place.group += next_group;
-    place.index += next_group * (p.is_turned ? 1 : p.cols);
-    place.to += half * (CHUNK / 8) * p.col.bits;
+    column_place place = thread_column_place<DTYPE>(p, t, at, top);
+    drawn_columns<DTYPE> drawn = {};
+    if constexpr (DRAWN) {
+      const int64_t row = t.outer * p.rows + t.row0 + top;
+      if (p.col.how.is_drawn && !p.col.absmax)
+        drawn = warp_draw_columns<DTYPE>(p.key, row * p.cols + t.col0 + at.word * PER_WORD, p.cols);
+    }
     codes16 left = {}, right = {};
 #pragma unroll 1
     for (int j = 0; j < PER_WORD; ++j) {
@@ -290,7 +295,8 @@ __device__ __forceinline__ void block_cast_cols(const tile_params &p, const tile
       left = right;
       right = {};
       if (place.left > 0 && j < cols)
-        right = thread_cast_column(p, place, thread_column<DTYPE>(tile, first, j), absmax);
+        right = thread_cast_column<DRAWN>(p, place, thread_column<DTYPE>(tile, first, j), absmax,
+                                          [&] { return thread_drawn_column(drawn, j); });
       ++place.line;
       place.index += p.is_turned ? p.col_groups : 1;
       place.to += p.col.row_bytes;
@@ -326,19 +332,19 @@ __device__ __forceinline__ void block_store_rows(const tile_params &p, const til
   }
 }
 
-template <int DTYPE>
-__global__ void __launch_bounds__(TILE_THREADS, TILE_BLOCKS<DTYPE>)
+template <int DTYPE, int DRAWN>
+__global__ void __launch_bounds__(TILE_THREADS, TILE_BLOCKS<DTYPE, DRAWN>)
     quantize_tile_kernel(const __grid_constant__ tile_params p) {
   __shared__ tile_memory tile;
   __shared__ tile_maxima maxima;
   const tile_place t = block_tile_place<DTYPE>(p);
   block_load_tile<DTYPE>(p, t, tile);
-  if (p.has_row) block_cast_rows<DTYPE>(p, t, tile);
+  if (p.has_row) block_cast_rows<DTYPE, DRAWN>(p, t, tile);
   if (!p.has_col) return;
   const uint2 most = block_col_max<DTYPE>(p, tile, maxima);
   const int is_stored_by_rows = !p.is_turned && !p.col.absmax;
   if (p.has_row && is_stored_by_rows) ptx_sync_block(); /* elements give way to codes: rows are through with them */
-  block_cast_cols<DTYPE>(p, t, tile, most);
+  block_cast_cols<DTYPE, DRAWN>(p, t, tile, most);
   if (is_stored_by_rows) block_store_rows<DTYPE>(p, t, tile);
 }
 

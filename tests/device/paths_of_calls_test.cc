@@ -79,6 +79,7 @@ TEST_F(PathsOfCalls, GroupsAlongRows) {
     EXPECT_EQ(quantize(dtype, {7, 100}, one("mxfp8_e4m3")), kRows);
     EXPECT_EQ(quantize(dtype, {3, 5, 64}, one("mxfp4_e2m1/group:16@2")), kRows);
     EXPECT_EQ(quantize(dtype, {64, 256}, one("mxfp8_e4m3"), 4), kRows) << "misaligned";
+    EXPECT_EQ(quantize(dtype, {64, 255}, one("mxfp8_e4m3/round:stochastic")), kRows);
   }
 }
 
@@ -89,6 +90,7 @@ TEST_F(PathsOfCalls, GroupsAlongColumns) {
                                  "mxint8/group:128@0", "nvfp4/group:16@0"})
         EXPECT_EQ(quantize(dtype, {256, 128}, one(scheme, layout)), kTiles) << scheme;
   EXPECT_EQ(quantize(MFQ_DTYPE_BF16, {3, 64, 4, 8}, one("mxfp8_e4m3/group:32@1")), kTiles);
+  EXPECT_EQ(quantize(MFQ_DTYPE_BF16, {64, 72}, one("mxfp4_e2m1/group:32@0/round:stochastic")), kTiles);
 }
 
 TEST_F(PathsOfCalls, BothDirections) {
@@ -99,12 +101,14 @@ TEST_F(PathsOfCalls, BothDirections) {
       EXPECT_EQ(quantize(dtype, {128, 256}, two(scheme, scheme + std::string("/group:32@0"), {})), both) << scheme;
     }
   EXPECT_EQ(quantize(MFQ_DTYPE_BF16, {2, 64, 64}, two("mxfp8_e4m3/group:64", "nvfp4/group:16@1", kTurned)), both);
+  EXPECT_EQ(quantize(MFQ_DTYPE_F32, {64, 64}, two("mxfp8_e4m3/round:stochastic", "mxfp8_e4m3/group:32@0", {})), both);
 }
 
 TEST_F(PathsOfCalls, SharedScales) {
   const std::string shared = "mfq_quantize: reduction and rows: statistics first, then 16 elements a thread";
   for (const mfq_dtype dtype : kDtypes) {
     EXPECT_EQ(quantize(dtype, {64, 256}, one("e4m3fn/tensor/f32")), shared);
+    EXPECT_EQ(quantize(dtype, {64, 256}, one("e4m3fn/tensor/f32/round:stochastic")), shared);
     EXPECT_EQ(quantize(dtype, {64, 256}, one("int8/channel@0/f32")), shared);
     EXPECT_EQ(quantize(dtype, {4, 8, 16, 32}, one("e4m3fn/channel@1/f32")), shared);
     EXPECT_EQ(quantize(dtype, {64, 256}, one("uint8/tensor/f32/zp/stat:minmax")), shared);
@@ -115,25 +119,27 @@ TEST_F(PathsOfCalls, SharedScales) {
 TEST_F(PathsOfCalls, TheGeneralPathTakesTheRest) {
   const struct {
     const char *scheme, *why;
-  } rows[] = {{"mxfp8_e4m3/round:stochastic", "rows: stochastic rounding"},
-              {"mxfp8_e4m3/round:away",
-               "rows: other roundings than to even, and formats without a sign, without saturation or beyond the "
-               "normal numbers of float32"},
-              {"e4m3fn/group:24/f32", "rows: groups of other sizes than 16, 32, 64, 128 and, along rows, 256 and 512"},
-              {"int4/group:32/f32/zp", "rows: ranges and zero points of groups are still to be measured"},
-              {"e4m3fn/block:8x8/f32", "rows: blocks of rows and columns"},
-              {"e4m3fn/channel@1/f32", "reduction and rows: rows of less than 256 elements"},
-              {"mxfp4_e2m1/group:32@0", "tiles: rows of codes start inside a byte"}};
+  } rows[] = {
+      {"mxfp8_e4m3/group:32@0/round:stochastic", "tiles: stochastic rounding in rows of no multiple of 8 elements"},
+      {"mxfp8_e4m3/round:away", "rows: other roundings than to even and stochastic, and formats without a sign, "
+                                "without saturation or beyond the "
+                                "normal numbers of float32"},
+      {"e4m3fn/group:24/f32", "rows: groups of other sizes than 16, 32, 64, 128 and, along rows, 256 and 512"},
+      {"int4/group:32/f32/zp", "rows: ranges and zero points of groups are still to be measured"},
+      {"e4m3fn/block:8x8/f32", "rows: blocks of rows and columns"},
+      {"e4m3fn/channel@1/f32", "reduction and rows: rows of less than 256 elements"},
+      {"mxfp4_e2m1/group:32@0", "tiles: rows of codes start inside a byte"}};
   for (const auto &row : rows)
     EXPECT_EQ(quantize(MFQ_DTYPE_F32, {64, 65}, one(row.scheme)),
               std::string("mfq_quantize: general: element by element; not ") + row.why);
 }
 
 TEST_F(PathsOfCalls, TwoDirectionsOneAfterTheOther) {
-  EXPECT_EQ(quantize(MFQ_DTYPE_F32, {64, 256}, two("mxfp8_e4m3/round:stochastic", "mxfp8_e4m3/group:32@0", {})),
-            "mfq_quantize: general: element by element; not rows: stochastic rounding, then tiles: "
-            "columns of 128 rows in shared memory; not both directions "
-            "from one read: stochastic rounding");
+  EXPECT_EQ(
+      quantize(MFQ_DTYPE_F32, {64, 256}, two("mxfp8_e4m3/group:24", "mxfp8_e4m3/group:32@0", {})),
+      "mfq_quantize: general: element by element; not rows: groups of other sizes than 16, 32, 64, 128 and, along "
+      "rows, 256 and 512, then tiles: columns of 128 rows in shared memory; not both directions from one read: "
+      "groups of other sizes than 16, 32, 64, 128 and, along rows, 256 and 512");
 }
 
 TEST_F(PathsOfCalls, Dequantize) {

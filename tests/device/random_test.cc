@@ -1,5 +1,6 @@
 // Stochastic rounding draws the same words on the device, whatever the seed, the layout and the strides.
 #include "support/device.h"
+#include "support/sample.h"
 
 namespace {
 
@@ -60,6 +61,43 @@ TEST_F(Random, StridesAndLayoutsDrawTheSameWords) {
     x.fill_awkward(10);
     ASSERT_TRUE(same_quantize(x, call));
   }
+}
+
+/* The fast kernels: rows, tiles and both, whole and partial chunks, blocks that rows begin within, every kind of scale. */
+TEST_F(Random, FastKernels) {
+  const char *const elements[] = {"e4m3fn", "e5m2", "e2m1", "e3m2", "e4m3fnuz", "int8", "int4", "mxint8", "e2m5b40"};
+  const char *const scales[] = {"/ue8m0",     "/f32",         "/ue8m0:rceil", "/ue4m3",
+                                "/f32:given", "/ue8m0:given", "/bf16:floor"};
+  const int sizes[] = {16, 32, 128};
+  const Shape all[] = {{7, 32}, {130, 136}, {3, 33}, {2, 200}, {2, 33, 24}, {300, 8}, {1, 40}};
+  sample({std::size(elements), std::size(scales), std::size(sizes), 3, 2, 3, std::size(all)}, 600,
+         [&](const std::vector<size_t> &at) {
+           const std::string rest = scales[at[1]] + std::string("/round:stochastic");
+           const Shape &shape = all[at[6]];
+           const std::string group = elements[at[0]] + ("/group:" + std::to_string(sizes[at[2]]));
+           const std::string row = group + rest, col = group + "@" + std::to_string(shape.size() - 2) + rest;
+           QuantizeCall call(at[3] == 1 ? col : row, at[3] == 2 ? col : "");
+           mfq_scheme scheme;
+           if (mfq_scheme_parse(row.c_str(), &scheme) != MFQ_OK) return; /* ue4m3 is not for every element */
+           (at[3] == 1 ? call.row_layout : call.col_layout).codes =
+               at[4] != 0 ? MFQ_CODES_GROUP_LAST : MFQ_CODES_LOGICAL;
+           call.given_seed = (uint32_t)at[6];
+           seed(at[6] + ((uint64_t)at[0] << 40), at[1]);
+           Operand x = awkward(kDtypes[at[5]], shape, (uint32_t)(at[0] + 31 * at[6]));
+           ASSERT_TRUE(same_quantize(x, call));
+         });
+}
+
+/* Scales that are known: unscaled, of the tensor and of channels, with zero points and without. */
+TEST_F(Random, KnownScales) {
+  seed(3, 1);
+  for (const char *scheme : {"e4m3fn", "e2m1/tensor/f32", "int8/channel@0/f32", "uint8/tensor/f32/zp/stat:minmax",
+                             "e5m2/channel@0/bf16:given", "uint4/group:32/f32:given/zp", "e3m2/tensor/ue8m0"})
+    for (const mfq_dtype dtype : kDtypes)
+      for (const Shape &shape : {Shape{5, 300}, Shape{4, 512}, Shape{3, 2, 257}}) {
+        Operand x = awkward(dtype, shape, 4);
+        ASSERT_TRUE(same_quantize(x, {scheme + std::string("/round:stochastic")}));
+      }
 }
 
 } // namespace
