@@ -1,6 +1,6 @@
 # The front door. Building is CMake's work; this file only says in which order, and sees that the tools are there.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check asan tsan fuzz lint bench gpu-pack gpu-check report ptx-report install aarch64 clean
+.PHONY: help demo test check asan tsan fuzz lint bench bench-peers gpu-pack gpu-check report ptx-report install aarch64 clean
 
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 PREFIX ?= /usr/local
@@ -84,6 +84,14 @@ bench: ## measure quantize, dequantize and products on this machine
 	@echo "mfq: building the benchmarks"
 	@$(call build,dev) --target bench
 	@sh bench/run.sh build/dev
+
+PYTHON ?= python3
+bench-peers: ## fake quantization beside what PYTHON (python3) has of Brevitas, torch and torchao
+	@sh cmake/setup.sh bench
+	@$(configure_once)
+	@$(call build,dev) --target mfq
+	@mkdir -p build/bench
+	@$(PYTHON) -B bench/peers/fake_quantize.py --json build/bench/fake_quantize.json --csv build/bench/fake_quantize.csv
 
 ARCHITECTURE ?= 90a
 gpu-pack: ## without a GPU: what gpu-check needs on a bare machine with one of ARCHITECTURE (90a), in .gpu/
