@@ -4,8 +4,9 @@ import os
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
+import marked
 from markup import code, count, percent, plain, table
-from results import Unreadable, family_of, read
+from results import family_of, read
 
 BEGIN, END = "<!-- ledger: written by `make report` from bench/results -->", "<!-- end of ledger -->"
 NOTHING = "No machine code above has been run on a GPU for this version yet."
@@ -128,12 +129,4 @@ def block(files, document):
 def renewed(folder, document):
     """The text of the document now, and as it should be."""
     files = [read(path) for path in sorted(folder.glob("*.json"))]
-    try:
-        text = document.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Unreadable(f"{document} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise Unreadable(f"{document} has no place for the ledger: it wants one line {BEGIN} and below it one line "
-                         f"{END}")
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    return text, "\n".join([before + BEGIN, "", *block(files, document), "", END + after])
+    return marked.renewed(document, "the ledger", (BEGIN, END), block(files, document))

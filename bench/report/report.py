@@ -1,4 +1,5 @@
 """Reads what make gpu-check left: a page out of one results file, a comparison of two, the ledger of docs/hardware.md.
+Of bench/peers/fake_quantize.py: its table there.
 
 Exit codes: 0; 1 the ledger is out of step; 2 a file cannot be read or written; 3 something got slower or wrong.
 """
@@ -9,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import beside
 import ledger
 from compare import compare
 from markup import count
@@ -73,6 +75,14 @@ def run_ledger(options):
     return 0
 
 
+def run_peers(options):
+    now, wanted = beside.renewed(options.race, options.doc)
+    if now != wanted:
+        write_all(options.doc.parent, {options.doc.name: wanted})
+        print(f"renewed the table of peers in {options.doc}")
+    return 0
+
+
 def tolerance(text):
     value = float(text)
     if not 0 <= value < 10:
@@ -82,7 +92,7 @@ def tolerance(text):
 
 def arguments():
     parser = argparse.ArgumentParser(prog="report", description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(required=True, metavar="page|compare|ledger")
+    commands = parser.add_subparsers(required=True, metavar="page|compare|ledger|peers")
     page = commands.add_parser("page", help="Markdown and SVG beside a results file")
     page.add_argument("results", type=Path, nargs="?", metavar="RESULTS.json",
                       help="the newest of bench/results if left out")
@@ -98,6 +108,10 @@ def arguments():
     book.add_argument("--results", dest="folder", type=Path, default=RESULTS, metavar="FOLDER")
     book.add_argument("--doc", type=Path, default=ROOT / "docs/hardware.md", metavar="FILE")
     book.set_defaults(run=run_ledger)
+    race = commands.add_parser("peers", help="renews the table of fake quantization beside peers in docs/hardware.md")
+    race.add_argument("race", type=Path, metavar="RACE.json", help="what bench/peers/fake_quantize.py --json wrote")
+    race.add_argument("--doc", type=Path, default=ROOT / "docs/hardware.md", metavar="FILE")
+    race.set_defaults(run=run_peers)
     return parser.parse_args()
 
 

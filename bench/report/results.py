@@ -232,13 +232,17 @@ def refuse_constant(name):
     raise ValueError(f"{name} is no number of JSON")
 
 
-def load(path):
+def parsed(path):
     try:
-        raw = json.loads(path.read_bytes(), parse_constant=refuse_constant)
+        return json.loads(path.read_bytes(), parse_constant=refuse_constant)
     except OSError as error:
         raise Unreadable(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"{path} is not JSON: {error}") from error
+
+
+def load(path):
+    raw = parsed(path)
     if not isinstance(raw, dict) or not any(key in raw for key in PARTS) or "benchmark" in raw:
         raise Unreadable(f"{path} is no results file of make gpu-check, which holds one object with "
                          f"{', '.join(PARTS)}")
