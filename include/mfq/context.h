@@ -68,7 +68,7 @@ MFQ_API mfq_status mfq_context_create(const mfq_context_options *options, mfq_co
 MFQ_EXPORT void mfq_context_destroy(mfq_context *context);
 
 /* Sets the key of stochastic rounding: element i of a tensor (row-major index in its logical shape) draws half i mod 8,
- * the low one of each word first, of the words of Philox4x32-10 with key `seed` and counter (i / 8, offset). Both are 0
+ * the low one of each word first, of the words of Philox4x32-7 with key `seed` and counter (i / 8, offset). Both are 0
  * at first. Since 0.1. */
 MFQ_API mfq_status mfq_context_set_seed(mfq_context *context, uint64_t seed, uint64_t offset);
 

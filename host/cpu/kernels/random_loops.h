@@ -52,15 +52,13 @@ INLINE void lanes_put(uint16_t *to, word_lanes a, word_lanes b) {
 }
 #endif
 
-enum { WORD_ROUNDS = 10 };
-
 typedef struct word_keys {
-  word_lanes low[WORD_ROUNDS], high[WORD_ROUNDS];
+  word_lanes low[MFQN_RANDOM_ROUNDS], high[MFQN_RANDOM_ROUNDS];
 } word_keys;
 
 INLINE word_keys keys_of(uint64_t seed) {
   word_keys k;
-  for (uint32_t i = 0; i < WORD_ROUNDS; ++i) {
+  for (uint32_t i = 0; i < MFQN_RANDOM_ROUNDS; ++i) {
     k.low[i] = lanes_all((uint32_t)seed + i * 0x9e3779b9u);
     k.high[i] = lanes_all((uint32_t)(seed >> 32) + i * 0xbb67ae85u);
   }
@@ -71,8 +69,8 @@ INLINE word_keys keys_of(uint64_t seed) {
 INLINE void put_blocks(const word_keys *k, uint64_t offset, uint64_t high, uint32_t low, uint16_t *to) {
   const word_lanes m0 = lanes_all(0xd2511f53u), m1 = lanes_all(0xcd9e8d57u);
   word_lanes c0 = lanes_blocks(low), c1 = lanes_all(high), c2 = lanes_all(offset), c3 = lanes_all(offset >> 32);
-#pragma GCC unroll 10
-  for (int i = 0; i < WORD_ROUNDS; ++i) {
+#pragma GCC unroll 7
+  for (int i = 0; i < MFQN_RANDOM_ROUNDS; ++i) {
     const word_lanes p0 = lanes_product(c0, m0), p1 = lanes_product(c2, m1);
     c0 = lanes_xor(lanes_high(p1), c1, k->low[i]);
     c1 = p1;

@@ -1,4 +1,4 @@
-// Stochastic rounding: each element rounds by its own bits of Philox 4x32-10, which depend on seed, offset and logical
+// Stochastic rounding: each element rounds by its own bits of Philox 4x32-7, which depend on seed, offset and logical
 // index and on nothing else.
 #include "support/model.h"
 #include "support/philox.h"
@@ -16,11 +16,11 @@ using mfq_test::Shape;
 
 /* Known answers of Random123 1.14, kat_vectors. */
 TEST(Philox, KnownAnswers) {
-  EXPECT_EQ(philox({0, 0, 0, 0}, {0, 0}), (Block{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  EXPECT_EQ(philox({0, 0, 0, 0}, {0, 0}), (Block{0x5f6fb709, 0x0d893f64, 0x4f121f81, 0x4f730a48}));
   const uint32_t ones = 0xffffffff;
-  EXPECT_EQ(philox({ones, ones, ones, ones}, {ones, ones}), (Block{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
+  EXPECT_EQ(philox({ones, ones, ones, ones}, {ones, ones}), (Block{0x5207ddc2, 0x45165e59, 0x4d8ee751, 0x8c52f662}));
   EXPECT_EQ(philox({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
-            (Block{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
+            (Block{0x4dfccaba, 0x190a87f0, 0xc47362ba, 0xb6b5242a}));
 }
 
 /* Half i mod 8, low ones first, of the block with counter (i / 8, offset) under the key seed, and the bit below set. */
