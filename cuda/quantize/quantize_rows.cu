@@ -40,7 +40,7 @@ mfq_status mfq_cuda_rows_launch(mfq_context *context, const mfq_cast *cast, cons
       {quantize_rows_kernel<ELEMENT_F32, 0>, quantize_rows_kernel<ELEMENT_F32, 1>},
       {quantize_rows_kernel<ELEMENT_BF16, 0>, quantize_rows_kernel<ELEMENT_BF16, 1>},
       {quantize_rows_kernel<ELEMENT_F16, 0>, quantize_rows_kernel<ELEMENT_F16, 1>}};
-  return mfq_cuda_launch(context, at, kernels[cast->src->dtype - ELEMENT_F32][p.to.how.is_drawn], p);
+  return mfq_cuda_launch(context, at, kernels[cast->src->dtype - MFQ_DTYPE_F32][p.to.how.is_drawn], p);
 }
 
 static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {

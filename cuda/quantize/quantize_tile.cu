@@ -89,7 +89,7 @@ static mfq_status launch(mfq_context *context, const mfq_cast *cast, const tile_
       {quantize_tile_kernel<ELEMENT_BF16, 0>, quantize_tile_kernel<ELEMENT_BF16, 1>},
       {quantize_tile_kernel<ELEMENT_F16, 0>, quantize_tile_kernel<ELEMENT_F16, 1>}};
   const int is_drawn = p.row.how.is_drawn || p.col.how.is_drawn;
-  return mfq_cuda_launch(context, at, kernels[cast->src->dtype - ELEMENT_F32][is_drawn], p);
+  return mfq_cuda_launch(context, at, kernels[cast->src->dtype - MFQ_DTYPE_F32][is_drawn], p);
 }
 
 static mfq_status collect_row(mfq_context *context, const mfq_cast *cast, const void *plan, uint32_t *absmax) {
