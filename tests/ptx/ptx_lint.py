@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lint"))
-from ptx_read import read_ptx, readable  # noqa: E402
+from ptx_read import read_ptx, read_text, readable  # noqa: E402
 from source_tree import Finding, run  # noqa: E402
 
 RULES = (
@@ -53,7 +53,7 @@ def check(options):
     findings = []
     count = 0
     for path in options.ptx:
-        functions = read_ptx(path.read_text())
+        functions = read_ptx(read_text(path))
         names = readable(function.name for function in functions)
         for function in functions:
             count += len(function.instructions)

@@ -71,20 +71,34 @@ def read_ptx(text):
     return functions
 
 
+def read_text(path, architecture=r"\w+"):
+    """Returns the PTX that a file is, or that an object has inside, uncompressed (nvcc -no-compress)."""
+    if path.suffix == ".ptx":
+        return path.read_text()
+    inside = re.search(rf"\.version [\d.]+\n\.target {architecture}\b[^\0]*".encode(), path.read_bytes())
+    if not inside:
+        raise SystemExit(f"{path}: no PTX inside")
+    return inside.group().decode()
+
+
 def number(pattern, text):
     match = re.search(pattern, text)
     return int(match.group(1)) if match else 0
 
 
-def add_ptxas(functions, text):
-    """Adds what `ptxas -v` says; returns the names of kernels that it says nothing about."""
+def add_ptxas(functions, text, architecture):
+    """Adds what `ptxas -v` says of an architecture; returns the names of kernels that it says nothing about."""
     by_name = {function.name: function for function in functions}
     said = set()
-    current = None
+    current, is_asked = None, True
     for line in text.splitlines():
-        head = re.search(r"(?:Compiling entry function '([\w$]+)'|Function properties for ([\w$]+))", line)
-        if head:
-            current = by_name.get(head.group(1) or head.group(2))
+        entry = re.search(r"Compiling entry function '([\w$]+)' for '(\w+)'", line)
+        properties = re.search(r"Function properties for ([\w$]+)", line)
+        if entry:
+            is_asked = entry.group(2) == architecture
+            current = by_name.get(entry.group(1)) if is_asked else None
+        elif properties:
+            current = by_name.get(properties.group(1)) if is_asked else None
         elif current and "stack frame" in line:
             current.stack = number(r"(\d+) bytes stack frame", line)
             current.spill_stores = number(r"(\d+) bytes spill stores", line)
@@ -98,10 +112,9 @@ def add_ptxas(functions, text):
 
 
 def run_ptxas(ptxas, architecture, path):
-    """Returns what ptxas prints; of a planted fault, what it printed once (<path>.txt)."""
-    recorded = path.with_suffix(".txt")
+    """Returns what ptxas prints, or without one, what it printed once (<path>.ptxas)."""
     if ptxas is None:
-        return recorded.read_text()
+        return path.with_name(path.name + ".ptxas").read_text()
     done = subprocess.run([ptxas, "-v", f"-arch={architecture}", "-o", "/dev/null", str(path)], capture_output=True,
                           text=True, check=False)
     if done.returncode != 0:

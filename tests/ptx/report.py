@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lint"))
-from ptx_read import add_ptxas, read_ptx, readable, run_ptxas  # noqa: E402
+from ptx_read import add_ptxas, read_ptx, read_text, readable, run_ptxas  # noqa: E402
 from source_tree import Finding, run  # noqa: E402
 
 REGISTERS_A_PROCESSOR, WARPS_A_PROCESSOR = 65536, 64
@@ -93,8 +93,8 @@ def check_fast(options, functions, names):
 def check(options):
     functions, findings = [], []
     for path in options.ptx:
-        read = read_ptx(path.read_text())
-        for name in add_ptxas(read, run_ptxas(options.ptxas, options.arch, path)):
+        read = read_ptx(read_text(path, options.arch))
+        for name in add_ptxas(read, run_ptxas(options.ptxas, options.arch, path), options.arch):
             findings.append(Finding("ptx-unread", path.name, 1, f"ptxas says nothing about {name}"))
         functions += [(path.name, function) for function in read]
     names = readable(function.name for _, function in functions)
@@ -115,7 +115,7 @@ def check(options):
 
 def add_arguments(parser):
     parser.add_argument("--ptx", type=Path, nargs="+", required=True)
-    parser.add_argument("--ptxas", help="without it, <file>.txt beside a PTX file is what ptxas printed")
+    parser.add_argument("--ptxas", help="without it, <file>.ptxas is what it printed")
     parser.add_argument("--arch", default="sm_90a")
     parser.add_argument("--spills", type=Path, required=True)
     parser.add_argument("--fast", type=Path, required=True)
