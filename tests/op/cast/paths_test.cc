@@ -111,9 +111,21 @@ const std::vector<Case> &cases() {
   return all;
 }
 
+/* The reference, computed once for all instruction sets. */
+struct Contexts {
+  const Context reference = make_context("reference", 1);
+  std::vector<Context> fast;
+
+  explicit Contexts(int threads = 2) {
+    for (const std::string &isa : mfq_test::fast_isas_or_reference())
+      fast.push_back(make_context(isa.c_str(), threads));
+  }
+};
+
+std::string text_of(const Context &context) { return mfq_context_describe(context.get()); }
+
 /* Values without codes, and their scales: to a target of another dtype and other strides, or in place. */
-void compare_fakes(const mfq_scheme &scheme, const Plain &src, uint32_t seed, mfq_context *reference,
-                   mfq_context *fast) {
+void compare_fakes(const mfq_scheme &scheme, const Plain &src, uint32_t seed, const Contexts &contexts) {
   const std::vector<int64_t> shape(src.tensor.shape, src.tensor.shape + src.tensor.rank);
   const std::vector<int64_t> own(src.tensor.strides, src.tensor.strides + src.tensor.rank);
   std::vector<int64_t> turned(shape.size(), 1);
@@ -127,31 +139,37 @@ void compare_fakes(const mfq_scheme &scheme, const Plain &src, uint32_t seed, mf
   const std::vector<int64_t> counts(sizes, sizes + parts.sizes.scale_rank);
   Plain a(dtypes[seed % 7 % 3], shape, all[seed % 3]), a_scales(MFQ_DTYPE_F32, counts, dense(counts));
   if (is_in_place) a = src.copy();
-  Plain b = a.copy(), b_scales = a_scales.copy();
-  ASSERT_EQ(mfq_fake_quantize(reference, &scheme, is_in_place ? &a.tensor : &src.tensor, &a.tensor, &a_scales.tensor),
+  const Plain before = a.copy(), scales_before = a_scales.copy();
+  ASSERT_EQ(mfq_fake_quantize(contexts.reference.get(), &scheme, is_in_place ? &a.tensor : &src.tensor, &a.tensor,
+                              &a_scales.tensor),
             MFQ_OK)
       << mfq_last_error();
-  ASSERT_EQ(mfq_fake_quantize(fast, &scheme, is_in_place ? &b.tensor : &src.tensor, &b.tensor,
-                              seed % 2 ? &b_scales.tensor : nullptr),
-            MFQ_OK)
-      << mfq_last_error();
-  ASSERT_EQ(a.bytes, b.bytes) << (is_in_place ? "in place" : "values");
-  if (seed % 2) ASSERT_EQ(a_scales.bytes, b_scales.bytes) << "scales";
+  for (const Context &fast : contexts.fast) {
+    Plain b = before.copy(), b_scales = scales_before.copy();
+    ASSERT_EQ(mfq_fake_quantize(fast.get(), &scheme, is_in_place ? &b.tensor : &src.tensor, &b.tensor,
+                                seed % 2 ? &b_scales.tensor : nullptr),
+              MFQ_OK)
+        << mfq_last_error();
+    ASSERT_EQ(a.bytes, b.bytes) << (is_in_place ? "in place" : "values") << " on " << text_of(fast);
+    if (seed % 2) ASSERT_EQ(a_scales.bytes, b_scales.bytes) << "scales on " << text_of(fast);
+  }
 }
 
 /* With a `seed_of_rounding` the scheme rounds stochastically. */
-void compare_paths(const std::string &text, const mfq_layout *layout, mfq_dtype dtype, mfq_context *reference,
-                   mfq_context *fast, uint64_t seed_of_rounding = 0) {
+void compare_paths(const std::string &text, const mfq_layout *layout, mfq_dtype dtype, const Contexts &contexts,
+                   uint64_t seed_of_rounding = 0) {
+  mfq_context *const reference = contexts.reference.get();
   mfq_scheme scheme = parse(text);
   if (seed_of_rounding) {
     scheme.rounding = MFQ_ROUND_STOCHASTIC;
-    for (mfq_context *context : {reference, fast})
-      ASSERT_EQ(mfq_context_set_seed(context, seed_of_rounding, ~seed_of_rounding), MFQ_OK);
+    ASSERT_EQ(mfq_context_set_seed(reference, seed_of_rounding, ~seed_of_rounding), MFQ_OK);
+    for (const Context &fast : contexts.fast)
+      ASSERT_EQ(mfq_context_set_seed(fast.get(), seed_of_rounding, ~seed_of_rounding), MFQ_OK);
   }
   uint32_t seed = 1;
   for (const Case &c : cases()) {
-    SCOPED_TRACE(text + " on " + mfq_context_describe(fast) + ", dtype " + mfq_dtype_name(dtype) + ", shape #" +
-                 std::to_string(&c - cases().data()) + ", layout " +
+    SCOPED_TRACE(text + ", dtype " + mfq_dtype_name(dtype) + ", shape #" + std::to_string(&c - cases().data()) +
+                 ", layout " +
                  (layout ? std::to_string(layout->codes) + std::to_string(layout->packing) +
                                std::to_string(layout->scales) + " align " + std::to_string(layout->row_align)
                          : "default") +
@@ -161,19 +179,23 @@ void compare_paths(const std::string &text, const mfq_layout *layout, mfq_dtype 
     if (layout && layout->codes == MFQ_CODES_TRANSPOSED && rank < 2) continue;
     Plain src(dtype, c.shape, c.strides.empty() ? dense(c.shape) : c.strides);
     fill(src, seed++);
-    Quantized expected(scheme, c.shape, layout), actual(scheme, c.shape, layout);
-    ASSERT_EQ(mfq_quantize(reference, &src.tensor, &expected.q, nullptr), MFQ_OK) << mfq_last_error();
-    ASSERT_EQ(mfq_quantize(fast, &src.tensor, &actual.q, nullptr), MFQ_OK) << mfq_last_error();
-    ASSERT_TRUE(actual.same_bytes(expected)) << actual.difference(expected);
-
     std::vector<int64_t> strides = c.strides.empty() || c.strides[0] == 0 ? dense(c.shape) : c.strides;
-    Plain a(dtype, c.shape, strides), b(dtype, c.shape, strides);
+    Quantized expected(scheme, c.shape, layout);
+    Plain a(dtype, c.shape, strides);
+    ASSERT_EQ(mfq_quantize(reference, &src.tensor, &expected.q, nullptr), MFQ_OK) << mfq_last_error();
     ASSERT_EQ(mfq_dequantize(reference, &expected.q, &a.tensor), MFQ_OK) << mfq_last_error();
-    ASSERT_EQ(mfq_dequantize(fast, &expected.q, &b.tensor), MFQ_OK) << mfq_last_error();
-    ASSERT_EQ(a.bytes, b.bytes);
+    for (const Context &fast : contexts.fast) {
+      SCOPED_TRACE(text_of(fast));
+      Quantized actual(scheme, c.shape, layout);
+      ASSERT_EQ(mfq_quantize(fast.get(), &src.tensor, &actual.q, nullptr), MFQ_OK) << mfq_last_error();
+      ASSERT_TRUE(actual.same_bytes(expected)) << actual.difference(expected);
+      Plain b(dtype, c.shape, strides);
+      ASSERT_EQ(mfq_dequantize(fast.get(), &expected.q, &b.tensor), MFQ_OK) << mfq_last_error();
+      ASSERT_EQ(a.bytes, b.bytes);
+    }
     const uint32_t turn = seed + (uint32_t)std::accumulate(text.begin(), text.end(), 0);
     if (turn % 5 != 0) fill(src, turn, true);
-    compare_fakes(scheme, src, turn, reference, fast);
+    compare_fakes(scheme, src, turn, contexts);
     if (testing::Test::HasFatalFailure()) return;
   }
 }
@@ -206,36 +228,33 @@ const std::vector<std::string> &schemes() {
   return all;
 }
 
-class Paths : public ::testing::TestWithParam<std::string> {
+class Paths : public ::testing::Test {
 protected:
+  const Contexts contexts;
+
+  mfq_context *reference() const { return contexts.reference.get(); }
   void SetUp() override {
     if (mfq_test::is_only_reference()) GTEST_SKIP() << mfq_test::kOnlyReference;
   }
 };
 
-TEST_P(Paths, EverySchemeAndShape) {
-  const Context reference = make_context("reference", 1), fast = make_context(GetParam().c_str(), 2);
-  for (const std::string &scheme : schemes())
-    compare_paths(scheme, nullptr, MFQ_DTYPE_F32, reference.get(), fast.get());
+TEST_F(Paths, EverySchemeAndShape) {
+  for (const std::string &scheme : schemes()) compare_paths(scheme, nullptr, MFQ_DTYPE_F32, contexts);
 }
 
-TEST_P(Paths, EveryNamedScheme) {
-  const Context reference = make_context("reference", 1), fast = make_context(GetParam().c_str(), 2);
+TEST_F(Paths, EveryNamedScheme) {
   for (int32_t i = 0; mfq_scheme_name(i, nullptr); ++i) {
     if (parse(mfq_scheme_name(i, nullptr)).rule == MFQ_RULE_GIVEN) continue; /* scales are inputs: below */
-    compare_paths(mfq_scheme_name(i, nullptr), nullptr, MFQ_DTYPE_BF16, reference.get(), fast.get());
+    compare_paths(mfq_scheme_name(i, nullptr), nullptr, MFQ_DTYPE_BF16, contexts);
   }
 }
 
-TEST_P(Paths, EveryFormatOfTheTableInGroups) {
-  const Context reference = make_context("reference", 1), fast = make_context(GetParam().c_str(), 2);
+TEST_F(Paths, EveryFormatOfTheTableInGroups) {
   for (int32_t i = 0; mfq_format_name(i, nullptr); ++i)
-    compare_paths(std::string(mfq_format_name(i, nullptr)) + "/group:32/ue8m0", nullptr, MFQ_DTYPE_F16, reference.get(),
-                  fast.get());
+    compare_paths(std::string(mfq_format_name(i, nullptr)) + "/group:32/ue8m0", nullptr, MFQ_DTYPE_F16, contexts);
 }
 
-TEST_P(Paths, EveryLayout) {
-  const Context reference = make_context("reference", 1), fast = make_context(GetParam().c_str(), 2);
+TEST_F(Paths, EveryLayout) {
   // clang-format off
   const char *const schemes[] = {"mxfp8_e4m3",           "mxfp6_e3m2",            "mxfp4_e2m1",
                                  "mxfp4_e2m1/group:32@0", "mxfp6_e2m3/group:16@1", "mxfp8_e4m3/group:32@0",
@@ -244,13 +263,12 @@ TEST_P(Paths, EveryLayout) {
   const int32_t aligns[] = {0, 1, 16};
   sample_pairs({std::size(schemes), 2, 2, 2, std::size(aligns)}, [&](const std::vector<size_t> &at) {
     const mfq_layout layout = {(mfq_code_order)at[1], (mfq_packing)at[2], (mfq_scale_order)at[3], aligns[at[4]]};
-    compare_paths(schemes[at[0]], &layout, MFQ_DTYPE_F32, reference.get(), fast.get());
+    compare_paths(schemes[at[0]], &layout, MFQ_DTYPE_F32, contexts);
   });
 }
 
 /* Codes whose last two axes are exchanged, of scales of every kind that does not run along one. */
-TEST_P(Paths, Transposed) {
-  const Context reference = make_context("reference", 1), fast = make_context(GetParam().c_str(), 2);
+TEST_F(Paths, Transposed) {
   const int32_t aligns[] = {0, 1, 16};
   const mfq_dtype dtypes[] = {MFQ_DTYPE_F32, MFQ_DTYPE_BF16, MFQ_DTYPE_F16};
   uint64_t turn = 0;
@@ -263,13 +281,12 @@ TEST_P(Paths, Transposed) {
     for (const mfq_packing packing : {MFQ_PACK_TIGHT, MFQ_PACK_BYTE}) {
       const mfq_layout layout = {MFQ_CODES_TRANSPOSED, packing, MFQ_SCALES_LOGICAL, aligns[turn % 3]};
       const uint64_t seed = parse(text).arith == MFQ_ARITH_EXACT && turn % 4 == 3 ? turn : 0;
-      compare_paths(text, &layout, dtypes[turn++ / 2 % 3], reference.get(), fast.get(), seed);
+      compare_paths(text, &layout, dtypes[turn++ / 2 % 3], contexts, seed);
     }
 }
 
 /* Each element draws its own bits, wherever it stands. */
-TEST_P(Paths, EverySchemeStochastically) {
-  const Context reference = make_context("reference", 1), fast = make_context(GetParam().c_str(), 2);
+TEST_F(Paths, EverySchemeStochastically) {
   const mfq_layout turned = {MFQ_CODES_GROUP_LAST, MFQ_PACK_BYTE, MFQ_SCALES_LOGICAL, 16};
   const mfq_dtype dtypes[] = {MFQ_DTYPE_F32, MFQ_DTYPE_BF16, MFQ_DTYPE_F16};
   uint64_t seed = 1;
@@ -277,17 +294,15 @@ TEST_P(Paths, EverySchemeStochastically) {
     const mfq_scheme scheme = parse(text);
     if (scheme.arith != MFQ_ARITH_EXACT) continue;
     const bool is_turned = scheme.granularity == MFQ_GRANULARITY_GROUP && seed % 2;
-    compare_paths(text, is_turned ? &turned : nullptr, dtypes[seed % 3], reference.get(), fast.get(), seed << 33 | 5);
+    compare_paths(text, is_turned ? &turned : nullptr, dtypes[seed % 3], contexts, seed << 33 | 5);
     ++seed;
   }
   for (int32_t i = 0; mfq_format_name(i, nullptr); ++i)
     for (const char *rest : {"", "/group:32/ue8m0", "/nosat/group:16/ue8m0"})
-      compare_paths(std::string(mfq_format_name(i, nullptr)) + rest, nullptr, MFQ_DTYPE_F32, reference.get(),
-                    fast.get(), seed++);
+      compare_paths(std::string(mfq_format_name(i, nullptr)) + rest, nullptr, MFQ_DTYPE_F32, contexts, seed++);
 }
 
-TEST_P(Paths, GivenScales) {
-  const Context reference = make_context("reference", 1), fast = make_context(GetParam().c_str(), 2);
+TEST_F(Paths, GivenScales) {
   for (const char *text :
        {"e4m3fn/channel@0/f32:given", "e2m1/group:32/ue8m0:given", "int4/group:16@0/bf16:given",
         "uint4/group:16/f32:given/zp", "uint8/group:16/f32:given/zp/round:floor",
@@ -301,24 +316,31 @@ TEST_P(Paths, GivenScales) {
     const std::vector<int64_t> shape = {48, 96};
     Plain src(MFQ_DTYPE_F32, shape, dense(shape));
     fill(src, 11);
-    Quantized a(parse(text), shape), b(parse(text), shape);
+    Quantized a(parse(text), shape);
     std::mt19937 generator(5);
-    for (size_t i = 0; i < a.sizes.scales_bytes; ++i) a.scales[i] = b.scales[i] = (uint8_t)(generator() & 0x7f);
-    for (size_t i = 0; i < a.sizes.zero_points_bytes; ++i) a.zero_points[i] = b.zero_points[i] = (uint8_t)(i % 16);
-    a.tensor_scale = b.tensor_scale = 0.01f;
-    ASSERT_EQ(mfq_quantize(reference.get(), &src.tensor, &a.q, nullptr), MFQ_OK) << mfq_last_error();
-    ASSERT_EQ(mfq_quantize(fast.get(), &src.tensor, &b.q, nullptr), MFQ_OK) << mfq_last_error();
-    EXPECT_TRUE(b.same_bytes(a)) << b.difference(a);
-    Plain x(MFQ_DTYPE_F32, shape, dense(shape)), y(MFQ_DTYPE_F32, shape, dense(shape));
-    ASSERT_EQ(mfq_fake_quantize_given(reference.get(), &a.q, &src.tensor, &x.tensor), MFQ_OK) << mfq_last_error();
-    ASSERT_EQ(mfq_fake_quantize_given(fast.get(), &b.q, &src.tensor, &y.tensor), MFQ_OK) << mfq_last_error();
-    EXPECT_EQ(x.bytes, y.bytes);
+    for (size_t i = 0; i < a.sizes.scales_bytes; ++i) a.scales[i] = (uint8_t)(generator() & 0x7f);
+    for (size_t i = 0; i < a.sizes.zero_points_bytes; ++i) a.zero_points[i] = (uint8_t)(i % 16);
+    a.tensor_scale = 0.01f;
+    Plain x(MFQ_DTYPE_F32, shape, dense(shape));
+    ASSERT_EQ(mfq_quantize(reference(), &src.tensor, &a.q, nullptr), MFQ_OK) << mfq_last_error();
+    ASSERT_EQ(mfq_fake_quantize_given(reference(), &a.q, &src.tensor, &x.tensor), MFQ_OK) << mfq_last_error();
+    for (const Context &fast : contexts.fast) {
+      SCOPED_TRACE(text_of(fast));
+      Quantized b(parse(text), shape);
+      b.scales = a.scales;
+      b.zero_points = a.zero_points;
+      b.tensor_scale = 0.01f;
+      Plain y(MFQ_DTYPE_F32, shape, dense(shape));
+      ASSERT_EQ(mfq_quantize(fast.get(), &src.tensor, &b.q, nullptr), MFQ_OK) << mfq_last_error();
+      EXPECT_TRUE(b.same_bytes(a)) << b.difference(a);
+      ASSERT_EQ(mfq_fake_quantize_given(fast.get(), &b.q, &src.tensor, &y.tensor), MFQ_OK) << mfq_last_error();
+      EXPECT_EQ(x.bytes, y.bytes);
+    }
   }
 }
 
 /* Given scales whose order follows that of the codes. */
-TEST_P(Paths, FakesWithGivenScalesInAnyOrder) {
-  const Context reference = make_context("reference", 1), fast = make_context(GetParam().c_str(), 2);
+TEST_F(Paths, FakesWithGivenScalesInAnyOrder) {
   const std::vector<int64_t> shape = {70, 96};
   for (const char *text : {"e2m1/group:32@0/ue8m0:given", "int4/group:16/f32:given", "e2m1/group:16@0/ue4m3:given"})
     for (const mfq_code_order codes : {MFQ_CODES_LOGICAL, MFQ_CODES_GROUP_LAST})
@@ -331,15 +353,17 @@ TEST_P(Paths, FakesWithGivenScalesInAnyOrder) {
         Quantized q(parse(text), shape, &layout);
         for (size_t i = 0; i < q.sizes.scales_bytes; ++i) q.scales[i] = (uint8_t)(i * 37 % 127);
         q.tensor_scale = 0.25f;
-        Plain x(MFQ_DTYPE_BF16, shape, dense(shape)), y(MFQ_DTYPE_BF16, shape, dense(shape));
-        ASSERT_EQ(mfq_fake_quantize_given(reference.get(), &q.q, &src.tensor, &x.tensor), MFQ_OK) << mfq_last_error();
-        ASSERT_EQ(mfq_fake_quantize_given(fast.get(), &q.q, &src.tensor, &y.tensor), MFQ_OK) << mfq_last_error();
-        ASSERT_EQ(x.bytes, y.bytes);
+        Plain x(MFQ_DTYPE_BF16, shape, dense(shape));
+        ASSERT_EQ(mfq_fake_quantize_given(reference(), &q.q, &src.tensor, &x.tensor), MFQ_OK) << mfq_last_error();
+        for (const Context &fast : contexts.fast) {
+          Plain y(MFQ_DTYPE_BF16, shape, dense(shape));
+          ASSERT_EQ(mfq_fake_quantize_given(fast.get(), &q.q, &src.tensor, &y.tensor), MFQ_OK) << mfq_last_error();
+          ASSERT_EQ(x.bytes, y.bytes) << text_of(fast);
+        }
       }
 }
 
-TEST_P(Paths, ExhaustiveHalfInputs) {
-  const Context reference = make_context("reference", 1), fast = make_context(GetParam().c_str(), 2);
+TEST_F(Paths, ExhaustiveHalfInputs) {
   for (const mfq_dtype dtype : {MFQ_DTYPE_BF16, MFQ_DTYPE_F16})
     for (int32_t i = 0; mfq_format_name(i, nullptr); ++i)
       for (const char *rest : {"", "/nosat", "/round:away", "/round:zero", "/round:floor", "/round:ceil", "/round:dpu",
@@ -351,20 +375,24 @@ TEST_P(Paths, ExhaustiveHalfInputs) {
           const uint16_t h = (uint16_t)u;
           std::memcpy(&src.bytes[u * 2], &h, 2);
         }
-        Quantized a(scheme, {65536}), b(scheme, {65536});
-        ASSERT_EQ(mfq_quantize(reference.get(), &src.tensor, &a.q, nullptr), MFQ_OK);
-        ASSERT_EQ(mfq_quantize(fast.get(), &src.tensor, &b.q, nullptr), MFQ_OK);
-        ASSERT_TRUE(b.same_bytes(a)) << b.difference(a);
-        Plain x(dtype, {65536}, {1}), y(dtype, {65536}, {1});
-        ASSERT_EQ(mfq_fake_quantize(reference.get(), &scheme, &src.tensor, &x.tensor, nullptr), MFQ_OK);
-        ASSERT_EQ(mfq_fake_quantize(fast.get(), &scheme, &src.tensor, &y.tensor, nullptr), MFQ_OK);
-        ASSERT_EQ(x.bytes, y.bytes);
+        Quantized a(scheme, {65536});
+        Plain x(dtype, {65536}, {1});
+        ASSERT_EQ(mfq_quantize(reference(), &src.tensor, &a.q, nullptr), MFQ_OK);
+        ASSERT_EQ(mfq_fake_quantize(reference(), &scheme, &src.tensor, &x.tensor, nullptr), MFQ_OK);
+        for (const Context &fast : contexts.fast) {
+          SCOPED_TRACE(text_of(fast));
+          Quantized b(scheme, {65536});
+          Plain y(dtype, {65536}, {1});
+          ASSERT_EQ(mfq_quantize(fast.get(), &src.tensor, &b.q, nullptr), MFQ_OK);
+          ASSERT_TRUE(b.same_bytes(a)) << b.difference(a);
+          ASSERT_EQ(mfq_fake_quantize(fast.get(), &scheme, &src.tensor, &y.tensor, nullptr), MFQ_OK);
+          ASSERT_EQ(x.bytes, y.bytes);
+        }
       }
 }
 
 /* What codes hold is the two steps, in every rounding. */
-TEST_P(Paths, FakesAreTheTwoSteps) {
-  const Context fast = make_context(GetParam().c_str(), 2);
+TEST_F(Paths, FakesAreTheTwoSteps) {
   const std::vector<int64_t> shape = {133, 200};
   for (const std::string &text : schemes()) {
     const mfq_scheme scheme = parse(text);
@@ -372,34 +400,32 @@ TEST_P(Paths, FakesAreTheTwoSteps) {
     SCOPED_TRACE(text);
     Plain src(MFQ_DTYPE_F32, shape, dense(shape)), x = src.copy(), y = src.copy();
     fill(src, 17, true);
-    Quantized q(scheme, shape);
-    ASSERT_EQ(mfq_quantize(fast.get(), &src.tensor, &q.q, nullptr), MFQ_OK) << mfq_last_error();
-    ASSERT_EQ(mfq_dequantize(fast.get(), &q.q, &x.tensor), MFQ_OK) << mfq_last_error();
-    ASSERT_EQ(mfq_fake_quantize(fast.get(), &scheme, &src.tensor, &y.tensor, nullptr), MFQ_OK) << mfq_last_error();
-    ASSERT_EQ(x.bytes, y.bytes);
+    for (const Context &fast : contexts.fast) {
+      Quantized q(scheme, shape);
+      ASSERT_EQ(mfq_quantize(fast.get(), &src.tensor, &q.q, nullptr), MFQ_OK) << mfq_last_error();
+      ASSERT_EQ(mfq_dequantize(fast.get(), &q.q, &x.tensor), MFQ_OK) << mfq_last_error();
+      ASSERT_EQ(mfq_fake_quantize(fast.get(), &scheme, &src.tensor, &y.tensor, nullptr), MFQ_OK) << mfq_last_error();
+      ASSERT_EQ(x.bytes, y.bytes) << text_of(fast);
+    }
   }
 }
 
-TEST_P(Paths, AnyNumberOfThreads) {
+TEST_F(Paths, AnyNumberOfThreads) {
   for (const char *text : {"mxfp4_e2m1", "e4m3fn/tensor/f32", "int8n/channel@1/f32", "nvfp4", "uint4/group:32@0/f32/zp",
                            "mxfp4_e2m1/round:stochastic", "int8n/channel@1/f32/round:stochastic"}) {
     const std::vector<int64_t> shape = {70, 3000};
     Plain src(MFQ_DTYPE_F32, shape, dense(shape));
     fill(src, 3);
-    const Context one = make_context(GetParam().c_str(), 1);
     Quantized expected(parse(text), shape);
-    ASSERT_EQ(mfq_quantize(one.get(), &src.tensor, &expected.q, nullptr), MFQ_OK);
-    for (const int threads : {2, 3, 7}) {
-      const Context many = make_context(GetParam().c_str(), threads);
-      Quantized actual(parse(text), shape);
-      ASSERT_EQ(mfq_quantize(many.get(), &src.tensor, &actual.q, nullptr), MFQ_OK);
-      ASSERT_TRUE(actual.same_bytes(expected))
-          << text << ", " << threads << " threads: " << actual.difference(expected);
-    }
+    ASSERT_EQ(mfq_quantize(Contexts(1).fast.front().get(), &src.tensor, &expected.q, nullptr), MFQ_OK);
+    for (const int threads : {1, 2, 3, 7})
+      for (const Context &many : Contexts(threads).fast) {
+        Quantized actual(parse(text), shape);
+        ASSERT_EQ(mfq_quantize(many.get(), &src.tensor, &actual.q, nullptr), MFQ_OK);
+        ASSERT_TRUE(actual.same_bytes(expected))
+            << text << ", " << threads << " threads, " << text_of(many) << ": " << actual.difference(expected);
+      }
   }
 }
-
-INSTANTIATE_TEST_SUITE_P(Isa, Paths, ::testing::ValuesIn(mfq_test::fast_isas_or_reference()),
-                         [](const auto &info) { return info.param; });
 
 } // namespace
