@@ -96,7 +96,10 @@ void make_ready(block_state &b, int thread);
 void wait_here(block_state &b);
 
 /* Whether what thread `other` of this block did at `time` is over for the current thread. */
-bool is_ordered(const block_state &b, uint16_t other, uint64_t time);
+bool is_ordered_in_warp(const block_state &b, uint16_t other, uint64_t time);
+inline bool is_ordered(const block_state &b, uint16_t other, uint64_t time) {
+  return time < b.barrier_time || other == b.current || is_ordered_in_warp(b, other, time);
+}
 
 /* Prints one line that names kernel, block and thread, and aborts. */
 [[noreturn]] void fail(const site &at, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -31,8 +31,7 @@ shared_view shared_attach_dynamic(size_t offset, size_t bytes, const site &at) {
   return {block_serial, offset, offset, bytes, 1};
 }
 
-bool is_ordered(const block_state &b, uint16_t other, uint64_t time) {
-  if (time < b.barrier_time || other == b.current) return true;
+bool is_ordered_in_warp(const block_state &b, uint16_t other, uint64_t time) {
   if (other / 32 != b.current / 32) return false;
   const warp_state &warp = b.warps[other / 32u];
   if (time < warp.synced) return true;
@@ -65,7 +64,7 @@ static cell *cells_of(block_state &b, const access &a) {
   return b.cells.data() + a.view->cell + static_cast<size_t>(a.offset) / a.view->unit;
 }
 
-static void note_read(block_state &b, cell &c, const access &a) {
+static inline void note_read(block_state &b, cell &c, const access &a) {
   const auto self = static_cast<uint16_t>(b.current);
   if (c.pending_time >= b.start_time) fail(*a.at, "shared read of an asynchronous copy that nobody waited for");
   if (c.write_time < b.start_time) {
@@ -88,7 +87,7 @@ static void note_read(block_state &b, cell &c, const access &a) {
   c.read_time = b.time;
 }
 
-static void note_write(block_state &b, cell &c, const access &a) {
+static inline void note_write(block_state &b, cell &c, const access &a) {
   if (c.pending_time >= b.start_time)
     fail(*a.at, "shared race: %s over an asynchronous copy that is under way", a.verb);
   if (!is_ordered(b, c.writer, c.write_time)) fail_race(b, a, "wrote", c.writer);
@@ -190,9 +189,10 @@ uint64_t proxy_read(uint32_t address, void *out, size_t bytes, const site &at) {
   shared_view view;
   const access a = proxy_access(b, address, bytes, &view, at);
   cell *cells = cells_of(b, a);
+  const uint64_t *const fences = proxy_fences();
   for (size_t i = 0; i < bytes; ++i) {
     note_read(b, cells[i], a);
-    if (cells[i].write_time >= proxy_fences()[cells[i].writer]) {
+    if (cells[i].write_time >= fences[cells[i].writer]) {
       fail(at, "shared byte %lld has no proxy fence between its write by thread %s and a matrix instruction",
            static_cast<long long>(a.offset), text_of(b.threads[cells[i].writer].index));
     }
