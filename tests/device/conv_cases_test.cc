@@ -33,13 +33,13 @@ private:
 INSTANTIATE_TEST_SUITE_P(, ConvCases, testing::Bool(),
                          [](const auto &info) { return info.param ? "cublaslt" : "own_kernels"; });
 
-TEST_P(ConvCases, Schemes) { check_conv_schemes(right, 40); }
-TEST_P(ConvCases, Layers) { check_conv_layers(right, 30); }
+TEST_P(ConvCases, Schemes) { check_conv_schemes(right, 30); }
+TEST_P(ConvCases, Layers) { check_conv_layers(right, 16); }
 TEST_P(ConvCases, Edges) { check_conv_edges(right); }
 TEST_P(ConvCases, Parameters) { check_conv_parameters(right, 60, 100000, 11); }
 TEST_P(ConvCases, Memory) { check_conv_memory(right, 24); }
 TEST_P(ConvCases, CodeLayouts) { check_conv_code_layouts(right, 24); }
-TEST_P(ConvCases, Groups) { check_conv_groups(right, 20); }
+TEST_P(ConvCases, Groups) { check_conv_groups(right, 16); }
 TEST_P(ConvCases, Factors) { check_conv_factors(right); }
 TEST_P(ConvCases, Products) { check_conv_products(right, 30); }
 TEST_P(ConvCases, Finishes) { check_conv_finishes(right, 30); }

@@ -2,6 +2,7 @@
 // whose sums are exact in any order, bit for bit; with random numbers within the bounds of docs/numerics.md.
 #include "support/conv_huge.h"
 #include "support/conv_small.h"
+#include "support/sample.h"
 
 namespace {
 
@@ -25,7 +26,15 @@ protected:
     expect_exact_by(context(), "implicit", x);
   }
   void expect_near(const ConvCase &x) const { EXPECT_TRUE(conv_is_near(context(), x, "implicit")); }
-  std::string description(const ConvCase &x) const { return run_conv(context(), ConvData(x)).description; }
+  std::string description(const ConvCase &x) const {
+    const ConvData data(x);
+    const ConvCall call(context(), data);
+    mfq_conv_plan *plan = nullptr;
+    EXPECT_EQ(mfq_conv_plan_create(context(), &call.conv, &plan), MFQ_OK) << mfq_last_error();
+    const std::string says = plan != nullptr ? mfq_conv_plan_describe(plan) : "";
+    mfq_conv_plan_destroy(plan);
+    return says;
+  }
 
 private:
   Context context_;
@@ -72,26 +81,24 @@ TEST_F(ConvImplicit, Schemes) {
                                  "e4m3fn/channel/f32", "int4/group:16/ue8m0", "uint8/tensor/f32/zp",
                                  "e3m0/group:16/bf16"};
   // clang-format on
-  for (const char *scheme : schemes)
-    for (const mfq_conv_direction direction : kDirections)
-      for (const bool on_the_way : {false, true}) {
-        ConvCase x = sized(direction, 2, on_the_way ? 48 : 32, 64, {5, 8}, {3, 2});
-        x.padding = {1, 1};
-        expect_near(of_scheme(x, scheme, on_the_way));
-      }
+  sample_pairs({std::size(schemes), 3, 2}, [&](const std::vector<size_t> &at) {
+    ConvCase x = sized(kDirections[at[1]], 2, at[2] != 0 ? 48 : 32, 64, {5, 8}, {3, 2});
+    x.padding = {1, 1};
+    expect_near(of_scheme(x, schemes[at[0]], at[2] != 0));
+  });
 }
 
 TEST_F(ConvImplicit, SchemesExact) {
-  for (const char *scheme : {"mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp4_e2m1", "mxint8"})
-    for (const mfq_conv_direction direction : kDirections)
-      for (const bool on_the_way : {false, true}) {
-        ConvCase x = sized(direction, 2, 64, 32, {5, 8}, {3, 3});
-        x.padding = {1, 1};
-        expect_exact(of_scheme(x, scheme, on_the_way));
-        x.in_channels = 20; /* channels that end inside a unit, in padded rows of codes */
-        x.out_channels = 36;
-        expect_exact(of_scheme(x, scheme, on_the_way));
-      }
+  const char *const schemes[] = {"mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp4_e2m1", "mxint8"};
+  sample_pairs({std::size(schemes), 3, 2, 2}, [&](const std::vector<size_t> &at) {
+    ConvCase x = sized(kDirections[at[1]], 2, 64, 32, {5, 8}, {3, 3});
+    x.padding = {1, 1};
+    if (at[3] != 0) { /* channels that end inside a unit, in padded rows of codes */
+      x.in_channels = 20;
+      x.out_channels = 36;
+    }
+    expect_exact(of_scheme(x, schemes[at[0]], at[2] != 0));
+  });
 }
 
 TEST_F(ConvImplicit, NvFp4) {
@@ -102,20 +109,17 @@ TEST_F(ConvImplicit, NvFp4) {
 
 /* Channels first, gaps and reversed axes come one element at a time; so do groups whose channels are no whole units. */
 TEST_F(ConvImplicit, Layouts) {
-  for (const mfq_conv_direction direction : kDirections)
-    for (const mfq_conv_layout layout : {MFQ_CONV_CHANNELS_FIRST, MFQ_CONV_CHANNELS_LAST})
-      for (const Memory memory : {Memory::kDense, Memory::kOtherOrder, Memory::kGaps, Memory::kReversed}) {
-        ConvCase x = sized(direction, 2, 16, 24, {5, 4}, {3, 2});
-        x.layout = layout;
-        x.stride = {2, 1};
-        x.padding = {1, 1};
-        x.input.memory = x.weight.memory = x.output_gradient.memory = memory;
-        x.d_memory = memory;
-        expect_exact(x);
-        x.front = 8;
-        expect_exact(x);
-        expect_exact(of_scheme(x, "mxfp6_e3m2"));
-      }
+  constexpr Memory memories[] = {Memory::kDense, Memory::kOtherOrder, Memory::kGaps, Memory::kReversed};
+  sample_pairs({3, 2, std::size(memories), 3}, [&](const std::vector<size_t> &at) {
+    ConvCase x = sized(kDirections[at[0]], 2, 16, 24, {5, 4}, {3, 2});
+    x.layout = at[1] == 0 ? MFQ_CONV_CHANNELS_FIRST : MFQ_CONV_CHANNELS_LAST;
+    x.stride = {2, 1};
+    x.padding = {1, 1};
+    x.input.memory = x.weight.memory = x.output_gradient.memory = memories[at[2]];
+    x.d_memory = memories[at[2]];
+    x.front = at[3] == 0 ? 0 : 8;
+    expect_exact(at[3] == 2 ? of_scheme(x, "mxfp6_e3m2") : x);
+  });
 }
 
 TEST_F(ConvImplicit, WeightCodesAlongTheSummedAxis) {
@@ -128,18 +132,17 @@ TEST_F(ConvImplicit, WeightCodesAlongTheSummedAxis) {
 }
 
 TEST_F(ConvImplicit, Groups) {
-  for (const mfq_conv_direction direction : kDirections)
-    for (const char *scheme : {"", "mxfp4_e2m1", "mxfp8_e4m3", "mxfp8_e4m3/group:16"})
-      for (const int64_t groups : {2, 3, 4}) {
-        ConvCase x = sized(direction, 2, 16 * groups, 32 * groups, {5, 6}, {3, 3});
-        x.groups = groups;
-        x.stride = {2, 1};
-        x.padding = {1, 0};
-        expect_exact(of_scheme(x, scheme, true));
-        x.in_channels = 5 * groups;
-        x.out_channels = 3 * groups;
-        expect_exact(of_scheme(x, scheme, groups == 2));
-      }
+  constexpr const char *schemes[] = {"", "mxfp4_e2m1", "mxfp8_e4m3", "mxfp8_e4m3/group:16"};
+  sample_pairs({3, std::size(schemes), 3, 2}, [&](const std::vector<size_t> &at) {
+    const int64_t groups = (int64_t)at[2] + 2;
+    const bool is_whole_units = at[3] == 0;
+    ConvCase x = sized(kDirections[at[0]], 2, (is_whole_units ? 16 : 5) * groups, (is_whole_units ? 32 : 3) * groups,
+                       {5, 6}, {3, 3});
+    x.groups = groups;
+    x.stride = {2, 1};
+    x.padding = {1, 0};
+    expect_exact(of_scheme(x, schemes[at[1]], is_whole_units || groups == 2));
+  });
 }
 
 /* Few tiles and a long sum: the depth is parted. */
@@ -254,7 +257,7 @@ TEST_F(ConvImplicit, RandomCalls) {
   std::mt19937 generator(seed);
   const auto pick = [&](int64_t from, int64_t to) { return from + (int64_t)(generator() % (uint32_t)(to - from + 1)); };
   const char *const schemes[] = {"", "", "mxfp8_e4m3", "mxfp6_e2m3", "mxfp4_e2m1", "mxint8", "mxfp8_e5m2/group:16"};
-  for (int i = 0; i < 150; ++i) {
+  for (size_t i = 0; i < drawn_cases(150); ++i) {
     const size_t rank = (size_t)pick(1, 3);
     ConvCase x = sized(kDirections[pick(0, 2)], pick(1, 3), 1, 1, Shape(rank), Shape(rank));
     x.layout = pick(0, 3) == 0 ? MFQ_CONV_CHANNELS_FIRST : MFQ_CONV_CHANNELS_LAST;

@@ -265,20 +265,20 @@ inline void check_conv_groups(const ConvVerdict &verdict, size_t points) {
 
 // Scales that are factors: of images, of the channels of the result, and with groups of channels where that is one.
 inline void check_conv_factors(const ConvVerdict &verdict) {
-  for (const mfq_conv_direction direction : kDirections)
-    for (const mfq_conv_layout layout : kConvLayouts)
-      for (const bool transposed : {false, true})
-        for (const char *other : {"fp8_e4m3_channel", "mxfp8_e4m3", ""}) {
-          ConvCase x = usual(direction);
-          x.batch = 3;
-          x.layout = layout;
-          x.transposed = transposed;
-          set_sides(&x, conv_side("int8_channel", transposed), conv_side(other));
-          x.alpha = 0.7f;
-          ASSERT_TRUE(verdict(x));
-          set_sides(&x, conv_side(other), conv_side("int8_channel_zp"));
-          ASSERT_TRUE(verdict(x));
-        }
+  constexpr const char *others[] = {"fp8_e4m3_channel", "mxfp8_e4m3", ""};
+  sample_pairs({3, 2, 2, std::size(others), 2}, [&](const std::vector<size_t> &at) {
+    const ConvSide other = conv_side(others[at[3]]);
+    ConvCase x = usual(kDirections[at[0]]);
+    x.batch = 3;
+    x.layout = kConvLayouts[at[1]];
+    x.transposed = at[2] != 0;
+    x.alpha = 0.7f;
+    if (at[4] == 0)
+      set_sides(&x, conv_side("int8_channel", x.transposed), other);
+    else
+      set_sides(&x, other, conv_side("int8_channel_zp"));
+    ASSERT_TRUE(verdict(x));
+  });
   for (const bool transposed : {false, true}) {
     ConvCase x = usual(transposed ? MFQ_CONV_INPUT_GRADIENT : MFQ_CONV_FORWARD);
     x.transposed = transposed;
@@ -342,15 +342,15 @@ inline void check_conv_finishes(const ConvVerdict &verdict, size_t points) {
 // A quantized result is what quantizing the f32 result gives.
 inline void check_conv_quantized_result(mfq_context *context) {
   for (const mfq_conv_direction direction : kDirections)
-    for (const mfq_conv_layout layout : kConvLayouts)
+    for (const mfq_conv_layout layout : kConvLayouts) {
+      ConvCase x = usual(direction);
+      x.layout = layout;
+      set_sides(&x, conv_side("mxfp8_e4m3"), conv_side("mxfp4_e2m1"));
+      const ConvData plain(x);
+      const ProductResult values = run_conv(context, plain);
+      ASSERT_EQ(values.status, MFQ_OK) << mfq_last_error();
       for (const char *scheme : {"mxfp8_e4m3/group:32@1", "mxfp4_e2m1", "e4m3fn/tensor/f32", "int8/channel@1/f32",
                                  "nvfp4", "mxfp6_e2m3/group:32@0", "int4/group:16/f32/zp"}) {
-        ConvCase x = usual(direction);
-        x.layout = layout;
-        set_sides(&x, conv_side("mxfp8_e4m3"), conv_side("mxfp4_e2m1"));
-        const ConvData plain(x);
-        const ProductResult values = run_conv(context, plain);
-        ASSERT_EQ(values.status, MFQ_OK) << mfq_last_error();
         x.quantized_result = scheme;
         const ProductResult got = run_conv(context, ConvData(x));
         ASSERT_EQ(got.status, MFQ_OK) << mfq_last_error();
@@ -362,6 +362,7 @@ inline void check_conv_quantized_result(mfq_context *context) {
         for (size_t i = 0; i < expected.size(); ++i)
           ASSERT_EQ(got.values[i], expected[i]) << scheme << " element " << i << "; " << text_of(x);
       }
+    }
 }
 
 // Empty sums are 0, and an empty result is no error.

@@ -198,8 +198,9 @@ public:
 
   /* Value and error bound of each element of the result before it is quantized or rounded to its dtype. The bound, with
    * u = 2^-24 and n products p in a sum: each of two values is rounded by at most u when it is expanded (scales of
-   * float32), each product by u, sums in any order by (n - 1) u of sum |p|; 6 u are left for factors and alpha. */
-  void expected(std::vector<double> *values, std::vector<double> *bounds) const {
+   * float32), each product by u, sums in any order by (n - 1) u of sum |p|; 6 u are left for factors and alpha.
+   * Returns how many products the longest sum has. */
+  int64_t expected(std::vector<double> *values, std::vector<double> *bounds) const {
     std::vector<double> magnitudes(count_of(result_shape), 0.0);
     std::vector<int64_t> counts(count_of(result_shape), 0);
     values->assign(count_of(result_shape), 0.0);
@@ -215,12 +216,6 @@ public:
       ++counts[i];
     });
     for (size_t i = 0; i < values->size(); ++i) finish(i, counts[i], magnitudes[i], &(*values)[i], &(*bounds)[i]);
-  }
-
-  /* Products in the longest sum. */
-  int64_t longest() const {
-    std::vector<int64_t> counts(count_of(result_shape), 0);
-    each_meeting([&](const std::array<int64_t, 3> &at) { counts[(size_t)at[result]]++; });
     return counts.empty() ? 0 : *std::max_element(counts.begin(), counts.end());
   }
 

@@ -188,12 +188,25 @@ inline ProductResult run_conv(mfq_context *context, const ConvData &data, const 
   return result;
 }
 
+/* The double sums of a case, computed once for all results that are held against them. */
+class ConvSums {
+public:
+  explicit ConvSums(const ConvData &data) : d_(data.given.d), longest_(data.expected(&want_, &bounds_)) {}
+  testing::AssertionResult is_near(const ProductResult &result) const {
+    std::vector<double> bounds = bounds_;
+    const double allowance = fp8_allowance(result.description, longest_);
+    for (double &bound : bounds) bound *= 1 + allowance;
+    return values_are_near(result.values, want_, bounds, d_);
+  }
+
+private:
+  mfq_dtype d_;
+  std::vector<double> want_, bounds_;
+  int64_t longest_;
+};
+
 inline testing::AssertionResult conv_result_is_near(const ConvData &data, const ProductResult &result) {
-  std::vector<double> want, bounds;
-  data.expected(&want, &bounds);
-  const double allowance = fp8_allowance(result.description, data.longest());
-  for (double &bound : bounds) bound *= 1 + allowance;
-  return values_are_near(result.values, want, bounds, data.given.d);
+  return ConvSums(data).is_near(result);
 }
 
 inline std::string text_of(const ConvSide &s) {
@@ -214,16 +227,26 @@ inline std::string text_of(const ConvCase &x) {
          " activation " + std::to_string(x.activation) + " front " + std::to_string(x.front);
 }
 
-/* Runs a case, which must take the implementation `by` (any: NULL), and compares it with double sums. */
-inline testing::AssertionResult conv_is_near(mfq_context *context, const ConvCase &x, const char *by = nullptr) {
+/* Runs a case on each context, where it must take the implementation `by` (any: NULL), and compares it with double
+ * sums. */
+inline testing::AssertionResult conv_is_near(const std::vector<mfq_context *> &contexts, const ConvCase &x,
+                                             const char *by = nullptr) {
   trace(text_of(x));
   const ConvData data(x);
-  const ProductResult result = run_conv(context, data);
-  auto verdict = succeeded(result.status, "the convolution");
-  if (verdict && by != nullptr && result.description.rfind(std::string(by) + ": ", 0) != 0)
-    verdict = testing::AssertionFailure() << "another way";
-  if (verdict) verdict = conv_result_is_near(data, result);
-  return verdict ? verdict : verdict << "; " << text_of(x) << "; " << result.description;
+  const ConvSums sums(data);
+  for (mfq_context *const context : contexts) {
+    const ProductResult result = run_conv(context, data);
+    auto verdict = succeeded(result.status, "the convolution");
+    if (verdict && by != nullptr && result.description.rfind(std::string(by) + ": ", 0) != 0)
+      verdict = testing::AssertionFailure() << "another way";
+    if (verdict) verdict = sums.is_near(result);
+    if (!verdict)
+      return verdict << "; " << text_of(x) << "; " << result.description << "; " << mfq_context_describe(context);
+  }
+  return testing::AssertionSuccess();
+}
+inline testing::AssertionResult conv_is_near(mfq_context *context, const ConvCase &x, const char *by = nullptr) {
+  return conv_is_near(std::vector<mfq_context *>{context}, x, by);
 }
 
 /* Runs a case on two contexts: the bytes of the results must be equal. */

@@ -217,29 +217,25 @@ TEST(ConvExact, GroupsOfChannels) {
 
 /* The gradient of the weight: scales along images, rows and pixels, and lines longer than a run. */
 TEST(ConvExact, GroupsOfPixels) {
-  for (const mfq_conv_layout layout : kConvLayouts)
-    for (const char *scheme : {"mxfp8_e4m3/group:32", "nvfp4/group:16", "int4/f32/zp/group:3"})
-      for (int axis = 0; axis < 3; ++axis)
-        for (const int64_t stride : {1, 2, 3})
-          for (const bool transposed : {false, true}) {
-            ConvCase x = usual(MFQ_CONV_WEIGHT_GRADIENT);
-            x.layout = layout;
-            x.batch = axis == 0 ? 4 : 1;
-            x.in_channels = 1;
-            x.out_channels = 2;
-            x.in = {2, transposed ? 35 : 68};
-            x.filter = {2, 3};
-            x.padding = {1, 2};
-            x.stride = {1, stride};
-            x.dilation = {1, 2};
-            x.transposed = transposed;
-            const int at = axis == 0 || layout == MFQ_CONV_CHANNELS_LAST ? axis : axis + 1;
-            const ConvSide side = conv_side(std::string(scheme) + "@" + std::to_string(at));
-            set_sides(&x, side, conv_side("mxfp6_e3m2"));
-            ASSERT_TRUE(is_exact(x));
-            set_sides(&x, conv_side("mxfp6_e3m2"), side);
-            ASSERT_TRUE(is_exact(x));
-          }
+  constexpr const char *schemes[] = {"mxfp8_e4m3/group:32", "nvfp4/group:16", "int4/f32/zp/group:3"};
+  sample_pairs({2, std::size(schemes), 3, 3, 2, 2}, [&](const std::vector<size_t> &choice) {
+    const size_t axis = choice[2];
+    ConvCase x = usual(MFQ_CONV_WEIGHT_GRADIENT);
+    x.layout = kConvLayouts[choice[0]];
+    x.transposed = choice[4] != 0;
+    x.batch = axis == 0 ? 4 : 1;
+    x.in_channels = 1;
+    x.out_channels = 2;
+    x.in = {2, x.transposed ? 35 : 68};
+    x.filter = {2, 3};
+    x.padding = {1, 2};
+    x.stride = {1, (int64_t)choice[3] + 1};
+    x.dilation = {1, 2};
+    const size_t at = axis == 0 || x.layout == MFQ_CONV_CHANNELS_LAST ? axis : axis + 1;
+    const ConvSide side = conv_side(schemes[choice[1]] + ("@" + std::to_string(at))), other = conv_side("mxfp6_e3m2");
+    set_sides(&x, choice[5] == 0 ? side : other, choice[5] == 0 ? other : side);
+    ASSERT_TRUE(is_exact(x));
+  });
 }
 
 /* More channels and pixels than a tile of any implementation has. */
@@ -247,7 +243,7 @@ TEST(ConvExact, ManyTiles) {
   for (const mfq_conv_direction direction : kDirections) {
     ConvCase x = usual(direction);
     x.batch = 1;
-    x.in_channels = direction == MFQ_CONV_FORWARD ? 150 : 70;
+    x.in_channels = direction == MFQ_CONV_FORWARD ? 40 : 70;
     x.out_channels = direction == MFQ_CONV_INPUT_GRADIENT ? 140 : 133;
     x.in = {9, 8};
     x.filter = {2, 1};
@@ -302,19 +298,6 @@ TEST(ConvExact, ThreadsInstructionSetsAndRunsDoNotMatter) {
             ASSERT_EQ(run_conv(context.get(), data).bytes, want.bytes) << isa << ", " << threads << "; " << text_of(x);
           }
       }
-}
-
-/* What holds of every implementation holds of the last: memory, finishes, quantized results, empty sums, NaN. */
-TEST(ConvExact, WhatHoldsOfEveryImplementation) {
-  const Context context = reproducible();
-  const ConvVerdict near = [&](const ConvCase &x) { return conv_is_near(context.get(), x); };
-  check_conv_memory(near, 60);
-  check_conv_finishes(near, 60);
-  check_conv_factors(near);
-  check_conv_quantized_result(context.get());
-  check_conv_empty(near);
-  check_conv_nan(context.get(), true);
-  check_conv_identity(context.get());
 }
 
 } // namespace
