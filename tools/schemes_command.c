@@ -72,6 +72,12 @@ static void append_min(scheme_row *row) {
   append(row, "/min:%s", number);
 }
 
+static void append_rotation(scheme_row *row) {
+  const mfq_scheme *s = &row->scheme;
+  append(row, "/hadamard:%d%s", (int)s->rotation, s->signs == MFQ_SIGNS_FIXED ? ":fixed" : "");
+  if (s->signs == MFQ_SIGNS_SEEDED) append(row, ":seed:%llu", (unsigned long long)s->sign_seed);
+}
+
 /* Writes the settings, defaults of scale and rule included; mfq_scheme_parse reads them back. */
 static int write_settings(scheme_row *row) {
   const mfq_scheme *s = &row->scheme;
@@ -88,6 +94,7 @@ static int write_settings(scheme_row *row) {
     append(row, "/stat:minmax");
   if (s->statistic_min != 0.0f) append_min(row);
   if (s->arith == MFQ_ARITH_BREVITAS) append(row, "/arith:brevitas");
+  if (s->rotation != 0) append_rotation(row);
   return 0;
 }
 

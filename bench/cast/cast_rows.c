@@ -45,7 +45,7 @@ static void add_candidate(candidates *all, const char *text, int is_named) {
 }
 
 /* Every named scheme, then every named format as the element of a group of 32 with a power-of-two scale, then some
- * schemes with stochastic rounding. */
+ * schemes with stochastic rounding, and rotated ones. */
 static int list_candidates(candidates *all) {
   *all = (candidates){calloc(MAX_SCHEMES + 1, sizeof *all->items), 0};
   if (all->items == NULL) return bench_error(BENCH_FAILED, "no memory for the schemes");
@@ -56,10 +56,12 @@ static int list_candidates(candidates *all) {
     (void)snprintf(text, sizeof text, "%s/group:32/ue8m0", name);
     add_candidate(all, text, 0);
   }
-  static const char *const stochastic[] = {"mxfp8_e4m3/round:stochastic", "mxfp4_e2m1/round:stochastic",
-                                           "mxint8/round:stochastic", "nvfp4/round:stochastic",
-                                           "int8_channel/round:stochastic"};
-  for (size_t i = 0; i < sizeof stochastic / sizeof *stochastic; ++i) add_candidate(all, stochastic[i], 0);
+  static const char *const others[] = {
+      "mxfp8_e4m3/round:stochastic", "mxfp4_e2m1/round:stochastic",   "mxint8/round:stochastic",
+      "nvfp4/round:stochastic",      "int8_channel/round:stochastic", "mxfp4_e2m1/hadamard:16",
+      "mxfp4_e2m1/hadamard:32",      "mxfp4_e2m1/hadamard:64",        "mxfp4_e2m1/hadamard:128",
+      "nvfp4/hadamard:16:fixed",     "mxfp8_e4m3/hadamard:32"};
+  for (size_t i = 0; i < sizeof others / sizeof *others; ++i) add_candidate(all, others[i], 0);
   return BENCH_OK;
 }
 
@@ -149,15 +151,16 @@ static int reads_twice(const mfq_scheme *s) {
          s->scale == MFQ_SCALE_UE4M3;
 }
 
-/* Stochastic rounding may take 1.3 times as long as ties to even. */
+/* Stochastic rounding may take 1.3 times as long as ties to even, rotations half as long again. */
 static int32_t target_of(const bench_run *run, const cast_row *row) {
   const int is_fake = row->operation == CAST_FAKE || row->operation == CAST_BACKWARD;
   const int is_quantize_mx = row->operation == CAST_QUANTIZE && is_mx(&row->scheme);
-  const double slower = row->scheme.rounding == MFQ_ROUND_STOCHASTIC ? 1.3 : 1;
+  const int is_rotated = row->scheme.rotation != 0;
+  const double slower = row->scheme.rounding == MFQ_ROUND_STOCHASTIC ? 1.3 : is_rotated ? 1.5 : 1;
   if (run->settings.device != NULL)
     return row->support == MFQ_SUPPORT_FAST && !bench_is_emulated(run->context) ? 85 : 0;
-  if (row->operation == CAST_DEQUANTIZE) return 50;
-  if (is_fake) return row->scheme.scale == MFQ_SCALE_UE4M3 || row->scheme.zero_point ? 35 : 50;
+  if (row->operation == CAST_DEQUANTIZE) return (int32_t)(50 / slower);
+  if (is_fake) return (int32_t)((row->scheme.scale == MFQ_SCALE_UE4M3 || row->scheme.zero_point ? 35 : 50) / slower);
   if (row->operation == CAST_STRIDED || row->operation == CAST_STRIDED_TURNED) return 35;
   if (is_quantize_mx && row->dtype == MFQ_DTYPE_F32) return (int32_t)(50 / slower);
   return (int32_t)((is_quantize_mx && row->dtype == MFQ_DTYPE_BF16 ? 40 : 30) / slower);
@@ -188,6 +191,7 @@ static int complete(const bench_run *run, cast_row *row) {
   mfq_status status =
       mfq_supported(run->context, op_of(row), &row->scheme, &row->support, row->common.about, sizeof row->common.about);
   if (status == MFQ_OK && row->support == MFQ_SUPPORT_NO) return BENCH_UNSUPPORTED;
+  if (row->scheme.rotation != 0 && c->width % row->scheme.rotation != 0) return BENCH_UNSUPPORTED;
   row->cols = c->width;
   row->rows = c->height;
   if (run->settings.device == NULL && row->support == MFQ_SUPPORT_GENERAL && row->rows > GENERAL_SHRINK)

@@ -114,6 +114,7 @@ static mfq_status cast_both(cast_verifier *v, const cast_row *row, const int64_t
 
 int cast_verify(cast_verifier *v, const cast_row *row) {
   for (int at = 0; at < SHAPES; ++at) {
+    if (row->scheme.rotation != 0 && shapes[at][1] % row->scheme.rotation != 0) continue;
     const mfq_status status = cast_both(v, row, shapes[at]);
     if (status != MFQ_OK) return bench_status(status, row->common.name);
     for (size_t i = 0; i < v->bytes; ++i)

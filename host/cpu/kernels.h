@@ -167,6 +167,11 @@ typedef struct mfq_kernels {
   /* The same for values that bf16 holds exactly. */
   void (*store_top_half)(uint16_t *dst, const uint32_t *x, int64_t n);
 
+  /* Rotates `n` contiguous elements, which are whole rotations and may be those of `y`; or in place `cols` columns of one
+   * rotation, whose rows are `ld` apart. */
+  void (*rotate_runs)(const mfqn_rotation *r, int is_inverse, mfq_source x, int64_t n, uint32_t *y);
+  void (*rotate_columns)(const mfqn_rotation *r, int is_inverse, uint32_t *x, int64_t cols, int64_t ld);
+
   /* Folds the elements into the lanes of the statistics; `minmax` asks for lo and hi too. */
   void (*measure)(const uint32_t *x, mfq_stretch span, int minmax, mfq_stats *stats);
   /* Of bf16 or f16, widened only at the end: magnitudes of runs, with lo and hi too, and of columns into peak[i]. */

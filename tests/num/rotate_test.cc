@@ -48,10 +48,10 @@ std::vector<float> usual(size_t n, uint32_t seed) {
   return x;
 }
 
-/* Random123 1.14, kat_vectors: counter and key all ones. */
+/* Random123 1.14, kat_vectors of seven rounds: counter and key all ones. */
 TEST(Rotate, SeededSigns) {
   const mfqn_rotation r = mfqn_rotation_make(128, MFQN_SIGNS_SEEDED, ~uint64_t{0});
-  const uint32_t want[] = {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd};
+  const uint32_t want[] = {0x5207ddc2, 0x45165e59, 0x4d8ee751, 0x8c52f662};
   for (int i = 0; i < 4; ++i) EXPECT_EQ(r.signs[i], want[i]);
   for (const uint64_t seed : {uint64_t{0}, uint64_t{77}, uint64_t{77} << 32}) {
     const mfqn_rotation other = mfqn_rotation_make(128, MFQN_SIGNS_SEEDED, seed);

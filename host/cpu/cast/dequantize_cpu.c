@@ -59,9 +59,9 @@ static mfq_status plan_panels(mfq_context *context, const void *problem, mfq_cho
     logical = logical_part(cast);
     target = &logical;
   }
-  if (mfq_is_rotated(cast)) return mfq_refuse(why, "elements are rotated");
   mfq_status status = mfq_choice_state(context, cast->function, sizeof(mfq_panels), choice);
   mfq_panels *p = choice->state;
+  if (status == MFQ_OK) p->keeps_rotation = cast->keeps_rotation;
   if (status == MFQ_OK) status = mfq_panels_plan(context, target, cast->view, MFQ_PANELS_DECODE, p, why);
   if (status != MFQ_OK) return status;
   p->tensor = cast->dst; /* panels have sizes of their own */

@@ -13,18 +13,38 @@ enum {
   TURN_BYTES = 1 << 15,
   MOST_BYTES = 1 << 20,
   STACK_ROWS = 512,
+  UNIT_ELEMENTS = 1 << 15,
   SHARED_ROWS = 64,
   STREAM_BYTES = 8 << 20,
   SHARE_ELEMENTS = 1 << 16
 };
 
-static int64_t gcd(int64_t a, int64_t b) { return b == 0 ? a : gcd(b, a % b); }
+/* Elements that are rotated together; 1 where none are. */
+static int64_t rotation_of(const mfq_panels *p) { return mfq_larger(p->scheme.rotation.size, 1); }
 
-/* Columns of a panel: whole runs that start at byte limits, or one long run; 0 when there is no such number. */
-static int64_t whole_runs(int64_t run, int32_t bits) {
-  const int64_t step = bits == 8 ? run : run / gcd(run, 8) * 8;
+/* Columns of a panel: whole runs and rotations that start at byte limits, or one long run; 0 when there is no such
+ * number. */
+static int64_t whole_runs(const mfq_panels *p, int32_t bits) {
+  const int64_t unit = mfq_common_multiple(p->run, rotation_of(p));
+  const int64_t step = bits == 8 ? unit : mfq_common_multiple(unit, 8);
   if (step <= MFQ_CHUNK) return MFQ_CHUNK / step * step;
-  return step == run ? run : 0;
+  return step == p->run ? step : 0;
+}
+
+/* Stacks of groups along the middle axis that are whole rotations. Returns 0 where these are too high. */
+static int stack_rotations(mfq_panels *p) {
+  const int64_t height = mfq_common_multiple(p->rows, rotation_of(p));
+  if (height > p->rows && height > STACK_ROWS) return 0;
+  p->stack = height / p->rows;
+  p->cols = UNIT_ELEMENTS / mfq_smaller(height, STACK_ROWS);
+  return 1;
+}
+
+/* The rows that are rotated at once. */
+static void place_units(mfq_panels *p) {
+  if (rotation_of(p) == 1) return;
+  p->unit_rows = p->run > 0 ? 1 : mfq_smaller(p->rows * p->stack, STACK_ROWS);
+  p->unit_step = mfq_smaller(p->cols, MFQ_CHUNK) + 16; /* rows of a power of two would share lines of the cache */
 }
 
 static int shape_panels(mfq_panels *p) {
@@ -47,26 +67,27 @@ static int shape_panels(mfq_panels *p) {
     case MFQ_GRANULARITY_BLOCK:
       p->rows = rank < 2 ? 1 : s->block_rows;
       p->run = s->block_cols;
-      p->cols = whole_runs(p->run, p->transposed ? 8 : p->code_bits);
+      p->cols = whole_runs(p, p->transposed ? 8 : p->code_bits);
       break;
     default:
       if (last) {
-        p->run = s->group_size;
-        p->cols = whole_runs(p->run, p->code_bits);
+        p->run = rotation_of(p) == 1 ? s->group_size : mfq_smaller(s->group_size, p->size[2]);
+        p->cols = whole_runs(p, p->code_bits);
       } else {
         p->rows = s->group_size;
         p->run = 0;
       }
   }
   if (p->rows > p->size[1]) p->rows = p->size[1];
-  return p->cols > 0;
+  return p->cols > 0 && (rotation_of(p) == 1 || p->run > 0 || stack_rotations(p));
 }
 
 /* Groups of a transposed panel are stacked until a column of their codes fills whole cache lines. */
 static void stack_groups(mfq_panels *p) {
-  const int64_t line = 512, bits = p->rows * p->code_bits;
-  p->stack = (int)(line / gcd(line, bits));
+  const int64_t line = 512, bits = p->rows * p->code_bits, least = p->stack;
+  p->stack = line / mfq_common_divisor(line, bits);
   while (p->stack > 1 && p->stack * p->rows > STACK_ROWS) p->stack /= 2;
+  if (p->stack % least != 0) p->stack = least;
 }
 
 /* Columns of transposed panels: what a turned stack may take of the caches, in whole runs. */
@@ -97,7 +118,7 @@ static int place_codes(mfq_panels *p) {
   if (p->row_bits % 8 == 0 || p->size[0] * p->size[1] == 1) return 1;
   if (p->rows == 1 && p->run != 0) {
     p->bundle = 8; /* 8 rows are whole bytes, whatever their length */
-    if (p->run < MFQ_CHUNK) p->cols = MFQ_CHUNK / p->run * p->run;
+    if (p->run < MFQ_CHUNK) p->cols = whole_runs(p, 8);
     return p->size[2] <= BLOCK_BYTES / p->bundle;
   }
   p->whole_rows = 1;
@@ -140,6 +161,7 @@ mfq_status mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor,
       view->sizes.axis < view->q.rank - 2)
     return mfq_refuse(why, "channels are one of several axes around transposed matrices");
   mfq_lower(&view->q.scheme, &p->scheme);
+  if (p->keeps_rotation) p->scheme.rotation.size = 0;
   mfq_grid grid;
   if (!mfq_grid_make(tensor, p->other, view, by_rows, &grid))
     return mfq_refuse(why, "the strides do not merge to three dimensions");
@@ -151,7 +173,9 @@ mfq_status mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor,
   p->transposed =
       is_transposed || (view->q.layout.codes == MFQ_CODES_GROUP_LAST && view->sizes.axis != view->q.rank - 1);
   if (!shape_panels(p) || (!is_fake && !place_codes(p)))
-    return mfq_refuse(why, "panels of these sizes would share bytes of codes");
+    return mfq_refuse(why, "panels of these sizes would share bytes of codes%s",
+                      rotation_of(p) == 1 ? "" : ", or cut rotations");
+  place_units(p);
   p->row_blocks = (p->size[1] + p->rows - 1) / p->rows;
   p->col_blocks = (p->size[2] + p->cols - 1) / p->cols;
   p->stacks = (p->row_blocks + p->stack - 1) / p->stack;
@@ -170,8 +194,12 @@ static size_t block_bytes(const mfq_panels *p) {
   return p->transposed || p->whole_rows ? (size_t)mfq_round_up(2 * p->rows * p->stack * cols + 64, 64) : 0;
 }
 
+static size_t unit_bytes(const mfq_panels *p) {
+  return (size_t)mfq_round_up(p->unit_rows * p->unit_step * (int64_t)sizeof(float), 64);
+}
+
 size_t mfq_panels_scratch_bytes(const mfq_panels *p) {
-  return (size_t)mfq_round_up((int64_t)sizeof(mfq_panel_scratch), 64) + block_bytes(p);
+  return (size_t)mfq_round_up((int64_t)sizeof(mfq_panel_scratch), 64) + block_bytes(p) + unit_bytes(p);
 }
 
 size_t mfq_panels_scratch_all(const mfq_panels *p) { return mfq_panels_scratch_bytes(p) * (size_t)p->threads; }
@@ -180,6 +208,8 @@ mfq_panel_scratch *mfq_panels_scratch_at(const mfq_panels *p, void *memory, int 
   uint8_t *at = (uint8_t *)memory + (size_t)thread * mfq_panels_scratch_bytes(p);
   mfq_panel_scratch *scratch = (mfq_panel_scratch *)(void *)at;
   scratch->block = at + mfq_round_up((int64_t)sizeof *scratch, 64);
+  scratch->unit = (uint32_t *)(void *)(scratch->block + block_bytes(p));
+  scratch->held[0] = -1;
   return scratch;
 }
 
@@ -221,4 +251,9 @@ mfq_panel mfq_panel_piece(const mfq_panels *p, int64_t row, int64_t col) {
 mfq_panel mfq_panel_stacked(const mfq_panels *p, int64_t index, int64_t level) {
   const int64_t stack = index / p->col_blocks, block = stack % p->stacks * p->stack + level;
   return panel_of(p, stack / p->stacks, block, index % p->col_blocks * p->cols);
+}
+
+int64_t mfq_panels_levels(const mfq_panels *p, int64_t index) {
+  const int64_t first = index / p->col_blocks % p->stacks * p->stack;
+  return mfq_smaller(p->row_blocks - first, p->stack);
 }

@@ -3,77 +3,7 @@
 
 #include "host/core/problem/walk.h"
 #include "elements.h"
-#include "panels.h"
-#include "stream_copy.h"
-
-static int is_contiguous(const mfq_panels *p) { return p->stride[2] == 1 || p->size[2] == 1; }
-
-/* Whether rows are read where they are; otherwise read_row puts their elements together. */
-static int is_direct(const mfq_panels *p) { return is_contiguous(p); }
-
-/* `n` elements of a row from `offset` on: where they are, or as float32 in `x`. All readers of elements come here: what
- * changes elements before they are measured and encoded belongs here and into is_direct. */
-static mfq_source read_row(const mfq_panels *p, int64_t offset, int64_t n, uint32_t *x) {
-  const mfq_tensor *t = p->tensor;
-  if (is_direct(p))
-    return (mfq_source){(const uint8_t *)t->data + offset * (int64_t)mfq_dtype_bytes(t->dtype), t->dtype};
-  for (int64_t i = 0; i < n; ++i) x[i] = mfq_element_load(t->data, t->dtype, offset + i * p->stride[2]);
-  return (mfq_source){x, MFQ_DTYPE_F32};
-}
-
-/* The same as float32 bits. */
-static const uint32_t *load_row(const mfq_panels *p, int64_t offset, int64_t n, uint32_t *x) {
-  const mfq_source row = read_row(p, offset, n, x);
-  if (row.dtype == MFQ_DTYPE_F32) return row.data;
-  p->kernels->load(x, row.data, row.dtype, n);
-  return x;
-}
-
-/* Asks for elements that are wanted soon. */
-static void prefetch_next(const mfq_panels *p, int64_t offset, int64_t n) {
-  const int64_t size = (int64_t)mfq_dtype_bytes(p->tensor->dtype);
-  const char *at = (const char *)p->tensor->data + offset * size;
-  for (int64_t i = 0; i < n * size; i += 64) __builtin_prefetch(at + i);
-}
-
-/* Powers of two and at most 8 significant bits: the groups in a scratch have values that bf16 holds. */
-static int fits_bf16(const mfq_panels *p, const mfq_panel_scratch *scratch) {
-  const int po2 = p->scheme.scale == MFQN_SCALE_NONE || p->scheme.scale == MFQN_SCALE_UE8M0;
-  return p->tensor->dtype == MFQ_DTYPE_BF16 && po2 && !p->scheme.has_zero_point && !scratch->lanes.any_rare;
-}
-
-/* Whether some values may be beyond the target's type. */
-static int is_vast(const mfq_panels *p, const mfq_panel_scratch *scratch) {
-  const float limit = p->tensor->dtype == MFQ_DTYPE_F16 ? MFQN_MAX_F16 : MFQN_MAX_BF16;
-  return scratch->lanes.largest > mfqn_safe_scale(&p->scheme, limit);
-}
-
-static void narrow_row(const mfq_panels *p, const mfq_panel_scratch *scratch, void *dst, int64_t n) {
-  if (fits_bf16(p, scratch))
-    p->kernels->store_top_half(dst, scratch->x, n);
-  else if (is_vast(p, scratch))
-    p->kernels->store_limited(dst, p->tensor->dtype, scratch->x, n);
-  else
-    p->kernels->store(dst, p->tensor->dtype, scratch->x, n);
-}
-
-/* Stores the values in scratch->x; scratch->stats is free for narrowing. */
-static void store_row(const mfq_panels *p, int64_t offset, int64_t n, mfq_panel_scratch *scratch) {
-  const uint32_t *x = scratch->x;
-  const mfq_tensor *t = p->tensor;
-  const size_t bytes = mfq_dtype_bytes(t->dtype);
-  uint8_t *at = (uint8_t *)t->data + offset * (int64_t)bytes;
-  if (!is_contiguous(p)) {
-    for (int64_t i = 0; i < n; ++i) mfq_element_store_limited(t->data, t->dtype, offset + i * p->stride[2], x[i]);
-  } else if (!p->stream) {
-    narrow_row(p, scratch, at, n);
-  } else if (t->dtype == MFQ_DTYPE_F32) {
-    mfq_stream_copy(at, x, (size_t)n * bytes);
-  } else {
-    narrow_row(p, scratch, scratch->stats.absmax, n);
-    mfq_stream_copy(at, scratch->stats.absmax, (size_t)n * bytes);
-  }
-}
+#include "panel_rows.h"
 
 /* ---- Scales ----------------------------------------------------------------------------------------------------- */
 
@@ -87,14 +17,14 @@ static void reset_stats(mfq_stats *stats, int64_t lanes, int minmax) {
 
 /* Elements of half the width need no widening, but for ranges of columns. */
 static int has_raw_measure(const mfq_panels *p) {
-  return is_direct(p) && p->tensor->dtype != MFQ_DTYPE_F32 && !(p->scheme.minmax && p->run == 0);
+  return mfq_panels_are_direct(p) && p->tensor->dtype != MFQ_DTYPE_F32 && !(p->scheme.minmax && p->run == 0);
 }
 
 /* Short pieces of rows lie pages apart, where the processor does not look ahead by itself. */
 static void prefetch_rows(const mfq_panels *p, const mfq_panel *a, int64_t r) {
   enum { AHEAD = 4 };
-  if (p->run == 0 && is_direct(p) && a->row0 + r + AHEAD < p->size[1])
-    prefetch_next(p, mfq_panel_element(p, a, r + AHEAD, 0), a->cols);
+  if (p->run == 0 && mfq_panels_are_direct(p) && a->row0 + r + AHEAD < p->size[1])
+    mfq_panels_prefetch(p, mfq_panel_element(p, a, r + AHEAD, 0), a->cols);
 }
 
 /* The largest magnitudes of columns. */
@@ -102,7 +32,7 @@ static void measure_raw_columns(const mfq_panels *p, const mfq_panel *a, mfq_pan
   memset(scratch->peak, 0, (size_t)a->cols * sizeof scratch->peak[0]);
   for (int64_t r = 0; r < a->rows; ++r) {
     prefetch_rows(p, a, r);
-    p->kernels->peak16(read_row(p, mfq_panel_element(p, a, r, 0), a->cols, NULL).data, a->cols, scratch->peak);
+    p->kernels->peak16(mfq_panel_read(p, a, (mfq_piece){r, 0, a->cols}, scratch, NULL).data, a->cols, scratch->peak);
   }
   p->kernels->load(scratch->stats.absmax, scratch->peak, p->tensor->dtype, a->cols);
 }
@@ -119,13 +49,13 @@ void mfq_panel_measure(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratc
     for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
       const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
       const mfq_stretch span = mfq_panel_span(p, c, n);
-      const int64_t offset = mfq_panel_element(p, a, r, c);
+      const mfq_piece at = {r, c, n};
       if (!has_raw_measure(p))
-        p->kernels->measure(load_row(p, offset, n, scratch->x), span, minmax, &scratch->stats);
+        p->kernels->measure(mfq_panel_load(p, a, at, scratch, scratch->x), span, minmax, &scratch->stats);
       else if (minmax)
-        p->kernels->ranges16(read_row(p, offset, n, NULL).data, span, p->tensor->dtype, &scratch->stats);
+        p->kernels->ranges16(mfq_panel_read(p, a, at, scratch, NULL).data, span, p->tensor->dtype, &scratch->stats);
       else
-        p->kernels->absmax16(read_row(p, offset, n, NULL).data, span, p->tensor->dtype, &scratch->stats);
+        p->kernels->absmax16(mfq_panel_read(p, a, at, scratch, NULL).data, span, p->tensor->dtype, &scratch->stats);
     }
   }
 }
@@ -209,10 +139,11 @@ static void make_rare(const mfq_panels *p, const mfq_panel_scratch *scratch, mfq
 static void encode_piece(const mfq_panels *p, const mfq_panel *a, mfq_piece at, mfq_panel_scratch *scratch,
                          uint8_t *codes) {
   const mfq_stretch span = mfq_panel_span(p, at.col, at.n);
-  const int64_t offset = mfq_panel_element(p, a, at.row, at.col);
+  const mfq_source x = mfq_panel_read(p, a, at, scratch, scratch->x);
   mfq_panel_draw(p, a, at, scratch);
-  p->kernels->encode(&p->scheme, read_row(p, offset, at.n, scratch->x), span, &scratch->lanes, scratch->drawn, codes);
-  if (scratch->lanes.any_rare) make_rare(p, scratch, span, load_row(p, offset, at.n, scratch->x), codes, NULL);
+  p->kernels->encode(&p->scheme, x, span, &scratch->lanes, scratch->drawn, codes);
+  if (!scratch->lanes.any_rare) return;
+  make_rare(p, scratch, span, mfq_panel_load(p, a, at, scratch, scratch->x), codes, NULL);
 }
 
 static uint8_t *code_at(const mfq_panels *p, int64_t row, int64_t col) {
@@ -258,7 +189,7 @@ static void encode_panel(const mfq_panels *p, const mfq_panel *a, mfq_panel_scra
       const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
       const int in_place = p->code_bits == 8; /* codes are bytes: no packing */
       uint8_t *codes = in_place ? code_at(p, first_row + r, a->col0 + c) : scratch->codes;
-      if (is_direct(p)) prefetch_next(p, mfq_panel_element(p, a, r, c) + n, n);
+      if (mfq_panels_are_direct(p)) mfq_panels_prefetch(p, mfq_panel_element(p, a, r, c) + n, n);
       encode_piece(p, a, (mfq_piece){r, c, n}, scratch, codes);
       mfq_panel_put(p, (mfq_piece){first_row + r, a->col0 + c, n}, p->size[2], codes);
     }
@@ -308,9 +239,8 @@ void mfq_panel_put_turned(const mfq_panels *p, const mfq_panel *a, int64_t rows,
 static void quantize_stack(const mfq_panels *p, int64_t index, int scales_known, mfq_panel_scratch *scratch) {
   const mfq_panel first = mfq_panel_stacked(p, index, 0);
   int64_t rows = 0;
-  for (int64_t level = 0; level < p->stack; ++level) {
+  for (int64_t level = 0; level < mfq_panels_levels(p, index); ++level) {
     const mfq_panel a = mfq_panel_stacked(p, index, level);
-    if (a.row0 >= p->size[1]) break;
     mfq_panel_scales(p, &a, scales_known, scratch);
     mfq_panel_encode(p, &a, scratch, scratch->block + rows * a.cols, a.cols);
     rows += a.rows;
@@ -324,20 +254,22 @@ void mfq_panel_quantize(const mfq_panels *p, int64_t index, int scales_known, mf
   } else if (p->transposed) {
     quantize_stack(p, index, scales_known, scratch);
   } else {
-    const mfq_panel a = mfq_panel_at(p, index);
-    mfq_panel_scales(p, &a, scales_known, scratch);
-    encode_panel(p, &a, scratch);
+    for (int64_t level = 0; level < mfq_panels_levels(p, index); ++level) {
+      const mfq_panel a = mfq_panel_stacked(p, index, level);
+      mfq_panel_scales(p, &a, scales_known, scratch);
+      encode_panel(p, &a, scratch);
+    }
   }
 }
 
 /* ---- Values ----------------------------------------------------------------------------------------------------- */
 
-/* Decodes `n` codes that belong at `offset` in the tensor and at column `c` of their panel. */
-static void decode_row(const mfq_panels *p, mfq_panel_scratch *scratch, const uint8_t *codes, int64_t offset, int64_t c,
-                       int64_t n) {
-  uint32_t *x = scratch->x;
-  p->kernels->decode(&p->scheme, codes, mfq_panel_span(p, c, n), &scratch->lanes, x);
-  store_row(p, offset, n, scratch);
+/* Decodes the codes of a piece. */
+static void decode_piece(const mfq_panels *p, const mfq_panel *a, mfq_piece at, const uint8_t *codes,
+                         mfq_panel_scratch *scratch) {
+  uint32_t *x = mfq_panel_room(p, a, at, scratch);
+  p->kernels->decode(&p->scheme, codes, mfq_panel_span(p, at.col, at.n), &scratch->lanes, x);
+  mfq_panel_store(p, a, at, x, scratch);
 }
 
 /* Values of a panel from codes as bytes, row r at codes + r * ld. */
@@ -346,7 +278,7 @@ static void decode_bytes(const mfq_panels *p, const mfq_panel *a, mfq_panel_scra
   for (int64_t r = 0; r < a->rows; ++r)
     for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
       const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
-      decode_row(p, scratch, codes + r * ld + c, mfq_panel_element(p, a, r, c), c, n);
+      decode_piece(p, a, (mfq_piece){r, c, n}, codes + r * ld + c, scratch);
     }
 }
 
@@ -361,7 +293,7 @@ static void decode_panel(const mfq_panels *p, const mfq_panel *a, mfq_panel_scra
     for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
       const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
       p->kernels->unpack(scratch->codes, code_at(p, first_row + r, a->col0 + c), n, p->code_bits);
-      decode_row(p, scratch, scratch->codes, mfq_panel_element(p, a, r, c), c, n);
+      decode_piece(p, a, (mfq_piece){r, c, n}, scratch->codes, scratch);
     }
 }
 
@@ -394,7 +326,7 @@ static void dequantize_stack(const mfq_panels *p, int64_t index, mfq_panel_scrat
   const mfq_panel first = mfq_panel_stacked(p, index, 0);
   const int64_t left = p->size[1] - first.row0, rows = left < p->rows * p->stack ? left : p->rows * p->stack;
   get_turned(p, &first, rows, scratch);
-  for (int64_t level = 0; level * p->rows < rows; ++level) {
+  for (int64_t level = 0; level < mfq_panels_levels(p, index); ++level) {
     const mfq_panel a = mfq_panel_stacked(p, index, level);
     load_scales(p, &a, scratch);
     decode_bytes(p, &a, scratch, scratch->block + level * p->rows * a.cols, a.cols);
@@ -407,9 +339,11 @@ void mfq_panel_dequantize(const mfq_panels *p, int64_t index, mfq_panel_scratch 
   } else if (p->transposed) {
     dequantize_stack(p, index, scratch);
   } else {
-    const mfq_panel a = mfq_panel_at(p, index);
-    load_scales(p, &a, scratch);
-    decode_panel(p, &a, scratch);
+    for (int64_t level = 0; level < mfq_panels_levels(p, index); ++level) {
+      const mfq_panel a = mfq_panel_stacked(p, index, level);
+      load_scales(p, &a, scratch);
+      decode_panel(p, &a, scratch);
+    }
   }
 }
 
@@ -418,23 +352,25 @@ void mfq_panel_dequantize(const mfq_panels *p, int64_t index, mfq_panel_scratch 
 /* Up to a chunk of a row, from column `c` on. */
 static void fake_row(const mfq_panels *from, const mfq_panels *to, const mfq_panel *a, int64_t r, int64_t c,
                      mfq_panel_scratch *scratch) {
-  const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK, offset = mfq_panel_element(from, a, r, c);
-  const mfq_stretch span = mfq_panel_span(from, c, n);
+  const mfq_piece at = {r, c, a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK};
+  const mfq_stretch span = mfq_panel_span(from, c, at.n);
   const mfq_lanes *lanes = &scratch->lanes;
   uint32_t *gathered = (uint32_t *)scratch->stats.hi;
-  const mfq_source x = read_row(from, offset, n, gathered);
+  const mfq_source x = mfq_panel_read(from, a, at, scratch, gathered);
   if (!from->kernels->fake(&from->scheme, x, span, lanes, scratch->x)) {
-    mfq_panel_draw(from, a, (mfq_piece){r, c, n}, scratch);
+    mfq_panel_draw(from, a, at, scratch);
     from->kernels->encode(&from->scheme, x, span, lanes, scratch->drawn, scratch->codes);
     from->kernels->decode(&from->scheme, scratch->codes, span, lanes, scratch->x);
   }
-  if (lanes->any_rare) make_rare(from, scratch, span, load_row(from, offset, n, gathered), NULL, scratch->x);
-  store_row(to, mfq_panel_element(to, a, r, c), n, scratch);
+  if (lanes->any_rare) make_rare(from, scratch, span, mfq_panel_load(from, a, at, scratch, gathered), NULL, scratch->x);
+  mfq_panel_store(to, a, at, scratch->x, scratch);
 }
 
 void mfq_panel_fake(const mfq_panels *from, const mfq_panels *to, int64_t index, mfq_panel_scratch *scratch) {
-  const mfq_panel a = mfq_panel_at(from, index);
-  mfq_panel_scales(from, &a, mfq_panels_scales_known(from), scratch);
-  for (int64_t r = 0; r < a.rows; ++r)
-    for (int64_t c = 0; c < a.cols; c += MFQ_CHUNK) fake_row(from, to, &a, r, c, scratch);
+  for (int64_t level = 0; level < mfq_panels_levels(from, index); ++level) {
+    const mfq_panel a = mfq_panel_stacked(from, index, level);
+    mfq_panel_scales(from, &a, mfq_panels_scales_known(from), scratch);
+    for (int64_t r = 0; r < a.rows; ++r)
+      for (int64_t c = 0; c < a.cols; c += MFQ_CHUNK) fake_row(from, to, &a, r, c, scratch);
+  }
 }

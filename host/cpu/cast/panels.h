@@ -24,11 +24,15 @@ typedef struct mfq_panels {
   int64_t cols; /* inner indices in a panel */
   int64_t run;  /* inner indices that share a scale; 0: every column has its own */
   int64_t row_blocks, col_blocks, count;
+  int keeps_rotation; /* what is decoded is not rotated back; set before planning */
+  int64_t
+      unit_rows; /* of a panel that are rotated at once: whole rotations, or one row of them; 0: nothing is rotated */
+  int64_t unit_step; /* from row to row of a unit */
   int32_t code_bits;
   int64_t row_bits; /* from one row of codes of the grid to the next */
   int shared;       /* scales belong to several panels: measure all of them first */
   int transposed;   /* codes are stored with the grid's middle axis last */
-  int64_t stack;    /* transposed panels that are packed together, one above the other; 1 otherwise */
+  int64_t stack;    /* panels one above the other that are packed, or rotated, together; 1 otherwise */
   int64_t stacks;   /* along the middle axis */
   int whole_rows;   /* rows of codes may start inside a byte: a panel is packed as one run of whole rows */
   int bundle;       /* likewise, for panels of one row: 8 rows are packed together; 0: no */
@@ -60,6 +64,8 @@ typedef struct mfq_panel_scratch {
   uint16_t random[MFQ_HALVES];
   const uint16_t *drawn; /* bits of the elements at hand, in there; of stochastic rounding alone */
   uint8_t *block;        /* codes as bytes, for panels that are not packed row by row */
+  uint32_t *unit;        /* elements that were rotated, or values that are to be rotated back */
+  int64_t held[3];       /* outer index, first row and first column of the elements in there; -1: none */
 } mfq_panel_scratch;
 
 /* What panels are for. */
@@ -70,7 +76,7 @@ typedef enum mfq_panels_use {
   MFQ_PANELS_FAKE         /* no codes are written; what would be decoded from them is, to `other` */
 } mfq_panels_use;
 
-/* Plans panels; `panels` is zeros before, but for `other`. Refuses casts that need the reference path. */
+/* Plans panels; `panels` is zeros before, but for `other` and `keeps_rotation`. Refuses casts that need the reference path. */
 mfq_status mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const mfq_qview *view,
                            mfq_panels_use use, mfq_panels *panels, mfq_line *why);
 
@@ -81,8 +87,9 @@ mfq_panel_scratch *mfq_panels_scratch_at(const mfq_panels *panels, void *memory,
 /* Panels of a measuring pass, which does not care where codes start: bundles count piece by piece. */
 static inline int64_t mfq_panels_pieces(const mfq_panels *p) { return p->size[0] * p->row_blocks * p->col_blocks; }
 mfq_panel mfq_panel_at(const mfq_panels *panels, int64_t index);
-/* Panel `level` of stack `index`; its row0 lies beyond the grid when the last stack is not full. */
+/* Panel `level` of stack `index`, and how many there are: the last stack may not be full. */
 mfq_panel mfq_panel_stacked(const mfq_panels *panels, int64_t index, int64_t level);
+int64_t mfq_panels_levels(const mfq_panels *panels, int64_t index);
 /* The piece of a bundled row, counted over outer and middle, that starts at column `col`. */
 mfq_panel mfq_panel_piece(const mfq_panels *panels, int64_t row, int64_t col);
 /* Measures what all panels share: the statistics of common scales, and the tensor scale. `memory` is for all threads,

@@ -8,7 +8,6 @@
 #include "host/core/scheme/scheme.h"
 #include "elements.h"
 #include "panels.h"
-#include "rotate_cpu.h"
 
 /* Panels of the two directions, and their memory. */
 typedef struct panels_pair {
@@ -40,7 +39,6 @@ static mfq_status plan_squares(mfq_context *context, const void *problem, mfq_ch
   const mfq_cast *cast = problem;
   const mfq_qview *transposed, *logical;
   if (!cast->other || !is_square(cast, &transposed, &logical)) return mfq_refuse(why, "%s", "");
-  if (mfq_is_rotated(cast)) return mfq_refuse(why, "elements are rotated");
   mfq_status status = mfq_choice_state(context, cast->function, sizeof(panels_pair), choice);
   panels_pair *p = choice->state;
   if (status == MFQ_OK) status = mfq_panels_plan(context, cast->src, transposed, MFQ_PANELS_ENCODE, &p->one, why);
@@ -205,7 +203,6 @@ static void quantize_strips(void *work, int thread, int64_t first, int64_t end) 
 static mfq_status plan_pairs(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = problem;
   if (!cast->other) return mfq_refuse(why, "%s", "");
-  if (mfq_is_rotated(cast) || cast->other->q.scheme.rotation != 0) return mfq_refuse(why, "elements are rotated");
   mfq_status status = mfq_choice_state(context, cast->function, sizeof(panels_pair), choice);
   panels_pair *p = choice->state;
   if (status == MFQ_OK) status = mfq_panels_plan(context, cast->src, cast->view, MFQ_PANELS_ENCODE_ROWS, &p->one, why);

@@ -117,7 +117,6 @@ static void quantize_panels(void *work, int thread, int64_t first, int64_t end) 
 static mfq_status plan_panels(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = problem;
   if (cast->other) return mfq_refuse(why, "%s", "");
-  if (mfq_is_rotated(cast)) return mfq_refuse(why, "elements are rotated");
   mfq_status status = mfq_choice_state(context, cast->function, sizeof(mfq_panels), choice);
   mfq_panels *p = choice->state;
   if (status == MFQ_OK) status = mfq_panels_plan(context, cast->src, cast->view, MFQ_PANELS_ENCODE, p, why);

@@ -11,6 +11,7 @@
 #include "measure_loops.h"
 #include "pack_loops.h"
 #include "random_loops.h"
+#include "rotate_loops.h"
 #include "round_loops.h"
 #include "scale_loops.h"
 #include "turn_loops.h"
@@ -25,6 +26,8 @@ const mfq_kernels MFQ_JOIN(mfq_kernels_, MFQ_ISA) = {
     .store = store,
     .store_limited = store_limited,
     .store_top_half = store_top_half,
+    .rotate_runs = rotate_runs,
+    .rotate_columns = rotate_columns,
     .measure = measure,
     .absmax16 = absmax16,
     .ranges16 = ranges16,
