@@ -46,7 +46,7 @@ def lines_of(rows):
     for (peer, work, scheme), members in groups.items():
         known = {(row.text("dtype"), row.text("direction")): row for row in members}
         out.append((plain(f"{peer} {work}"), code(scheme), values(members), *(cell(known.get(key)) for key in COLUMNS),
-                    short(members[0].number("goal"))))
+                    members[0].text("goal")))
     return table(("peer", "here", "values", *(f">{' '.join(key)}" for key in COLUMNS), ">goal"), out)
 
 
@@ -55,8 +55,8 @@ def head(raw, rows):
     sizes = parameters.get("shape") if isinstance(parameters.get("shape"), list) else []
     peers = ", ".join(f"{name} {version}" for name, version in part(raw, "peers").items())
     lines = [f"{plain(' × '.join(map(str, sizes)))} normal numbers; {plain(text(machine, 'cpu') or 'unknown')}, "
-             f"{plain(text(machine, 'processors'))} processors, {plain(text(machine, 'isa'))}; mfq "
-             f"{plain(text(machine, 'mfq'))}, commit {plain(text(machine, 'commit'))}; {plain(peers)}."]
+             f"{plain(text(machine, 'processors'))} processors, {plain(text(machine, 'isa'))}.",
+             f"mfq {plain(text(machine, 'mfq'))} at {plain(text(machine, 'commit'))}; {plain(peers)}."]
     if parameters.get("fresh_memory") is True:
         lines.append("Every result of a peer lies in new pages.")
     wrong = sum(row.is_wrong for row in rows)

@@ -40,7 +40,7 @@ class Peers(Case):
 
     def test_lines(self):
         text, lines = self.table()
-        self.assertIn("64 × 32 normal numbers; Invented, 2 processors, avx2; mfq 0.0.0, commit 0123; torch 0.0.", text)
+        self.assertIn("64 × 32 normal numbers; Invented, 2 processors, avx2.\nmfq 0.0.0 at 0123; torch 0.0.\n", text)
         self.assertIn("\nOn 2 threads:\n", text)
         self.assertIn("\nOn 1 thread:\n", text)
         self.assertIn("\nMissing: torchao, none.\n", text)
@@ -48,7 +48,7 @@ class Peers(Case):
         self.assertEqual(lines[0], ["peer", "here", "values", "f32 forward", "f32 backward", "bf16 forward",
                                     "bf16 backward", "goal"])
         self.assertEqual(lines[2], ["brevitas Invented", "`mxfp8_e4m3`", "25 % differ", "123 (98.8 to 5.43)",
-                                    "123 (98.8 to 5.43)", "0.50 (98.8 to 5.43)", "-", "40.0"])
+                                    "123 (98.8 to 5.43)", "0.50 (98.8 to 5.43)", "-", "40"])
         self.assertEqual(lines[5][:4], ["brevitas Other", "`mxfp8_e4m3`", "near", "123 (98.8 to 5.43)"])
         self.assertEqual(lines[5][4:], ["-", "-", "-", "-"])
 
