@@ -7,11 +7,11 @@ JSON is written anew after every row and is whole at any time; a row that is wro
 goes on."""
 
 import argparse
-import json
-import os
 import statistics
 import sys
 import time
+
+from whole_file import write
 
 try:
     import torch
@@ -145,13 +145,6 @@ def measure(name, amount, work):
 
 
 # ---- The run -------------------------------------------------------------------------------------------------------
-
-
-def write(path, document):
-    if path:
-        with open(path + ".part", "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=1)
-        os.replace(path + ".part", path)
 
 
 def told(row):

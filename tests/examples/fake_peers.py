@@ -13,7 +13,7 @@ library, script = sys.argv[1:]
 MOCK = '''
 import contextlib, ctypes, math, os, types
 
-FAULT = os.environ.get("FAULT", "")
+FAULT = os.environ["FAULT"]
 __version__ = "0+mock"
 float32, bfloat16, int32, float8_e4m3fn = ("torch.float32", "torch.bfloat16", "torch.int32", "torch.float8_e4m3fn")
 
@@ -61,14 +61,22 @@ class Tensor:
     def __sub__(self, other):
         return Tensor([a - b for a, b in zip(self.memory, other.memory)], self.shape)
 
+    def view(self, dtype):
+        return Bits(self)
+
+
+class Bits:
+    def __init__(self, tensor):
+        self.tensor, self.words = tensor, (ctypes.c_int32 * tensor.numel()).from_buffer_copy(tensor.memory)
+
     def __ne__(self, other):
-        return Tensor([a != b for a, b in zip(self.memory, other.memory)], self.shape)
+        return Tensor([a != b for a, b in zip(self.words, other.words)], self.tensor.shape)
 
 
 def randn(*shape, dtype):
     if dtype != float32:
         raise RuntimeError("a list holds no bf16")
-    return Tensor([math.sin(1.5 * i + len(shape)) for i in range(shape[0] * shape[1])], shape)
+    return Tensor([0.0 if i == 7 else math.sin(1.5 * i) for i in range(shape[0] * shape[1])], shape)
 
 
 def empty_like(x):
@@ -100,7 +108,7 @@ def fake_quantize_per_channel_affine(x, scale, zeros, axis, low, high):
 
 def back(y, leaf, upstream):
     values = list(upstream.memory)
-    values[5] += 1e-6 * (FAULT == "wrong")
+    values[7] = -0.0 if FAULT == "wrong" else 0.0
     return [Tensor(values, y.shape)]
 
 
