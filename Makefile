@@ -89,7 +89,7 @@ PYTHON ?= python3
 bench-peers: ## fake quantization beside what PYTHON (python3) has of Brevitas, torch and torchao
 	@sh cmake/setup.sh bench
 	@$(configure_once)
-	@$(call build,dev) --target mfq
+	@$(call build,dev) --target bench_peers
 	@mkdir -p build/bench
 	@$(PYTHON) -B bench/peers/fake_quantize.py --json build/bench/fake_quantize.json --csv build/bench/fake_quantize.csv
 

@@ -2,7 +2,9 @@
 # bench/common/ is shared by them.
 add_custom_target(demo COMMENT "Everything that the demo needs is built")
 add_custom_target(bench COMMENT "The benchmarks are built")
+add_custom_target(bench_peers COMMENT "What bench/peers calls is built")
 add_dependencies(demo mfq mfq_static)
+add_dependencies(bench_peers mfq) # by name: with Ninja the target mfq is the command
 foreach(target mfq_command mfq_cuda mfq_onednn)
   if(TARGET ${target})
     add_dependencies(bench ${target})
