@@ -140,8 +140,7 @@ static const mfq_way by_panels = {"panels", plan_panels, run_panels, NULL};
 
 /* ---- The list ---------------------------------------------------------------------------------------------------- */
 
-const mfq_ways mfq_cpu_quantizations = {
-    .create = "mfq_quantize",
-    .nearest_first = 1,
-    .ways = {&by_panels, &mfq_quantize_squares, &mfq_quantize_pairs, &mfq_cast_directions, &mfq_rotated_copies,
-             &mfq_quantize_reference}};
+const mfq_ways mfq_cpu_quantizations = {.create = "mfq_quantize",
+                                        .nearest_first = 1,
+                                        .ways = {&by_panels, &mfq_quantize_squares, &mfq_quantize_pairs,
+                                                 &mfq_cast_directions, &mfq_rotated_copies, &mfq_quantize_reference}};
