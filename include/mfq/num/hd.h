@@ -47,6 +47,15 @@ MFQ_HD float mfqn_div(float a, float b) {
 #endif
 }
 
+/* a * b + c, rounded once. Where the instruction set has none it is a slow call: not for loops there. */
+MFQ_HD float mfqn_fma(float a, float b, float c) {
+#if defined(__CUDA_ARCH__)
+  return __fmaf_rn(a, b, c);
+#else
+  return __builtin_fmaf(a, b, c);
+#endif
+}
+
 MFQ_HD double mfqn_dadd(double a, double b) {
 #if defined(__CUDA_ARCH__)
   return __dadd_rn(a, b);
