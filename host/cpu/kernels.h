@@ -19,13 +19,14 @@ typedef struct mfq_lanes {
   uint32_t rebias[MFQ_CHUNK]; /* these three: mfqn_central of exp2, where elements are encoded by exponent */
   uint32_t least_normal[MFQ_CHUNK];
   uint32_t steps[MFQ_CHUNK];
-  float divisor[MFQ_CHUNK];
+  float divisor[MFQ_CHUNK], inverse[MFQ_CHUNK]; /* the latter where elements are divided */
   float scale[MFQ_CHUNK];
   float zero_point[MFQ_CHUNK];
   uint32_t stored[MFQ_CHUNK];
   uint8_t rare[MFQ_CHUNK]; /* 1: the loops do not hold for this group, encode it by mfqn_encode */
   uint32_t any_rare;
-  uint32_t largest; /* magnitude of the divisors, as bits */
+  uint32_t have_inverses; /* mfqn_quotient holds for all groups that are not rare */
+  uint32_t largest;       /* magnitude of the divisors, as bits */
   float tensor_scale;
 } mfq_lanes;
 
@@ -191,8 +192,9 @@ typedef struct mfq_kernels {
                  uint8_t *codes);
   void (*decode)(const mfqn_scheme *s, const uint8_t *codes, mfq_stretch span, const mfq_lanes *lanes, uint32_t *x);
 
-  /* What encoding, then decoding gives, in fewer steps. Returns 0 where these do not hold: `y` is not written then. */
-  int (*fake)(const mfqn_scheme *s, mfq_source x, mfq_stretch span, const mfq_lanes *lanes, uint32_t *y);
+  /* What encoding, then decoding gives, in fewer steps, as float32 or rounded to bf16. Returns 0 where these do not hold:
+   * `y` is not written then. */
+  int (*fake)(const mfqn_scheme *s, mfq_source x, mfq_stretch span, const mfq_lanes *lanes, void *y, int to_bf16);
 
   /* `n` codes, one a byte, to ceil(n * bits / 8) bytes, and back. `codes` has room for n rounded up to 8. */
   void (*pack)(uint8_t *dst, const uint8_t *codes, int64_t n, int32_t bits);

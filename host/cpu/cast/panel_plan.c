@@ -47,6 +47,15 @@ static void place_units(mfq_panels *p) {
   p->unit_step = mfq_smaller(p->cols, MFQ_CHUNK) + 16; /* rows of a power of two would share lines of the cache */
 }
 
+/* Columns of a piece: so few that reads and writes of neighbours overlap with loops, and whole runs that end where words
+ * of bits do. Columns with a scale each stay together, and rotations. */
+static int64_t piece_of(const mfq_panels *p) {
+  enum { COLS = 1024, BITS = 32 };
+  if (p->run == 0 || p->unit_rows > 0) return MFQ_CHUNK;
+  const int64_t step = p->run <= MFQ_CHUNK ? mfq_common_multiple(p->run, BITS) : BITS;
+  return mfq_smaller((COLS + step - 1) / step * step, MFQ_CHUNK);
+}
+
 static int shape_panels(mfq_panels *p) {
   const mfq_scheme *s = &p->view->q.scheme;
   const int32_t axis = p->view->sizes.axis, rank = p->view->q.rank;
@@ -176,6 +185,7 @@ mfq_status mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor,
     return mfq_refuse(why, "panels of these sizes would share bytes of codes%s",
                       rotation_of(p) == 1 ? "" : ", or cut rotations");
   place_units(p);
+  p->piece = piece_of(p);
   p->row_blocks = (p->size[1] + p->rows - 1) / p->rows;
   p->col_blocks = (p->size[2] + p->cols - 1) / p->cols;
   p->stacks = (p->row_blocks + p->stack - 1) / p->stack;

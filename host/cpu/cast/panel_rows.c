@@ -133,6 +133,19 @@ static void store(const mfq_panels *p, int64_t offset, const uint32_t *x, int64_
   }
 }
 
+int mfq_panels_take_bf16(const mfq_panels *p, const mfq_panel_scratch *scratch) {
+  return p->tensor->dtype == MFQ_DTYPE_BF16 && p->unit_rows == 0 && (p->stride[2] == 1 || p->size[2] == 1) &&
+         !scratch->lanes.any_rare && !is_vast(p, scratch);
+}
+
+void mfq_panel_copy(const mfq_panels *p, const mfq_panel *a, mfq_piece at, const uint16_t *elements) {
+  uint16_t *to = (uint16_t *)p->tensor->data + mfq_panel_element(p, a, at.row, at.col);
+  if (p->stream)
+    mfq_stream_copy(to, elements, (size_t)at.n * sizeof *to);
+  else
+    memcpy(to, elements, (size_t)at.n * sizeof *to);
+}
+
 uint32_t *mfq_panel_room(const mfq_panels *p, const mfq_panel *a, mfq_piece at, mfq_panel_scratch *scratch) {
   if (p->unit_rows == 0) return scratch->x;
   const panel_unit unit = unit_of(p, a, at);

@@ -24,6 +24,9 @@ const uint32_t *mfq_panel_load(const mfq_panels *p, const mfq_panel *a, mfq_piec
 uint32_t *mfq_panel_room(const mfq_panels *p, const mfq_panel *a, mfq_piece at, mfq_panel_scratch *scratch);
 void mfq_panel_store(const mfq_panels *p, const mfq_panel *a, mfq_piece at, const uint32_t *x,
                      mfq_panel_scratch *scratch);
+/* Whether the loops may make the elements themselves, of bf16; and copies such elements to where a piece stands. */
+int mfq_panels_take_bf16(const mfq_panels *p, const mfq_panel_scratch *scratch);
+void mfq_panel_copy(const mfq_panels *p, const mfq_panel *a, mfq_piece at, const uint16_t *elements);
 /* Asks for `n` elements from `offset` on, which are wanted soon. */
 void mfq_panels_prefetch(const mfq_panels *p, int64_t offset, int64_t n);
 

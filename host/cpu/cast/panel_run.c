@@ -349,28 +349,39 @@ void mfq_panel_dequantize(const mfq_panels *p, int64_t index, mfq_panel_scratch 
 
 /* ---- Values without codes --------------------------------------------------------------------------------------- */
 
-/* Up to a chunk of a row, from column `c` on. */
-static void fake_row(const mfq_panels *from, const mfq_panels *to, const mfq_panel *a, int64_t r, int64_t c,
-                     mfq_panel_scratch *scratch) {
-  const mfq_piece at = {r, c, a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK};
-  const mfq_stretch span = mfq_panel_span(from, c, at.n);
+static void fake_piece(const mfq_panels *from, const mfq_panels *to, const mfq_panel *a, mfq_piece at,
+                       mfq_panel_scratch *scratch) {
+  const mfq_stretch span = mfq_panel_span(from, at.col, at.n);
   const mfq_lanes *lanes = &scratch->lanes;
-  uint32_t *gathered = (uint32_t *)scratch->stats.hi;
+  uint32_t *gathered = (uint32_t *)scratch->stats.hi, *narrow = scratch->stats.absmax;
   const mfq_source x = mfq_panel_read(from, a, at, scratch, gathered);
-  if (!from->kernels->fake(&from->scheme, x, span, lanes, scratch->x)) {
+  const int to_bf16 = mfq_panels_take_bf16(to, scratch);
+  if (!from->kernels->fake(&from->scheme, x, span, lanes, to_bf16 ? narrow : scratch->x, to_bf16)) {
     mfq_panel_draw(from, a, at, scratch);
     from->kernels->encode(&from->scheme, x, span, lanes, scratch->drawn, scratch->codes);
     from->kernels->decode(&from->scheme, scratch->codes, span, lanes, scratch->x);
+  } else if (to_bf16) {
+    mfq_panel_copy(to, a, at, (const uint16_t *)narrow);
+    return;
   }
   if (lanes->any_rare) make_rare(from, scratch, span, mfq_panel_load(from, a, at, scratch, gathered), NULL, scratch->x);
   mfq_panel_store(to, a, at, scratch->x, scratch);
 }
 
+static void fake_panel(const mfq_panels *from, const mfq_panels *to, const mfq_panel *a, mfq_panel_scratch *scratch) {
+  const int64_t ahead = from->rows == 1 && mfq_panels_are_direct(from) ? a->cols : 0;
+  mfq_panel_scales(from, a, mfq_panels_scales_known(from), scratch);
+  for (int64_t r = 0; r < a->rows; ++r)
+    for (int64_t c = 0; c < a->cols; c += from->piece) {
+      const mfq_piece at = {r, c, a->cols - c < from->piece ? a->cols - c : from->piece};
+      if (ahead) mfq_panels_prefetch(from, mfq_panel_element(from, a, r, c) + ahead, at.n);
+      fake_piece(from, to, a, at, scratch);
+    }
+}
+
 void mfq_panel_fake(const mfq_panels *from, const mfq_panels *to, int64_t index, mfq_panel_scratch *scratch) {
   for (int64_t level = 0; level < mfq_panels_levels(from, index); ++level) {
     const mfq_panel a = mfq_panel_stacked(from, index, level);
-    mfq_panel_scales(from, &a, mfq_panels_scales_known(from), scratch);
-    for (int64_t r = 0; r < a.rows; ++r)
-      for (int64_t c = 0; c < a.cols; c += MFQ_CHUNK) fake_row(from, to, &a, r, c, scratch);
+    fake_panel(from, to, &a, scratch);
   }
 }

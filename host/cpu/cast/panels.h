@@ -36,6 +36,7 @@ typedef struct mfq_panels {
   int64_t stacks;   /* along the middle axis */
   int whole_rows;   /* rows of codes may start inside a byte: a panel is packed as one run of whole rows */
   int bundle;       /* likewise, for panels of one row: 8 rows are packed together; 0: no */
+  int64_t piece;    /* columns of MFQ_PANELS_FAKE that are read, rounded and written in turn */
   int stream;       /* results are too large for the caches: write past them */
   int threads;      /* 1 for tensors too small to share */
   float tensor_scale;

@@ -11,6 +11,13 @@
 #define MFQ_JOIN_OF(a, b) a##b
 #define MFQ_JOIN(a, b) MFQ_JOIN_OF(a, b)
 
+/* Whether the instruction set multiplies and adds in one step. */
+#if defined(__FP_FAST_FMAF) || defined(__FMA__)
+enum { HAS_FMA = 1 };
+#else
+enum { HAS_FMA = 0 };
+#endif
+
 #define INLINE static inline __attribute__((always_inline))
 
 /* Signed integers in the order of the halves that they stand for, NaN beyond all, and back. */

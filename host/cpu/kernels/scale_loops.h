@@ -2,6 +2,8 @@
 #ifndef MFQ_HOST_CPU_KERNELS_SCALE_LOOPS_H
 #define MFQ_HOST_CPU_KERNELS_SCALE_LOOPS_H
 
+#include <mfq/num/quotient.h>
+
 #include "loops.h"
 
 INLINE void values_of(const mfqn_scheme *s, const mfq_stats *restrict stats, int64_t n, uint32_t *restrict values) {
@@ -100,6 +102,17 @@ INLINE uint32_t off_centre(const mfqn_scheme *s, int32_t exp2, int32_t lowered) 
   return (uint32_t)(mfqn_by_exponent(s) & !central);
 }
 
+/* Below half a step of the format, quotients are no matter. */
+static void inverses_of(const mfqn_scheme *s, int64_t n, mfq_lanes *restrict lanes) {
+  const int32_t depth = s->is_integer ? s->integer.frac_bits : s->minifloat.bias + s->minifloat.man_bits;
+  uint32_t all = 1;
+  for (int64_t i = 0; i < n; ++i) {
+    lanes->inverse[i] = mfqn_div(1.0f, lanes->divisor[i]);
+    all &= mfqn_has_quotients(mfqn_bits(lanes->divisor[i]), depth) | lanes->rare[i];
+  }
+  lanes->have_inverses = all;
+}
+
 INLINE void lanes_as(const mfqn_scheme *s, int64_t n, float tensor_scale, mfq_lanes *restrict lanes, int scale) {
   mfqn_scheme local = *s;
   local.scale = scale; /* a constant: the choice in mfqn_group_load folds away */
@@ -134,6 +147,7 @@ static void lanes_of(const mfqn_scheme *s, int64_t n, float tensor_scale, mfq_la
     case MFQN_SCALE_UE8M0: lanes_as(s, n, tensor_scale, lanes, MFQN_SCALE_UE8M0); break;
     default: lanes_as(s, n, tensor_scale, lanes, MFQN_SCALE_UE4M3);
   }
+  if (HAS_FMA && !mfqn_by_exponent(s)) inverses_of(s, n, lanes);
 }
 
 INLINE void zero_points_as(const mfqn_scheme *s, const mfq_stats *restrict stats, int64_t n, mfq_lanes *restrict lanes,
