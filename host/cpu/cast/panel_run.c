@@ -200,7 +200,10 @@ void mfq_panel_scales(const mfq_panels *p, const mfq_panel *a, int scales_known,
     load_scales(p, a, scratch);
     if (may_have_infinities(p)) mfq_panel_measure(p, a, scratch);
   } else {
-    mfq_panel_measure(p, a, scratch);
+    if (p->peaks)
+      p->kernels->load(scratch->stats.absmax, mfq_panel_peaks(p, a), mfq_panels_peak_dtype(p), a->lanes);
+    else
+      mfq_panel_measure(p, a, scratch);
     make_scales(p, a, scratch);
   }
   if (may_have_infinities(p)) find_infinities(a, scratch);

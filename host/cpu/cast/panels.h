@@ -40,7 +40,8 @@ typedef struct mfq_panels {
   int stream;       /* results are too large for the caches: write past them */
   int threads;      /* 1 for tensors too small to share */
   float tensor_scale;
-  mfq_seed seed; /* of the call */
+  uint8_t *peaks; /* the largest magnitude of each group, once all are measured for the tensor scale; NULL: not kept */
+  mfq_seed seed;  /* of the call */
 } mfq_panels;
 
 /* One panel, with its place. In a bundle, a piece of a row. */
@@ -93,8 +94,8 @@ mfq_panel mfq_panel_stacked(const mfq_panels *panels, int64_t index, int64_t lev
 int64_t mfq_panels_levels(const mfq_panels *panels, int64_t index);
 /* The piece of a bundled row, counted over outer and middle, that starts at column `col`. */
 mfq_panel mfq_panel_piece(const mfq_panels *panels, int64_t row, int64_t col);
-/* Measures what all panels share: the statistics of common scales, and the tensor scale. `memory` is for all threads,
- * and mfq_panels_shared_bytes more. */
+/* Measures what all panels share: the statistics of common scales, or the tensor scale and each group beneath it. `memory`
+ * is for all threads, and mfq_panels_shared_bytes more. */
 void mfq_panels_measure_shared(mfq_panels *panels, uint8_t *memory);
 size_t mfq_panels_shared_bytes(const mfq_panels *panels);
 /* The same in steps: pieces (mfq_panels_pieces) are measured between begin and end, by any threads, unless nothing is
@@ -152,6 +153,14 @@ static inline void mfq_panel_draw(const mfq_panels *p, const mfq_panel *a, mfq_p
 static inline mfq_stretch mfq_panel_span(const mfq_panels *p, int64_t c, int64_t n) {
   if (p->run == 0) return (mfq_stretch){n, 0, 0};
   return (mfq_stretch){n, p->run < n ? p->run : n, c / p->run};
+}
+
+/* The peaks of a panel, which are as exact as its elements. */
+static inline mfq_dtype mfq_panels_peak_dtype(const mfq_panels *p) {
+  return p->unit_rows > 0 ? MFQ_DTYPE_F32 : p->tensor->dtype;
+}
+static inline uint8_t *mfq_panel_peaks(const mfq_panels *p, const mfq_panel *a) {
+  return p->peaks + a->scale0 * (int64_t)mfq_dtype_bytes(mfq_panels_peak_dtype(p));
 }
 
 /* Two directions of a quantization: one set of codes in two orders; any two whose panels nest. */

@@ -19,11 +19,15 @@ static void measure_largest(mfq_shared *s, mfq_panel_scratch *scratch, int64_t f
   for (int64_t k = first; k < end; ++k) {
     const mfq_panel a = mfq_panel_at(p, k);
     mfq_panel_measure(p, &a, scratch);
-    for (int64_t i = 0; i < a.lanes; ++i) {
-      const mfqn_statistic statistic = mfq_stats_at(&scratch->stats, i, p->scheme.minmax);
+    const uint32_t *absmax = scratch->stats.absmax;
+    for (int64_t i = 0; !p->scheme.minmax && i < a.lanes; ++i)
+      largest = mfqn_umax(largest, absmax[i] < MFQN_INF ? absmax[i] : 0u);
+    for (int64_t i = 0; p->scheme.minmax && i < a.lanes; ++i) {
+      const mfqn_statistic statistic = mfq_stats_at(&scratch->stats, i, 1);
       const uint32_t value = mfqn_statistic_value(&statistic, &p->scheme);
       if (value < MFQN_INF && value > largest) largest = value;
     }
+    if (p->peaks) p->kernels->store(mfq_panel_peaks(p, &a), mfq_panels_peak_dtype(p), absmax, a.lanes);
   }
   uint32_t known = atomic_load(&s->largest);
   while (largest > known && !atomic_compare_exchange_weak(&s->largest, &known, largest)) continue;
@@ -53,10 +57,18 @@ static void store_shared(const mfq_panels *p, const mfqn_statistic *statistics) 
 
 int mfq_panels_scales_known(const mfq_panels *p) { return p->shared || !mfqn_is_measured(&p->scheme); }
 
-/* For the statistics of scales that panels share. */
+/* Whether groups are measured once, for the tensor's scale and for their own. */
+static int keeps_peaks(const mfq_panels *p) {
+  return p->scheme.scale == MFQN_SCALE_UE4M3 && mfqn_is_measured(&p->scheme) && !p->scheme.minmax && !p->shared &&
+         !p->transposed;
+}
+
+/* For the statistics of scales that panels share, or for peaks. */
 size_t mfq_panels_shared_bytes(const mfq_panels *p) {
+  const size_t count = (size_t)p->view->sizes.scale_count;
+  if (keeps_peaks(p)) return mfq_size_times(count, mfq_dtype_bytes(mfq_panels_peak_dtype(p)));
   if (!p->shared || !mfqn_is_measured(&p->scheme)) return 0;
-  return mfq_size_times((size_t)p->view->sizes.scale_count, (size_t)p->threads * sizeof(mfqn_statistic));
+  return mfq_size_times(count, (size_t)p->threads * sizeof(mfqn_statistic));
 }
 
 void mfq_shared_begin(mfq_panels *p, uint8_t *memory, mfq_shared *s) {
@@ -64,7 +76,8 @@ void mfq_shared_begin(mfq_panels *p, uint8_t *memory, mfq_shared *s) {
   *s = (mfq_shared){.panels = p, .memory = memory, .is_measured = measures && (p->shared || has_tensor_scale)};
   if (measures) mfq_scales_clear_padding(p->view);
   if (has_tensor_scale && !measures) p->tensor_scale = mfq_tensor_scale_get(p->view);
-  if (!mfq_panels_shared_bytes(p)) return;
+  if (keeps_peaks(p)) p->peaks = memory + mfq_panels_scratch_all(p);
+  if (!p->shared || !measures) return;
   s->statistics = (mfqn_statistic *)(void *)(memory + mfq_panels_scratch_all(p));
   for (int64_t i = 0; i < p->view->sizes.scale_count * p->threads; ++i) s->statistics[i] = mfqn_statistic_none();
 }

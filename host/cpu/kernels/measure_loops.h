@@ -8,7 +8,22 @@
 #include <immintrin.h>
 #endif
 
+#if defined(__AVX2__)
+/* Of 16, of which compilers make single moves. */
+INLINE uint32_t absmax_16(const uint32_t *x) {
+  const __m256i mask = _mm256_set1_epi32(MFQN_ABS), *at = (const __m256i *)(const void *)x;
+  const __m256i a = _mm256_max_epu32(_mm256_and_si256(_mm256_loadu_si256(at), mask),
+                                     _mm256_and_si256(_mm256_loadu_si256(at + 1), mask));
+  const __m128i half = _mm_max_epu32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+  const __m128i two = _mm_max_epu32(half, _mm_shuffle_epi32(half, 0x4e));
+  return (uint32_t)_mm_cvtsi128_si32(_mm_max_epu32(two, _mm_shuffle_epi32(two, 0xb1)));
+}
+#endif
+
 INLINE uint32_t absmax_run(const uint32_t *x, int64_t run) {
+#if defined(__AVX2__)
+  if (run == 16) return absmax_16(x);
+#endif
   uint32_t m = 0;
   for (int64_t j = 0; j < run; ++j) m = mfqn_umax(m, x[j] & MFQN_ABS);
   return m;
