@@ -4,20 +4,42 @@
 #ifndef MFQ_HOST_CPU_KERNELS_GRADIENT_LOOPS_H
 #define MFQ_HOST_CPU_KERNELS_GRADIENT_LOOPS_H
 
+#include <mfq/num/quotient.h>
+
 #include "decode_loops.h"
 
+INLINE float quotient_of_end(float x, float divisor, float inverse) {
+  return HAS_FMA ? mfqn_quotient(x, divisor, inverse) : mfqn_div(x, divisor);
+}
+
 /* The largest magnitude whose quotient by `divisor` is at most `end`: within two steps of their product. */
-INLINE uint32_t largest_dividend(float end, float divisor) {
+INLINE uint32_t largest_dividend(float end, float divisor, float inverse) {
   const uint32_t near = mfqn_bits(mfqn_mul(end, divisor));
   uint32_t found = near - 1u;
-  for (uint32_t k = 0; k <= 2; ++k) found = mfqn_div(mfqn_float_of(near + k), divisor) <= end ? near + k : found;
+  for (uint32_t k = 0; k <= 2; ++k)
+    found = quotient_of_end(mfqn_float_of(near + k), divisor, inverse) <= end ? near + k : found;
   return found;
 }
 
-/* 0 where the steps above do not hold: ends of 0, products far out, scales that are not positive and finite. */
+/* 0 where the steps above do not hold: ends of 0, products far out, scales that are not positive and finite, or whose
+ * reciprocals are no normal numbers. */
 INLINE uint32_t is_plain(float end, float divisor) {
   const uint32_t product = mfqn_bits(mfqn_mul(end, divisor)), d = mfqn_bits(divisor);
-  return product - 0x10000000u < 0x60000000u && d - 0x00800000u < 0x7f000000u;
+  return product - 0x10000000u < 0x60000000u && d - 0x00800000u < 0x7e000000u;
+}
+
+/* The ends of groups that are plain, where those of a scale of 1 are `end`, or that of their zero point. */
+INLINE void scale_ends(const mfq_ends *e, const float *restrict end, int64_t n, const mfq_lanes *restrict lanes,
+                       float *restrict to) {
+  if (e->by_exponent)
+    for (int64_t i = 0; i < n; ++i) to[i] = mfqn_mul(end[0], lanes->divisor[i]);
+  else if (!e->has_zero_points)
+    for (int64_t i = 0; i < n; ++i)
+      to[i] = mfqn_float_of(largest_dividend(end[0], lanes->divisor[i], lanes->inverse[i]));
+  else
+    for (int64_t i = 0; i < n; ++i)
+      to[i] = mfqn_float_of(
+          largest_dividend(end[(int64_t)lanes->zero_point[i] - e->lowest], lanes->divisor[i], lanes->inverse[i]));
 }
 
 static void ends(const mfq_ends *e, int64_t n, const mfq_lanes *restrict lanes, mfq_lane_ends *restrict to) {
@@ -29,11 +51,14 @@ static void ends(const mfq_ends *e, int64_t n, const mfq_lanes *restrict lanes, 
     const uint32_t plain = is_plain(lo, divisor) & is_plain(hi, divisor) & is_plain(least, 1.0f) & !lanes->rare[i];
     to->rare[i] = (uint8_t)(plain ^ 1u);
     any_rare |= plain ^ 1u;
-    to->lo[i] = e->by_exponent ? mfqn_mul(lo, divisor) : mfqn_float_of(largest_dividend(lo, divisor));
-    to->hi[i] = e->by_exponent ? mfqn_mul(hi, divisor) : mfqn_float_of(largest_dividend(hi, divisor));
     to->least[i] = least;
   }
   to->any_rare = any_rare;
+  scale_ends(e, e->hi, n, lanes, to->hi);
+  if (!e->has_zero_points && e->lo[0] == e->hi[0])
+    memcpy(to->lo, to->hi, (size_t)n * sizeof to->lo[0]);
+  else
+    scale_ends(e, e->lo, n, lanes, to->lo);
   for (int64_t i = 0; e->is_half && i < n; ++i) { /* cut toward 0: no bf16 number lies between */
     to->lo16[i] = order_key16((uint16_t)(mfqn_bits(to->lo[i]) >> 16 | 0x8000u));
     to->hi16[i] = order_key16((uint16_t)(mfqn_bits(to->hi[i]) >> 16));
