@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <mfq/num/gradient.h>
+#include <mfq/num/random.h>
 
 #include "host/core/check/sizes.h"
 #include "host/core/process/team.h"
@@ -15,14 +16,16 @@
 #include "panels.h"
 #include "rotate_cpu.h"
 #include "elements.h"
+#include "ends.h"
 #include "stream_copy.h"
 
 enum { PANELS = 8, STREAM_BYTES = 8 << 20, LINE = 64 };
 
 /* Memory of one thread beside the panel's. */
 typedef struct gradient_rows {
-  mfq_lane_ends ends;
+  mfq_lane_ends ends, outer;
   uint32_t x[MFQ_CHUNK], dy[MFQ_CHUNK], dx[MFQ_CHUNK];
+  uint32_t most[MFQ_CHUNK]; /* dx by the outer ends */
   float terms[MFQ_CHUNK + 1];
   uint8_t codes[MFQ_CHUNK + 8];
 } gradient_rows;
@@ -30,7 +33,8 @@ typedef struct gradient_rows {
 typedef struct gradient_work {
   const mfq_cast *cast;
   mfq_panels panels;
-  const mfq_ends *ends; /* NULL: everything passes, and nothing is summed */
+  const mfq_ends *ends;  /* NULL: everything passes, and nothing is summed */
+  const mfq_ends *outer; /* of stochastic rounding: between both, random bits decide */
   uint8_t *memory, *rows;
   float *chunks; /* sums of them, panel by panel */
   int32_t is_sloped, is_identity, has_sums, stream;
@@ -41,71 +45,11 @@ typedef struct gradient_row {
   const mfq_panel *panel;
   mfq_stretch span;
   int64_t offset;
+  uint64_t index; /* of the first element, row-major */
   const uint32_t *x, *dy;
 } gradient_row;
 
 static size_t rounded(size_t bytes) { return (bytes + LINE - 1) / LINE * LINE; }
-
-/* ---- Ends -------------------------------------------------------------------------------------------------------- */
-
-static mfqn_passage passage_under_one(const mfqn_scheme *s, int32_t zero_point, uint32_t u) {
-  const mfqn_group g = {.usable = 1,
-                        .by_exponent = mfqn_by_exponent(s),
-                        .divisor = 1.0f,
-                        .scale = 1.0f,
-                        .tensor_scale = 1.0f,
-                        .zero_point = zero_point};
-  return mfqn_element_passage(s, &g, u, 0);
-}
-
-/* The largest magnitude of this sign that passes: 0 does. With zero points there is an end for each, and most lie where a
- * rounding changes: at the last integer in range, half-way to the next one, or beside these. They are tried first. */
-static float end_of(const mfqn_scheme *s, int32_t zero_point, uint32_t sign) {
-  uint32_t in = 0, out = MFQN_INF;
-  if (s->has_zero_point) {
-    const float n = (float)(sign != 0 ? zero_point - s->integer.lowest : s->integer.highest - zero_point);
-    const uint32_t half = mfqn_bits(n + 0.5f), next = mfqn_bits(n + 1.0f);
-    const uint32_t likely[] = {mfqn_bits(n), half - 1, half, half + 1, next - 1, next};
-    for (size_t i = 0; i < sizeof likely / sizeof likely[0] && out == MFQN_INF; ++i)
-      if (passage_under_one(s, zero_point, sign | likely[i]).passes)
-        in = likely[i];
-      else
-        out = likely[i];
-  }
-  while (out - in > 1) {
-    const uint32_t middle = in + (out - in) / 2;
-    if (passage_under_one(s, zero_point, sign | middle).passes)
-      in = middle;
-    else
-      out = middle;
-  }
-  return mfqn_float_of(in);
-}
-
-static float least_normal(const mfqn_scheme *s) {
-  uint32_t below = 0, normal = MFQN_MAX_FINITE;
-  while (normal - below > 1) {
-    const uint32_t middle = below + (normal - below) / 2;
-    if (passage_under_one(s, 0, middle).is_normal)
-      normal = middle;
-    else
-      below = middle;
-  }
-  return mfqn_float_of(normal);
-}
-
-static void find_ends(const mfqn_scheme *s, int is_sloped, mfq_ends *ends) {
-  const int32_t lowest = s->has_zero_point ? s->integer.lowest : 0;
-  const int32_t highest = s->has_zero_point ? s->integer.highest : 0;
-  ends->lowest = lowest;
-  ends->has_zero_points = s->has_zero_point;
-  ends->by_exponent = mfqn_by_exponent(s);
-  ends->least = is_sloped ? least_normal(s) : 1.0f;
-  for (int32_t z = lowest; z <= highest; ++z) {
-    ends->lo[z - lowest] = end_of(s, z, 0x80000000u);
-    ends->hi[z - lowest] = end_of(s, z, 0);
-  }
-}
 
 /* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
@@ -131,16 +75,28 @@ static void store_row(const gradient_work *w, int64_t offset, int64_t n, gradien
   mfq_stream_copy(at, from, (size_t)n * bytes);
 }
 
+/* What became of element `i` of a row, whose bits are `u`. */
+static mfqn_passage passage_at(const gradient_work *w, const mfq_lanes *lanes, const gradient_row *row, int64_t i,
+                               uint32_t u) {
+  const int64_t lane = row->span.first + (row->span.run == 0 ? i : i / row->span.run);
+  const mfqn_group g = mfq_lane_group(&w->panels, lanes, lane);
+  const mfq_seed seed = w->panels.seed;
+  const uint32_t random = w->outer ? mfqn_random(seed.seed, seed.offset, row->index + (uint64_t)i) : 0;
+  return mfqn_element_passage(&w->panels.scheme, &g, u, random);
+}
+
+static int is_rare(const gradient_work *w, const gradient_rows *rows, int64_t lane) {
+  return rows->ends.rare[lane] || (w->outer && rows->outer.rare[lane]);
+}
+
 /* Groups for which the loops do not hold. */
 static void do_rare(const gradient_work *w, const mfq_lanes *lanes, const gradient_row *row, gradient_rows *rows) {
-  const mfqn_scheme *s = &w->panels.scheme;
   const int32_t ste = w->cast->gradient->ste;
   const int64_t run = row->span.run == 0 ? 1 : row->span.run;
   for (int64_t at = 0, lane = row->span.first; at < row->span.n; at += run, ++lane) {
-    if (!rows->ends.rare[lane]) continue;
-    const mfqn_group g = mfq_lane_group(&w->panels, lanes, lane);
+    if (!is_rare(w, rows, lane)) continue;
     for (int64_t i = at; i < at + run && i < row->span.n; ++i) {
-      const mfqn_passage passage = mfqn_element_passage(s, &g, row->x[i], 0);
+      const mfqn_passage passage = passage_at(w, lanes, row, i, row->x[i]);
       const float dy = mfqn_float_of(row->dy[i]);
       rows->dx[i] = mfqn_gradient_element(&passage, ste, dy);
       if (w->has_sums) rows->terms[i] = mfqn_gradient_scale_term(&passage, ste, dy);
@@ -148,12 +104,37 @@ static void do_rare(const gradient_work *w, const mfq_lanes *lanes, const gradie
   }
 }
 
+/* Elements that pass or not by their random bits, in float32 or bf16: where dx is less than it may be. */
+static void do_random(const gradient_work *w, const mfq_lanes *lanes, const gradient_row *row, gradient_rows *rows) {
+  const mfq_source x = {(const uint8_t *)w->cast->src->data +
+                            row->offset * (int64_t)mfq_dtype_bytes(w->cast->src->dtype),
+                        w->cast->src->dtype};
+  const size_t size = row->x ? sizeof(uint32_t) : sizeof(uint16_t), block = 64;
+  uint8_t *dx = (uint8_t *)rows->dx;
+  const uint8_t *most = (const uint8_t *)rows->most;
+  for (size_t first = 0; first < (size_t)row->span.n; first += block) {
+    const size_t n = (size_t)row->span.n - first < block ? (size_t)row->span.n - first : block;
+    if (memcmp(dx + first * size, most + first * size, n * size) == 0) continue;
+    for (size_t i = first; i < first + n; ++i) {
+      if (memcmp(dx + i * size, most + i * size, size) == 0) continue;
+      const uint32_t u = mfq_element_load(x.data, x.dtype, (int64_t)i);
+      if (passage_at(w, lanes, row, (int64_t)i, u).passes) memcpy(dx + i * size, most + i * size, size);
+    }
+  }
+}
+
 /* A row of bf16 alone, without groups that need more. */
-static void do_row16(const gradient_work *w, mfq_stretch span, int64_t offset, gradient_rows *rows) {
+static void do_row16(const gradient_work *w, const mfq_lanes *lanes, const gradient_row *row, gradient_rows *rows) {
+  const mfq_stretch span = row->span;
+  const int64_t offset = row->offset;
   const uint16_t *x = (const uint16_t *)w->cast->src->data + offset;
   const uint16_t *dy = (const uint16_t *)w->cast->gradient->upstream->data + offset;
   uint16_t *dx = (uint16_t *)(void *)rows->dx, *to = (uint16_t *)w->cast->dst->data + offset;
   w->panels.kernels->clip16(x, dy, span, &rows->ends, dx);
+  if (w->outer) {
+    w->panels.kernels->clip16(x, dy, span, &rows->outer, (uint16_t *)(void *)rows->most);
+    do_random(w, lanes, row, rows);
+  }
   if (w->stream)
     mfq_stream_copy(to, dx, (size_t)span.n * sizeof *dx);
   else
@@ -232,8 +213,9 @@ static void do_row(const gradient_work *w, const mfq_panel_scratch *scratch, gra
                    gradient_rows *rows) {
   const mfq_kernels *kernels = w->panels.kernels;
   const mfq_stretch span = row->span;
-  if (w->ends && w->ends->is_half && !rows->ends.any_rare) {
-    do_row16(w, span, row->offset, rows);
+  const int any_rare = w->ends && (rows->ends.any_rare || (w->outer && rows->outer.any_rare));
+  if (w->ends && w->ends->is_half && !any_rare) {
+    do_row16(w, &scratch->lanes, row, rows);
     return;
   }
   row->x = load_row(w, w->cast->src, row->offset, span.n, rows->x);
@@ -246,10 +228,14 @@ static void do_row(const gradient_work *w, const mfq_panel_scratch *scratch, gra
     kernels->slope(row->x, row->dy, span, &s, rows->dx);
   } else {
     kernels->clip(row->x, row->dy, span, &rows->ends, rows->dx);
+    if (w->outer) {
+      kernels->clip(row->x, row->dy, span, &rows->outer, rows->most);
+      do_random(w, &scratch->lanes, row, rows);
+    }
   }
   if (w->has_sums)
     sum_row(w, scratch, row, index, rows);
-  else if (w->ends && rows->ends.any_rare)
+  else if (any_rare)
     do_rare(w, &scratch->lanes, row, rows);
   store_row(w, row->offset, span.n, rows);
 }
@@ -263,10 +249,12 @@ static void do_panels(void *work, int thread, int64_t first, int64_t end) {
     const mfq_panel a = mfq_panel_at(p, k);
     if (w->ends) mfq_panel_scales(p, &a, mfq_panels_scales_known(p), scratch);
     if (w->ends) p->kernels->ends(w->ends, a.lanes, &scratch->lanes, &rows->ends);
+    if (w->outer) p->kernels->ends(w->outer, a.lanes, &scratch->lanes, &rows->outer);
     for (int64_t r = 0; r < a.rows; ++r)
       for (int64_t c = 0; c < a.cols; c += MFQ_CHUNK) {
         const mfq_stretch span = mfq_panel_span(p, c, mfq_smaller(a.cols - c, MFQ_CHUNK));
-        gradient_row row = {&a, span, mfq_panel_element(p, &a, r, c), NULL, NULL};
+        const uint64_t index = mfq_panel_index(p, &a, (mfq_piece){r, c, span.n});
+        gradient_row row = {&a, span, mfq_panel_element(p, &a, r, c), index, NULL, NULL};
         do_row(w, scratch, &row, k, rows);
       }
   }
@@ -296,7 +284,6 @@ static int have_equal_strides(const mfq_tensor *a, const mfq_tensor *b) {
 static const char *why_not(const mfq_cast *cast, int is_sloped) {
   const mfq_gradient *g = cast->gradient;
   const mfq_format *e = &cast->view->q.scheme.element;
-  if (cast->view->q.scheme.rounding == MFQ_ROUND_STOCHASTIC) return "stochastic rounding";
   if (!g) return NULL;
   if (is_sloped && (cast->view->q.scheme.rounding != MFQ_ROUND_EVEN || e->man_bits < 1))
     return "slopes are for ties to even, with a mantissa";
@@ -311,6 +298,7 @@ static const char *why_no_sums(const mfq_cast *cast, const mfq_panels *p) {
   const mfq_granularity by = p->view->q.scheme.granularity;
   const int is_group = by == MFQ_GRANULARITY_GROUP && p->run > 0 && p->run <= p->cols;
   if (!g || !(g->grad_scale || g->grad_zero_point || g->through_scale)) return NULL;
+  if (p->scheme.rounding == MFQN_ROUND_STOCHASTIC) return "sums are not of stochastic rounding";
   if (p->scheme.has_zero_point) return "sums are of schemes without zero points";
   if (p->scheme.is_brevitas && !mfqn_is_measured(&p->scheme)) return "Brevitas' NaN has no code";
   if (g->through_scale && (!is_group || p->scheme.minmax)) return "scales that go back are those of rows of groups";
@@ -344,7 +332,7 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
     made->scales = rounded(made->view.sizes.scales_bytes);
     made->measured = LINE + made->scales + rounded(made->view.sizes.zero_points_bytes);
   }
-  size_t bytes = mfq_size_plus(made->measured, rounded(sizeof(mfq_ends)));
+  size_t bytes = mfq_size_plus(made->measured, 2 * rounded(sizeof(mfq_ends)));
   bytes = mfq_size_plus(bytes, (size_t)p->threads * rounded(sizeof(gradient_rows)));
   if (cast->gradient && cast->gradient->grad_scale && p->shared)
     made->chunks = rounded((size_t)mfq_panels_pieces(p) * sizeof(float));
@@ -358,7 +346,6 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
 static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
   const gradient_plan *made = state;
   const mfq_cast *cast = problem;
-  (void)context;
   const mfq_status status = mfq_gradient_check_learned(cast);
   if (status != MFQ_OK) return status;
   gradient_work w = {.cast = cast, .panels = made->panels, .is_sloped = made->is_sloped};
@@ -370,17 +357,24 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
     view.q.zero_points = memory + LINE + made->scales;
   }
   p->view = &view;
+  p->seed = (mfq_seed){context->seed, context->offset};
   mfq_ends *ends = (mfq_ends *)(void *)(memory + made->measured);
-  w.rows = memory + made->measured + rounded(sizeof *ends);
+  mfq_ends *outer = (mfq_ends *)(void *)(memory + made->measured + rounded(sizeof *ends));
+  w.rows = memory + made->measured + 2 * rounded(sizeof *ends);
   if (made->chunks > 0) w.chunks = (float *)(void *)(w.rows + (size_t)p->threads * rounded(sizeof(gradient_rows)));
   w.memory = w.rows + (size_t)p->threads * rounded(sizeof(gradient_rows)) + made->chunks;
   w.is_identity = cast->gradient->ste == MFQ_STE_IDENTITY;
   w.has_sums = cast->gradient->grad_scale || cast->gradient->through_scale;
   if (!w.is_identity || w.has_sums) {
-    find_ends(&p->scheme, made->is_sloped, ends);
-    ends->is_half = !made->is_sloped && !w.is_identity && !w.has_sums && cast->src->dtype == MFQ_DTYPE_BF16 &&
-                    cast->dst->dtype == MFQ_DTYPE_BF16 && cast->gradient->upstream->dtype == MFQ_DTYPE_BF16;
+    if (p->scheme.rounding == MFQN_ROUND_STOCHASTIC)
+      mfq_ends_find_random(&p->scheme, ends, outer);
+    else
+      mfq_ends_find(&p->scheme, 0, made->is_sloped, ends);
+    ends->is_half = outer->is_half = !made->is_sloped && !w.is_identity && !w.has_sums &&
+                                     cast->src->dtype == MFQ_DTYPE_BF16 && cast->dst->dtype == MFQ_DTYPE_BF16 &&
+                                     cast->gradient->upstream->dtype == MFQ_DTYPE_BF16;
     w.ends = ends;
+    w.outer = p->scheme.rounding == MFQN_ROUND_STOCHASTIC ? outer : NULL;
     mfq_panels_measure_shared(p, w.memory);
   }
   const int64_t bytes = p->size[0] * p->size[1] * p->size[2] * (int64_t)mfq_dtype_bytes(cast->dst->dtype);

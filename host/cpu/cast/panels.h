@@ -141,12 +141,17 @@ static inline int64_t mfq_panel_element(const mfq_panels *p, const mfq_panel *a,
   return a->outer * p->stride[0] + (a->row0 + row) * p->stride[1] + (a->col0 + col) * p->stride[2];
 }
 
-/* Draws the bits of a piece: grids keep the order of the axes, so that a row's logical indices follow each other. */
+/* The logical index of a piece's first element: grids keep the order of the axes, so that those of a row follow each
+ * other. */
+static inline uint64_t mfq_panel_index(const mfq_panels *p, const mfq_panel *a, mfq_piece at) {
+  const int64_t row = a->outer * p->size[1] + a->row0 + at.row;
+  return (uint64_t)(row * p->size[2] + a->col0 + at.col);
+}
+
+/* Draws the random bits of a piece. */
 static inline void mfq_panel_draw(const mfq_panels *p, const mfq_panel *a, mfq_piece at, mfq_panel_scratch *scratch) {
   if (p->scheme.rounding != MFQN_ROUND_STOCHASTIC) return;
-  const int64_t row = a->outer * p->size[1] + a->row0 + at.row;
-  const uint64_t index = (uint64_t)(row * p->size[2] + a->col0 + at.col);
-  scratch->drawn = p->kernels->draw(p->seed, index, at.n, scratch->random);
+  scratch->drawn = p->kernels->draw(p->seed, mfq_panel_index(p, a, at), at.n, scratch->random);
 }
 
 /* `n` elements from column `c` of a panel. Panels longer than a chunk have one lane. */

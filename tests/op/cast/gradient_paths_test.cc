@@ -33,6 +33,8 @@ protected:
         g.ste = ste;
         g.through_scale = sums == 2 && given == nullptr;
         g.log2_scale = sums == 2;
+        for (mfq_context *context : {reference.get(), fast.get()})
+          ASSERT_EQ(mfq_context_set_seed(context, 17, 18), MFQ_OK);
         const mfq_status status =
             run(reference.get(), g, {x.here(), dy.here(), want.here()}, sums > 0, sized, &want_sums);
         ASSERT_TRUE(status == MFQ_OK || (given != nullptr && sums > 0)) << mfq_last_error();
@@ -77,11 +79,26 @@ TEST_P(GradientPaths, EveryNamedScheme) {
 TEST_P(GradientPaths, EveryFormatAndGranularity) {
   uint32_t seed = 0;
   for (const std::string &format : format_names())
-    for (const char *rest :
-         {"", "/group:32/ue8m0:floor", "/group:8@0/f32", "/channel@0/f32", "/channel@1/f32:ceil", "/tensor/bf16",
-          "/block:4x8/ue8m0:even", "/group:16/ue4m3", "/group:32/f32:floor/arith:brevitas", "/round:floor",
-          "/group:16/ue8m0:rceil/round:ceil", "/tensor/f32/round:dpu", "/group:24/f32/round:away", "/channel@1/f32/zp",
-          "/group:16/f32/zp/round:zero", "/f32/arith:brevitas"}) {
+    for (const char *rest : {"",
+                             "/group:32/ue8m0:floor",
+                             "/group:8@0/f32",
+                             "/channel@0/f32",
+                             "/channel@1/f32:ceil",
+                             "/tensor/bf16",
+                             "/block:4x8/ue8m0:even",
+                             "/group:16/ue4m3",
+                             "/group:32/f32:floor/arith:brevitas",
+                             "/round:floor",
+                             "/group:16/ue8m0:rceil/round:ceil",
+                             "/tensor/f32/round:dpu",
+                             "/group:24/f32/round:away",
+                             "/channel@1/f32/zp",
+                             "/group:16/f32/zp/round:zero",
+                             "/f32/arith:brevitas",
+                             "/group:32/ue8m0/round:stochastic",
+                             "/channel@1/f32/round:stochastic",
+                             "/group:24/f32/zp/round:stochastic",
+                             "/round:stochastic"}) {
       mfq_scheme scheme;
       if (mfq_scheme_parse((format + rest).c_str(), &scheme) != MFQ_OK) continue;
       SCOPED_TRACE(format + rest);
@@ -102,7 +119,9 @@ TEST_P(GradientPaths, AroundTheEnds) {
   for (const char *text :
        {"e4m3fn/channel@0/f32:given", "e2m1/group:16/bf16:given", "int8/channel@0/f32:given",
         "uint4/group:32/f32:given/zp", "e4m3fn/channel@0/f32:given/round:floor", "e5m2/group:8@0/f16:given/round:ceil",
-        "ue4m3fn/channel@0/f32:given", "mxfp4_e2m1", "e3m2/group:32/ue8m0:given"}) {
+        "ue4m3fn/channel@0/f32:given", "mxfp4_e2m1", "e3m2/group:32/ue8m0:given",
+        "e4m3fn/channel@0/f32:given/round:stochastic", "uint4/group:32/f32:given/zp/round:stochastic",
+        "mxfp4_e2m1/round:stochastic", "int8/group:8@0/f32:given/round:stochastic"}) {
     SCOPED_TRACE(text);
     const Shape shape = {64, 128};
     const mfq_scheme scheme = parse(text);
@@ -141,8 +160,10 @@ TEST_P(GradientPaths, EveryBf16) {
   Operand x(MFQ_DTYPE_BF16, shape), dy(MFQ_DTYPE_BF16, shape);
   x.fill([](size_t i) { return (uint32_t)i; });
   dy.fill([](size_t i) { return (uint32_t)(i * 40503u) & 0xffff; });
-  for (const char *text : {"e4m3fn", "int8", "ue4m3fn", "e2m1/channel@0/f32:given", "int8/group:16@0/f32:given",
-                           "uint8/group:32/f32:given/zp", "e3m2/group:32/ue8m0:given"}) {
+  for (const char *text :
+       {"e4m3fn", "int8", "ue4m3fn", "e2m1/channel@0/f32:given", "int8/group:16@0/f32:given",
+        "uint8/group:32/f32:given/zp", "e3m2/group:32/ue8m0:given", "e4m3fn/round:stochastic",
+        "e2m1/channel@0/f32:given/round:stochastic", "uint8/group:32/f32:given/zp/round:stochastic"}) {
     SCOPED_TRACE(text);
     const mfq_scheme scheme = parse(text);
     Quantized q(scheme, shape);
@@ -219,7 +240,8 @@ TEST_P(GradientPaths, LargeTensors) {
 }
 
 TEST_P(GradientPaths, AreChosen) {
-  for (const char *text : {"mxfp8_e4m3", "mxint8", "nvfp4", "int8_tensor_zp", "fp8_e4m3_channel", "e4m3fn"}) {
+  for (const char *text :
+       {"mxfp8_e4m3", "mxint8", "nvfp4", "int8_tensor_zp", "fp8_e4m3_channel", "e4m3fn", "nvfp4/round:stochastic"}) {
     const mfq_scheme scheme = parse(text);
     mfq_support support = MFQ_SUPPORT_NO;
     char reason[200];
