@@ -171,7 +171,7 @@ static int launch(void *state, int turn) {
 static int prepare_parts(cast_task *k) {
   int code = create_slots(k->bench->run, k->row->slot_bytes, &k->parts);
   if (code == BENCH_OK) code = give(k);
-  for (int i = 0; code == BENCH_OK && k->row->operation == CAST_DEQUANTIZE && i < k->parts.count; ++i)
+  for (int i = 0; code == BENCH_OK && cast_reads_codes(k->row->operation) && i < k->parts.count; ++i)
     code = launch(k, i);
   k->operation = k->row->operation;
   return code;

@@ -12,12 +12,23 @@ typedef enum cast_operation {
   CAST_STRIDED,        /* groups along axis 0, codes in logical order */
   CAST_STRIDED_TURNED, /* groups along axis 0, codes with the group last */
   CAST_BOTH,           /* both directions from one read, the second one turned */
+  CAST_SQUARE,         /* the same of one set of codes, which the second one has transposed */
+  CAST_REPACK_TURNED,  /* from logical order to the group last, or transposed */
+  CAST_REPACK_BYTES,   /* from one bit stream to a byte a code */
+  CAST_REPACK_TILES,   /* from logical order of scales to tiles of 128 x 4 */
   CAST_DEQUANTIZE,
   CAST_FAKE,     /* quantize and dequantize in one step */
   CAST_BACKWARD, /* of that, masked at the clip: the gradient of the elements alone */
   CAST_OPERATIONS
 } cast_operation;
 const char *cast_operation_name(cast_operation operation);
+static inline int cast_is_repack(cast_operation operation) {
+  return operation >= CAST_REPACK_TURNED && operation <= CAST_REPACK_TILES;
+}
+/* Whether codes are read, which a quantization makes before. */
+static inline int cast_reads_codes(cast_operation operation) {
+  return operation == CAST_DEQUANTIZE || cast_is_repack(operation);
+}
 
 enum { CAST_ALIASES = 512 };
 
@@ -25,7 +36,7 @@ typedef struct cast_row {
   bench_row common; /* named "quantize f32 mxfp8_e4m3" */
   cast_operation operation;
   mfq_dtype dtype;
-  mfq_scheme scheme, turned; /* the second one for CAST_BOTH */
+  mfq_scheme scheme, turned; /* the second one for two directions */
   char text[MFQ_SCHEME_TEXT_MAX];
   char aliases[CAST_ALIASES]; /* names with equal schemes (dequantize: equal codes and scales), measured once */
   mfq_support support;
@@ -43,12 +54,12 @@ double cast_row_copy(const cast_row *row);
 double cast_row_share(const cast_row *row); /* percent of the copy bandwidth */
 int cast_row_misses(const cast_row *row);   /* 0 for others */
 
-/* The quantized tensors of a row over `memory`: one, or two for CAST_BOTH. */
+/* The quantized tensors of a row over `memory`: one, or two for both directions and for both ends of a repack. */
 typedef struct cast_parts {
   mfq_qtensor q[2];
   int count;
-  double bytes; /* that they hold */
-  size_t used;  /* of `memory` */
+  double bytes, source_bytes; /* that they hold, and that the first of two does */
+  size_t used;                /* of `memory` */
 } cast_parts;
 /* `memory`, on any device, may be NULL: only sizes then. */
 mfq_status cast_parts_place(const cast_row *row, int64_t rows, int64_t cols, uint8_t *memory, cast_parts *parts);

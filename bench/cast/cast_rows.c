@@ -18,9 +18,10 @@ typedef struct candidates {
 } candidates;
 
 const char *cast_operation_name(cast_operation operation) {
-  static const char *const names[CAST_OPERATIONS] = {"quantize",      "quantize-axis0", "quantize-axis0-turned",
-                                                     "quantize-both", "dequantize",     "fake-quantize",
-                                                     "fake-backward"};
+  static const char *const names[CAST_OPERATIONS] = {"quantize",      "quantize-axis0",  "quantize-axis0-turned",
+                                                     "quantize-both", "quantize-square", "repack-turned",
+                                                     "repack-bytes",  "repack-tiles",    "dequantize",
+                                                     "fake-quantize", "fake-backward"};
   return names[operation];
 }
 
@@ -45,7 +46,7 @@ static void add_candidate(candidates *all, const char *text, int is_named) {
 }
 
 /* Every named scheme, then every named format as the element of a group of 32 with a power-of-two scale, then some
- * schemes with stochastic rounding, and rotated ones. */
+ * schemes with stochastic rounding, rotated ones, and some square blocks. */
 static int list_candidates(candidates *all) {
   *all = (candidates){calloc(MAX_SCHEMES + 1, sizeof *all->items), 0};
   if (all->items == NULL) return bench_error(BENCH_FAILED, "no memory for the schemes");
@@ -57,10 +58,11 @@ static int list_candidates(candidates *all) {
     add_candidate(all, text, 0);
   }
   static const char *const others[] = {
-      "mxfp8_e4m3/round:stochastic", "mxfp4_e2m1/round:stochastic",   "mxint8/round:stochastic",
-      "nvfp4/round:stochastic",      "int8_channel/round:stochastic", "mxfp4_e2m1/hadamard:16",
-      "mxfp4_e2m1/hadamard:32",      "mxfp4_e2m1/hadamard:64",        "mxfp4_e2m1/hadamard:128",
-      "nvfp4/hadamard:16:fixed",     "mxfp8_e4m3/hadamard:32"};
+      "mxfp8_e4m3/round:stochastic",    "mxfp4_e2m1/round:stochastic",      "mxint8/round:stochastic",
+      "nvfp4/round:stochastic",         "int8_channel/round:stochastic",    "mxfp4_e2m1/hadamard:16",
+      "mxfp4_e2m1/hadamard:32",         "mxfp4_e2m1/hadamard:64",           "mxfp4_e2m1/hadamard:128",
+      "nvfp4/hadamard:16:fixed",        "mxfp8_e4m3/hadamard:32",           "e4m3fn/block:16x16/ue8m0:rceil",
+      "e4m3fn/block:32x32/ue8m0:rceil", "e4m3fn/block:128x128/ue8m0:rceil", "e2m1/block:16x16/ue4m3"};
   for (size_t i = 0; i < sizeof others / sizeof *others; ++i) add_candidate(all, others[i], 0);
   return BENCH_OK;
 }
@@ -87,16 +89,31 @@ static mfq_scheme as_stored(mfq_scheme scheme) {
 
 /* ---- Parts ------------------------------------------------------------------------------------------------------ */
 
+/* The layout of part `i`: the second one is what the operation is about. */
+static mfq_layout layout_of(const cast_row *row, int i) {
+  mfq_layout layout = {.codes = MFQ_CODES_LOGICAL};
+  const int is_group = row->scheme.granularity == MFQ_GRANULARITY_GROUP;
+  const int is_turned = row->operation == CAST_STRIDED_TURNED || (i == 1 && row->operation <= CAST_REPACK_TURNED);
+  if (is_turned) layout.codes = is_group ? MFQ_CODES_GROUP_LAST : MFQ_CODES_TRANSPOSED;
+  if (i == 1 && row->operation == CAST_REPACK_BYTES) layout.packing = MFQ_PACK_BYTE;
+  if (i == 1 && row->operation == CAST_REPACK_TILES) layout.scales = MFQ_SCALES_128X4;
+  return layout;
+}
+
+static int has_two(cast_operation operation) {
+  return operation == CAST_BOTH || operation == CAST_SQUARE || cast_is_repack(operation);
+}
+
 mfq_status cast_parts_place(const cast_row *row, int64_t rows, int64_t cols, uint8_t *memory, cast_parts *parts) {
   const int64_t shape[] = {rows, cols};
-  *parts = (cast_parts){.count = row->operation == CAST_BOTH ? 2 : 1};
+  *parts = (cast_parts){.count = has_two(row->operation) ? 2 : 1};
   for (int i = 0; i < parts->count; ++i) {
-    const int is_turned = row->operation == CAST_STRIDED_TURNED || i == 1;
-    const mfq_layout layout = {.codes = is_turned ? MFQ_CODES_GROUP_LAST : MFQ_CODES_LOGICAL};
+    const mfq_layout layout = layout_of(row, i);
     mfq_qtensor_sizes sizes;
     mfq_status status = mfq_qtensor_init(i == 0 ? &row->scheme : &row->turned, 2, shape, &layout, &parts->q[i]);
     if (status == MFQ_OK) status = bench_place_parts(&parts->q[i], memory, &parts->used, &sizes);
     if (status != MFQ_OK) return status;
+    parts->source_bytes = parts->bytes;
     parts->bytes +=
         (double)(sizes.codes_bytes + sizes.scales_bytes + sizes.zero_points_bytes + sizes.tensor_scale_bytes);
   }
@@ -120,6 +137,7 @@ mfq_status cast_row_launch(mfq_context *context, const cast_row *row, const cast
                            const cast_launch *launch) {
   const int64_t shape[] = {rows, parts->q[0].shape[1]};
   const int is_given = row->scheme.rule == MFQ_RULE_GIVEN;
+  const mfq_qtensor *second = parts->count == 2 ? &parts->q[1] : NULL;
   mfq_tensor source, upstream, target;
   mfq_status status = mfq_tensor_init(launch->source, row->dtype, 2, shape, &source);
   if (status == MFQ_OK) status = mfq_tensor_init(launch->upstream, row->dtype, 2, shape, &upstream);
@@ -129,8 +147,9 @@ mfq_status cast_row_launch(mfq_context *context, const cast_row *row, const cast
   if (launch->operation == CAST_FAKE)
     return is_given ? mfq_fake_quantize_given(context, &parts->q[0], &source, &target)
                     : mfq_fake_quantize(context, &row->scheme, &source, &target, NULL);
+  if (cast_is_repack(launch->operation)) return mfq_repack(context, &parts->q[0], &parts->q[1]);
   if (launch->operation != CAST_BACKWARD)
-    return mfq_quantize(context, &source, &parts->q[0], parts->count == 2 ? &parts->q[1] : NULL);
+    return mfq_quantize(context, &source, &parts->q[0], launch->operation == CAST_QUANTIZE ? NULL : second);
   mfq_fake_gradient gradient;
   mfq_fake_gradient_init(&gradient);
   gradient.scheme = is_given ? NULL : &row->scheme;
@@ -159,7 +178,7 @@ static int32_t target_of(const bench_run *run, const cast_row *row) {
   const double slower = row->scheme.rounding == MFQ_ROUND_STOCHASTIC ? 1.3 : is_rotated ? 1.5 : 1;
   if (run->settings.device != NULL)
     return row->support == MFQ_SUPPORT_FAST && !bench_is_emulated(run->context) ? 85 : 0;
-  if (row->operation == CAST_DEQUANTIZE) return (int32_t)(50 / slower);
+  if (cast_reads_codes(row->operation) || row->operation == CAST_SQUARE) return (int32_t)(50 / slower);
   if (is_fake) return (int32_t)((row->scheme.scale == MFQ_SCALE_UE4M3 || row->scheme.zero_point ? 35 : 50) / slower);
   if (row->operation == CAST_STRIDED || row->operation == CAST_STRIDED_TURNED) return 35;
   if (is_quantize_mx && row->dtype == MFQ_DTYPE_F32) return (int32_t)(50 / slower);
@@ -167,6 +186,7 @@ static int32_t target_of(const bench_run *run, const cast_row *row) {
 }
 
 static mfq_op op_of(const cast_row *row) {
+  if (cast_is_repack(row->operation)) return MFQ_OP_REPACK;
   switch (row->operation) {
     case CAST_DEQUANTIZE: return MFQ_OP_DEQUANTIZE;
     case CAST_FAKE: return MFQ_OP_FAKE_QUANTIZE;
@@ -176,12 +196,16 @@ static mfq_op op_of(const cast_row *row) {
 }
 
 /* Bytes that are moved at least, of a matrix of `plain` bytes. */
-static void count_bytes(cast_row *row, double plain, double parts) {
+static void count_bytes(cast_row *row, double plain, const cast_parts *of) {
+  const double parts = of->bytes;
   row->read = reads_twice(&row->scheme) ? 2.0 * plain : plain;
   row->written = plain;
   if (row->operation == CAST_BACKWARD) row->read += plain;
   if (row->operation == CAST_DEQUANTIZE) row->read = parts;
   if (op_of(row) == MFQ_OP_QUANTIZE) row->written = parts;
+  if (!cast_is_repack(row->operation)) return;
+  row->read = of->source_bytes;
+  row->written = parts - of->source_bytes;
 }
 
 /* Completes a row whose operation, dtype and scheme are set. The CPU's general path is measured on fewer rows. */
@@ -200,7 +224,7 @@ static int complete(const bench_run *run, cast_row *row) {
   if (status != MFQ_OK) return bench_status(status, row->common.name);
   const double plain = (double)mfq_dtype_bytes(row->dtype) * (double)row->rows * (double)row->cols;
   row->slot_bytes = parts.used;
-  count_bytes(row, plain, parts.bytes);
+  count_bytes(row, plain, &parts);
   row->common.bytes = plain + parts.bytes;
   row->common.is_wanted = 1;
   row->target = target_of(run, row);
@@ -220,15 +244,31 @@ static void add_alias(cast_row *row, const char *text) {
   (void)snprintf(row->aliases + used, sizeof row->aliases - used, "%s%s", used > 0 ? " " : "", text);
 }
 
+/* Which schemes an operation is measured with. */
+static int is_offered(cast_operation operation, const candidate *c) {
+  const mfq_scheme *s = &c->scheme;
+  const int is_group = s->granularity == MFQ_GRANULARITY_GROUP, is_byte_scale = s->scale >= MFQ_SCALE_UE8M0;
+  switch (operation) {
+    case CAST_STRIDED:
+    case CAST_STRIDED_TURNED:
+    case CAST_BOTH: return c->is_named && is_mx(s);
+    case CAST_SQUARE: return s->granularity == MFQ_GRANULARITY_BLOCK;
+    case CAST_REPACK_BYTES: return c->is_named && s->element.is_signed + s->element.exp_bits + s->element.man_bits < 8;
+    case CAST_REPACK_TILES: return c->is_named && is_group && is_byte_scale;
+    case CAST_REPACK_TURNED: return c->is_named || s->granularity == MFQ_GRANULARITY_BLOCK;
+    default: return c->is_named || s->granularity != MFQ_GRANULARITY_BLOCK;
+  }
+}
+
 static int add_rows(bench_run *run, const candidates *all, cast_operation operation, mfq_dtype dtype) {
   const int first = run->count;
   const int is_strided = operation == CAST_STRIDED || operation == CAST_STRIDED_TURNED;
   int code = BENCH_OK;
   for (int i = 0; code == BENCH_OK && i < all->count; ++i) {
     const candidate *c = &all->items[i];
-    if ((is_strided || operation == CAST_BOTH) && !(c->is_named && is_mx(&c->scheme))) continue;
-    mfq_scheme scheme = along(c->scheme, is_strided ? 0 : 1);
-    if (operation == CAST_DEQUANTIZE) scheme = as_stored(scheme);
+    if (!is_offered(operation, c)) continue;
+    mfq_scheme scheme = along(c->scheme, is_strided || operation == CAST_REPACK_TURNED ? 0 : 1);
+    if (cast_reads_codes(operation)) scheme = as_stored(scheme);
     cast_row *equal = find_equal(run, first, &scheme);
     if (equal != NULL) {
       add_alias(equal, c->text);
@@ -236,6 +276,7 @@ static int add_rows(bench_run *run, const candidates *all, cast_operation operat
     }
     cast_row *row = row_at(run, run->count);
     *row = (cast_row){.operation = operation, .dtype = dtype, .scheme = scheme, .turned = along(c->scheme, 0)};
+    if (cast_is_repack(operation)) row->turned = scheme;
     (void)snprintf(row->text, sizeof row->text, "%s", c->text);
     (void)snprintf(row->common.name, sizeof row->common.name, "%s %s %s", cast_operation_name(operation),
                    mfq_dtype_name(dtype), c->text);
@@ -254,7 +295,7 @@ int cast_list(bench_run *run) {
   if (code == BENCH_OK) code = bench_make_rows(run, all.count * CAST_OPERATIONS * DTYPES, LAST_DTYPE + 1);
   run->count = 0;
   for (int operation = 0; code == BENCH_OK && operation < CAST_OPERATIONS; ++operation)
-    for (int d = 0; code == BENCH_OK && d < DTYPES; ++d)
+    for (int d = 0; code == BENCH_OK && d < (cast_is_repack((cast_operation)operation) ? 1 : DTYPES); ++d)
       code = add_rows(run, &all, (cast_operation)operation, dtypes[d]);
   free(all.items);
   return code;

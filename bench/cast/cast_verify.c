@@ -105,8 +105,8 @@ static mfq_status cast_both(cast_verifier *v, const cast_row *row, const int64_t
   if (status != MFQ_OK) return status;
   memset(given, 0, parts.used);
   cast_parts_give(&parts);
-  if (row->operation == CAST_DEQUANTIZE) status = cast(v, REFERENCE, row, shape, CAST_QUANTIZE, given);
-  const uint8_t *parts_of_both = row->operation == CAST_DEQUANTIZE ? codes : given;
+  if (cast_reads_codes(row->operation)) status = cast(v, REFERENCE, row, shape, CAST_QUANTIZE, given);
+  const uint8_t *parts_of_both = cast_reads_codes(row->operation) ? codes : given;
   const int last = parts_of_both == given ? HERE : REFERENCE; /* which overwrites them */
   if (status == MFQ_OK) status = cast(v, HERE + REFERENCE - last, row, shape, row->operation, parts_of_both);
   return status == MFQ_OK ? cast(v, last, row, shape, row->operation, parts_of_both) : status;

@@ -199,9 +199,8 @@ typedef struct mfq_kernels {
   /* `n` codes, one a byte, to ceil(n * bits / 8) bytes, and back. `codes` has room for n rounded up to 8. */
   void (*pack)(uint8_t *dst, const uint8_t *codes, int64_t n, int32_t bits);
   void (*unpack)(uint8_t *codes, const uint8_t *src, int64_t n, int32_t bits);
-  /* dst[c * rows + r] = src[r * cols + c]. */
-  void (*transpose)(uint8_t *dst, const uint8_t *src, int64_t rows, int64_t cols);
   /* dst[c * dst_ld + r] = src[r * src_ld + c]. */
+  void (*turn8)(uint8_t *dst, int64_t dst_ld, const uint8_t *src, int64_t src_ld, int64_t rows, int64_t cols);
   void (*turn16)(uint16_t *dst, int64_t dst_ld, const uint16_t *src, int64_t src_ld, int64_t rows, int64_t cols);
   void (*turn32)(uint32_t *dst, int64_t dst_ld, const uint32_t *src, int64_t src_ld, int64_t rows, int64_t cols);
 

@@ -228,7 +228,7 @@ static void quantize_bundle(const mfq_panels *p, int64_t index, int scales_known
 
 void mfq_panel_put_turned(const mfq_panels *p, const mfq_panel *a, int64_t rows, mfq_panel_scratch *scratch) {
   uint8_t *codes = scratch->block, *turned = scratch->block + rows * a->cols;
-  p->kernels->transpose(turned, codes, rows, a->cols);
+  p->kernels->turn8(turned, rows, codes, a->cols, rows, a->cols);
   const int64_t row = a->outer * p->size[2] + a->col0, bits = rows * p->code_bits;
   if (bits % 8 != 0 || a->row0 + rows == p->size[1]) {
     for (int64_t c = 0; c < a->cols; ++c)
@@ -322,7 +322,7 @@ static void get_turned(const mfq_panels *p, const mfq_panel *a, int64_t rows, mf
     for (int64_t c = 0; c < a->cols; ++c) copy_codes(codes + c * bits / 8, code_at(p, row + c, a->row0), bits / 8);
     p->kernels->unpack(turned, codes, rows * a->cols, p->code_bits);
   }
-  p->kernels->transpose(codes, turned, a->cols, rows);
+  p->kernels->turn8(codes, a->cols, turned, rows, a->cols, rows);
 }
 
 static void dequantize_stack(const mfq_panels *p, int64_t index, mfq_panel_scratch *scratch) {

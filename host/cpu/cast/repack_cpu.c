@@ -1,9 +1,10 @@
-/* host/cpu/cast/repack_cpu.c: the same codes and scales in another layout. */
+/* host/cpu/cast/repack_cpu.c: the same codes and scales in another layout: by tiles, and element by element. */
 #include <string.h>
 
 #include "host/core/problem/walk.h"
 #include "host/cpu/cpu_state.h"
 #include "elements.h"
+#include "repack_moves.h"
 
 static void repack_codes(const mfq_qview *src, const mfq_qview *dst) {
   int64_t strides[MFQ_MAX_RANK];
@@ -43,6 +44,9 @@ static void repack_scales(const mfq_qview *src, const mfq_qview *dst) {
     mfq_scale_put(dst, i, mfq_scale_get(src, from));
     mfq_zero_point_put(dst, &s, i, mfq_zero_point_get(src, &s, from));
   }
+}
+
+static void repack_tensor_scale(const mfq_qview *src, const mfq_qview *dst) {
   if (dst->sizes.tensor_scale_bytes) memcpy(dst->q.tensor_scale, src->q.tensor_scale, sizeof(float));
 }
 
@@ -54,9 +58,45 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
   (void)memory;
   if (dst->sizes.codes_bytes) repack_codes(src, dst);
   if (dst->q.scheme.scale != MFQ_SCALE_NONE) repack_scales(src, dst);
+  repack_tensor_scale(src, dst);
   return MFQ_OK;
 }
 
-static const mfq_way by_elements = {"reference", mfq_plan_general, run, NULL};
+/* ---- By tiles ---------------------------------------------------------------------------------------------------- */
 
-const mfq_ways mfq_cpu_repacks = {.create = "mfq_repack", .ways = {&by_elements}};
+typedef struct tile_moves {
+  mfq_code_move codes;
+  mfq_scale_move scales;
+} tile_moves;
+_Static_assert(sizeof(tile_moves) <= MFQ_CAST_STATE, "moves find room");
+
+static mfq_status plan_tiles(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  const mfq_cast *cast = problem;
+  const mfq_kernels *kernels = mfq_cpu_kernels(context);
+  if (!kernels) return mfq_refuse(why, "the context asks for the reference path");
+  const mfq_status status = mfq_choice_state(context, cast->function, sizeof(tile_moves), choice);
+  if (status != MFQ_OK) return status;
+  tile_moves *m = choice->state;
+  const mfq_qview *dst = cast->other ? cast->other : cast->view; /* mfq_supported has one */
+  mfq_code_move_plan(context, cast->view, dst, &m->codes);
+  mfq_scale_move_plan(context, cast->view, &m->scales);
+  const int32_t threads = m->codes.threads > m->scales.threads ? m->codes.threads : m->scales.threads;
+  choice->workspace_bytes = (size_t)threads * sizeof(mfq_move_scratch);
+  mfq_choice_describe(choice, "vector loops (%s)", kernels->isa);
+  return MFQ_OK;
+}
+
+static mfq_status run_tiles(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
+  const tile_moves *m = state;
+  const mfq_cast *cast = problem;
+  mfq_move_scratch *scratch = (mfq_move_scratch *)(void *)memory;
+  if (m->codes.tiles) mfq_code_move_run(context, &m->codes, cast, scratch);
+  if (cast->other->q.scheme.scale != MFQ_SCALE_NONE) mfq_scale_move_run(context, &m->scales, cast, scratch);
+  repack_tensor_scale(cast->view, cast->other);
+  return MFQ_OK;
+}
+
+static const mfq_way by_tiles = {"tiles", plan_tiles, run_tiles, NULL},
+                     by_elements = {"reference", mfq_plan_general, run, NULL};
+
+const mfq_ways mfq_cpu_repacks = {.create = "mfq_repack", .ways = {&by_tiles, &by_elements}};

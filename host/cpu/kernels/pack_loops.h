@@ -3,6 +3,7 @@
 #define MFQ_HOST_CPU_KERNELS_PACK_LOOPS_H
 
 #include "loops.h"
+#include "turn_loops.h"
 
 static void pack4(uint8_t *restrict dst, const uint8_t *restrict codes, int64_t pairs) {
   for (int64_t i = 0; i < pairs; ++i) dst[i] = (uint8_t)(codes[2 * i] | codes[2 * i + 1] << 4);
@@ -114,20 +115,22 @@ INLINE void turn_strip(turn t, int lanes) {
     for (int k = 0; k < 8; ++k) memcpy(t.dst + (lane * 8 + k) * t.dst_ld, &w[k][lane], 8);
 }
 
-static void transpose(uint8_t *restrict dst, const uint8_t *restrict src, int64_t rows, int64_t cols) {
+static void turn8(uint8_t *restrict dst, int64_t dst_ld, const uint8_t *restrict src, int64_t src_ld, int64_t rows,
+                  int64_t cols) {
+  if (turn_by_blocks((turn_job){dst, dst_ld, src, src_ld, rows, cols}, 8)) return;
   const int64_t whole_rows = rows & ~(int64_t)7, whole_cols = cols & ~(int64_t)7;
   int64_t c = 0;
   for (; c + 64 <= cols; c += 64)
     for (int64_t r = 0; r < whole_rows; r += 8)
-      turn_strip((turn){dst + c * rows + r, rows, src + r * cols + c, cols}, 8);
+      turn_strip((turn){dst + c * dst_ld + r, dst_ld, src + r * src_ld + c, src_ld}, 8);
   for (; c + 32 <= cols; c += 32)
     for (int64_t r = 0; r < whole_rows; r += 8)
-      turn_strip((turn){dst + c * rows + r, rows, src + r * cols + c, cols}, 4);
+      turn_strip((turn){dst + c * dst_ld + r, dst_ld, src + r * src_ld + c, src_ld}, 4);
   for (; c < whole_cols; c += 8)
     for (int64_t r = 0; r < whole_rows; r += 8)
-      turn_strip((turn){dst + c * rows + r, rows, src + r * cols + c, cols}, 1);
+      turn_strip((turn){dst + c * dst_ld + r, dst_ld, src + r * src_ld + c, src_ld}, 1);
   for (int64_t r = 0; r < rows; ++r)
-    for (c = r < whole_rows ? whole_cols : 0; c < cols; ++c) dst[c * rows + r] = src[r * cols + c];
+    for (c = r < whole_rows ? whole_cols : 0; c < cols; ++c) dst[c * dst_ld + r] = src[r * src_ld + c];
 }
 
 #endif

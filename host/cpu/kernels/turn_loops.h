@@ -1,4 +1,4 @@
-/* host/cpu/kernels/turn_loops.h: matrices of 16 or 32-bit elements transposed, in squares of 16 bytes by 16 bytes,
+/* host/cpu/kernels/turn_loops.h: matrices of 8, 16 or 32-bit elements transposed, in squares of 16 bytes by 16 bytes,
  * and rows woven into each other. */
 #ifndef MFQ_HOST_CPU_KERNELS_TURN_LOOPS_H
 #define MFQ_HOST_CPU_KERNELS_TURN_LOOPS_H
@@ -30,18 +30,21 @@ INLINE void turn_step(__m128i *restrict to, const __m128i *restrict from, int bi
   const int half = 64 / bits;
   for (int k = 0; k < half; ++k) {
     const __m128i a = from[k], b = from[k + half];
-    to[2 * k] = bits == 16 ? _mm_unpacklo_epi16(a, b) : _mm_unpacklo_epi32(a, b);
-    to[2 * k + 1] = bits == 16 ? _mm_unpackhi_epi16(a, b) : _mm_unpackhi_epi32(a, b);
+    to[2 * k] = bits == 8 ? _mm_unpacklo_epi8(a, b) : bits == 16 ? _mm_unpacklo_epi16(a, b) : _mm_unpacklo_epi32(a, b);
+    to[2 * k + 1] = bits == 8    ? _mm_unpackhi_epi8(a, b)
+                    : bits == 16 ? _mm_unpackhi_epi16(a, b)
+                                 : _mm_unpackhi_epi32(a, b);
   }
 }
 
 INLINE void turn_square(turn_job t, int bits) {
   const int side = 128 / bits;
-  __m128i a[8], b[8];
+  __m128i a[16], b[16];
   for (int k = 0; k < side; ++k) a[k] = _mm_loadu_si128((const __m128i *)(const void *)(t.src + k * t.src_ld));
   turn_step(b, a, bits);
   turn_step(a, b, bits);
-  if (bits == 16) turn_step(b, a, bits);
+  if (bits != 32) turn_step(b, a, bits);
+  if (bits == 8) turn_step(a, b, bits);
   for (int k = 0; k < side; ++k) _mm_storeu_si128((__m128i *)(void *)(t.dst + k * t.dst_ld), bits == 16 ? b[k] : a[k]);
 }
 #endif
@@ -52,14 +55,18 @@ INLINE void turn_step4(__m512i *restrict to, const __m512i *restrict from, int b
   const int half = 64 / bits;
   for (int k = 0; k < half; ++k) {
     const __m512i a = from[k], b = from[k + half];
-    to[2 * k] = bits == 16 ? _mm512_unpacklo_epi16(a, b) : _mm512_unpacklo_epi32(a, b);
-    to[2 * k + 1] = bits == 16 ? _mm512_unpackhi_epi16(a, b) : _mm512_unpackhi_epi32(a, b);
+    to[2 * k] = bits == 8    ? _mm512_unpacklo_epi8(a, b)
+                : bits == 16 ? _mm512_unpacklo_epi16(a, b)
+                             : _mm512_unpacklo_epi32(a, b);
+    to[2 * k + 1] = bits == 8    ? _mm512_unpackhi_epi8(a, b)
+                    : bits == 16 ? _mm512_unpackhi_epi16(a, b)
+                                 : _mm512_unpackhi_epi32(a, b);
   }
 }
 
 INLINE void turn_squares(turn_job t, int bits) {
   const int side = 128 / bits;
-  __m512i a[8], b[8];
+  __m512i a[16], b[16];
   for (int k = 0; k < side; ++k) {
     __m128i row[4];
     for (int i = 0; i < 4; ++i)
@@ -69,7 +76,8 @@ INLINE void turn_squares(turn_job t, int bits) {
   }
   turn_step4(b, a, bits);
   turn_step4(a, b, bits);
-  if (bits == 16) turn_step4(b, a, bits);
+  if (bits != 32) turn_step4(b, a, bits);
+  if (bits == 8) turn_step4(a, b, bits);
   for (int k = 0; k < side; ++k) _mm512_storeu_si512(t.dst + k * t.dst_ld, bits == 16 ? b[k] : a[k]);
 }
 #endif
