@@ -178,7 +178,8 @@ static int32_t target_of(const bench_run *run, const cast_row *row) {
   const double slower = row->scheme.rounding == MFQ_ROUND_STOCHASTIC ? 1.3 : is_rotated ? 1.5 : 1;
   if (run->settings.device != NULL)
     return row->support == MFQ_SUPPORT_FAST && !bench_is_emulated(run->context) ? 85 : 0;
-  if (cast_reads_codes(row->operation) || row->operation == CAST_SQUARE) return (int32_t)(50 / slower);
+  if (cast_reads_codes(row->operation)) return (int32_t)(50 / slower);
+  if (row->operation == CAST_SQUARE) return (int32_t)(35 / slower);
   if (is_fake) return (int32_t)((row->scheme.scale == MFQ_SCALE_UE4M3 || row->scheme.zero_point ? 35 : 50) / slower);
   if (row->operation == CAST_STRIDED || row->operation == CAST_STRIDED_TURNED) return 35;
   if (is_quantize_mx && row->dtype == MFQ_DTYPE_F32) return (int32_t)(50 / slower);

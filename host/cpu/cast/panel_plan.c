@@ -10,7 +10,7 @@
 
 enum {
   BLOCK_BYTES = 1 << 16,
-  TURN_BYTES = 1 << 15,
+  TURN_BYTES = 1 << 17,
   MOST_BYTES = 1 << 20,
   STACK_ROWS = 512,
   UNIT_ELEMENTS = 1 << 15,
@@ -93,7 +93,7 @@ static int shape_panels(mfq_panels *p) {
 
 /* Groups of a transposed panel are stacked until a column of their codes fills whole cache lines. */
 static void stack_groups(mfq_panels *p) {
-  const int64_t line = 512, bits = p->rows * p->code_bits, least = p->stack;
+  const int64_t line = 1024, bits = p->rows * p->code_bits, least = p->stack;
   p->stack = line / mfq_common_divisor(line, bits);
   while (p->stack > 1 && p->stack * p->rows > STACK_ROWS) p->stack /= 2;
   if (p->stack % least != 0) p->stack = least;
@@ -201,7 +201,7 @@ static size_t block_bytes(const mfq_panels *p) {
   const int64_t cols = p->whole_rows ? p->size[2] : p->cols;
   if (p->bundle) return (size_t)mfq_round_up(p->bundle * p->size[2] + 64, 64);
   if (p->other) return 0;
-  return p->transposed || p->whole_rows ? (size_t)mfq_round_up(2 * p->rows * p->stack * cols + 64, 64) : 0;
+  return p->transposed || p->whole_rows ? (size_t)mfq_round_up(2 * p->rows * p->stack * (cols + 64), 64) : 0;
 }
 
 static size_t unit_bytes(const mfq_panels *p) {

@@ -23,7 +23,7 @@ static int has_raw_measure(const mfq_panels *p) {
 /* Short pieces of rows lie pages apart, where the processor does not look ahead by itself. */
 static void prefetch_rows(const mfq_panels *p, const mfq_panel *a, int64_t r) {
   enum { AHEAD = 4 };
-  if (p->run == 0 && mfq_panels_are_direct(p) && a->row0 + r + AHEAD < p->size[1])
+  if ((p->run == 0 || p->transposed) && mfq_panels_are_direct(p) && a->row0 + r + AHEAD < p->size[1])
     mfq_panels_prefetch(p, mfq_panel_element(p, a, r + AHEAD, 0), a->cols);
 }
 
@@ -227,15 +227,19 @@ static void quantize_bundle(const mfq_panels *p, int64_t index, int scales_known
 }
 
 void mfq_panel_put_turned(const mfq_panels *p, const mfq_panel *a, int64_t rows, mfq_panel_scratch *scratch) {
-  uint8_t *codes = scratch->block, *turned = scratch->block + rows * a->cols;
-  p->kernels->turn8(turned, rows, codes, a->cols, rows, a->cols);
+  const int64_t ld = mfq_panel_ld(a);
+  uint8_t *codes = scratch->block, *turned = scratch->block + rows * ld;
+  p->kernels->turn8(turned, rows, codes, ld, rows, a->cols);
   const int64_t row = a->outer * p->size[2] + a->col0, bits = rows * p->code_bits;
   if (bits % 8 != 0 || a->row0 + rows == p->size[1]) {
     for (int64_t c = 0; c < a->cols; ++c)
       mfq_panel_put(p, (mfq_piece){row + c, a->row0, rows}, p->size[1], turned + c * rows);
     return;
   }
-  p->kernels->pack(codes, turned, rows * a->cols, p->code_bits);
+  if (p->code_bits == 8)
+    codes = turned;
+  else
+    p->kernels->pack(codes, turned, rows * a->cols, p->code_bits);
   for (int64_t c = 0; c < a->cols; ++c) copy_codes(code_at(p, row + c, a->row0), codes + c * bits / 8, bits / 8);
 }
 
@@ -245,7 +249,7 @@ static void quantize_stack(const mfq_panels *p, int64_t index, int scales_known,
   for (int64_t level = 0; level < mfq_panels_levels(p, index); ++level) {
     const mfq_panel a = mfq_panel_stacked(p, index, level);
     mfq_panel_scales(p, &a, scales_known, scratch);
-    mfq_panel_encode(p, &a, scratch, scratch->block + rows * a.cols, a.cols);
+    mfq_panel_encode(p, &a, scratch, scratch->block + rows * mfq_panel_ld(&a), mfq_panel_ld(&a));
     rows += a.rows;
   }
   mfq_panel_put_turned(p, &first, rows, scratch);
@@ -313,7 +317,8 @@ static void dequantize_bundle(const mfq_panels *p, int64_t index, mfq_panel_scra
 
 /* Unpacks the columns of a stack and turns them into rows of codes. */
 static void get_turned(const mfq_panels *p, const mfq_panel *a, int64_t rows, mfq_panel_scratch *scratch) {
-  uint8_t *codes = scratch->block, *turned = scratch->block + rows * a->cols;
+  const int64_t ld = mfq_panel_ld(a);
+  uint8_t *codes = scratch->block, *turned = scratch->block + rows * ld;
   const int64_t row = a->outer * p->size[2] + a->col0, bits = rows * p->code_bits;
   if (bits % 8 != 0) {
     for (int64_t c = 0; c < a->cols; ++c)
@@ -322,7 +327,7 @@ static void get_turned(const mfq_panels *p, const mfq_panel *a, int64_t rows, mf
     for (int64_t c = 0; c < a->cols; ++c) copy_codes(codes + c * bits / 8, code_at(p, row + c, a->row0), bits / 8);
     p->kernels->unpack(turned, codes, rows * a->cols, p->code_bits);
   }
-  p->kernels->turn8(codes, a->cols, turned, rows, a->cols, rows);
+  p->kernels->turn8(codes, ld, turned, rows, a->cols, rows);
 }
 
 static void dequantize_stack(const mfq_panels *p, int64_t index, mfq_panel_scratch *scratch) {
@@ -332,7 +337,7 @@ static void dequantize_stack(const mfq_panels *p, int64_t index, mfq_panel_scrat
   for (int64_t level = 0; level < mfq_panels_levels(p, index); ++level) {
     const mfq_panel a = mfq_panel_stacked(p, index, level);
     load_scales(p, &a, scratch);
-    decode_bytes(p, &a, scratch, scratch->block + level * p->rows * a.cols, a.cols);
+    decode_bytes(p, &a, scratch, scratch->block + level * p->rows * mfq_panel_ld(&a), mfq_panel_ld(&a));
   }
 }
 

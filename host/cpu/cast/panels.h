@@ -56,6 +56,9 @@ typedef struct mfq_piece {
   int64_t row, col, n;
 } mfq_piece;
 
+/* From row to row of a turned panel's codes as bytes: no power of two, which would share few sets of a cache. */
+static inline int64_t mfq_panel_ld(const mfq_panel *a) { return a->cols + 64; }
+
 /* Memory of one thread. */
 typedef struct mfq_panel_scratch {
   uint32_t x[MFQ_CHUNK];
@@ -130,7 +133,8 @@ void mfq_panel_fake(const mfq_panels *from, const mfq_panels *to, int64_t index,
 void mfq_panel_dequantize(const mfq_panels *panels, int64_t index, mfq_panel_scratch *scratch);
 
 /* The steps of a quantization: codes of a panel as bytes, row r at codes + r * ld; `n` codes to column `col` of a row of
- * codes that has `length`; the rows of a stack in scratch->block, which are lost, to columns. */
+ * codes that has `length`; the rows of a stack in scratch->block, which are mfq_panel_ld
+ * apart and lost, to columns. */
 void mfq_panel_encode(const mfq_panels *panels, const mfq_panel *panel, mfq_panel_scratch *scratch, uint8_t *codes,
                       int64_t ld);
 void mfq_panel_put(const mfq_panels *panels, mfq_piece at, int64_t length, const uint8_t *codes);

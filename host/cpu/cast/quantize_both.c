@@ -72,13 +72,13 @@ static void quantize_square(const panels_pair *pair, int64_t index, mfq_panel_sc
   for (int64_t level = 0; level < turned->stack; ++level) {
     const mfq_panel a = mfq_panel_stacked(turned, index, level), b = mfq_panel_stacked(plain, index, level);
     if (a.row0 >= turned->size[1]) break;
-    uint8_t *codes = scratch->block + rows * a.cols;
+    const int64_t ld = mfq_panel_ld(&a);
+    uint8_t *codes = scratch->block + rows * ld;
     mfq_panel_scales(turned, &a, known, scratch);
     if (!known) keep_scales(plain, &b, &scratch->lanes);
-    mfq_panel_encode(turned, &a, scratch, codes, a.cols);
+    mfq_panel_encode(turned, &a, scratch, codes, ld);
     for (int64_t r = 0; r < a.rows; ++r)
-      mfq_panel_put(plain, (mfq_piece){a.outer * turned->size[1] + a.row0 + r, a.col0, a.cols}, length,
-                    codes + r * a.cols);
+      mfq_panel_put(plain, (mfq_piece){a.outer * turned->size[1] + a.row0 + r, a.col0, a.cols}, length, codes + r * ld);
     rows += a.rows;
   }
   mfq_panel_put_turned(turned, &first, rows, scratch);
