@@ -1,7 +1,7 @@
 /* host/cpu/cast/ends.h: between which elements gradients pass a scheme's clip.
  *
  * Rounding is monotonic, so the elements of a group that pass lie between two ends, which are found once for a scale of 1 by
- * trying, and scaled exactly for each group (kernels/gradient_loops.h). */
+ * trying, and scaled exactly for each group (num/ends.h). */
 #ifndef MFQ_HOST_CPU_ENDS_H
 #define MFQ_HOST_CPU_ENDS_H
 
@@ -10,9 +10,6 @@
 /* The ends for elements that are rounded by one `random` word, all but is_half; the smallest normal number where
  * `is_sloped`. */
 void mfq_ends_find(const mfqn_scheme *s, uint32_t random, int is_sloped, mfq_ends *ends);
-
-/* The same of stochastic rounding: elements up to `ends` pass by any word, those beyond `outer` by none. */
-void mfq_ends_find_random(const mfqn_scheme *s, mfq_ends *ends, mfq_ends *outer);
 
 /* The same of stochastic rounding: elements up to `ends` pass by any word, those beyond `outer` by none. */
 void mfq_ends_find_random(const mfqn_scheme *s, mfq_ends *ends, mfq_ends *outer);

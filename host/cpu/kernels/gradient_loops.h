@@ -4,28 +4,12 @@
 #ifndef MFQ_HOST_CPU_KERNELS_GRADIENT_LOOPS_H
 #define MFQ_HOST_CPU_KERNELS_GRADIENT_LOOPS_H
 
-#include <mfq/num/quotient.h>
+#include <mfq/num/ends.h>
 
 #include "decode_loops.h"
 
-INLINE float quotient_of_end(float x, float divisor, float inverse) {
-  return HAS_FMA ? mfqn_quotient(x, divisor, inverse) : mfqn_div(x, divisor);
-}
-
-/* The largest magnitude whose quotient by `divisor` is at most `end`: within two steps of their product. */
-INLINE uint32_t largest_dividend(float end, float divisor, float inverse) {
-  const uint32_t near = mfqn_bits(mfqn_mul(end, divisor));
-  uint32_t found = near - 1u;
-  for (uint32_t k = 0; k <= 2; ++k)
-    found = quotient_of_end(mfqn_float_of(near + k), divisor, inverse) <= end ? near + k : found;
-  return found;
-}
-
-/* 0 where the steps above do not hold: ends of 0, products far out, scales that are not positive and finite, or whose
- * reciprocals are no normal numbers. */
-INLINE uint32_t is_plain(float end, float divisor) {
-  const uint32_t product = mfqn_bits(mfqn_mul(end, divisor)), d = mfqn_bits(divisor);
-  return product - 0x10000000u < 0x60000000u && d - 0x00800000u < 0x7e000000u;
+INLINE float scaled_end(float end, float divisor, float inverse) {
+  return mfqn_float_of(mfqn_largest_dividend(end, divisor, inverse, HAS_FMA));
 }
 
 /* The ends of groups that are plain, where those of a scale of 1 are `end`, or that of their zero point. */
@@ -34,12 +18,10 @@ INLINE void scale_ends(const mfq_ends *e, const float *restrict end, int64_t n, 
   if (e->by_exponent)
     for (int64_t i = 0; i < n; ++i) to[i] = mfqn_mul(end[0], lanes->divisor[i]);
   else if (!e->has_zero_points)
-    for (int64_t i = 0; i < n; ++i)
-      to[i] = mfqn_float_of(largest_dividend(end[0], lanes->divisor[i], lanes->inverse[i]));
+    for (int64_t i = 0; i < n; ++i) to[i] = scaled_end(end[0], lanes->divisor[i], lanes->inverse[i]);
   else
     for (int64_t i = 0; i < n; ++i)
-      to[i] = mfqn_float_of(
-          largest_dividend(end[(int64_t)lanes->zero_point[i] - e->lowest], lanes->divisor[i], lanes->inverse[i]));
+      to[i] = scaled_end(end[(int64_t)lanes->zero_point[i] - e->lowest], lanes->divisor[i], lanes->inverse[i]);
 }
 
 static void ends(const mfq_ends *e, int64_t n, const mfq_lanes *restrict lanes, mfq_lane_ends *restrict to) {
@@ -48,7 +30,8 @@ static void ends(const mfq_ends *e, int64_t n, const mfq_lanes *restrict lanes, 
     const int64_t row = e->has_zero_points ? (int64_t)lanes->zero_point[i] - e->lowest : 0;
     const float lo = e->lo[row], hi = e->hi[row], divisor = lanes->divisor[i];
     const float least = e->by_exponent ? mfqn_mul(e->least, divisor) : e->least;
-    const uint32_t plain = is_plain(lo, divisor) & is_plain(hi, divisor) & is_plain(least, 1.0f) & !lanes->rare[i];
+    const uint32_t plain =
+        mfqn_end_scales(lo, divisor) & mfqn_end_scales(hi, divisor) & mfqn_end_scales(least, 1.0f) & !lanes->rare[i];
     to->rare[i] = (uint8_t)(plain ^ 1u);
     any_rare |= plain ^ 1u;
     to->least[i] = least;
@@ -65,17 +48,12 @@ static void ends(const mfq_ends *e, int64_t n, const mfq_lanes *restrict lanes, 
   }
 }
 
-INLINE uint32_t passes_ends(uint32_t u, float lo, float hi) {
-  const float x = mfqn_float_of(u);
-  return x >= -lo && x <= hi;
-}
-
 INLINE void clip_run(const uint32_t *restrict x, const uint32_t *restrict dy, int64_t n, const mfq_lane_ends *e,
                      int64_t lane, uint32_t *restrict dx) {
   const float lo = e->lo[lane], hi = e->hi[lane];
   for (int64_t i = 0; i < n; ++i) {
     const uint32_t passed = mfqn_one_nan(mfqn_float_of(dy[i]));
-    dx[i] = passes_ends(x[i], lo, hi) ? passed : 0u;
+    dx[i] = mfqn_passes_ends(x[i], lo, hi) ? passed : 0u;
   }
 }
 
@@ -84,7 +62,7 @@ static void clip(const uint32_t *restrict x, const uint32_t *restrict dy, mfq_st
   if (span.run == 0) {
     for (int64_t i = 0; i < span.n; ++i) {
       const uint32_t passed = mfqn_one_nan(mfqn_float_of(dy[i]));
-      dx[i] = passes_ends(x[i], e->lo[i], e->hi[i]) ? passed : 0u;
+      dx[i] = mfqn_passes_ends(x[i], e->lo[i], e->hi[i]) ? passed : 0u;
     }
     return;
   }
@@ -146,7 +124,7 @@ INLINE void slope_run(const uint32_t *restrict x, const uint32_t *restrict dy, m
   for (int64_t i = 0; i < span.n; ++i) {
     const int64_t k = step ? i : 0;
     const uint32_t t = divides ? mfqn_bits(mfqn_div(mfqn_float_of(x[i]), divisor[k])) : x[i];
-    dx[i] = slope_of(t & MFQN_ABS, dy[i], least[k], s->shift, passes_ends(x[i], lo[k], hi[k]));
+    dx[i] = slope_of(t & MFQN_ABS, dy[i], least[k], s->shift, mfqn_passes_ends(x[i], lo[k], hi[k]));
   }
 }
 
@@ -180,7 +158,7 @@ INLINE void terms_run(const mfq_terms *t, const uint32_t *restrict x, const uint
     const int64_t k = span.run == 0 ? i : 0;
     const float magnitude = mfqn_float_of(x[i] & MFQN_ABS);
     const float scaled = by_exponent ? magnitude : mfqn_div(magnitude, divisor[k]);
-    const uint32_t passes = clips ? passes_ends(x[i], lo[k], hi[k]) : 1u, flat = sloped & (scaled >= least[k]);
+    const uint32_t passes = clips ? mfqn_passes_ends(x[i], lo[k], hi[k]) : 1u, flat = sloped & (scaled >= least[k]);
     to[i] = term_of(x[i], dy[i], v[i], divisor[k], passes, flat);
   }
 }
