@@ -10,6 +10,7 @@
 
 #include "cuda/prim/chunk.cuh"
 #include "cuda/prim/codes.cuh"
+#include "cuda/prim/decode.cuh"
 #include "cuda/prim/divide.cuh"
 #include "cuda/prim/slots.cuh"
 
@@ -32,10 +33,7 @@ typedef struct decode_params {
   int32_t is_single_row;
   uint32_t safe_scale;    /* larger ones may make values that are to be limited */
   int32_t col_group_log2; /* of col_group where it is a power of two, else -1 */
-  /* Of a code, as float32 fields. */
-  int32_t field_shift, sign_shift;
-  uint32_t field_mask, sign_mask;
-  float unbias;
+  number_fields number;
   uint32_t code_mask, special_from; /* four times; magnitudes that are no numbers begin there */
   uint32_t lone_nan;                /* four times; 0 when there is none */
   /* The same as bf16 fields, twice, where scales are powers of two: then bf16 holds every step of the way. */
@@ -96,24 +94,14 @@ __device__ __forceinline__ int thread_is_rare_group(const decode_params &p, cons
 
 /* Whether some of four codes are infinite or NaN. */
 __device__ __forceinline__ int thread_is_special(const decode_params &p, uint32_t codes) {
-  const uint32_t high = 0x80808080u, magnitudes = codes & (p.field_mask >> p.field_shift) * 0x01010101u;
+  const uint32_t high = 0x80808080u, magnitudes = codes & (p.number.field_mask >> p.number.field_shift) * 0x01010101u;
   const uint32_t lone = codes ^ p.lone_nan;
   const int is_lone = p.lone_nan != 0 && ((lone - 0x01010101u) & ~lone & high) != 0;
   return ((magnitudes + (high - p.special_from)) & high) != 0 || is_lone;
 }
 
-/* The value of a code that is a number, before its scale. */
-__device__ __forceinline__ float thread_number(const decode_params &p, uint32_t code, int32_t zero_point) {
-  if (p.scheme.is_integer) { /* through the last bits of 1.5 * 2^23 */
-    const int32_t value = mfqn_integer_value(code, &p.scheme.integer) - zero_point;
-    return mfqn_mul(mfqn_sub(mfqn_float_of(0x4b400000u + (uint32_t)value), 12582912.0f), p.unbias);
-  }
-  const uint32_t fields = code << p.field_shift & p.field_mask;
-  return mfqn_mul(mfqn_float_of(fields | (code << p.sign_shift & p.sign_mask)), p.unbias);
-}
-
 __device__ __forceinline__ float thread_scaled(const decode_params &p, uint32_t code, const mfqn_group &g) {
-  const float y = mfqn_mul(thread_number(p, code, g.zero_point), g.scale);
+  const float y = mfqn_mul(thread_number(p.number, p.scheme, code, g.zero_point), g.scale);
   return p.scheme.scale == MFQN_SCALE_UE4M3 ? mfqn_mul(y, g.tensor_scale) : y;
 }
 

@@ -9,28 +9,15 @@
 #include "decode_general_kernel.cuh"
 #include "decode_kernel.cuh"
 
-/* Whether float32 holds every value of a format as a normal number: then one multiplication repairs the bias. */
-static int decodes_fast(const mfq_format *e) {
-  return e->kind == MFQ_KIND_INTEGER ||
-         (e->bias >= 0 && e->bias + e->man_bits <= 120 && (1 << e->exp_bits) - 1 - e->bias <= 120);
-}
-
 /* What takes a code of the format apart. */
 static void plan_number(const mfqn_scheme *s, int32_t used_bits, decode_params *p) {
   const mfqn_minifloat *f = &s->minifloat;
   const uint32_t four = 0x01010101u;
   p->code_mask = ((1u << used_bits) - 1u) * four;
   p->special_from = 0x80u * four; /* no magnitude is that large */
-  if (s->is_integer) {
-    p->unbias = mfqn_float_of((uint32_t)(127 - s->integer.frac_bits) << 23);
-    return;
-  }
   const uint32_t magnitudes = f->sign_bit ? f->sign_bit - 1u : p->code_mask & 0xffu;
-  p->field_shift = 23 - f->man_bits;
-  p->sign_shift = f->sign_bit ? f->sign_shift : 0;
-  p->field_mask = magnitudes << p->field_shift;
-  p->sign_mask = f->sign_bit ? 0x80000000u : 0u;
-  p->unbias = mfqn_float_of((uint32_t)(254 - f->bias) << 23);
+  p->number = number_fields_of(s, magnitudes);
+  if (s->is_integer) return;
   p->special_from = mfqn_umin(mfqn_umin(f->nan_from, f->inf_code), 0x80u) * four;
   p->lone_nan = f->lone_nan <= 0xffu ? f->lone_nan * four : 0u;
   const uint32_t twice = 0x00010001u;
@@ -75,7 +62,9 @@ static mfq_status plan_decode(const mfq_qview *view, const mfq_tensor *dst, deco
   mfq_grid g;
   for (int32_t d = 0; d < dst->rank; ++d)
     if (dst->shape[d] != view->q.shape[d]) return mfq_refuse(why, "the result has the padded shape");
-  if (!decodes_fast(e)) return mfq_refuse(why, "the format reaches beyond the normal numbers of float32");
+  mfq_lower(&view->q.scheme, &p->scheme);
+  if (!number_fields_hold(&p->scheme, e->exp_bits))
+    return mfq_refuse(why, "the format reaches beyond the normal numbers of float32");
   if (view->sizes.codes_bytes == 0) return mfq_refuse(why, "there are no codes");
   if (layout->codes == MFQ_CODES_GROUP_LAST && view->sizes.axis != view->q.rank - 1)
     return mfq_refuse(why, "codes are stored with the group last");
@@ -87,7 +76,6 @@ static mfq_status plan_decode(const mfq_qview *view, const mfq_tensor *dst, deco
     mfq_grid_merge_rows(view, &g);
   if (g.size[2] != 1 && g.stride[2] != 1) return mfq_refuse(why, "rows of the result are not contiguous");
   const int64_t rows = g.size[0] * g.size[1], row_pieces = (g.size[2] + piece - 1) / piece;
-  mfq_lower(&view->q.scheme, &p->scheme);
   p->slots = mfq_cuda_scale_slots(view);
   p->codes = (const uint8_t *)view->q.codes;
   p->bits = mfq_code_bits(&view->q);

@@ -1,7 +1,9 @@
-/* cuda/fakequant/fakequant_cuda.cu: quantize and dequantize in one step. */
+/* cuda/fakequant/fakequant_cuda.cu: the ways to quantize and dequantize in one step, in their order, and the last one,
+ * which takes anything. */
 #include "host/core/scheme/lower.h"
 #include "cuda/cuda_ops.h"
 #include "cuda/shared_scales.h"
+#include "fake_fast.h"
 #include "fake_kernel.cuh"
 
 static mfq_launch items_of(const mfq_scale_job *job, int64_t items) {
@@ -70,4 +72,5 @@ static mfq_status run(mfq_context *context, const void *, const void *problem, u
 
 static const mfq_way general = {"general", mfq_cuda_plan_unrotated, run, NULL};
 
-const mfq_ways mfq_cuda_fake_quantizations = {"mfq_fake_quantize", NULL, 0, {&general}};
+const mfq_ways mfq_cuda_fake_quantizations = {
+    "mfq_fake_quantize", NULL, 0, {&mfq_cuda_fake_rows, &mfq_cuda_fake_tiles, &mfq_cuda_fake_shared, &general}};

@@ -36,12 +36,14 @@ __device__ __forceinline__ void thread_collect(uint32_t *largest, uint32_t absma
   if (absmax < MFQN_INF && absmax > ptx_load<uint32_t>(largest)) ptx_atomic_max(largest, absmax);
 }
 
-/* mfqn_group_make for is_exponent and a normal magnitude: only what encoding by the exponent reads. */
+/* mfqn_group_make for is_exponent and a normal magnitude: what encoding by the exponent reads, and the scale. */
 __device__ __forceinline__ mfqn_group thread_exponent_group(const mfqn_scheme &s, uint32_t absmax) {
   mfqn_group g = {};
   g.exp2 = mfqn_clamp(mfqn_scale_exp2(mfqn_umax(absmax, s.statistic_min), s.rule, &s.range), -127, 127);
   g.stored = (uint32_t)(g.exp2 + 127);
   g.usable = g.by_exponent = 1;
+  g.scale = g.divisor = mfqn_float_of(mfqn_pow2(g.exp2));
+  g.tensor_scale = 1.0f;
   return g;
 }
 

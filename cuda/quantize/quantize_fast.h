@@ -17,13 +17,9 @@ typedef struct quantize_call {
   const mfq_context *context; /* whose seed and offset random bits have */
   const mfq_tensor *src;
   const mfq_qview *view;
-  int scales_known; /* the scales that the scheme measures are in memory already */
+  int scales_known;         /* the scales that the scheme measures are in memory already */
+  const mfq_tensor *values; /* where values go in the place of codes; NULL: nowhere */
 } quantize_call;
-
-/* Rows of groups, or with scales that are known: planned, and launched. */
-struct rows_params; /* rows_kernel.cuh */
-mfq_status mfq_cuda_rows_plan(const quantize_call *call, rows_params *params, mfq_line *why);
-mfq_status mfq_cuda_rows_launch(mfq_context *context, const mfq_cast *cast, const rows_params *params);
 
 /* ---- What they share (quantize_plan.cu) -------------------------------------------------------------------------- */
 
@@ -33,15 +29,33 @@ typedef struct cast_rows {
   int64_t outer_bytes, middle_bytes;
   int64_t rows, cols;
   int32_t vector_load;
+  int64_t value_outer_bytes, value_middle_bytes; /* of the call's values */
+  int32_t vector_store;
 } cast_rows;
 
-/* Refuses where the source is no rows of contiguous elements, or has none. */
-mfq_status mfq_cuda_cast_rows(const mfq_tensor *src, const mfq_qview *view, cast_rows *rows, mfq_line *why);
+/* Refuses where source or values are no rows of contiguous elements, or have none. */
+mfq_status mfq_cuda_cast_rows(const quantize_call *call, cast_rows *rows, mfq_line *why);
 
 /* Fills a direction for `rows` rows of `cols` codes. Refuses where its scheme has no short steps, its scales would be
  * ranges that are still to be measured, or rows of codes start inside a byte. */
 mfq_status mfq_cuda_direction(const quantize_call *call, int64_t rows, int64_t cols, cast_direction *direction,
                               mfq_line *why);
+
+/* Rows of groups, or with scales that are known: planned, and launched. */
+struct rows_params; /* rows_kernel.cuh */
+mfq_status mfq_cuda_rows_plan(const quantize_call *call, cast_rows *rows, rows_params *params, mfq_line *why);
+mfq_status mfq_cuda_rows_launch(mfq_context *context, const mfq_cast *cast, const rows_params *params);
+
+/* Groups along a strided axis: likewise. */
+struct tile_params; /* tile_kernel.cuh */
+mfq_status mfq_cuda_tiles_plan(const quantize_call *call, cast_rows *rows, tile_params *params, mfq_line *why);
+mfq_status mfq_cuda_tiles_launch(mfq_context *context, const mfq_cast *cast, const tile_params *params);
+
+/* Statistics of rows that share scales, into slots. */
+struct rows_reduction; /* reduce_kernel.cuh */
+mfq_status mfq_cuda_reduction_plan(const quantize_call *call, rows_reduction *reduction, mfq_line *why);
+mfq_status mfq_cuda_reduce(mfq_context *context, const mfq_cast *cast, const rows_reduction *reduction,
+                           uint32_t *slots);
 
 /* log2 of the chunks of a group of 16 * 2^k elements; -1 for other sizes. */
 int mfq_cuda_group_log2(const mfq_qview *view);

@@ -2,12 +2,19 @@
 #include "host/core/scheme/lower.h"
 #include "quantize_fast.h"
 
-mfq_status mfq_cuda_cast_rows(const mfq_tensor *src, const mfq_qview *view, cast_rows *rows, mfq_line *why) {
+static int is_aligned(const void *data, int64_t outer_bytes, int64_t middle_bytes, const mfq_grid *g) {
+  const int64_t strides = (g->size[0] > 1 ? outer_bytes : 0) | (g->size[1] > 1 ? middle_bytes : 0);
+  return ((int64_t)(uintptr_t)data | strides) % 16 == 0;
+}
+
+mfq_status mfq_cuda_cast_rows(const quantize_call *call, cast_rows *rows, mfq_line *why) {
+  const mfq_tensor *src = call->src, *values = call->values;
+  const mfq_qview *view = call->view;
   const int64_t bytes = (int64_t)mfq_dtype_bytes(src->dtype);
   mfq_grid *g = &rows->grid;
   if (view->sizes.codes_bytes == 0) return mfq_refuse(why, "there are no codes");
   if (view->q.layout.codes == MFQ_CODES_TRANSPOSED) return mfq_refuse(why, "codes are stored transposed");
-  if (!mfq_grid_make(src, nullptr, view, 0, g)) return mfq_refuse(why, "the strides do not merge to three dimensions");
+  if (!mfq_grid_make(src, values, view, 0, g)) return mfq_refuse(why, "the strides do not merge to three dimensions");
   if (view->q.scheme.granularity == MFQ_GRANULARITY_GROUP && view->sizes.axis == view->q.rank - 1)
     mfq_grid_merge_rows(view, g);
   if (g->size[2] != 1 && g->stride[2] != 1) return mfq_refuse(why, "rows of the source are not contiguous");
@@ -15,13 +22,32 @@ mfq_status mfq_cuda_cast_rows(const mfq_tensor *src, const mfq_qview *view, cast
   rows->middle_bytes = g->stride[1] * bytes;
   rows->rows = g->size[0] * g->size[1];
   rows->cols = g->size[2];
-  const int64_t strides = (g->size[0] > 1 ? rows->outer_bytes : 0) | (g->size[1] > 1 ? rows->middle_bytes : 0);
-  rows->vector_load = ((int64_t)(uintptr_t)src->data | strides) % 16 == 0;
+  rows->vector_load = is_aligned(src->data, rows->outer_bytes, rows->middle_bytes, g);
+  if (!values) return MFQ_OK;
+  if (g->size[2] != 1 && g->other_stride[2] != 1) return mfq_refuse(why, "rows of the result are not contiguous");
+  const int64_t value_bytes = (int64_t)mfq_dtype_bytes(values->dtype);
+  rows->value_outer_bytes = g->other_stride[0] * value_bytes;
+  rows->value_middle_bytes = g->other_stride[1] * value_bytes;
+  rows->vector_store = is_aligned(values->data, rows->value_outer_bytes, rows->value_middle_bytes, g);
   return MFQ_OK;
 }
 
 /* What the wide stores of a whole chunk of codes need; 0 where there are none. */
 static int64_t store_alignment(int32_t bits) { return bits == 8 ? 16 : bits == 4 ? 8 : bits == 6 ? 4 : 0; }
+
+/* Where the codes go. */
+static mfq_status plan_codes(const mfq_qview *view, int64_t rows, int64_t cols, cast_direction *d, mfq_line *why) {
+  const mfq_layout *layout = &view->q.layout;
+  d->bits = mfq_code_bits(&view->q);
+  const int64_t row_bits = layout->row_align > 0 ? (int64_t)view->sizes.row_bits : cols * d->bits;
+  if (rows > 1 && row_bits % 8 != 0) return mfq_refuse(why, "rows of codes start inside a byte");
+  d->row_bytes = (row_bits + 7) / 8;
+  d->pad_bytes = d->row_bytes - (cols * d->bits + 7) / 8;
+  d->codes = (uint8_t *)view->q.codes;
+  const int64_t step = store_alignment(d->bits), place = (int64_t)(uintptr_t)d->codes | (rows > 1 ? d->row_bytes : 0);
+  d->vector_store = step != 0 && place % step == 0;
+  return MFQ_OK;
+}
 
 mfq_status mfq_cuda_direction(const quantize_call *call, int64_t rows, int64_t cols, cast_direction *direction,
                               mfq_line *why) {
@@ -46,17 +72,10 @@ mfq_status mfq_cuda_direction(const quantize_call *call, int64_t rows, int64_t c
     return mfq_refuse(why, "ranges and zero points of groups are still to be measured");
   d.is_exponent = !d.is_known && d.how.scheme.scale == MFQN_SCALE_UE8M0 && mfqn_by_exponent(&d.how.scheme) &&
                   d.how.scheme.rule != MFQN_RULE_ABSMAX;
-  d.bits = mfq_code_bits(&view->q);
-  const int64_t row_bits = layout->row_align > 0 ? (int64_t)view->sizes.row_bits : cols * d.bits;
-  if (rows > 1 && row_bits % 8 != 0) return mfq_refuse(why, "rows of codes start inside a byte");
-  d.row_bytes = (row_bits + 7) / 8;
-  d.pad_bytes = d.row_bytes - (cols * d.bits + 7) / 8;
-  d.codes = (uint8_t *)view->q.codes;
   d.slots = mfq_cuda_scale_slots(view);
-  const int64_t step = store_alignment(d.bits), place = (int64_t)(uintptr_t)d.codes | (rows > 1 ? d.row_bytes : 0);
-  d.vector_store = step != 0 && place % step == 0;
+  const mfq_status status = call->values ? MFQ_OK : plan_codes(view, rows, cols, &d, why);
   *direction = d;
-  return MFQ_OK;
+  return status;
 }
 
 int mfq_cuda_group_log2(const mfq_qview *view) {

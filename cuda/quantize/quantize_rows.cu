@@ -2,14 +2,14 @@
 #include "quantize_fast.h"
 #include "rows_kernel.cuh"
 
-mfq_status mfq_cuda_rows_plan(const quantize_call *call, rows_params *p, mfq_line *why) {
+mfq_status mfq_cuda_rows_plan(const quantize_call *call, cast_rows *merged, rows_params *p, mfq_line *why) {
   const mfq_qview *view = call->view;
   const mfq_granularity granularity = view->q.scheme.granularity;
   const int last = view->sizes.axis == view->q.rank - 1, is_group = granularity == MFQ_GRANULARITY_GROUP;
-  cast_rows rows;
   if (granularity == MFQ_GRANULARITY_BLOCK) return mfq_refuse(why, "blocks of rows and columns");
   if (is_group ? !last : granularity == MFQ_GRANULARITY_CHANNEL && last) return mfq_refuse(why, "%s", "");
-  mfq_status status = mfq_cuda_cast_rows(call->src, view, &rows, why);
+  mfq_status status = mfq_cuda_cast_rows(call, merged, why);
+  const cast_rows &rows = *merged;
   if (status == MFQ_OK) status = mfq_cuda_direction(call, rows.rows, rows.cols, &p->to, why);
   if (status != MFQ_OK) return status;
   p->group_log2 = is_group ? mfq_cuda_group_log2(view) : -1;
@@ -47,9 +47,10 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
   const mfq_cast *cast = (const mfq_cast *)problem;
   rows_params *p;
   const mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
-  const quantize_call call = {context, cast->src, cast->view, 0};
+  const quantize_call call = {context, cast->src, cast->view, 0, NULL};
+  cast_rows rows;
   mfq_choice_describe(choice, "16 elements a thread");
-  return status == MFQ_OK ? mfq_cuda_rows_plan(&call, p, why) : status;
+  return status == MFQ_OK ? mfq_cuda_rows_plan(&call, &rows, p, why) : status;
 }
 
 static mfq_status collect(mfq_context *context, const mfq_cast *cast, const void *plan, uint32_t *absmax) {

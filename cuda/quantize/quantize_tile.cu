@@ -11,12 +11,12 @@ static mfq_status refuse_drawn(mfq_line *why) {
 }
 
 /* The tiles, and the direction along columns. */
-static mfq_status plan_cols(const quantize_call *call, tile_params *p, mfq_line *why) {
+mfq_status mfq_cuda_tiles_plan(const quantize_call *call, cast_rows *merged, tile_params *p, mfq_line *why) {
   const mfq_qview *view = call->view;
-  cast_rows rows;
   if (!is_group(view) || view->sizes.axis == view->q.rank - 1) return mfq_refuse(why, "%s", "");
-  const mfq_status are_rows = mfq_cuda_cast_rows(call->src, view, &rows, why);
+  const mfq_status are_rows = mfq_cuda_cast_rows(call, merged, why);
   if (are_rows != MFQ_OK) return are_rows;
+  const cast_rows &rows = *merged;
   const int64_t *size = rows.grid.size, tile = tile_cols(call->src);
   const int log2 = mfq_cuda_group_log2(view);
   p->is_turned = view->q.layout.codes == MFQ_CODES_GROUP_LAST;
@@ -64,25 +64,28 @@ static mfq_status plan_rows_of_tiles(const quantize_call *call, tile_params *p, 
 
 static mfq_status plan_tiles(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = (const mfq_cast *)problem;
-  const quantize_call call = {context, cast->src, cast->view, 0};
+  const quantize_call call = {context, cast->src, cast->view, 0, NULL};
+  cast_rows rows;
   tile_params *p;
   const mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
   mfq_choice_describe(choice, "columns of 128 rows in shared memory");
-  return status == MFQ_OK ? plan_cols(&call, p, why) : status;
+  return status == MFQ_OK ? mfq_cuda_tiles_plan(&call, &rows, p, why) : status;
 }
 
 static mfq_status plan_both(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = (const mfq_cast *)problem;
-  const quantize_call row = {context, cast->src, cast->view, 0}, col = {context, cast->src, cast->other, 0};
+  const quantize_call row = {context, cast->src, cast->view, 0, NULL}, col = {context, cast->src, cast->other, 0, NULL};
+  cast_rows rows;
   tile_params *p;
   if (cast->other == NULL) return mfq_refuse(why, "%s", "");
   mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
   mfq_choice_describe(choice, "tiles of 128 rows in shared memory");
-  if (status == MFQ_OK) status = plan_cols(&col, p, why);
+  if (status == MFQ_OK) status = mfq_cuda_tiles_plan(&col, &rows, p, why);
   return status == MFQ_OK ? plan_rows_of_tiles(&row, p, why) : status;
 }
 
-static mfq_status launch(mfq_context *context, const mfq_cast *cast, const tile_params &p) {
+mfq_status mfq_cuda_tiles_launch(mfq_context *context, const mfq_cast *cast, const tile_params *params) {
+  const tile_params &p = *params;
   const mfq_launch at = {cast->function, dim3((unsigned)p.tiles), TILE_THREADS, 0};
   static void (*const kernels[][2])(tile_params) = {
       {quantize_tile_kernel<ELEMENT_F32, 0>, quantize_tile_kernel<ELEMENT_F32, 1>},
@@ -96,14 +99,14 @@ static mfq_status collect_row(mfq_context *context, const mfq_cast *cast, const 
   tile_params p = *(const tile_params *)plan;
   p.row.absmax = absmax;
   p.has_col = 0;
-  return launch(context, cast, p);
+  return mfq_cuda_tiles_launch(context, cast, &p);
 }
 
 static mfq_status collect_col(mfq_context *context, const mfq_cast *cast, const void *plan, uint32_t *absmax) {
   tile_params p = *(const tile_params *)plan;
   p.col.absmax = absmax;
   p.has_row = 0;
-  return launch(context, cast, p);
+  return mfq_cuda_tiles_launch(context, cast, &p);
 }
 
 static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *) {
@@ -113,7 +116,7 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
   if (p.has_row) status = mfq_cuda_prepare_scales(context, cast, cast->view, state, collect_row);
   if (status == MFQ_OK)
     status = mfq_cuda_prepare_scales(context, cast, p.has_row ? cast->other : cast->view, state, collect_col);
-  return status == MFQ_OK ? launch(context, cast, p) : status;
+  return status == MFQ_OK ? mfq_cuda_tiles_launch(context, cast, &p) : status;
 }
 
 const mfq_way mfq_cuda_quantize_tiles = {"tiles", plan_tiles, run, NULL};

@@ -18,6 +18,12 @@ typedef struct reduce_params {
   int32_t minmax, vector_load;
 } reduce_params;
 
+/* A launch of it. */
+typedef struct rows_reduction {
+  reduce_params params;
+  int64_t blocks;
+} rows_reduction;
+
 template <int DTYPE>
 __device__ __forceinline__ void thread_reduce_chunk(const reduce_params &p, const chunk<DTYPE> &x, int count,
                                                     mfqn_statistic *s) {

@@ -50,10 +50,25 @@ __device__ __forceinline__ chunk<DTYPE> thread_rows_load(const rows_params &p, c
   return thread_load_chunk<DTYPE>(from, mfqn_min(at.left, CHUNK), p.vector_load);
 }
 
-/* DRAWN: rounding is stochastic. */
-template <int DTYPE, int DRAWN>
-__global__ void __launch_bounds__(ROWS_THREADS, DRAWN ? ROWS_DRAWN_BLOCKS : ROWS_BLOCKS)
-    quantize_rows_kernel(const __grid_constant__ rows_params p) {
+/* What becomes of a chunk: its codes. A sink is told the scale of a group that is measured, and every chunk that is
+ * there. DRAWN: rounding is stochastic. */
+template <int DRAWN> struct row_codes {
+  const rows_params &p;
+  __device__ __forceinline__ void put_scale(int64_t place, const mfqn_group &g) const {
+    thread_slot_store(p.to.slots, place, g.stored);
+  }
+  template <int DTYPE>
+  __device__ __forceinline__ void put(const rows_place &at, const chunk<DTYPE> &x, const mfqn_group &g,
+                                      uint32_t absmax) const {
+    uint8_t *to = p.to.codes + at.row * p.to.row_bytes + at.step * (CHUNK / 8) * p.to.bits;
+    const auto draw = [&] { return thread_draw(p.key, at.row * p.cols + at.step * CHUNK); };
+    thread_store_chunk(p.to, to, thread_encode_chunk<DRAWN>(p.to.how, x, g, absmax, draw), at.left);
+  }
+};
+
+/* All lanes of a warp. */
+template <int DTYPE, class Sink>
+__device__ __forceinline__ void warp_cast_rows(const rows_params &p, const Sink &sink) {
   const rows_place at = thread_rows_place(p, (int64_t)blockIdx.x * ROWS_THREADS + threadIdx.x);
   const chunk<DTYPE> x = thread_rows_load<DTYPE>(p, at);
   uint32_t absmax = thread_absmax(x);
@@ -66,12 +81,16 @@ __global__ void __launch_bounds__(ROWS_THREADS, DRAWN ? ROWS_DRAWN_BLOCKS : ROWS
   }
   const int64_t group = p.group_log2 >= 0 ? at.step >> p.group_log2 : 0;
   const int64_t line = at.outer * p.outer_scales + at.middle * p.middle_scales;
-  const int64_t index = thread_slot_place(p.to.slots, line + group);
-  const mfqn_group g = thread_group(p.to, index, absmax);
-  if (is_first && !p.to.is_known) thread_slot_store(p.to.slots, index, g.stored);
-  uint8_t *to = p.to.codes + at.row * p.to.row_bytes + at.step * (CHUNK / 8) * p.to.bits;
-  const auto draw = [&] { return thread_draw(p.key, at.row * p.cols + at.step * CHUNK); };
-  thread_store_chunk(p.to, to, thread_encode_chunk<DRAWN>(p.to.how, x, g, absmax, draw), at.left);
+  const int64_t place = thread_slot_place(p.to.slots, line + group);
+  const mfqn_group g = thread_group(p.to, place, absmax);
+  if (is_first && !p.to.is_known) sink.put_scale(place, g);
+  sink.put(at, x, g, absmax);
+}
+
+template <int DTYPE, int DRAWN>
+__global__ void __launch_bounds__(ROWS_THREADS, DRAWN ? ROWS_DRAWN_BLOCKS : ROWS_BLOCKS)
+    quantize_rows_kernel(const __grid_constant__ rows_params p) {
+  warp_cast_rows<DTYPE>(p, row_codes<DRAWN>{p});
 }
 
 #endif

@@ -227,30 +227,46 @@ typedef struct column_place {
   int left, is_first;         /* rows from here on (thread_left); whether a group begins here */
 } column_place;
 
-/* Scale and codes of 16 rows of one column, whose random bits `draw` is asked for. */
-template <int DRAWN, int DTYPE, class Draw>
-__device__ __forceinline__ codes16 thread_cast_column(const tile_params &p, const column_place &at,
-                                                      const chunk<DTYPE> &x, uint32_t absmax, Draw draw) {
+/* What becomes of 16 rows of a column, the result, and of a word's columns in the tile: codes, a byte each. A sink is told
+ * the scale of a group that is measured; `draw` is asked for random bits. DRAWN: rounding is stochastic. */
+template <int DRAWN> struct column_codes {
+  typedef codes16 result;
+  const tile_params &p;
+  __device__ __forceinline__ void put_scale(int64_t place, const mfqn_group &g) const {
+    thread_slot_store(p.col.slots, place, g.stored);
+  }
+  template <int DTYPE, class Draw>
+  __device__ __forceinline__ codes16 put(const column_place &at, const chunk<DTYPE> &x, const mfqn_group &g,
+                                         uint32_t absmax, Draw draw) const {
+    const codes16 codes = thread_encode_chunk<DRAWN>(p.col.how, x, g, absmax, draw);
+    if (p.is_turned) thread_store_chunk(p.col, at.to, codes, at.left);
+    return codes;
+  }
+  /* In the place of the elements of 16 rows. */
+  __device__ __forceinline__ void replace(tile_memory &tile, int first, const codes16 &a, const codes16 &b) const {
+    if (p.is_turned) return;
+#pragma unroll
+    for (int i = 0; i < CHUNK; ++i) {
+      const uint32_t byte = i % 4, left = a.word[i / 4], right = b.word[i / 4];
+      tile.store(first + i * TILE_ROW_WORDS, ptx_permute(left, right, byte | (4u + byte) << 4));
+    }
+  }
+};
+
+/* Scale and result of 16 rows of one column. */
+template <int DTYPE, class Sink, class Draw>
+__device__ __forceinline__ typename Sink::result thread_cast_column(const tile_params &p, const Sink &sink,
+                                                                    const column_place &at, const chunk<DTYPE> &x,
+                                                                    uint32_t absmax, Draw draw) {
   const cast_direction &d = p.col;
   if (d.absmax) {
     if (at.is_first) thread_collect(d.absmax, absmax);
-    return codes16{{0u, 0u, 0u, 0u}};
+    return {};
   }
   const int64_t place = thread_slot_index(d.slots, at.index, at.line, at.group);
   const mfqn_group g = thread_group(d, place, absmax);
-  if (at.is_first && !d.is_known) thread_slot_store(d.slots, place, g.stored);
-  const codes16 codes = thread_encode_chunk<DRAWN>(d.how, x, g, absmax, draw);
-  if (p.is_turned) thread_store_chunk(d, at.to, codes, at.left);
-  return codes;
-}
-
-/* Puts the codes of a word's columns, a byte each, in the place of the elements of 16 rows. */
-__device__ __forceinline__ void thread_replace(tile_memory &tile, int first, const codes16 &a, const codes16 &b) {
-#pragma unroll
-  for (int i = 0; i < CHUNK; ++i) {
-    const uint32_t byte = i % 4, left = a.word[i / 4], right = b.word[i / 4];
-    tile.store(first + i * TILE_ROW_WORDS, ptx_permute(left, right, byte | (4u + byte) << 4));
-  }
+  if (at.is_first && !d.is_known) sink.put_scale(place, g);
+  return sink.put(at, x, g, absmax, draw);
 }
 
 /* The first of a thread's chunks of columns from row `top` of the tile on. */
@@ -270,9 +286,9 @@ __device__ __forceinline__ column_place thread_column_place(const tile_params &p
 }
 
 /* One chunk at a time, read anew: registers are what limits the number of blocks. */
-template <int DTYPE, int DRAWN>
-__device__ __forceinline__ void block_cast_cols(const tile_params &p, const tile_place &t, tile_memory &tile,
-                                                uint2 most) {
+template <int DTYPE, int DRAWN, class Sink>
+__device__ __forceinline__ void block_cast_cols(const tile_params &p, const Sink &sink, const tile_place &t,
+                                                tile_memory &tile, uint2 most) {
   constexpr int PER_WORD = 4 / ELEMENT_BYTES<DTYPE>;
   const strip_place at = thread_strip();
   const int cols = mfqn_min(thread_left(t.col0 + at.word * PER_WORD, p.cols), PER_WORD);
@@ -287,7 +303,7 @@ __device__ __forceinline__ void block_cast_cols(const tile_params &p, const tile
       if (p.col.how.is_drawn && !p.col.absmax)
         drawn = warp_draw_columns<DTYPE>(p.key, row * p.cols + t.col0 + at.word * PER_WORD, p.cols);
     }
-    codes16 left = {}, right = {};
+    typename Sink::result left = {}, right = {};
 #pragma unroll 1
     for (int j = 0; j < PER_WORD; ++j) {
       uint32_t absmax = collected;
@@ -295,13 +311,13 @@ __device__ __forceinline__ void block_cast_cols(const tile_params &p, const tile
       left = right;
       right = {};
       if (place.left > 0 && j < cols)
-        right = thread_cast_column<DRAWN>(p, place, thread_column<DTYPE>(tile, first, j), absmax,
-                                          [&] { return thread_drawn_column(drawn, j); });
+        right = thread_cast_column(p, sink, place, thread_column<DTYPE>(tile, first, j), absmax,
+                                   [&] { return thread_drawn_column(drawn, j); });
       ++place.line;
       place.index += p.is_turned ? p.col_groups : 1;
       place.to += p.col.row_bytes;
     }
-    if (!p.is_turned) thread_replace(tile, first, PER_WORD == 1 ? right : left, right);
+    sink.replace(tile, first, PER_WORD == 1 ? right : left, right);
   }
 }
 
@@ -344,7 +360,7 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_BLOCKS<DTYPE, DRAWN>)
   const uint2 most = block_col_max<DTYPE>(p, tile, maxima);
   const int is_stored_by_rows = !p.is_turned && !p.col.absmax;
   if (p.has_row && is_stored_by_rows) ptx_sync_block(); /* elements give way to codes: rows are through with them */
-  block_cast_cols<DTYPE, DRAWN>(p, t, tile, most);
+  block_cast_cols<DTYPE, DRAWN>(p, column_codes<DRAWN>{p}, t, tile, most);
   if (is_stored_by_rows) block_store_rows<DTYPE>(p, t, tile);
 }
 

@@ -50,6 +50,16 @@ protected:
     return last_message;
   }
 
+  std::string fake(mfq_dtype dtype, const Shape &shape, const std::string &scheme, mfq_dtype to) {
+    Operand x(dtype, shape), y(to, shape);
+    const DeviceMemory from(telling_.get(), x.bytes.data(), x.bytes.size());
+    const DeviceMemory there(telling_.get(), y.bytes.data(), y.bytes.size());
+    const mfq_tensor src = x.at(from.data()), dst = y.at(there.data());
+    const mfq_scheme parsed = parse(scheme);
+    EXPECT_EQ(mfq_fake_quantize(telling_.get(), &parsed, &src, &dst, nullptr), MFQ_OK) << mfq_last_error();
+    return last_message;
+  }
+
   Context telling_;
 };
 
@@ -140,6 +150,26 @@ TEST_F(PathsOfCalls, TwoDirectionsOneAfterTheOther) {
       "mfq_quantize: general: element by element; not rows: groups of other sizes than 16, 32, 64, 128 and, along "
       "rows, 256 and 512, then tiles: columns of 128 rows in shared memory; not both directions from one read: "
       "groups of other sizes than 16, 32, 64, 128 and, along rows, 256 and 512");
+}
+
+TEST_F(PathsOfCalls, FakeQuantize) {
+  const std::string start = "mfq_fake_quantize: ", rows = start + "rows: 16 elements a thread";
+  const std::string tiles = start + "tiles: columns of 128 rows in shared memory";
+  const std::string shared = start + "reduction and rows: statistics first, then 16 elements a thread";
+  const std::string general = start + "general: element by element; not ";
+  for (const mfq_dtype dtype : kDtypes) {
+    for (const char *scheme : {"mxfp8_e4m3", "mxfp4_e2m1", "nvfp4", "int4/group:64/f32", "e3m0/group:32/ue8m0",
+                               "mxfp8_e4m3/round:stochastic", "e4m3fn", "brevitas:MXFloat8e4m3Weight"})
+      for (const mfq_dtype to : kDtypes) EXPECT_EQ(fake(dtype, {64, 100}, scheme, to), rows) << scheme;
+    for (const char *scheme : {"mxfp8_e4m3/group:32@0", "nvfp4/group:16@0", "mxint8/group:128@0"})
+      EXPECT_EQ(fake(dtype, {256, 100}, scheme, dtype), tiles) << scheme;
+    EXPECT_EQ(fake(dtype, {64, 256}, "e4m3fn/tensor/f32", dtype), shared);
+    EXPECT_EQ(fake(dtype, {64, 256}, "int8/channel@0/f32/arith:brevitas", dtype), shared);
+  }
+  EXPECT_EQ(fake(MFQ_DTYPE_F32, {64, 64}, "mxfp8_e4m3/group:32@0", MFQ_DTYPE_BF16),
+            general + "tiles: values of another dtype do not fit in the place of their elements");
+  EXPECT_EQ(fake(MFQ_DTYPE_F32, {64, 64}, "int4/group:32/f32/zp", MFQ_DTYPE_F32),
+            general + "rows: ranges and zero points of groups are still to be measured");
 }
 
 TEST_F(PathsOfCalls, Dequantize) {

@@ -47,6 +47,20 @@ TEST_F(Values, EveryHalfWithGivenPowersOfTwo) {
     }
 }
 
+/* Without codes: the values themselves. */
+TEST_F(Values, EveryHalfWithoutCodes) {
+  const std::vector<std::string> formats = format_names();
+  for (size_t f = 0; f < formats.size(); ++f)
+    for (const mfq_dtype dtype : {MFQ_DTYPE_BF16, MFQ_DTYPE_F16}) {
+      const char *const ends[] = {"", "/group:32/ue8m0", "/group:32/f32", "/group:32/ue8m0/round:stochastic"};
+      Operand mixed = all_halves(dtype, {2048, 32}, 40503), near = all_halves(dtype, {2048, 32}, 1);
+      const Operand same(dtype, near.shape), wide(MFQ_DTYPE_F32, near.shape);
+      ASSERT_TRUE(same_fake(formats[f] + ends[0], near, same, false));
+      ASSERT_TRUE(same_fake(formats[f] + ends[1], f % 2 == 0 ? mixed : near, same, true));
+      ASSERT_TRUE(same_fake(formats[f] + ends[1 + (f + dtype) % 3], f % 2 == 0 ? near : mixed, wide, false));
+    }
+}
+
 TEST_F(Values, EveryHalfInMeasuredGroups) {
   const std::vector<std::string> formats = format_names();
   const uint32_t bf16_pins[] = {0x3f80, 0x0001, 0x0080, 0x4000, 0x7f7f, 0x0440, 0xbfb0, 0x0000};
@@ -102,6 +116,8 @@ TEST_F(Values, StructuredFloats) {
     QuantizeCall given(formats[f] + "/group:32/ue8m0:given");
     given.given_seed = 77 + (uint32_t)f;
     ASSERT_TRUE(same_quantize(x, given));
+    ASSERT_TRUE(same_fake(formats[f] + "/group:32/ue8m0", x, Operand(kDtypes[f % 3], x.shape), true));
+    ASSERT_TRUE(same_fake(formats[f] + "/group:32/f32", x, Operand(MFQ_DTYPE_F32, x.shape), false));
   }
 }
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <mfq/num/random.h>
+#include <mfq/num/value.h>
 
 #include "num_formats.h"
 #include "support/f32_inputs.h"
@@ -33,6 +34,15 @@ bool draws_alike(const mfqn_minifloat &f, int exp2, uint32_t u) {
   return true;
 }
 
+/* Whether the value without a code is that of the code. */
+bool values_alike(const mfqn_minifloat &f, int exp2, uint32_t u, uint32_t code) {
+  const int top = (int)(f.max_code >> f.man_bits) - f.bias + exp2;
+  if (f.man_bits == 0 || top > 103 || (u & 0x7fffffffu) > 0x7f800000u) return true; /* what it is not for */
+  const uint32_t limit = mfqn_minifloat_limit(&f, exp2), zero_sign = f.neg_zero_mask & 0x80000000u;
+  return mfqn_minifloat_value_central(u, &f, mfqn_central_of(&f, exp2), limit, zero_sign) ==
+         mfqn_minifloat_decode(code, &f, exp2);
+}
+
 /* Compares over `inputs`; returns how many exponents the short form held for. */
 int compare(const mfq_format &format, const std::vector<uint32_t> &inputs) {
   int held = 0;
@@ -49,6 +59,8 @@ int compare(const mfq_format &format, const std::vector<uint32_t> &inputs) {
       const uint32_t expected = mfqn_minifloat_encode(u, &f, exp2, MFQN_ROUND_EVEN, 0);
       EXPECT_EQ(mfqn_minifloat_encode_central(u, &f, central, finite, f.neg_zero_mask != 0), expected)
           << oracle::describe(format) << " of " << std::hex << u << " * 2^-" << std::dec << exp2;
+      EXPECT_TRUE(values_alike(f, exp2, u, expected))
+          << oracle::describe(format) << " of " << std::hex << u << " * 2^-" << std::dec << exp2 << ", its value";
       EXPECT_TRUE(!draws || draws_alike(f, exp2, u))
           << oracle::describe(format) << " of " << std::hex << u << " * 2^-" << std::dec << exp2 << ", drawn";
       if (testing::Test::HasFailure()) return held;
@@ -99,6 +111,9 @@ TEST(EncodeCentral, Integers) {
         ASSERT_EQ(mfqn_integer_encode_central(inputs::f32(u) * power, &f),
                   mfqn_integer_encode(u, &f, exp2, MFQN_ROUND_EVEN, 0))
             << row.name << " of " << std::hex << u << " * 2^-" << std::dec << exp2;
+        const int32_t value = mfqn_integer_round(u, &f, exp2, MFQN_ROUND_EVEN, 0);
+        ASSERT_EQ(mfqn_bits(mfqn_integer_value_central(inputs::f32(u) * power, &f)), mfqn_bits((float)value))
+            << row.name << " of " << std::hex << u << " * 2^-" << std::dec << exp2;
         if (!mfqn_integer_is_central(&f, exp2 - 1 - MFQN_DRAWN_BITS)) continue;
         const float drawn = inputs::f32((uint32_t)(127 + MFQN_DRAWN_BITS + f.frac_bits - exp2) << 23);
         for (const uint32_t half : halves(u))
@@ -109,6 +124,28 @@ TEST(EncodeCentral, Integers) {
     }
   }
   EXPECT_GT(held, 100);
+}
+
+/* With a zero point, added exactly and in float32: infinite quotients too. */
+TEST(EncodeCentral, SumsWithZeroPoints) {
+  std::vector<uint32_t> inputs = inputs::structured();
+  for (int i = -1100; i <= 1100; ++i) inputs.push_back(inputs::bits_of((float)i / 4));
+  for (const auto &row : oracle::named_formats()) {
+    const mfqn_integer f = num_integer(row.format);
+    if (row.format.kind != MFQ_KIND_INTEGER || f.frac_bits != 0) continue;
+    const float lowest = (float)f.lowest, highest = (float)f.highest;
+    for (const int32_t zero_point : {f.lowest, 0, 1, f.highest})
+      for (const uint32_t u : inputs) {
+        if ((u & 0x7fffffffu) > 0x7f800000u) continue;
+        const float t = inputs::f32(u), z = (float)zero_point;
+        const int32_t sum = mfqn_integer_round_sum(u, zero_point, &f, MFQN_ROUND_EVEN, 0);
+        ASSERT_EQ(mfqn_bits(mfqn_integer_sum_value_central(t, z, &f)), mfqn_bits((float)(sum - zero_point)))
+            << row.name << " of " << std::hex << u << " + " << std::dec << zero_point;
+        ASSERT_EQ(mfqn_bits(mfqn_brevitas_integer_central(t, z, lowest, highest)),
+                  mfqn_bits(mfqn_sub(mfqn_brevitas_integer(t, z, lowest, highest, MFQN_ROUND_EVEN), z)))
+            << row.name << " of " << std::hex << u << " + " << std::dec << zero_point << ", Brevitas";
+      }
+  }
 }
 
 } // namespace

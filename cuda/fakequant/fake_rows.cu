@@ -1,0 +1,78 @@
+/* cuda/fakequant/fake_rows.cu: groups along the contiguous axis, and scales that are known already; and what the fast ways
+ * share. */
+#include "fake_fast.h"
+#include "fake_rows_kernel.cuh"
+
+mfq_qview mfq_cuda_fake_view(const mfq_context *context, const mfq_cast *cast) {
+  mfq_qview view = *cast->view;
+  if (view.q.scheme.rule != MFQ_RULE_GIVEN)
+    view.q.tensor_scale = (float *)(void *)mfq_cuda_scratch_word(context, SCRATCH_TENSOR_SCALE);
+  return view;
+}
+
+int mfq_cuda_is_in_order(const mfq_tensor *tensor) {
+  int64_t stride = 1;
+  for (int32_t d = tensor->rank; d-- > 0; stride *= tensor->shape[d])
+    if (tensor->shape[d] > 1 && tensor->strides[d] != stride) return 0;
+  return 1;
+}
+
+mfq_status mfq_cuda_fake_target(const mfq_cast *cast, const encoder *how, const cast_rows *rows, fake_target *to,
+                                mfq_line *why) {
+  const mfq_tensor *dst = cast->dst, *scales = cast->scales;
+  if (scales && !mfqn_is_measured(&how->scheme)) return mfq_refuse(why, "scales are wanted where none are measured");
+  if (scales && !mfq_cuda_is_in_order(scales))
+    return mfq_refuse(why, "scales are wanted in another order than their own");
+  if (valuer_needs_codes(how) && !number_fields_hold(&how->scheme, cast->view->q.scheme.element.exp_bits))
+    return mfq_refuse(why, "the format reaches beyond the normal numbers of float32");
+  to->how = valuer_of(how, (int32_t)dst->dtype);
+  to->data = (uint8_t *)dst->data;
+  to->outer_bytes = rows->value_outer_bytes;
+  to->middle_bytes = rows->value_middle_bytes;
+  to->vector_store = rows->vector_store;
+  to->scales = scales ? (float *)scales->data : NULL;
+  return MFQ_OK;
+}
+
+mfq_status mfq_cuda_fake_rows_plan(const quantize_call *call, const mfq_cast *cast, fake_rows_params *p,
+                                   mfq_line *why) {
+  cast_rows rows;
+  const mfq_status status = mfq_cuda_rows_plan(call, &rows, &p->rows, why);
+  return status == MFQ_OK ? mfq_cuda_fake_target(cast, &p->rows.to.how, &rows, &p->to, why) : status;
+}
+
+mfq_status mfq_cuda_fake_rows_launch(mfq_context *context, const mfq_cast *cast, const fake_rows_params *p) {
+  const int64_t blocks = (p->rows.chunks + ROWS_THREADS - 1) / ROWS_THREADS;
+  const mfq_launch at = {cast->function, dim3((unsigned)blocks), ROWS_THREADS, 0};
+  static void (*const kernels[][2])(fake_rows_params) = {
+      {fake_rows_kernel<ELEMENT_F32, 0>, fake_rows_kernel<ELEMENT_F32, 1>},
+      {fake_rows_kernel<ELEMENT_BF16, 0>, fake_rows_kernel<ELEMENT_BF16, 1>},
+      {fake_rows_kernel<ELEMENT_F16, 0>, fake_rows_kernel<ELEMENT_F16, 1>}};
+  const int by_codes = valuer_needs_codes(&p->rows.to.how);
+  return mfq_cuda_launch(context, at, kernels[cast->src->dtype - ELEMENT_F32][by_codes], *p);
+}
+
+static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  const mfq_cast *cast = (const mfq_cast *)problem;
+  const mfq_qview view = mfq_cuda_fake_view(context, cast);
+  const quantize_call call = {context, cast->src, &view, 0, cast->dst};
+  fake_rows_params *p;
+  const mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
+  mfq_choice_describe(choice, "16 elements a thread");
+  return status == MFQ_OK ? mfq_cuda_fake_rows_plan(&call, cast, p, why) : status;
+}
+
+static mfq_status collect(mfq_context *context, const mfq_cast *cast, const void *plan, uint32_t *absmax) {
+  rows_params p = ((const fake_rows_params *)plan)->rows;
+  p.to.absmax = absmax;
+  return mfq_cuda_rows_launch(context, cast, &p);
+}
+
+static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *) {
+  const mfq_cast *cast = (const mfq_cast *)problem;
+  const mfq_qview view = mfq_cuda_fake_view(context, cast);
+  const mfq_status status = mfq_cuda_prepare_scales(context, cast, &view, state, collect);
+  return status == MFQ_OK ? mfq_cuda_fake_rows_launch(context, cast, (const fake_rows_params *)state) : status;
+}
+
+const mfq_way mfq_cuda_fake_rows = {"rows", plan, run, NULL};

@@ -1,0 +1,90 @@
+/* cuda/fakequant/fake_tile_kernel.cuh: fake-quantizes along a strided axis: quantize_tile_kernel with values in the place
+ * of codes, which have the dtype of the elements and take their place in the tile.
+ * Bytes moved per element: the element and the value. */
+#ifndef MFQ_CUDA_FAKEQUANT_FAKE_TILE_KERNEL_CUH
+#define MFQ_CUDA_FAKEQUANT_FAKE_TILE_KERNEL_CUH
+
+#include "cuda/quantize/tile_kernel.cuh"
+#include "fake_target.cuh"
+
+typedef struct fake_tile_params {
+  tile_params tile;
+  fake_target to;
+} fake_tile_params;
+
+template <int DTYPE, int BY_CODES> struct column_values {
+  typedef chunk<DTYPE> result;
+  const fake_tile_params &p;
+  __device__ __forceinline__ void put_scale(int64_t place, const mfqn_group &g) const {
+    thread_put_scale(p.to, p.tile.col.how.scheme, place, g);
+  }
+  template <class Draw>
+  __device__ __forceinline__ result put(const column_place &, const chunk<DTYPE> &x, const mfqn_group &g,
+                                        uint32_t absmax, Draw draw) const {
+    const values16 y = thread_fake<BY_CODES, DTYPE>(p.tile.col.how, p.to.how, x, g, absmax, draw);
+    result column;
+#pragma unroll
+    for (int k = 0; k < result::WORDS; ++k) column.word[k] = y.word[k];
+    return column;
+  }
+  __device__ __forceinline__ void replace(tile_memory &tile, int first, const result &a, const result &b) const {
+#pragma unroll
+    for (int i = 0; i < CHUNK; ++i) {
+      uint32_t word;
+      if constexpr (DTYPE == ELEMENT_F32)
+        word = a.word[i];
+      else
+        word = ptx_permute(a.word[i / 2], b.word[i / 2], i % 2 == 0 ? 0x5410u : 0x7632u);
+      tile.store(first + i * TILE_ROW_WORDS, word);
+    }
+  }
+};
+
+/* The first `count` elements of 16 bytes. */
+template <int DTYPE> __device__ __forceinline__ void thread_store_piece(uint8_t *to, const uint4 &values, int count) {
+  const uint32_t word[4] = {values.x, values.y, values.z, values.w};
+#pragma unroll
+  for (int i = 0; i < 16 / ELEMENT_BYTES<DTYPE>; ++i) {
+    if (i >= count) continue;
+    if constexpr (DTYPE == ELEMENT_F32)
+      ptx_store<uint32_t>(to + 4 * i, word[i]);
+    else
+      ptx_store<uint16_t>(to + 2 * i, (uint16_t)(word[i / 2] >> i % 2 * 16));
+  }
+}
+
+/* The tile to its place in the target. */
+template <int DTYPE>
+__device__ __forceinline__ void block_store_tile(const fake_tile_params &p, const tile_place &t, tile_memory &tile) {
+  constexpr int PER_PIECE = 16 / ELEMENT_BYTES<DTYPE>, PIECES_OF_ROW = TILE_ROW_WORDS / 4;
+  constexpr int ROWS_AT_ONCE = TILE_THREADS / PIECES_OF_ROW;
+  const int first = (int)threadIdx.x / PIECES_OF_ROW, piece = (int)threadIdx.x % PIECES_OF_ROW;
+  const int64_t col = t.col0 + piece * PER_PIECE, step = ROWS_AT_ONCE * p.to.middle_bytes;
+  const int count = mfqn_min(thread_left(col, p.tile.cols), PER_PIECE);
+  uint8_t *to =
+      p.to.data + t.outer * p.to.outer_bytes + (t.row0 + first) * p.to.middle_bytes + col * ELEMENT_BYTES<DTYPE>;
+#pragma unroll 1
+  for (int row = first; row < mfqn_min(t.rows, TILE_ROWS); row += ROWS_AT_ONCE, to += step) {
+    const uint4 values = tile.template load_as<uint4>(row * TILE_ROW_WORDS + 4 * piece);
+    if (p.to.vector_store && count == PER_PIECE)
+      ptx_store<uint4>(to, values);
+    else
+      thread_store_piece<DTYPE>(to, values, count);
+  }
+}
+
+template <int DTYPE, int BY_CODES>
+__global__ void __launch_bounds__(TILE_THREADS, BY_CODES ? FAKE_CODES_TILE_BLOCKS : FAKE_TILE_BLOCKS)
+    fake_tile_kernel(const __grid_constant__ fake_tile_params p) {
+  __shared__ tile_memory tile;
+  __shared__ tile_maxima maxima;
+  const tile_place t = block_tile_place<DTYPE>(p.tile);
+  block_load_tile<DTYPE>(p.tile, t, tile);
+  const uint2 most = block_col_max<DTYPE>(p.tile, tile, maxima);
+  block_cast_cols<DTYPE, BY_CODES>(p.tile, column_values<DTYPE, BY_CODES>{p}, t, tile, most);
+  if (p.tile.col.absmax) return;
+  ptx_sync_block();
+  block_store_tile<DTYPE>(p, t, tile);
+}
+
+#endif
