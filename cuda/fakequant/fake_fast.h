@@ -9,6 +9,10 @@ extern const mfq_way mfq_cuda_fake_rows;   /* groups along the contiguous axis; 
 extern const mfq_way mfq_cuda_fake_tiles;  /* groups along a strided axis */
 extern const mfq_way mfq_cuda_fake_shared; /* scales of a tensor or of channels, measured */
 
+/* Those of the backward. */
+extern const mfq_way mfq_cuda_gradient_rows;
+extern const mfq_way mfq_cuda_gradient_shared;
+
 /* What a call quantizes by: its own view, where the tensor scale of UE4M3, if it is measured, is in scratch memory. */
 mfq_qview mfq_cuda_fake_view(const mfq_context *context, const mfq_cast *cast);
 

@@ -3,6 +3,7 @@
 #include "host/core/scheme/lower.h"
 #include "cuda/cuda_ops.h"
 #include "cuda/shared_scales.h"
+#include "fake_fast.h"
 #include "gradient_kernel.cuh"
 
 /* Boxes up to SHORT elements are one thread's; a thread of many writes about ELEMENTS_OF_WORKER. */
@@ -122,5 +123,7 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
 
 static const mfq_way general = {"general", mfq_cuda_plan_unrotated, run, NULL};
 
-const mfq_ways mfq_cuda_fake_gradients = {
-    .create = "mfq_fake_quantize_backward", .reproducible = NULL, .nearest_first = 0, .ways = {&general}};
+const mfq_ways mfq_cuda_fake_gradients = {.create = "mfq_fake_quantize_backward",
+                                          .reproducible = NULL,
+                                          .nearest_first = 0,
+                                          .ways = {&mfq_cuda_gradient_rows, &mfq_cuda_gradient_shared, &general}};

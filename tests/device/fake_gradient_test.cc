@@ -1,5 +1,6 @@
 // The backward of fake quantization: gradients of elements, scales and zero points, bit for bit as on the CPU.
 #include "support/device.h"
+#include "support/sample.h"
 
 namespace {
 
@@ -120,6 +121,69 @@ TEST_F(FakeGradient, LongSums) {
       operands[1].fill_awkward(seed + 100, true);
       ASSERT_TRUE(same(cpu(), device(), sized, false, operands, {MFQ_STE_CLIPPED, true, true, false})) << text;
     }
+}
+
+/* The fast kernels: groups along rows, all variants, sums and what goes through scales, whole and short groups. */
+TEST_F(FakeGradient, RowsOfGroups) {
+  const char *const elements[] = {"e4m3fn", "e5m2", "e2m1", "e3m0", "e4m3fnuz", "int8", "int4", "mxint8", "e2m5b40"};
+  const char *const scales[] = {"/ue8m0", "/f32", "/ue4m3", "/ue8m0:rceil", "/bf16:even", "/f32/arith:brevitas"};
+  const int sizes[] = {16, 32, 128, 512};
+  const Shape all[] = {{7, 32}, {3, 33}, {2, 200}, {1, 40}, {40, 129}, {2, 3, 72}, {5, 1}, {3, 1030}};
+  sample({std::size(elements), std::size(scales), std::size(sizes), 3, 2, 2, 3, std::size(all)}, 500,
+         [&](const std::vector<size_t> &at) {
+           const std::string text = elements[at[0]] + ("/group:" + std::to_string(sizes[at[2]])) + scales[at[1]];
+           mfq_scheme scheme;
+           if (mfq_scheme_parse(text.c_str(), &scheme) != MFQ_OK) return; /* ue4m3 is not for every element */
+           const Shape &shape = all[at[7]];
+           const uint32_t seed = (uint32_t)(at[0] + 9 * at[7]);
+           const mfq_dtype dtype = kDtypes[at[6]];
+           std::vector<Operand> operands = {Operand(dtype, shape), Operand(dtype, shape), Operand(dtype, shape)};
+           operands[0].fill_awkward(seed, seed % 3 == 0);
+           operands[1].fill_awkward(seed + 1, seed % 2 == 0);
+           const Choice choice = {(mfq_ste)at[3], at[4] != 0, at[5] != 0, seed % 2 == 0};
+           ASSERT_TRUE(same(cpu(), device(), Quantized(scheme, shape), false, operands, choice)) << text;
+         });
+}
+
+/* Every bf16 and f16 element, and upstream gradients that tell the signs of zero sums. */
+TEST_F(FakeGradient, EveryHalfAndZeroSums) {
+  for (const char *text : {"e4m3fn/group:32/ue8m0", "e2m1/group:32/f32", "mxint8", "int8/group:32/f32"})
+    for (const mfq_dtype dtype : {MFQ_DTYPE_BF16, MFQ_DTYPE_F16})
+      for (const mfq_ste ste : {MFQ_STE_CLIPPED, MFQ_STE_BREVITAS}) {
+        const Shape shape = {2048, 32};
+        std::vector<Operand> operands = {Operand(dtype, shape), Operand(dtype, shape), Operand(dtype, shape)};
+        operands[0].fill([&](size_t i) { return (uint32_t)i * 40503 & 0xffff; });
+        operands[1].fill([&](size_t i) { return i / 32 % 2 == 0 ? 0x3c00u + (uint32_t)(i % 512) : 0x8000u; });
+        ASSERT_TRUE(same(cpu(), device(), Quantized(parse(text), shape), false, operands, {ste, true, false, false}))
+            << text;
+      }
+  for (const int64_t cols : {1, 2, 3, 8, 12, 20, 40, 63, 64}) { /* all terms are -0 */
+    const Shape shape = {3, cols};
+    std::vector<Operand> operands = {Operand(MFQ_DTYPE_F32, shape), Operand(MFQ_DTYPE_F32, shape),
+                                     Operand(MFQ_DTYPE_F32, shape)};
+    operands[0].fill([&](size_t) { return 0x40400000u; });
+    operands[1].fill([&](size_t) { return 0x80000000u; });
+    const Quantized sized(parse("e4m3fn/group:32/ue8m0"), shape);
+    ASSERT_TRUE(same(cpu(), device(), sized, false, operands, {MFQ_STE_IDENTITY, true, false, false})) << cols;
+  }
+}
+
+/* Scales that rows share, or that are given, and none, without sums. */
+TEST_F(FakeGradient, KnownScales) {
+  uint32_t seed = 0;
+  for (const char *text :
+       {"e4m3fn", "int8", "e2m1/tensor/f32", "int8/channel@0/f32", "e5m2/channel@0/bf16", "e3m2/tensor/ue8m0",
+        "int8n/channel@0/f32/arith:brevitas", "e4m3fn/tensor/f32:given", "mxint8/group:64/ue8m0:given"})
+    for (const mfq_dtype dtype : kDtypes)
+      for (const Shape &shape : {Shape{5, 300}, Shape{3, 2, 257}}) {
+        Quantized sized(parse(text), shape);
+        const bool is_given = sized.q.scheme.rule == MFQ_RULE_GIVEN;
+        if (is_given) give_scales(&sized, seed);
+        const std::vector<Operand> operands = {awkward(dtype, shape, seed), awkward(dtype, shape, seed + 1),
+                                               Operand(dtype, shape)};
+        const Choice choice = {(mfq_ste)(seed++ % 3), false, false, false};
+        ASSERT_TRUE(same(cpu(), device(), sized, is_given, operands, choice)) << text;
+      }
 }
 
 /* Scales that are learned, in the device's memory. */

@@ -60,6 +60,23 @@ protected:
     return last_message;
   }
 
+  std::string backward(mfq_dtype dtype, const Shape &shape, const std::string &text, mfq_ste ste, bool through) {
+    Operand x(dtype, shape);
+    const DeviceMemory src(telling_.get(), x.bytes.data(), x.bytes.size()),
+        dy(telling_.get(), x.bytes.data(), x.bytes.size());
+    const mfq_tensor elements = x.at(src.data()), gradients = x.at(dy.data());
+    const mfq_scheme scheme = parse(text);
+    mfq_fake_gradient g;
+    mfq_fake_gradient_init(&g);
+    g.scheme = &scheme;
+    g.ste = ste;
+    g.src = &elements;
+    g.upstream = g.dx = &gradients;
+    g.through_scale = through;
+    EXPECT_EQ(mfq_fake_quantize_backward(telling_.get(), &g), MFQ_OK) << mfq_last_error();
+    return last_message;
+  }
+
   Context telling_;
 };
 
@@ -170,6 +187,24 @@ TEST_F(PathsOfCalls, FakeQuantize) {
             general + "tiles: values of another dtype do not fit in the place of their elements");
   EXPECT_EQ(fake(MFQ_DTYPE_F32, {64, 64}, "int4/group:32/f32/zp", MFQ_DTYPE_F32),
             general + "rows: ranges and zero points of groups are still to be measured");
+}
+
+TEST_F(PathsOfCalls, Backward) {
+  const std::string start = "mfq_fake_quantize_backward: ", rows = start + "rows: 16 elements a thread";
+  const std::string shared = start + "reduction and rows: statistics first, then 16 elements a thread";
+  const std::string general = start + "general: element by element; not ";
+  for (const mfq_dtype dtype : kDtypes) {
+    for (const char *scheme : {"mxfp8_e4m3", "nvfp4", "mxint8", "int4/group:64/f32"})
+      for (const bool through : {false, true})
+        for (const mfq_ste ste : {MFQ_STE_IDENTITY, MFQ_STE_CLIPPED, MFQ_STE_BREVITAS})
+          EXPECT_EQ(backward(dtype, {64, 100}, scheme, ste, through), rows) << scheme;
+    EXPECT_EQ(backward(dtype, {64, 256}, "e4m3fn/tensor/f32", MFQ_STE_CLIPPED, false), shared);
+    EXPECT_EQ(backward(dtype, {64, 256}, "e4m3fn", MFQ_STE_CLIPPED, false), rows);
+  }
+  EXPECT_EQ(backward(MFQ_DTYPE_F32, {64, 256}, "e4m3fn/tensor/f32", MFQ_STE_CLIPPED, true),
+            general + "reduction and rows: sums are of groups along rows");
+  EXPECT_EQ(backward(MFQ_DTYPE_F32, {64, 256}, "mxfp8_e4m3/round:stochastic", MFQ_STE_CLIPPED, false),
+            general + "rows: stochastic rounding");
 }
 
 TEST_F(PathsOfCalls, Dequantize) {
