@@ -27,7 +27,8 @@ static inline int mfq_cuda_is_rotated(const mfq_cast *cast) {
 }
 static inline mfq_status mfq_cuda_plan_unrotated(mfq_context *context, const void *problem, mfq_choice *choice,
                                                  mfq_line *why) {
-  if (mfq_cuda_is_rotated((const mfq_cast *)problem)) return mfq_refuse(why, "rotated elements");
+  if (mfq_cuda_is_rotated((const mfq_cast *)problem))
+    return mfq_refuse(why, "rotated elements are not offered here; quantize and dequantize them, or use the CPU");
   return mfq_plan_general(context, problem, choice, why);
 }
 

@@ -19,6 +19,18 @@ element_view mfq_cuda_element_view(const mfq_tensor *tensor) {
   return element_view{(uint8_t *)tensor->data, (int32_t)tensor->dtype};
 }
 
+rotated_view mfq_cuda_rotated_view(const mfq_tensor *tensor, const mfq_qview *view) {
+  const mfq_scheme *s = &view->q.scheme;
+  rotated_view v = {};
+  int64_t inner = 1;
+  v.of = mfq_cuda_element_view(tensor);
+  v.rotation = mfqn_rotation_make(s->rotation, (int32_t)s->signs, s->sign_seed);
+  for (int32_t d = view->sizes.axis + 1; d < view->q.rank && s->rotation != 0; ++d) inner *= view->q.shape[d];
+  if (s->rotation != 0) v.step = tensor->strides[view->sizes.axis];
+  v.inner = divisor_of(inner);
+  return v;
+}
+
 scale_slots mfq_cuda_scale_slots(const mfq_qview *view) {
   static const int32_t bytes[] = {0, 4, 2, 2, 1, 1};
   const mfq_qtensor_sizes *z = &view->sizes;
@@ -88,6 +100,18 @@ static int merge_axes(flat_axis *inner, const flat_axis &outer) {
   inner->size *= outer.size;
   inner->limit = inner->size;
   return 1;
+}
+
+void mfq_cuda_walk_rotations(const mfq_qview *view, mfq_walk *walk) {
+  int64_t *const arrays[] = {walk->shape, walk->offset_stride, walk->logical_stride, walk->scale_stride,
+                             walk->scale_run};
+  const int32_t last = walk->rank - 1;
+  if (view->q.layout.codes == MFQ_CODES_GROUP_LAST) return;
+  for (int64_t *array : arrays) {
+    const int64_t axis = array[view->sizes.axis];
+    for (int32_t k = view->sizes.axis; k < last; ++k) array[k] = array[k + 1];
+    array[last] = axis;
+  }
 }
 
 walk_plan mfq_cuda_walk_plan(const mfq_walk *walk, const mfq_walk_extras *extras) {

@@ -17,6 +17,8 @@ __device__ __forceinline__ int64_t thread_item() { return (int64_t)blockIdx.x * 
 __device__ __forceinline__ int64_t thread_items() { return (int64_t)gridDim.x * blockDim.x; }
 
 element_view mfq_cuda_element_view(const mfq_tensor *tensor);
+/* A tensor of the view's shape, rotated as its scheme says. */
+rotated_view mfq_cuda_rotated_view(const mfq_tensor *tensor, const mfq_qview *view);
 scale_slots mfq_cuda_scale_slots(const mfq_qview *view);
 chunk_rows mfq_cuda_chunk_rows(const mfq_qview *view);
 
@@ -27,6 +29,9 @@ typedef struct mfq_walk_extras {
   int has_logical;      /* linear.logical is wanted */
 } mfq_walk_extras;
 
+/* Puts the view's axis, which is `walk`'s last or has its place in the tensor, innermost: codes are walked through rotation
+ * by rotation. */
+void mfq_cuda_walk_rotations(const mfq_qview *view, mfq_walk *walk);
 walk_plan mfq_cuda_walk_plan(const mfq_walk *walk, const mfq_walk_extras *extras);
 walk_plan mfq_cuda_tensor_walk(const mfq_tensor *tensor); /* element by element, row-major */
 box_plan mfq_cuda_box_plan(const mfq_walk *walk, const mfq_walk_extras *extras);

@@ -27,6 +27,9 @@ typedef struct mfq_scale_job {
  * At most SLOTS_MAX scales. */
 mfq_status mfq_cuda_slots_reset(const mfq_scale_job *job, statistics *from);
 
+/* Whether many elements share few scales, which find room in slots. */
+int mfq_cuda_has_slots(const mfq_qview *view);
+
 /* Statistics of the elements of `src`: in slots where many elements share few scales, otherwise measured by whoever
  * asks. */
 mfq_status mfq_cuda_measure(const mfq_scale_job *job, const mfq_tensor *src, statistics *from);

@@ -8,6 +8,7 @@
 #include "cuda/launch.cuh"
 #include "decode_general_kernel.cuh"
 #include "decode_kernel.cuh"
+#include "dequantize_rotated.h"
 
 /* What takes a code of the format apart. */
 static void plan_number(const mfqn_scheme *s, int32_t used_bits, decode_params *p) {
@@ -151,7 +152,7 @@ static mfq_status run_general(mfq_context *context, const void *, const void *pr
 
 /* ---- The list ---------------------------------------------------------------------------------------------------- */
 
-static const mfq_way by_rows = {"rows", plan, run, NULL},
-                     general = {"general", mfq_cuda_plan_unrotated, run_general, NULL};
+static const mfq_way by_rows = {"rows", plan, run, NULL}, general = {"general", mfq_plan_general, run_general, NULL};
 
-const mfq_ways mfq_cuda_dequantizations = {"mfq_dequantize", NULL, 0, {&by_rows, &general}};
+const mfq_ways mfq_cuda_dequantizations = {
+    "mfq_dequantize", NULL, 0, {&by_rows, &mfq_cuda_dequantize_rotated, &general}};

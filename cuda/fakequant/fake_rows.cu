@@ -55,7 +55,7 @@ mfq_status mfq_cuda_fake_rows_launch(mfq_context *context, const mfq_cast *cast,
 static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = (const mfq_cast *)problem;
   const mfq_qview view = mfq_cuda_fake_view(context, cast);
-  const quantize_call call = {context, cast->src, &view, 0, cast->dst};
+  const quantize_call call = {context, cast->src, &view, 0, cast->dst, 0};
   fake_rows_params *p;
   const mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
   mfq_choice_describe(choice, "16 elements a thread");

@@ -44,7 +44,7 @@ mfq_status mfq_cuda_scratch_scales(mfq_context *context, const mfq_cast *cast, c
 static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = (const mfq_cast *)problem;
   const mfq_qview view = mfq_cuda_scratch_view(context, cast);
-  const quantize_call known = {context, cast->src, &view, 1, cast->dst};
+  const quantize_call known = {context, cast->src, &view, 1, cast->dst, 0};
   mfq_cast unwanted = *cast; /* scales are written apart */
   unwanted.scales = NULL;
   fake_shared_plan *shared;

@@ -5,7 +5,7 @@
 static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = (const mfq_cast *)problem;
   const mfq_qview view = mfq_cuda_fake_view(context, cast);
-  const quantize_call call = {context, cast->src, &view, 0, cast->dst};
+  const quantize_call call = {context, cast->src, &view, 0, cast->dst, 0};
   fake_tile_params *p;
   cast_rows rows;
   mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);

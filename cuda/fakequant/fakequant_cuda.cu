@@ -5,6 +5,7 @@
 #include "cuda/shared_scales.h"
 #include "fake_fast.h"
 #include "fake_kernel.cuh"
+#include "fake_rotated.h"
 
 static mfq_launch items_of(const mfq_scale_job *job, int64_t items) {
   return mfq_launch{job->function, mfq_cuda_item_grid(items), ITEM_THREADS, 0};
@@ -73,4 +74,7 @@ static mfq_status run(mfq_context *context, const void *, const void *problem, u
 static const mfq_way general = {"general", mfq_cuda_plan_unrotated, run, NULL};
 
 const mfq_ways mfq_cuda_fake_quantizations = {
-    "mfq_fake_quantize", NULL, 0, {&mfq_cuda_fake_rows, &mfq_cuda_fake_tiles, &mfq_cuda_fake_shared, &general}};
+    "mfq_fake_quantize",
+    NULL,
+    0,
+    {&mfq_cuda_fake_rows, &mfq_cuda_fake_tiles, &mfq_cuda_fake_shared, &mfq_cuda_fake_rotated, &general}};

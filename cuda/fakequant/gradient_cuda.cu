@@ -36,7 +36,7 @@ static mfq_status measure(gradient_job *job) {
   if (!mfqn_is_measured(&job->p.scheme)) {
     from->count = job->scales.view->sizes.scale_count;
     from->groups = from->groups_inner = divisor64_make(1);
-    from->src = mfq_cuda_element_view(job->cast->src);
+    from->src = mfq_cuda_rotated_view(job->cast->src, job->scales.view);
     return MFQ_OK;
   }
   const mfq_status status = mfq_cuda_measure(&job->scales, job->cast->src, from);

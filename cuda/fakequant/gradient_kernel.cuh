@@ -73,7 +73,7 @@ typedef struct gradient_element {
 __device__ __forceinline__ gradient_element thread_gradient_element(const gradient_params &p, const mfqn_group &g,
                                                                     const linear &at) {
   gradient_element e;
-  e.u = thread_load_element(p.from.src, at.offset);
+  e.u = thread_load_rotated(p.from.src, at);
   e.dy = mfqn_float_of(thread_load_element(p.upstream, at.other));
   const uint32_t random =
       p.scheme.rounding == MFQN_ROUND_STOCHASTIC ? mfqn_random(p.seed, p.offset, (uint64_t)at.logical) : 0;

@@ -91,7 +91,7 @@ static mfq_status launch(mfq_context *context, const mfq_cast *cast, const gradi
 static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = (const mfq_cast *)problem;
   const mfq_qview view = mfq_cuda_fake_view(context, cast);
-  const quantize_call call = {context, cast->src, &view, 0, cast->dst};
+  const quantize_call call = {context, cast->src, &view, 0, cast->dst, 0};
   gradient_rows_params *p;
   const mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
   mfq_choice_describe(choice, "16 elements a thread");
@@ -119,7 +119,7 @@ const mfq_way mfq_cuda_gradient_rows = {"rows", plan, run, NULL};
 static mfq_status plan_shared(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = (const mfq_cast *)problem;
   const mfq_qview view = mfq_cuda_scratch_view(context, cast);
-  const quantize_call known = {context, cast->src, &view, 1, cast->dst};
+  const quantize_call known = {context, cast->src, &view, 1, cast->dst, 0};
   gradient_shared_plan *shared;
   mfq_status status = mfq_cuda_cast_state(context, cast, choice, &shared);
   mfq_choice_describe(choice, "statistics first, then 16 elements a thread");

@@ -11,14 +11,14 @@
 #include <mfq/num/group.h>
 
 #include "box.cuh"
-#include "element.cuh"
+#include "rotation.cuh"
 
 enum { STAT_SLOT_WORDS = 3 };
 
 /* Where statistics come from. */
 typedef struct statistics {
   uint32_t *slots;  /* NULL: whoever asks for a statistic measures it */
-  element_view src; /* without slots */
+  rotated_view src; /* without slots */
   box_plan boxes;
   int64_t count;
   int32_t pads_short;             /* short groups count a zero: Brevitas pads them */
@@ -71,7 +71,7 @@ __device__ __forceinline__ mfqn_statistic thread_stat_measure(const statistics &
                                                               int64_t stride) {
   mfqn_statistic s = mfqn_statistic_none();
   thread_box_each(from.boxes, b, first, stride,
-                  [&](const linear &at) { mfqn_statistic_add(&s, thread_load_element(from.src, at.offset)); });
+                  [&](const linear &at) { mfqn_statistic_add(&s, thread_load_rotated(from.src, at)); });
   return s;
 }
 

@@ -11,7 +11,7 @@
 typedef struct encode_general_params {
   mfqn_scheme scheme;
   walk_plan walk; /* at.offset: of the element */
-  element_view src;
+  rotated_view src;
   scale_slots slots;
   chunk_rows to;
   uint64_t seed, offset;
@@ -25,7 +25,7 @@ __device__ __forceinline__ uint64_t thread_encode_chunk(const encode_general_par
   random_source source = thread_random_source(p.scheme, p.seed, p.offset);
 #pragma unroll 1
   for (int32_t i = 0;;) {
-    const uint32_t u = thread_load_element(p.src, at.at.offset);
+    const uint32_t u = thread_load_rotated(p.src, at.at);
     const uint32_t random = thread_random(&source, at.at.logical);
     word |= (uint64_t)mfqn_encode(&p.scheme, &g, u, random) << i * p.to.bits;
     if (++i == span.codes) return word;

@@ -65,15 +65,23 @@ static mfq_status collect(const mfq_scale_job *job, const statistics *from, int6
   return mfq_cuda_launch(job->context, items_of(job, p.items), collect_kernel, p);
 }
 
+int mfq_cuda_has_slots(const mfq_qview *view) {
+  const int64_t count = view->sizes.scale_count;
+  int64_t elements = 1;
+  for (int32_t d = 0; d < view->q.rank; ++d) elements *= view->q.shape[d];
+  return count > 0 && count <= SLOTS_MAX && elements / count >= SHARED_ELEMENTS;
+}
+
 mfq_status mfq_cuda_measure(const mfq_scale_job *job, const mfq_tensor *src, statistics *from) {
   mfq_walk walk;
-  const mfq_walk_extras extras = {};
+  mfq_walk_extras extras = {};
+  extras.has_logical = job->scheme->rotation.size != 0;
   mfq_walk_init(job->view, src->strides, &walk);
   *from = statistics_of(job);
-  const int64_t count = from->count, elements = walk.rows * walk.length;
-  const int is_shared = count > 0 && count <= SLOTS_MAX && elements / count >= SHARED_ELEMENTS;
+  const int64_t elements = walk.rows * walk.length;
+  const int is_shared = mfq_cuda_has_slots(job->view);
   const mfq_status status = is_shared ? mfq_cuda_slots_reset(job, from) : MFQ_OK;
-  from->src = mfq_cuda_element_view(src);
+  from->src = mfq_cuda_rotated_view(src, job->view);
   from->boxes = mfq_cuda_box_plan(&walk, &extras);
   return status == MFQ_OK && is_shared ? collect(job, from, elements) : status;
 }

@@ -16,10 +16,10 @@ static mfq_status make_codes(const mfq_scale_job *job, const mfq_tensor *src) {
   mfq_walk walk;
   mfq_walk_extras extras = {};
   mfq_walk_init(job->view, src->strides, &walk);
-  extras.has_logical = job->scheme->rounding == MFQN_ROUND_STOCHASTIC;
+  extras.has_logical = job->scheme->rounding == MFQN_ROUND_STOCHASTIC || job->scheme->rotation.size != 0;
   const encode_general_params p = {*job->scheme,
                                    mfq_cuda_walk_plan(&walk, &extras),
-                                   mfq_cuda_element_view(src),
+                                   mfq_cuda_rotated_view(src, job->view),
                                    mfq_cuda_scale_slots(job->view),
                                    mfq_cuda_chunk_rows(job->view),
                                    job->context->seed,
@@ -37,7 +37,7 @@ static mfq_status run(mfq_context *context, const void *, const void *problem, u
   return status == MFQ_OK ? make_codes(&job, cast->src) : status;
 }
 
-static const mfq_way general = {"general", mfq_cuda_plan_unrotated, run, NULL};
+static const mfq_way general = {"general", mfq_plan_general, run, NULL};
 
 const mfq_ways mfq_cuda_quantizations = {"mfq_quantize",
                                          NULL,

@@ -19,6 +19,7 @@ typedef struct quantize_call {
   const mfq_qview *view;
   int scales_known;         /* the scales that the scheme measures are in memory already */
   const mfq_tensor *values; /* where values go in the place of codes; NULL: nowhere */
+  int can_rotate;           /* the kernel rotates elements, which are float32 then */
 } quantize_call;
 
 /* ---- What they share (quantize_plan.cu) -------------------------------------------------------------------------- */

@@ -56,10 +56,11 @@ mfq_status mfq_cuda_direction(const quantize_call *call, int64_t rows, int64_t c
   cast_direction d = {};
   mfq_lower(&view->q.scheme, &d.how.scheme);
   d.how.is_drawn = view->q.scheme.rounding == MFQ_ROUND_STOCHASTIC;
-  d.how.steps =
-      d.how.is_drawn ? encoder_drawn_steps(&d.how.scheme) : encoder_steps(&d.how.scheme, (int)call->src->dtype);
+  const int is_rotated = d.how.scheme.rotation.size != 0;
+  const mfq_dtype dtype = is_rotated ? MFQ_DTYPE_F32 : call->src->dtype;
+  d.how.steps = d.how.is_drawn ? encoder_drawn_steps(&d.how.scheme) : encoder_steps(&d.how.scheme, (int)dtype);
   d.is_known = call->scales_known || !mfqn_is_measured(&d.how.scheme);
-  if (view->q.scheme.rotation != 0) return mfq_refuse(why, "rotated elements");
+  if (is_rotated && !call->can_rotate) return mfq_refuse(why, "rotated elements");
   if (d.how.steps == STEPS_NONE)
     return mfq_refuse(
         why,

@@ -1,6 +1,6 @@
 /* cuda/quantize/quantize_rows.cu: groups along the contiguous axis, and scales that are known already. */
 #include "quantize_fast.h"
-#include "rows_kernel.cuh"
+#include "rotated_rows_kernel.cuh"
 
 mfq_status mfq_cuda_rows_plan(const quantize_call *call, cast_rows *merged, rows_params *p, mfq_line *why) {
   const mfq_qview *view = call->view;
@@ -36,18 +36,24 @@ mfq_status mfq_cuda_rows_launch(mfq_context *context, const mfq_cast *cast, cons
   const rows_params &p = *params;
   const mfq_launch at = {cast->function, dim3((unsigned)((p.chunks + ROWS_THREADS - 1) / ROWS_THREADS)), ROWS_THREADS,
                          0};
+  static void (*const rotated[][2])(rows_params) = {
+      {quantize_rotated_rows_kernel<ELEMENT_F32, 0>, quantize_rotated_rows_kernel<ELEMENT_F32, 1>},
+      {quantize_rotated_rows_kernel<ELEMENT_BF16, 0>, quantize_rotated_rows_kernel<ELEMENT_BF16, 1>},
+      {quantize_rotated_rows_kernel<ELEMENT_F16, 0>, quantize_rotated_rows_kernel<ELEMENT_F16, 1>}};
   static void (*const kernels[][2])(rows_params) = {
       {quantize_rows_kernel<ELEMENT_F32, 0>, quantize_rows_kernel<ELEMENT_F32, 1>},
       {quantize_rows_kernel<ELEMENT_BF16, 0>, quantize_rows_kernel<ELEMENT_BF16, 1>},
       {quantize_rows_kernel<ELEMENT_F16, 0>, quantize_rows_kernel<ELEMENT_F16, 1>}};
-  return mfq_cuda_launch(context, at, kernels[cast->src->dtype - MFQ_DTYPE_F32][p.to.how.is_drawn], p);
+  const int dtype = cast->src->dtype - MFQ_DTYPE_F32, is_drawn = p.to.how.is_drawn;
+  const int is_rotated = p.to.how.scheme.rotation.size != 0;
+  return mfq_cuda_launch(context, at, is_rotated ? rotated[dtype][is_drawn] : kernels[dtype][is_drawn], p);
 }
 
 static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = (const mfq_cast *)problem;
   rows_params *p;
   const mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
-  const quantize_call call = {context, cast->src, cast->view, 0, NULL};
+  const quantize_call call = {context, cast->src, cast->view, 0, NULL, 1};
   cast_rows rows;
   mfq_choice_describe(choice, "16 elements a thread");
   return status == MFQ_OK ? mfq_cuda_rows_plan(&call, &rows, p, why) : status;

@@ -43,7 +43,7 @@ mfq_status mfq_cuda_reduction_plan(const quantize_call *call, rows_reduction *r,
 
 static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = (const mfq_cast *)problem;
-  const quantize_call known = {context, cast->src, cast->view, 1, NULL};
+  const quantize_call known = {context, cast->src, cast->view, 1, NULL, 0};
   shared_plan *shared;
   cast_rows rows;
   mfq_status status = mfq_cuda_cast_state(context, cast, choice, &shared);

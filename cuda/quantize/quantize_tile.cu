@@ -64,7 +64,7 @@ static mfq_status plan_rows_of_tiles(const quantize_call *call, tile_params *p, 
 
 static mfq_status plan_tiles(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = (const mfq_cast *)problem;
-  const quantize_call call = {context, cast->src, cast->view, 0, NULL};
+  const quantize_call call = {context, cast->src, cast->view, 0, NULL, 0};
   cast_rows rows;
   tile_params *p;
   const mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
@@ -74,7 +74,8 @@ static mfq_status plan_tiles(mfq_context *context, const void *problem, mfq_choi
 
 static mfq_status plan_both(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = (const mfq_cast *)problem;
-  const quantize_call row = {context, cast->src, cast->view, 0, NULL}, col = {context, cast->src, cast->other, 0, NULL};
+  const quantize_call row = {context, cast->src, cast->view, 0, NULL, 0};
+  const quantize_call col = {context, cast->src, cast->other, 0, NULL, 0};
   cast_rows rows;
   tile_params *p;
   if (cast->other == NULL) return mfq_refuse(why, "%s", "");

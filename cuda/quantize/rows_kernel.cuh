@@ -66,11 +66,10 @@ template <int DRAWN> struct row_codes {
   }
 };
 
-/* All lanes of a warp. */
+/* All lanes of a warp, with a chunk each. */
 template <int DTYPE, class Sink>
-__device__ __forceinline__ void warp_cast_rows(const rows_params &p, const Sink &sink) {
-  const rows_place at = thread_rows_place(p, (int64_t)blockIdx.x * ROWS_THREADS + threadIdx.x);
-  const chunk<DTYPE> x = thread_rows_load<DTYPE>(p, at);
+__device__ __forceinline__ void warp_cast_chunks(const rows_params &p, const rows_place &at, const chunk<DTYPE> &x,
+                                                 const Sink &sink) {
   uint32_t absmax = thread_absmax(x);
   if (!p.to.is_known) absmax = warp_group_max(absmax, p.group_log2);
   if (!at.is_there) return;
@@ -85,6 +84,12 @@ __device__ __forceinline__ void warp_cast_rows(const rows_params &p, const Sink 
   const mfqn_group g = thread_group(p.to, place, absmax);
   if (is_first && !p.to.is_known) sink.put_scale(place, g);
   sink.put(at, x, g, absmax);
+}
+
+template <int DTYPE, class Sink>
+__device__ __forceinline__ void warp_cast_rows(const rows_params &p, const Sink &sink) {
+  const rows_place at = thread_rows_place(p, (int64_t)blockIdx.x * ROWS_THREADS + threadIdx.x);
+  warp_cast_chunks(p, at, thread_rows_load<DTYPE>(p, at), sink);
 }
 
 template <int DTYPE, int DRAWN>

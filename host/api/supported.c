@@ -31,6 +31,15 @@ static void answer_by(const mfq_choice *choice, answer_to answer) {
   (void)snprintf(answer.reason, answer.capacity, "%s", choice->description);
 }
 
+/* By the sentence of what refused: "mfq_supported: a: ...". */
+static void answer_no(answer_to answer) {
+  const char *sentence = mfq_last_error();
+  const size_t length = sizeof function - 1;
+  *answer.support = MFQ_SUPPORT_NO;
+  (void)snprintf(answer.reason, answer.capacity, "%s",
+                 strncmp(sentence, function, length) == 0 ? sentence + length + 2 : sentence);
+}
+
 /* ---- Casts ------------------------------------------------------------------------------------------------------- */
 
 /* A matrix of float32; where the scheme's axis lies beyond one, with axes of one element between. */
@@ -48,7 +57,9 @@ static mfq_status cast_supported(mfq_context *context, mfq_op op, const mfq_sche
   const mfq_room room = {plan.state, sizeof plan.state};
   status = mfq_choose_in(context, context->backend->ways[op], &cast, room, 0, &plan.choice);
   if (status == MFQ_OK) answer_by(&plan.choice, answer);
-  return status;
+  if (status != MFQ_ERROR_UNSUPPORTED) return status;
+  answer_no(answer);
+  return MFQ_OK;
 }
 
 /* ---- Products and convolutions ----------------------------------------------------------------------------------- */
@@ -65,11 +76,7 @@ static mfq_status planned(mfq_context *context, mfq_status made, mfq_op op, cons
     return MFQ_OK;
   }
   if (status != MFQ_ERROR_UNSUPPORTED && status != MFQ_ERROR_SHAPE) return status;
-  const char *sentence = mfq_last_error(); /* "mfq_supported: a: ..." */
-  const size_t length = sizeof function - 1;
-  *answer.support = MFQ_SUPPORT_NO;
-  (void)snprintf(answer.reason, answer.capacity, "%s",
-                 strncmp(sentence, function, length) == 0 ? sentence + length + 2 : sentence);
+  answer_no(answer);
   return MFQ_OK;
 }
 

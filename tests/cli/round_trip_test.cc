@@ -164,6 +164,27 @@ TEST_F(RoundTrip, QuantizedFilesAreNotQuantizedAgain) {
       exits(run({MFQ_COMMAND, "quantize", q, "-o", out, "-s", "int8_tensor"}), 1, {"already", "mfq dequantize"}));
 }
 
+/* The file says which rotation there is, and the way back takes it from there: an outlier costs less with one. */
+TEST_F(RoundTrip, Rotations) {
+  std::vector<float> x = gaussian(16 * 64, 5);
+  for (size_t i = 0; i < x.size(); i += 32) x[i] *= 30.0f;
+  before = file_of({{"w.weight", "F32", {16, 64}, f32_data(x)}}, {});
+  write_file(in, before);
+  double snr[2];
+  for (const bool is_rotated : {false, true}) {
+    const std::string scheme = std::string("mxfp4_e2m1") + (is_rotated ? "/hadamard:32:seed:77" : "");
+    ASSERT_TRUE(exits(quantize({"--scheme", scheme, "--force"}), 0));
+    const std::string shown = is_rotated ? "e2m1/group:32@1/ue8m0/hadamard:32:seed:77" : "e2m1/group:32@1/ue8m0";
+    EXPECT_NE(run({MFQ_COMMAND, "inspect", q}).out.find(shown + "\n"), std::string::npos);
+    ASSERT_TRUE(exits(dequantize({"--force"}), 0));
+    Json compared(run({MFQ_COMMAND, "compare", in, out, "--json"}).out);
+    snr[is_rotated] = json_number_value(json_object_get(json_object_get(compared.root, "all"), "sqnr_db"));
+  }
+  EXPECT_GT(snr[1], snr[0] + 1);
+  EXPECT_TRUE(exits(quantize({"--scheme", "mxfp4_e2m1/hadamard:128", "--force"}), 1,
+                    {"axis 1 of [16, 64] has 64 elements, which hadamard:128 does not divide", "--rule REGEX=keep"}));
+}
+
 TEST_F(RoundTrip, DryRunKnowsTheExactSize) {
   for (const char *scheme : {"mxfp8_e4m3", "nvfp4", "int4/group:16/f32/zp", "int3/channel/bf16"}) {
     Json planned(quantize({"--scheme", scheme, "--dry-run", "--json"}).out);

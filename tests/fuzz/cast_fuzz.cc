@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "cast_model.h"
+#include "support/rotation.h"
 
 namespace {
 
@@ -171,18 +172,33 @@ std::vector<uint32_t> bits_of(const Operand &x) {
   return all;
 }
 
+/* The values of all codes of a rotated scheme, rotated back. */
+std::vector<float> values_rotated_back(const CastModel &model) {
+  std::vector<float> values;
+  for (size_t i = 0; i < mfq_test::count_of(model.shape); ++i) {
+    const fuzz::At at = CastModel::places((int64_t)i, model.shape);
+    const double exact = model.value(model.code(at), model.scale_of(at));
+    const bool is_beyond = std::isfinite(exact) && !std::isfinite((float)exact);
+    values.push_back(is_beyond ? std::copysign((float)fuzz::kLargest, (float)exact) : (float)exact);
+  }
+  return mfq_test::rotated_back(model.scheme, model.shape, values);
+}
+
 /* Values of the codes, also of the padding up to whole groups. */
 void check_values(const CastModel &model, const Operand &dst) {
   if (!model.is_within_float()) return;
   const std::vector<uint32_t> got = bits_of(dst);
   const Shape shape = dst.shape.empty() ? Shape{1} : dst.shape;
+  const bool is_rotated = model.scheme.rotation != 0;
+  const std::vector<float> back = is_rotated ? values_rotated_back(model) : std::vector<float>();
   for (size_t i = 0; i < got.size(); ++i) {
     const fuzz::At at = CastModel::places((int64_t)i, shape);
     bool is_inside = true;
     for (size_t d = 0; d < shape.size(); ++d) is_inside = is_inside && at[d] < model.shape[d];
     const int64_t s = model.scale_of(at);
     const uint32_t none = model.scheme.zero_point ? (uint32_t)model.zero_point(s) & (model.grid.codes() - 1) : 0;
-    const double want = model.value(is_inside ? model.code(at) : none, s);
+    const double want = is_rotated && is_inside ? (double)back[(size_t)CastModel::index_of(at, model.shape)]
+                                                : model.value(is_inside ? model.code(at) : none, s);
     if (fuzz::is_rounded(dst.dtype, got[i], want)) continue;
     char text[160];
     std::snprintf(text, sizeof text, "value %zu has the bits %x as %s, expected %.9g", i, got[i],
@@ -344,14 +360,32 @@ void fake(Input *in, const CastModel &model, Source *src) {
   }
 }
 
+/* Gives one of four schemes of groups a rotation, and its axis whole ones. */
+mfq_scheme maybe_rotated(Input *in, mfq_scheme scheme, Shape *shape) {
+  static const int32_t sizes[] = {16, 16, 32, 64, 128};
+  const int rank = (int)shape->size(), axis = scheme.axis == MFQ_AXIS_AUTO ? rank - 1
+                                              : scheme.axis < 0            ? scheme.axis + rank
+                                                                           : scheme.axis;
+  const bool can_rotate = scheme.granularity == MFQ_GRANULARITY_GROUP && scheme.arith == MFQ_ARITH_EXACT;
+  if (!can_rotate || axis < 0 || axis >= rank || !in->one_in(4)) return scheme;
+  scheme.rotation = in->pick(sizes);
+  scheme.signs = (mfq_signs)in->below(3);
+  if (scheme.signs == MFQ_SIGNS_SEEDED) scheme.sign_seed = in->word();
+  int64_t &size = (*shape)[(size_t)axis];
+  size = (size + scheme.rotation - 1) / scheme.rotation * scheme.rotation;
+  for (int d = 0; d < rank; ++d)
+    if (d != axis) (*shape)[(size_t)d] = std::min<int64_t>((*shape)[(size_t)d], 33);
+  return scheme;
+}
+
 } // namespace
 
 std::vector<std::string> fuzz::seeds() { return {}; }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   Input in(data, size);
-  const Shape shape = fuzz::any_shape(&in, 400);
-  const mfq_scheme scheme = fuzz::any_scheme(&in, (int32_t)shape.size());
+  Shape shape = fuzz::any_shape(&in, 400);
+  const mfq_scheme scheme = maybe_rotated(&in, fuzz::any_scheme(&in, (int32_t)shape.size()), &shape);
   const mfq_layout layout = fuzz::any_layout(&in);
   fuzz::current() = fuzz::text_of(scheme) + " " + mfq_test::text_of(shape) + " layout " + std::to_string(layout.codes) +
                     std::to_string(layout.packing) + std::to_string(layout.scales) + "/" +
@@ -375,6 +409,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   fuzz::tally().done++;
   quantize_twice(&in, &src, &want, &got);
   const CastModel model(got);
+  if (scheme.rotation != 0) src.values = mfq_test::rotated(scheme, shape, src.values);
   const bool is_given = scheme.rule == MFQ_RULE_GIVEN || scheme.scale == MFQ_SCALE_NONE;
   if (scheme.arith == MFQ_ARITH_EXACT && !is_given) check_scales(model, src.values);
   if (scheme.arith == MFQ_ARITH_EXACT) check_codes(model, src.values);

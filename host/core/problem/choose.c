@@ -77,8 +77,13 @@ static mfq_status ask(mfq_context *context, const mfq_ways *ways, const void *pr
     if (status != MFQ_OK) mfq_choice_free(context, choice);
   }
   if (status != MFQ_ERROR_UNSUPPORTED) return status;
+  mfq_line last = {""};
+  if (refusals == NULL) { /* asked again, since nobody listened */
+    (void)choice->way->plan(context, problem, choice, &last);
+    mfq_choice_free(context, choice);
+  }
   return mfq_fail(status, ways->create, "no implementation takes it; the last one says: %s",
-                  refusals != NULL ? refusals[last_of(ways)].text : "nothing");
+                  refusals != NULL ? refusals[last_of(ways)].text : last.text);
 }
 
 mfq_status mfq_choose_in(mfq_context *context, const mfq_ways *ways, const void *problem, mfq_room room,

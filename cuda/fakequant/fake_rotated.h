@@ -1,0 +1,9 @@
+/* cuda/fakequant/fake_rotated.h: the way of rotated schemes. */
+#ifndef MFQ_CUDA_FAKE_ROTATED_H
+#define MFQ_CUDA_FAKE_ROTATED_H
+
+#include "host/core/problem/choose.h"
+
+extern const mfq_way mfq_cuda_fake_rotated;
+
+#endif
