@@ -42,5 +42,6 @@ static const mfq_way general = {"general", mfq_plan_general, run, NULL};
 const mfq_ways mfq_cuda_quantizations = {"mfq_quantize",
                                          NULL,
                                          0,
-                                         {&mfq_cuda_quantize_both, &mfq_cast_directions, &mfq_cuda_quantize_rows,
-                                          &mfq_cuda_quantize_tiles, &mfq_cuda_quantize_shared, &general}};
+                                         {&mfq_cuda_quantize_both, &mfq_cuda_quantize_squares, &mfq_cast_directions,
+                                          &mfq_cuda_quantize_rows, &mfq_cuda_quantize_tiles, &mfq_cuda_quantize_shared,
+                                          &general}};

@@ -7,10 +7,11 @@
 #include "cuda/cuda_ops.h"
 #include "direction.cuh"
 
-extern const mfq_way mfq_cuda_quantize_both;   /* groups along the last axis, and along the one before */
-extern const mfq_way mfq_cuda_quantize_rows;   /* groups along the contiguous axis; scales that are known */
-extern const mfq_way mfq_cuda_quantize_tiles;  /* groups along a strided axis */
-extern const mfq_way mfq_cuda_quantize_shared; /* scales of a tensor or of channels, measured */
+extern const mfq_way mfq_cuda_quantize_both;    /* groups along the last axis, and along the one before */
+extern const mfq_way mfq_cuda_quantize_squares; /* blocks, in one order of codes or in both */
+extern const mfq_way mfq_cuda_quantize_rows;    /* groups along the contiguous axis; scales that are known */
+extern const mfq_way mfq_cuda_quantize_tiles;   /* groups along a strided axis */
+extern const mfq_way mfq_cuda_quantize_shared;  /* scales of a tensor or of channels, measured */
 
 /* What a direction of a quantization is made from. */
 typedef struct quantize_call {

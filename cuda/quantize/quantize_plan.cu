@@ -13,10 +13,11 @@ mfq_status mfq_cuda_cast_rows(const quantize_call *call, cast_rows *rows, mfq_li
   const int64_t bytes = (int64_t)mfq_dtype_bytes(src->dtype);
   mfq_grid *g = &rows->grid;
   if (view->sizes.codes_bytes == 0) return mfq_refuse(why, "there are no codes");
-  if (view->q.layout.codes == MFQ_CODES_TRANSPOSED) return mfq_refuse(why, "codes are stored transposed");
+  const mfq_granularity granularity = view->q.scheme.granularity;
+  if (view->q.layout.codes == MFQ_CODES_TRANSPOSED && granularity != MFQ_GRANULARITY_BLOCK)
+    return mfq_refuse(why, "codes are stored transposed");
   if (!mfq_grid_make(src, values, view, 0, g)) return mfq_refuse(why, "the strides do not merge to three dimensions");
-  if (view->q.scheme.granularity == MFQ_GRANULARITY_GROUP && view->sizes.axis == view->q.rank - 1)
-    mfq_grid_merge_rows(view, g);
+  if (granularity == MFQ_GRANULARITY_GROUP && view->sizes.axis == view->q.rank - 1) mfq_grid_merge_rows(view, g);
   if (g->size[2] != 1 && g->stride[2] != 1) return mfq_refuse(why, "rows of the source are not contiguous");
   rows->outer_bytes = g->stride[0] * bytes;
   rows->middle_bytes = g->stride[1] * bytes;
@@ -68,7 +69,7 @@ mfq_status mfq_cuda_direction(const quantize_call *call, int64_t rows, int64_t c
         "normal numbers of float32");
   if (layout->scales == MFQ_SCALES_128X4 && view->q.scheme.zero_point)
     return mfq_refuse(why, "zero points beside scales in the 128x4 order");
-  if (!d.is_known && view->q.scheme.granularity != MFQ_GRANULARITY_GROUP) return mfq_refuse(why, "%s", "");
+  if (!d.is_known && view->q.scheme.granularity < MFQ_GRANULARITY_GROUP) return mfq_refuse(why, "%s", "");
   if (!d.is_known && (d.how.scheme.minmax || d.how.scheme.has_zero_point))
     return mfq_refuse(why, "ranges and zero points of groups are still to be measured");
   d.is_exponent = !d.is_known && d.how.scheme.scale == MFQN_SCALE_UE8M0 && mfqn_by_exponent(&d.how.scheme) &&

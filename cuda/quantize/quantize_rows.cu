@@ -6,7 +6,7 @@ mfq_status mfq_cuda_rows_plan(const quantize_call *call, cast_rows *merged, rows
   const mfq_qview *view = call->view;
   const mfq_granularity granularity = view->q.scheme.granularity;
   const int last = view->sizes.axis == view->q.rank - 1, is_group = granularity == MFQ_GRANULARITY_GROUP;
-  if (granularity == MFQ_GRANULARITY_BLOCK) return mfq_refuse(why, "blocks of rows and columns");
+  if (granularity == MFQ_GRANULARITY_BLOCK) return mfq_refuse(why, "%s", "");
   if (is_group ? !last : granularity == MFQ_GRANULARITY_CHANNEL && last) return mfq_refuse(why, "%s", "");
   mfq_status status = mfq_cuda_cast_rows(call, merged, why);
   const cast_rows &rows = *merged;

@@ -83,6 +83,7 @@ protected:
 const char kRows[] = "mfq_quantize: rows: 16 elements a thread";
 const char kTiles[] = "mfq_quantize: tiles: columns of 128 rows in shared memory";
 constexpr mfq_layout kTurned = {MFQ_CODES_GROUP_LAST, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 0};
+constexpr mfq_layout kTransposed = {MFQ_CODES_TRANSPOSED, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 0};
 constexpr mfq_layout kTiled = {MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_128X4, 0};
 
 QuantizeCall one(const std::string &scheme, mfq_layout layout = {}) {
@@ -131,6 +132,19 @@ TEST_F(PathsOfCalls, BothDirections) {
   EXPECT_EQ(quantize(MFQ_DTYPE_F32, {64, 64}, two("mxfp8_e4m3/round:stochastic", "mxfp8_e4m3/group:32@0", {})), both);
 }
 
+TEST_F(PathsOfCalls, Squares) {
+  const std::string square = "mfq_quantize: square: blocks of tiles of 128 rows in shared memory";
+  for (const mfq_dtype dtype : kDtypes)
+    for (const char *scheme : {"e4m3fn/block:16x16/ue8m0:rceil", "e4m3fn/block:32x32/ue8m0:rceil", "fp8_e4m3_block128",
+                               "e2m1/block:16x16/ue4m3"}) {
+      EXPECT_EQ(quantize(dtype, {256, 256}, one(scheme)), square) << scheme;
+      EXPECT_EQ(quantize(dtype, {256, 256}, one(scheme, kTransposed)), square) << scheme;
+      EXPECT_EQ(quantize(dtype, {256, 256}, two(scheme, scheme, kTransposed)), square) << scheme;
+    }
+  EXPECT_EQ(quantize(MFQ_DTYPE_BF16, {2, 64, 64}, two("mxint8/block:64x64", "mxint8/block:64x64", kTransposed)),
+            square);
+}
+
 TEST_F(PathsOfCalls, SharedScales) {
   const std::string shared = "mfq_quantize: reduction and rows: statistics first, then 16 elements a thread";
   for (const mfq_dtype dtype : kDtypes) {
@@ -153,7 +167,7 @@ TEST_F(PathsOfCalls, TheGeneralPathTakesTheRest) {
                                 "normal numbers of float32"},
       {"e4m3fn/group:24/f32", "rows: groups of other sizes than 16, 32, 64, 128 and, along rows, 256 and 512"},
       {"int4/group:32/f32/zp", "rows: ranges and zero points of groups are still to be measured"},
-      {"e4m3fn/block:8x8/f32", "rows: blocks of rows and columns"},
+      {"e4m3fn/block:8x8/f32", "square: blocks of other sizes than 16, 32, 64, 128"},
       {"e4m3fn/channel@1/f32", "reduction and rows: rows of less than 256 elements"},
       {"mxfp4_e2m1/group:32@0", "tiles: rows of codes start inside a byte"}};
   for (const auto &row : rows)

@@ -77,12 +77,6 @@ mfq_status mfq_format_check(const mfq_format *format, const char *function, cons
   return MFQ_OK;
 }
 
-int mfq_format_equal(const mfq_format *a, const mfq_format *b) {
-  return a->kind == b->kind && a->is_signed == b->is_signed && a->exp_bits == b->exp_bits &&
-         a->man_bits == b->man_bits && a->bias == b->bias && a->specials == b->specials &&
-         a->frac_bits == b->frac_bits && a->narrow == b->narrow;
-}
-
 int32_t mfq_format_magnitude_bits(const mfq_format *format) { return format->exp_bits + format->man_bits; }
 
 int32_t mfq_format_bits(const mfq_format *format) { return format->is_signed + mfq_format_magnitude_bits(format); }

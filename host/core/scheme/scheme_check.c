@@ -258,13 +258,3 @@ mfq_status mfq_scheme_verify(const mfq_scheme *scheme, const char *function, con
 mfq_status mfq_scheme_check(const mfq_scheme *scheme) {
   return mfq_scheme_verify(scheme, "mfq_scheme_check", "scheme");
 }
-
-int mfq_scheme_equal(const mfq_scheme *a, const mfq_scheme *b) {
-  if (a == NULL || b == NULL) return a == b;
-  return a->granularity == b->granularity && a->group_size == b->group_size && a->scale == b->scale &&
-         a->rule == b->rule && a->axis == b->axis && a->arith == b->arith && a->block_rows == b->block_rows &&
-         a->block_cols == b->block_cols && a->statistic == b->statistic && a->rounding == b->rounding &&
-         a->no_saturate == b->no_saturate && a->zero_point == b->zero_point && a->statistic_min == b->statistic_min &&
-         a->rotation == b->rotation && a->signs == b->signs && a->sign_seed == b->sign_seed &&
-         mfq_format_equal(&a->element, &b->element);
-}

@@ -1,0 +1,18 @@
+/* host/core/scheme/equal.c: whether formats and schemes are equal, field by field. */
+#include "format.h"
+
+int mfq_format_equal(const mfq_format *a, const mfq_format *b) {
+  return a->kind == b->kind && a->is_signed == b->is_signed && a->exp_bits == b->exp_bits &&
+         a->man_bits == b->man_bits && a->bias == b->bias && a->specials == b->specials &&
+         a->frac_bits == b->frac_bits && a->narrow == b->narrow;
+}
+
+int mfq_scheme_equal(const mfq_scheme *a, const mfq_scheme *b) {
+  if (a == NULL || b == NULL) return a == b;
+  return a->granularity == b->granularity && a->group_size == b->group_size && a->scale == b->scale &&
+         a->rule == b->rule && a->axis == b->axis && a->arith == b->arith && a->block_rows == b->block_rows &&
+         a->block_cols == b->block_cols && a->statistic == b->statistic && a->rounding == b->rounding &&
+         a->no_saturate == b->no_saturate && a->zero_point == b->zero_point && a->statistic_min == b->statistic_min &&
+         a->rotation == b->rotation && a->signs == b->signs && a->sign_seed == b->sign_seed &&
+         mfq_format_equal(&a->element, &b->element);
+}
