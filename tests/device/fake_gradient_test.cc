@@ -168,6 +168,29 @@ TEST_F(FakeGradient, EveryHalfAndZeroSums) {
   }
 }
 
+/* Elements within some steps of what passes, whose quotients by the scale are rounded. */
+TEST_F(FakeGradient, EndsOfGroups) {
+  const struct {
+    const char *scheme;
+    float end;
+  } rows[] = {{"e4m3fn/group:16/f32:given", 464.0f}, {"int8/group:16/f32:given", 127.5f}};
+  for (const auto &row : rows)
+    for (const bool wants_sums : {false, true}) {
+      const Shape shape = {400, 16};
+      Quantized sized(parse(row.scheme), shape);
+      std::vector<float> scales(400);
+      for (size_t r = 0; r < scales.size(); ++r) scales[r] = 0.37f + 0.0137f * (float)r;
+      std::memcpy(sized.scales.data(), scales.data(), 4 * scales.size());
+      std::vector<Operand> operands = {Operand(MFQ_DTYPE_F32, shape), awkward(MFQ_DTYPE_F32, shape, 3),
+                                       Operand(MFQ_DTYPE_F32, shape)};
+      operands[0].fill([&](size_t i) {
+        return (float_bits(row.end * scales[i / 16]) + (uint32_t)(i / 2 % 8) - 4) | (uint32_t)(i % 2) << 31;
+      });
+      ASSERT_TRUE(same(cpu(), device(), sized, true, operands, {MFQ_STE_CLIPPED, wants_sums, false, false}))
+          << row.scheme;
+    }
+}
+
 /* Scales that rows share, or that are given, and none, without sums. */
 TEST_F(FakeGradient, KnownScales) {
   uint32_t seed = 0;
