@@ -12,7 +12,8 @@ enum {
   TILE_BLOCKS_F32 = 3,
   ROWS_ROTATED_BLOCKS = PTX_ARCH >= 1000 ? 2 : 3,
   /* With the random bits of stochastic rounding. */
-  ROWS_DRAWN_BLOCKS = PTX_ARCH >= 1000 ? 3 : 4,
+  ROWS_DRAWN_BLOCKS_HALF = PTX_ARCH >= 1000 ? 3 : 4,
+  ROWS_DRAWN_BLOCKS_F32 = 3,
   TILE_DRAWN_BLOCKS_HALF = PTX_ARCH >= 1000 ? 2 : 3,
   TILE_DRAWN_BLOCKS_F32 = 2
 };

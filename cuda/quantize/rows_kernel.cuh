@@ -93,7 +93,12 @@ __device__ __forceinline__ void warp_cast_rows(const rows_params &p, const Sink 
 }
 
 template <int DTYPE, int DRAWN>
-__global__ void __launch_bounds__(ROWS_THREADS, DRAWN ? ROWS_DRAWN_BLOCKS : ROWS_BLOCKS)
+inline constexpr int ROWS_BLOCKS_OF = !DRAWN                 ? ROWS_BLOCKS
+                                      : DTYPE == ELEMENT_F32 ? ROWS_DRAWN_BLOCKS_F32
+                                                             : ROWS_DRAWN_BLOCKS_HALF;
+
+template <int DTYPE, int DRAWN>
+__global__ void __launch_bounds__(ROWS_THREADS, ROWS_BLOCKS_OF<DTYPE, DRAWN>)
     quantize_rows_kernel(const __grid_constant__ rows_params p) {
   warp_cast_rows<DTYPE>(p, row_codes<DRAWN>{p});
 }
