@@ -1,7 +1,7 @@
 /* cuda/fakequant/gradient_rows_kernel.cuh: the backward of fake quantization along the contiguous axis: groups of 16 * 2^k
  * elements, or scales that are known already.
  *
- * Rounding is monotonic, so that elements pass the clip between two ends, which the scale of a group moves (num/ends.h).
+ * Rounding is monotonic, so that elements pass the clip between two ends, which the scale of a group moves (num/clip.h).
  * Terms of a scale's gradient need the values too: a thread sums those of its 16 elements and the lanes of a group the
  * rest, which is the tree of num/gradient.h. Groups for which this does not hold go element by element.
  * Bytes moved per element: the element, the upstream gradient and the gradient, once each.
@@ -9,7 +9,7 @@
 #ifndef MFQ_CUDA_FAKEQUANT_GRADIENT_ROWS_KERNEL_CUH
 #define MFQ_CUDA_FAKEQUANT_GRADIENT_ROWS_KERNEL_CUH
 
-#include <mfq/num/ends.h>
+#include <mfq/num/clip.h>
 
 #include "cuda/prim/value.cuh"
 #include "cuda/quantize/rows_kernel.cuh"

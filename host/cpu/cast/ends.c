@@ -1,5 +1,5 @@
 /* host/cpu/cast/ends.c: the ends of all zero points. */
-#include <mfq/num/ends.h>
+#include <mfq/num/clip.h>
 
 #include "ends.h"
 

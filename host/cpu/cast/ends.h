@@ -1,7 +1,7 @@
 /* host/cpu/cast/ends.h: between which elements gradients pass a scheme's clip.
  *
  * Rounding is monotonic, so the elements of a group that pass lie between two ends, which are found once for a scale of 1 by
- * trying, and scaled exactly for each group (num/ends.h). */
+ * trying, and scaled exactly for each group (num/clip.h). */
 #ifndef MFQ_HOST_CPU_ENDS_H
 #define MFQ_HOST_CPU_ENDS_H
 

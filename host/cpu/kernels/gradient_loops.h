@@ -4,7 +4,7 @@
 #ifndef MFQ_HOST_CPU_KERNELS_GRADIENT_LOOPS_H
 #define MFQ_HOST_CPU_KERNELS_GRADIENT_LOOPS_H
 
-#include <mfq/num/ends.h>
+#include <mfq/num/clip.h>
 
 #include "decode_loops.h"
 

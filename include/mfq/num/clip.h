@@ -1,7 +1,7 @@
-/* num/ends.h: which elements pass the clip of a fake quantization, without rounding them: rounding is monotonic, so that
+/* num/clip.h: which elements pass the clip of a fake quantization, without rounding them: rounding is monotonic, so that
  * those of a group lie between two ends, which are found once for a scale of 1 by trying, and scaled exactly. */
-#ifndef MFQ_NUM_ENDS_H
-#define MFQ_NUM_ENDS_H
+#ifndef MFQ_NUM_CLIP_H
+#define MFQ_NUM_CLIP_H
 
 #include "gradient.h"
 #include "quotient.h"
