@@ -21,13 +21,10 @@ static inline mfq_status mfq_cuda_dequantize(mfq_context *context, const mfq_qvi
   return mfq_cuda_cast(context, &cast);
 }
 
-/* Whether a cast goes through a rotation, which few ways know. */
-static inline int mfq_cuda_is_rotated(const mfq_cast *cast) {
-  return cast->view->q.scheme.rotation != 0 && !cast->keeps_rotation;
-}
+/* The plan of a general way that knows no rotations. */
 static inline mfq_status mfq_cuda_plan_unrotated(mfq_context *context, const void *problem, mfq_choice *choice,
                                                  mfq_line *why) {
-  if (mfq_cuda_is_rotated((const mfq_cast *)problem))
+  if (mfq_cast_is_rotated((const mfq_cast *)problem))
     return mfq_refuse(why, "rotated elements are not offered here; quantize and dequantize them, or use the CPU");
   return mfq_plan_general(context, problem, choice, why);
 }

@@ -106,7 +106,7 @@ static mfq_status plan_decode(const mfq_qview *view, const mfq_tensor *dst, deco
 static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = (const mfq_cast *)problem;
   decode_params *p;
-  if (mfq_cuda_is_rotated(cast)) return mfq_refuse(why, "rotated elements");
+  if (mfq_cast_is_rotated(cast)) return mfq_refuse(why, "rotated elements");
   const mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
   mfq_choice_describe(choice, "16 bytes of values a thread");
   return status == MFQ_OK ? plan_decode(cast->view, cast->dst, p, why) : status;

@@ -10,7 +10,7 @@
 
 static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = (const mfq_cast *)problem;
-  if (!mfq_cuda_is_rotated(cast)) return mfq_refuse(why, "%s", "");
+  if (!mfq_cast_is_rotated(cast)) return mfq_refuse(why, "%s", "");
   const mfq_status status = mfq_plan_general(context, problem, choice, why);
   mfq_choice_describe(choice, "an element a thread");
   return status;

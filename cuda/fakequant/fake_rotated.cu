@@ -20,7 +20,7 @@ static int64_t span_of(const mfq_qview *view) {
 
 static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = (const mfq_cast *)problem;
-  if (!mfq_cuda_is_rotated(cast)) return mfq_refuse(why, "%s", "");
+  if (!mfq_cast_is_rotated(cast)) return mfq_refuse(why, "%s", "");
   if (span_of(cast->view) > ROTATION_THREADS)
     return mfq_refuse(why, "groups and rotations that are whole together only in more than %d elements",
                       (int)ROTATION_THREADS);

@@ -35,6 +35,11 @@ typedef struct mfq_cast {
   int32_t keeps_rotation;       /* values of a dequantization stay rotated */
 } mfq_cast;
 
+/* Whether a cast goes through a rotation. */
+static inline int mfq_cast_is_rotated(const mfq_cast *cast) {
+  return cast->view->q.scheme.rotation != 0 && !cast->keeps_rotation;
+}
+
 /* Two that products make of their operands, whose rotations cancel. */
 static inline mfq_cast mfq_cast_quantize(const mfq_tensor *src, const mfq_qview *view, const mfq_qview *other) {
   const mfq_cast cast = {MFQ_OP_QUANTIZE, "mfq_quantize", src, NULL, view, other, NULL, MFQ_EXPAND_SCALES, NULL, 0};

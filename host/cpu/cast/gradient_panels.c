@@ -14,7 +14,6 @@
 #include "host/core/integers.h"
 #include "host/core/problem/walk.h"
 #include "panels.h"
-#include "rotate_cpu.h"
 #include "elements.h"
 #include "ends.h"
 #include "stream_copy.h"
@@ -311,7 +310,7 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
   const mfq_cast *cast = problem;
   const int is_sloped = cast->gradient && cast->gradient->ste == MFQ_STE_BREVITAS &&
                         cast->view->q.scheme.element.kind == MFQ_KIND_MINIFLOAT;
-  if (mfq_is_rotated(cast)) return mfq_refuse(why, "elements are rotated");
+  if (mfq_cast_is_rotated(cast)) return mfq_refuse(why, "elements are rotated");
   const char *reason = why_not(cast, is_sloped);
   if (reason) return mfq_refuse(why, "%s", reason);
   const mfq_status status = mfq_choice_state(context, cast->function, sizeof(gradient_plan), choice);

@@ -15,6 +15,7 @@
 /* Lines along an axis of two tensors of one shape; of each the first `length` elements are whole rotations, and those
  * behind them are copied. */
 typedef struct rotate_lines {
+  const mfq_kernels *kernels; /* NULL: one rotation at a time */
   mfqn_rotation rotation;
   const mfq_tensor *from, *to;
   int32_t axis;
@@ -29,10 +30,30 @@ static void store(const rotate_lines *w, int64_t offset, uint32_t bits) {
     mfq_element_store(w->to->data, w->to->dtype, offset, bits);
 }
 
+static uint8_t *element_at(const mfq_tensor *t, int64_t offset) {
+  return (uint8_t *)t->data + offset * (int64_t)mfq_dtype_bytes(t->dtype);
+}
+
+/* The rotations of a line whose elements lie side by side. */
+static void rotate_row(const rotate_lines *w, int64_t from, int64_t to) {
+  uint32_t x[MFQ_CHUNK];
+  for (int64_t i = 0; i < w->length; i += MFQ_CHUNK) {
+    const int64_t n = mfq_smaller(w->length - i, MFQ_CHUNK);
+    const mfq_source row = {element_at(w->from, from + i), w->from->dtype};
+    w->kernels->rotate_runs(&w->rotation, w->is_inverse, row, n, x);
+    if (w->is_value)
+      w->kernels->store_limited(element_at(w->to, to + i), w->to->dtype, x, n);
+    else
+      w->kernels->store(element_at(w->to, to + i), w->to->dtype, x, n);
+  }
+}
+
 static void rotate_line(const rotate_lines *w, int64_t from, int64_t to) {
   const int64_t step = w->from->strides[w->axis], to_step = w->to->strides[w->axis];
+  const int is_row = w->kernels && step == 1 && to_step == 1;
   uint32_t x[MFQN_ROTATION_MAX];
-  for (int64_t i = 0; i < w->from->shape[w->axis];) {
+  if (is_row) rotate_row(w, from, to);
+  for (int64_t i = is_row ? w->length : 0; i < w->from->shape[w->axis];) {
     const int is_whole = i < w->length;
     const int64_t n = is_whole ? w->rotation.size : 1;
     for (int64_t k = 0; k < n; ++k) x[k] = mfq_element_load(w->from->data, w->from->dtype, from + (i + k) * step);
@@ -109,7 +130,7 @@ static void make_cast(const mfq_cast *cast, uint8_t *memory, copied_cast *made) 
 
 static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = problem;
-  if (!mfq_is_rotated(cast) || cast->other) return mfq_refuse(why, "%s", "");
+  if (!mfq_cast_is_rotated(cast) || cast->other) return mfq_refuse(why, "%s", "");
   copied_cast made;
   mfq_cast_plan inner;
   make_cast(cast, NULL, &made);
@@ -128,7 +149,9 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
   copied_cast made;
   (void)state;
   make_cast(cast, memory, &made);
-  rotate_lines lines = {.axis = cast->view->sizes.axis, .length = cast->view->q.shape[cast->view->sizes.axis]};
+  rotate_lines lines = {.kernels = mfq_cpu_kernels(context),
+                        .axis = cast->view->sizes.axis,
+                        .length = cast->view->q.shape[cast->view->sizes.axis]};
   const mfq_scheme *s = &cast->view->q.scheme;
   lines.rotation = mfqn_rotation_make(s->rotation, (int32_t)s->signs, s->sign_seed);
   if (cast->src) {

@@ -9,9 +9,4 @@
 /* The way of rotated schemes, in the lists of all casts that read or write elements; refuses others in silence. */
 extern const mfq_way mfq_rotated_copies;
 
-/* Whether a cast goes through a rotation. */
-static inline int mfq_is_rotated(const mfq_cast *cast) {
-  return cast->view->q.scheme.rotation != 0 && !cast->keeps_rotation;
-}
-
 #endif
