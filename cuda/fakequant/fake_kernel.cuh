@@ -85,14 +85,21 @@ __global__ void __launch_bounds__(ITEM_THREADS) fake_scales_kernel(const __grid_
   }
 }
 
+/* The group that fake_scales_kernel has left. */
+__device__ __forceinline__ mfqn_group thread_fake_slot(const uint32_t *slots, const mfqn_scheme &s, int64_t scale,
+                                                       float tensor_scale) {
+  const uint32_t *slot = slots + scale * STAT_SLOT_WORDS;
+  mfqn_group g = mfqn_group_load(&s, ptx_load<uint32_t>(slot + FAKE_STORED), tensor_scale);
+  g.zero_point = (int32_t)ptx_load<uint32_t>(slot + FAKE_ZERO_POINT);
+  return g;
+}
+
 __global__ void __launch_bounds__(ITEM_THREADS) fake_elements_kernel(const __grid_constant__ fake_elements_params p) {
   const float tensor_scale = thread_scale_or_one(p.tensor_scale);
   for (int64_t i = thread_item(); i < p.walk.count; i += thread_items()) {
     random_source random = thread_random_source(p.scheme, p.elements.seed, p.elements.offset);
     const walk_place at = thread_walk_at(p.walk, i);
-    const uint32_t *slot = p.slots + at.scale * STAT_SLOT_WORDS;
-    mfqn_group g = mfqn_group_load(&p.scheme, ptx_load<uint32_t>(slot + FAKE_STORED), tensor_scale);
-    g.zero_point = (int32_t)ptx_load<uint32_t>(slot + FAKE_ZERO_POINT);
+    const mfqn_group g = thread_fake_slot(p.slots, p.scheme, at.scale, tensor_scale);
     thread_fake_element(p.scheme, p.elements, g, at.at, &random);
   }
 }

@@ -20,6 +20,7 @@ int mfq_cuda_is_in_order(const mfq_tensor *tensor) {
 mfq_status mfq_cuda_fake_target(const mfq_cast *cast, const encoder *how, const cast_rows *rows, fake_target *to,
                                 mfq_line *why) {
   const mfq_tensor *dst = cast->dst, *scales = cast->scales;
+  if (cast->mask) return mfq_refuse(why, "a mask is wanted");
   if (scales && !mfqn_is_measured(&how->scheme)) return mfq_refuse(why, "scales are wanted where none are measured");
   if (scales && !mfq_cuda_is_in_order(scales))
     return mfq_refuse(why, "scales are wanted in another order than their own");

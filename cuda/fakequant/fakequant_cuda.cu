@@ -3,9 +3,10 @@
 #include "host/core/scheme/lower.h"
 #include "cuda/cuda_ops.h"
 #include "cuda/shared_scales.h"
+#include "host/core/integers.h"
 #include "fake_fast.h"
-#include "fake_kernel.cuh"
 #include "fake_rotated.h"
+#include "mask_kernel.cuh"
 
 static mfq_launch items_of(const mfq_scale_job *job, int64_t items) {
   return mfq_launch{job->function, mfq_cuda_item_grid(items), ITEM_THREADS, 0};
@@ -27,22 +28,68 @@ static mfq_status measure(const mfq_scale_job *job, const mfq_tensor *src, fake_
   return mfq_cuda_tensor_scale(job, &p->from, tensor_scale);
 }
 
-static mfq_status fake_by_scale(const mfq_scale_job *job, const fake_scales *scales, const fake_elements *elements) {
-  const fake_direct_params p = {*scales, *elements};
-  return mfq_cuda_launch(job->context, items_of(job, scales->from.count), fake_direct_kernel, p);
+/* A call, and what is known of its scales. */
+typedef struct fake_call {
+  const mfq_scale_job *job;
+  const mfq_cast *cast;
+  fake_scales scales;
+  fake_elements elements;
+  mfq_walk from;
+  mfq_walk_extras extras;
+} fake_call;
+
+/* Before the values, which may replace the source. */
+static mfq_status mask_first(const fake_call *call) {
+  const mfq_qview *view = call->job->view;
+  if (!call->cast->mask) return MFQ_OK;
+  mfq_walk walk = {};
+  mfq_scale_axis axes[MFQ_MAX_RANK];
+  mfq_scale_axes(view, axes);
+  walk.rank = view->q.rank;
+  for (int32_t d = 0; d < walk.rank; ++d) {
+    walk.shape[d] = view->q.shape[d];
+    walk.offset_stride[d] = call->cast->src->strides[d];
+    walk.scale_run[d] = axes[d].run;
+    walk.scale_stride[d] = axes[d].stride;
+  }
+  const mfq_walk_extras extras = {};
+  fake_mask_params p = {};
+  p.scales = call->scales;
+  p.given = mfq_cuda_scale_slots(view);
+  p.is_given = call->job->scheme->rule == MFQN_RULE_GIVEN;
+  p.walk = mfq_cuda_walk_plan(&walk, &extras);
+  p.src = call->elements.src;
+  p.seed = call->elements.seed;
+  p.offset = call->elements.offset;
+  p.bits = call->cast->mask;
+  return mfq_cuda_launch(call->job->context, items_of(call->job, mfq_ceil_div(p.walk.count, 8)), fake_mask_kernel, p);
 }
 
-static mfq_status fake_by_element(const mfq_scale_job *job, const fake_scales *scales, const fake_elements *elements,
-                                  const walk_plan *walk) {
-  const fake_elements_params p = {*job->scheme, scales->from.slots, scales->tensor_scale, *walk, *elements};
-  const mfq_status status =
-      mfq_cuda_launch(job->context, items_of(job, scales->from.count), fake_scales_kernel, *scales);
-  return status == MFQ_OK ? mfq_cuda_launch(job->context, items_of(job, walk->count), fake_elements_kernel, p) : status;
+static mfq_status fake_by_scale(fake_call *call) {
+  call->scales.from.boxes = mfq_cuda_box_plan(&call->from, &call->extras);
+  const fake_direct_params p = {call->scales, call->elements};
+  const mfq_status status = mask_first(call);
+  if (status != MFQ_OK) return status;
+  return mfq_cuda_launch(call->job->context, items_of(call->job, p.scales.from.count), fake_direct_kernel, p);
 }
 
-static mfq_status fake_by_given(const mfq_scale_job *job, const fake_elements *elements, const walk_plan *walk) {
-  const fake_given_params p = {*job->scheme, mfq_cuda_scale_slots(job->view), *walk, *elements};
-  return mfq_cuda_launch(job->context, items_of(job, walk->count), fake_given_kernel, p);
+static mfq_status fake_by_element(const fake_call *call) {
+  const mfq_scale_job *job = call->job;
+  const walk_plan walk = mfq_cuda_walk_plan(&call->from, &call->extras);
+  const fake_elements_params p = {*job->scheme, call->scales.from.slots, call->scales.tensor_scale, walk,
+                                  call->elements};
+  mfq_status status =
+      mfq_cuda_launch(job->context, items_of(job, call->scales.from.count), fake_scales_kernel, call->scales);
+  if (status == MFQ_OK) status = mask_first(call);
+  return status == MFQ_OK ? mfq_cuda_launch(job->context, items_of(job, walk.count), fake_elements_kernel, p) : status;
+}
+
+static mfq_status fake_by_given(const fake_call *call) {
+  const mfq_scale_job *job = call->job;
+  const walk_plan walk = mfq_cuda_walk_plan(&call->from, &call->extras);
+  const fake_given_params p = {*job->scheme, mfq_cuda_scale_slots(job->view), walk, call->elements};
+  const mfq_status status = mask_first(call);
+  return status == MFQ_OK ? mfq_cuda_launch(job->context, items_of(job, walk.count), fake_given_kernel, p) : status;
 }
 
 static mfq_status run(mfq_context *context, const void *, const void *problem, uint8_t *) {
@@ -51,24 +98,22 @@ static mfq_status run(mfq_context *context, const void *, const void *problem, u
   mfq_lower(&cast->view->q.scheme, &scheme);
   const int is_given = scheme.rule == MFQN_RULE_GIVEN;
   const mfq_scale_job job = {context, cast->function, cast->view, &scheme};
-  fake_scales p = {};
-  p.scheme = scheme;
-  want_scales(cast->scales, &p);
-  const mfq_status status = is_given ? MFQ_OK : measure(&job, cast->src, &p);
+  fake_call call = {};
+  call.job = &job;
+  call.cast = cast;
+  call.scales.scheme = scheme;
+  want_scales(cast->scales, &call.scales);
+  const mfq_status status = is_given ? MFQ_OK : measure(&job, cast->src, &call.scales);
   if (status != MFQ_OK) return status;
 
-  mfq_walk from, to;
-  mfq_walk_init(cast->view, cast->src->strides, &from);
+  mfq_walk to;
+  mfq_walk_init(cast->view, cast->src->strides, &call.from);
   mfq_walk_init(cast->view, cast->dst->strides, &to);
-  const mfq_walk_extras extras = {to.offset_stride, nullptr, scheme.rounding == MFQN_ROUND_STOCHASTIC};
-  const fake_elements elements = {mfq_cuda_element_view(cast->src), mfq_cuda_element_view(cast->dst), context->seed,
-                                  context->offset};
-  if (is_given || p.from.slots) {
-    const walk_plan walk = mfq_cuda_walk_plan(&from, &extras);
-    return is_given ? fake_by_given(&job, &elements, &walk) : fake_by_element(&job, &p, &elements, &walk);
-  }
-  p.from.boxes = mfq_cuda_box_plan(&from, &extras);
-  return fake_by_scale(&job, &p, &elements);
+  call.extras = mfq_walk_extras{to.offset_stride, nullptr, scheme.rounding == MFQN_ROUND_STOCHASTIC};
+  call.elements =
+      fake_elements{mfq_cuda_element_view(cast->src), mfq_cuda_element_view(cast->dst), context->seed, context->offset};
+  if (is_given) return fake_by_given(&call);
+  return call.scales.from.slots ? fake_by_element(&call) : fake_by_scale(&call);
 }
 
 static const mfq_way general = {"general", mfq_cuda_plan_unrotated, run, NULL};

@@ -5,6 +5,7 @@
 #include "cuda/shared_scales.h"
 #include "fake_fast.h"
 #include "gradient_kernel.cuh"
+#include "gradient_mask.h"
 
 /* Boxes up to SHORT elements are one thread's; a thread of many writes about ELEMENTS_OF_WORKER. */
 enum { SHORT = 256, ELEMENTS_OF_WORKER = 8 };
@@ -126,4 +127,5 @@ static const mfq_way general = {"general", mfq_cuda_plan_unrotated, run, NULL};
 const mfq_ways mfq_cuda_fake_gradients = {.create = "mfq_fake_quantize_backward",
                                           .reproducible = NULL,
                                           .nearest_first = 0,
-                                          .ways = {&mfq_cuda_gradient_rows, &mfq_cuda_gradient_shared, &general}};
+                                          .ways = {&mfq_cuda_gradient_mask_rows, &mfq_cuda_gradient_mask,
+                                                   &mfq_cuda_gradient_rows, &mfq_cuda_gradient_shared, &general}};

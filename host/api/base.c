@@ -39,6 +39,8 @@ static const struct {
                {"mfq_qtensor", sizeof(mfq_qtensor)},
                {"mfq_qtensor_sizes", sizeof(mfq_qtensor_sizes)},
                {"mfq_context_options", sizeof(mfq_context_options)},
+               {"mfq_mask", sizeof(mfq_mask)},
+               {"mfq_fake_forward", sizeof(mfq_fake_forward)},
                {"mfq_fake_gradient", sizeof(mfq_fake_gradient)},
                {"mfq_operand", sizeof(mfq_operand)},
                {"mfq_gemm", sizeof(mfq_gemm)},

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "host/core/check/fakes.h"
 #include "host/core/check/operands.h"
 #include "host/core/module/context_state.h"
 #include "host/core/error.h"
@@ -19,10 +20,18 @@ void mfq_fake_gradient_init(mfq_fake_gradient *gradient) {
   gradient->struct_size = sizeof *gradient;
 }
 
+static const mfq_fake_names names = {.function = function,
+                                     .scheme = "gradient->scheme",
+                                     .given = "gradient->given",
+                                     .tensor = "gradient->src",
+                                     .instead_of_scheme = "set gradient->given instead",
+                                     .instead_of_given = "gradient->scheme, whose scales are measured"};
+
 /* A call under check. */
 typedef struct gradient_call {
   mfq_parts parts;
   mfq_qview view;
+  mfq_fake_names names;
   mfq_tensor src, upstream, dx, grad_scale, grad_zero_point;
 } gradient_call;
 
@@ -39,62 +48,38 @@ static mfq_status check_fields(const mfq_fake_gradient *g) {
   return status == MFQ_OK ? mfq_alternatives_check(where, either) : status;
 }
 
-/* A tensor of the shape of src, which is checked already. */
+/* A tensor of the shape of the first one, which is checked already. */
 static mfq_status take(gradient_call *call, const char *argument, const mfq_tensor *given, int is_written,
                        mfq_tensor *out) {
   const mfq_where where = {function, argument};
   const mfq_status status = mfq_argument_tensor(where, given, is_written, &call->parts, out);
-  return status == MFQ_OK ? mfq_argument_shape(where, out->rank, out->shape, "gradient->src", &call->src) : status;
+  return status == MFQ_OK ? mfq_argument_shape(where, out->rank, out->shape, call->names.tensor, &call->src) : status;
 }
 
-/* dx may be one of the two that are read: it is one and the same memory then. */
+/* dx may be one of those that are read: it is one and the same memory then. */
 static void allow_in_place(gradient_call *call) {
-  mfq_memory *items = call->parts.items; /* src, upstream, dx */
+  mfq_memory *items = call->parts.items; /* src, if there is one, upstream, dx */
+  const int dx = call->parts.count - 1;
   if (mfq_is_in_place(&call->dx, &call->upstream))
-    items[1] = items[2];
+    items[dx - 1] = items[dx];
   else if (mfq_is_in_place(&call->dx, &call->src))
-    items[0] = items[2];
+    items[0] = items[dx];
   else
     return;
-  call->parts.count = 2;
+  call->parts.count = dx;
 }
 
+/* With a mask nobody reads src: where there is none, the upstream gradient stands for it. */
 static mfq_status take_tensors(const mfq_fake_gradient *g, gradient_call *call) {
-  mfq_status status = mfq_argument_tensor((mfq_where){function, "gradient->src"}, g->src, 0, &call->parts, &call->src);
-  if (status == MFQ_OK) status = take(call, "gradient->upstream", g->upstream, 0, &call->upstream);
+  const int has_src = g->src != NULL || g->mask == NULL;
+  if (!has_src) call->names.tensor = "gradient->upstream";
+  const mfq_where first = {function, call->names.tensor};
+  mfq_status status = mfq_argument_tensor(first, has_src ? g->src : g->upstream, 0, &call->parts, &call->src);
+  call->upstream = call->src;
+  if (status == MFQ_OK && has_src) status = take(call, "gradient->upstream", g->upstream, 0, &call->upstream);
   if (status == MFQ_OK) status = take(call, "gradient->dx", g->dx, 1, &call->dx);
   if (status == MFQ_OK) allow_in_place(call);
   return status;
-}
-
-static mfq_status take_scheme(const mfq_fake_gradient *g, gradient_call *call) {
-  const mfq_where where = {function, "gradient->scheme"};
-  mfq_status status = mfq_scheme_verify(g->scheme, where.function, where.argument);
-  if (status != MFQ_OK) return status;
-  if (g->scheme->rule == MFQ_RULE_GIVEN) {
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
-                    "%s: rule given reads scales, which a scheme alone does not bring; set gradient->given instead",
-                    where.argument);
-  }
-  mfq_qtensor q = {.scheme = *g->scheme, .rank = call->src.rank};
-  memcpy(q.shape, call->src.shape, sizeof q.shape);
-  return mfq_qview_init(where, &q, &call->view);
-}
-
-static mfq_status take_given(const mfq_fake_gradient *g, gradient_call *call) {
-  const mfq_where where = {function, "gradient->given"};
-  mfq_status status = mfq_qview_init(where, g->given, &call->view);
-  if (status != MFQ_OK) return status;
-  const mfq_scheme *scheme = &call->view.q.scheme;
-  if (scheme->rule != MFQ_RULE_GIVEN && scheme->scale != MFQ_SCALE_NONE) {
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
-                    "%s: the scheme's rule is %s, but scales are read here; allowed is given (\"%s:given\"), or "
-                    "gradient->scheme, whose scales are measured",
-                    where.argument, mfq_rule_words.words[scheme->rule], mfq_scale_words.words[scheme->scale]);
-  }
-  status = mfq_argument_shape(where, call->view.q.rank, call->view.q.shape, "gradient->src", &call->src);
-  if (status != MFQ_OK) return status;
-  return mfq_argument_parts(where, &call->view, (mfq_use){MFQ_USE_ALL & ~MFQ_USE_CODES, 0}, &call->parts);
 }
 
 /* What is asked of scales that there are none of. */
@@ -109,13 +94,35 @@ static mfq_status check_sums(const mfq_fake_gradient *g, const mfq_scheme *schem
   return problem ? mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "gradient: %s", problem) : MFQ_OK;
 }
 
+/* A mask says what passes, and nothing else. */
+static mfq_status check_mask(const mfq_fake_gradient *g) {
+  if (g->mask == NULL) return MFQ_OK;
+  if (g->ste != MFQ_STE_CLIPPED) {
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
+                    "gradient: mask is given, but ste is %d; allowed is MFQ_STE_CLIPPED (1): %s; leave mask NULL",
+                    (int)g->ste, g->ste == MFQ_STE_IDENTITY ? "identity passes everywhere" : "slopes need src");
+  }
+  const char *needs_src = g->grad_scale != NULL        ? "grad_scale"
+                          : g->grad_zero_point != NULL ? "grad_zero_point"
+                          : g->through_scale           ? "through_scale"
+                                                       : NULL;
+  if (needs_src == NULL) return MFQ_OK;
+  return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
+                  "gradient: mask and %s are both given, but %s needs src, not only what passes; leave mask NULL",
+                  needs_src, needs_src);
+}
+
 mfq_status mfq_fake_quantize_backward(mfq_context *context, const mfq_fake_gradient *g) {
   MFQ_USUAL_FP_MODE;
-  gradient_call call = {.parts = {.count = 0}};
+  gradient_call call = {.parts = {.count = 0}, .names = names};
   mfq_status status = mfq_argument_present((mfq_where){function, "context"}, context);
   if (status == MFQ_OK) status = check_fields(g);
+  if (status == MFQ_OK) status = check_mask(g);
   if (status == MFQ_OK) status = take_tensors(g, &call);
-  if (status == MFQ_OK) status = g->scheme != NULL ? take_scheme(g, &call) : take_given(g, &call);
+  if (status == MFQ_OK)
+    status = g->scheme != NULL
+                 ? mfq_fake_take_scheme(&call.names, g->scheme, &call.src, &call.view)
+                 : mfq_fake_take_given(&call.names, g->given, &call.src, &call.view, g->mask ? NULL : &call.parts);
   if (status == MFQ_OK) status = check_sums(g, &call.view.q.scheme);
   if (status == MFQ_OK && g->grad_scale != NULL)
     status = mfq_argument_per_scale((mfq_where){function, "gradient->grad_scale"}, g->grad_scale, &call.view,
@@ -123,6 +130,8 @@ mfq_status mfq_fake_quantize_backward(mfq_context *context, const mfq_fake_gradi
   if (status == MFQ_OK && g->grad_zero_point != NULL)
     status = mfq_argument_per_scale((mfq_where){function, "gradient->grad_zero_point"}, g->grad_zero_point, &call.view,
                                     &call.parts, &call.grad_zero_point);
+  if (status == MFQ_OK && g->mask != NULL)
+    status = mfq_fake_take_mask((mfq_where){function, "gradient->mask"}, g->mask, &call.view, 0, &call.parts);
   if (status == MFQ_OK) status = mfq_parts_check(context, &call.parts);
   if (status != MFQ_OK) return status;
   const mfq_gradient gradient = {.upstream = &call.upstream,
@@ -133,9 +142,10 @@ mfq_status mfq_fake_quantize_backward(mfq_context *context, const mfq_fake_gradi
                                  .log2_scale = g->log2_scale};
   const mfq_cast cast = {.op = MFQ_OP_FAKE_GRADIENT,
                          .function = function,
-                         .src = &call.src,
+                         .src = g->mask != NULL ? &call.upstream : &call.src,
                          .dst = &call.dx,
                          .view = &call.view,
-                         .gradient = &gradient};
+                         .gradient = &gradient,
+                         .mask = g->mask != NULL ? g->mask->bits : NULL};
   return context->backend->cast(context, &cast);
 }

@@ -74,31 +74,13 @@ mfq_status mfq_dequantize(mfq_context *context, const mfq_qtensor *q, const mfq_
   return status == MFQ_OK ? context->backend->cast(context, &cast) : status;
 }
 
-/* 1 when two views have equal schemes, however their axes are written. */
-static int schemes_agree(const mfq_qview *a, const mfq_qview *b) {
-  mfq_scheme first = a->q.scheme, second = b->q.scheme;
-  first.axis = a->sizes.axis;
-  second.axis = b->sizes.axis;
-  return mfq_scheme_equal(&first, &second);
-}
-
+/* Only layouts may differ. */
 static mfq_status check_repack(const char *function, const mfq_qview *src, const mfq_qview *dst) {
   mfq_tensor shape = {.rank = src->q.rank};
   for (int32_t i = 0; i < src->q.rank; ++i) shape.shape[i] = src->q.shape[i];
   const mfq_where where = {function, "dst"};
-  mfq_status status = mfq_argument_shape(where, dst->q.rank, dst->q.shape, "src", &shape);
-  if (status == MFQ_OK && !schemes_agree(src, dst)) {
-    char names[2][MFQ_SCHEME_TEXT_MAX] = {"", ""};
-    if (mfq_scheme_print(&src->q.scheme, names[0], sizeof names[0]) == MFQ_OK &&
-        mfq_scheme_print(&dst->q.scheme, names[1], sizeof names[1]) == MFQ_OK) {
-      status = mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
-                        "dst: the scheme is %s, but src has %s; they must be equal, only layouts may differ", names[1],
-                        names[0]);
-    } else {
-      status = mfq_fail(MFQ_ERROR_INTERNAL, function, "a checked scheme cannot be printed");
-    }
-  }
-  return status;
+  const mfq_status status = mfq_argument_shape(where, dst->q.rank, dst->q.shape, "src", &shape);
+  return status == MFQ_OK ? mfq_argument_scheme(where, dst, "src", src) : status;
 }
 
 mfq_status mfq_repack(mfq_context *context, const mfq_qtensor *src, const mfq_qtensor *dst) {

@@ -89,6 +89,7 @@ typedef struct mfq_round_steps {
   uint32_t lowest, span; /* the loops hold for groups with a power of two from lowest to lowest + span */
   uint32_t least, limit; /* from that power to 2^23 of the smallest steps, and to the largest value */
   uint32_t shift;        /* from the power of two in a number to 2^23 of its steps */
+  uint32_t end;          /* from that power to the largest magnitude that passes the clip, where a mask is wanted */
 } mfq_round_steps;
 typedef struct mfq_round {
   mfqn_scheme scheme;
@@ -211,8 +212,9 @@ typedef struct mfq_kernels {
   void (*widen)(const mfq_widen *w, const uint8_t *codes, const uint8_t *scales, int64_t n, uint16_t *dst);
   /* The same with a scale code for each element. */
   void (*widen_each)(const mfq_widen *w, const uint8_t *codes, const uint8_t *scales, int64_t n, uint16_t *dst);
-  /* bf16 or f32 elements to the values that their codes have; groups are runs, or columns of a tile. */
-  void (*round_runs)(const mfq_round *r, mfq_source x, mfq_stretch span, uint16_t *dst);
+  /* bf16 or f32 elements to the values that their codes have; groups are runs, with a bit for each element that passes
+   * (NULL: unwanted), or columns of a tile. */
+  void (*round_runs)(const mfq_round *r, mfq_source x, mfq_stretch span, uint16_t *dst, uint32_t *bits);
   void (*round_columns)(const mfq_round *r, const mfq_round_tile *tile);
   /* Gradients. From lanes to the ends of their groups; dx is dy between them and 0 beyond; or times the slope there. */
   void (*ends)(const mfq_ends *e, int64_t n, const mfq_lanes *lanes, mfq_lane_ends *to);
@@ -220,6 +222,10 @@ typedef struct mfq_kernels {
   /* The same where all three are bf16. */
   void (*clip16)(const uint16_t *x, const uint16_t *dy, mfq_stretch span, const mfq_lane_ends *ends, uint16_t *dx);
   void (*slope)(const uint32_t *x, const uint32_t *dy, mfq_stretch span, const mfq_slope *s, uint32_t *dx);
+  /* Masks. A bit for each element of `x`, contiguous and of any dtype, in ceil(n / 32) words: 1 between its ends. */
+  void (*passing)(mfq_source x, mfq_stretch span, const mfq_lane_ends *ends, uint32_t *bits);
+  /* dx, of the dtype of `dy`, is dy where bit `first` and those behind it are 1, and 0 elsewhere. */
+  void (*pick)(mfq_source dy, const uint8_t *bits, int64_t first, int64_t n, void *dx);
   /* What elements with these codes add to the gradients of their scales; not of groups that are rare, or that have zero
    * points. */
   void (*terms)(const mfq_terms *t, const uint32_t *x, const uint32_t *dy, const uint8_t *codes, mfq_stretch span,

@@ -31,9 +31,7 @@ TEST_F(Misuse, FakeQuantize) {
   const std::vector<Bad<mfq_scheme>> schemes = {
       {[](mfq_scheme *b) { b->group_size = -1; }, invalid, "scheme: group_size is -1"},
       {[](mfq_scheme *b) { b->axis = 2; }, bad_shape, "axis is 2"},
-      {[](mfq_scheme *b) { b->rule = MFQ_RULE_GIVEN; },
-       MFQ_ERROR_UNSUPPORTED,
-       {"rule given", "use mfq_fake_quantize_given"}},
+      {[](mfq_scheme *b) { b->rule = MFQ_RULE_GIVEN; }, invalid, {"rule given", "use mfq_fake_quantize_given"}},
   };
   expect_refused(
       schemes, s, "mfq_fake_quantize: ", [&](const mfq_scheme *b) { return run(b, &src, &dst, nullptr); });

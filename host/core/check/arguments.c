@@ -92,6 +92,12 @@ mfq_status mfq_argument_tensor(mfq_where where, const mfq_tensor *tensor, int is
   return add_part(parts, part);
 }
 
+mfq_status mfq_argument_memory(mfq_memory part, mfq_parts *parts) {
+  if (part.bytes.high >= part.bytes.low) return add_part(parts, part);
+  return mfq_fail(MFQ_ERROR_SHAPE, part.where.function, "%s: %s of %zu bytes leaves the address space",
+                  part.where.argument, part.name, (size_t)(part.bytes.high - part.bytes.low));
+}
+
 static size_t scale_align(mfq_scale_format scale) {
   return scale == MFQ_SCALE_F32 ? 4 : scale == MFQ_SCALE_BF16 || scale == MFQ_SCALE_F16 ? 2 : 1;
 }
@@ -114,14 +120,10 @@ mfq_status mfq_argument_parts(mfq_where where, const mfq_qview *view, mfq_use us
                       "%s: %s is NULL, but needs %zu bytes (mfq_qtensor_sizes_get)", where.argument, rows[i].name,
                       rows[i].bytes);
     }
-    mfq_memory part = {where, rows[i].name, mfq_bytes_of(rows[i].memory, rows[i].bytes),
-                       (use.written & rows[i].part) != 0};
+    const mfq_memory part = {where, rows[i].name, mfq_bytes_of(rows[i].memory, rows[i].bytes),
+                             (use.written & rows[i].part) != 0};
     mfq_status status = pointer_check(where, rows[i].name, rows[i].memory, rows[i].align);
-    if (status == MFQ_OK && part.bytes.high < part.bytes.low) {
-      status = mfq_fail(MFQ_ERROR_SHAPE, where.function, "%s: %s of %zu bytes leaves the address space", where.argument,
-                        rows[i].name, rows[i].bytes);
-    }
-    if (status == MFQ_OK) status = add_part(parts, part);
+    if (status == MFQ_OK) status = mfq_argument_memory(part, parts);
     if (status != MFQ_OK) return status;
   }
   return MFQ_OK;
@@ -177,6 +179,19 @@ mfq_status mfq_argument_per_scale(mfq_where where, const mfq_tensor *given, cons
   return mfq_fail(MFQ_ERROR_SHAPE, where.function, "%s: shape is %s; allowed is the scale shape, %s", where.argument,
                   mfq_shape_write(out->rank, out->shape).text,
                   mfq_shape_write(sizes->scale_rank, sizes->scale_shape).text);
+}
+
+mfq_status mfq_argument_scheme(mfq_where where, const mfq_qview *view, const char *other, const mfq_qview *with) {
+  mfq_scheme first = view->q.scheme, second = with->q.scheme; /* however their axes are written */
+  first.axis = view->sizes.axis;
+  second.axis = with->sizes.axis;
+  if (mfq_scheme_equal(&first, &second)) return MFQ_OK;
+  char names[2][MFQ_SCHEME_TEXT_MAX] = {"", ""};
+  if (mfq_scheme_print(&view->q.scheme, names[0], sizeof names[0]) != MFQ_OK ||
+      mfq_scheme_print(&with->q.scheme, names[1], sizeof names[1]) != MFQ_OK)
+    return mfq_fail(MFQ_ERROR_INTERNAL, where.function, "a checked scheme cannot be printed");
+  return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function, "%s: the scheme is %s, but %s has %s; they must be equal",
+                  where.argument, names[0], other, names[1]);
 }
 
 int mfq_is_in_place(const mfq_tensor *a, const mfq_tensor *b) {

@@ -41,12 +41,17 @@ typedef struct mfq_use {
 /* Checks the pointers of a view and adds their memory to `parts`. */
 mfq_status mfq_argument_parts(mfq_where where, const mfq_qview *view, mfq_use use, mfq_parts *parts);
 
+/* Adds memory of any other kind to `parts`. */
+mfq_status mfq_argument_memory(mfq_memory part, mfq_parts *parts);
+
 /* Fails when memory that is written overlaps any other, or the context's device cannot use it. */
 mfq_status mfq_parts_check(mfq_context *context, const mfq_parts *parts);
 
 /* Fails when `where` names an argument of another shape than the checked tensor that is called `other`. */
 mfq_status mfq_argument_shape(mfq_where where, int32_t rank, const int64_t *shape, const char *other,
                               const mfq_tensor *tensor);
+/* Fails when a view, which `where` names, has another scheme than the one that is called `other`. */
+mfq_status mfq_argument_scheme(mfq_where where, const mfq_qview *view, const char *other, const mfq_qview *with);
 /* Checks a tensor that receives one float32 for each scale of a view. */
 mfq_status mfq_argument_per_scale(mfq_where where, const mfq_tensor *given, const mfq_qview *view, mfq_parts *parts,
                                   mfq_tensor *out);

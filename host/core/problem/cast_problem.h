@@ -33,6 +33,9 @@ typedef struct mfq_cast {
   mfq_expand_part part;
   const mfq_gradient *gradient; /* of a backward; NULL where mfq_supported asks */
   int32_t keeps_rotation;       /* values of a dequantization stay rotated */
+  /* Bits of mfq_mask, NULL: none. A fake quantization writes them; a backward reads them, and `src` is no more than another
+   * name of its upstream gradient then. */
+  uint8_t *mask;
 } mfq_cast;
 
 /* Whether a cast goes through a rotation. */
@@ -42,11 +45,13 @@ static inline int mfq_cast_is_rotated(const mfq_cast *cast) {
 
 /* Two that products make of their operands, whose rotations cancel. */
 static inline mfq_cast mfq_cast_quantize(const mfq_tensor *src, const mfq_qview *view, const mfq_qview *other) {
-  const mfq_cast cast = {MFQ_OP_QUANTIZE, "mfq_quantize", src, NULL, view, other, NULL, MFQ_EXPAND_SCALES, NULL, 0};
+  const mfq_cast cast = {MFQ_OP_QUANTIZE,   "mfq_quantize", src, NULL, view, other, NULL,
+                         MFQ_EXPAND_SCALES, NULL,           0,   NULL};
   return cast;
 }
 static inline mfq_cast mfq_cast_dequantize(const mfq_qview *view, const mfq_tensor *dst) {
-  const mfq_cast cast = {MFQ_OP_DEQUANTIZE, "mfq_dequantize", NULL, dst, view, NULL, NULL, MFQ_EXPAND_SCALES, NULL, 1};
+  const mfq_cast cast = {
+      MFQ_OP_DEQUANTIZE, "mfq_dequantize", NULL, dst, view, NULL, NULL, MFQ_EXPAND_SCALES, NULL, 1, NULL};
   return cast;
 }
 

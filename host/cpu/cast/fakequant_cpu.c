@@ -2,6 +2,7 @@
  * element. */
 #include <string.h>
 
+#include <mfq/num/gradient.h>
 #include <mfq/num/random.h>
 
 #include "host/core/check/sizes.h"
@@ -10,7 +11,7 @@
 #include "host/core/problem/walk.h"
 #include "host/cpu/cpu_state.h"
 #include "elements.h"
-#include "panels.h"
+#include "masks.h"
 #include "rotate_cpu.h"
 #include "round_values.h"
 #include "stream_copy.h"
@@ -19,6 +20,7 @@ typedef struct fake_job {
   const mfq_context *context;
   const mfq_tensor *src, *dst;
   const mfq_qview *view;
+  uint8_t *mask; /* NULL: none is wanted */
   mfqn_scheme scheme;
   mfq_walk from, to;
   mfqn_group *groups;
@@ -34,8 +36,10 @@ static void fake_row(const fake_job *job, int64_t r) {
     const uint64_t index = (uint64_t)(from.logical + j * job->from.logical_stride[last]);
     const uint32_t random =
         s->rounding == MFQN_ROUND_STOCHASTIC ? mfqn_random(job->context->seed, job->context->offset, index) : 0;
+    const mfqn_group *g = &job->groups[mfq_walk_scale(&job->from, from, j)];
+    if (job->mask && mfqn_element_passage(s, g, u, random).passes) mfq_mask_set(job->mask, index);
     mfq_element_store_limited(job->dst->data, job->dst->dtype, to.offset + j * job->to.offset_stride[last],
-                              mfqn_fake(s, &job->groups[mfq_walk_scale(&job->from, from, j)], u, random));
+                              mfqn_fake(s, g, u, random));
   }
 }
 
@@ -76,6 +80,8 @@ static mfq_status plan_values(mfq_context *context, const void *problem, mfq_cho
   if (status != MFQ_OK) return status;
   if (!mfq_round_values_make(context, src, cast->view, dst->strides, choice->state))
     return mfq_refuse(why, "the loops hold for ties to even and measured powers of two for groups");
+  if (cast->mask && !mfq_round_values_mask(choice->state, cast->mask))
+    return mfq_refuse(why, "a mask is wanted, whose bits are not in the order of the loops");
   mfq_choice_describe(choice, "vector loops (%s)", mfq_cpu_kernels(context)->isa);
   return MFQ_OK;
 }
@@ -89,16 +95,20 @@ static mfq_status run_values(mfq_context *context, const void *state, const void
 
 /* ---- Panels ------------------------------------------------------------------------------------------------------ */
 
-/* Scales and zero points that are kept until all panels are done, behind the panels' own memory. */
+/* What there is behind the panels' own memory: what a mask needs; scales and zero points that are kept until all panels are
+ * done. */
 typedef struct kept_parts {
-  size_t panels, scales, zero_points;
+  size_t panels, mask, scales, zero_points;
 } kept_parts;
 
+static size_t rounded(size_t bytes) { return (size_t)mfq_round_up((int64_t)bytes, 64); }
+
 static kept_parts kept_of(const mfq_panels *p, const mfq_cast *cast) {
-  kept_parts kept = {mfq_size_plus(mfq_panels_scratch_all(p), mfq_panels_shared_bytes(p)), 0, 0};
+  kept_parts kept = {.panels = mfq_size_plus(mfq_panels_scratch_all(p), mfq_panels_shared_bytes(p))};
+  if (cast->mask) kept.mask = rounded(mfq_mask_job_bytes(p));
   if (!mfqn_is_measured(&p->scheme) || !(p->shared || cast->scales)) return kept;
-  kept.scales = (size_t)mfq_round_up((int64_t)cast->view->sizes.scales_bytes, 64);
-  kept.zero_points = cast->view->sizes.zero_points_bytes;
+  kept.scales = rounded(cast->view->sizes.scales_bytes);
+  kept.zero_points = rounded(cast->view->sizes.zero_points_bytes);
   return kept;
 }
 
@@ -111,7 +121,8 @@ static mfq_status plan_panels(mfq_context *context, const void *problem, mfq_cho
   status = mfq_panels_plan(context, cast->src, cast->view, MFQ_PANELS_FAKE, p, why);
   if (status != MFQ_OK) return status;
   const kept_parts kept = kept_of(p, cast);
-  choice->workspace_bytes = mfq_size_plus(kept.panels, mfq_size_plus(kept.scales, kept.zero_points));
+  choice->workspace_bytes =
+      mfq_size_plus(mfq_size_plus(kept.panels, kept.mask), mfq_size_plus(kept.scales, kept.zero_points));
   mfq_choice_describe(choice, "vector loops (%s)", p->kernels->isa);
   return MFQ_OK;
 }
@@ -120,11 +131,13 @@ typedef struct panels_work {
   mfq_panels from, to;
   uint8_t *memory;
   const mfq_tensor *scales;
+  mfq_mask_job *mask; /* NULL: none is wanted */
 } panels_work;
 
 static void fake_panels(void *work, int thread, int64_t first, int64_t end) {
   const panels_work *w = work;
   mfq_panel_scratch *scratch = mfq_panels_scratch_at(&w->from, w->memory, thread);
+  if (w->mask) scratch->mask = &w->mask->threads[thread];
   for (int64_t k = first; k < end; ++k) mfq_panel_fake(&w->from, &w->to, k, scratch);
   mfq_stream_fence();
 }
@@ -142,16 +155,19 @@ static void put_scales(void *work, int thread, int64_t first, int64_t end) {
 static mfq_status run_panels(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
   enum { PANELS = 8, SCALES = 4096 }; /* that a thread takes at a time */
   const mfq_cast *cast = problem;
-  panels_work work = {*(const mfq_panels *)state, *(const mfq_panels *)state, memory, cast->scales};
+  panels_work work = {*(const mfq_panels *)state, *(const mfq_panels *)state, memory, cast->scales, NULL};
   const kept_parts kept = kept_of(&work.from, cast);
   mfq_qview view = *cast->view;
   float tensor_scale;
   work.from.seed = (mfq_seed){context->seed, context->offset};
   view.q.tensor_scale = mfqn_is_measured(&work.from.scheme) ? &tensor_scale : view.q.tensor_scale;
-  if (kept.scales) view.q.scales = memory + kept.panels;
-  if (kept.zero_points) view.q.zero_points = memory + kept.panels + kept.scales;
+  uint8_t *scales = memory + kept.panels + kept.mask;
+  if (kept.scales) view.q.scales = scales;
+  if (kept.zero_points) view.q.zero_points = scales + kept.scales;
   work.from.view = &view;
   mfq_panels_measure_shared(&work.from, memory);
+  if (kept.mask) work.mask = (mfq_mask_job *)(void *)(memory + kept.panels);
+  if (kept.mask) mfq_mask_start(&work.from, cast->mask, work.mask);
   work.to.tensor = work.to.other;
   memcpy(work.to.stride, work.to.other_stride, sizeof work.to.stride);
   const int threads = work.from.threads;
@@ -171,13 +187,14 @@ static mfq_status plan_elements(mfq_context *context, const void *problem, mfq_c
 
 static mfq_status run_elements(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
   const mfq_cast *cast = problem;
-  fake_job job = {.context = context, .src = cast->src, .dst = cast->dst, .view = cast->view};
+  fake_job job = {.context = context, .src = cast->src, .dst = cast->dst, .view = cast->view, .mask = cast->mask};
   (void)state;
   mfq_lower(&cast->view->q.scheme, &job.scheme);
   mfq_walk_init(cast->view, cast->src->strides, &job.from);
   mfq_walk_init(cast->view, cast->dst->strides, &job.to);
   job.groups = (mfqn_group *)(void *)memory;
   make_groups(&job, (mfqn_statistic *)(void *)(memory + count_of(cast) * sizeof(mfqn_group)));
+  if (cast->mask) mfq_mask_clear(cast->view, cast->mask);
   mfq_team_run((mfq_loop){context->threads, job.from.rows, 0}, fake_rows, &job);
   if (cast->scales) store_scales(&job, cast->scales);
   return MFQ_OK;

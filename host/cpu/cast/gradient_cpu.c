@@ -14,7 +14,7 @@
 #include "host/core/process/team.h"
 #include "host/cpu/cpu_state.h"
 #include "elements.h"
-#include "panels.h"
+#include "masks.h"
 #include "rotate_cpu.h"
 
 enum { CHUNK = 4096 }; /* elements; a power of two */
@@ -352,5 +352,6 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
 }
 
 static const mfq_way by_elements = {"reference", plan, run, NULL};
-const mfq_ways mfq_cpu_fake_gradients = {.create = "mfq_fake_quantize_backward",
-                                         .ways = {&mfq_gradient_panels, &mfq_rotated_copies, &by_elements}};
+const mfq_ways mfq_cpu_fake_gradients = {
+    .create = "mfq_fake_quantize_backward",
+    .ways = {&mfq_gradient_by_mask, &mfq_gradient_panels, &mfq_rotated_copies, &by_elements}};

@@ -220,6 +220,7 @@ mfq_panel_scratch *mfq_panels_scratch_at(const mfq_panels *p, void *memory, int 
   scratch->block = at + mfq_round_up((int64_t)sizeof *scratch, 64);
   scratch->unit = (uint32_t *)(void *)(scratch->block + block_bytes(p));
   scratch->held[0] = -1;
+  scratch->mask = NULL;
   return scratch;
 }
 

@@ -3,6 +3,7 @@
 
 #include "host/core/problem/walk.h"
 #include "elements.h"
+#include "masks.h"
 #include "panel_rows.h"
 
 /* ---- Scales ----------------------------------------------------------------------------------------------------- */
@@ -364,11 +365,14 @@ static void fake_piece(const mfq_panels *from, const mfq_panels *to, const mfq_p
   uint32_t *gathered = (uint32_t *)scratch->stats.hi, *narrow = scratch->stats.absmax;
   const mfq_source x = mfq_panel_read(from, a, at, scratch, gathered);
   const int to_bf16 = mfq_panels_take_bf16(to, scratch);
-  if (!from->kernels->fake(&from->scheme, x, span, lanes, to_bf16 ? narrow : scratch->x, to_bf16)) {
+  const int is_short = from->kernels->fake(&from->scheme, x, span, lanes, to_bf16 ? narrow : scratch->x, to_bf16);
+  if (!is_short) {
     mfq_panel_draw(from, a, at, scratch);
     from->kernels->encode(&from->scheme, x, span, lanes, scratch->drawn, scratch->codes);
     from->kernels->decode(&from->scheme, scratch->codes, span, lanes, scratch->x);
-  } else if (to_bf16) {
+  }
+  if (scratch->mask) mfq_mask_piece(from, a, at, x, scratch);
+  if (is_short && to_bf16) {
     mfq_panel_copy(to, a, at, (const uint16_t *)narrow);
     return;
   }
@@ -378,7 +382,9 @@ static void fake_piece(const mfq_panels *from, const mfq_panels *to, const mfq_p
 
 static void fake_panel(const mfq_panels *from, const mfq_panels *to, const mfq_panel *a, mfq_panel_scratch *scratch) {
   const int64_t ahead = from->rows == 1 && mfq_panels_are_direct(from) ? a->cols : 0;
-  mfq_panel_scales(from, a, mfq_panels_scales_known(from), scratch);
+  const int is_known = mfq_panels_scales_known(from);
+  mfq_panel_scales(from, a, is_known, scratch);
+  if (scratch->mask) mfq_mask_lanes(from, a, !is_known, scratch);
   for (int64_t r = 0; r < a->rows; ++r)
     for (int64_t c = 0; c < a->cols; c += from->piece) {
       const mfq_piece at = {r, c, a->cols - c < from->piece ? a->cols - c : from->piece};

@@ -67,10 +67,11 @@ typedef struct mfq_panel_scratch {
   uint8_t codes[MFQ_CHUNK + 8];
   uint16_t peak[MFQ_CHUNK];
   uint16_t random[MFQ_HALVES];
-  const uint16_t *drawn; /* bits of the elements at hand, in there; of stochastic rounding alone */
-  uint8_t *block;        /* codes as bytes, for panels that are not packed row by row */
-  uint32_t *unit;        /* elements that were rotated, or values that are to be rotated back */
-  int64_t held[3];       /* outer index, first row and first column of the elements in there; -1: none */
+  const uint16_t *drawn;         /* bits of the elements at hand, in there; of stochastic rounding alone */
+  uint8_t *block;                /* codes as bytes, for panels that are not packed row by row */
+  uint32_t *unit;                /* elements that were rotated, or values that are to be rotated back */
+  int64_t held[3];               /* outer index, first row and first column of the elements in there; -1: none */
+  struct mfq_mask_scratch *mask; /* of masks.h; NULL: none is wanted */
 } mfq_panel_scratch;
 
 /* What panels are for. */

@@ -7,6 +7,7 @@
 #include "host/core/scheme/lower.h"
 #include "host/core/process/team.h"
 #include "elements.h"
+#include "ends.h"
 #include "host/cpu/product/widen.h"
 
 /* Bytes of a thread's tile, which is turned; elements that kernels cannot read in place; how far a box reaches along
@@ -199,18 +200,29 @@ int mfq_round_values_make(const mfq_context *context, const mfq_tensor *src, con
   return 1;
 }
 
+int mfq_round_values_mask(mfq_round_values *p, uint8_t *mask) {
+  mfq_ends ends;
+  if (p->axes != 1 || (p->block[0] % 8 != 0 && p->boxes > 1)) return 0;
+  mfq_ends_find(&p->round.scheme, 0, 0, &ends);
+  p->round.steps.end = mfqn_bits(ends.hi[0]) - exponent_bits(p->round.scheme.range.emax + 127);
+  p->mask = mask;
+  return 1;
+}
+
 /* ---- Boxes ------------------------------------------------------------------------------------------------------- */
 
 /* Memory of one thread. */
 typedef struct round_buffers {
   uint32_t tile[TILE_BYTES / 4];
   uint32_t gathered[GATHERED];
+  uint32_t bits[MFQ_CHUNK / 32];
 } round_buffers;
 
 /* Part of the tensor: where it begins, and its size along each axis. */
 typedef struct round_box {
   const uint8_t *src;
   uint16_t *dst;
+  int64_t first; /* element of the target */
   int64_t n[MFQ_VALUES_AXES];
 } round_box;
 
@@ -226,6 +238,7 @@ static round_box box_at(const mfq_round_values *p, int64_t index, const void *sr
   }
   box.src = (const uint8_t *)src + from * (int64_t)mfq_dtype_bytes(p->dtype);
   box.dst = dst + to;
+  box.first = to;
   return box;
 }
 
@@ -261,8 +274,9 @@ static void round_rows(const mfq_kernels *kernels, const mfq_round_values *p, co
     const mfq_source x =
         lines_of(kernels, p, box, (round_lines){r * p->src_stride[other], 1, 0}, buffers->gathered, &ld);
     kernels->round_runs(&p->round, x, (mfq_stretch){n, mfq_smaller(p->group, n), 0},
-                        box->dst + r * p->dst_stride[other]);
+                        box->dst + r * p->dst_stride[other], p->mask ? buffers->bits : NULL);
   }
+  if (p->mask) memcpy(p->mask + box->first / 8, buffers->bits, (size_t)mfq_ceil_div(n, 8));
 }
 
 /* Asks for lines of `n` elements that a later box reads. They may lie beyond the tensor: nothing is read then. */
@@ -302,7 +316,7 @@ static void round_pile(const mfq_kernels *kernels, const mfq_round_values *p, co
     mfq_round_tile tile = {.rows = layers, .cols = cols, .dst = pile + k * area, .dst_ld = cols};
     tile.x = lines_of(kernels, p, box, lines, buffers->gathered, &tile.ld);
     if (g == s)
-      kernels->round_runs(&p->round, tile.x, (mfq_stretch){cols, mfq_smaller(p->group, cols), 0}, tile.dst);
+      kernels->round_runs(&p->round, tile.x, (mfq_stretch){cols, mfq_smaller(p->group, cols), 0}, tile.dst, NULL);
     else
       kernels->round_columns(&p->round, &tile);
   }

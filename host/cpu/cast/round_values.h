@@ -22,12 +22,16 @@ typedef struct mfq_round_values {
   int64_t size[MFQ_VALUES_AXES], src_stride[MFQ_VALUES_AXES], dst_stride[MFQ_VALUES_AXES];
   int64_t block[MFQ_VALUES_AXES];
   int64_t boxes, elements;
+  uint8_t *mask; /* NULL: none is wanted */
 } mfq_round_values;
 
 /* Plans the rounding of `src` as `view` would quantize it; both have the same shape, and the target has `dst_strides`.
  * Returns 0 where this scheme or this layout must be quantized and decoded. */
 int mfq_round_values_make(const mfq_context *context, const mfq_tensor *src, const mfq_qview *view,
                           const int64_t *dst_strides, mfq_round_values *plan);
+
+/* Asks for a mask too. Returns 0 where its bits do not follow each other as the elements do. */
+int mfq_round_values_mask(mfq_round_values *plan, uint8_t *mask);
 
 /* `src` and `dst` point at the elements with all indices 0. */
 void mfq_round_values_run(const mfq_context *context, const mfq_round_values *plan, const void *src, uint16_t *dst);

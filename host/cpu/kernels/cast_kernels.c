@@ -8,6 +8,7 @@
 #include "few_rows_loops.h"
 #include "finish_loops.h"
 #include "gradient_loops.h"
+#include "mask_loops.h"
 #include "measure_loops.h"
 #include "pack_loops.h"
 #include "random_loops.h"
@@ -54,6 +55,8 @@ const mfq_kernels MFQ_JOIN(mfq_kernels_, MFQ_ISA) = {
     .clip = clip,
     .clip16 = clip16,
     .slope = slope,
+    .passing = passing,
+    .pick = pick,
     .terms = terms,
     .tree = tree,
 #ifdef MFQ_CODES512

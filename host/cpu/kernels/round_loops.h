@@ -6,7 +6,9 @@
 #ifndef MFQ_HOST_CPU_KERNELS_ROUND_LOOPS_H
 #define MFQ_HOST_CPU_KERNELS_ROUND_LOOPS_H
 
-#include "measure_loops.h"
+#include <mfq/num/gradient.h>
+
+#include "mask_loops.h"
 
 /* Two neighbouring bf16 elements, anywhere in memory. */
 typedef uint32_t round_word __attribute__((aligned(2), may_alias));
@@ -82,6 +84,7 @@ typedef struct round_job {
   mfq_round_steps steps; /* a copy that stores cannot change: it stays in registers */
   mfq_source x;
   uint16_t *dst;
+  uint32_t *bits; /* NULL: unwanted */
 } round_job;
 
 /* The powers of `groups` groups from element `first` on, `n` elements in all. */
@@ -131,6 +134,43 @@ INLINE void round_whole(const round_job *job, int64_t first, int64_t groups, int
       round_run16(&s, x16 + first + i * run, run, power[i], dst + first + i * run, is_integer);
 }
 
+/* The bits of groups, of which `first` is at a whole word. */
+INLINE void mask_groups_as(const round_job *job, int64_t first, int64_t n, int64_t run, const uint32_t *restrict power,
+                           int is_bf16) {
+  const int64_t groups = (n - 1) / run + 1;
+  const void *x = job->x.data;
+  mask_stream s = {0, 0, job->bits + first / 32};
+  float end[ROUND_GROUPS];
+  uint32_t twice[ROUND_GROUPS]; /* their upper halves: no bf16 number lies between */
+  for (int64_t i = 0; i < groups; ++i) end[i] = mfqn_float_of(power[i] + job->steps.end);
+  for (int64_t i = 0; i < groups; ++i) twice[i] = (mfqn_bits(end[i]) >> 16) * 0x10001u;
+  for (int64_t at = 0, i = 0; at < n; at += run, ++i) {
+    const mask_ends ends = {.hi = &end[i], .twice = &twice[i]};
+    if (run == 32 && n - at >= 32)
+      *s.to++ = bits_of_word(x, first + at, ends, ends, is_bf16);
+    else
+      put_run(&s, x, first + at, n - at < run ? n - at : run, ends, is_bf16);
+  }
+  if (s.count > 0) *s.to = (uint32_t)s.held;
+}
+
+INLINE void mask_groups(const round_job *job, int64_t first, int64_t n, int64_t run, const uint32_t *power) {
+  if (job->x.dtype == MFQ_DTYPE_BF16)
+    mask_groups_as(job, first, n, run, power, 1);
+  else
+    mask_groups_as(job, first, n, run, power, 0);
+}
+
+static void mask_rare(const mfqn_scheme *s, round_line line, uint32_t *bits, int64_t at) {
+  mfqn_statistic statistic = mfqn_statistic_none();
+  for (int64_t i = 0; i < line.n; ++i) mfqn_statistic_add(&statistic, round_element(line.x, i));
+  const mfqn_group g = mfqn_group_make(s, &statistic, 1.0f);
+  for (int64_t i = 0; i < line.n; ++i, ++at) {
+    const uint32_t passes = mfqn_element_passage(s, &g, round_element(line.x, i), 0).passes;
+    bits[at / 32] = (bits[at / 32] & ~(1u << at % 32)) | passes << at % 32;
+  }
+}
+
 /* Groups that the loops do not hold for, once more. */
 static __attribute__((noinline)) void round_rare_runs(const round_job *job, int64_t first, int64_t n, int64_t run) {
   const size_t size = job->x.dtype == MFQ_DTYPE_F32 ? 4 : 2;
@@ -139,7 +179,9 @@ static __attribute__((noinline)) void round_rare_runs(const round_job *job, int6
     const int64_t length = n - i < run ? n - i : run;
     if (!powers_of_runs(job, first + i, length, run, power)) continue;
     const mfq_source x = {(const uint8_t *)job->x.data + (size_t)(first + i) * size, job->x.dtype};
-    round_rare(&job->r->scheme, (round_line){x, length, 1, job->dst + first + i, 1});
+    const round_line line = {x, length, 1, job->dst + first + i, 1};
+    round_rare(&job->r->scheme, line);
+    if (job->bits) mask_rare(&job->r->scheme, line, job->bits, first + i);
   }
 }
 
@@ -158,12 +200,16 @@ INLINE void round_runs_as(const round_job *job, mfq_stretch span, int is_integer
       round_whole(job, first, groups, run, power, is_integer);
     }
     if (rest) round_whole(job, first + groups * run, 1, rest, power + groups, is_integer);
+    if (job->bits && run == 32)
+      mask_groups(job, first, n, 32, power);
+    else if (job->bits)
+      mask_groups(job, first, n, run, power);
     if (rare) round_rare_runs(job, first, n, run);
   }
 }
 
-static void round_runs(const mfq_round *r, mfq_source x, mfq_stretch span, uint16_t *dst) {
-  const round_job job = {r, r->steps, x, dst};
+static void round_runs(const mfq_round *r, mfq_source x, mfq_stretch span, uint16_t *dst, uint32_t *bits) {
+  const round_job job = {r, r->steps, x, dst, bits};
   if (r->scheme.is_integer)
     round_runs_as(&job, span, 1);
   else

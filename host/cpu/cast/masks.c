@@ -1,0 +1,131 @@
+/* host/cpu/cast/masks.c: the bits of a panel's rows, made where their values are.
+ *
+ * The elements of a group that pass lie between two ends. Under stochastic rounding there are two pairs of ends: by the
+ * word that rounds up the most, and by the one that rounds up the least; only elements between them are looked at one by
+ * one. Most measured scales leave nothing beyond the ends, which the largest magnitude of each group tells. */
+#include <string.h>
+
+#include <mfq/num/gradient.h>
+#include <mfq/num/random.h>
+
+#include "host/core/check/fakes.h"
+#include "elements.h"
+#include "ends.h"
+#include "masks.h"
+
+void mfq_mask_clear(const mfq_qview *view, uint8_t *bits) { memset(bits, 0, mfq_fake_mask_size(view)); }
+
+/* ---- Ends -------------------------------------------------------------------------------------------------------- */
+
+void mfq_mask_start(const mfq_panels *p, uint8_t *bits, mfq_mask_job *job) {
+  const mfqn_scheme *s = &p->scheme;
+  memset(job, 0, sizeof *job);
+  job->bits = bits;
+  for (int i = 0; i < p->threads; ++i) job->threads[i].job = job;
+  job->is_random = s->rounding == MFQN_ROUND_STOCHASTIC;
+  if (job->is_random)
+    mfq_ends_find_random(s, &job->ends, &job->outer);
+  else
+    mfq_ends_find(s, 0, 0, &job->ends);
+  job->ends.is_half = job->outer.is_half = p->tensor->dtype == MFQ_DTYPE_BF16;
+  const int is_one_row = p->size[0] * p->size[1] == 1;
+  const int starts_at_byte = (p->col_blocks == 1 || p->cols % 8 == 0) && p->piece % 8 == 0;
+  const int are_bytes = (is_one_row || p->size[2] % 8 == 0) && starts_at_byte;
+  if (!are_bytes) mfq_mask_clear(p->view, bits);
+  bits[mfq_fake_mask_size(p->view) - 1] = 0; /* which may be a part in any case */
+}
+
+/* Whether the largest magnitude of each lane passes, and with it all others: quotients are monotonic. */
+static int all_pass(const mfq_panel *a, const mfq_panel_scratch *scratch) {
+  const mfq_ends *e = &scratch->mask->job->ends;
+  const mfq_lanes *lanes = &scratch->lanes;
+  if (e->has_zero_points || lanes->any_rare) return 0;
+  const float end = e->lo[0] < e->hi[0] ? e->lo[0] : e->hi[0];
+  int passes = 1;
+  for (int64_t i = 0; i < a->lanes; ++i) {
+    const float largest = mfqn_div(mfqn_float_of(scratch->stats.absmax[i]), lanes->divisor[i]);
+    passes &= (largest <= end) & (mfqn_bits(lanes->divisor[i]) - MFQN_MIN_NORMAL < MFQN_INF - MFQN_MIN_NORMAL);
+  }
+  return passes;
+}
+
+void mfq_mask_lanes(const mfq_panels *p, const mfq_panel *a, int is_measured, mfq_panel_scratch *scratch) {
+  mfq_mask_scratch *mask = scratch->mask;
+  mask->all_pass = is_measured && all_pass(a, scratch);
+  if (mask->all_pass) return;
+  p->kernels->ends(&mask->job->ends, a->lanes, &scratch->lanes, &mask->ends);
+  if (mask->job->is_random) p->kernels->ends(&mask->job->outer, a->lanes, &scratch->lanes, &mask->outer);
+}
+
+/* ---- Bits -------------------------------------------------------------------------------------------------------- */
+
+/* Asks the definition for an element. */
+static void do_element(const mfq_panels *p, mfq_source x, int64_t at, int64_t lane, mfq_panel_scratch *scratch) {
+  uint32_t *word = &scratch->mask->bits[at / 32];
+  const mfqn_group g = mfq_lane_group(p, &scratch->lanes, lane);
+  const uint32_t random = scratch->mask->job->is_random ? mfqn_random_fraction(scratch->drawn[at]) : 0;
+  const uint32_t u = mfq_element_load(x.data, x.dtype, at);
+  *word = (*word & ~(1u << at % 32)) | mfqn_element_passage(&p->scheme, &g, u, random).passes << at % 32;
+}
+
+static void do_rare(const mfq_panels *p, mfq_stretch span, mfq_source x, mfq_panel_scratch *scratch) {
+  const mfq_mask_scratch *mask = scratch->mask;
+  for (int64_t at = 0; at < span.n; ++at) {
+    const int64_t lane = span.first + (span.run == 0 ? at : at / span.run);
+    if (mask->ends.rare[lane] || (mask->job->is_random && mask->outer.rare[lane])) do_element(p, x, at, lane, scratch);
+  }
+}
+
+/* Elements whose random bits decide. */
+static void do_random(const mfq_panels *p, mfq_stretch span, mfq_source x, mfq_panel_scratch *scratch) {
+  const mfq_mask_scratch *mask = scratch->mask;
+  for (int64_t k = 0; k * 32 < span.n; ++k)
+    for (uint32_t open = mask->may_pass[k] & ~mask->bits[k]; open != 0; open &= open - 1) {
+      const int64_t at = 32 * k + __builtin_ctz(open);
+      do_element(p, x, at, span.first + (span.run == 0 ? at : at / span.run), scratch);
+    }
+}
+
+/* To a byte of which other threads may have a part. */
+static void add_to_byte(uint8_t *byte, uint32_t bits) {
+  (void)__atomic_fetch_or(byte, (uint8_t)bits, __ATOMIC_RELAXED);
+}
+
+/* `n` bits to where bit `index` of a mask stands; those behind them are 0, up to the end of a word more. Bytes of which
+ * these are a part were set to 0. */
+static void put_bits(uint8_t *mask, uint64_t index, const uint32_t *words, int64_t n) {
+  const uint8_t *from = (const uint8_t *)words;
+  const uint32_t shift = index % 8;
+  uint8_t *to = mask + index / 8;
+  if (shift == 0) {
+    memcpy(to, from, (size_t)n / 8);
+    if (n % 8 != 0) add_to_byte(to + n / 8, from[n / 8]);
+    return;
+  }
+  const int64_t last = ((int64_t)shift + n - 1) / 8;
+  add_to_byte(to, (uint32_t)from[0] << shift);
+  for (int64_t i = 1; i < last; ++i) to[i] = (uint8_t)(from[i] << shift | from[i - 1] >> (8 - shift));
+  if (last > 0) add_to_byte(to + last, (uint32_t)from[last] << shift | from[last - 1] >> (8 - shift));
+}
+
+static void set_all(uint32_t *words, int64_t n) {
+  memset(words, 0xff, (size_t)(n / 32) * sizeof *words);
+  words[n / 32] = (1u << n % 32) - 1u;
+}
+
+void mfq_mask_piece(const mfq_panels *p, const mfq_panel *a, mfq_piece at, mfq_source x, mfq_panel_scratch *scratch) {
+  mfq_mask_scratch *mask = scratch->mask;
+  const mfq_stretch span = mfq_panel_span(p, at.col, at.n);
+  if (mask->all_pass) {
+    set_all(mask->bits, at.n);
+  } else {
+    p->kernels->passing(x, span, &mask->ends, mask->bits);
+    if (mask->job->is_random) {
+      p->kernels->passing(x, span, &mask->outer, mask->may_pass);
+      do_random(p, span, x, scratch);
+    }
+    if (mask->ends.any_rare || (mask->job->is_random && mask->outer.any_rare)) do_rare(p, span, x, scratch);
+  }
+  mask->bits[(at.n + 31) / 32] = 0;
+  put_bits(mask->job->bits, mfq_panel_index(p, a, at), mask->bits, at.n);
+}
