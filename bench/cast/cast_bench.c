@@ -167,12 +167,12 @@ static int launch(void *state, int turn) {
   return bench_status(status, row->common.name);
 }
 
-/* Slots for a row's parts, holding what is given, and codes where the row reads them. */
+/* Slots for a row's parts, holding what is given, and codes or a mask where the row reads them. */
 static int prepare_parts(cast_task *k) {
   int code = create_slots(k->bench->run, k->row->slot_bytes, &k->parts);
   if (code == BENCH_OK) code = give(k);
-  for (int i = 0; code == BENCH_OK && cast_reads_codes(k->row->operation) && i < k->parts.count; ++i)
-    code = launch(k, i);
+  k->operation = cast_preparation(k->row->operation);
+  for (int i = 0; code == BENCH_OK && k->operation != k->row->operation && i < k->parts.count; ++i) code = launch(k, i);
   k->operation = k->row->operation;
   return code;
 }

@@ -17,8 +17,10 @@ typedef enum cast_operation {
   CAST_REPACK_BYTES,   /* from one bit stream to a byte a code */
   CAST_REPACK_TILES,   /* from logical order of scales to tiles of 128 x 4 */
   CAST_DEQUANTIZE,
-  CAST_FAKE,     /* quantize and dequantize in one step */
-  CAST_BACKWARD, /* of that, masked at the clip: the gradient of the elements alone */
+  CAST_FAKE,            /* quantize and dequantize in one step */
+  CAST_FAKE_MASKED,     /* the same with a mask */
+  CAST_BACKWARD,        /* of that, masked at the clip: the gradient of the elements alone */
+  CAST_BACKWARD_MASKED, /* the same by the mask */
   CAST_OPERATIONS
 } cast_operation;
 const char *cast_operation_name(cast_operation operation);
@@ -28,6 +30,18 @@ static inline int cast_is_repack(cast_operation operation) {
 /* Whether codes are read, which a quantization makes before. */
 static inline int cast_reads_codes(cast_operation operation) {
   return operation == CAST_DEQUANTIZE || cast_is_repack(operation);
+}
+/* Whether the result is elements; otherwise it is codes and scales, or a mask. */
+static inline int cast_makes_values(cast_operation operation) {
+  return operation >= CAST_DEQUANTIZE && operation != CAST_FAKE_MASKED;
+}
+static inline int cast_is_masked(cast_operation operation) {
+  return operation == CAST_FAKE_MASKED || operation == CAST_BACKWARD_MASKED;
+}
+/* What makes the parts that an operation reads; the operation itself where it reads none. */
+static inline cast_operation cast_preparation(cast_operation operation) {
+  if (cast_reads_codes(operation)) return CAST_QUANTIZE;
+  return operation == CAST_BACKWARD_MASKED ? CAST_FAKE_MASKED : operation;
 }
 
 enum { CAST_ALIASES = 512 };
@@ -54,10 +68,12 @@ double cast_row_copy(const cast_row *row);
 double cast_row_share(const cast_row *row); /* percent of the copy bandwidth */
 int cast_row_misses(const cast_row *row);   /* 0 for others */
 
-/* The quantized tensors of a row over `memory`: one, or two for both directions and for both ends of a repack. */
+/* The quantized tensors of a row over `memory`: one, or two for both directions and for both ends of a repack; and
+ * its mask. */
 typedef struct cast_parts {
   mfq_qtensor q[2];
   int count;
+  mfq_mask mask;              /* bits NULL: none */
   double bytes, source_bytes; /* that they hold, and that the first of two does */
   size_t used;                /* of `memory` */
 } cast_parts;
@@ -66,7 +82,7 @@ mfq_status cast_parts_place(const cast_row *row, int64_t rows, int64_t cols, uin
 /* Fills in the scales and zero points that the caller must give; the parts are in host memory. */
 void cast_parts_give(const cast_parts *parts);
 
-/* Elements that a launch reads and writes; its operation, CAST_QUANTIZE where a dequantization's codes are made. */
+/* Elements that a launch reads and writes; its operation, which may be the preparation of the row's. */
 typedef struct cast_launch {
   cast_operation operation;
   void *source, *upstream, *target;

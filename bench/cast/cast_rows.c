@@ -18,10 +18,10 @@ typedef struct candidates {
 } candidates;
 
 const char *cast_operation_name(cast_operation operation) {
-  static const char *const names[CAST_OPERATIONS] = {"quantize",      "quantize-axis0",  "quantize-axis0-turned",
-                                                     "quantize-both", "quantize-square", "repack-turned",
-                                                     "repack-bytes",  "repack-tiles",    "dequantize",
-                                                     "fake-quantize", "fake-backward"};
+  static const char *const names[CAST_OPERATIONS] = {
+      "quantize",      "quantize-axis0", "quantize-axis0-turned", "quantize-both", "quantize-square",
+      "repack-turned", "repack-bytes",   "repack-tiles",          "dequantize",    "fake-quantize",
+      "fake-masked",   "fake-backward",  "fake-backward-masked"};
   return names[operation];
 }
 
@@ -104,6 +104,17 @@ static int has_two(cast_operation operation) {
   return operation == CAST_BOTH || operation == CAST_SQUARE || cast_is_repack(operation);
 }
 
+/* Behind the parts, where a scheme whose scales are given has them. */
+static mfq_status place_mask(const cast_row *row, const int64_t shape[2], uint8_t *memory, cast_parts *parts) {
+  size_t bytes = 0;
+  mfq_status status = mfq_mask_init(&row->scheme, 2, shape, &parts->mask);
+  if (status == MFQ_OK) status = mfq_mask_bytes(&parts->mask, &bytes);
+  if (memory != NULL) parts->mask.bits = memory + parts->used;
+  parts->bytes = (double)bytes;
+  parts->used += bytes;
+  return status;
+}
+
 mfq_status cast_parts_place(const cast_row *row, int64_t rows, int64_t cols, uint8_t *memory, cast_parts *parts) {
   const int64_t shape[] = {rows, cols};
   *parts = (cast_parts){.count = has_two(row->operation) ? 2 : 1};
@@ -117,7 +128,7 @@ mfq_status cast_parts_place(const cast_row *row, int64_t rows, int64_t cols, uin
     parts->bytes +=
         (double)(sizes.codes_bytes + sizes.scales_bytes + sizes.zero_points_bytes + sizes.tensor_scale_bytes);
   }
-  return MFQ_OK;
+  return cast_is_masked(row->operation) ? place_mask(row, shape, memory, parts) : MFQ_OK;
 }
 
 void cast_parts_give(const cast_parts *parts) {
@@ -144,20 +155,31 @@ mfq_status cast_row_launch(mfq_context *context, const cast_row *row, const cast
   if (status == MFQ_OK) status = mfq_tensor_init(launch->target, row->dtype, 2, shape, &target);
   if (status != MFQ_OK) return status;
   if (launch->operation == CAST_DEQUANTIZE) return mfq_dequantize(context, &parts->q[0], &target);
-  if (launch->operation == CAST_FAKE)
-    return is_given ? mfq_fake_quantize_given(context, &parts->q[0], &source, &target)
-                    : mfq_fake_quantize(context, &row->scheme, &source, &target, NULL);
+  const mfq_mask *mask = cast_is_masked(launch->operation) ? &parts->mask : NULL;
+  const mfq_scheme *scheme = is_given ? NULL : &row->scheme;
+  const mfq_qtensor *given = is_given ? &parts->q[0] : NULL;
+  if (launch->operation == CAST_FAKE || launch->operation == CAST_FAKE_MASKED) {
+    mfq_fake_forward forward;
+    mfq_fake_forward_init(&forward);
+    forward.scheme = scheme;
+    forward.given = given;
+    forward.src = &source;
+    forward.dst = &target;
+    forward.mask = mask;
+    return mfq_fake_quantize_forward(context, &forward);
+  }
   if (cast_is_repack(launch->operation)) return mfq_repack(context, &parts->q[0], &parts->q[1]);
-  if (launch->operation != CAST_BACKWARD)
+  if (launch->operation < CAST_DEQUANTIZE)
     return mfq_quantize(context, &source, &parts->q[0], launch->operation == CAST_QUANTIZE ? NULL : second);
   mfq_fake_gradient gradient;
   mfq_fake_gradient_init(&gradient);
-  gradient.scheme = is_given ? NULL : &row->scheme;
-  gradient.given = is_given ? &parts->q[0] : NULL;
+  gradient.scheme = scheme;
+  gradient.given = given;
   gradient.ste = MFQ_STE_CLIPPED;
-  gradient.src = &source;
+  gradient.src = mask != NULL ? NULL : &source;
   gradient.upstream = &upstream;
   gradient.dx = &target;
+  gradient.mask = mask;
   return mfq_fake_quantize_backward(context, &gradient);
 }
 
@@ -172,7 +194,7 @@ static int reads_twice(const mfq_scheme *s) {
 
 /* Stochastic rounding may take 1.3 times as long as ties to even, rotations half as long again. */
 static int32_t target_of(const bench_run *run, const cast_row *row) {
-  const int is_fake = row->operation == CAST_FAKE || row->operation == CAST_BACKWARD;
+  const int is_fake = row->operation >= CAST_FAKE;
   const int is_quantize_mx = row->operation == CAST_QUANTIZE && is_mx(&row->scheme);
   const int is_rotated = row->scheme.rotation != 0;
   const double slower = row->scheme.rounding == MFQ_ROUND_STOCHASTIC ? 1.3 : is_rotated ? 1.5 : 1;
@@ -190,8 +212,10 @@ static mfq_op op_of(const cast_row *row) {
   if (cast_is_repack(row->operation)) return MFQ_OP_REPACK;
   switch (row->operation) {
     case CAST_DEQUANTIZE: return MFQ_OP_DEQUANTIZE;
-    case CAST_FAKE: return MFQ_OP_FAKE_QUANTIZE;
-    case CAST_BACKWARD: return MFQ_OP_FAKE_GRADIENT;
+    case CAST_FAKE:
+    case CAST_FAKE_MASKED: return MFQ_OP_FAKE_QUANTIZE;
+    case CAST_BACKWARD:
+    case CAST_BACKWARD_MASKED: return MFQ_OP_FAKE_GRADIENT;
     default: return MFQ_OP_QUANTIZE;
   }
 }
@@ -202,6 +226,8 @@ static void count_bytes(cast_row *row, double plain, const cast_parts *of) {
   row->read = reads_twice(&row->scheme) ? 2.0 * plain : plain;
   row->written = plain;
   if (row->operation == CAST_BACKWARD) row->read += plain;
+  if (row->operation == CAST_FAKE_MASKED) row->written += parts;
+  if (row->operation == CAST_BACKWARD_MASKED) row->read = plain + parts;
   if (row->operation == CAST_DEQUANTIZE) row->read = parts;
   if (op_of(row) == MFQ_OP_QUANTIZE) row->written = parts;
   if (!cast_is_repack(row->operation)) return;
@@ -256,6 +282,8 @@ static int is_offered(cast_operation operation, const candidate *c) {
     case CAST_SQUARE: return s->granularity == MFQ_GRANULARITY_BLOCK;
     case CAST_REPACK_BYTES: return c->is_named && s->element.is_signed + s->element.exp_bits + s->element.man_bits < 8;
     case CAST_REPACK_TILES: return c->is_named && is_group && is_byte_scale;
+    case CAST_FAKE_MASKED:
+    case CAST_BACKWARD_MASKED: return c->is_named;
     case CAST_REPACK_TURNED: return c->is_named || s->granularity == MFQ_GRANULARITY_BLOCK;
     default: return c->is_named || s->granularity != MFQ_GRANULARITY_BLOCK;
   }
@@ -270,7 +298,8 @@ static int add_rows(bench_run *run, const candidates *all, cast_operation operat
     if (!is_offered(operation, c)) continue;
     mfq_scheme scheme = along(c->scheme, is_strided || operation == CAST_REPACK_TURNED ? 0 : 1);
     if (cast_reads_codes(operation)) scheme = as_stored(scheme);
-    cast_row *equal = find_equal(run, first, &scheme);
+    const int is_same = operation == CAST_BACKWARD_MASKED && run->count > first; /* whatever the scheme */
+    cast_row *equal = is_same ? row_at(run, first) : find_equal(run, first, &scheme);
     if (equal != NULL) {
       add_alias(equal, c->text);
       continue;

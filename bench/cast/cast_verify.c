@@ -84,7 +84,7 @@ static mfq_status fill(cast_verifier *v, mfq_dtype dtype) {
 static mfq_status cast(cast_verifier *v, int which, const cast_row *row, const int64_t shape[2],
                        cast_operation operation, const uint8_t *given) {
   const side *s = &v->sides[which];
-  const int makes_values = operation >= CAST_DEQUANTIZE;
+  const int makes_values = cast_makes_values(operation);
   mfq_buffer *to = makes_values ? s->values : s->parts;
   void *source = mfq_buffer_data(s->source);
   const cast_launch memory = {operation, source, source, mfq_buffer_data(s->values)};
@@ -105,8 +105,10 @@ static mfq_status cast_both(cast_verifier *v, const cast_row *row, const int64_t
   if (status != MFQ_OK) return status;
   memset(given, 0, parts.used);
   cast_parts_give(&parts);
-  if (cast_reads_codes(row->operation)) status = cast(v, REFERENCE, row, shape, CAST_QUANTIZE, given);
-  const uint8_t *parts_of_both = cast_reads_codes(row->operation) ? codes : given;
+  const cast_operation preparation = cast_preparation(row->operation);
+  const int is_prepared = preparation != row->operation;
+  if (is_prepared) status = cast(v, REFERENCE, row, shape, preparation, given);
+  const uint8_t *parts_of_both = is_prepared ? codes : given;
   const int last = parts_of_both == given ? HERE : REFERENCE; /* which overwrites them */
   if (status == MFQ_OK) status = cast(v, HERE + REFERENCE - last, row, shape, row->operation, parts_of_both);
   return status == MFQ_OK ? cast(v, last, row, shape, row->operation, parts_of_both) : status;
