@@ -18,6 +18,7 @@ typedef struct fake_kind {
   int is_integer;
   int by_inverse;       /* not by a division */
   int has_tensor_scale; /* which is 1 otherwise */
+  int is_held;          /* elements may be beyond the largest value */
 } fake_kind;
 
 /* From 2^23 to 1.5 * 2^23: below it a sum has as many digits as above. */
@@ -69,6 +70,7 @@ INLINE float fake_held(float x, fake_lane lane) {
 /* What is rounded to a multiple of its step. */
 INLINE float fake_scaled(float x, fake_lane lane, fake_kind kind) {
   if (kind.how == BY_EXPONENT) return fake_held(x, lane);
+  if (kind.by_inverse && !kind.is_held) return mfqn_quotient(x, lane.divisor, lane.inverse);
   if (kind.by_inverse) return mfqn_quotient(fake_held(x, lane), lane.divisor, lane.inverse);
   return fake_held(mfqn_div(x, lane.divisor), lane);
 }
@@ -111,8 +113,10 @@ INLINE void fake_columns(const fake_job *job, const fake_steps *s, fake_kind kin
 /* Two neighbouring bf16 elements, anywhere in memory: the halves of a word are float32 numbers but for a shift. */
 typedef uint32_t fake_word __attribute__((aligned(2), may_alias));
 
-/* The bits of a value, NaN being canonical, whose upper half is bf16. */
-INLINE uint32_t fake_rounded(uint32_t u) { return u + 0x7fffu + ((u >> 16) & 1u); }
+/* The bits of a value, NaN being canonical, whose upper half is bf16: that of few digits times a power of two is. */
+INLINE uint32_t fake_rounded(uint32_t u, fake_kind kind) {
+  return kind.how == BY_EXPONENT ? u : u + 0x7fffu + ((u >> 16) & 1u);
+}
 
 INLINE void fake_run_of_pairs(const fake_job *job, const fake_steps *s, int64_t i, int64_t run, int64_t length,
                               fake_kind kind) {
@@ -123,10 +127,10 @@ INLINE void fake_run_of_pairs(const fake_job *job, const fake_steps *s, int64_t 
   const fake_lane lane = fake_lane_at(s, job->lanes, job->span.first + i, kind);
   for (int64_t j = 0; j < length / 2; ++j) {
     const uint32_t low = fake_one(s, from[j] << 16, lane, kind), high = fake_one(s, from[j] & 0xffff0000u, lane, kind);
-    to[j] = fake_rounded(low) >> 16 | (fake_rounded(high) & 0xffff0000u);
+    to[j] = fake_rounded(low, kind) >> 16 | (fake_rounded(high, kind) & 0xffff0000u);
   }
   if (length % 2 != 0)
-    y[length - 1] = (uint16_t)(fake_rounded(fake_one(s, mfqn_f32_from_bf16(x[length - 1]), lane, kind)) >> 16);
+    y[length - 1] = (uint16_t)(fake_rounded(fake_one(s, mfqn_f32_from_bf16(x[length - 1]), lane, kind), kind) >> 16);
 }
 
 /* ---- Spans ------------------------------------------------------------------------------------------------------- */
@@ -156,31 +160,35 @@ INLINE void fake_span(const fake_job *job, fake_kind kind, int has_pairs) {
 
 INLINE void fake_inverse(const fake_job *job, fake_kind kind, int has_pairs) {
   if (kind.how == BY_ZERO_POINT)
-    fake_span(job, (fake_kind){BY_ZERO_POINT, 1, HAS_FMA, 0}, has_pairs);
+    fake_span(job, (fake_kind){BY_ZERO_POINT, 1, HAS_FMA, 0, 1}, has_pairs);
+  else if (kind.is_integer && kind.is_held)
+    fake_span(job, (fake_kind){BY_DIVISION, 1, HAS_FMA, 0, 1}, has_pairs);
   else if (kind.is_integer)
-    fake_span(job, (fake_kind){BY_DIVISION, 1, HAS_FMA, 0}, has_pairs);
+    fake_span(job, (fake_kind){BY_DIVISION, 1, HAS_FMA, 0, 0}, has_pairs);
   else if (kind.has_tensor_scale)
-    fake_span(job, (fake_kind){BY_DIVISION, 0, HAS_FMA, 1}, has_pairs);
+    fake_span(job, (fake_kind){BY_DIVISION, 0, HAS_FMA, 1, 1}, has_pairs);
+  else if (kind.is_held)
+    fake_span(job, (fake_kind){BY_DIVISION, 0, HAS_FMA, 0, 1}, has_pairs);
   else
-    fake_span(job, (fake_kind){BY_DIVISION, 0, HAS_FMA, 0}, has_pairs);
+    fake_span(job, (fake_kind){BY_DIVISION, 0, HAS_FMA, 0, 0}, has_pairs);
 }
 
 INLINE void fake_any(const fake_job *job, fake_kind kind, int has_pairs) {
   if (kind.how == BY_EXPONENT && kind.is_integer)
-    fake_span(job, (fake_kind){BY_EXPONENT, 1, 0, 0}, has_pairs);
+    fake_span(job, (fake_kind){BY_EXPONENT, 1, 0, 0, 1}, has_pairs);
   else if (kind.how == BY_EXPONENT)
-    fake_span(job, (fake_kind){BY_EXPONENT, 0, 0, 0}, has_pairs);
+    fake_span(job, (fake_kind){BY_EXPONENT, 0, 0, 0, 1}, has_pairs);
   else
     fake_inverse(job, kind, has_pairs);
 }
 
 static void fake_divided(const fake_job *job, fake_kind kind) {
   if (kind.how == BY_ZERO_POINT)
-    fake_span(job, (fake_kind){BY_ZERO_POINT, 1, 0, 1}, 0);
+    fake_span(job, (fake_kind){BY_ZERO_POINT, 1, 0, 1, 1}, 0);
   else if (kind.is_integer)
-    fake_span(job, (fake_kind){BY_DIVISION, 1, 0, 1}, 0);
+    fake_span(job, (fake_kind){BY_DIVISION, 1, 0, 1, 1}, 0);
   else
-    fake_span(job, (fake_kind){BY_DIVISION, 0, 0, 1}, 0);
+    fake_span(job, (fake_kind){BY_DIVISION, 0, 0, 1, 1}, 0);
 }
 
 static fake_steps fake_steps_of(const mfqn_scheme *s, float tensor_scale) {
@@ -210,6 +218,16 @@ static int is_fake_short(const mfqn_scheme *s, int how, const mfq_lanes *lanes) 
   return has_short_steps(s, how) && s->minifloat.man_bits >= 1 && mfqn_bits(1.0f) <= mfqn_safe_scale(s, 0x1p104f);
 }
 
+/* Whether scales divide the largest magnitude of a group by the largest value, and are float32: no quotient is larger then,
+ * but by some roundings. */
+static int is_fake_within(const mfqn_scheme *s) {
+  const uint32_t largest = s->is_integer ? mfqn_integer_scaled(s->integer.highest, &s->integer, 0)
+                                         : mfqn_minifloat_decode(s->minifloat.max_code, &s->minifloat, 0);
+  const int is_even = !s->is_integer || s->integer.lowest <= -s->integer.highest;
+  return s->rule == MFQN_RULE_ABSMAX && s->scale == MFQN_SCALE_F32 && !s->minmax && !s->is_brevitas && is_even &&
+         mfqn_bits(s->threshold) == largest;
+}
+
 /* Whether the loops by exponents or reciprocals hold. */
 static int is_fake_quick(const mfqn_scheme *s, fake_kind kind, const mfq_lanes *lanes) {
   if (kind.how == BY_EXPONENT) return 1;
@@ -219,7 +237,7 @@ static int is_fake_quick(const mfqn_scheme *s, fake_kind kind, const mfq_lanes *
 
 static int fake(const mfqn_scheme *s, mfq_source x, mfq_stretch span, const mfq_lanes *lanes, void *y, int to_bf16) {
   uint32_t loaded[MFQ_CHUNK], wide[MFQ_CHUNK];
-  const fake_kind kind = {choose_how(s), s->is_integer, 0, s->scale == MFQN_SCALE_UE4M3};
+  const fake_kind kind = {choose_how(s), s->is_integer, 0, s->scale == MFQN_SCALE_UE4M3, !is_fake_within(s)};
   if (!is_fake_short(s, kind.how, lanes)) return 0;
   const int is_quick = is_fake_quick(s, kind, lanes);
   const int has_pairs = is_quick && to_bf16 && x.dtype == MFQ_DTYPE_BF16 && span.run != 0;
