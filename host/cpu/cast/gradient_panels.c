@@ -103,22 +103,31 @@ static void do_rare(const gradient_work *w, const mfq_lanes *lanes, const gradie
   }
 }
 
+/* The first byte from `at` on in which two rows differ; beyond `bytes`: none. */
+static size_t next_difference(const uint8_t *a, const uint8_t *b, size_t at, size_t bytes) {
+  enum { BLOCK = 256 };
+  uint64_t x, y;
+  while (at + BLOCK <= bytes && memcmp(a + at, b + at, BLOCK) == 0) at += BLOCK;
+  for (; at + sizeof x <= bytes; at += sizeof x) {
+    memcpy(&x, a + at, sizeof x);
+    memcpy(&y, b + at, sizeof y);
+    if (x != y) break;
+  }
+  while (at < bytes && a[at] == b[at]) ++at;
+  return at;
+}
+
 /* Elements that pass or not by their random bits, in float32 or bf16: where dx is less than it may be. */
 static void do_random(const gradient_work *w, const mfq_lanes *lanes, const gradient_row *row, gradient_rows *rows) {
-  const mfq_source x = {(const uint8_t *)w->cast->src->data +
-                            row->offset * (int64_t)mfq_dtype_bytes(w->cast->src->dtype),
-                        w->cast->src->dtype};
-  const size_t size = row->x ? sizeof(uint32_t) : sizeof(uint16_t), block = 64;
+  const mfq_tensor *src = w->cast->src;
+  const size_t size = row->x ? sizeof(uint32_t) : sizeof(uint16_t), bytes = (size_t)row->span.n * size;
   uint8_t *dx = (uint8_t *)rows->dx;
   const uint8_t *most = (const uint8_t *)rows->most;
-  for (size_t first = 0; first < (size_t)row->span.n; first += block) {
-    const size_t n = (size_t)row->span.n - first < block ? (size_t)row->span.n - first : block;
-    if (memcmp(dx + first * size, most + first * size, n * size) == 0) continue;
-    for (size_t i = first; i < first + n; ++i) {
-      if (memcmp(dx + i * size, most + i * size, size) == 0) continue;
-      const uint32_t u = mfq_element_load(x.data, x.dtype, (int64_t)i);
-      if (passage_at(w, lanes, row, (int64_t)i, u).passes) memcpy(dx + i * size, most + i * size, size);
-    }
+  for (size_t at = 0; (at = next_difference(dx, most, at, bytes)) < bytes;) {
+    const size_t i = at / size;
+    const uint32_t u = mfq_element_load(src->data, src->dtype, row->offset + (int64_t)i);
+    if (passage_at(w, lanes, row, (int64_t)i, u).passes) memcpy(dx + i * size, most + i * size, size);
+    at = (i + 1) * size;
   }
 }
 
