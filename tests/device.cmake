@@ -38,6 +38,9 @@ if(TARGET mfq_simt AND mfq_cuda_sources)
   if(MFQ_TEST_PRECOMPILE) # half of what there is to read
     target_precompile_headers(mfq_cuda_simt PRIVATE $<$<COMPILE_LANGUAGE:CXX>:<cuda_runtime.h$<ANGLE-R>>)
   endif()
+  if(MFQ_SANITIZE MATCHES "undefined") # wrong pointers end in the emulator's reports, or in the address sanitizer's
+    target_compile_options(mfq_cuda_simt PRIVATE -fno-sanitize=null,alignment,object-size,pointer-overflow,vptr)
+  endif()
   set_target_properties(mfq_cuda_simt PROPERTIES CXX_STANDARD 20 CXX_VISIBILITY_PRESET hidden)
   if(MFQ_SANITIZE) # whose symbols the program brings
     list(REMOVE_ITEM mfq_cuda_link_options -Wl,--no-undefined)
