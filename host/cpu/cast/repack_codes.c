@@ -156,6 +156,21 @@ static void put_codes(const code_work *w, code_piece at, int64_t length, const u
   if (at.col + at.n == length && end > used) memset(to + used, 0, (size_t)(end - used));
 }
 
+/* Copies what codes of one packing share whole bytes of, but for the last: they may be followed by padding. Returns how
+ * many codes that is. */
+static int64_t copy_codes(const code_work *w, code_piece at) {
+  const mfq_code_rows *from = &w->move->from, *to = &w->move->to;
+  const int64_t a = bit_of(from, at), b = bit_of(to, at), n = (at.n - 1) & ~(int64_t)7;
+  const int has_other_bits = from->bits == 8 && w->move->code_bits < 8;
+  if (from->bits != to->bits || has_other_bits || a % 8 != 0 || b % 8 != 0) return 0;
+  const size_t bytes = (size_t)(n * from->bits / 8);
+  if (w->move->stream)
+    mfq_stream_copy(w->dst + b / 8, w->src + a / 8, bytes);
+  else
+    memcpy(w->dst + b / 8, w->src + a / 8, bytes);
+  return n;
+}
+
 /* ---- Moves ------------------------------------------------------------------------------------------------------- */
 
 static void move_rows(void *work, int thread, int64_t first, int64_t end) {
@@ -164,7 +179,10 @@ static void move_rows(void *work, int thread, int64_t first, int64_t end) {
   mfq_move_scratch *s = &w->scratch[thread];
   for (int64_t k = first; k < end; ++k) {
     const int64_t col = k % m->across * MFQ_MOVE_PIECE, left = m->length - col;
-    const code_piece at = {k / m->across, col, left < MFQ_MOVE_PIECE ? left : MFQ_MOVE_PIECE};
+    code_piece at = {k / m->across, col, left < MFQ_MOVE_PIECE ? left : MFQ_MOVE_PIECE};
+    const int64_t copied = copy_codes(w, at);
+    at.col += copied;
+    at.n -= copied;
     get_codes(w, at, s->codes);
     put_codes(w, at, m->length, s->codes, s->packed);
   }
