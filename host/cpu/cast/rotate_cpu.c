@@ -34,6 +34,18 @@ static uint8_t *element_at(const mfq_tensor *t, int64_t offset) {
   return (uint8_t *)t->data + offset * (int64_t)mfq_dtype_bytes(t->dtype);
 }
 
+/* `n` elements side by side, from and to the float32 bits `x`. */
+static void load_row(const rotate_lines *w, int64_t offset, uint32_t *x, int64_t n) {
+  w->kernels->load(x, element_at(w->from, offset), w->from->dtype, n);
+}
+static void store_row(const rotate_lines *w, int64_t offset, const uint32_t *x, int64_t n) {
+  void *to = element_at(w->to, offset);
+  if (w->is_value)
+    w->kernels->store_limited(to, w->to->dtype, x, n);
+  else
+    w->kernels->store(to, w->to->dtype, x, n);
+}
+
 /* The rotations of a line whose elements lie side by side. */
 static void rotate_row(const rotate_lines *w, int64_t from, int64_t to) {
   uint32_t x[MFQ_CHUNK];
@@ -41,10 +53,21 @@ static void rotate_row(const rotate_lines *w, int64_t from, int64_t to) {
     const int64_t n = mfq_smaller(w->length - i, MFQ_CHUNK);
     const mfq_source row = {element_at(w->from, from + i), w->from->dtype};
     w->kernels->rotate_runs(&w->rotation, w->is_inverse, row, n, x);
-    if (w->is_value)
-      w->kernels->store_limited(element_at(w->to, to + i), w->to->dtype, x, n);
-    else
-      w->kernels->store(element_at(w->to, to + i), w->to->dtype, x, n);
+    store_row(w, to + i, x, n);
+  }
+}
+
+/* Lines that go through `n` elements side by side along the last axis. */
+enum { COLUMNS = 64, COLUMNS_STEP = COLUMNS + 16 };
+static void rotate_columns(const rotate_lines *w, int64_t from, int64_t to, int64_t n) {
+  const int64_t step = w->from->strides[w->axis], to_step = w->to->strides[w->axis];
+  uint32_t x[MFQN_ROTATION_MAX * COLUMNS_STEP];
+  for (int64_t i = 0; i < w->from->shape[w->axis];) {
+    const int64_t rows = i < w->length ? w->rotation.size : 1;
+    for (int64_t k = 0; k < rows; ++k) load_row(w, from + (i + k) * step, x + k * COLUMNS_STEP, n);
+    if (i < w->length) w->kernels->rotate_columns(&w->rotation, w->is_inverse, x, n, COLUMNS_STEP);
+    for (int64_t k = 0; k < rows; ++k) store_row(w, to + (i + k) * to_step, x + k * COLUMNS_STEP, n);
+    i += rows;
   }
 }
 
@@ -63,19 +86,40 @@ static void rotate_line(const rotate_lines *w, int64_t from, int64_t to) {
   }
 }
 
+/* How many lines go together along the last axis; 1: each by itself. */
+static int64_t columns_of(const rotate_lines *w) {
+  const int32_t last = w->from->rank - 1;
+  return w->kernels && w->axis != last && w->from->strides[last] == 1 && w->to->strides[last] == 1 ? COLUMNS : 1;
+}
+
 static void do_lines(void *work, int thread, int64_t first, int64_t end) {
   const rotate_lines *w = work;
   mfq_tensor from = *w->from, to = *w->to;
+  const int32_t last = from.rank - 1;
+  const int64_t columns = columns_of(w), cols = from.shape[last], blocks = mfq_ceil_div(cols, columns);
   (void)thread;
   from.shape[w->axis] = to.shape[w->axis] = 1;
-  for (int64_t line = first; line < end; ++line) rotate_line(w, mfq_offset_of(&from, line), mfq_offset_of(&to, line));
+  if (columns > 1) from.shape[last] = to.shape[last] = 1;
+  for (int64_t item = first; item < end; ++item) {
+    const int64_t line = columns > 1 ? item / blocks : item, c = columns > 1 ? item % blocks * columns : 0;
+    const int64_t from_at = mfq_offset_of(&from, line) + c, to_at = mfq_offset_of(&to, line) + c;
+    if (columns > 1)
+      rotate_columns(w, from_at, to_at, mfq_smaller(cols - c, columns));
+    else
+      rotate_line(w, from_at, to_at);
+  }
 }
 
 static void run_lines(const mfq_context *context, rotate_lines *work) {
   enum { LINES = 16 }; /* that a thread takes at a time */
-  int64_t lines = 1;
-  for (int32_t d = 0; d < work->from->rank; ++d) lines *= d == work->axis ? 1 : work->from->shape[d];
-  if (work->from->shape[work->axis] > 0) mfq_team_run((mfq_loop){context->threads, lines, LINES}, do_lines, work);
+  const int64_t columns = columns_of(work);
+  int64_t items = 1;
+  for (int32_t d = 0; d < work->from->rank; ++d) {
+    const int64_t size = work->from->shape[d];
+    if (size == 0) return;
+    if (d != work->axis) items *= columns > 1 && d == work->from->rank - 1 ? mfq_ceil_div(size, columns) : size;
+  }
+  mfq_team_run((mfq_loop){context->threads, items, columns > 1 ? 1 : LINES}, do_lines, work);
 }
 
 /* ---- The cast between the copies --------------------------------------------------------------------------------- */
