@@ -35,7 +35,7 @@ INLINE uint32_t bits_of(const void *x, int64_t n, mask_ends e, int is_bf16) {
       const int16_t key = e.twice ? (int16_t)(halves[i] & 0x7fffu) : order_key16(halves[i]);
       bits |= (uint32_t)(e.twice ? key <= (int16_t)*e.twice : (key >= e.lo16[k]) & (key <= e.hi16[k])) << i;
     } else {
-      bits |= passes_ends(floats[i], e.twice ? e.hi[k] : e.lo[k], e.hi[k]) << i;
+      bits |= mfqn_passes_ends(floats[i], e.twice ? e.hi[k] : e.lo[k], e.hi[k]) << i;
     }
   }
   return bits;
