@@ -3,6 +3,7 @@
 // the bounds of docs/numerics.md.
 #include "support/conv_huge.h"
 #include "support/conv_small.h"
+#include "support/sample.h"
 
 namespace {
 
@@ -65,16 +66,14 @@ TEST_F(ConvWgmma, Windows) {
 }
 
 TEST_F(ConvWgmma, Groups) {
-  for (const mfq_conv_direction direction : kDirections)
-    for (const int64_t groups : {2, 3}) {
-      for (const int64_t each : {5, 16, 32, 40}) {
-        ConvCase x = sized(direction, groups * each, groups * 2 * each, {5, 6}, {3, 3});
-        x.groups = groups;
-        x.padding = {1, 1};
-        expect_exact(x);
-        expect_exact(of_scheme(x, "mxfp8_e4m3"));
-      }
-    }
+  constexpr int64_t channels[] = {5, 16, 32, 40};
+  sample_pairs({3, 2, std::size(channels), 2}, [&](const std::vector<size_t> &at) {
+    const int64_t groups = (int64_t)at[1] + 2, each = channels[at[2]];
+    ConvCase x = sized(kDirections[at[0]], groups * each, groups * 2 * each, {5, 6}, {3, 3});
+    x.groups = groups;
+    x.padding = {1, 1};
+    expect_exact(at[3] == 0 ? x : of_scheme(x, "mxfp8_e4m3"));
+  });
 }
 
 TEST_F(ConvWgmma, Transposed) {
@@ -113,15 +112,12 @@ TEST_F(ConvWgmma, Schemes) {
                                  "mxfp4_e2m1", "nvfp4",           "e4m3fnuz/group:32/ue8m0", "uint4/group:32/ue8m0/zp",
                                  "e4m3fn/channel/f32", "int8/tensor/f32", "uint8/tensor/f32/zp"};
   // clang-format on
-  for (const mfq_conv_direction direction : kDirections)
-    for (const char *scheme : schemes) {
-      ConvCase x = sized(direction, 48, 40, {6, 7}, {3, 3});
-      x.padding = {1, 1};
-      expect_near(of_scheme(x, scheme));
-      x.layout = MFQ_CONV_CHANNELS_FIRST;
-      expect_near(of_scheme(x, scheme));
-      expect_near(of_scheme(x, scheme, true));
-    }
+  sample_pairs({3, std::size(schemes), 3}, [&](const std::vector<size_t> &at) {
+    ConvCase x = sized(kDirections[at[0]], 48, 40, {6, 7}, {3, 3});
+    x.padding = {1, 1};
+    if (at[2] != 0) x.layout = MFQ_CONV_CHANNELS_FIRST;
+    expect_near(of_scheme(x, schemes[at[1]], at[2] == 2));
+  });
 }
 
 TEST_F(ConvWgmma, Memory) {
