@@ -50,7 +50,7 @@ mfq_status mfq_cuda_fake_rows_launch(mfq_context *context, const mfq_cast *cast,
       {fake_rows_kernel<ELEMENT_BF16, 0>, fake_rows_kernel<ELEMENT_BF16, 1>},
       {fake_rows_kernel<ELEMENT_F16, 0>, fake_rows_kernel<ELEMENT_F16, 1>}};
   const int by_codes = valuer_needs_codes(&p->rows.to.how);
-  return mfq_cuda_launch(context, at, kernels[cast->src->dtype - ELEMENT_F32][by_codes], *p);
+  return mfq_cuda_launch(context, at, kernels[cast->src->dtype - MFQ_DTYPE_F32][by_codes], *p);
 }
 
 static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {

@@ -34,7 +34,8 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
       {fake_tile_kernel<ELEMENT_F16, 0>, fake_tile_kernel<ELEMENT_F16, 1>}};
   const int by_codes = valuer_needs_codes(&p.tile.col.how);
   const mfq_status status = mfq_cuda_prepare_scales(context, cast, &view, state, collect);
-  return status == MFQ_OK ? mfq_cuda_launch(context, at, kernels[cast->src->dtype - ELEMENT_F32][by_codes], p) : status;
+  return status == MFQ_OK ? mfq_cuda_launch(context, at, kernels[cast->src->dtype - MFQ_DTYPE_F32][by_codes], p)
+                          : status;
 }
 
 const mfq_way mfq_cuda_fake_tiles = {"tiles", plan, run, NULL};

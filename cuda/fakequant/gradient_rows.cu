@@ -83,7 +83,7 @@ static mfq_status launch(mfq_context *context, const mfq_cast *cast, const gradi
       {gradient_rows_kernel<ELEMENT_F32, 0>, gradient_rows_kernel<ELEMENT_F32, 1>},
       {gradient_rows_kernel<ELEMENT_BF16, 0>, gradient_rows_kernel<ELEMENT_BF16, 1>},
       {gradient_rows_kernel<ELEMENT_F16, 0>, gradient_rows_kernel<ELEMENT_F16, 1>}};
-  return mfq_cuda_launch(context, at, kernels[cast->src->dtype - ELEMENT_F32][has_sums(cast->gradient)], *p);
+  return mfq_cuda_launch(context, at, kernels[cast->src->dtype - MFQ_DTYPE_F32][has_sums(cast->gradient)], *p);
 }
 
 /* ---- Rows -------------------------------------------------------------------------------------------------------- */
