@@ -147,8 +147,8 @@ static const char *why_never(const mfq_scheme *scheme, mfq_panels_use use) {
   /* For ties to even Brevitas' steps give the codes that ours give, where nothing overflows on the way. */
   const int is_same = scheme->rounding == MFQ_ROUND_EVEN && !scheme->no_saturate && (is_integer || e->man_bits >= 1);
   if (!is_same) return "these steps of Brevitas are taken in its order";
-  const int has_neg_zero = !is_integer && e->is_signed && e->specials != MFQ_SPECIALS_FNUZ;
-  return use == MFQ_PANELS_FAKE && !has_neg_zero ? "Brevitas has a -0 that codes have not" : NULL;
+  const int keeps_zeros = e->is_signed && !scheme->zero_point;
+  return use == MFQ_PANELS_FAKE && !keeps_zeros ? "Brevitas has a -0 that codes have not" : NULL;
 }
 
 mfq_status mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const mfq_qview *view,

@@ -366,7 +366,10 @@ static void fake_piece(const mfq_panels *from, const mfq_panels *to, const mfq_p
   const mfq_source x = mfq_panel_read(from, a, at, scratch, gathered);
   const int to_bf16 = mfq_panels_take_bf16(to, scratch);
   const int is_short = from->kernels->fake(&from->scheme, x, span, lanes, to_bf16 ? narrow : scratch->x, to_bf16);
-  if (!is_short) {
+  if (!is_short && from->scheme.is_brevitas) {
+    memset(scratch->lanes.rare, 1, (size_t)a->lanes); /* codes do not have all zeros */
+    scratch->lanes.any_rare = 1;
+  } else if (!is_short) {
     mfq_panel_draw(from, a, at, scratch);
     from->kernels->encode(&from->scheme, x, span, lanes, scratch->drawn, scratch->codes);
     from->kernels->decode(&from->scheme, scratch->codes, span, lanes, scratch->x);

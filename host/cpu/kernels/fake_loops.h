@@ -19,6 +19,7 @@ typedef struct fake_kind {
   int by_inverse;       /* not by a division */
   int has_tensor_scale; /* which is 1 otherwise */
   int is_held;          /* elements may be beyond the largest value */
+  int keeps_signs;      /* of integers: zeros have the sign of their quotient, as Brevitas' have */
 } fake_kind;
 
 /* From 2^23 to 1.5 * 2^23: below it a sum has as many digits as above. */
@@ -84,10 +85,16 @@ INLINE float fake_minifloat(const fake_steps *s, float x, fake_lane lane, fake_k
   return mfqn_float_of(!kind.by_inverse && x != x ? s->nan : mfqn_bits(v) | (of & s->zero_sign));
 }
 
+/* A multiple of its step, by adding a number whose last digit that is and taking it away. */
+INLINE float fake_integer(float x, fake_lane lane, fake_kind kind) {
+  const float t = fake_scaled(x, lane, kind), v = mfqn_sub(mfqn_add(t, lane.middle), lane.middle);
+  const uint32_t of = mfqn_bits(mfqn_add(t, 0.0f)); /* a zero point of 0: quotients that are -0 become 0 */
+  return kind.keeps_signs ? mfqn_float_of(mfqn_bits(v) | (of & 0x80000000u)) : v;
+}
+
 INLINE uint32_t fake_one(const fake_steps *s, uint32_t u, fake_lane lane, fake_kind kind) {
   const float x = mfqn_float_of(u);
-  float v = kind.is_integer ? mfqn_sub(mfqn_add(fake_scaled(x, lane, kind), lane.middle), lane.middle)
-                            : fake_minifloat(s, x, lane, kind);
+  float v = kind.is_integer ? fake_integer(x, lane, kind) : fake_minifloat(s, x, lane, kind);
   if (kind.how != BY_EXPONENT) v = mfqn_mul(v, lane.scale); /* it is scaled otherwise */
   if (kind.has_tensor_scale) v = mfqn_mul(v, s->tensor_scale);
   return mfqn_bits(v);
@@ -160,35 +167,39 @@ INLINE void fake_span(const fake_job *job, fake_kind kind, int has_pairs) {
 
 INLINE void fake_inverse(const fake_job *job, fake_kind kind, int has_pairs) {
   if (kind.how == BY_ZERO_POINT)
-    fake_span(job, (fake_kind){BY_ZERO_POINT, 1, HAS_FMA, 0, 1}, has_pairs);
+    fake_span(job, (fake_kind){BY_ZERO_POINT, 1, HAS_FMA, 0, 1, 0}, has_pairs);
+  else if (kind.keeps_signs)
+    fake_span(job, (fake_kind){BY_DIVISION, 1, HAS_FMA, 0, 1, 1}, has_pairs);
   else if (kind.is_integer && kind.is_held)
-    fake_span(job, (fake_kind){BY_DIVISION, 1, HAS_FMA, 0, 1}, has_pairs);
+    fake_span(job, (fake_kind){BY_DIVISION, 1, HAS_FMA, 0, 1, 0}, has_pairs);
   else if (kind.is_integer)
-    fake_span(job, (fake_kind){BY_DIVISION, 1, HAS_FMA, 0, 0}, has_pairs);
+    fake_span(job, (fake_kind){BY_DIVISION, 1, HAS_FMA, 0, 0, 0}, has_pairs);
   else if (kind.has_tensor_scale)
-    fake_span(job, (fake_kind){BY_DIVISION, 0, HAS_FMA, 1, 1}, has_pairs);
+    fake_span(job, (fake_kind){BY_DIVISION, 0, HAS_FMA, 1, 1, 0}, has_pairs);
   else if (kind.is_held)
-    fake_span(job, (fake_kind){BY_DIVISION, 0, HAS_FMA, 0, 1}, has_pairs);
+    fake_span(job, (fake_kind){BY_DIVISION, 0, HAS_FMA, 0, 1, 0}, has_pairs);
   else
-    fake_span(job, (fake_kind){BY_DIVISION, 0, HAS_FMA, 0, 0}, has_pairs);
+    fake_span(job, (fake_kind){BY_DIVISION, 0, HAS_FMA, 0, 0, 0}, has_pairs);
 }
 
 INLINE void fake_any(const fake_job *job, fake_kind kind, int has_pairs) {
   if (kind.how == BY_EXPONENT && kind.is_integer)
-    fake_span(job, (fake_kind){BY_EXPONENT, 1, 0, 0, 1}, has_pairs);
+    fake_span(job, (fake_kind){BY_EXPONENT, 1, 0, 0, 1, 0}, has_pairs);
   else if (kind.how == BY_EXPONENT)
-    fake_span(job, (fake_kind){BY_EXPONENT, 0, 0, 0, 1}, has_pairs);
+    fake_span(job, (fake_kind){BY_EXPONENT, 0, 0, 0, 1, 0}, has_pairs);
   else
     fake_inverse(job, kind, has_pairs);
 }
 
 static void fake_divided(const fake_job *job, fake_kind kind) {
   if (kind.how == BY_ZERO_POINT)
-    fake_span(job, (fake_kind){BY_ZERO_POINT, 1, 0, 1, 1}, 0);
+    fake_span(job, (fake_kind){BY_ZERO_POINT, 1, 0, 1, 1, 0}, 0);
+  else if (kind.keeps_signs)
+    fake_span(job, (fake_kind){BY_DIVISION, 1, 0, 1, 1, 1}, 0);
   else if (kind.is_integer)
-    fake_span(job, (fake_kind){BY_DIVISION, 1, 0, 1, 1}, 0);
+    fake_span(job, (fake_kind){BY_DIVISION, 1, 0, 1, 1, 0}, 0);
   else
-    fake_span(job, (fake_kind){BY_DIVISION, 0, 0, 1, 1}, 0);
+    fake_span(job, (fake_kind){BY_DIVISION, 0, 0, 1, 1, 0}, 0);
 }
 
 static fake_steps fake_steps_of(const mfqn_scheme *s, float tensor_scale) {
@@ -204,7 +215,7 @@ static fake_steps fake_steps_of(const mfqn_scheme *s, float tensor_scale) {
   steps.lowest = -steps.highest;
   steps.least = mfqn_central_of(f, 0).steps | MIDDLE;
   steps.shift = (uint32_t)(23 - f->man_bits) << 23 | MIDDLE;
-  steps.zero_sign = f->neg_zero_mask & 0x80000000u;
+  steps.zero_sign = (s->is_brevitas ? 0xffffffffu : f->neg_zero_mask) & 0x80000000u;
   steps.nan = mfqn_minifloat_decode(f->nan_code, f, 0);
   return steps;
 }
@@ -237,7 +248,8 @@ static int is_fake_quick(const mfqn_scheme *s, fake_kind kind, const mfq_lanes *
 
 static int fake(const mfqn_scheme *s, mfq_source x, mfq_stretch span, const mfq_lanes *lanes, void *y, int to_bf16) {
   uint32_t loaded[MFQ_CHUNK], wide[MFQ_CHUNK];
-  const fake_kind kind = {choose_how(s), s->is_integer, 0, s->scale == MFQN_SCALE_UE4M3, !is_fake_within(s)};
+  const int how = choose_how(s), keeps_signs = s->is_brevitas && s->is_integer && how == BY_DIVISION;
+  const fake_kind kind = {how, s->is_integer, 0, s->scale == MFQN_SCALE_UE4M3, !is_fake_within(s), keeps_signs};
   if (!is_fake_short(s, kind.how, lanes)) return 0;
   const int is_quick = is_fake_quick(s, kind, lanes);
   const int has_pairs = is_quick && to_bf16 && x.dtype == MFQ_DTYPE_BF16 && span.run != 0;
