@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -35,7 +36,8 @@ inline void poison_memory(mfq_context_options *options) {
   options->free = [](void *, void *memory) { std::free(memory); };
 }
 
-/* A context of the given instruction set (null: the best) and number of threads. */
+/* A context of the given instruction set (null: the best) and number of threads. Without one a program has nothing to test:
+ * it ends with the sentence that says why. */
 inline Context make_context(const char *isa = nullptr, int threads = 2) {
   mfq_context_options options;
   mfq_context_options_init(&options);
@@ -43,7 +45,10 @@ inline Context make_context(const char *isa = nullptr, int threads = 2) {
   options.threads = threads;
   poison_memory(&options);
   mfq_context *context = nullptr;
-  EXPECT_EQ(mfq_context_create(&options, &context), MFQ_OK) << mfq_last_error();
+  if (mfq_context_create(&options, &context) != MFQ_OK) {
+    std::fprintf(stderr, "%s\n", mfq_last_error());
+    std::exit(EXIT_FAILURE);
+  }
   return Context(context);
 }
 
