@@ -15,7 +15,7 @@ class FakeGradient(ctypes.Structure):
     _fields_ = [("struct_size", c_size_t), ("scheme", POINTER(Scheme)), ("given", POINTER(QTensor)), ("ste", ENUM),
                 ("src", POINTER(Tensor)), ("upstream", POINTER(Tensor)), ("dx", POINTER(Tensor)),
                 ("through_scale", c_int32), ("log2_scale", c_int32), ("grad_scale", POINTER(Tensor)),
-                ("grad_zero_point", POINTER(Tensor))]
+                ("grad_zero_point", POINTER(Tensor)), ("mask", c_void_p)]
 
 
 def shape_of(x):

@@ -154,6 +154,7 @@ def check_none(folder):
 def check_rows(folder):
     table = Path(folder) / "rows.csv"
     code, text, document = run(folder, "--threads", "2,1", "--csv", str(table))
+    expect(document is not None, code, text)
     expect(code == 1 and document["complete"] and not document["stopped"], code, text)
     expect(document["peers"] == {"torch": "0+mock"} and set(document["missing"]) == {"torchao", "brevitas"}, document)
     expect(document["machine"]["isa"] and document["machine"]["mfq"], document["machine"])
