@@ -38,7 +38,8 @@ typedef struct scales_params {
   uint32_t *absmax; /* UE4M3: the largest finite statistic of the tensor */
 } scales_params;
 
-__global__ void __launch_bounds__(ITEM_THREADS) tensor_absmax_kernel(const __grid_constant__ scales_params p) {
+/* Left alone ptxas takes 32 registers here, and spills. */
+__global__ void __launch_bounds__(ITEM_THREADS, 6) tensor_absmax_kernel(const __grid_constant__ scales_params p) {
   uint32_t absmax = 0;
   for (int64_t i = thread_item(); i < p.from.count; i += thread_items()) {
     const mfqn_statistic s = thread_statistic(p.from, p.scheme, i);
