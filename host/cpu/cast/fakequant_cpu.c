@@ -6,7 +6,6 @@
 #include <mfq/num/random.h>
 
 #include "host/core/check/sizes.h"
-#include "host/core/integers.h"
 #include "host/core/process/team.h"
 #include "host/core/problem/walk.h"
 #include "host/cpu/cpu_state.h"
@@ -101,14 +100,12 @@ typedef struct kept_parts {
   size_t panels, mask, scales, zero_points;
 } kept_parts;
 
-static size_t rounded(size_t bytes) { return (size_t)mfq_round_up((int64_t)bytes, 64); }
-
 static kept_parts kept_of(const mfq_panels *p, const mfq_cast *cast) {
   kept_parts kept = {.panels = mfq_size_plus(mfq_panels_scratch_all(p), mfq_panels_shared_bytes(p))};
-  if (cast->mask) kept.mask = rounded(mfq_mask_job_bytes(p));
+  if (cast->mask) kept.mask = mfq_whole_lines(mfq_mask_job_bytes(p));
   if (!mfqn_is_measured(&p->scheme) || !(p->shared || cast->scales)) return kept;
-  kept.scales = rounded(cast->view->sizes.scales_bytes);
-  kept.zero_points = rounded(cast->view->sizes.zero_points_bytes);
+  kept.scales = mfq_whole_lines(cast->view->sizes.scales_bytes);
+  kept.zero_points = mfq_whole_lines(cast->view->sizes.zero_points_bytes);
   return kept;
 }
 

@@ -48,8 +48,6 @@ typedef struct gradient_row {
   const uint32_t *x, *dy;
 } gradient_row;
 
-static size_t rounded(size_t bytes) { return (bytes + LINE - 1) / LINE * LINE; }
-
 /* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
 static const uint32_t *load_row(const gradient_work *w, const mfq_tensor *tensor, int64_t offset, int64_t n,
@@ -252,7 +250,7 @@ static void do_panels(void *work, int thread, int64_t first, int64_t end) {
   const gradient_work *w = work;
   const mfq_panels *p = &w->panels;
   mfq_panel_scratch *scratch = mfq_panels_scratch_at(p, w->memory, thread);
-  gradient_rows *rows = (gradient_rows *)(void *)(w->rows + rounded(sizeof(gradient_rows)) * (size_t)thread);
+  gradient_rows *rows = (gradient_rows *)(void *)(w->rows + mfq_whole_lines(sizeof(gradient_rows)) * (size_t)thread);
   for (int64_t k = first; k < end; ++k) {
     const mfq_panel a = mfq_panel_at(p, k);
     if (w->ends) mfq_panel_scales(p, &a, mfq_panels_scales_known(p), scratch);
@@ -337,13 +335,13 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
   const char *no_sums = why_no_sums(cast, p);
   if (no_sums) return mfq_refuse(why, "%s", no_sums);
   if (mfqn_is_measured(&p->scheme)) {
-    made->scales = rounded(made->view.sizes.scales_bytes);
-    made->measured = LINE + made->scales + rounded(made->view.sizes.zero_points_bytes);
+    made->scales = mfq_whole_lines(made->view.sizes.scales_bytes);
+    made->measured = LINE + made->scales + mfq_whole_lines(made->view.sizes.zero_points_bytes);
   }
-  size_t bytes = mfq_size_plus(made->measured, 2 * rounded(sizeof(mfq_ends)));
-  bytes = mfq_size_plus(bytes, (size_t)p->threads * rounded(sizeof(gradient_rows)));
+  size_t bytes = mfq_size_plus(made->measured, 2 * mfq_whole_lines(sizeof(mfq_ends)));
+  bytes = mfq_size_plus(bytes, (size_t)p->threads * mfq_whole_lines(sizeof(gradient_rows)));
   if (cast->gradient && cast->gradient->grad_scale && p->shared)
-    made->chunks = rounded((size_t)mfq_panels_pieces(p) * sizeof(float));
+    made->chunks = mfq_whole_lines((size_t)mfq_panels_pieces(p) * sizeof(float));
   bytes = mfq_size_plus(bytes, made->chunks);
   bytes = mfq_size_plus(bytes, mfq_size_plus(mfq_panels_scratch_all(p), mfq_panels_shared_bytes(p)));
   choice->workspace_bytes = bytes;
@@ -367,10 +365,11 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
   p->view = &view;
   p->seed = (mfq_seed){context->seed, context->offset};
   mfq_ends *ends = (mfq_ends *)(void *)(memory + made->measured);
-  mfq_ends *outer = (mfq_ends *)(void *)(memory + made->measured + rounded(sizeof *ends));
-  w.rows = memory + made->measured + 2 * rounded(sizeof *ends);
-  if (made->chunks > 0) w.chunks = (float *)(void *)(w.rows + (size_t)p->threads * rounded(sizeof(gradient_rows)));
-  w.memory = w.rows + (size_t)p->threads * rounded(sizeof(gradient_rows)) + made->chunks;
+  mfq_ends *outer = (mfq_ends *)(void *)(memory + made->measured + mfq_whole_lines(sizeof *ends));
+  w.rows = memory + made->measured + 2 * mfq_whole_lines(sizeof *ends);
+  if (made->chunks > 0)
+    w.chunks = (float *)(void *)(w.rows + (size_t)p->threads * mfq_whole_lines(sizeof(gradient_rows)));
+  w.memory = w.rows + (size_t)p->threads * mfq_whole_lines(sizeof(gradient_rows)) + made->chunks;
   w.is_identity = cast->gradient->ste == MFQ_STE_IDENTITY;
   w.has_sums = cast->gradient->grad_scale || cast->gradient->through_scale;
   if (!w.is_identity || w.has_sums) {

@@ -102,6 +102,8 @@ mfq_panel mfq_panel_piece(const mfq_panels *panels, int64_t row, int64_t col);
  * is for all threads, and mfq_panels_shared_bytes more. */
 void mfq_panels_measure_shared(mfq_panels *panels, uint8_t *memory);
 size_t mfq_panels_shared_bytes(const mfq_panels *panels);
+/* Bytes in whole cache lines, so that anything may lie behind them. */
+static inline size_t mfq_whole_lines(size_t bytes) { return bytes > SIZE_MAX - 63 ? SIZE_MAX : (bytes + 63) / 64 * 64; }
 /* The same in steps: pieces (mfq_panels_pieces) are measured between begin and end, by any threads, unless nothing is
  * wanted of them. */
 typedef struct mfq_shared {

@@ -16,8 +16,7 @@ typedef struct panels_pair {
 _Static_assert(sizeof(panels_pair) <= MFQ_CAST_STATE, "a pair finds room");
 
 static size_t memory_of(const mfq_panels *p) {
-  const size_t bytes = mfq_size_plus(mfq_panels_scratch_all(p), mfq_panels_shared_bytes(p));
-  return bytes > SIZE_MAX - 63 ? SIZE_MAX : (bytes + 63) / 64 * 64;
+  return mfq_size_plus(mfq_panels_scratch_all(p), mfq_panels_shared_bytes(p));
 }
 
 /* ---- One set of codes ------------------------------------------------------------------------------------------- */

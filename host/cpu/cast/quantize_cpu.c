@@ -66,9 +66,9 @@ static int keeps_peaks(const mfq_panels *p) {
 /* For the statistics of scales that panels share, or for peaks. */
 size_t mfq_panels_shared_bytes(const mfq_panels *p) {
   const size_t count = (size_t)p->view->sizes.scale_count;
-  if (keeps_peaks(p)) return mfq_size_times(count, mfq_dtype_bytes(mfq_panels_peak_dtype(p)));
+  if (keeps_peaks(p)) return mfq_whole_lines(mfq_size_times(count, mfq_dtype_bytes(mfq_panels_peak_dtype(p))));
   if (!p->shared || !mfqn_is_measured(&p->scheme)) return 0;
-  return mfq_size_times(count, (size_t)p->threads * sizeof(mfqn_statistic));
+  return mfq_whole_lines(mfq_size_times(count, (size_t)p->threads * sizeof(mfqn_statistic)));
 }
 
 void mfq_shared_begin(mfq_panels *p, uint8_t *memory, mfq_shared *s) {
