@@ -39,7 +39,8 @@ MFQ_HD float mfqn_integer_sum_value_central(float t, float zero_point, const mfq
   return mfqn_sub(capped > lowest ? capped : lowest, zero_point);
 }
 
-/* mfqn_brevitas_integer with ties to even, less the zero point: numbers below 2^23 are rounded by adding that, and keep their sign. */
+/* mfqn_brevitas_integer with ties to even, less the zero point: numbers below 2^23 are rounded by adding that, and keep
+ * their sign. */
 MFQ_HD float mfqn_brevitas_integer_central(float t, float zero_point, float lowest, float highest) {
   const float x = mfqn_add(t, zero_point), magnitude = mfqn_float_of(mfqn_bits(x) & MFQN_ABS), far = 8388608.0f;
   const float rounded = magnitude < far ? mfqn_sub(mfqn_add(magnitude, far), far) : magnitude;
