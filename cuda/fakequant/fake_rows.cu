@@ -63,17 +63,12 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
   return status == MFQ_OK ? mfq_cuda_fake_rows_plan(&call, cast, p, why) : status;
 }
 
-static mfq_status collect(mfq_context *context, const mfq_cast *cast, const void *plan, uint32_t *absmax) {
-  rows_params p = ((const fake_rows_params *)plan)->rows;
-  p.to.absmax = absmax;
-  return mfq_cuda_rows_launch(context, cast, &p);
-}
-
 static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *) {
   const mfq_cast *cast = (const mfq_cast *)problem;
   const mfq_qview view = mfq_cuda_fake_view(context, cast);
-  const mfq_status status = mfq_cuda_prepare_scales(context, cast, &view, state, collect);
-  return status == MFQ_OK ? mfq_cuda_fake_rows_launch(context, cast, (const fake_rows_params *)state) : status;
+  const fake_rows_params *p = (const fake_rows_params *)state;
+  const mfq_status status = mfq_cuda_prepare_scales(context, cast, &view, &p->rows, mfq_cuda_rows_collect);
+  return status == MFQ_OK ? mfq_cuda_fake_rows_launch(context, cast, p) : status;
 }
 
 const mfq_way mfq_cuda_fake_rows = {"rows", plan, run, NULL};

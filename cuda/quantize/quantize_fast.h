@@ -47,6 +47,8 @@ mfq_status mfq_cuda_direction(const quantize_call *call, int64_t rows, int64_t c
 struct rows_params; /* rows_kernel.cuh */
 mfq_status mfq_cuda_rows_plan(const quantize_call *call, cast_rows *rows, rows_params *params, mfq_line *why);
 mfq_status mfq_cuda_rows_launch(mfq_context *context, const mfq_cast *cast, const rows_params *params);
+/* For mfq_cuda_prepare_scales: `params` are a rows_params. */
+mfq_status mfq_cuda_rows_collect(mfq_context *context, const mfq_cast *cast, const void *params, uint32_t *absmax);
 
 /* Groups along a strided axis: likewise. */
 struct tile_params; /* tile_kernel.cuh */

@@ -59,15 +59,15 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
   return status == MFQ_OK ? mfq_cuda_rows_plan(&call, &rows, p, why) : status;
 }
 
-static mfq_status collect(mfq_context *context, const mfq_cast *cast, const void *plan, uint32_t *absmax) {
-  rows_params p = *(const rows_params *)plan;
+mfq_status mfq_cuda_rows_collect(mfq_context *context, const mfq_cast *cast, const void *params, uint32_t *absmax) {
+  rows_params p = *(const rows_params *)params;
   p.to.absmax = absmax;
   return mfq_cuda_rows_launch(context, cast, &p);
 }
 
 static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *) {
   const mfq_cast *cast = (const mfq_cast *)problem;
-  const mfq_status status = mfq_cuda_prepare_scales(context, cast, cast->view, state, collect);
+  const mfq_status status = mfq_cuda_prepare_scales(context, cast, cast->view, state, mfq_cuda_rows_collect);
   return status == MFQ_OK ? mfq_cuda_rows_launch(context, cast, (const rows_params *)state) : status;
 }
 
