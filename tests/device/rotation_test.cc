@@ -87,14 +87,9 @@ TEST_F(Rotation, InPlace) {
                            "int8/group:384@0/f32/hadamard:64", "uint4/group:32@0/f32/zp/hadamard:16"})
     for (const mfq_dtype dtype : kDtypes)
       for (const Shape &strides : {Shape{32, 1}, Shape{1, 384}}) {
-        const mfq_scheme scheme = parse(text);
         Operand x(dtype, {384, 32}, strides);
         x.fill_awkward(seed++);
-        const DeviceMemory memory(device(), x.bytes.data(), x.bytes.size());
-        const mfq_tensor here = x.here(), there = x.at(memory.data());
-        ASSERT_EQ(mfq_fake_quantize(cpu(), &scheme, &here, &here, nullptr), MFQ_OK) << mfq_last_error();
-        ASSERT_EQ(mfq_fake_quantize(device(), &scheme, &there, &there, nullptr), MFQ_OK) << mfq_last_error();
-        ASSERT_TRUE(same_memory(memory.read(), x.bytes, mfq_dtype_bytes(dtype))) << text;
+        ASSERT_TRUE(same_fake_in_place(text, x));
       }
 }
 

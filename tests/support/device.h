@@ -360,6 +360,18 @@ inline testing::AssertionResult same_fake(const std::string &text, Operand &src,
   return result << "; mfq_fake_quantize " << text << ' ' << mfq_dtype_name(src.dtype) << ' ' << text_of(src.shape);
 }
 
+/* Where the result replaces its source. */
+inline testing::AssertionResult same_fake_in_place(const std::string &text, Operand x) {
+  const mfq_scheme scheme = parse(text);
+  mfq_context *const device = devices().device.get(), *const cpu = devices().cpu.get();
+  const DeviceMemory memory(device, x.bytes.data(), x.bytes.size());
+  const mfq_tensor here = x.here(), there = x.at(memory.data());
+  auto result = succeeded(mfq_fake_quantize(cpu, &scheme, &here, &here, nullptr), "on the CPU");
+  if (result) result = succeeded(mfq_fake_quantize(device, &scheme, &there, &there, nullptr), "on the device");
+  if (result) result = same_memory(memory.read(), x.bytes, mfq_dtype_bytes(x.dtype));
+  return result ? result : result << "; mfq_fake_quantize " << text << ' ' << text_of(x) << " in place";
+}
+
 /* With the scales of `q`, and without its codes: nothing may look for them. */
 inline testing::AssertionResult same_fake_given(const Quantized &q, Operand &src, const Operand &dst,
                                                 const Placement &at = {}) {
