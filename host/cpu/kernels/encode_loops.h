@@ -97,14 +97,13 @@ INLINE void encode_run(const encode_job *job, const mfqn_scheme *s, int64_t i, i
 
 INLINE void encode_runs(const encode_job *job, encode_kind kind) {
   const mfqn_scheme local = *job->s; /* stores to codes cannot change it: it stays in registers */
-  const int64_t run = job->span.run, whole = job->span.n / run, rest = job->span.n % run;
+  const int64_t run = job->span.run, n = job->span.n, whole = n / run;
+  int64_t i = 0;
   if (run == 16)
-    for (int64_t i = 0; i < whole; ++i) encode_run(job, &local, i, 16, 16, kind);
+    for (; i < whole; ++i) encode_run(job, &local, i, 16, 16, kind);
   else if (run == 32)
-    for (int64_t i = 0; i < whole; ++i) encode_run(job, &local, i, 32, 32, kind);
-  else
-    for (int64_t i = 0; i < whole; ++i) encode_run(job, &local, i, run, run, kind);
-  if (rest) encode_run(job, &local, whole, run, rest, kind);
+    for (; i < whole; ++i) encode_run(job, &local, i, 32, 32, kind);
+  for (; i * run < n; ++i) encode_run(job, &local, i, run, n - i * run < run ? n - i * run : run, kind);
 }
 
 INLINE void encode_elems(const encode_job *job, encode_kind kind) {

@@ -20,6 +20,7 @@ typedef struct fake_kind {
   int has_tensor_scale; /* which is 1 otherwise */
   int is_held;          /* elements may be beyond the largest value */
   int keeps_signs;      /* of integers: zeros have the sign of their quotient, as Brevitas' have */
+  int has_pairs;        /* elements and values are bf16, two in a word */
 } fake_kind;
 
 /* From 2^23 to 1.5 * 2^23: below it a sum has as many digits as above. */
@@ -142,64 +143,67 @@ INLINE void fake_run_of_pairs(const fake_job *job, const fake_steps *s, int64_t 
 
 /* ---- Spans ------------------------------------------------------------------------------------------------------- */
 
-INLINE void fake_runs_of(const fake_job *job, const fake_steps *s, int64_t run, fake_kind kind, int has_pairs) {
-  const int64_t whole = job->span.n / run, rest = job->span.n % run;
-  for (int64_t i = 0; i < whole; ++i)
-    if (has_pairs)
-      fake_run_of_pairs(job, s, i, run, run, kind);
-    else
-      fake_run(job, s, i, run, run, kind);
-  if (rest && has_pairs) fake_run_of_pairs(job, s, whole, run, rest, kind);
-  if (rest && !has_pairs) fake_run(job, s, whole, run, rest, kind);
+INLINE void fake_run_of(const fake_job *job, const fake_steps *s, int64_t i, int64_t run, int64_t length,
+                        fake_kind kind) {
+  if (kind.has_pairs)
+    fake_run_of_pairs(job, s, i, run, length, kind);
+  else
+    fake_run(job, s, i, run, length, kind);
 }
 
-INLINE void fake_span(const fake_job *job, fake_kind kind, int has_pairs) {
+INLINE void fake_runs(const fake_job *job, const fake_steps *s, fake_kind kind) {
+  const int64_t run = job->span.run, n = job->span.n, whole = n / run;
+  int64_t i = 0;
+  if (run == 16)
+    for (; i < whole; ++i) fake_run_of(job, s, i, 16, 16, kind);
+  else if (run == 32)
+    for (; i < whole; ++i) fake_run_of(job, s, i, 32, 32, kind);
+  for (; i * run < n; ++i) fake_run_of(job, s, i, run, n - i * run < run ? n - i * run : run, kind);
+}
+
+INLINE void fake_span(const fake_job *job, fake_kind kind) {
   const fake_steps s = job->steps; /* a copy that stores cannot change: it stays in registers */
-  if (job->span.run == 16)
-    fake_runs_of(job, &s, 16, kind, has_pairs);
-  else if (job->span.run == 32)
-    fake_runs_of(job, &s, 32, kind, has_pairs);
-  else if (job->span.run != 0)
-    fake_runs_of(job, &s, job->span.run, kind, has_pairs);
+  if (job->span.run != 0)
+    fake_runs(job, &s, kind);
   else
     fake_columns(job, &s, kind);
 }
 
 INLINE void fake_inverse(const fake_job *job, fake_kind kind, int has_pairs) {
   if (kind.how == BY_ZERO_POINT)
-    fake_span(job, (fake_kind){BY_ZERO_POINT, 1, HAS_FMA, 0, 1, 0}, has_pairs);
+    fake_span(job, (fake_kind){BY_ZERO_POINT, 1, HAS_FMA, 0, 1, 0, has_pairs});
   else if (kind.keeps_signs)
-    fake_span(job, (fake_kind){BY_DIVISION, 1, HAS_FMA, 0, 1, 1}, has_pairs);
+    fake_span(job, (fake_kind){BY_DIVISION, 1, HAS_FMA, 0, 1, 1, has_pairs});
   else if (kind.is_integer && kind.is_held)
-    fake_span(job, (fake_kind){BY_DIVISION, 1, HAS_FMA, 0, 1, 0}, has_pairs);
+    fake_span(job, (fake_kind){BY_DIVISION, 1, HAS_FMA, 0, 1, 0, has_pairs});
   else if (kind.is_integer)
-    fake_span(job, (fake_kind){BY_DIVISION, 1, HAS_FMA, 0, 0, 0}, has_pairs);
+    fake_span(job, (fake_kind){BY_DIVISION, 1, HAS_FMA, 0, 0, 0, has_pairs});
   else if (kind.has_tensor_scale)
-    fake_span(job, (fake_kind){BY_DIVISION, 0, HAS_FMA, 1, 1, 0}, has_pairs);
+    fake_span(job, (fake_kind){BY_DIVISION, 0, HAS_FMA, 1, 1, 0, has_pairs});
   else if (kind.is_held)
-    fake_span(job, (fake_kind){BY_DIVISION, 0, HAS_FMA, 0, 1, 0}, has_pairs);
+    fake_span(job, (fake_kind){BY_DIVISION, 0, HAS_FMA, 0, 1, 0, has_pairs});
   else
-    fake_span(job, (fake_kind){BY_DIVISION, 0, HAS_FMA, 0, 0, 0}, has_pairs);
+    fake_span(job, (fake_kind){BY_DIVISION, 0, HAS_FMA, 0, 0, 0, has_pairs});
 }
 
 INLINE void fake_any(const fake_job *job, fake_kind kind, int has_pairs) {
   if (kind.how == BY_EXPONENT && kind.is_integer)
-    fake_span(job, (fake_kind){BY_EXPONENT, 1, 0, 0, 1, 0}, has_pairs);
+    fake_span(job, (fake_kind){BY_EXPONENT, 1, 0, 0, 1, 0, has_pairs});
   else if (kind.how == BY_EXPONENT)
-    fake_span(job, (fake_kind){BY_EXPONENT, 0, 0, 0, 1, 0}, has_pairs);
+    fake_span(job, (fake_kind){BY_EXPONENT, 0, 0, 0, 1, 0, has_pairs});
   else
     fake_inverse(job, kind, has_pairs);
 }
 
 static void fake_divided(const fake_job *job, fake_kind kind) {
   if (kind.how == BY_ZERO_POINT)
-    fake_span(job, (fake_kind){BY_ZERO_POINT, 1, 0, 1, 1, 0}, 0);
+    fake_span(job, (fake_kind){BY_ZERO_POINT, 1, 0, 1, 1, 0, 0});
   else if (kind.keeps_signs)
-    fake_span(job, (fake_kind){BY_DIVISION, 1, 0, 1, 1, 1}, 0);
+    fake_span(job, (fake_kind){BY_DIVISION, 1, 0, 1, 1, 1, 0});
   else if (kind.is_integer)
-    fake_span(job, (fake_kind){BY_DIVISION, 1, 0, 1, 1, 0}, 0);
+    fake_span(job, (fake_kind){BY_DIVISION, 1, 0, 1, 1, 0, 0});
   else
-    fake_span(job, (fake_kind){BY_DIVISION, 0, 0, 1, 1, 0}, 0);
+    fake_span(job, (fake_kind){BY_DIVISION, 0, 0, 1, 1, 0, 0});
 }
 
 static fake_steps fake_steps_of(const mfqn_scheme *s, float tensor_scale) {
@@ -249,7 +253,7 @@ static int is_fake_quick(const mfqn_scheme *s, fake_kind kind, const mfq_lanes *
 static int fake(const mfqn_scheme *s, mfq_source x, mfq_stretch span, const mfq_lanes *lanes, void *y, int to_bf16) {
   uint32_t loaded[MFQ_CHUNK], wide[MFQ_CHUNK];
   const int how = choose_how(s), keeps_signs = s->is_brevitas && s->is_integer && how == BY_DIVISION;
-  const fake_kind kind = {how, s->is_integer, 0, s->scale == MFQN_SCALE_UE4M3, !is_fake_within(s), keeps_signs};
+  const fake_kind kind = {how, s->is_integer, 0, s->scale == MFQN_SCALE_UE4M3, !is_fake_within(s), keeps_signs, 0};
   if (!is_fake_short(s, kind.how, lanes)) return 0;
   const int is_quick = is_fake_quick(s, kind, lanes);
   const int has_pairs = is_quick && to_bf16 && x.dtype == MFQ_DTYPE_BF16 && span.run != 0;
