@@ -130,13 +130,17 @@ typedef struct mfq_slope {
   int32_t shift;
 } mfq_slope;
 
-/* What the terms of a scale's gradient need of the elements' groups. */
+/* What the terms of gradients of scales and zero points need of the elements' groups, and where they go. */
 typedef struct mfq_terms {
   const mfqn_scheme *scheme;
   const mfq_lanes *lanes;
   const mfq_lane_ends *ends; /* NULL: everything passes */
   int32_t is_sloped;
+  float *scale, *zero_point; /* the latter of schemes that have zero points */
 } mfq_terms;
+
+/* What a scale is measured from: (mfqn_scheme.minmax = 0) the largest magnitude, or the ends of a range. */
+typedef enum mfq_extreme { MFQ_LARGEST_MAGNITUDE, MFQ_LARGEST, MFQ_SMALLEST } mfq_extreme;
 
 /* A row of sums to be finished; arrays that are not used may hold anything finite. */
 typedef struct mfq_finish_row {
@@ -216,7 +220,8 @@ typedef struct mfq_kernels {
    * (NULL: unwanted), or columns of a tile. */
   void (*round_runs)(const mfq_round *r, mfq_source x, mfq_stretch span, uint16_t *dst, uint32_t *bits);
   void (*round_columns)(const mfq_round *r, const mfq_round_tile *tile);
-  /* Gradients. From lanes to the ends of their groups; dx is dy between them and 0 beyond; or times the slope there. */
+  /* Gradients. From lanes to the ends of their groups; dx is dy between them and 0 beyond (NULL: dy), or times the slope
+   * there. */
   void (*ends)(const mfq_ends *e, int64_t n, const mfq_lanes *lanes, mfq_lane_ends *to);
   void (*clip)(const uint32_t *x, const uint32_t *dy, mfq_stretch span, const mfq_lane_ends *ends, uint32_t *dx);
   /* The same where all three are bf16. */
@@ -226,12 +231,13 @@ typedef struct mfq_kernels {
   void (*passing)(mfq_source x, mfq_stretch span, const mfq_lane_ends *ends, uint32_t *bits);
   /* dx, of the dtype of `dy`, is dy where bit `first` and those behind it are 1, and 0 elsewhere. */
   void (*pick)(mfq_source dy, const uint8_t *bits, int64_t first, int64_t n, void *dx);
-  /* What elements with these codes add to the gradients of their scales; not of groups that are rare, or that have zero
-   * points. */
-  void (*terms)(const mfq_terms *t, const uint32_t *x, const uint32_t *dy, const uint8_t *codes, mfq_stretch span,
-                float *terms);
-  /* Their sum by the tree of num/gradient.h. `terms` is overwritten, and has room for one more. */
-  float (*tree)(float *terms, int64_t n);
+  /* What elements with these codes add to the gradients of their scales and zero points; not of groups that are rare. */
+  void (*terms)(const mfq_terms *t, const uint32_t *x, const uint32_t *dy, const uint8_t *codes, mfq_stretch span);
+  /* The sums of runs of `n` terms by the tree of num/gradient.h. `terms` is overwritten. */
+  void (*trees)(float *terms, int64_t n, int64_t run, float *sums);
+  void (*add)(float *to, const float *by, int64_t n);
+  /* A bit for each element, 1 where it is the extreme of its lane: equal bits of magnitudes, or equal numbers. */
+  void (*extremes)(const uint32_t *x, mfq_stretch span, const mfq_stats *stats, mfq_extreme which, uint32_t *bits);
   void (*finish)(const mfqn_finish *e, const mfq_finish_row *row, int64_t n, uint32_t *d);
   /* These three: NULL where the instruction set has none. `n` scales, aligned to their format, to f32. */
   void (*few_scales)(int32_t format, const void *stored, int64_t n, float *scales);

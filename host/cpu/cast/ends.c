@@ -1,4 +1,6 @@
-/* host/cpu/cast/ends.c: the ends of all zero points. */
+/* host/cpu/cast/ends.c: the ends of all zero points, and what they leave open. */
+#include <string.h>
+
 #include <mfq/num/clip.h>
 
 #include "ends.h"
@@ -30,4 +32,29 @@ void mfq_ends_find_random(const mfqn_scheme *s, mfq_ends *ends, mfq_ends *outer)
     order(&ends->lo[i], &outer->lo[i]);
     order(&ends->hi[i], &outer->hi[i]);
   }
+}
+
+/* Bits `first` ... `end - 1`. */
+static void set_bits(uint32_t *words, int64_t first, int64_t end) {
+  for (int64_t i = first; i < end;) {
+    const int64_t n = 32 - i % 32 < end - i ? 32 - i % 32 : end - i;
+    words[i / 32] |= (n == 32 ? ~0u : (1u << n) - 1u) << i % 32;
+    i += n;
+  }
+}
+
+void mfq_ends_open(const mfq_kernels *kernels, const mfq_ends_row *row, uint32_t *passing, uint32_t *open) {
+  const mfq_stretch span = row->span;
+  const mfq_lane_ends *outer = row->outer;
+  const int64_t words = (span.n + 31) / 32, run = span.run == 0 ? 1 : span.run;
+  kernels->passing(row->x, span, row->ends, passing);
+  if (outer)
+    kernels->passing(row->x, span, outer, open);
+  else
+    memset(open, 0, (size_t)words * sizeof *open);
+  for (int64_t k = 0; outer && k < words; ++k) open[k] &= ~passing[k];
+  if (!row->ends->any_rare && !(outer && outer->any_rare)) return;
+  for (int64_t at = 0, lane = span.first; at < span.n; at += run, ++lane)
+    if (row->ends->rare[lane] || (outer && outer->rare[lane]))
+      set_bits(open, at, span.n - at < run ? span.n : at + run);
 }

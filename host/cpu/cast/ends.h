@@ -14,4 +14,15 @@ void mfq_ends_find(const mfqn_scheme *s, uint32_t random, int is_sloped, mfq_end
 /* The same of stochastic rounding: elements up to `ends` pass by any word, those beyond `outer` by none. */
 void mfq_ends_find_random(const mfqn_scheme *s, mfq_ends *ends, mfq_ends *outer);
 
+/* The elements of a row between ends. */
+typedef struct mfq_ends_row {
+  mfq_source x;
+  mfq_stretch span;
+  const mfq_lane_ends *ends, *outer; /* the latter of stochastic rounding, else NULL */
+} mfq_ends_row;
+
+/* A bit for each element, in ceil(n / 32) words: whether it passes by the first ends; and whether that is to be asked of the
+ * definition: for groups that ends do not hold for, and between both ends. */
+void mfq_ends_open(const mfq_kernels *kernels, const mfq_ends_row *row, uint32_t *passing, uint32_t *open);
+
 #endif

@@ -60,30 +60,12 @@ void mfq_mask_lanes(const mfq_panels *p, const mfq_panel *a, int is_measured, mf
 /* ---- Bits -------------------------------------------------------------------------------------------------------- */
 
 /* Asks the definition for an element. */
-static void do_element(const mfq_panels *p, mfq_source x, int64_t at, int64_t lane, mfq_panel_scratch *scratch) {
+static void do_element(const mfq_panels *p, mfq_source x, int64_t at, mfq_stretch span, mfq_panel_scratch *scratch) {
   uint32_t *word = &scratch->mask->bits[at / 32];
-  const mfqn_group g = mfq_lane_group(p, &scratch->lanes, lane);
+  const mfqn_group g = mfq_lane_group(p, &scratch->lanes, mfq_lane_of(span, at));
   const uint32_t random = scratch->mask->job->is_random ? mfqn_random_fraction(scratch->drawn[at]) : 0;
   const uint32_t u = mfq_element_load(x.data, x.dtype, at);
   *word = (*word & ~(1u << at % 32)) | mfqn_element_passage(&p->scheme, &g, u, random).passes << at % 32;
-}
-
-static void do_rare(const mfq_panels *p, mfq_stretch span, mfq_source x, mfq_panel_scratch *scratch) {
-  const mfq_mask_scratch *mask = scratch->mask;
-  for (int64_t at = 0; at < span.n; ++at) {
-    const int64_t lane = span.first + (span.run == 0 ? at : at / span.run);
-    if (mask->ends.rare[lane] || (mask->job->is_random && mask->outer.rare[lane])) do_element(p, x, at, lane, scratch);
-  }
-}
-
-/* Elements whose random bits decide. */
-static void do_random(const mfq_panels *p, mfq_stretch span, mfq_source x, mfq_panel_scratch *scratch) {
-  const mfq_mask_scratch *mask = scratch->mask;
-  for (int64_t k = 0; k * 32 < span.n; ++k)
-    for (uint32_t open = mask->may_pass[k] & ~mask->bits[k]; open != 0; open &= open - 1) {
-      const int64_t at = 32 * k + __builtin_ctz(open);
-      do_element(p, x, at, span.first + (span.run == 0 ? at : at / span.run), scratch);
-    }
 }
 
 /* To a byte of which other threads may have a part. */
@@ -119,12 +101,11 @@ void mfq_mask_piece(const mfq_panels *p, const mfq_panel *a, mfq_piece at, mfq_s
   if (mask->all_pass) {
     set_all(mask->bits, at.n);
   } else {
-    p->kernels->passing(x, span, &mask->ends, mask->bits);
-    if (mask->job->is_random) {
-      p->kernels->passing(x, span, &mask->outer, mask->may_pass);
-      do_random(p, span, x, scratch);
-    }
-    if (mask->ends.any_rare || (mask->job->is_random && mask->outer.any_rare)) do_rare(p, span, x, scratch);
+    const mfq_ends_row row = {x, span, &mask->ends, mask->job->is_random ? &mask->outer : NULL};
+    mfq_ends_open(p->kernels, &row, mask->bits, mask->open);
+    for (int64_t k = 0; k * 32 < at.n; ++k)
+      for (uint32_t open = mask->open[k]; open != 0; open &= open - 1)
+        do_element(p, x, 32 * k + __builtin_ctz(open), span, scratch);
   }
   mask->bits[(at.n + 31) / 32] = 0;
   put_bits(mask->job->bits, mfq_panel_index(p, a, at), mask->bits, at.n);

@@ -11,7 +11,7 @@ typedef struct mfq_mask_scratch {
   const struct mfq_mask_job *job;
   int32_t all_pass; /* every element of the panel at hand, whose ends are not made then */
   mfq_lane_ends ends, outer;
-  uint32_t bits[MFQ_CHUNK / 32 + 1], may_pass[MFQ_CHUNK / 32 + 1];
+  uint32_t bits[MFQ_CHUNK / 32 + 1], open[MFQ_CHUNK / 32 + 1]; /* open: these ask the definition */
 } mfq_mask_scratch;
 
 /* What all panels of a call need. */

@@ -116,6 +116,8 @@ typedef struct mfq_shared {
 void mfq_shared_begin(mfq_panels *panels, uint8_t *memory, mfq_shared *shared);
 void mfq_shared_measure(mfq_shared *shared, int thread, int64_t first, int64_t end);
 void mfq_shared_end(mfq_shared *shared);
+/* What was measured of shared scales then, one statistic each. */
+const mfqn_statistic *mfq_panels_statistics(const mfq_panels *panels, const uint8_t *memory);
 /* Whether the scales of a panel are in the view then. */
 int mfq_panels_scales_known(const mfq_panels *panels);
 /* The lanes of a panel, from its elements or from the view. */
@@ -165,6 +167,11 @@ static inline void mfq_panel_draw(const mfq_panels *p, const mfq_panel *a, mfq_p
 static inline mfq_stretch mfq_panel_span(const mfq_panels *p, int64_t c, int64_t n) {
   if (p->run == 0) return (mfq_stretch){n, 0, 0};
   return (mfq_stretch){n, p->run < n ? p->run : n, c / p->run};
+}
+
+/* The lane of an element of a stretch. */
+static inline int64_t mfq_lane_of(mfq_stretch span, int64_t i) {
+  return span.first + (span.run == 0 ? i : i / span.run);
 }
 
 /* The peaks of a panel, which are as exact as its elements. */

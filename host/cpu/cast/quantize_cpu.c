@@ -71,6 +71,10 @@ size_t mfq_panels_shared_bytes(const mfq_panels *p) {
   return mfq_whole_lines(mfq_size_times(count, (size_t)p->threads * sizeof(mfqn_statistic)));
 }
 
+const mfqn_statistic *mfq_panels_statistics(const mfq_panels *p, const uint8_t *memory) {
+  return (const mfqn_statistic *)(const void *)(memory + mfq_panels_scratch_all(p));
+}
+
 void mfq_shared_begin(mfq_panels *p, uint8_t *memory, mfq_shared *s) {
   const int measures = mfqn_is_measured(&p->scheme), has_tensor_scale = p->scheme.scale == MFQN_SCALE_UE4M3;
   *s = (mfq_shared){.panels = p, .memory = memory, .is_measured = measures && (p->shared || has_tensor_scale)};

@@ -58,7 +58,9 @@ const mfq_kernels MFQ_JOIN(mfq_kernels_, MFQ_ISA) = {
     .passing = passing,
     .pick = pick,
     .terms = terms,
-    .tree = tree,
+    .trees = trees,
+    .add = add_floats,
+    .extremes = extremes,
 #ifdef MFQ_CODES512
     .few_scales = few_scales,
     .few_f32 = few_f32,

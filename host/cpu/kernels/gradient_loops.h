@@ -59,6 +59,8 @@ INLINE void clip_run(const uint32_t *restrict x, const uint32_t *restrict dy, in
 
 static void clip(const uint32_t *restrict x, const uint32_t *restrict dy, mfq_stretch span, const mfq_lane_ends *e,
                  uint32_t *restrict dx) {
+  for (int64_t i = 0; !e && i < span.n; ++i) dx[i] = mfqn_one_nan(mfqn_float_of(dy[i]));
+  if (!e) return;
   if (span.run == 0) {
     for (int64_t i = 0; i < span.n; ++i) {
       const uint32_t passed = mfqn_one_nan(mfqn_float_of(dy[i]));
@@ -140,6 +142,8 @@ static void slope(const uint32_t *restrict x, const uint32_t *restrict dy, mfq_s
   }
 }
 
+/* ---- Sums -------------------------------------------------------------------------------------------------------- */
+
 /* dy * (v - t * dv/dt), without branches: dv/dt is 0 beyond the ends. */
 INLINE float term_of(uint32_t u, uint32_t upstream, float v, float divisor, uint32_t passes, uint32_t is_flat) {
   const float t = mfqn_div(mfqn_float_of(u), divisor), difference = mfqn_sub(v, t);
@@ -147,35 +151,53 @@ INLINE float term_of(uint32_t u, uint32_t upstream, float v, float divisor, uint
   return passes & is_flat ? 0.0f : term;
 }
 
+/* Elements of one lane, or each of its own. */
 INLINE void terms_run(const mfq_terms *t, const uint32_t *restrict x, const uint32_t *restrict dy,
                       const float *restrict v, mfq_stretch span, float *restrict to) {
-  const float *restrict divisor = t->lanes->divisor + span.first;
+  const float *restrict divisor = t->lanes->divisor + span.first, *restrict zero_point =
+                                                                      t->lanes->zero_point + span.first;
   const float *restrict lo = t->ends ? t->ends->lo + span.first : divisor;
   const float *restrict hi = t->ends ? t->ends->hi + span.first : divisor;
   const float *restrict least = t->ends ? t->ends->least + span.first : divisor;
   const uint32_t clips = t->ends != NULL, sloped = t->is_sloped != 0, by_exponent = mfqn_by_exponent(t->scheme) != 0;
+  const float step = t->scheme->is_integer ? mfqn_float_of(mfqn_pow2(-t->scheme->integer.frac_bits)) : 1.0f;
   for (int64_t i = 0; i < span.n; ++i) {
     const int64_t k = span.run == 0 ? i : 0;
     const float magnitude = mfqn_float_of(x[i] & MFQN_ABS);
     const float scaled = by_exponent ? magnitude : mfqn_div(magnitude, divisor[k]);
     const uint32_t passes = clips ? mfqn_passes_ends(x[i], lo[k], hi[k]) : 1u, flat = sloped & (scaled >= least[k]);
-    to[i] = term_of(x[i], dy[i], v[i], divisor[k], passes, flat);
+    to[i] = term_of(x[i], dy[i], mfqn_mul(mfqn_sub(v[i], zero_point[k]), step), divisor[k], passes, flat);
   }
 }
 
+/* What elements add to the gradients of their zero points: -dy beyond the ends. */
+INLINE void zero_point_terms_run(const mfq_lane_ends *e, const uint32_t *restrict x, const uint32_t *restrict dy,
+                                 mfq_stretch span, float *restrict to) {
+  const float *restrict lo = e->lo + span.first, *restrict hi = e->hi + span.first;
+  for (int64_t i = 0; i < span.n; ++i) {
+    const int64_t k = span.run == 0 ? i : 0;
+    to[i] = mfqn_passes_ends(x[i], lo[k], hi[k]) ? 0.0f : -mfqn_float_of(dy[i]);
+  }
+}
+
+INLINE void all_terms_run(const mfq_terms *t, const uint32_t *x, const uint32_t *dy, const float *v, mfq_stretch span,
+                          int64_t at) {
+  terms_run(t, x, dy, v, span, t->scale + at);
+  if (t->scheme->has_zero_point && t->ends) zero_point_terms_run(t->ends, x, dy, span, t->zero_point + at);
+}
+
 static void terms(const mfq_terms *t, const uint32_t *restrict x, const uint32_t *restrict dy,
-                  const uint8_t *restrict codes, mfq_stretch span, float *restrict to) {
+                  const uint8_t *restrict codes, mfq_stretch span) {
   float v[MFQ_CHUNK];
-  const float step = mfqn_float_of(mfqn_pow2(-t->scheme->integer.frac_bits));
   values_of_codes(t->scheme, codes, span.n, v);
-  for (int64_t i = 0; t->scheme->is_integer && i < span.n; ++i) v[i] = mfqn_mul(v[i], step);
+  if (t->scheme->has_zero_point && !t->ends) memset(t->zero_point, 0, (size_t)span.n * sizeof *t->zero_point);
   if (span.run == 0) {
-    terms_run(t, x, dy, v, span, to);
+    all_terms_run(t, x, dy, v, span, 0);
     return;
   }
   for (int64_t at = 0, lane = span.first; at < span.n; at += span.run, ++lane) {
     const int64_t n = span.n - at < span.run ? span.n - at : span.run;
-    terms_run(t, x + at, dy + at, v + at, (mfq_stretch){n, n, lane}, to + at);
+    all_terms_run(t, x + at, dy + at, v + at, (mfq_stretch){n, n, lane}, at);
   }
 }
 
@@ -183,9 +205,9 @@ INLINE void add_pairs(float *restrict to, const float *restrict t, int64_t pairs
   for (int64_t i = 0; i < pairs; ++i) to[i] = mfqn_add(t[2 * i], t[2 * i + 1]);
 }
 
-static float tree(float *t, int64_t n) {
-  float halves[MFQ_CHUNK / 2];
-  float *from = t, *to = halves;
+/* The sum of `n` terms by the tree of num/gradient.h; they are lost. */
+INLINE float tree_of(float *t, float *room, int64_t n) {
+  float *from = t, *to = room;
   if (n == 0) return 0.0f;
   for (; n > 1; n = (n + 1) / 2) {
     add_pairs(to, from, n / 2);
@@ -195,6 +217,27 @@ static float tree(float *t, int64_t n) {
     to = done;
   }
   return from[0];
+}
+
+/* Runs of a power of two are summed side by side, level by level. */
+static void trees(float *t, int64_t n, int64_t run, float *restrict sums) {
+  float halves[MFQ_CHUNK / 2];
+  const int64_t whole = n / run, rest = n % run;
+  float *from = t, *to = halves;
+  if (rest != 0) sums[whole] = tree_of(t + n - rest, halves, rest);
+  for (int64_t i = 0; (run & (run - 1)) != 0 && i < whole; ++i) sums[i] = tree_of(t + i * run, halves, run);
+  if ((run & (run - 1)) != 0) return;
+  for (int64_t k = run; k > 1; k /= 2) {
+    add_pairs(to, from, whole * k / 2);
+    float *const done = from;
+    from = to;
+    to = done;
+  }
+  memcpy(sums, from, (size_t)whole * sizeof *sums);
+}
+
+static void add_floats(float *restrict to, const float *restrict by, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) to[i] = mfqn_add(to[i], by[i]);
 }
 
 #endif

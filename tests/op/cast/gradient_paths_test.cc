@@ -23,7 +23,7 @@ protected:
     for (const mfq_ste ste : variants)
       for (int sums = 0; sums < (scheme.scale == MFQ_SCALE_NONE ? 1 : 3); ++sums) {
         Operand got = to, want = to;
-        std::vector<float> got_sums(scales, kUnwritten), want_sums = got_sums;
+        std::vector<float> got_sums(2 * scales, kUnwritten), want_sums = got_sums;
         mfq_fake_gradient g;
         mfq_fake_gradient_init(&g);
         if (given != nullptr)
@@ -45,13 +45,17 @@ protected:
       }
   }
 
+  /* `sums` are those of scales, then those of zero points. */
   static mfq_status run(mfq_context *context, mfq_fake_gradient g, const std::array<mfq_tensor, 3> &tensors,
                         bool has_sums, const Quantized &sized, std::vector<float> *sums) {
     const mfq_tensor of_scale = dense(*sums, scale_shape(sized));
+    mfq_tensor of_zero_point = of_scale;
+    of_zero_point.data = sums->data() + sums->size() / 2;
     g.src = &tensors[0];
     g.upstream = &tensors[1];
     g.dx = &tensors[2];
     if (has_sums) g.grad_scale = &of_scale;
+    if (has_sums && sized.q.scheme.zero_point) g.grad_zero_point = &of_zero_point;
     return mfq_fake_quantize_backward(context, &g);
   }
 };
@@ -111,6 +115,77 @@ TEST_P(GradientPaths, EveryFormatAndGranularity) {
       ++seed;
     }
   EXPECT_GT(seed, 250u);
+}
+
+/* Whatever boxes the elements of a scale are, and whether these are subtrees of its sum. Few values and many equal ones:
+ * the first of several extremes is the one, or all of them are. Terms that are all -0 tell where +0 is added to them. */
+TEST_P(GradientPaths, SumsOfBoxes) {
+  const struct {
+    const char *scheme;
+    Shape shape;
+  } rows[] = {{"int8n/channel@0/f32/arith:brevitas", {3, 4112}},
+              {"brevitas:Int8WeightPerChannelFloat", {5, 70}},
+              {"e4m3fn/channel@1/f32", {2, 3, 64}},
+              {"int8/channel@1/f32/zp", {2, 2, 8192}},
+              {"int4/channel@1/f32:ceil", {2, 3, 49}},
+              {"int8/channel@1/f32", {200, 70}},
+              {"uint8/channel@2/f32/zp", {1, 2, 4100}},
+              {"e2m1/channel@1/f32", {4, 7, 33}},
+              {"int8/tensor/f32", {1, 10000}},
+              {"uint4/tensor/f32/zp", {3, 70}},
+              {"int8/tensor/f32/stat:minmax", {300}},
+              {"e4m3fn/block:4x8/f32", {33, 70}},
+              {"int8/block:3x24/f32/zp", {7, 50}},
+              {"e2m1/block:2x8192/ue8m0", {3, 9000}},
+              {"e5m2/block:16x16/ue4m3", {40, 40}},
+              {"int8/group:4112/f32", {1, 8300}},
+              {"int4/group:16@0/f32/zp", {37, 45}},
+              {"mxfp8_e4m3/round:stochastic", {3, 97}},
+              {"e2m1/group:6@1/ue4m3", {2, 13, 50}},
+              {"int8/group:16/f32/zp/arith:brevitas", {3, 41}},
+              {"int8/group:16/f32/stat:minmax", {3, 41}},
+              {"uint8/channel@1/f32/zp/round:stochastic", {70, 9}},
+              {"int8/group:16/bf16/round:floor", {4, 48}}};
+  uint32_t seed = 0;
+  for (const auto &row : rows)
+    for (const mfq_dtype dtype : {MFQ_DTYPE_F32, MFQ_DTYPE_BF16})
+      for (const int spread : {4, 1, 0}) { /* how many powers of two elements have; 0: elements are -1, gradients -0 */
+        SCOPED_TRACE(row.scheme + text_of(row.shape) + mfq_dtype_name(dtype) + std::to_string(spread));
+        std::mt19937 generator(++seed);
+        Operand x(dtype, row.shape), dy(dtype, row.shape);
+        x.fill([&](size_t) {
+          const float value =
+              std::ldexp(1 + (float)(generator() % 16) / 16, (int)(generator() % (uint32_t)(spread + 1)));
+          return bits_in(dtype, spread == 0 ? -1.0f : generator() % 2 ? -value : value);
+        });
+        dy.fill([&](size_t) { return bits_in(dtype, spread == 0 ? -0.0f : (float)(int)(generator() % 65) / 16 - 2); });
+        check(parse(row.scheme), nullptr, x, dy, Operand(dtype, row.shape), {MFQ_STE_CLIPPED, MFQ_STE_IDENTITY});
+        if (HasFatalFailure()) return;
+      }
+}
+
+/* Gradients that take the place of what they are made of, with what scales send back. */
+TEST_P(GradientPaths, InPlace) {
+  for (const char *text : {"int8/channel@1/f32", "int8/tensor/f32", "e4m3fn/block:4x8/f32", "mxfp8_e4m3"})
+    for (const bool is_upstream : {false, true}) {
+      SCOPED_TRACE(text);
+      const Shape shape = {33, 70};
+      const mfq_scheme scheme = parse(text);
+      const Quantized sized(scheme, shape);
+      Operand x(MFQ_DTYPE_F32, shape), dy(MFQ_DTYPE_F32, shape), dx(MFQ_DTYPE_F32, shape);
+      x.fill_awkward(6, true);
+      dy.fill_awkward(7, true);
+      std::vector<float> sums(2 * (size_t)sized.sizes.scale_count);
+      mfq_fake_gradient g;
+      mfq_fake_gradient_init(&g);
+      g.scheme = &scheme;
+      g.ste = MFQ_STE_CLIPPED;
+      g.through_scale = 1;
+      ASSERT_EQ(run(fast.get(), g, {x.here(), dy.here(), dx.here()}, false, sized, &sums), MFQ_OK);
+      Operand &replaced = is_upstream ? dy : x;
+      ASSERT_EQ(run(fast.get(), g, {x.here(), dy.here(), replaced.here()}, false, sized, &sums), MFQ_OK);
+      EXPECT_EQ(replaced.bytes, dx.bytes);
+    }
 }
 
 /* Elements a few float32 steps around where the clip begins, under scales of any significand. */
@@ -199,7 +274,7 @@ TEST_P(GradientPaths, StridesAreNoMatter) {
     SCOPED_TRACE(text);
     const mfq_scheme scheme = parse(text);
     const Quantized sized(scheme, shape);
-    std::vector<float> values[2], sums[2] = {std::vector<float>((size_t)sized.sizes.scale_count), {}};
+    std::vector<float> values[2], sums[2] = {std::vector<float>(2 * (size_t)sized.sizes.scale_count), {}};
     for (const Shape &of_x : strides)
       for (const Shape &of_dx : strides) {
         Operand x(MFQ_DTYPE_F32, shape, of_x), dy(MFQ_DTYPE_F32, shape, strides[1]), dx(MFQ_DTYPE_F32, shape, of_dx);

@@ -1,0 +1,139 @@
+/* host/cpu/cast/gradient_rows.c: the gradients of a panel's row. */
+#include "gradient_rows.h"
+
+#include <string.h>
+
+#include <mfq/num/random.h>
+
+#include "elements.h"
+#include "ends.h"
+#include "stream_copy.h"
+
+/* ---- Memory ------------------------------------------------------------------------------------------------------ */
+
+static const uint32_t *load_row(const gradient_work *w, const mfq_tensor *tensor, const gradient_row *row, int is_held,
+                                uint32_t *room) {
+  const uint8_t *at = (const uint8_t *)tensor->data + row->offset * (int64_t)mfq_dtype_bytes(tensor->dtype);
+  if (tensor->dtype == MFQ_DTYPE_F32) return (const uint32_t *)(const void *)at;
+  if (!is_held) w->panels.kernels->load(room, at, tensor->dtype, row->span.n);
+  return room;
+}
+
+static void store_row(const gradient_work *w, const gradient_row *row, gradient_thread *t) {
+  const mfq_tensor *to = w->cast->dst;
+  const size_t bytes = mfq_dtype_bytes(to->dtype);
+  const int64_t n = row->span.n;
+  uint8_t *at = (uint8_t *)to->data + row->offset * (int64_t)bytes;
+  if (!w->stream) {
+    w->panels.kernels->store(at, to->dtype, t->dx, n);
+    return;
+  }
+  const void *from = t->dx;
+  if (to->dtype != MFQ_DTYPE_F32) w->panels.kernels->store(t->x, to->dtype, t->dx, n);
+  if (to->dtype != MFQ_DTYPE_F32) from = t->x; /* the elements are not needed any more */
+  mfq_stream_copy(at, from, (size_t)n * bytes);
+}
+
+/* ---- Elements that ask the definition ---------------------------------------------------------------------------- */
+
+static int are_open(const gradient_work *w, const gradient_thread *t) {
+  return w->ends && (w->outer || t->ends.any_rare);
+}
+
+/* Finds them among the elements `x` of a row. */
+static void find_open(const gradient_work *w, mfq_source x, mfq_stretch span, gradient_thread *t) {
+  const mfq_ends_row row = {x, span, &t->ends, w->outer ? &t->outer : NULL};
+  mfq_ends_open(w->panels.kernels, &row, t->passing, t->open);
+}
+
+static mfqn_passage passage_at(const gradient_work *w, const mfq_lanes *lanes, const gradient_row *row, int64_t i,
+                               uint32_t u) {
+  const mfqn_group g = mfq_lane_group(&w->panels, lanes, mfq_lane_of(row->span, i));
+  const mfq_seed seed = w->panels.seed;
+  const uint32_t random = w->outer ? mfqn_random(seed.seed, seed.offset, row->index + (uint64_t)i) : 0;
+  return mfqn_element_passage(&w->panels.scheme, &g, u, random);
+}
+
+static void do_open(const gradient_work *w, const mfq_lanes *lanes, const gradient_row *row, gradient_thread *t) {
+  const int32_t ste = w->cast->gradient->ste;
+  for (int64_t k = 0; k * 32 < row->span.n; ++k)
+    for (uint32_t open = t->open[k]; open != 0; open &= open - 1) {
+      const int64_t i = 32 * k + __builtin_ctz(open);
+      const mfqn_passage passage = passage_at(w, lanes, row, i, row->x[i]);
+      const float dy = mfqn_float_of(row->dy[i]);
+      t->dx[i] = mfqn_gradient_element(&passage, ste, dy);
+      t->terms[0][i] = mfqn_gradient_scale_term(&passage, ste, dy);
+      t->terms[1][i] = mfqn_gradient_zero_point_term(&passage, ste, dy);
+    }
+}
+
+/* ---- bf16 alone -------------------------------------------------------------------------------------------------- */
+
+/* A row without rare groups, whose sums are not wanted. */
+static void do_row16(const gradient_work *w, const mfq_lanes *lanes, const gradient_row *row, gradient_thread *t) {
+  const mfq_stretch span = row->span;
+  const uint16_t *x = (const uint16_t *)w->cast->src->data + row->offset;
+  const uint16_t *dy = (const uint16_t *)w->cast->gradient->upstream->data + row->offset;
+  uint16_t *dx = (uint16_t *)(void *)t->dx, *to = (uint16_t *)w->cast->dst->data + row->offset;
+  w->panels.kernels->clip16(x, dy, span, &t->ends, dx);
+  if (w->outer) find_open(w, (mfq_source){x, MFQ_DTYPE_BF16}, span, t);
+  for (int64_t k = 0; w->outer && k * 32 < span.n; ++k)
+    for (uint32_t open = t->open[k]; open != 0; open &= open - 1) {
+      const int64_t i = 32 * k + __builtin_ctz(open);
+      if (passage_at(w, lanes, row, i, mfqn_f32_from_bf16(x[i])).passes)
+        dx[i] = (uint16_t)mfqn_bf16_from_f32(mfqn_f32_from_bf16(dy[i]));
+    }
+  if (w->stream)
+    mfq_stream_copy(to, dx, (size_t)span.n * sizeof *dx);
+  else
+    memcpy(to, dx, (size_t)span.n * sizeof *dx);
+}
+
+/* ---- Rows -------------------------------------------------------------------------------------------------------- */
+
+static void make_dx(const gradient_work *w, const mfq_lanes *lanes, const gradient_row *row, gradient_thread *t) {
+  const mfq_kernels *kernels = w->panels.kernels;
+  if (w->is_sloped) {
+    const mfq_slope s = {&t->ends, w->ends->by_exponent ? NULL : lanes->divisor,
+                         23 - w->panels.scheme.minifloat.man_bits};
+    kernels->slope(row->x, row->dy, row->span, &s, t->dx);
+  } else {
+    kernels->clip(row->x, row->dy, row->span, w->is_identity ? NULL : &t->ends, t->dx);
+  }
+}
+
+static void make_terms(const gradient_work *w, mfq_panel_scratch *scratch, const gradient_row *row,
+                       gradient_thread *t) {
+  const mfq_panels *p = &w->panels;
+  const mfq_terms terms = {.scheme = &p->scheme,
+                           .lanes = &scratch->lanes,
+                           .ends = w->is_identity ? NULL : &t->ends,
+                           .is_sloped = w->is_sloped,
+                           .scale = t->terms[0],
+                           .zero_point = t->terms[1]};
+  mfq_panel_draw(p, row->panel, row->at, scratch);
+  p->kernels->encode(&p->scheme, (mfq_source){row->x, MFQ_DTYPE_F32}, row->span, &scratch->lanes, scratch->drawn,
+                     t->codes);
+  p->kernels->terms(&terms, row->x, row->dy, t->codes, row->span);
+}
+
+void mfq_gradient_row(const gradient_work *w, mfq_panel_scratch *scratch, gradient_row *row, gradient_thread *t) {
+  const mfq_lanes *lanes = &scratch->lanes;
+  const int any_rare = w->ends && t->ends.any_rare, is_whole = row->panel->rows == 1 && row->span.n == row->panel->cols;
+  if (w->ends && w->ends->is_half && !any_rare) {
+    do_row16(w, lanes, row, t);
+    return;
+  }
+  const int is_held = is_whole && t->held == row->offset;
+  row->x = load_row(w, w->cast->src, row, is_held, t->x);
+  row->dy = load_row(w, w->cast->gradient->upstream, row, is_held, t->dy);
+  t->held = is_whole && row->steps == GRADIENT_SUM ? row->offset : -1;
+  if (are_open(w, t)) find_open(w, (mfq_source){row->x, MFQ_DTYPE_F32}, row->span, t);
+  if (row->steps & GRADIENT_WRITE) make_dx(w, lanes, row, t);
+  if (row->steps & GRADIENT_SUM) make_terms(w, scratch, row, t);
+  if (are_open(w, t)) do_open(w, lanes, row, t);
+  if (row->steps & GRADIENT_SUM) mfq_gradient_add(w, scratch, row, t);
+  if (!(row->steps & GRADIENT_WRITE)) return;
+  if (w->cast->gradient->through_scale) mfq_gradient_go_through(w, scratch, row, t);
+  store_row(w, row, t);
+}
