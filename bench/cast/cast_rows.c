@@ -185,11 +185,12 @@ mfq_status cast_row_launch(mfq_context *context, const cast_row *row, const cast
 
 /* ---- Rows ------------------------------------------------------------------------------------------------------- */
 
-/* A scale that all panels share needs the whole input before the first code: the input is read twice. */
-static int reads_twice(const mfq_scheme *s) {
+/* A scale that many threads share needs the whole input before the first code: the input is read twice. On the CPU the
+ * channels of this benchmark, which are rows, are a thread's. */
+static int reads_twice(const bench_run *run, const mfq_scheme *s) {
   if (s->scale == MFQ_SCALE_NONE || s->rule == MFQ_RULE_GIVEN) return 0;
-  return s->granularity == MFQ_GRANULARITY_TENSOR || s->granularity == MFQ_GRANULARITY_CHANNEL ||
-         s->scale == MFQ_SCALE_UE4M3;
+  const int is_shared = s->granularity == MFQ_GRANULARITY_CHANNEL && run->settings.device != NULL;
+  return s->granularity == MFQ_GRANULARITY_TENSOR || is_shared || s->scale == MFQ_SCALE_UE4M3;
 }
 
 /* Stochastic rounding may take 1.3 times as long as ties to even, rotations half as long again. */
@@ -221,9 +222,9 @@ static mfq_op op_of(const cast_row *row) {
 }
 
 /* Bytes that are moved at least, of a matrix of `plain` bytes. */
-static void count_bytes(cast_row *row, double plain, const cast_parts *of) {
+static void count_bytes(const bench_run *run, cast_row *row, double plain, const cast_parts *of) {
   const double parts = of->bytes;
-  row->read = reads_twice(&row->scheme) ? 2.0 * plain : plain;
+  row->read = reads_twice(run, &row->scheme) ? 2.0 * plain : plain;
   row->written = plain;
   if (row->operation == CAST_BACKWARD) row->read += plain;
   if (row->operation == CAST_FAKE_MASKED) row->written += parts;
@@ -251,7 +252,7 @@ static int complete(const bench_run *run, cast_row *row) {
   if (status != MFQ_OK) return bench_status(status, row->common.name);
   const double plain = (double)mfq_dtype_bytes(row->dtype) * (double)row->rows * (double)row->cols;
   row->slot_bytes = parts.used;
-  count_bytes(row, plain, &parts);
+  count_bytes(run, row, plain, &parts);
   row->common.bytes = plain + parts.bytes;
   row->common.is_wanted = 1;
   row->target = target_of(run, row);

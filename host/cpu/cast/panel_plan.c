@@ -15,6 +15,7 @@ enum {
   STACK_ROWS = 512,
   UNIT_ELEMENTS = 1 << 15,
   SHARED_ROWS = 64,
+  WHOLE_ROW = 1 << 14, /* elements */
   STREAM_BYTES = 8 << 20,
   SHARE_ELEMENTS = 1 << 16
 };
@@ -56,6 +57,11 @@ static int64_t piece_of(const mfq_panels *p) {
   return mfq_smaller((COLS + step - 1) / step * step, MFQ_CHUNK);
 }
 
+/* Whether each row has a scale of its own and stays in the caches: it is a panel then. */
+static int are_whole_rows(const mfq_panels *p) {
+  return p->run > 0 && !p->transposed && p->size[0] == 1 && p->size[2] <= WHOLE_ROW;
+}
+
 static int shape_panels(mfq_panels *p) {
   const mfq_scheme *s = &p->view->q.scheme;
   const int32_t axis = p->view->sizes.axis, rank = p->view->q.rank;
@@ -72,6 +78,10 @@ static int shape_panels(mfq_panels *p) {
       p->shared = 1;
       if (last || (p->transposed && axis < rank - 2)) p->rows = SHARED_ROWS;
       if (last) p->run = 0;
+      if (are_whole_rows(p)) {
+        p->shared = 0;
+        p->cols = p->size[2];
+      }
       break;
     case MFQ_GRANULARITY_BLOCK:
       p->rows = rank < 2 ? 1 : s->block_rows;
