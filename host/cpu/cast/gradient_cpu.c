@@ -10,45 +10,31 @@
 
 #include "host/core/error.h"
 #include "host/core/check/sizes.h"
-#include "host/core/problem/walk.h"
 #include "host/core/process/team.h"
 #include "host/cpu/cpu_state.h"
+#include "boxes.h"
 #include "elements.h"
 #include "masks.h"
 #include "rotate_cpu.h"
 
 enum { CHUNK = 4096 }; /* elements; a power of two */
-enum { SRC, UPSTREAM, DX, LOGICAL, PLACES };
-
-typedef struct gradient_box {
-  int64_t first[MFQ_MAX_RANK], size[MFQ_MAX_RANK];
-  int64_t count;
-} gradient_box;
+enum { SRC, UPSTREAM, DX };
 
 /* One scale: the box of its elements, what was measured of them, if anything was, and their group. */
 typedef struct gradient_scale {
   int64_t index;
-  gradient_box box;
+  mfq_box box;
   mfqn_statistic statistic;
   mfqn_group group;
 } gradient_scale;
-
-/* Elements of a box with one step between each two. */
-typedef struct gradient_run {
-  int64_t at[PLACES], step[PLACES];
-  int64_t count;
-} gradient_run;
 
 typedef struct gradient_job {
   const mfq_context *context;
   const mfq_cast *cast;
   mfq_gradient p; /* of the cast; of none, where there is only a question */
   mfqn_scheme scheme;
-  int32_t rank;
-  mfq_scale_axis axes[MFQ_MAX_RANK];
-  int64_t groups[MFQ_MAX_RANK]; /* scales along each axis */
-  int64_t stride[PLACES][MFQ_MAX_RANK];
-  int64_t scales, chunks;  /* chunks: of the largest box */
+  mfq_boxes boxes;
+  int64_t chunks;          /* of the largest box */
   int has_sums, is_shared; /* shared: one scale for the tensor */
   float tensor_scale;
   mfqn_statistic *statistics; /* NULL: each box is measured by itself, or not at all */
@@ -60,60 +46,20 @@ typedef struct gradient_job {
 
 static void set_up(gradient_job *job) {
   const mfq_qview *view = job->cast->view;
-  const mfq_tensor *tensors[] = {job->cast->src, job->p.upstream, job->cast->dst};
+  const mfq_tensor *tensors[MFQ_BOX_TENSORS] = {job->cast->src, job->p.upstream, job->cast->dst};
   mfq_lower(&view->q.scheme, &job->scheme);
-  mfq_scale_axes(view, job->axes);
-  job->rank = view->q.rank;
-  job->scales = view->sizes.scale_count;
-  int64_t logical = 1, largest = 1;
-  for (int32_t d = job->rank - 1; d >= 0; --d) {
-    const int64_t size = view->q.shape[d], run = job->axes[d].stride != 0 ? job->axes[d].run : size;
-    job->groups[d] = run > 0 ? (size + run - 1) / run : 0;
-    for (int k = 0; k < LOGICAL; ++k) job->stride[k][d] = tensors[k]->strides[d];
-    job->stride[LOGICAL][d] = logical;
-    logical *= size;
-    largest *= run < size ? run : size;
-  }
-  job->chunks = (largest + CHUNK - 1) / CHUNK;
+  mfq_boxes_init(view, tensors, &job->boxes);
+  job->chunks = (job->boxes.largest + CHUNK - 1) / CHUNK;
   job->has_sums = job->p.grad_scale || job->p.grad_zero_point || job->p.through_scale;
   job->is_shared = view->q.scheme.granularity == MFQ_GRANULARITY_TENSOR;
 }
 
-static gradient_box box_of(const gradient_job *job, int64_t scale) {
-  gradient_box box = {.count = 1};
-  for (int32_t d = 0; d < job->rank; ++d) {
-    const mfq_scale_axis *axis = &job->axes[d];
-    const int64_t size = job->cast->view->q.shape[d], run = axis->stride != 0 ? axis->run : size;
-    const int64_t place = axis->stride != 0 ? scale / axis->stride % job->groups[d] : 0;
-    box.first[d] = place * run;
-    box.size[d] = size - box.first[d] < run ? size - box.first[d] : run;
-    box.count *= box.size[d];
-  }
-  return box;
-}
-
-/* The run that begins with element `i` of a box, no further than `end`. */
-static gradient_run run_at(const gradient_job *job, const gradient_box *box, int64_t i, int64_t end) {
-  gradient_run run = {.count = end - i};
-  int32_t inner = job->rank - 1;
-  for (; inner > 0 && box->size[inner] == 1;) --inner;
-  int64_t rest = i;
-  for (int32_t d = job->rank - 1; d >= 0; --d) {
-    const int64_t digit = rest % box->size[d];
-    rest /= box->size[d];
-    for (int k = 0; k < PLACES; ++k) run.at[k] += (box->first[d] + digit) * job->stride[k][d];
-    if (d == inner && box->size[d] - digit < run.count) run.count = box->size[d] - digit;
-  }
-  for (int k = 0; k < PLACES; ++k) run.step[k] = job->stride[k][inner];
-  return run;
-}
-
-static uint32_t load(const mfq_tensor *tensor, const gradient_run *run, int place, int64_t j) {
+static uint32_t load(const mfq_tensor *tensor, const mfq_box_run *run, int place, int64_t j) {
   return mfq_element_load(tensor->data, tensor->dtype, run->at[place] + j * run->step[place]);
 }
 
-static mfqn_passage passage_of(const gradient_job *job, const mfqn_group *g, const gradient_run *run, int64_t j) {
-  const uint64_t index = (uint64_t)(run->at[LOGICAL] + j * run->step[LOGICAL]);
+static mfqn_passage passage_of(const gradient_job *job, const mfqn_group *g, const mfq_box_run *run, int64_t j) {
+  const uint64_t index = (uint64_t)(run->at[MFQ_BOX_LOGICAL] + j * run->step[MFQ_BOX_LOGICAL]);
   const uint32_t random =
       job->scheme.rounding == MFQN_ROUND_STOCHASTIC ? mfqn_random(job->context->seed, job->context->offset, index) : 0;
   return mfqn_element_passage(&job->scheme, g, load(job->cast->src, run, SRC, j), random);
@@ -121,10 +67,10 @@ static mfqn_passage passage_of(const gradient_job *job, const mfqn_group *g, con
 
 /* ---- Scales ------------------------------------------------------------------------------------------------------ */
 
-static mfqn_statistic measure_box(const gradient_job *job, const gradient_box *box, int64_t scale) {
+static mfqn_statistic measure_box(const gradient_job *job, const mfq_box *box, int64_t scale) {
   mfqn_statistic statistic = mfqn_statistic_none();
   for (int64_t i = 0; i < box->count;) {
-    const gradient_run run = run_at(job, box, i, box->count);
+    const mfq_box_run run = mfq_box_run_at(&job->boxes, box, i, box->count);
     for (int64_t j = 0; j < run.count; ++j) mfqn_statistic_add(&statistic, load(job->cast->src, &run, SRC, j));
     i += run.count;
   }
@@ -133,7 +79,7 @@ static mfqn_statistic measure_box(const gradient_job *job, const gradient_box *b
 }
 
 static gradient_scale scale_of(const gradient_job *job, int64_t index) {
-  gradient_scale s = {.index = index, .box = box_of(job, index), .statistic = mfqn_statistic_none()};
+  gradient_scale s = {.index = index, .box = mfq_box_at(&job->boxes, index), .statistic = mfqn_statistic_none()};
   if (!mfqn_is_measured(&job->scheme)) {
     s.group = mfq_group_stored(job->cast->view, &job->scheme, index);
     return s;
@@ -143,10 +89,10 @@ static gradient_scale scale_of(const gradient_job *job, int64_t index) {
   return s;
 }
 
-static int64_t chunks_of(const gradient_box *box) { return (box->count + CHUNK - 1) / CHUNK; }
+static int64_t chunks_of(const mfq_box *box) { return (box->count + CHUNK - 1) / CHUNK; }
 
 /* Where the chunk that begins with element `first` of a box ends. */
-static int64_t end_of_chunk(const gradient_box *box, int64_t first) {
+static int64_t end_of_chunk(const mfq_box *box, int64_t first) {
   return box->count - first < CHUNK ? box->count : first + CHUNK;
 }
 
@@ -157,7 +103,7 @@ static mfqn_gradient_partial sum_chunk(const gradient_job *job, const gradient_s
   mfqn_gradient_partial partial = {0.0f, 0.0f, mfqn_spots_none(job->is_shared)};
   mfqn_tree scale = {.count = 0}, zero_point = {.count = 0};
   for (int64_t i = first; i < end;) {
-    const gradient_run run = run_at(job, &s->box, i, end);
+    const mfq_box_run run = mfq_box_run_at(&job->boxes, &s->box, i, end);
     for (int64_t j = 0; j < run.count; ++j, ++i) {
       const mfqn_passage passage = passage_of(job, &s->group, &run, j);
       const float dy = mfqn_float_of(load(job->p.upstream, &run, UPSTREAM, j));
@@ -207,7 +153,7 @@ static void apply_chunk(const gradient_job *job, const gradient_scale *s, int64_
   const int64_t end = end_of_chunk(&s->box, first);
   const mfq_tensor *dx = job->cast->dst;
   for (int64_t i = first; i < end;) {
-    const gradient_run run = run_at(job, &s->box, i, end);
+    const mfq_box_run run = mfq_box_run_at(&job->boxes, &s->box, i, end);
     for (int64_t j = 0; j < run.count; ++j, ++i) {
       const mfqn_passage passage = passage_of(job, &s->group, &run, j);
       const float dy = mfqn_float_of(load(job->p.upstream, &run, UPSTREAM, j));
@@ -267,7 +213,7 @@ static void apply_chunks(void *work, int thread, int64_t first, int64_t end) {
 }
 
 static void finish_scales(const gradient_job *job) {
-  for (int64_t index = 0; index < job->scales; ++index) {
+  for (int64_t index = 0; index < job->boxes.scales; ++index) {
     const gradient_scale s = scale_of(job, index);
     job->totals[index] = finish_scale(job, &s, &job->partials[index * job->chunks]);
   }
@@ -302,7 +248,7 @@ typedef struct gradient_room {
 
 static gradient_room room_of(const gradient_job *job) {
   gradient_room room = {0, 0, 0};
-  const size_t scales = (size_t)job->scales;
+  const size_t scales = (size_t)job->boxes.scales;
   if (job->chunks > 1 && job->has_sums) {
     room.totals = mfq_size_times(scales, sizeof(mfqn_gradient_totals));
     room.partials = mfq_size_times(mfq_size_times(scales, (size_t)job->chunks), sizeof(mfqn_gradient_partial));
@@ -339,10 +285,10 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
     job.tensor_scale = mfq_measure_ref(job.cast->view, &job.scheme, job.cast->src, job.statistics);
   }
   if (job.chunks <= 1) {
-    mfq_team_run((mfq_loop){context->threads, job.scales, 0}, whole_scales, &job);
+    mfq_team_run((mfq_loop){context->threads, job.boxes.scales, 0}, whole_scales, &job);
     return MFQ_OK;
   }
-  const mfq_loop items = {context->threads, job.scales * job.chunks, 0};
+  const mfq_loop items = {context->threads, job.boxes.scales * job.chunks, 0};
   if (job.has_sums) {
     mfq_team_run(items, sum_chunks, &job);
     finish_scales(&job);
