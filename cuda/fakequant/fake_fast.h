@@ -11,6 +11,7 @@ extern const mfq_way mfq_cuda_fake_shared; /* scales of a tensor or of channels,
 
 /* Those of the backward. */
 extern const mfq_way mfq_cuda_gradient_rows;
+extern const mfq_way mfq_cuda_gradient_tiles;
 extern const mfq_way mfq_cuda_gradient_shared;
 
 /* What a call quantizes by: its own view, where the tensor scale of UE4M3, if it is measured, is in scratch memory. */

@@ -12,9 +12,25 @@ typedef struct fake_tile_params {
   fake_target to;
 } fake_tile_params;
 
+/* Puts 16 rows of a word's columns in the place of their elements. */
+template <int DTYPE>
+__device__ __forceinline__ void thread_replace_rows(tile_memory &tile, int first, const chunk<DTYPE> &a,
+                                                    const chunk<DTYPE> &b) {
+#pragma unroll
+  for (int i = 0; i < CHUNK; ++i) {
+    uint32_t word;
+    if constexpr (DTYPE == ELEMENT_F32)
+      word = a.word[i];
+    else
+      word = ptx_permute(a.word[i / 2], b.word[i / 2], i % 2 == 0 ? 0x5410u : 0x7632u);
+    tile.store(first + i * TILE_ROW_WORDS, word);
+  }
+}
+
 template <int DTYPE, int BY_CODES> struct column_values {
   typedef chunk<DTYPE> result;
   const fake_tile_params &p;
+  __device__ __forceinline__ void begin(const tile_place &, const strip_place &, int) const {}
   __device__ __forceinline__ void put_scale(int64_t place, const mfqn_group &g) const {
     thread_put_scale(p.to, p.tile.col.how.scheme, place, g);
   }
@@ -28,15 +44,7 @@ template <int DTYPE, int BY_CODES> struct column_values {
     return column;
   }
   __device__ __forceinline__ void replace(tile_memory &tile, int first, const result &a, const result &b) const {
-#pragma unroll
-    for (int i = 0; i < CHUNK; ++i) {
-      uint32_t word;
-      if constexpr (DTYPE == ELEMENT_F32)
-        word = a.word[i];
-      else
-        word = ptx_permute(a.word[i / 2], b.word[i / 2], i % 2 == 0 ? 0x5410u : 0x7632u);
-      tile.store(first + i * TILE_ROW_WORDS, word);
-    }
+    thread_replace_rows<DTYPE>(tile, first, a, b);
   }
 };
 
@@ -53,20 +61,25 @@ template <int DTYPE> __device__ __forceinline__ void thread_store_piece(uint8_t 
   }
 }
 
-/* The tile to its place in the target. */
+/* Where a tile's rows go. */
+typedef struct tile_target {
+  uint8_t *data;
+  int64_t outer_bytes, row_bytes, cols;
+  int32_t vector_store;
+} tile_target;
+
 template <int DTYPE>
-__device__ __forceinline__ void block_store_tile(const fake_tile_params &p, const tile_place &t, tile_memory &tile) {
+__device__ __forceinline__ void block_store_tile(const tile_target &p, const tile_place &t, tile_memory &tile) {
   constexpr int PER_PIECE = 16 / ELEMENT_BYTES<DTYPE>, PIECES_OF_ROW = TILE_ROW_WORDS / 4;
   constexpr int ROWS_AT_ONCE = TILE_THREADS / PIECES_OF_ROW;
   const int first = (int)threadIdx.x / PIECES_OF_ROW, piece = (int)threadIdx.x % PIECES_OF_ROW;
-  const int64_t col = t.col0 + piece * PER_PIECE, step = ROWS_AT_ONCE * p.to.middle_bytes;
-  const int count = mfqn_min(thread_left(col, p.tile.cols), PER_PIECE);
-  uint8_t *to =
-      p.to.data + t.outer * p.to.outer_bytes + (t.row0 + first) * p.to.middle_bytes + col * ELEMENT_BYTES<DTYPE>;
+  const int64_t col = t.col0 + piece * PER_PIECE, step = ROWS_AT_ONCE * p.row_bytes;
+  const int count = mfqn_min(thread_left(col, p.cols), PER_PIECE);
+  uint8_t *to = p.data + t.outer * p.outer_bytes + (t.row0 + first) * p.row_bytes + col * ELEMENT_BYTES<DTYPE>;
 #pragma unroll 1
   for (int row = first; row < mfqn_min(t.rows, TILE_ROWS); row += ROWS_AT_ONCE, to += step) {
     const uint4 values = tile.template load_as<uint4>(row * TILE_ROW_WORDS + 4 * piece);
-    if (p.to.vector_store && count == PER_PIECE)
+    if (p.vector_store && count == PER_PIECE)
       ptx_store<uint4>(to, values);
     else
       thread_store_piece<DTYPE>(to, values, count);
@@ -84,7 +97,8 @@ __global__ void __launch_bounds__(TILE_THREADS, BY_CODES ? FAKE_CODES_TILE_BLOCK
   block_cast_cols<DTYPE, BY_CODES>(p.tile, column_values<DTYPE, BY_CODES>{p}, t, tile, most);
   if (p.tile.col.absmax) return;
   ptx_sync_block();
-  block_store_tile<DTYPE>(p, t, tile);
+  block_store_tile<DTYPE>(tile_target{p.to.data, p.to.outer_bytes, p.to.middle_bytes, p.tile.cols, p.to.vector_store},
+                          t, tile);
 }
 
 #endif

@@ -225,13 +225,16 @@ typedef struct column_place {
   int64_t line, group, index; /* row of 128x4 scales, group in it, and index of the scale */
   uint8_t *to;                /* turned codes */
   int left, is_first;         /* rows from here on (thread_left); whether a group begins here */
+  int which;                  /* column of the word */
 } column_place;
 
 /* What becomes of 16 rows of a column, the result, and of a word's columns in the tile: codes, a byte each. A sink is told
- * the scale of a group that is measured; `draw` is asked for random bits. DRAWN: rounding is stochastic. */
+ * the rows from `top` of the tile on before their columns, and the scale of a group that is measured; `draw` is asked for
+ * random bits. DRAWN: rounding is stochastic. */
 template <int DRAWN> struct column_codes {
   typedef codes16 result;
   const tile_params &p;
+  __device__ __forceinline__ void begin(const tile_place &, const strip_place &, int) const {}
   __device__ __forceinline__ void put_scale(int64_t place, const mfqn_group &g) const {
     thread_slot_store(p.col.slots, place, g.stored);
   }
@@ -255,7 +258,7 @@ template <int DRAWN> struct column_codes {
 
 /* Scale and result of 16 rows of one column. */
 template <int DTYPE, class Sink, class Draw>
-__device__ __forceinline__ typename Sink::result thread_cast_column(const tile_params &p, const Sink &sink,
+__device__ __forceinline__ typename Sink::result thread_cast_column(const tile_params &p, Sink &sink,
                                                                     const column_place &at, const chunk<DTYPE> &x,
                                                                     uint32_t absmax, Draw draw) {
   const cast_direction &d = p.col;
@@ -282,13 +285,14 @@ __device__ __forceinline__ column_place thread_column_place(const tile_params &p
   place.to = thread_codes_at(p.col, place.line, row);
   place.left = mfqn_clamp(t.rows - top, 0, CHUNK + 1);
   place.is_first = (top & ((1 << p.col_group_log2) - 1)) == 0;
+  place.which = 0;
   return place;
 }
 
 /* One chunk at a time, read anew: registers are what limits the number of blocks. */
 template <int DTYPE, int DRAWN, class Sink>
-__device__ __forceinline__ void block_cast_cols(const tile_params &p, const Sink &sink, const tile_place &t,
-                                                tile_memory &tile, uint2 most) {
+__device__ __forceinline__ void block_cast_cols(const tile_params &p, Sink sink, const tile_place &t, tile_memory &tile,
+                                                uint2 most) {
   constexpr int PER_WORD = 4 / ELEMENT_BYTES<DTYPE>;
   const strip_place at = thread_strip();
   const int cols = mfqn_min(thread_left(t.col0 + at.word * PER_WORD, p.cols), PER_WORD);
@@ -304,6 +308,7 @@ __device__ __forceinline__ void block_cast_cols(const tile_params &p, const Sink
         drawn = warp_draw_columns<DTYPE>(p.key, row * p.cols + t.col0 + at.word * PER_WORD, p.cols);
     }
     typename Sink::result left = {}, right = {};
+    sink.begin(t, at, top);
 #pragma unroll 1
     for (int j = 0; j < PER_WORD; ++j) {
       uint32_t absmax = collected;
@@ -313,6 +318,7 @@ __device__ __forceinline__ void block_cast_cols(const tile_params &p, const Sink
       if (place.left > 0 && j < cols)
         right = thread_cast_column(p, sink, place, thread_column<DTYPE>(tile, first, j), absmax,
                                    [&] { return thread_drawn_column(drawn, j); });
+      ++place.which;
       ++place.line;
       place.index += p.is_turned ? p.col_groups : 1;
       place.to += p.col.row_bytes;

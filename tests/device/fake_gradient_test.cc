@@ -145,6 +145,58 @@ TEST_F(FakeGradient, RowsOfGroups) {
          });
 }
 
+/* The fast kernels along columns: likewise, for one tile and for several, aligned and not, in place of either tensor. */
+TEST_F(FakeGradient, ColumnsOfGroups) {
+  const char *const elements[] = {"e4m3fn", "e5m2", "e2m1", "e3m0", "e4m3fnuz", "int8", "int4", "mxint8"};
+  const char *const scales[] = {"/ue8m0", "/f32", "/ue4m3", "/ue8m0:rceil", "/bf16:even", "/f32/arith:brevitas"};
+  const int sizes[] = {16, 32, 64, 128};
+  const Shape all[] = {{32, 7}, {33, 8}, {200, 24}, {40, 1}, {1, 40}, {129, 72}, {2, 72, 33}, {300, 136}};
+  sample({std::size(elements), std::size(scales), std::size(sizes), 3, 2, 2, 3, std::size(all)}, 500,
+         [&](const std::vector<size_t> &at) {
+           const Shape &shape = all[at[7]];
+           const std::string axis = "@" + std::to_string(shape.size() - 2);
+           const std::string text = elements[at[0]] + ("/group:" + std::to_string(sizes[at[2]])) + axis + scales[at[1]];
+           mfq_scheme scheme;
+           if (mfq_scheme_parse(text.c_str(), &scheme) != MFQ_OK) return; /* ue4m3 is not for every element */
+           const uint32_t seed = (uint32_t)(at[0] + 9 * at[7]);
+           const mfq_dtype dtype = kDtypes[at[6]];
+           Shape strides = dense_strides(shape);
+           if (shape.size() == 2 && seed % 4 == 0) strides[0] += (int64_t)(seed % 3);
+           std::vector<Operand> operands = {Operand(dtype, shape, strides), Operand(dtype, shape, strides),
+                                            Operand(dtype, shape, strides)};
+           operands[0].fill_awkward(seed, seed % 3 == 0);
+           operands[1].fill_awkward(seed + 1, seed % 2 == 0);
+           const Choice choice = {(mfq_ste)at[3], at[4] != 0, at[5] != 0, seed % 2 == 0};
+           ASSERT_TRUE(same(cpu(), device(), Quantized(scheme, shape), false, operands, choice)) << text;
+         });
+}
+
+/* Scales and zero points that are given, along rows and columns, in either order. */
+TEST_F(FakeGradient, GivenZeroPoints) {
+  const char *const schemes[] = {"uint8/group:32@%/f32:given/zp", "int4/group:16@%/bf16:given/zp",
+                                 "uint4/group:128@%/f32:given/zp/arith:brevitas",
+                                 "int8/group:64@%/f32:given/zp/arith:brevitas"};
+  sample({std::size(schemes), 2, 3, 2, 3, 3}, 72, [&](const std::vector<size_t> &at) {
+    std::string text = schemes[at[0]];
+    text.replace(text.find('%'), 1, std::to_string(at[1]));
+    const Shape shape = std::array<Shape, 3>{Shape{64, 96}, Shape{130, 136}, Shape{33, 39}}[at[4]];
+    mfq_layout layout = {};
+    layout.codes = at[3] != 0 ? MFQ_CODES_GROUP_LAST : MFQ_CODES_LOGICAL;
+    Quantized q(parse(text), shape, &layout);
+    give_scales(&q, (uint32_t)at[0]);
+    const mfq_dtype dtype = kDtypes[at[2]];
+    const std::vector<Operand> operands = {awkward(dtype, shape, 3), awkward(dtype, shape, 4), Operand(dtype, shape)};
+    Choice choice = {(mfq_ste)at[5], false, false, false};
+    ASSERT_TRUE(same(cpu(), device(), q, true, operands, choice)) << text;
+    std::vector<float> scales((size_t)q.sizes.scale_count); /* the CPU learns positive ones only */
+    for (size_t i = 0; i < scales.size(); ++i) scales[i] = 0.0137f * (float)(i % 91 + 1);
+    if (q.q.scheme.scale != MFQ_SCALE_F32) return;
+    std::memcpy(q.scales.data(), scales.data(), 4 * scales.size());
+    choice.wants_sums = true;
+    ASSERT_TRUE(same(cpu(), device(), q, true, operands, choice)) << text;
+  });
+}
+
 /* Every bf16 and f16 element, and upstream gradients that tell the signs of zero sums. */
 TEST_F(FakeGradient, EveryHalfAndZeroSums) {
   for (const char *text : {"e4m3fn/group:32/ue8m0", "e2m1/group:32/f32", "mxint8", "int8/group:32/f32"})

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <mfq/num/clip.h>
 #include <mfq/num/random.h>
 
 #include "num_scheme.h"
@@ -123,6 +124,20 @@ TEST_P(ZeroPointSum, CentralFormIsTheSame) {
             << t << " + " << zero_point << ", half " << half;
       }
     }
+  }
+}
+
+/* Up to the end a quotient is rounded into the format, behind it beyond. */
+TEST_P(ZeroPointSum, EndsAreTheLastOnesThatPass) {
+  const auto passes = [&](float t, int zero_point) {
+    const int r = rounded(exact_sum(t, zero_point), MFQ_ROUND_EVEN, 0);
+    return r >= format.lowest && r <= format.highest;
+  };
+  for (int z = format.lowest; z <= format.highest; ++z) {
+    const float hi = mfqn_integer_end(format.highest - z, format.highest);
+    const float lo = mfqn_integer_end(z - format.lowest, format.lowest);
+    ASSERT_TRUE(passes(hi, z) && !passes(std::nextafterf(hi, 2000.0f), z)) << z;
+    ASSERT_TRUE(passes(-lo, z) && !passes(-std::nextafterf(lo, 2000.0f), z)) << z;
   }
 }
 

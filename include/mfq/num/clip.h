@@ -41,6 +41,12 @@ MFQ_HD float mfqn_clip_end(const mfqn_scheme *s, int32_t zero_point, uint32_t si
   return mfqn_float_of(in);
 }
 
+/* The same for integers with ties to even: they pass up to half-way behind the last one, which is `left` away from 0 and in
+ * the format is `limit`. That half goes back to it where it is even. */
+MFQ_HD float mfqn_integer_end(int32_t left, int32_t limit) {
+  return mfqn_float_of(mfqn_bits(mfqn_add((float)left, 0.5f)) - ((uint32_t)limit & 1u));
+}
+
 /* The smallest magnitude whose slope is a quotient. */
 MFQ_HD float mfqn_least_sloped(const mfqn_scheme *s) {
   uint32_t below = 0, normal = MFQN_MAX_FINITE;
