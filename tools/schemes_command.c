@@ -62,14 +62,15 @@ static void append_granularity(scheme_row *row) {
   if (s->axis != MFQ_AXIS_AUTO) append(row, "@%d", (int)s->axis);
 }
 
-/* Writes the bound with as few digits as read back to it. */
-static void append_min(scheme_row *row) {
+/* Writes a number that is said with as few digits as read back to it. */
+static void append_number(scheme_row *row, const char *word, float value) {
   char number[32];
   int digits = 1;
+  if (value == 0.0f) return;
   do {
-    (void)snprintf(number, sizeof number, "%.*g", digits, (double)row->scheme.statistic_min);
-  } while (strtof(number, NULL) != row->scheme.statistic_min && digits++ < 9);
-  append(row, "/min:%s", number);
+    (void)snprintf(number, sizeof number, "%.*g", digits, (double)value);
+  } while (strtof(number, NULL) != value && digits++ < 9);
+  append(row, "/%s:%s", word, number);
 }
 
 static void append_rotation(scheme_row *row) {
@@ -92,7 +93,9 @@ static int write_settings(scheme_row *row) {
     append(row, "/zp");
   else if (s->statistic == MFQ_STATISTIC_MINMAX)
     append(row, "/stat:minmax");
-  if (s->statistic_min != 0.0f) append_min(row);
+  append_number(row, "min", s->statistic_min);
+  append_number(row, "gain", s->scale_gain);
+  append_number(row, "bound", s->scale_bound);
   if (s->arith == MFQ_ARITH_BREVITAS) append(row, "/arith:brevitas");
   if (s->rotation != 0) append_rotation(row);
   return 0;

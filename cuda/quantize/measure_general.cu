@@ -94,7 +94,7 @@ mfq_status mfq_cuda_tensor_scale(const mfq_scale_job *job, const statistics *fro
     status = clear(job, absmax, sizeof *absmax);
     if (status == MFQ_OK) status = mfq_cuda_launch(job->context, items_of(job, from->count), tensor_absmax_kernel, p);
   }
-  const tensor_scale_params last = {absmax, tensor_scale, job->scheme->statistic_min, job->scheme->threshold};
+  const tensor_scale_params last = {absmax, tensor_scale, job->scheme->statistic_min, job->scheme->tensor_threshold};
   const mfq_launch one = {job->function, dim3(1), 1, 0};
   return status == MFQ_OK ? mfq_cuda_launch(job->context, one, tensor_scale_kernel, last) : status;
 }

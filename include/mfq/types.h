@@ -10,7 +10,7 @@ extern "C" {
 
 /* Sizes of arrays. Since 0.1. */
 #define MFQ_MAX_RANK 8
-#define MFQ_SCHEME_TEXT_MAX 160 /* bytes that hold any printed scheme, with its terminating NUL */
+#define MFQ_SCHEME_TEXT_MAX 224 /* bytes that hold any printed scheme, with its terminating NUL */
 #define MFQ_FORMAT_TEXT_MAX 32  /* bytes that hold any printed format, with its terminating NUL */
 
 /* ---- Plain tensors ---------------------------------------------------------------------------------------------- */
@@ -183,6 +183,8 @@ typedef struct mfq_scheme {
   int32_t zero_point;  /* 1: unsigned or signed integers with a zero point per scale */
   mfq_arith arith;
   float statistic_min; /* lower bound of the statistic, >= 0 */
+  float scale_gain;    /* ABSMAX: computed scales are times this, 1/16 ... 16; 0: 1 */
+  float scale_bound;   /* UE4M3, computed: the largest scale of a group is about this, 1 ... 448; 0: 448 */
   int32_t rotation;    /* GROUP with arith EXACT: 16, 32, 64 or 128 neighbours along `axis`; 0: none */
   mfq_signs signs;     /* NONE without a rotation */
   uint64_t sign_seed;  /* SEEDED; otherwise 0 */

@@ -219,7 +219,10 @@ public:
   double computed_tensor(double a) const {
     a = std::max(a, (double)scheme.statistic_min);
     if (a == 0) return 1;
-    return std::max((double)(float)(a / (double)(float)(grid.max_value() * 448)), 0x1p-126);
+    return std::max(
+        (double)(float)(a / (double)(float)(highest_quotient() *
+                                            (scheme.scale_bound != 0 ? (double)scheme.scale_bound : 448.0))),
+        0x1p-126);
   }
 
 private:
@@ -239,7 +242,8 @@ private:
   }
 
   double highest_quotient() const { /* what the statistic is divided by */
-    return scheme.zero_point ? grid.max_code() - lowest() : grid.max_value();
+    const double most = scheme.zero_point ? grid.max_code() - lowest() : grid.max_value();
+    return scheme.scale_gain != 0 ? (float)(most / (double)scheme.scale_gain) : most;
   }
 
   double quotient_scale(double a, double tensor) const {

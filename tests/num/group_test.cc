@@ -322,7 +322,7 @@ TEST(FloatScale, TensorScaleRoundsOnce) {
   const mfqn_scheme s = lowered(oracle::named("e2m1"), MFQ_SCALE_UE4M3, MFQ_RULE_ABSMAX);
   const oracle::Grid grid(oracle::named("e2m1"));
   for (const std::vector<float> &x : random_groups(73, 300)) {
-    const float tensor_scale = mfqn_tensor_scale(inputs::bits_of(absmax_of(x)), s.statistic_min, s.threshold);
+    const float tensor_scale = mfqn_tensor_scale(inputs::bits_of(absmax_of(x)), s.statistic_min, s.tensor_threshold);
     const Quantized q = quantized(s, x, tensor_scale);
     if (absmax_of(x) == 0) {
       ASSERT_EQ(q.group.stored, 0u);

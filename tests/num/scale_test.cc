@@ -236,14 +236,35 @@ INSTANTIATE_TEST_SUITE_P(Elements, AbsmaxScale, testing::Values("e4m3fn", "e5m2"
 
 /* NVFP4: absmax / 2688, 1 for a zero tensor, never subnormal. */
 TEST(TensorScale, IsAbsmaxOverTheLargestProduct) {
-  EXPECT_EQ(mfqn_tensor_scale(0, 0, 6.0f), 1.0f);
-  EXPECT_EQ(mfqn_tensor_scale(0, inputs::bits_of(2688.0f), 6.0f), 1.0f);
-  EXPECT_EQ(mfqn_tensor_scale(inputs::bits_of(1.0f), inputs::bits_of(5376.0f), 6.0f), 2.0f);
-  EXPECT_EQ(mfqn_tensor_scale(inputs::bits_of(2688.0f), 0, 6.0f), 1.0f);
-  EXPECT_EQ(mfqn_tensor_scale(1, 0, 6.0f), 0x1p-126f);
+  EXPECT_EQ(mfqn_tensor_scale(0, 0, 2688.0f), 1.0f);
+  EXPECT_EQ(mfqn_tensor_scale(0, inputs::bits_of(2688.0f), 2688.0f), 1.0f);
+  EXPECT_EQ(mfqn_tensor_scale(inputs::bits_of(1.0f), inputs::bits_of(5376.0f), 2688.0f), 2.0f);
+  EXPECT_EQ(mfqn_tensor_scale(inputs::bits_of(2688.0f), 0, 2688.0f), 1.0f);
+  EXPECT_EQ(mfqn_tensor_scale(1, 0, 2688.0f), 0x1p-126f);
   for (uint32_t u : statistics()) {
     if (u == 0) continue;
-    ASSERT_EQ(mfqn_tensor_scale(u, 0, 6.0f), quotient(inputs::f32(u), 2688.0f)) << inputs::f32(u);
+    ASSERT_EQ(mfqn_tensor_scale(u, 0, 2688.0f), quotient(inputs::f32(u), 2688.0f)) << inputs::f32(u);
+  }
+}
+
+/* Gain and bound move both divisors, each by one rounding: 17/16 with a bound of 256, as stochastic NVFP4 has it. */
+TEST(TensorScale, GainAndBound) {
+  mfq_scheme scheme = group_scheme(oracle::named("e2m1"), MFQ_SCALE_UE4M3, MFQ_RULE_ABSMAX);
+  EXPECT_EQ(lowered(scheme).tensor_threshold, 2688.0f);
+  scheme.scale_gain = 1.0625f;
+  const float threshold = (float)(6.0 / 1.0625);
+  EXPECT_EQ(lowered(scheme).threshold, threshold);
+  EXPECT_EQ(lowered(scheme).tensor_threshold, (float)(448.0 * (double)threshold));
+  scheme.scale_bound = 256;
+  const mfqn_scheme s = lowered(scheme);
+  EXPECT_EQ(s.tensor_threshold, 256 * threshold);
+  const float g = mfqn_tensor_scale(inputs::bits_of(1.0f), 0, s.tensor_threshold);
+  EXPECT_EQ(stored_scale(s, inputs::bits_of(1.0f), g), 0x78u) << "the largest scale is 256";
+  /* No quotient of a group exceeds 6, wherever its scale is rounded to. */
+  for (int i = 1; i <= 4096; ++i) {
+    const float a = (float)i / 4096;
+    const float scale = inputs::f32(mfqn_ue4m3_value(stored_scale(s, inputs::bits_of(a), g)));
+    if (scale >= 0x1p-6f) ASSERT_LE(a / (scale * g), 6 * (1 + 0x1p-22f)) << a;
   }
 }
 

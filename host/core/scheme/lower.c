@@ -82,4 +82,6 @@ void mfq_lower(const mfq_scheme *scheme, mfqn_scheme *out) {
     lower_integer(scheme, out);
   else
     lower_minifloat(scheme, out);
+  if (scheme->scale_gain != 0.0f) out->threshold = mfqn_div(out->threshold, scheme->scale_gain);
+  out->tensor_threshold = mfqn_mul(out->threshold, scheme->scale_bound != 0.0f ? scheme->scale_bound : 448.0f);
 }

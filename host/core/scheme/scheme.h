@@ -18,6 +18,8 @@ typedef enum mfq_setting {
   MFQ_SETTING_MIN,
   MFQ_SETTING_ARITH,
   MFQ_SETTING_ROTATION,
+  MFQ_SETTING_GAIN,
+  MFQ_SETTING_BOUND,
   MFQ_SETTING_COUNT
 } mfq_setting;
 

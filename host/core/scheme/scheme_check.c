@@ -110,7 +110,8 @@ static int element_fits_scale(const mfq_scheme *s, mfq_sentence *why) {
                      word_of(&mfq_scale_words, (int)s->scale), smallest, largest, least, limit);
     return 0;
   }
-  if (s->rule == MFQ_RULE_ABSMAX && most < (double)FLT_MIN) {
+  const double gain = s->scale_gain > 1.0f ? (double)s->scale_gain : 1.0;
+  if (s->rule == MFQ_RULE_ABSMAX && most / gain < (double)FLT_MIN) {
     mfq_number_write((double)FLT_MIN, limit, sizeof limit);
     mfq_sentence_set(why,
                      "rule absmax divides by the element's largest value, but %s is below the smallest normal float32, "
@@ -220,6 +221,37 @@ static int rotation_valid(const mfq_scheme *s, mfq_sentence *why) {
   return 1;
 }
 
+/* A number that 0 leaves out; `most` is what leaving it out means too where `usual` is it. */
+static int number_valid(const char *name, float value, const float *range, mfq_sentence *why) {
+  const float least = range[0], most = range[1], usual = range[2];
+  char number[32], low[32], high[32];
+  if (value >= least && value <= most && value != usual) return 1;
+  mfq_number_write((double)value, number, sizeof number);
+  mfq_number_write((double)least, low, sizeof low);
+  mfq_number_write((double)most, high, sizeof high);
+  if (value == usual)
+    mfq_sentence_set(why, "%s is %s, which it is without being said; leave it 0", name, number);
+  else
+    mfq_sentence_set(why, "%s is %s; allowed are 0 (not said) and %s to %s", name, number, low, high);
+  return 0;
+}
+
+static int gain_valid(const mfq_scheme *s, mfq_sentence *why) {
+  static const float range[] = {0.0625f, 16.0f, 1.0f};
+  if (s->scale_gain == 0.0f) return 1;
+  if (s->scale == MFQ_SCALE_NONE || s->rule != MFQ_RULE_ABSMAX || s->arith != MFQ_ARITH_EXACT)
+    return refuse(why, "a gain needs scales that are computed by rule absmax with arith exact");
+  return number_valid("scale_gain", s->scale_gain, range, why);
+}
+
+static int bound_valid(const mfq_scheme *s, mfq_sentence *why) {
+  static const float range[] = {1.0f, 448.0f, 448.0f};
+  if (s->scale_bound == 0.0f) return 1;
+  if (s->scale != MFQ_SCALE_UE4M3 || s->rule != MFQ_RULE_ABSMAX)
+    return refuse(why, "a bound needs scale ue4m3 with rule absmax, whose tensor scale it sets");
+  return number_valid("scale_bound", s->scale_bound, range, why);
+}
+
 int mfq_scheme_valid(const mfq_scheme *scheme, mfq_setting *fault, mfq_sentence *why) {
   /* In an order in which each test may rely on those before it. */
   static const struct {
@@ -234,7 +266,9 @@ int mfq_scheme_valid(const mfq_scheme *scheme, mfq_setting *fault, mfq_sentence 
                {MFQ_SETTING_STATISTIC, statistic_valid},
                {MFQ_SETTING_MIN, statistic_min_valid},
                {MFQ_SETTING_ARITH, arith_valid},
-               {MFQ_SETTING_ROTATION, rotation_valid}};
+               {MFQ_SETTING_ROTATION, rotation_valid},
+               {MFQ_SETTING_GAIN, gain_valid},
+               {MFQ_SETTING_BOUND, bound_valid}};
   for (size_t i = 0; i < sizeof tests / sizeof tests[0]; ++i) {
     if (!tests[i].valid(scheme, why)) {
       *fault = tests[i].setting;

@@ -38,6 +38,13 @@ static void write_scale(const mfq_scheme *s, mfq_sentence *text) {
   if (s->rule != mfq_scale_default_rule(s->scale)) mfq_sentence_add(text, ":%s", mfq_rule_words.words[s->rule]);
 }
 
+static void write_number(const char *word, float value, mfq_sentence *text) {
+  char number[32];
+  if (value == 0.0f) return;
+  mfq_float_write(value, number, sizeof number);
+  mfq_sentence_add(text, "/%s:%s", word, number);
+}
+
 static void write_others(const mfq_scheme *s, mfq_sentence *text) {
   if (s->rounding != MFQ_ROUND_EVEN) mfq_sentence_add(text, "/round:%s", mfq_rounding_words.words[s->rounding]);
   if (s->no_saturate) mfq_sentence_add(text, "/nosat");
@@ -45,11 +52,9 @@ static void write_others(const mfq_scheme *s, mfq_sentence *text) {
     mfq_sentence_add(text, "/zp");
   else if (s->statistic != MFQ_STATISTIC_ABSMAX)
     mfq_sentence_add(text, "/stat:%s", mfq_statistic_words.words[s->statistic]);
-  if (s->statistic_min != 0.0f) {
-    char number[32];
-    mfq_float_write(s->statistic_min, number, sizeof number);
-    mfq_sentence_add(text, "/min:%s", number);
-  }
+  write_number("min", s->statistic_min, text);
+  write_number("gain", s->scale_gain, text);
+  write_number("bound", s->scale_bound, text);
   if (s->arith != MFQ_ARITH_EXACT) mfq_sentence_add(text, "/arith:%s", mfq_arith_words.words[s->arith]);
 }
 

@@ -131,9 +131,9 @@ static int read_zero_point(mfq_scheme *scheme, int value, segment *part, mfq_sen
   return 1;
 }
 
-static int read_min(mfq_scheme *scheme, int value, segment *part, mfq_sentence *why) {
-  (void)value;
-  if (mfq_span_float(part->argument, &scheme->statistic_min)) return 1;
+/* `value` says where in the scheme the number stands. */
+static int read_number(mfq_scheme *scheme, int value, segment *part, mfq_sentence *why) {
+  if (mfq_span_float(part->argument, (float *)(void *)((char *)scheme + value))) return 1;
   mfq_sentence_set(why, "a decimal number is needed here, such as min:1e-10");
   return bad_at(part, part->argument);
 }
@@ -182,7 +182,9 @@ static const setting_word setting_words[] = {
     {"zp", MFQ_SETTING_ZERO_POINT, 1, read_zero_point, 0, 0, NULL},
     {"nozp", MFQ_SETTING_ZERO_POINT, 0, read_zero_point, 0, 0, NULL},
     {"stat", MFQ_SETTING_STATISTIC, 0, read_statistic, 0, 1, "a statistic, such as stat:minmax"},
-    {"min", MFQ_SETTING_MIN, 0, read_min, 0, 1, "a number, such as min:1e-10"},
+    {"min", MFQ_SETTING_MIN, offsetof(mfq_scheme, statistic_min), read_number, 0, 1, "a number, such as min:1e-10"},
+    {"gain", MFQ_SETTING_GAIN, offsetof(mfq_scheme, scale_gain), read_number, 0, 1, "a number, such as gain:1.0625"},
+    {"bound", MFQ_SETTING_BOUND, offsetof(mfq_scheme, scale_bound), read_number, 0, 1, "a number, such as bound:256"},
     {"arith", MFQ_SETTING_ARITH, 0, read_arith, 0, 1, "an arithmetic, such as arith:brevitas"},
     {"hadamard", MFQ_SETTING_ROTATION, 0, read_rotation, 0, 1, "a size, such as hadamard:32"},
 };
@@ -229,7 +231,7 @@ static void explain_unknown(mfq_span word, mfq_sentence *why) {
   mfq_sentence_set(why,
                    "\"%s\" is not a setting; allowed are an element format, tensor, channel[@axis], "
                    "group:size[@axis], block:rows x cols, none, f32, bf16, f16, ue8m0, ue4m3 (each with :rule), "
-                   "round:, sat, nosat, zp, nozp, stat:, min:, arith:, hadamard:size[:signs]",
+                   "round:, sat, nosat, zp, nozp, stat:, min:, gain:, bound:, arith:, hadamard:size[:signs]",
                    mfq_quoted(word, WORD_QUOTED).text);
   mfq_nearest_add(&nearest, why);
 }

@@ -105,7 +105,7 @@ void mfq_shared_end(mfq_shared *s) {
     store_shared(p, s->statistics);
     return;
   }
-  p->tensor_scale = mfqn_tensor_scale(atomic_load(&s->largest), p->scheme.statistic_min, p->scheme.threshold);
+  p->tensor_scale = mfqn_tensor_scale(atomic_load(&s->largest), p->scheme.statistic_min, p->scheme.tensor_threshold);
   memcpy(p->view->q.tensor_scale, &p->tensor_scale, sizeof p->tensor_scale);
 }
 

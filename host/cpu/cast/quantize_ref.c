@@ -28,7 +28,7 @@ static float tensor_scale_of(const mfqn_scheme *s, const mfqn_statistic *statist
     const uint32_t value = mfqn_statistic_value(&statistics[i], s);
     if (value < MFQN_INF) absmax = mfqn_umax(absmax, value); /* others poison their own group only */
   }
-  return mfqn_tensor_scale(absmax, s->statistic_min, s->threshold);
+  return mfqn_tensor_scale(absmax, s->statistic_min, s->tensor_threshold);
 }
 
 float mfq_measure_ref(const mfq_qview *view, const mfqn_scheme *s, const mfq_tensor *src, mfqn_statistic *statistics) {

@@ -20,6 +20,7 @@ typedef struct mfqn_scheme {
   int32_t has_zero_point;
   int32_t is_brevitas;
   float threshold;        /* ABSMAX: the statistic is divided by it */
+  float tensor_threshold; /* UE4M3: and that of the tensor by this */
   uint32_t statistic_min; /* float32 bits */
   mfqn_range range;       /* power-of-two rules */
   mfqn_rotation rotation; /* of elements before anything else; what is below sees rotated ones */
@@ -143,12 +144,12 @@ MFQ_HD uint32_t mfqn_store_nan(int32_t scale) {
                                      : MFQN_NAN;
 }
 
-/* The tensor scale of UE4M3 from the largest finite group statistic, which is at least `least`: absmax / (largest element
- * * 448), 1 for a zero tensor. */
+/* The tensor scale of UE4M3 from the largest finite group statistic, which is at least `least`, and tensor_threshold; 1 for
+ * a zero tensor. */
 MFQ_HD float mfqn_tensor_scale(uint32_t absmax, uint32_t least, float threshold) {
   const uint32_t largest = mfqn_umax(absmax, least);
   if (largest == 0) return 1.0f;
-  const float g = mfqn_div(mfqn_float_of(largest), mfqn_mul(threshold, 448.0f));
+  const float g = mfqn_div(mfqn_float_of(largest), threshold);
   return mfqn_float_of(mfqn_umax(mfqn_bits(g), MFQN_MIN_NORMAL));
 }
 
