@@ -16,7 +16,7 @@ typedef struct bench_ceilings {
   char how[512];
 } bench_ceilings;
 
-enum { BENCH_NAME = 320, BENCH_ABOUT = 768, BENCH_WHY = 512 };
+enum { BENCH_NAME = 2 * MFQ_SCHEME_TEXT_MAX + 160, BENCH_ABOUT = 1024, BENCH_WHY = 512 };
 
 typedef enum bench_verdict { BENCH_WAITS, BENCH_ROW_RIGHT, BENCH_ROW_WRONG, BENCH_ROW_FAILED } bench_verdict;
 

@@ -134,7 +134,7 @@ static int read_zero_point(mfq_scheme *scheme, int value, segment *part, mfq_sen
 /* `value` says where in the scheme the number stands. */
 static int read_number(mfq_scheme *scheme, int value, segment *part, mfq_sentence *why) {
   if (mfq_span_float(part->argument, (float *)(void *)((char *)scheme + value))) return 1;
-  mfq_sentence_set(why, "a decimal number is needed here, such as min:1e-10");
+  mfq_sentence_set(why, "a decimal number is needed here, such as 1e-10");
   return bad_at(part, part->argument);
 }
 
