@@ -40,7 +40,7 @@ function(mfq_add_isa isa)
     endif()
   endif()
   mfq_add_objects(mfq_kernels_${isa} ${mfq_kernel_sources})
-  target_compile_definitions(mfq_kernels_${isa} PRIVATE MFQ_ISA=${isa})
+  target_compile_definitions(mfq_kernels_${isa} PRIVATE MFQ_ISA=${isa} MFQ_ISA_NAME="${isa}")
   target_compile_options(mfq_kernels_${isa} PRIVATE ${optimize} ${ARGN})
   if(MFQ_CC_STACK_PROTECTOR) # loops over whole panels, whose arrays have fixed sizes: canaries there cost about 1 %
     target_compile_options(mfq_kernels_${isa} PRIVATE -fno-stack-protector)

@@ -43,15 +43,20 @@ __device__ __forceinline__ void thread_stat_merge(uint32_t *slots, int64_t index
   ptx_atomic_max(slot + 2, ~thread_order_key(s.lo));
 }
 
-/* The same for a whole warp whose lanes have parts of one statistic. */
-__device__ __forceinline__ void warp_stat_merge(uint32_t *slots, int64_t index, const mfqn_statistic &s, int minmax) {
+/* A statistic whose parts the lanes of a warp have. */
+__device__ __forceinline__ mfqn_statistic warp_stat_reduce(const mfqn_statistic &s, int minmax) {
   const uint32_t all = 0xffffffffu;
   mfqn_statistic merged = s;
   merged.absmax = ptx_reduce_max(all, s.absmax);
-  if (minmax) {
-    merged.hi = thread_of_order_key(ptx_reduce_max(all, thread_order_key(s.hi)));
-    merged.lo = thread_of_order_key(~ptx_reduce_max(all, ~thread_order_key(s.lo)));
-  }
+  if (!minmax) return merged;
+  merged.hi = thread_of_order_key(ptx_reduce_max(all, thread_order_key(s.hi)));
+  merged.lo = thread_of_order_key(~ptx_reduce_max(all, ~thread_order_key(s.lo)));
+  return merged;
+}
+
+/* The same for a whole warp whose lanes have parts of one statistic. */
+__device__ __forceinline__ void warp_stat_merge(uint32_t *slots, int64_t index, const mfqn_statistic &s, int minmax) {
+  const mfqn_statistic merged = warp_stat_reduce(s, minmax);
   if (threadIdx.x % 32 == 0) thread_stat_merge(slots, index, merged, minmax);
 }
 

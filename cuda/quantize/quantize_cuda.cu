@@ -12,7 +12,7 @@ static mfq_status make_scales(const mfq_scale_job *job, const mfq_tensor *src) {
   return status == MFQ_OK ? mfq_cuda_scales_finish(job, &from) : status;
 }
 
-static mfq_status make_codes(const mfq_scale_job *job, const mfq_tensor *src) {
+mfq_status mfq_cuda_codes(const mfq_scale_job *job, const mfq_tensor *src) {
   mfq_walk walk;
   mfq_walk_extras extras = {};
   mfq_walk_init(job->view, src->strides, &walk);
@@ -34,7 +34,7 @@ static mfq_status run(mfq_context *context, const void *, const void *problem, u
   mfq_lower(&cast->view->q.scheme, &scheme);
   const mfq_scale_job job = {context, cast->function, cast->view, &scheme};
   const mfq_status status = mfqn_is_measured(&scheme) ? make_scales(&job, cast->src) : MFQ_OK;
-  return status == MFQ_OK ? make_codes(&job, cast->src) : status;
+  return status == MFQ_OK ? mfq_cuda_codes(&job, cast->src) : status;
 }
 
 static const mfq_way general = {"general", mfq_plan_general, run, NULL};

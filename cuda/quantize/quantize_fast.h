@@ -61,6 +61,9 @@ mfq_status mfq_cuda_reduction_plan(const quantize_call *call, rows_reduction *re
 mfq_status mfq_cuda_reduce(mfq_context *context, const mfq_cast *cast, const rows_reduction *reduction,
                            uint32_t *slots);
 
+/* Codes of any scheme and layout, under the scales that are stored (quantize_cuda.cu). */
+mfq_status mfq_cuda_codes(const mfq_scale_job *job, const mfq_tensor *src);
+
 /* log2 of the chunks of a group of 16 * 2^k elements; -1 for other sizes. */
 int mfq_cuda_group_log2(const mfq_qview *view);
 mfq_status mfq_cuda_refuse_group(mfq_line *why);

@@ -42,6 +42,7 @@ static const struct {
                {"mfq_mask", sizeof(mfq_mask)},
                {"mfq_fake_forward", sizeof(mfq_fake_forward)},
                {"mfq_fake_gradient", sizeof(mfq_fake_gradient)},
+               {"mfq_search", sizeof(mfq_search)},
                {"mfq_operand", sizeof(mfq_operand)},
                {"mfq_gemm", sizeof(mfq_gemm)},
                {"mfq_conv", sizeof(mfq_conv)}};

@@ -54,6 +54,8 @@ static inline size_t mfq_cpu_dequantize_scratch(const mfq_context *context, cons
 /* The obvious way, for any scheme and any strides: one element at a time (quantize_ref.c). */
 extern const mfq_way mfq_quantize_reference;
 void mfq_dequantize_ref(const mfq_qview *view, const mfq_tensor *dst);
+/* Codes under the scales that are stored in `view`. */
+void mfq_codes_ref(const mfq_context *context, const mfq_tensor *src, const mfq_qview *view, const mfqn_scheme *s);
 /* The statistics of every scale of `view`, from all elements of `src`; returns the tensor scale, 1 where there is none. */
 float mfq_measure_ref(const mfq_qview *view, const mfqn_scheme *s, const mfq_tensor *src, mfqn_statistic *statistics);
 

@@ -20,6 +20,13 @@ typedef struct mfq_gradient {
   int32_t through_scale, log2_scale;
 } mfq_gradient;
 
+/* The candidates of a search for scales, as mfq_search has them, and whether they are ranks of elements. */
+enum { MFQ_MOST_CANDIDATES = 128 };
+typedef struct mfq_candidates {
+  int32_t by_rank, steps, first, last;
+  const mfq_tensor *importance; /* NULL: all elements count alike */
+} mfq_candidates;
+
 /* Arguments are valid and do not overlap, but for elements that are written in place. Tensors of rank 0 arrive with rank
  * 1. */
 typedef struct mfq_cast {
@@ -36,6 +43,7 @@ typedef struct mfq_cast {
   /* Bits of mfq_mask, NULL: none. A fake quantization writes them; a backward reads them, and `src` is no more than another
    * name of its upstream gradient then. */
   uint8_t *mask;
+  const mfq_candidates *candidates; /* of a search; NULL where mfq_supported asks */
 } mfq_cast;
 
 /* Whether a cast goes through a rotation. */
@@ -46,12 +54,12 @@ static inline int mfq_cast_is_rotated(const mfq_cast *cast) {
 /* Two that products make of their operands, whose rotations cancel. */
 static inline mfq_cast mfq_cast_quantize(const mfq_tensor *src, const mfq_qview *view, const mfq_qview *other) {
   const mfq_cast cast = {MFQ_OP_QUANTIZE,   "mfq_quantize", src, NULL, view, other, NULL,
-                         MFQ_EXPAND_SCALES, NULL,           0,   NULL};
+                         MFQ_EXPAND_SCALES, NULL,           0,   NULL, NULL};
   return cast;
 }
 static inline mfq_cast mfq_cast_dequantize(const mfq_qview *view, const mfq_tensor *dst) {
   const mfq_cast cast = {
-      MFQ_OP_DEQUANTIZE, "mfq_dequantize", NULL, dst, view, NULL, NULL, MFQ_EXPAND_SCALES, NULL, 1, NULL};
+      MFQ_OP_DEQUANTIZE, "mfq_dequantize", NULL, dst, view, NULL, NULL, MFQ_EXPAND_SCALES, NULL, 1, NULL, NULL};
   return cast;
 }
 

@@ -52,8 +52,10 @@ static void make_scales(const mfq_qview *view, const mfqn_scheme *s, const mfqn_
   }
 }
 
-static void make_codes(const mfq_context *context, const mfq_tensor *src, const mfq_qview *view, const mfqn_scheme *s,
-                       const mfq_walk *walk) {
+void mfq_codes_ref(const mfq_context *context, const mfq_tensor *src, const mfq_qview *view, const mfqn_scheme *s) {
+  mfq_walk walking;
+  const mfq_walk *walk = &walking;
+  mfq_walk_init(view, src->strides, &walking);
   const int32_t last = walk->rank - 1;
   memset(view->q.codes, 0, view->sizes.codes_bytes);
   for (int64_t r = 0; r < walk->rows; ++r) {
@@ -87,17 +89,15 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
   const mfq_cast *cast = problem;
   const mfq_qview *view = cast->view;
   mfqn_scheme s;
-  mfq_walk walk;
   (void)state;
   mfq_lower(&view->q.scheme, &s);
-  mfq_walk_init(view, cast->src->strides, &walk);
   if (measures_scales(view)) {
     mfqn_statistic *statistics = (mfqn_statistic *)(void *)memory;
     const float tensor_scale = mfq_measure_ref(view, &s, cast->src, statistics);
     mfq_scales_clear_padding(view);
     make_scales(view, &s, statistics, tensor_scale);
   }
-  if (view->sizes.codes_bytes) make_codes(context, cast->src, view, &s, &walk);
+  if (view->sizes.codes_bytes) mfq_codes_ref(context, cast->src, view, &s);
   return MFQ_OK;
 }
 

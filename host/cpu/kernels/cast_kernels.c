@@ -18,11 +18,8 @@
 #include "turn_loops.h"
 #include "widen_loops.h"
 
-#define MFQ_TEXT_OF(isa) #isa
-#define MFQ_TEXT(isa) MFQ_TEXT_OF(isa)
-
 const mfq_kernels MFQ_JOIN(mfq_kernels_, MFQ_ISA) = {
-    .isa = MFQ_TEXT(MFQ_ISA),
+    .isa = MFQ_ISA_NAME,
     .load = load,
     .store = store,
     .store_limited = store_limited,

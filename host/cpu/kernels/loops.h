@@ -6,6 +6,7 @@
 
 #ifndef MFQ_ISA
 #define MFQ_ISA baseline
+#define MFQ_ISA_NAME "baseline"
 #endif
 /* One name, of what the macros in it stand for. */
 #define MFQ_JOIN_OF(a, b) a##b

@@ -1,0 +1,143 @@
+/* host/api/search.c: checks searches for scales. */
+#include <mfq/search.h>
+
+#include <string.h>
+
+#include "host/core/check/arguments.h"
+#include "host/core/check/operands.h"
+#include "host/core/error.h"
+#include "host/core/module/context_state.h"
+#include "host/core/problem/cast_problem.h"
+#include "host/core/process/fp_mode.h"
+#include "host/core/scheme/scheme.h"
+
+static const char function[] = "mfq_search_scales";
+
+/* ---- The table --------------------------------------------------------------------------------------------------- */
+
+typedef struct search_row {
+  const char *word, *about;
+  int32_t by_rank, steps, first, last;
+} search_row;
+
+static const search_row rows[] = {
+#define MFQ_SEARCH(method, word, by_rank, steps, first, last, about) {word, about, by_rank, steps, first, last},
+#include <mfq/search.def>
+};
+
+/* NULL where there is no such method. */
+static const search_row *row_at(int64_t index) {
+  return index >= 0 && index < (int64_t)MFQ_SEARCH_METHODS ? &rows[index] : NULL;
+}
+
+const char *mfq_search_name(int32_t index, const char **about) {
+  const search_row *row = row_at(index);
+  if (row != NULL && about != NULL) *about = row->about;
+  return row != NULL ? row->word : NULL;
+}
+
+void mfq_search_init(mfq_search *search, mfq_search_method method) {
+  if (search == NULL) return;
+  const search_row *row = row_at((int64_t)method);
+  memset(search, 0, sizeof *search);
+  search->struct_size = sizeof *search;
+  if (row == NULL) return;
+  search->method = method;
+  search->steps = row->steps;
+  search->first = row->first;
+  search->last = row->last;
+}
+
+/* ---- Checks ------------------------------------------------------------------------------------------------------ */
+
+/* A call under check. */
+typedef struct search_call {
+  mfq_parts parts;
+  mfq_qview view;
+  mfq_tensor src, importance;
+} search_call;
+
+static mfq_status check_fields(const mfq_search *s) {
+  enum { LARGEST = 4096 };
+  const mfq_where where = {function, "search"};
+  mfq_status status = mfq_argument_present(where, s);
+  if (status == MFQ_OK) status = mfq_argument_struct(where, s, sizeof *s, "mfq_search_init");
+  if (status != MFQ_OK) return status;
+  const mfq_range ranges[] = {{"method", (int64_t)s->method, 0, (int64_t)MFQ_SEARCH_METHODS - 1},
+                              {"steps", s->steps, 1, LARGEST},
+                              {"first", s->first, 1, s->steps},
+                              {"last", s->last, s->steps, LARGEST}};
+  status = mfq_ranges_check(where, ranges, sizeof ranges / sizeof ranges[0]);
+  if (status != MFQ_OK || s->last - s->first < MFQ_MOST_CANDIDATES) return status;
+  return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
+                  "search: first is %d and last is %d, which are %d candidates; allowed are %d", (int)s->first,
+                  (int)s->last, (int)(s->last - s->first + 1), (int)MFQ_MOST_CANDIDATES);
+}
+
+static mfq_status check_scheme(const mfq_search *s, const mfq_scheme *scheme) {
+  if (scheme->scale == MFQ_SCALE_NONE) {
+    return mfq_fail(
+        MFQ_ERROR_INVALID_ARGUMENT, function,
+        "search->q: the scheme has no scales to search; give it some (\"/tensor/f32\"), or use mfq_quantize");
+  }
+  if (scheme->rule == MFQ_RULE_GIVEN) {
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
+                    "search->q: rule given reads scales, but a search writes them; take a rule that measures (%s)",
+                    mfq_rule_words.words[mfq_scale_default_rule(scheme->scale)]);
+  }
+  if (row_at((int64_t)s->method)->by_rank && scheme->statistic == MFQ_STATISTIC_MINMAX) {
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
+                    "search: method is %s, which ranks magnitudes, but the scheme's statistic is a range (%s); take a "
+                    "scheme of absmax, or method mse",
+                    row_at((int64_t)s->method)->word, mfq_statistic_words.words[scheme->statistic]);
+  }
+  if (s->importance == NULL || scheme->rotation == 0) return MFQ_OK;
+  return mfq_fail(
+      MFQ_ERROR_INVALID_ARGUMENT, function,
+      "search: importance is given, but the scheme rotates elements (hadamard:%d), whose errors belong to no "
+      "single element; leave it NULL",
+      (int)scheme->rotation);
+}
+
+/* Scales and what belongs to them; codes only where there is room for them. */
+static mfq_status take_q(const mfq_search *s, search_call *call) {
+  const mfq_where where = {function, "search->q"};
+  mfq_status status = mfq_qview_init(where, s->q, &call->view);
+  if (status == MFQ_OK)
+    status = mfq_argument_shape(where, call->view.q.rank, call->view.q.shape, "search->src", &call->src);
+  if (status == MFQ_OK) status = check_scheme(s, &call->view.q.scheme);
+  const int used = MFQ_USE_ALL & ~(s->q != NULL && s->q->codes == NULL ? MFQ_USE_CODES : 0);
+  return status == MFQ_OK ? mfq_argument_parts(where, &call->view, (mfq_use){used, used}, &call->parts) : status;
+}
+
+static mfq_status take_importance(const mfq_search *s, search_call *call) {
+  const mfq_where where = {function, "search->importance"};
+  if (s->importance == NULL) return MFQ_OK;
+  const mfq_status status = mfq_argument_tensor(where, s->importance, 0, &call->parts, &call->importance);
+  if (status != MFQ_OK) return status;
+  if (call->importance.dtype != MFQ_DTYPE_F32)
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s: dtype is %s; allowed is f32", where.argument,
+                    mfq_dtype_name(call->importance.dtype));
+  return mfq_argument_shape(where, call->importance.rank, call->importance.shape, "search->src", &call->src);
+}
+
+mfq_status mfq_search_scales(mfq_context *context, const mfq_search *s) {
+  MFQ_USUAL_FP_MODE;
+  search_call call = {.parts = {.count = 0}};
+  mfq_status status = mfq_argument_present((mfq_where){function, "context"}, context);
+  if (status == MFQ_OK) status = check_fields(s);
+  if (status == MFQ_OK)
+    status = mfq_argument_tensor((mfq_where){function, "search->src"}, s->src, 0, &call.parts, &call.src);
+  if (status == MFQ_OK) status = take_q(s, &call);
+  if (status == MFQ_OK) status = take_importance(s, &call);
+  if (status == MFQ_OK) status = mfq_parts_check(context, &call.parts);
+  if (status != MFQ_OK) return status;
+  const mfq_candidates candidates = {.by_rank = row_at((int64_t)s->method)->by_rank,
+                                     .steps = s->steps,
+                                     .first = s->first,
+                                     .last = s->last,
+                                     .importance = s->importance != NULL ? &call.importance : NULL};
+  const mfq_cast cast = {
+      .op = MFQ_OP_SEARCH, .function = function, .src = &call.src, .view = &call.view, .candidates = &candidates};
+  return context->backend->cast(context, &cast);
+}

@@ -1,0 +1,149 @@
+// Searches on the device write the bytes of the CPU.
+#include "support/device.h"
+#include "support/sample.h"
+#include "support/search.h"
+
+namespace {
+
+using namespace mfq_test;
+
+class Search : public OnDevice {};
+
+/* What is searched; `repeats`: importance is one for each index of the last axis. */
+struct Case {
+  mfq_search how;
+  std::string scheme;
+  mfq_layout layout = {MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 0};
+  const std::vector<float> *weight = nullptr;
+  bool repeats = false;
+};
+
+/* A search on both, compared. */
+testing::AssertionResult same_search(const Case &c, Operand &x) {
+  mfq_context *const device = devices().device.get(), *const cpu = devices().cpu.get();
+  const std::vector<float> *const weight = c.weight;
+  Shape steps = dense_strides(x.shape);
+  for (size_t d = 0; c.repeats && d + 1 < steps.size(); ++d) steps[d] = 0;
+  Quantized want(parse(c.scheme), x.shape, &c.layout), got(parse(c.scheme), x.shape, &c.layout);
+  mfq_search search = c.how;
+  mfq_tensor src = x.here(), w;
+  search.src = &src;
+  search.q = &want.q;
+  if (weight != nullptr) w = strided(weight->data(), MFQ_DTYPE_F32, x.shape, steps);
+  if (weight != nullptr) search.importance = &w;
+  if (mfq_search_scales(cpu, &search) != MFQ_OK) return testing::AssertionFailure() << mfq_last_error();
+
+  const DeviceMemory from(device, x.bytes.data(), x.bytes.size());
+  const DeviceMemory weights(device, weight != nullptr ? weight->data() : nullptr,
+                             weight != nullptr ? weight->size() * sizeof(float) : 0);
+  const DeviceMemory codes(device, nullptr, got.codes.size()), scales(device, nullptr, got.scales.size()),
+      zero_points(device, nullptr, got.zero_points.size()), tensor_scale(device, nullptr, sizeof(float));
+  src = x.at(from.data());
+  mfq_qtensor q = got.q;
+  q.codes = codes.data();
+  if (q.scales != nullptr) q.scales = scales.data();
+  if (q.zero_points != nullptr) q.zero_points = zero_points.data();
+  if (q.tensor_scale != nullptr) q.tensor_scale = (float *)tensor_scale.data();
+  search.q = &q;
+  if (weight != nullptr) w = strided(weights.data(), MFQ_DTYPE_F32, x.shape, steps);
+  if (mfq_search_scales(device, &search) != MFQ_OK) return testing::AssertionFailure() << mfq_last_error();
+  if (mfq_context_synchronize(device) != MFQ_OK) return testing::AssertionFailure() << mfq_last_error();
+  got.codes = codes.read();
+  got.scales = scales.read();
+  got.zero_points = zero_points.read();
+  if (q.tensor_scale != nullptr) tensor_scale.read(&got.tensor_scale);
+  if (got.same_bytes(want)) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << c.scheme << " on " << text_of(x.shape) << ": " << got.difference(want);
+}
+
+mfq_search method(mfq_search_method m) {
+  mfq_search search;
+  mfq_search_init(&search, m);
+  return search;
+}
+
+const char *const schemes[] = {"mxfp8_e4m3",
+                               "mxfp4_e2m1/group:16@0",
+                               "nvfp4",
+                               "e4m3fn/tensor/f32",
+                               "int8n/channel/f32",
+                               "int4_group32_zp",
+                               "mxint8/group:64",
+                               "e2m1/block:8x16/ue8m0",
+                               "e4m3fn/group:128/f32",
+                               "e5m2/group:32@0/bf16",
+                               "mxfp4_e2m1/round:stochastic",
+                               "nvfp4/hadamard:16:fixed",
+                               "brevitas:Fp8e4m3OCPWeightPerChannelFloat",
+                               "brevitas:ShiftedMXUInt8Weight",
+                               "e4m3fn/channel@1/f32"};
+
+TEST_F(Search, EveryMethodSchemeAndLayout) {
+  const Shape shapes[] = {{4, 64}, {33, 65}, {2, 16, 48}, {0, 5}, {1, 1}, {3, 272}};
+  const mfq_layout layouts[] = {{MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 0},
+                                {MFQ_CODES_GROUP_LAST, MFQ_PACK_BYTE, MFQ_SCALES_128X4, 16},
+                                {MFQ_CODES_TRANSPOSED, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 4}};
+  sample({MFQ_SEARCH_METHODS, std::size(schemes), std::size(shapes), std::size(layouts), 3, 3}, 120,
+         [&](const std::vector<size_t> &at) {
+           const mfq_scheme scheme = parse(schemes[at[1]]);
+           const Shape &shape = shapes[at[2]];
+           if (!allows(scheme, shape.size(), layouts[at[3]])) return;
+           if (scheme.rotation != 0 && shape.back() % 16 != 0) return;
+           if (at[0] == MFQ_SEARCH_PERCENTILE && scheme.statistic == MFQ_STATISTIC_MINMAX) return;
+           Operand x = awkward(kDtypes[at[4]], shape, (uint32_t)at[1]);
+           std::vector<float> weight(count_of(shape));
+           for (size_t i = 0; i < weight.size(); ++i) weight[i] = (float)(i * 7 % 5);
+           const bool has_weight = at[5] != 0 && scheme.rotation == 0 && !weight.empty();
+           ASSERT_TRUE(same_search({method((mfq_search_method)at[0]), schemes[at[1]], layouts[at[3]],
+                                    has_weight ? &weight : nullptr, at[5] == 1},
+                                   x));
+         });
+}
+
+/* Boxes that are cut, with chunks that are not full; and a few candidates of one's own. */
+TEST_F(Search, LongBoxes) {
+  mfq_search few = method(MFQ_SEARCH_MSE);
+  few.steps = few.last = 4;
+  for (const char *scheme : {"e4m3fn/tensor/f32", "uint4/channel/f32/zp", "int8n/channel@1/bf16"})
+    for (const mfq_dtype dtype : {MFQ_DTYPE_F32, MFQ_DTYPE_BF16}) {
+      Operand x = awkward(dtype, {3, 3500}, 8);
+      ASSERT_TRUE(same_search({few, scheme}, x));
+    }
+}
+
+/* Where only the roundings of sums decide: their order is that of the CPU, whatever that of the codes. */
+TEST_F(Search, OrderOfSums) {
+  const struct {
+    const char *scheme;
+    Shape shape;
+    size_t length;
+    mfq_code_order order;
+  } cases[] = {{"mxfp4_e2m1", {40, 64}, 32, MFQ_CODES_LOGICAL},
+               {"mxfp4_e2m1/group:96", {40, 96}, 96, MFQ_CODES_LOGICAL},
+               {"e2m1/channel@0/ue8m0", {20, 6, 10}, 60, MFQ_CODES_TRANSPOSED},
+               {"e2m1/channel@0/ue8m0", {8, 1500}, 1500, MFQ_CODES_LOGICAL}};
+  for (const auto &c : cases) {
+    const NearTies ties(count_of(c.shape) / c.length, c.length, 3);
+    Operand x(MFQ_DTYPE_F32, c.shape);
+    x.fill([&](size_t i) { return float_bits(ties.x[i]); });
+    const mfq_layout layout = {c.order, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 0};
+    ASSERT_TRUE(same_search({method(MFQ_SEARCH_MSE_UP), c.scheme, layout, &ties.weight, false}, x));
+  }
+}
+
+TEST_F(Search, RefusesRanksOfLongBoxes) {
+  Quantized t(parse("e4m3fn/tensor/f32"), {2, 40000});
+  const DeviceMemory from(device(), nullptr, 2 * 40000 * sizeof(float)), codes(device(), nullptr, t.codes.size()),
+      scales(device(), nullptr, 16);
+  const mfq_tensor src = strided(from.data(), MFQ_DTYPE_F32, {2, 40000}, {40000, 1});
+  mfq_search search = method(MFQ_SEARCH_PERCENTILE);
+  t.q.codes = codes.data();
+  t.q.scales = scales.data();
+  search.src = &src;
+  search.q = &t.q;
+  EXPECT_EQ(mfq_search_scales(device(), &search), MFQ_ERROR_UNSUPPORTED);
+  EXPECT_STREQ(mfq_last_error(), "mfq_search_scales: no implementation takes it; the last one says: ranks of more than "
+                                 "65536 elements that share a scale; use the CPU, or method mse");
+}
+
+} // namespace
