@@ -21,6 +21,9 @@ typedef enum cast_operation {
   CAST_FAKE_MASKED,     /* the same with a mask */
   CAST_BACKWARD,        /* of that, masked at the clip: the gradient of the elements alone */
   CAST_BACKWARD_MASKED, /* the same by the mask */
+  CAST_SEARCH_MSE,      /* searches, each with its method's own candidates: to be compared with `quantize` */
+  CAST_SEARCH_UP,
+  CAST_SEARCH_4OVER6,
   CAST_OPERATIONS
 } cast_operation;
 const char *cast_operation_name(cast_operation operation);
@@ -31,9 +34,10 @@ static inline int cast_is_repack(cast_operation operation) {
 static inline int cast_reads_codes(cast_operation operation) {
   return operation == CAST_DEQUANTIZE || cast_is_repack(operation);
 }
+static inline int cast_is_search(cast_operation operation) { return operation >= CAST_SEARCH_MSE; }
 /* Whether the result is elements; otherwise it is codes and scales, or a mask. */
 static inline int cast_makes_values(cast_operation operation) {
-  return operation >= CAST_DEQUANTIZE && operation != CAST_FAKE_MASKED;
+  return operation >= CAST_DEQUANTIZE && operation != CAST_FAKE_MASKED && !cast_is_search(operation);
 }
 static inline int cast_is_masked(cast_operation operation) {
   return operation == CAST_FAKE_MASKED || operation == CAST_BACKWARD_MASKED;

@@ -21,7 +21,8 @@ const char *cast_operation_name(cast_operation operation) {
   static const char *const names[CAST_OPERATIONS] = {
       "quantize",      "quantize-axis0", "quantize-axis0-turned", "quantize-both", "quantize-square",
       "repack-turned", "repack-bytes",   "repack-tiles",          "dequantize",    "fake-quantize",
-      "fake-masked",   "fake-backward",  "fake-backward-masked"};
+      "fake-masked",   "fake-backward",  "fake-backward-masked",  "search-mse",    "search-up",
+      "search-4over6"};
   return names[operation];
 }
 
@@ -144,6 +145,16 @@ void cast_parts_give(const cast_parts *parts) {
   }
 }
 
+static mfq_status launch_search(mfq_context *context, cast_operation operation, const mfq_tensor *source,
+                                const mfq_qtensor *q) {
+  static const mfq_search_method methods[] = {MFQ_SEARCH_MSE, MFQ_SEARCH_MSE_UP, MFQ_SEARCH_FOUR_OVER_SIX};
+  mfq_search search;
+  mfq_search_init(&search, methods[operation - CAST_SEARCH_MSE]);
+  search.src = source;
+  search.q = q;
+  return mfq_search_scales(context, &search);
+}
+
 mfq_status cast_row_launch(mfq_context *context, const cast_row *row, const cast_parts *parts, int64_t rows,
                            const cast_launch *launch) {
   const int64_t shape[] = {rows, parts->q[0].shape[1]};
@@ -154,6 +165,7 @@ mfq_status cast_row_launch(mfq_context *context, const cast_row *row, const cast
   if (status == MFQ_OK) status = mfq_tensor_init(launch->upstream, row->dtype, 2, shape, &upstream);
   if (status == MFQ_OK) status = mfq_tensor_init(launch->target, row->dtype, 2, shape, &target);
   if (status != MFQ_OK) return status;
+  if (cast_is_search(launch->operation)) return launch_search(context, launch->operation, &source, &parts->q[0]);
   if (launch->operation == CAST_DEQUANTIZE) return mfq_dequantize(context, &parts->q[0], &target);
   const mfq_mask *mask = cast_is_masked(launch->operation) ? &parts->mask : NULL;
   const mfq_scheme *scheme = is_given ? NULL : &row->scheme;
@@ -196,6 +208,7 @@ static int reads_twice(const bench_run *run, const mfq_scheme *s) {
 /* Stochastic rounding may take 1.3 times as long as ties to even, rotations half as long again. */
 static int32_t target_of(const bench_run *run, const cast_row *row) {
   const int is_fake = row->operation >= CAST_FAKE;
+  if (cast_is_search(row->operation)) return 0; /* their goals are multiples of the times of `quantize` */
   const int is_quantize_mx = row->operation == CAST_QUANTIZE && is_mx(&row->scheme);
   const int is_rotated = row->scheme.rotation != 0;
   const double slower = row->scheme.rounding == MFQ_ROUND_STOCHASTIC ? 1.3 : is_rotated ? 1.5 : 1;
@@ -217,6 +230,9 @@ static mfq_op op_of(const cast_row *row) {
     case CAST_FAKE_MASKED: return MFQ_OP_FAKE_QUANTIZE;
     case CAST_BACKWARD:
     case CAST_BACKWARD_MASKED: return MFQ_OP_FAKE_GRADIENT;
+    case CAST_SEARCH_MSE:
+    case CAST_SEARCH_UP:
+    case CAST_SEARCH_4OVER6: return MFQ_OP_SEARCH;
     default: return MFQ_OP_QUANTIZE;
   }
 }
@@ -230,7 +246,7 @@ static void count_bytes(const bench_run *run, cast_row *row, double plain, const
   if (row->operation == CAST_FAKE_MASKED) row->written += parts;
   if (row->operation == CAST_BACKWARD_MASKED) row->read = plain + parts;
   if (row->operation == CAST_DEQUANTIZE) row->read = parts;
-  if (op_of(row) == MFQ_OP_QUANTIZE) row->written = parts;
+  if (op_of(row) == MFQ_OP_QUANTIZE || op_of(row) == MFQ_OP_SEARCH) row->written = parts;
   if (!cast_is_repack(row->operation)) return;
   row->read = of->source_bytes;
   row->written = parts - of->source_bytes;
@@ -285,6 +301,9 @@ static int is_offered(cast_operation operation, const candidate *c) {
     case CAST_REPACK_TILES: return c->is_named && is_group && is_byte_scale;
     case CAST_FAKE_MASKED:
     case CAST_BACKWARD_MASKED: return c->is_named;
+    case CAST_SEARCH_MSE: return c->is_named && s->rotation == 0;
+    case CAST_SEARCH_UP: return c->is_named && is_mx(s);
+    case CAST_SEARCH_4OVER6: return c->is_named && s->scale == MFQ_SCALE_UE4M3;
     case CAST_REPACK_TURNED: return c->is_named || s->granularity == MFQ_GRANULARITY_BLOCK;
     default: return c->is_named || s->granularity != MFQ_GRANULARITY_BLOCK;
   }

@@ -257,4 +257,5 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
 }
 
 static const mfq_way by_elements = {"reference", plan, run, NULL};
-const mfq_ways mfq_cpu_searches = {.create = "mfq_search_scales", .ways = {&mfq_rotated_copies, &by_elements}};
+const mfq_ways mfq_cpu_searches = {.create = "mfq_search_scales",
+                                   .ways = {&mfq_search_panels, &mfq_rotated_copies, &by_elements}};

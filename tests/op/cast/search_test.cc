@@ -217,6 +217,38 @@ TEST_P(Search, WithoutCodes) {
 INSTANTIATE_TEST_SUITE_P(Isa, Search, testing::ValuesIn(every_isa()),
                          [](const testing::TestParamInfo<std::string> &info) { return info.param; });
 
+/* Which schemes go by panels, and why others do not. */
+TEST(SearchPaths, WaysOfSchemes) {
+  const Context fast = make_context("baseline"), reference = make_context("reference");
+  const std::pair<const char *, const char *> rows[] = {
+      {"mxfp8_e4m3", "panels: vector loops (baseline)"},
+      {"nvfp4", "panels: vector loops (baseline)"},
+      {"int4_group32_zp", "panels: vector loops (baseline)"},
+      {"fp8_e4m3_tensor", "panels: vector loops (baseline)"},
+      {"e4m3fn/channel@1/f32", "panels: vector loops (baseline)"},
+      {"e2m1/block:16x16/ue8m0", "panels: vector loops (baseline)"},
+      {"mxfp4_e2m1/round:stochastic", "reference: element by element; not panels: rounding is stochastic"},
+      {"brevitas:ShiftedMXUInt8Weight", "reference: element by element; not panels: ranges are those of Brevitas"},
+      {"nvfp4/hadamard:16",
+       "rotated copies: in float32, and panels: vector loops (baseline); not panels: elements are rotated"},
+      {"e4m3fn", ""},
+      {"e4m3fn/tensor/f32:given", ""}};
+  for (const auto &row : rows) {
+    const mfq_scheme scheme = parse(row.first);
+    mfq_support support;
+    char reason[400];
+    ASSERT_EQ(mfq_supported(fast.get(), MFQ_OP_SEARCH, &scheme, &support, reason, sizeof reason), MFQ_OK);
+    if (row.second[0] != '\0')
+      EXPECT_STREQ(reason, row.second);
+    else
+      EXPECT_EQ(support, MFQ_SUPPORT_NO) << reason;
+  }
+  const mfq_scheme scheme = parse("mxfp8_e4m3");
+  mfq_support support;
+  ASSERT_EQ(mfq_supported(reference.get(), MFQ_OP_SEARCH, &scheme, &support, nullptr, 0), MFQ_OK);
+  EXPECT_EQ(support, MFQ_SUPPORT_GENERAL);
+}
+
 /* Sums have one order: any number of threads, and every layout, strides and rotation, has the bytes of the reference. */
 TEST(SearchPaths, SameBytesEverywhere) {
   const char *const schemes[] = {"mxfp8_e4m3",
