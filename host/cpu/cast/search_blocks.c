@@ -1,8 +1,8 @@
 /* host/cpu/cast/search_blocks.c: the losses of a block: for each candidate the scales of all its lanes are made by the loops
  * of quantization, its values by those of fake quantization, and squared errors are summed lane by lane.
  *
- * Candidates that come to equal scales are tried once: of powers of two at most five are left of nineteen. Lanes that the
- * loops do not hold for are searched element by element. */
+ * Powers of two are tried once: of nineteen candidates at most five are left. Lanes that the loops do not hold for are
+ * searched element by element. */
 #include "search_blocks.h"
 
 #include <string.h>
@@ -28,45 +28,86 @@ static void make_stored(const mfq_search_work *w, const mfqn_scheme *s, const mf
   }
 }
 
-void mfq_search_list(const mfq_search_work *w, int64_t lanes, mfq_panel_scratch *scratch, mfq_search_room *room) {
-  const mfqn_candidates *c = &w->candidates;
-  const mfqn_scheme *s = &w->panels->scheme;
-  uint32_t statistic[MFQ_SEARCH_LANES];
-  make_stored(w, s, &scratch->stats, lanes, scratch);
-  memcpy(room->plain, scratch->lanes.stored, (size_t)lanes * sizeof room->plain[0]);
-  for (int64_t i = 0; i < lanes; ++i) {
-    const mfqn_statistic own = statistic_of(w, scratch, i);
-    statistic[i] = mfqn_statistic_value(&own, s);
-    room->count[i] = 0;
-    room->slow[i] = mfqn_is_searched(statistic[i]) && mfqn_error_unit(statistic[i]) != 1.0f;
+/* Lanes without a choice have the plain scale, whatever is tried. */
+static void put_plain(int64_t lanes, uint32_t *stored, const mfq_search_room *room) {
+  for (int64_t i = 0; room->any_plain && i < lanes; ++i)
+    if (!room->searched[i]) stored[i] = room->plain[i];
+}
+
+/* The scales of candidate `i` of all lanes. */
+static void make_candidate(const mfq_search_work *w, int64_t lanes, int32_t i, uint32_t *stored,
+                           mfq_panel_scratch *scratch, mfq_search_room *room) {
+  if (i == w->candidates.steps && !w->panels->scheme.is_brevitas) {
+    memcpy(stored, room->plain, (size_t)lanes * sizeof *stored);
+    return;
   }
-  for (int32_t k = c->first; k <= c->last; ++k) {
-    for (int64_t i = 0; i < lanes; ++i)
-      room->tries.absmax[i] = mfqn_is_searched(statistic[i]) ? mfqn_candidate(s, c, statistic[i], k) : 0;
-    make_stored(w, &w->tried, &room->tries, lanes, scratch);
-    for (int64_t i = 0; i < lanes; ++i) {
-      const uint32_t stored = scratch->lanes.stored[i];
-      const int32_t at = room->count[i];
-      if (!mfqn_is_searched(statistic[i]) || (at > 0 && room->stored[at - 1][i] == stored)) continue;
-      room->stored[at][i] = stored;
-      room->count[i] = at + 1;
-    }
+  w->loops->products(room->base, (float)i, lanes, room->tries.absmax);
+  make_stored(w, &w->tried, &room->tries, lanes, scratch);
+  memcpy(stored, scratch->lanes.stored, (size_t)lanes * sizeof *stored);
+  put_plain(lanes, stored, room);
+}
+
+/* From one power of two to the next, as stored; 0 where it is none, or not everywhere the same. */
+static uint32_t step_of(const mfqn_scheme *s) {
+  if (s->rule == MFQN_RULE_ABSMAX || s->is_brevitas) return 0;
+  return s->scale == MFQN_SCALE_UE8M0 ? 1u : s->scale == MFQN_SCALE_F32 ? 1u << 23 : 0u;
+}
+
+/* Powers of two between that of the first candidate and that of the last: of two neighbours, which are within twice one
+ * another, none skips one. */
+static void list_powers(const mfq_search_work *w, int64_t lanes, uint32_t step, mfq_panel_scratch *scratch,
+                        mfq_search_room *room) {
+  uint32_t largest[MFQ_SEARCH_LANES], most = 0;
+  make_candidate(w, lanes, w->candidates.first, room->stored[0], scratch, room);
+  make_candidate(w, lanes, w->candidates.last, largest, scratch, room);
+  for (int64_t i = 0; i < lanes; ++i) most = mfqn_umax(most, (largest[i] - room->stored[0][i]) / step);
+  for (uint32_t k = 1; k <= most; ++k)
+    for (int64_t i = 0; i < lanes; ++i) room->stored[k][i] = mfqn_umin(room->stored[0][i] + k * step, largest[i]);
+  room->count = (int32_t)most + 1;
+}
+
+/* Candidates that are equal for all lanes are tried once; those of shared scales have a number that all blocks know. */
+static void list_all(const mfq_search_work *w, int64_t lanes, mfq_panel_scratch *scratch, mfq_search_room *room) {
+  room->count = 0;
+  for (int32_t i = w->candidates.first; i <= w->candidates.last; ++i) {
+    uint32_t *stored = room->stored[room->count];
+    make_candidate(w, lanes, i, stored, scratch, room);
+    const size_t bytes = (size_t)lanes * sizeof *stored;
+    const int is_first = room->count == 0 || w->statistics != NULL;
+    const int is_new = is_first || memcmp(stored, stored - MFQ_SEARCH_LANES, bytes) != 0;
+    room->count += is_new;
   }
 }
 
-/* The lanes of candidate `k`, or of a lane's last one. */
+void mfq_search_list(const mfq_search_work *w, int64_t lanes, mfq_panel_scratch *scratch, mfq_search_room *room) {
+  const mfqn_scheme *s = &w->panels->scheme;
+  room->any_plain = 0;
+  for (int64_t i = 0; i < lanes; ++i) {
+    const mfqn_statistic own = statistic_of(w, scratch, i);
+    const uint32_t statistic = mfqn_statistic_value(&own, s);
+    room->searched[i] = (uint8_t)mfqn_is_searched(statistic);
+    room->any_plain |= !room->searched[i];
+    room->slow[i] = room->searched[i] && mfqn_error_unit(statistic) != 1.0f;
+    room->base[i] = room->searched[i] ? mfqn_div(mfqn_float_of(statistic), (float)w->candidates.steps) : 1.0f;
+  }
+  make_stored(w, s, &scratch->stats, lanes, scratch);
+  memcpy(room->plain, scratch->lanes.stored, (size_t)lanes * sizeof room->plain[0]);
+  if (step_of(s) != 0)
+    list_powers(w, lanes, step_of(s), scratch, room);
+  else
+    list_all(w, lanes, scratch, room);
+}
+
+/* What elements need of candidate `k` of all lanes. */
 static void load_candidate(const mfq_search_work *w, int64_t lanes, int32_t k, mfq_panel_scratch *scratch,
                            mfq_search_room *room) {
   const mfq_kernels *kernels = w->panels->kernels;
-  for (int64_t i = 0; i < lanes; ++i) {
-    const int32_t last = room->count[i] - 1;
-    scratch->lanes.stored[i] = last < 0 ? room->plain[i] : room->stored[mfqn_min(k, last)][i];
-  }
+  memcpy(scratch->lanes.stored, room->stored[k], (size_t)lanes * sizeof room->stored[0][0]);
   kernels->lanes(&w->panels->scheme, lanes, w->panels->tensor_scale, &scratch->lanes);
   if (w->panels->scheme.has_zero_point)
     kernels->zero_points(&w->panels->scheme, &scratch->stats, lanes, &scratch->lanes);
   for (int64_t i = 0; scratch->lanes.any_rare && i < lanes; ++i)
-    if (scratch->lanes.rare[i] && room->count[i] > 0) room->slow[i] = 1;
+    if (scratch->lanes.rare[i] && room->searched[i]) room->slow[i] = 1;
 }
 
 /* ---- Losses by loops --------------------------------------------------------------------------------------------- */
@@ -83,18 +124,15 @@ static const float *weights_of(const mfq_search_work *w, const mfq_panel *a, int
   return room->weights;
 }
 
-/* Squared errors of a row to room->terms. Returns 0 where the loops do not hold for the scales at hand. */
-static int square_row(const mfq_search_work *w, const mfq_panel *a, int64_t r, mfq_panel_scratch *scratch,
-                      mfq_search_room *room) {
+/* The values of a row to room->y. Returns 0 where the loops do not hold for the scales at hand. */
+static int make_values(const mfq_search_work *w, const uint32_t *elements, mfq_stretch span, mfq_panel_scratch *scratch,
+                       mfq_search_room *room) {
   const mfq_panels *p = w->panels;
-  const mfq_stretch span = {a->cols, p->run == 0 ? 0 : mfq_smaller(p->run, a->cols), 0};
-  const mfq_source x = {room->row[r], MFQ_DTYPE_F32};
-  if (!p->kernels->fake(&w->beyond, x, span, &scratch->lanes, room->y, 0)) {
-    if (p->scheme.is_brevitas) return 0;
-    p->kernels->encode(&p->scheme, x, span, &scratch->lanes, NULL, scratch->codes);
-    p->kernels->decode(&p->scheme, scratch->codes, span, &scratch->lanes, room->y);
-  }
-  w->loops->squares(room->row[r], room->y, weights_of(w, a, r, room), a->cols, room->terms);
+  const mfq_source x = {elements, MFQ_DTYPE_F32};
+  if (p->kernels->fake(&w->beyond, x, span, &scratch->lanes, room->y, 0)) return 1;
+  if (p->scheme.is_brevitas) return 0;
+  p->kernels->encode(&p->scheme, x, span, &scratch->lanes, NULL, scratch->codes);
+  p->kernels->decode(&p->scheme, scratch->codes, span, &scratch->lanes, room->y);
   return 1;
 }
 
@@ -123,13 +161,14 @@ static int sum_block(const mfq_search_work *w, const mfq_panel *a, float *losses
                      mfq_search_room *room) {
   const int64_t run = w->panels->run;
   for (int64_t r = 0; r < a->rows; ++r) {
-    float *sums = run == 0 ? room->terms : room->sums;
-    if (!square_row(w, a, r, scratch, room)) return 0;
-    if (run > 0) w->loops->run_sums(room->terms, a->cols, mfq_smaller(run, a->cols), sums);
-    if (a->rows == 1)
-      memcpy(losses, sums, (size_t)a->lanes * sizeof *losses);
-    else
-      add_row(w, r, a->lanes, sums, room);
+    float *sums = a->rows == 1 ? losses : room->sums;
+    const mfq_search_row row = {room->row[r], room->y, weights_of(w, a, r, room)};
+    const mfq_stretch span = {a->cols, run == 0 ? 0 : mfq_smaller(run, a->cols), 0};
+    const int is_quick = run > 0 && w->loops->quick_losses(&w->panels->scheme, &scratch->lanes, &row, span, sums);
+    if (!is_quick && !make_values(w, row.x, span, scratch, room)) return 0;
+    if (run > 0 && !is_quick) w->loops->losses(&row, span, room->terms, sums);
+    if (run == 0) w->loops->squares(row.x, row.y, row.weights, a->cols, sums);
+    if (a->rows > 1) add_row(w, r, a->lanes, sums, room);
   }
   if (a->rows > 1) finish_rows(w, a->rows, a->lanes, losses, room);
   return 1;
@@ -159,7 +198,7 @@ static void search_slowly(const mfq_search_work *w, const mfq_panel *a, int64_t 
   const mfqn_scheme *s = &w->panels->scheme;
   const mfqn_statistic statistic = statistic_of(w, scratch, lane);
   room->unit = mfqn_error_unit(mfqn_statistic_value(&statistic, s));
-  for (int32_t k = 0; k < room->count[lane]; ++k) {
+  for (int32_t k = 0; k < room->count; ++k) {
     mfqn_group g = mfqn_group_load(s, room->stored[k][lane], w->panels->tensor_scale);
     if (s->has_zero_point) g.zero_point = mfqn_group_zero_point(s, &statistic, &g);
     room->losses[k][lane] = loss_of_lane(w, a, lane, &g, room);
@@ -175,31 +214,23 @@ static int has_subtrees(const mfq_search_work *w, const mfq_panel *a, int64_t la
 }
 
 void mfq_search_try(const mfq_search_work *w, const mfq_panel *a, mfq_panel_scratch *scratch, mfq_search_room *room) {
-  int32_t most = 0;
   for (int64_t r = 0; r < a->rows; ++r)
     room->row[r] = mfq_panel_load(w->panels, a, (mfq_piece){r, 0, a->cols}, scratch, room->held + r * a->cols);
   mfq_search_list(w, a->lanes, scratch, room);
-  for (int64_t i = 0; i < a->lanes; ++i) {
-    most = mfqn_max(most, room->count[i]);
-    room->slow[i] |= !has_subtrees(w, a, i);
-  }
-  for (int32_t k = 0; k < most; ++k) {
+  for (int64_t i = 0; i < a->lanes; ++i) room->slow[i] |= !has_subtrees(w, a, i);
+  for (int32_t k = 0; k < room->count; ++k) {
     load_candidate(w, a->lanes, k, scratch, room);
     if (!sum_block(w, a, room->losses[k], scratch, room)) memset(room->slow, 1, (size_t)a->lanes);
   }
   for (int64_t i = 0; i < a->lanes; ++i)
-    if (room->slow[i] && room->count[i] > 0) search_slowly(w, a, i, scratch, room);
+    if (room->slow[i] && room->searched[i]) search_slowly(w, a, i, scratch, room);
 }
 
-uint32_t mfq_search_best(const mfq_search_work *w, const uint32_t *stored, const float *losses, mfq_search_choices list,
-                         uint32_t plain) {
-  mfqn_best best = mfqn_best_start(plain);
-  for (int32_t k = 0; k < list.count; ++k) {
-    const uint32_t candidate = stored[k * list.step];
-    const int32_t i = candidate == plain ? w->candidates.steps : 0; /* 0: any other */
-    mfqn_best_offer(&w->panels->scheme, &w->candidates, i, candidate, losses[k * list.step], &best);
-  }
-  return best.candidate;
+void mfq_search_keep(const mfq_search_work *w, int64_t lanes, uint32_t *best, mfq_search_room *room) {
+  const mfq_search_best_of b = {best, room->least, room->plain, !w->panels->scheme.is_brevitas};
+  memcpy(best, room->plain, (size_t)lanes * sizeof *best);
+  for (int64_t i = 0; i < lanes; ++i) room->least[i] = mfqn_float_of(MFQN_INF);
+  for (int32_t k = 0; k < room->count; ++k) w->loops->keep(&b, room->stored[k], room->losses[k], lanes);
 }
 
 void mfq_search_put(const mfq_search_work *w, const mfq_panel *a, mfq_panel_scratch *scratch) {

@@ -17,11 +17,13 @@ enum {
 /* Memory of one thread beside the panel's. */
 typedef struct mfq_search_room {
   mfq_stats tries;                                        /* statistics that candidates stand for */
-  uint32_t stored[MFQ_MOST_CANDIDATES][MFQ_SEARCH_LANES]; /* the candidates of each lane, equal ones once */
+  uint32_t stored[MFQ_MOST_CANDIDATES][MFQ_SEARCH_LANES]; /* the scales of candidates, some of which may be equal */
   float losses[MFQ_MOST_CANDIDATES][MFQ_SEARCH_LANES];
-  int32_t count[MFQ_SEARCH_LANES];  /* how many these are; 0: nothing is searched */
+  int32_t count;                    /* how many these are */
   uint32_t plain[MFQ_SEARCH_LANES]; /* the scale of the plain rule */
-  uint8_t slow[MFQ_SEARCH_LANES];   /* 1: the loops do not hold */
+  float base[MFQ_SEARCH_LANES], least[MFQ_SEARCH_LANES];
+  uint8_t searched[MFQ_SEARCH_LANES], slow[MFQ_SEARCH_LANES]; /* slow: the loops do not hold */
+  int32_t any_plain;                                          /* lanes that are not searched */
   uint32_t y[MFQ_CHUNK];
   float terms[2 * MFQ_CHUNK], sums[MFQ_CHUNK];
   float partial[MFQ_SEARCH_LEVELS][MFQ_SEARCH_LANES]; /* sums of complete subtrees of rows */
@@ -43,19 +45,12 @@ typedef struct mfq_search_work {
   float *losses;                    /* of shared scales, block by block */
 } mfq_search_work;
 
-/* How many candidates a scale has, and from one to the next. */
-typedef struct mfq_search_choices {
-  int32_t count;
-  int64_t step;
-} mfq_search_choices;
-
 /* The losses of all candidates of a block, whose statistics are scratch->stats. */
 void mfq_search_try(const mfq_search_work *w, const mfq_panel *a, mfq_panel_scratch *scratch, mfq_search_room *room);
 /* From scratch->stats to the candidates of each lane. */
 void mfq_search_list(const mfq_search_work *w, int64_t lanes, mfq_panel_scratch *scratch, mfq_search_room *room);
-/* The best of a scale's candidates; that of number k, and its loss, are `step` * k further on. */
-uint32_t mfq_search_best(const mfq_search_work *w, const uint32_t *stored, const float *losses, mfq_search_choices list,
-                         uint32_t plain);
+/* The best scale of each lane, by room->losses. */
+void mfq_search_keep(const mfq_search_work *w, int64_t lanes, uint32_t *best, mfq_search_room *room);
 /* Writes scratch->lanes.stored, and the zero points that follow. */
 void mfq_search_put(const mfq_search_work *w, const mfq_panel *a, mfq_panel_scratch *scratch);
 

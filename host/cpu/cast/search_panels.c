@@ -28,9 +28,7 @@ static void search_block(const mfq_search_work *w, const mfq_panel *a, mfq_panel
                          mfq_search_room *room) {
   mfq_panel_measure(w->panels, a, scratch);
   mfq_search_try(w, a, scratch, room);
-  for (int64_t i = 0; i < a->lanes; ++i)
-    scratch->lanes.stored[i] = mfq_search_best(w, &room->stored[0][i], &room->losses[0][i],
-                                               (mfq_search_choices){room->count[i], MFQ_SEARCH_LANES}, room->plain[i]);
+  mfq_search_keep(w, a->lanes, scratch->lanes.stored, room);
   mfq_search_put(w, a, scratch);
 }
 
@@ -98,7 +96,7 @@ static void try_panel(const mfq_search_work *w, const mfq_panel *a, mfq_panel_sc
     mfq_search_try(w, &block, scratch, room);
     for (int64_t i = 0; i < block.lanes; ++i) {
       float *to = losses_at(w, block.scale0 + i * block.scale_step, block_number(p, a));
-      for (int32_t k = 0; k < room->count[i]; ++k) to[k] = room->losses[k][i];
+      for (int32_t k = 0; k < room->count; ++k) to[k] = room->losses[k][i];
     }
   }
 }
@@ -108,17 +106,14 @@ static void finish_shared(const mfq_search_work *w, mfq_panel_scratch *scratch, 
   const mfq_panels *p = w->panels;
   for (int64_t scale = 0; scale < p->view->sizes.scale_count; ++scale) {
     const mfq_panel one = {.lanes = 1, .scale0 = scale, .scale_step = 1};
-    float total[MFQ_MOST_CANDIDATES];
     load_statistics(w, &one, scratch);
     mfq_search_list(w, 1, scratch, room);
-    for (int32_t k = 0; k < room->count[0]; ++k) {
+    for (int32_t k = 0; k < room->count; ++k) {
       mfqn_tree tree = {.count = 0};
       for (int64_t b = 0; b < blocks_of(p); ++b) mfqn_tree_add(&tree, losses_at(w, scale, b)[k]);
-      total[k] = mfqn_tree_sum(&tree);
-      room->stored[0][k] = room->stored[k][0];
+      room->losses[k][0] = mfqn_tree_sum(&tree);
     }
-    scratch->lanes.stored[0] =
-        mfq_search_best(w, room->stored[0], total, (mfq_search_choices){room->count[0], 1}, room->plain[0]);
+    mfq_search_keep(w, 1, scratch->lanes.stored, room);
     mfq_search_put(w, &one, scratch);
   }
 }

@@ -266,8 +266,10 @@ TEST(SearchPaths, SameBytesEverywhere) {
                                  "brevitas:Fp8e4m3OCPWeightPerChannelFloat",
                                  "brevitas:ShiftedMXUInt8Weight",
                                  "e4m3fn/channel@1/f32",
-                                 "brevitas:MXInt8Weight"};
-  const Shape shapes[] = {{4, 64}, {130, 272}, {33, 65}, {2, 48, 64}, {0, 5}, {9, 4112}};
+                                 "brevitas:MXInt8Weight",
+                                 "brevitas:Int8WeightPerChannelFixedPoint",
+                                 "e2m1/channel@1/f16:rceil"};
+  const Shape shapes[] = {{4, 64}, {130, 288}, {33, 65}, {2, 48, 64}, {0, 5}, {9, 4112}};
   const mfq_layout layouts[] = {{MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 0},
                                 {MFQ_CODES_GROUP_LAST, MFQ_PACK_BYTE, MFQ_SCALES_128X4, 16},
                                 {MFQ_CODES_TRANSPOSED, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 4}};
