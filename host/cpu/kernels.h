@@ -231,8 +231,9 @@ typedef struct mfq_kernels {
   void (*passing)(mfq_source x, mfq_stretch span, const mfq_lane_ends *ends, uint32_t *bits);
   /* dx, of the dtype of `dy`, is dy where bit `first` and those behind it are 1, and 0 elsewhere. */
   void (*pick)(mfq_source dy, const uint8_t *bits, int64_t first, int64_t n, void *dx);
-  /* What elements with these codes add to the gradients of their scales and zero points; not of groups that are rare. */
-  void (*terms)(const mfq_terms *t, const uint32_t *x, const uint32_t *dy, const uint8_t *codes, mfq_stretch span);
+  /* What elements add to the gradients of their scales and zero points; not of groups that are rare. Returns 0 where their
+   * codes are needed for that and are NULL: nothing is written then. */
+  int (*terms)(const mfq_terms *t, const uint32_t *x, const uint32_t *dy, const uint8_t *codes, mfq_stretch span);
   /* The sums of runs of `n` terms by the tree of num/gradient.h. `terms` is overwritten. */
   void (*trees)(float *terms, int64_t n, int64_t run, float *sums);
   void (*add)(float *to, const float *by, int64_t n);

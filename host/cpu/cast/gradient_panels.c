@@ -11,7 +11,6 @@
 #include "host/core/process/team.h"
 #include "host/core/problem/walk.h"
 #include "elements.h"
-#include "ends.h"
 #include "gradient_rows.h"
 #include "stream_copy.h"
 
@@ -20,6 +19,10 @@ enum { PANELS = 8, STREAM_BYTES = 8 << 20, LINE = 64 };
 static size_t thread_bytes(const mfq_panels *p, const mfq_gradient *g) {
   const size_t trees = g && (g->grad_scale || g->grad_zero_point || g->through_scale) ? mfq_gradient_tree_bytes(p) : 0;
   return mfq_size_plus(mfq_whole_lines(sizeof(gradient_thread)), trees);
+}
+
+static gradient_thread *thread_at(const gradient_work *w, int thread) {
+  return (gradient_thread *)(void *)(w->threads + thread_bytes(&w->panels, w->cast->gradient) * (size_t)thread);
 }
 
 /* ---- Panels ------------------------------------------------------------------------------------------------------ */
@@ -41,11 +44,12 @@ static void do_rows(const gradient_work *w, const mfq_panel *a, int32_t steps, m
 static void do_panel(const gradient_work *w, const mfq_panel *a, mfq_panel_scratch *scratch, gradient_thread *t) {
   const mfq_panels *p = &w->panels;
   const int is_twofold = w->steps == (GRADIENT_SUM | GRADIENT_WRITE) && w->cast->gradient->through_scale;
-  if (w->ends) mfq_panel_scales(p, a, mfq_panels_scales_known(p), scratch);
-  if (w->ends) p->kernels->ends(w->ends, a->lanes, &scratch->lanes, &t->ends);
-  if (w->outer) p->kernels->ends(w->outer, a->lanes, &scratch->lanes, &t->outer);
+  if (w->needs_scales) {
+    mfq_panel_scales(p, a, mfq_panels_scales_known(p), scratch);
+    mfq_clip_lanes(p->kernels, a->lanes, &scratch->lanes, &t->clip);
+  }
   if (w->has_sums) mfq_gradient_begin(w, a, scratch, t);
-  t->held = -1;
+  t->held = t->found = -1;
   do_rows(w, a, is_twofold ? GRADIENT_SUM : w->steps, scratch, t);
   if (w->steps & GRADIENT_SUM) mfq_gradient_end(w, a, scratch, t);
   if (is_twofold) do_rows(w, a, GRADIENT_WRITE, scratch, t);
@@ -55,9 +59,8 @@ static void do_panels(void *work, int thread, int64_t first, int64_t end) {
   const gradient_work *w = work;
   const mfq_panels *p = &w->panels;
   mfq_panel_scratch *scratch = mfq_panels_scratch_at(p, w->memory, thread);
-  uint8_t *memory = w->threads + thread_bytes(p, w->cast->gradient) * (size_t)thread;
-  gradient_thread *t = (gradient_thread *)(void *)memory;
-  if (w->has_sums) mfq_gradient_place_trees(p, memory + mfq_whole_lines(sizeof *t), t);
+  gradient_thread *t = thread_at(w, thread);
+  if (w->has_sums) mfq_gradient_place_trees(p, (uint8_t *)t + mfq_whole_lines(sizeof *t), t);
   for (int64_t k = first; k < end; ++k) {
     const mfq_panel a = mfq_panel_at(p, k);
     do_panel(w, &a, scratch, t);
@@ -114,8 +117,8 @@ static size_t plan_memory(const mfq_cast *cast, gradient_plan *made) {
       made->totals =
           mfq_whole_lines(mfq_size_times((size_t)made->view.sizes.scale_count, sizeof(mfqn_gradient_totals)));
   }
-  size_t bytes = mfq_size_plus(made->measured, 2 * mfq_whole_lines(sizeof(mfq_ends)));
-  bytes = mfq_size_plus(bytes, mfq_size_times((size_t)p->threads, thread_bytes(p, cast->gradient)));
+  const size_t threads = mfq_size_times((size_t)p->threads, thread_bytes(p, cast->gradient));
+  const size_t bytes = mfq_size_plus(made->measured, threads);
   return mfq_size_plus(bytes, mfq_size_plus(mfq_size_times(2, made->parts), made->totals));
 }
 
@@ -146,21 +149,10 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
   return MFQ_OK;
 }
 
-/* Finds the ends, in `memory` for both. */
-static void find_ends(const mfq_cast *cast, gradient_work *w, uint8_t *memory) {
-  const mfqn_scheme *s = &w->panels.scheme;
-  mfq_ends *ends = (mfq_ends *)(void *)memory;
-  mfq_ends *outer = (mfq_ends *)(void *)(memory + mfq_whole_lines(sizeof *ends));
-  const int is_random = s->rounding == MFQN_ROUND_STOCHASTIC;
-  if (is_random)
-    mfq_ends_find_random(s, ends, outer);
-  else
-    mfq_ends_find(s, 0, w->is_sloped, ends);
-  ends->is_half = outer->is_half = !w->is_sloped && !w->is_identity && !w->has_sums &&
-                                   cast->src->dtype == MFQ_DTYPE_BF16 && cast->dst->dtype == MFQ_DTYPE_BF16 &&
-                                   cast->gradient->upstream->dtype == MFQ_DTYPE_BF16;
-  w->ends = ends;
-  w->outer = is_random ? outer : NULL;
+static void start_ends(const gradient_work *w) {
+  mfq_found_ends found;
+  mfq_ends_start(&w->panels.scheme, w->is_sloped, w->is_half, &found);
+  for (int i = 0; i < w->panels.threads; ++i) thread_at(w, i)->clip.found = found;
 }
 
 /* Where parts of the memory are, which plan_memory counts. */
@@ -197,9 +189,12 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
   p->seed = (mfq_seed){context->seed, context->offset};
   w.is_identity = cast->gradient->ste == MFQ_STE_IDENTITY;
   w.is_counted = view.q.scheme.granularity == MFQ_GRANULARITY_TENSOR;
-  place_memory(made, &w, memory + made->measured + 2 * mfq_whole_lines(sizeof(mfq_ends)));
-  if (!w.is_identity || w.has_sums) {
-    find_ends(cast, &w, memory + made->measured);
+  place_memory(made, &w, memory + made->measured);
+  w.needs_scales = !w.is_identity || w.has_sums;
+  w.is_half = !w.is_sloped && !w.is_identity && !w.has_sums && cast->src->dtype == MFQ_DTYPE_BF16 &&
+              cast->dst->dtype == MFQ_DTYPE_BF16 && cast->gradient->upstream->dtype == MFQ_DTYPE_BF16;
+  if (w.needs_scales) {
+    start_ends(&w);
     mfq_panels_measure_shared(p, w.memory);
   }
   if (w.totals) w.statistics = mfq_panels_statistics(p, w.memory);

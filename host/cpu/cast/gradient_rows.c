@@ -6,7 +6,6 @@
 #include <mfq/num/random.h>
 
 #include "elements.h"
-#include "ends.h"
 #include "stream_copy.h"
 
 /* ---- Memory ------------------------------------------------------------------------------------------------------ */
@@ -37,20 +36,16 @@ static void store_row(const gradient_work *w, const gradient_row *row, gradient_
 /* ---- Elements that ask the definition ---------------------------------------------------------------------------- */
 
 static int are_open(const gradient_work *w, const gradient_thread *t) {
-  return w->ends && (w->outer || t->ends.any_rare);
-}
-
-/* Finds them among the elements `x` of a row. */
-static void find_open(const gradient_work *w, mfq_source x, mfq_stretch span, gradient_thread *t) {
-  const mfq_ends_row row = {x, span, &t->ends, w->outer ? &t->outer : NULL};
-  mfq_ends_open(w->panels.kernels, &row, t->passing, t->open);
+  return w->needs_scales && (t->clip.found.is_random || t->clip.ends.any_rare);
 }
 
 static mfqn_passage passage_at(const gradient_work *w, const mfq_lanes *lanes, const gradient_row *row, int64_t i,
                                uint32_t u) {
   const mfqn_group g = mfq_lane_group(&w->panels, lanes, mfq_lane_of(row->span, i));
   const mfq_seed seed = w->panels.seed;
-  const uint32_t random = w->outer ? mfqn_random(seed.seed, seed.offset, row->index + (uint64_t)i) : 0;
+  const uint32_t random = w->panels.scheme.rounding == MFQN_ROUND_STOCHASTIC
+                              ? mfqn_random(seed.seed, seed.offset, row->index + (uint64_t)i)
+                              : 0;
   return mfqn_element_passage(&w->panels.scheme, &g, u, random);
 }
 
@@ -75,9 +70,10 @@ static void do_row16(const gradient_work *w, const mfq_lanes *lanes, const gradi
   const uint16_t *x = (const uint16_t *)w->cast->src->data + row->offset;
   const uint16_t *dy = (const uint16_t *)w->cast->gradient->upstream->data + row->offset;
   uint16_t *dx = (uint16_t *)(void *)t->dx, *to = (uint16_t *)w->cast->dst->data + row->offset;
-  w->panels.kernels->clip16(x, dy, span, &t->ends, dx);
-  if (w->outer) find_open(w, (mfq_source){x, MFQ_DTYPE_BF16}, span, t);
-  for (int64_t k = 0; w->outer && k * 32 < span.n; ++k)
+  w->panels.kernels->clip16(x, dy, span, &t->clip.ends, dx);
+  if (are_open(w, t))
+    mfq_clip_row(w->panels.kernels, &t->clip, (mfq_source){x, MFQ_DTYPE_BF16}, span, t->passing, t->open);
+  for (int64_t k = 0; are_open(w, t) && k * 32 < span.n; ++k)
     for (uint32_t open = t->open[k]; open != 0; open &= open - 1) {
       const int64_t i = 32 * k + __builtin_ctz(open);
       if (passage_at(w, lanes, row, i, mfqn_f32_from_bf16(x[i])).passes)
@@ -94,11 +90,11 @@ static void do_row16(const gradient_work *w, const mfq_lanes *lanes, const gradi
 static void make_dx(const gradient_work *w, const mfq_lanes *lanes, const gradient_row *row, gradient_thread *t) {
   const mfq_kernels *kernels = w->panels.kernels;
   if (w->is_sloped) {
-    const mfq_slope s = {&t->ends, w->ends->by_exponent ? NULL : lanes->divisor,
+    const mfq_slope s = {&t->clip.ends, t->clip.found.ends.by_exponent ? NULL : lanes->divisor,
                          23 - w->panels.scheme.minifloat.man_bits};
     kernels->slope(row->x, row->dy, row->span, &s, t->dx);
   } else {
-    kernels->clip(row->x, row->dy, row->span, w->is_identity ? NULL : &t->ends, t->dx);
+    kernels->clip(row->x, row->dy, row->span, w->is_identity ? NULL : &t->clip.ends, t->dx);
   }
 }
 
@@ -107,20 +103,21 @@ static void make_terms(const gradient_work *w, mfq_panel_scratch *scratch, const
   const mfq_panels *p = &w->panels;
   const mfq_terms terms = {.scheme = &p->scheme,
                            .lanes = &scratch->lanes,
-                           .ends = w->is_identity ? NULL : &t->ends,
+                           .ends = w->is_identity ? NULL : &t->clip.ends,
                            .is_sloped = w->is_sloped,
                            .scale = t->terms[0],
                            .zero_point = t->terms[1]};
+  if (p->kernels->terms(&terms, row->x, row->dy, NULL, row->span)) return;
   mfq_panel_draw(p, row->panel, row->at, scratch);
   p->kernels->encode(&p->scheme, (mfq_source){row->x, MFQ_DTYPE_F32}, row->span, &scratch->lanes, scratch->drawn,
                      t->codes);
-  p->kernels->terms(&terms, row->x, row->dy, t->codes, row->span);
+  (void)p->kernels->terms(&terms, row->x, row->dy, t->codes, row->span);
 }
 
 void mfq_gradient_row(const gradient_work *w, mfq_panel_scratch *scratch, gradient_row *row, gradient_thread *t) {
   const mfq_lanes *lanes = &scratch->lanes;
-  const int any_rare = w->ends && t->ends.any_rare, is_whole = row->panel->rows == 1 && row->span.n == row->panel->cols;
-  if (w->ends && w->ends->is_half && !any_rare) {
+  const int is_whole = row->panel->rows == 1 && row->span.n == row->panel->cols;
+  if (w->is_half && !mfq_clip_any_rare(&t->clip)) {
     do_row16(w, lanes, row, t);
     return;
   }
@@ -128,7 +125,8 @@ void mfq_gradient_row(const gradient_work *w, mfq_panel_scratch *scratch, gradie
   row->x = load_row(w, w->cast->src, row, is_held, t->x);
   row->dy = load_row(w, w->cast->gradient->upstream, row, is_held, t->dy);
   t->held = is_whole && row->steps == GRADIENT_SUM ? row->offset : -1;
-  if (are_open(w, t)) find_open(w, (mfq_source){row->x, MFQ_DTYPE_F32}, row->span, t);
+  if (are_open(w, t))
+    mfq_clip_row(w->panels.kernels, &t->clip, (mfq_source){row->x, MFQ_DTYPE_F32}, row->span, t->passing, t->open);
   if (row->steps & GRADIENT_WRITE) make_dx(w, lanes, row, t);
   if (row->steps & GRADIENT_SUM) make_terms(w, scratch, row, t);
   if (are_open(w, t)) do_open(w, lanes, row, t);

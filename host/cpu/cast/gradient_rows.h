@@ -4,6 +4,7 @@
 
 #include <mfq/num/gradient.h>
 
+#include "ends.h"
 #include "panels.h"
 
 /* What is done with rows. */
@@ -17,7 +18,7 @@ typedef struct gradient_tree {
 
 /* Memory of one thread beside the panel's. */
 typedef struct gradient_thread {
-  mfq_lane_ends ends, outer;
+  mfq_clip clip;
   uint32_t x[MFQ_CHUNK], dy[MFQ_CHUNK], dx[MFQ_CHUNK];
   uint32_t passing[MFQ_CHUNK / 32 + 1], open[MFQ_CHUNK / 32 + 1]; /* open: elements that ask the definition */
   uint32_t largest[MFQ_CHUNK / 32], smallest[MFQ_CHUNK / 32];
@@ -27,19 +28,19 @@ typedef struct gradient_thread {
   mfqn_tree *own[2]; /* of lanes whose rows are no subtrees, from `regular` on */
   int64_t regular;
   mfqn_gradient_totals totals[MFQ_CHUNK]; /* of the panel's lanes, where scales send something back */
-  int64_t held;                           /* the panel of one row whose elements are in x and dy; -1: none */
+  int64_t held, found; /* where the rows are whose elements are in x and dy, and whose extremes are found; -1: none */
 } gradient_thread;
 
 typedef struct gradient_work {
   const mfq_cast *cast;
   mfq_panels panels;
-  const mfq_ends *ends;  /* NULL: everything passes, and nothing is summed */
-  const mfq_ends *outer; /* of stochastic rounding: between both, random bits decide */
   uint8_t *memory, *threads;
   float *parts[2];                  /* sums of panels, where these share scales: of scales, and of zero points */
   const mfqn_statistic *statistics; /* of shared scales that send something back */
   mfqn_gradient_totals *totals;     /* likewise */
+  int32_t needs_scales;             /* 0: everything passes, and nothing is summed */
   int32_t is_sloped, is_identity, has_sums, stream;
+  int32_t is_half;    /* the three tensors are bf16, and elements pass or not */
   int32_t is_counted; /* one scale for the tensor, which all of its extremes share */
   int32_t steps;      /* of a pass over all panels */
 } gradient_work;

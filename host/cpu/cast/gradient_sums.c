@@ -106,6 +106,8 @@ static void add_own(const gradient_row *row, int64_t lane, const float *terms, m
 static void find_extremes(const mfq_panels *p, const mfq_panel_scratch *scratch, const gradient_row *row,
                           gradient_thread *t) {
   const mfq_kernels *kernels = p->kernels;
+  if (t->found == row->offset) return;
+  t->found = row->offset;
   if (!p->scheme.minmax) {
     kernels->extremes(row->x, row->span, &scratch->stats, MFQ_LARGEST_MAGNITUDE, t->largest);
     return;
@@ -141,7 +143,7 @@ static void go_through_word(const gradient_work *w, const gradient_row *row, int
   enum { BITS = 32 };
   uint32_t *dx = t->dx + first, before[BITS];
   const uint32_t extremes = either(w, t, first / BITS);
-  memcpy(before, dx, sizeof before);
+  if (extremes != 0) memcpy(before, dx, sizeof before);
   for (int i = 0; i < BITS; ++i) dx[i] = mfqn_bits(mfqn_add(mfqn_float_of(dx[i]), 0.0f));
   for (uint32_t left = extremes; left != 0; left &= left - 1) {
     const int64_t k = __builtin_ctz(left), i = first + k;

@@ -1,8 +1,7 @@
 /* host/cpu/cast/masks.c: the bits of a panel's rows, made where their values are.
  *
- * The elements of a group that pass lie between two ends. Under stochastic rounding there are two pairs of ends: by the
- * word that rounds up the most, and by the one that rounds up the least; only elements between them are looked at one by
- * one. Most measured scales leave nothing beyond the ends, which the largest magnitude of each group tells. */
+ * The elements of a group that pass lie between two ends. Most measured scales leave nothing beyond them, which the
+ * largest magnitude of each group tells. */
 #include <string.h>
 
 #include <mfq/num/gradient.h>
@@ -10,7 +9,6 @@
 
 #include "host/core/check/fakes.h"
 #include "elements.h"
-#include "ends.h"
 #include "masks.h"
 
 void mfq_mask_clear(const mfq_qview *view, uint8_t *bits) { memset(bits, 0, mfq_fake_mask_size(view)); }
@@ -18,16 +16,13 @@ void mfq_mask_clear(const mfq_qview *view, uint8_t *bits) { memset(bits, 0, mfq_
 /* ---- Ends -------------------------------------------------------------------------------------------------------- */
 
 void mfq_mask_start(const mfq_panels *p, uint8_t *bits, mfq_mask_job *job) {
-  const mfqn_scheme *s = &p->scheme;
-  memset(job, 0, sizeof *job);
   job->bits = bits;
-  for (int i = 0; i < p->threads; ++i) job->threads[i].job = job;
-  job->is_random = s->rounding == MFQN_ROUND_STOCHASTIC;
-  if (job->is_random)
-    mfq_ends_find_random(s, &job->ends, &job->outer);
-  else
-    mfq_ends_find(s, 0, 0, &job->ends);
-  job->ends.is_half = job->outer.is_half = p->tensor->dtype == MFQ_DTYPE_BF16;
+  mfq_found_ends found;
+  mfq_ends_start(&p->scheme, 0, p->tensor->dtype == MFQ_DTYPE_BF16, &found);
+  for (int i = 0; i < p->threads; ++i) {
+    job->threads[i].job = job;
+    job->threads[i].clip.found = found;
+  }
   const int is_one_row = p->size[0] * p->size[1] == 1;
   const int starts_at_byte = (p->col_blocks == 1 || p->cols % 8 == 0) && p->piece % 8 == 0;
   const int are_bytes = (is_one_row || p->size[2] % 8 == 0) && starts_at_byte;
@@ -37,7 +32,7 @@ void mfq_mask_start(const mfq_panels *p, uint8_t *bits, mfq_mask_job *job) {
 
 /* Whether the largest magnitude of each lane passes, and with it all others: quotients are monotonic. */
 static int all_pass(const mfq_panel *a, const mfq_panel_scratch *scratch) {
-  const mfq_ends *e = &scratch->mask->job->ends;
+  const mfq_ends *e = &scratch->mask->clip.found.ends;
   const mfq_lanes *lanes = &scratch->lanes;
   if (e->has_zero_points || lanes->any_rare) return 0;
   const float end = e->lo[0] < e->hi[0] ? e->lo[0] : e->hi[0];
@@ -53,8 +48,7 @@ void mfq_mask_lanes(const mfq_panels *p, const mfq_panel *a, int is_measured, mf
   mfq_mask_scratch *mask = scratch->mask;
   mask->all_pass = is_measured && all_pass(a, scratch);
   if (mask->all_pass) return;
-  p->kernels->ends(&mask->job->ends, a->lanes, &scratch->lanes, &mask->ends);
-  if (mask->job->is_random) p->kernels->ends(&mask->job->outer, a->lanes, &scratch->lanes, &mask->outer);
+  mfq_clip_lanes(p->kernels, a->lanes, &scratch->lanes, &mask->clip);
 }
 
 /* ---- Bits -------------------------------------------------------------------------------------------------------- */
@@ -63,7 +57,7 @@ void mfq_mask_lanes(const mfq_panels *p, const mfq_panel *a, int is_measured, mf
 static void do_element(const mfq_panels *p, mfq_source x, int64_t at, mfq_stretch span, mfq_panel_scratch *scratch) {
   uint32_t *word = &scratch->mask->bits[at / 32];
   const mfqn_group g = mfq_lane_group(p, &scratch->lanes, mfq_lane_of(span, at));
-  const uint32_t random = scratch->mask->job->is_random ? mfqn_random_fraction(scratch->drawn[at]) : 0;
+  const uint32_t random = scratch->mask->clip.found.is_random ? mfqn_random_fraction(scratch->drawn[at]) : 0;
   const uint32_t u = mfq_element_load(x.data, x.dtype, at);
   *word = (*word & ~(1u << at % 32)) | mfqn_element_passage(&p->scheme, &g, u, random).passes << at % 32;
 }
@@ -101,8 +95,7 @@ void mfq_mask_piece(const mfq_panels *p, const mfq_panel *a, mfq_piece at, mfq_s
   if (mask->all_pass) {
     set_all(mask->bits, at.n);
   } else {
-    const mfq_ends_row row = {x, span, &mask->ends, mask->job->is_random ? &mask->outer : NULL};
-    mfq_ends_open(p->kernels, &row, mask->bits, mask->open);
+    mfq_clip_row(p->kernels, &mask->clip, x, span, mask->bits, mask->open);
     for (int64_t k = 0; k * 32 < at.n; ++k)
       for (uint32_t open = mask->open[k]; open != 0; open &= open - 1)
         do_element(p, x, 32 * k + __builtin_ctz(open), span, scratch);

@@ -2,6 +2,7 @@
 #ifndef MFQ_HOST_CPU_MASKS_H
 #define MFQ_HOST_CPU_MASKS_H
 
+#include "ends.h"
 #include "panels.h"
 
 struct mfq_mask_job;
@@ -10,15 +11,13 @@ struct mfq_mask_job;
 typedef struct mfq_mask_scratch {
   const struct mfq_mask_job *job;
   int32_t all_pass; /* every element of the panel at hand, whose ends are not made then */
-  mfq_lane_ends ends, outer;
+  mfq_clip clip;
   uint32_t bits[MFQ_CHUNK / 32 + 1], open[MFQ_CHUNK / 32 + 1]; /* open: these ask the definition */
 } mfq_mask_scratch;
 
 /* What all panels of a call need. */
 typedef struct mfq_mask_job {
   uint8_t *bits;
-  int32_t is_random; /* elements between `ends` and `outer` pass or not by their random bits */
-  mfq_ends ends, outer;
   mfq_mask_scratch threads[];
 } mfq_mask_job;
 static inline size_t mfq_mask_job_bytes(const mfq_panels *panels) {

@@ -3,11 +3,12 @@
  * */
 #include "round_values.h"
 
+#include <mfq/num/clip.h>
+
 #include "host/core/integers.h"
 #include "host/core/scheme/lower.h"
 #include "host/core/process/team.h"
 #include "elements.h"
-#include "ends.h"
 #include "host/cpu/product/widen.h"
 
 /* Bytes of a thread's tile, which is turned; elements that kernels cannot read in place; how far a box reaches along
@@ -201,10 +202,9 @@ int mfq_round_values_make(const mfq_context *context, const mfq_tensor *src, con
 }
 
 int mfq_round_values_mask(mfq_round_values *p, uint8_t *mask) {
-  mfq_ends ends;
+  const mfqn_scheme *s = &p->round.scheme;
   if (p->axes != 1 || (p->block[0] % 8 != 0 && p->boxes > 1)) return 0;
-  mfq_ends_find(&p->round.scheme, 0, 0, &ends);
-  p->round.steps.end = mfqn_bits(ends.hi[0]) - exponent_bits(p->round.scheme.range.emax + 127);
+  p->round.steps.end = mfqn_bits(mfqn_clip_end(s, 0, 0, 0)) - exponent_bits(s->range.emax + 127);
   p->mask = mask;
   return 1;
 }

@@ -15,6 +15,7 @@
 #include "rotate_loops.h"
 #include "round_loops.h"
 #include "scale_loops.h"
+#include "sum_loops.h"
 #include "turn_loops.h"
 #include "widen_loops.h"
 

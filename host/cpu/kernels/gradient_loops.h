@@ -6,7 +6,7 @@
 
 #include <mfq/num/clip.h>
 
-#include "decode_loops.h"
+#include "loops.h"
 
 INLINE float scaled_end(float end, float divisor, float inverse) {
   return mfqn_float_of(mfqn_largest_dividend(end, divisor, inverse, HAS_FMA));
@@ -140,104 +140,6 @@ static void slope(const uint32_t *restrict x, const uint32_t *restrict dy, mfq_s
     const int64_t n = span.n - at < span.run ? span.n - at : span.run;
     slope_run(x + at, dy + at, (mfq_stretch){n, n, lane}, s, dx + at);
   }
-}
-
-/* ---- Sums -------------------------------------------------------------------------------------------------------- */
-
-/* dy * (v - t * dv/dt), without branches: dv/dt is 0 beyond the ends. */
-INLINE float term_of(uint32_t u, uint32_t upstream, float v, float divisor, uint32_t passes, uint32_t is_flat) {
-  const float t = mfqn_div(mfqn_float_of(u), divisor), difference = mfqn_sub(v, t);
-  const float term = mfqn_mul(mfqn_float_of(upstream), passes ? difference : v);
-  return passes & is_flat ? 0.0f : term;
-}
-
-/* Elements of one lane, or each of its own. */
-INLINE void terms_run(const mfq_terms *t, const uint32_t *restrict x, const uint32_t *restrict dy,
-                      const float *restrict v, mfq_stretch span, float *restrict to) {
-  const float *restrict divisor = t->lanes->divisor + span.first, *restrict zero_point =
-                                                                      t->lanes->zero_point + span.first;
-  const float *restrict lo = t->ends ? t->ends->lo + span.first : divisor;
-  const float *restrict hi = t->ends ? t->ends->hi + span.first : divisor;
-  const float *restrict least = t->ends ? t->ends->least + span.first : divisor;
-  const uint32_t clips = t->ends != NULL, sloped = t->is_sloped != 0, by_exponent = mfqn_by_exponent(t->scheme) != 0;
-  const float step = t->scheme->is_integer ? mfqn_float_of(mfqn_pow2(-t->scheme->integer.frac_bits)) : 1.0f;
-  for (int64_t i = 0; i < span.n; ++i) {
-    const int64_t k = span.run == 0 ? i : 0;
-    const float magnitude = mfqn_float_of(x[i] & MFQN_ABS);
-    const float scaled = by_exponent ? magnitude : mfqn_div(magnitude, divisor[k]);
-    const uint32_t passes = clips ? mfqn_passes_ends(x[i], lo[k], hi[k]) : 1u, flat = sloped & (scaled >= least[k]);
-    to[i] = term_of(x[i], dy[i], mfqn_mul(mfqn_sub(v[i], zero_point[k]), step), divisor[k], passes, flat);
-  }
-}
-
-/* What elements add to the gradients of their zero points: -dy beyond the ends. */
-INLINE void zero_point_terms_run(const mfq_lane_ends *e, const uint32_t *restrict x, const uint32_t *restrict dy,
-                                 mfq_stretch span, float *restrict to) {
-  const float *restrict lo = e->lo + span.first, *restrict hi = e->hi + span.first;
-  for (int64_t i = 0; i < span.n; ++i) {
-    const int64_t k = span.run == 0 ? i : 0;
-    to[i] = mfqn_passes_ends(x[i], lo[k], hi[k]) ? 0.0f : -mfqn_float_of(dy[i]);
-  }
-}
-
-INLINE void all_terms_run(const mfq_terms *t, const uint32_t *x, const uint32_t *dy, const float *v, mfq_stretch span,
-                          int64_t at) {
-  terms_run(t, x, dy, v, span, t->scale + at);
-  if (t->scheme->has_zero_point && t->ends) zero_point_terms_run(t->ends, x, dy, span, t->zero_point + at);
-}
-
-static void terms(const mfq_terms *t, const uint32_t *restrict x, const uint32_t *restrict dy,
-                  const uint8_t *restrict codes, mfq_stretch span) {
-  float v[MFQ_CHUNK];
-  values_of_codes(t->scheme, codes, span.n, v);
-  if (t->scheme->has_zero_point && !t->ends) memset(t->zero_point, 0, (size_t)span.n * sizeof *t->zero_point);
-  if (span.run == 0) {
-    all_terms_run(t, x, dy, v, span, 0);
-    return;
-  }
-  for (int64_t at = 0, lane = span.first; at < span.n; at += span.run, ++lane) {
-    const int64_t n = span.n - at < span.run ? span.n - at : span.run;
-    all_terms_run(t, x + at, dy + at, v + at, (mfq_stretch){n, n, lane}, at);
-  }
-}
-
-INLINE void add_pairs(float *restrict to, const float *restrict t, int64_t pairs) {
-  for (int64_t i = 0; i < pairs; ++i) to[i] = mfqn_add(t[2 * i], t[2 * i + 1]);
-}
-
-/* The sum of `n` terms by the tree of num/gradient.h; they are lost. */
-INLINE float tree_of(float *t, float *room, int64_t n) {
-  float *from = t, *to = room;
-  if (n == 0) return 0.0f;
-  for (; n > 1; n = (n + 1) / 2) {
-    add_pairs(to, from, n / 2);
-    if (n % 2 != 0) to[n / 2] = mfqn_add(from[n - 1], 0.0f);
-    float *const done = from;
-    from = to;
-    to = done;
-  }
-  return from[0];
-}
-
-/* Runs of a power of two are summed side by side, level by level. */
-static void trees(float *t, int64_t n, int64_t run, float *restrict sums) {
-  float halves[MFQ_CHUNK / 2];
-  const int64_t whole = n / run, rest = n % run;
-  float *from = t, *to = halves;
-  if (rest != 0) sums[whole] = tree_of(t + n - rest, halves, rest);
-  for (int64_t i = 0; (run & (run - 1)) != 0 && i < whole; ++i) sums[i] = tree_of(t + i * run, halves, run);
-  if ((run & (run - 1)) != 0) return;
-  for (int64_t k = run; k > 1; k /= 2) {
-    add_pairs(to, from, whole * k / 2);
-    float *const done = from;
-    from = to;
-    to = done;
-  }
-  memcpy(sums, from, (size_t)whole * sizeof *sums);
-}
-
-static void add_floats(float *restrict to, const float *restrict by, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) to[i] = mfqn_add(to[i], by[i]);
 }
 
 #endif

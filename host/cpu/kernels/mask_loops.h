@@ -131,47 +131,6 @@ static void passing(mfq_source x, mfq_stretch span, const mfq_lane_ends *e, uint
     passing_as(x.dtype == MFQ_DTYPE_F16 ? loaded : x.data, span, e, bits, 0);
 }
 
-/* ---- Extremes ---------------------------------------------------------------------------------------------------- */
-
-/* What the extremes of lanes are compared as: magnitudes as bits, or numbers. */
-INLINE uint32_t extreme_at(const mfq_stats *stats, mfq_extreme which, int64_t lane) {
-  return which == MFQ_LARGEST_MAGNITUDE ? stats->absmax[lane]
-                                        : mfq_order_bits(which == MFQ_SMALLEST ? stats->lo[lane] : stats->hi[lane]);
-}
-
-INLINE uint32_t is_extreme(uint32_t u, uint32_t extreme, mfq_extreme which) {
-  return which == MFQ_LARGEST_MAGNITUDE ? (u & MFQN_ABS) == extreme : mfqn_float_of(u) == mfqn_float_of(extreme);
-}
-
-INLINE void extremes_as(const uint32_t *restrict x, mfq_stretch span, const mfq_stats *restrict stats,
-                        uint32_t *restrict bits, mfq_extreme which) {
-  enum { BITS = 32 };
-  uint8_t is[MFQ_CHUNK + BITS];
-  const int64_t run = span.run == 0 ? 1 : span.run;
-  for (int64_t i = 0; span.run == 0 && i < span.n; ++i)
-    is[i] = (uint8_t)is_extreme(x[i], extreme_at(stats, which, i), which);
-  for (int64_t at = 0, lane = span.first; span.run != 0 && at < span.n; at += run, ++lane) {
-    const uint32_t extreme = extreme_at(stats, which, lane);
-    const int64_t end = span.n - at < run ? span.n : at + run;
-    for (int64_t i = at; i < end; ++i) is[i] = (uint8_t)is_extreme(x[i], extreme, which);
-  }
-  memset(is + span.n, 0, BITS);
-  for (int64_t k = 0; k * BITS < span.n; ++k) {
-    uint32_t word = 0;
-    for (int64_t i = 0; i < BITS; ++i) word |= (uint32_t)is[k * BITS + i] << i;
-    bits[k] = word;
-  }
-}
-
-static void extremes(const uint32_t *x, mfq_stretch span, const mfq_stats *stats, mfq_extreme which, uint32_t *bits) {
-  if (which == MFQ_LARGEST_MAGNITUDE)
-    extremes_as(x, span, stats, bits, MFQ_LARGEST_MAGNITUDE);
-  else if (which == MFQ_LARGEST)
-    extremes_as(x, span, stats, bits, MFQ_LARGEST);
-  else
-    extremes_as(x, span, stats, bits, MFQ_SMALLEST);
-}
-
 /* ---- Gradients by bits ------------------------------------------------------------------------------------------- */
 
 /* `n` bits, at most 32, from bit `at` on; no byte beyond theirs is read. */

@@ -18,14 +18,14 @@ MFQ_HD mfqn_passage mfqn_passage_under_one(const mfqn_scheme *s, int32_t zero_po
 }
 
 /* The largest magnitude of this sign that passes: 0 does. With zero points there is an end for each, and most lie where a
- * rounding changes: at the last integer in range, half-way to the next one, or beside these. They are tried first. */
+ * rounding changes: at the last integer in range, half-way to the next one, or beside these, which are tried first. */
 MFQ_HD float mfqn_clip_end(const mfqn_scheme *s, int32_t zero_point, uint32_t sign, uint32_t random) {
   uint32_t in = 0, out = MFQN_INF;
   if (s->has_zero_point) {
     const float n = (float)(sign != 0 ? zero_point - s->integer.lowest : s->integer.highest - zero_point);
     const uint32_t half = mfqn_bits(n + 0.5f), next = mfqn_bits(n + 1.0f);
-    const uint32_t likely[] = {mfqn_bits(n), half - 1, half, half + 1, next - 1, next};
-    for (int i = 0; i < 6 && out == MFQN_INF; ++i)
+    const uint32_t likely[] = {mfqn_bits(n), mfqn_bits(n) + 1, half - 1, half, half + 1, next - 1, next};
+    for (int i = 0; i < 7 && out == MFQN_INF; ++i)
       if (mfqn_passage_under_one(s, zero_point, sign | likely[i], random).passes)
         in = likely[i];
       else
