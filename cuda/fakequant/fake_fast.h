@@ -13,6 +13,7 @@ extern const mfq_way mfq_cuda_fake_shared; /* scales of a tensor or of channels,
 extern const mfq_way mfq_cuda_gradient_rows;
 extern const mfq_way mfq_cuda_gradient_tiles;
 extern const mfq_way mfq_cuda_gradient_shared;
+extern const mfq_way mfq_cuda_gradient_boxes;
 
 /* What a call quantizes by: its own view, where the tensor scale of UE4M3, if it is measured, is in scratch memory. */
 mfq_qview mfq_cuda_fake_view(const mfq_context *context, const mfq_cast *cast);

@@ -129,4 +129,4 @@ const mfq_ways mfq_cuda_fake_gradients = {.create = "mfq_fake_quantize_backward"
                                           .nearest_first = 0,
                                           .ways = {&mfq_cuda_gradient_mask_rows, &mfq_cuda_gradient_mask,
                                                    &mfq_cuda_gradient_rows, &mfq_cuda_gradient_tiles,
-                                                   &mfq_cuda_gradient_shared, &general}};
+                                                   &mfq_cuda_gradient_shared, &mfq_cuda_gradient_boxes, &general}};

@@ -21,6 +21,7 @@ typedef struct quantize_call {
   int scales_known;         /* the scales that the scheme measures are in memory already */
   const mfq_tensor *values; /* where values go in the place of codes; NULL: nowhere */
   int can_rotate;           /* the kernel rotates elements, which are float32 then */
+  int can_measure = 0;      /* the kernel measures whatever shares a scale, ranges too */
 } quantize_call;
 
 /* ---- What they share (quantize_plan.cu) -------------------------------------------------------------------------- */
@@ -39,7 +40,7 @@ typedef struct cast_rows {
 mfq_status mfq_cuda_cast_rows(const quantize_call *call, cast_rows *rows, mfq_line *why);
 
 /* Fills a direction for `rows` rows of `cols` codes. Refuses where its scheme has no short steps, its scales would be
- * ranges that are still to be measured, or rows of codes start inside a byte. */
+ * ranges that are still to be measured, and cannot be, or rows of codes start inside a byte. */
 mfq_status mfq_cuda_direction(const quantize_call *call, int64_t rows, int64_t cols, cast_direction *direction,
                               mfq_line *why);
 

@@ -69,8 +69,9 @@ mfq_status mfq_cuda_direction(const quantize_call *call, int64_t rows, int64_t c
         "normal numbers of float32");
   if (layout->scales == MFQ_SCALES_128X4 && view->q.scheme.zero_point)
     return mfq_refuse(why, "zero points beside scales in the 128x4 order");
-  if (!d.is_known && view->q.scheme.granularity < MFQ_GRANULARITY_GROUP) return mfq_refuse(why, "%s", "");
-  if (!d.is_known && (d.how.scheme.minmax || d.how.scheme.has_zero_point))
+  const int is_missing = !d.is_known && !call->can_measure;
+  if (is_missing && view->q.scheme.granularity < MFQ_GRANULARITY_GROUP) return mfq_refuse(why, "%s", "");
+  if (is_missing && (d.how.scheme.minmax || d.how.scheme.has_zero_point))
     return mfq_refuse(why, "ranges and zero points of groups are still to be measured");
   d.is_exponent = !d.is_known && d.how.scheme.scale == MFQN_SCALE_UE8M0 && mfqn_by_exponent(&d.how.scheme) &&
                   d.how.scheme.rule != MFQN_RULE_ABSMAX;

@@ -171,6 +171,37 @@ TEST_F(FakeGradient, ColumnsOfGroups) {
          });
 }
 
+/* Whatever shares a scale in contiguous rows: measured or given, one segment of it or several, of the range too. */
+TEST_F(FakeGradient, BoxesOfRows) {
+  const char *const elements[] = {"e4m3fn", "e2m1", "int8", "uint4"};
+  const char *const parts[] = {"/tensor",      "/channel@0",     "/channel@1", "/block:4x8",
+                               "/block:32x16", "/block:128x128", "/group:24",  "/group:1024"};
+  const char *const scales[] = {"/f32",
+                                "/f32/stat:minmax/zp",
+                                "/ue8m0",
+                                "/f32/arith:brevitas",
+                                "/f32/stat:minmax/zp/arith:brevitas",
+                                "/bf16/stat:minmax"};
+  const Shape all[] = {{9000, 1}, {3, 5001}, {2, 3, 720}, {2, 5, 33}, {130, 136}, {129, 135}, {1, 4112}};
+  sample({std::size(elements), std::size(parts), std::size(scales), 3, 2, 2, 3, std::size(all), 3}, 300,
+         [&](const std::vector<size_t> &at) {
+           const std::string text = elements[at[0]] + std::string(parts[at[1]]) + scales[at[2]];
+           const Shape &shape = all[at[7]];
+           mfq_scheme scheme;
+           if (mfq_scheme_parse(text.c_str(), &scheme) != MFQ_OK) return; /* zero points are for integers */
+           const uint32_t seed = (uint32_t)(at[0] + 5 * at[7] + at[1]);
+           const mfq_dtype dtype = kDtypes[at[6]];
+           Shape strides = dense_strides(shape);
+           if (shape.size() == 2) strides[0] += (int64_t)(8 * (at[8] / 2));
+           std::vector<Operand> operands = {Operand(dtype, shape, strides), Operand(dtype, shape, strides),
+                                            Operand(dtype, shape, strides)};
+           operands[0].fill_awkward(seed, at[8] != 1);
+           operands[1].fill_awkward(seed + 1, seed % 2 == 0);
+           const Choice choice = {(mfq_ste)at[3], at[4] != 0, at[5] != 0, seed % 2 == 0};
+           ASSERT_TRUE(same(cpu(), device(), Quantized(scheme, shape), false, operands, choice)) << text;
+         });
+}
+
 /* Scales and zero points that are given, along rows and columns, in either order. */
 TEST_F(FakeGradient, GivenZeroPoints) {
   const char *const schemes[] = {"uint8/group:32@%/f32:given/zp", "int4/group:16@%/bf16:given/zp",

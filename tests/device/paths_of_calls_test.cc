@@ -205,6 +205,8 @@ TEST_F(PathsOfCalls, FakeQuantize) {
 
 TEST_F(PathsOfCalls, Backward) {
   const std::string start = "mfq_fake_quantize_backward: ", rows = start + "rows: 16 elements a thread";
+  const std::string tiles = start + "tiles: columns of 128 rows in shared memory";
+  const std::string boxes = start + "boxes: 16 elements of a scale a thread";
   const std::string shared = start + "reduction and rows: statistics first, then 16 elements a thread";
   const std::string general = start + "general: element by element; not ";
   for (const mfq_dtype dtype : kDtypes) {
@@ -212,13 +214,22 @@ TEST_F(PathsOfCalls, Backward) {
       for (const bool through : {false, true})
         for (const mfq_ste ste : {MFQ_STE_IDENTITY, MFQ_STE_CLIPPED, MFQ_STE_BREVITAS})
           EXPECT_EQ(backward(dtype, {64, 100}, scheme, ste, through), rows) << scheme;
+    for (const char *scheme : {"mxfp8_e4m3/group:32@0", "nvfp4/group:16@0", "mxint8/group:128@0"})
+      for (const bool through : {false, true})
+        EXPECT_EQ(backward(dtype, {256, 100}, scheme, MFQ_STE_CLIPPED, through), tiles) << scheme;
+    for (const char *scheme : {"fp8_e4m3_block128", "e2m1/block:16x16/ue4m3"})
+      EXPECT_EQ(backward(dtype, {256, 100}, scheme, MFQ_STE_CLIPPED, true), boxes) << scheme;
     EXPECT_EQ(backward(dtype, {64, 256}, "e4m3fn/tensor/f32", MFQ_STE_CLIPPED, false), shared);
     EXPECT_EQ(backward(dtype, {64, 256}, "e4m3fn", MFQ_STE_CLIPPED, false), rows);
   }
-  EXPECT_EQ(backward(MFQ_DTYPE_F32, {64, 256}, "e4m3fn/tensor/f32", MFQ_STE_CLIPPED, true),
-            general + "reduction and rows: sums are of groups along rows");
+  for (const char *scheme : {"e4m3fn/tensor/f32", "int8/channel@0/f32", "uint8/tensor/f32/zp"})
+    EXPECT_EQ(backward(MFQ_DTYPE_F32, {64, 256}, scheme, MFQ_STE_CLIPPED, true),
+              boxes + "; not reduction and rows: sums are of groups along rows")
+        << scheme;
+  EXPECT_EQ(backward(MFQ_DTYPE_F32, {64, 256}, "int4/group:24/f32/zp", MFQ_STE_CLIPPED, true),
+            boxes + "; not rows: ranges and zero points of groups are still to be measured");
   EXPECT_EQ(backward(MFQ_DTYPE_F32, {64, 256}, "mxfp8_e4m3/round:stochastic", MFQ_STE_CLIPPED, false),
-            general + "rows: stochastic rounding");
+            general + "rows: stochastic rounding; not boxes: stochastic rounding");
 }
 
 TEST_F(PathsOfCalls, Dequantize) {
