@@ -21,11 +21,14 @@ static inline mfq_status mfq_cuda_dequantize(mfq_context *context, const mfq_qvi
   return mfq_cuda_cast(context, &cast);
 }
 
+static inline mfq_status mfq_cuda_refuse_rotation(mfq_line *why) {
+  return mfq_refuse(why, "rotated elements are not offered here; quantize and dequantize them, or use the CPU");
+}
+
 /* The plan of a general way that knows no rotations. */
 static inline mfq_status mfq_cuda_plan_unrotated(mfq_context *context, const void *problem, mfq_choice *choice,
                                                  mfq_line *why) {
-  if (mfq_cast_is_rotated((const mfq_cast *)problem))
-    return mfq_refuse(why, "rotated elements are not offered here; quantize and dequantize them, or use the CPU");
+  if (mfq_cast_is_rotated((const mfq_cast *)problem)) return mfq_cuda_refuse_rotation(why);
   return mfq_plan_general(context, problem, choice, why);
 }
 

@@ -10,18 +10,13 @@ static_assert(sizeof(fake_rotated_params) <= 4096, "a kernel takes so many bytes
 
 static int is_measured(const mfq_qview *view) { return view->q.scheme.rule != MFQ_RULE_GIVEN; }
 
-/* Elements of whole groups, where these are measured on the spot, and whole rotations. */
-static int64_t span_of(const mfq_qview *view) {
-  const mfq_scheme *s = &view->q.scheme;
-  if (!is_measured(view) || mfq_cuda_has_slots(view)) return s->rotation;
-  const int64_t length = view->q.shape[view->sizes.axis];
-  return mfq_common_multiple(mfq_smaller(s->group_size, mfq_larger(length, 1)), s->rotation);
-}
+/* Whether groups are measured on the spot. */
+static int measures_groups(const mfq_qview *view) { return is_measured(view) && !mfq_cuda_has_slots(view); }
 
 static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = (const mfq_cast *)problem;
   if (!mfq_cast_is_rotated(cast)) return mfq_refuse(why, "%s", "");
-  if (span_of(cast->view) > ROTATION_THREADS)
+  if (mfq_cuda_span_of(cast->view, measures_groups(cast->view)) > ROTATION_THREADS)
     return mfq_refuse(why, "groups and rotations that are whole together only in more than %d elements",
                       (int)ROTATION_THREADS);
   const mfq_status status = mfq_plan_general(context, problem, choice, why);
@@ -35,26 +30,6 @@ static mfq_status measure(const mfq_scale_job *job, const mfq_tensor *src, fake_
   float *tensor_scale = (float *)(void *)mfq_cuda_scratch_word(job->context, SCRATCH_TENSOR_SCALE);
   p->tensor_scale = tensor_scale;
   return mfq_cuda_tensor_scale(job, &p->from, tensor_scale);
-}
-
-/* Where elements are, rotation by rotation. */
-static void place(const mfq_cast *cast, fake_rotated_params *p) {
-  const mfq_qview *view = cast->view;
-  mfq_walk from, to;
-  mfq_walk_init(view, cast->src->strides, &from);
-  mfq_walk_init(view, cast->dst->strides, &to);
-  mfq_cuda_walk_rotations(view, &from);
-  mfq_cuda_walk_rotations(view, &to);
-  const mfq_walk_extras extras = {to.offset_stride, nullptr, p->scheme.rounding == MFQN_ROUND_STOCHASTIC};
-  p->walk = mfq_cuda_walk_plan(&from, &extras);
-  p->src = mfq_cuda_element_view(cast->src);
-  p->dst = mfq_cuda_element_view(cast->dst);
-  p->length = view->q.shape[view->sizes.axis];
-  p->span = (int32_t)span_of(view);
-  p->group = (int32_t)mfq_smaller(view->q.scheme.group_size, mfq_larger(p->length, 1));
-  const int64_t of_line = mfq_ceil_div(p->length, p->span);
-  p->spans_of_line = divisor64_make(mfq_larger(of_line, 1));
-  p->spans = p->length > 0 ? p->walk.count / p->length * of_line : 0;
 }
 
 static mfq_status run(mfq_context *context, const void *, const void *problem, uint8_t *) {
@@ -72,11 +47,11 @@ static mfq_status run(mfq_context *context, const void *, const void *problem, u
   }
   mfq_status status = p.is_given ? MFQ_OK : measure(&job, cast->src, &p);
   if (status != MFQ_OK) return status;
-  place(cast, &p);
+  p.at = mfq_cuda_rotation_spans(cast->view, cast->src->strides, cast->dst->strides, measures_groups(cast->view));
+  p.src = mfq_cuda_element_view(cast->src);
+  p.dst = mfq_cuda_element_view(cast->dst);
   const mfq_launch scales = {cast->function, mfq_cuda_item_grid(p.from.count), ITEM_THREADS, 0};
-  const mfq_launch at = {cast->function,
-                         mfq_cuda_item_grid(mfq_ceil_div(p.spans, ROTATION_THREADS / p.span) * ITEM_THREADS),
-                         ROTATION_THREADS, 0};
+  const mfq_launch at = {cast->function, mfq_cuda_span_grid(&p.at), ROTATION_THREADS, 0};
   if (p.from.slots) status = mfq_cuda_launch(context, scales, turned_scales_kernel, p);
   return status == MFQ_OK ? mfq_cuda_launch(context, at, fake_rotated_kernel, p) : status;
 }

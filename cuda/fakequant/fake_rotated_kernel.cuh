@@ -6,8 +6,8 @@
 #ifndef MFQ_CUDA_FAKEQUANT_FAKE_ROTATED_KERNEL_CUH
 #define MFQ_CUDA_FAKEQUANT_FAKE_ROTATED_KERNEL_CUH
 
-#include "cuda/index_plans.h"
 #include "cuda/prim/random.cuh"
+#include "rotation_spans.cuh"
 
 /* What turned_scales_kernel leaves in a slot. */
 enum { TURNED_STORED = 0, TURNED_ZERO_POINT = 1 };
@@ -17,12 +17,9 @@ typedef struct fake_rotated_params {
   scale_slots given;             /* scales NULL: none are given */
   statistics from;               /* slots NULL: scales are measured here, or given */
   const float *tensor_scale;     /* of measured scales; NULL: it is 1 */
-  walk_plan walk;                /* rotation by rotation; at.offset in the source, at.other in the target */
+  rotation_spans at;             /* at.other in the target */
   walk_plan of_scales;           /* at.offset: in the scales that the caller wants */
   element_view src, dst, wanted; /* data NULL: none are wanted */
-  int64_t length, spans;         /* of the scheme's axis: elements, and spans of all lines along it */
-  divisor64 spans_of_line;
-  int32_t span, group; /* elements */
   int32_t is_given;
   uint64_t seed, offset;
 } fake_rotated_params;
@@ -49,20 +46,8 @@ __global__ void __launch_bounds__(ITEM_THREADS) turned_scales_kernel(const __gri
   }
 }
 
-/* The group of an element that is `in_span` of its span, of whose groups the elements are in `memory`; `left` of them up to
- * the end of the line. */
-__device__ __forceinline__ mfqn_group thread_measured_group(const fake_rotated_params &p, rotation_memory &memory,
-                                                            int in_span, int64_t left, float tensor_scale) {
-  const int first = in_span / p.group * p.group, base = (int)threadIdx.x - in_span;
-  const int end = left < first + p.group ? (int)left : first + p.group;
-  mfqn_statistic statistic = mfqn_statistic_none();
-#pragma unroll 1
-  for (int i = first; i < end; ++i) mfqn_statistic_add(&statistic, mfqn_bits(memory.load(base + i)));
-  return mfqn_group_make(&p.scheme, &statistic, tensor_scale);
-}
-
-__device__ __forceinline__ mfqn_group thread_turned_group(const fake_rotated_params &p, int64_t scale,
-                                                          float tensor_scale) {
+__device__ __forceinline__ mfqn_group thread_known_group(const fake_rotated_params &p, int64_t scale,
+                                                         float tensor_scale) {
   if (p.is_given) return thread_stored_group(p.given, p.scheme, scale, tensor_scale);
   const uint32_t *slot = p.from.slots + scale * STAT_SLOT_WORDS;
   mfqn_group g = mfqn_group_load(&p.scheme, ptx_load<uint32_t>(slot + TURNED_STORED), tensor_scale);
@@ -70,33 +55,24 @@ __device__ __forceinline__ mfqn_group thread_turned_group(const fake_rotated_par
   return g;
 }
 
-/* An element of a span: where it is, if it is there. */
-typedef struct turned_place {
-  walk_place at;
-  int64_t left; /* elements from the span's first one to the end of the line */
-  int in_span, is_there;
-} turned_place;
-
-__device__ __forceinline__ turned_place thread_turned_place(const fake_rotated_params &p, int64_t first_span) {
-  const int span_of_block = (int)threadIdx.x / p.span;
-  turned_place t = {};
-  t.in_span = (int)threadIdx.x - span_of_block * p.span;
-  const int64_t span = first_span + span_of_block, line = thread_divide(span, p.spans_of_line);
-  const int64_t first = (span - line * (int64_t)p.spans_of_line.value) * p.span;
-  t.left = p.length - first;
-  t.is_there = span < p.spans && t.in_span < t.left && (span_of_block + 1) * p.span <= ROTATION_THREADS;
-  if (t.is_there) t.at = thread_walk_at(p.walk, line * p.length + first + t.in_span);
-  return t;
+/* Those of the group are in `memory`. */
+__device__ __forceinline__ mfqn_group thread_measured_group(const fake_rotated_params &p, const turned_place &t,
+                                                            rotation_memory &memory, float tensor_scale) {
+  const turned_group group = thread_turned_group(p.at, t);
+  const mfqn_statistic statistic = thread_turned_statistic(p.from, group, t.at.scale, memory);
+  const mfqn_group g = mfqn_group_make(&p.scheme, &statistic, tensor_scale);
+  if (group.place == 0) thread_want_scale(p, t.at.scale, g);
+  return g;
 }
 
 __global__ void __launch_bounds__(ROTATION_THREADS) fake_rotated_kernel(const __grid_constant__ fake_rotated_params p) {
   __shared__ rotation_memory memory;
   const float tensor_scale = thread_tensor_scale_of(p);
-  const int64_t step = ROTATION_THREADS / p.span;
+  const int64_t step = thread_spans_of_block(p.at);
   const int measures = !p.is_given && !p.from.slots;
   random_source random = thread_random_source(p.scheme, p.seed, p.offset);
-  for (int64_t first = blockIdx.x * step; first < p.spans; first += (int64_t)gridDim.x * step) {
-    const turned_place t = thread_turned_place(p, first);
+  for (int64_t first = blockIdx.x * step; first < p.at.count; first += (int64_t)gridDim.x * step) {
+    const turned_place t = thread_turned_place(p.at, first);
     uint32_t u = t.is_there ? thread_load_element(p.src, t.at.at.offset) : 0u;
     u = block_rotate(memory, p.scheme.rotation, u, 0);
     ptx_sync_block(); /* the rotation is through with its memory */
@@ -104,9 +80,8 @@ __global__ void __launch_bounds__(ROTATION_THREADS) fake_rotated_kernel(const __
     ptx_sync_block();
     uint32_t value = 0;
     if (t.is_there) {
-      const mfqn_group g = measures ? thread_measured_group(p, memory, t.in_span, t.left, tensor_scale)
-                                    : thread_turned_group(p, t.at.scale, tensor_scale);
-      if (measures && t.in_span % p.group == 0) thread_want_scale(p, t.at.scale, g);
+      const mfqn_group g = measures ? thread_measured_group(p, t, memory, tensor_scale)
+                                    : thread_known_group(p, t.at.scale, tensor_scale);
       value = mfqn_fake(&p.scheme, &g, u, thread_random(&random, t.at.at.logical));
     }
     value = block_rotate(memory, p.scheme.rotation, value, 1);

@@ -17,7 +17,8 @@ typedef struct gradient_params {
   const float *tensor_scale; /* of measured scales; NULL: it is 1 */
   scale_slots given;
   walk_plan to, of_scale, of_zero_point; /* by row-major index: at.offset in dx, and in the gradients of scales */
-  element_view upstream, dx, grad_scale, grad_zero_point; /* data NULL: not wanted */
+  rotated_view upstream;
+  element_view dx, grad_scale, grad_zero_point; /* data NULL: not wanted */
   uint64_t seed, offset;
   int64_t chunk_size;        /* elements, a power of two */
   divisor64 chunks, workers; /* of each scale */
@@ -33,15 +34,18 @@ typedef struct gradient_scale {
   mfqn_group group;
 } gradient_scale;
 
+__device__ __forceinline__ float thread_measured_tensor_scale(const gradient_params &p) {
+  return p.tensor_scale ? mfqn_float_of(ptx_load<uint32_t>(p.tensor_scale)) : 1.0f;
+}
+
 __device__ __forceinline__ gradient_scale thread_gradient_scale(const gradient_params &p, int64_t index) {
   gradient_scale s = {thread_box_at(p.from.boxes, index), mfqn_statistic_none(), {}};
   if (!mfqn_is_measured(&p.scheme)) {
     s.group = thread_stored_group(p.given, p.scheme, index, thread_tensor_scale(p.given));
     return s;
   }
-  const float tensor_scale = p.tensor_scale ? mfqn_float_of(ptx_load<uint32_t>(p.tensor_scale)) : 1.0f;
   s.statistic = thread_statistic(p.from, p.scheme, index);
-  s.group = mfqn_group_make(&p.scheme, &s.statistic, tensor_scale);
+  s.group = mfqn_group_make(&p.scheme, &s.statistic, thread_measured_tensor_scale(p));
   return s;
 }
 
@@ -52,27 +56,26 @@ typedef struct gradient_element {
   mfqn_passage passage;
 } gradient_element;
 
+__device__ __forceinline__ uint32_t thread_gradient_random(const gradient_params &p, int64_t logical) {
+  return p.scheme.rounding == MFQN_ROUND_STOCHASTIC ? mfqn_random(p.seed, p.offset, (uint64_t)logical) : 0;
+}
+
 __device__ __forceinline__ gradient_element thread_gradient_element(const gradient_params &p, const mfqn_group &g,
                                                                     const linear &at) {
   gradient_element e;
   e.u = thread_load_rotated(p.from.src, at);
-  e.dy = mfqn_float_of(thread_load_element(p.upstream, at.other));
-  const uint32_t random =
-      p.scheme.rounding == MFQN_ROUND_STOCHASTIC ? mfqn_random(p.seed, p.offset, (uint64_t)at.logical) : 0;
+  e.dy = mfqn_float_of(thread_load_rotated(p.upstream, linear{at.other, 0, at.logical}));
+  const uint32_t random = thread_gradient_random(p, at.logical);
   e.passage = mfqn_element_passage(&p.scheme, &g, e.u, random);
   return e;
 }
 
 /* ---- Sums -------------------------------------------------------------------------------------------------------- */
 
-/* Visits elements first ... end - 1 of a box, each with its place. */
-template <class Visit>
-__device__ __forceinline__ void thread_gradient_each(const gradient_params &p, const box &b, int64_t first, int64_t end,
-                                                     Visit visit) {
-  box part = b;
-  part.count = end;
-  int64_t place = first;
-  thread_box_each(p.from.boxes, part, first, 1, [&](const linear &at) { visit(at, place++); });
+/* Those of an element; a place is its row-major index. */
+__device__ __forceinline__ mfqn_spots thread_gradient_spots(const gradient_params &p, const gradient_scale &s,
+                                                            uint32_t u, int64_t place) {
+  return mfqn_spots_of(&p.scheme, &s.statistic, u, place, p.is_shared);
 }
 
 __device__ __forceinline__ mfqn_gradient_partial thread_sum_chunk(const gradient_params &p, const gradient_scale &s,
@@ -80,13 +83,14 @@ __device__ __forceinline__ mfqn_gradient_partial thread_sum_chunk(const gradient
   mfqn_gradient_partial partial = {0.0f, 0.0f, mfqn_spots_none(p.is_shared)};
   mfqn_tree scale, zero_point;
   scale.count = zero_point.count = 0;
-  thread_gradient_each(p, s.elements, first, end, [&](const linear &at, int64_t place) {
+  box part = s.elements;
+  part.count = end;
+  thread_box_each(p.from.boxes, part, first, 1, [&](const linear &at) {
     const gradient_element e = thread_gradient_element(p, s.group, at);
     mfqn_tree_add(&scale, mfqn_gradient_scale_term(&e.passage, p.ste, e.dy));
     if (p.scheme.has_zero_point) mfqn_tree_add(&zero_point, mfqn_gradient_zero_point_term(&e.passage, p.ste, e.dy));
     if (!p.through_scale) return;
-    const mfqn_spots own = mfqn_spots_of(&p.scheme, &s.statistic, e.u, place, p.is_shared);
-    partial.spots = mfqn_spots_merge(partial.spots, own, p.is_shared);
+    partial.spots = mfqn_spots_merge(partial.spots, thread_gradient_spots(p, s, e.u, at.logical), p.is_shared);
   });
   /* A short chunk behind others is a subtree whose missing terms are +0. */
   const float missing = 0.0f;
@@ -117,17 +121,29 @@ __device__ __forceinline__ mfqn_gradient_totals thread_finish_scale(const gradie
 
 /* ---- Elements ---------------------------------------------------------------------------------------------------- */
 
+/* The gradient of an element, with what comes through its scale. */
+__device__ __forceinline__ uint32_t thread_whole_gradient(const gradient_params &p, const gradient_scale &s,
+                                                          const mfqn_gradient_totals &totals, const gradient_element &e,
+                                                          int64_t place) {
+  const uint32_t gradient = mfqn_gradient_element(&e.passage, p.ste, e.dy);
+  if (!p.through_scale) return gradient;
+  const mfqn_spots own = thread_gradient_spots(p, s, e.u, place);
+  const float through = mfqn_gradient_through(&p.scheme, &totals.extremes, own, totals.spots, e.u, p.is_shared);
+  return mfqn_one_nan(mfqn_add(mfqn_float_of(gradient), through));
+}
+
 __device__ __forceinline__ void thread_write_element(const gradient_params &p, const gradient_scale &s,
-                                                     const mfqn_gradient_totals &totals, const linear &at,
-                                                     int64_t place) {
+                                                     const mfqn_gradient_totals &totals, const linear &at) {
   const gradient_element e = thread_gradient_element(p, s.group, at);
-  uint32_t gradient = mfqn_gradient_element(&e.passage, p.ste, e.dy);
-  if (p.through_scale) {
-    const mfqn_spots own = mfqn_spots_of(&p.scheme, &s.statistic, e.u, place, p.is_shared);
-    const float through = mfqn_gradient_through(&p.scheme, &totals.extremes, own, totals.spots, e.u, p.is_shared);
-    gradient = mfqn_one_nan(mfqn_add(mfqn_float_of(gradient), through));
-  }
+  const uint32_t gradient = thread_whole_gradient(p, s, totals, e, at.logical);
   thread_store_element(p.dx, thread_walk_at(p.to, at.logical).at.offset, gradient);
+}
+
+/* What a second kernel has left of a scale. */
+__device__ __forceinline__ mfqn_gradient_totals thread_totals(const gradient_params &p, int64_t scale) {
+  mfqn_gradient_totals totals = {{0.0f, 0.0f}, {-1, -1}};
+  if (p.has_sums) totals.spots = thread_slot_get(p.totals + scale, &totals.extremes.lo, &totals.extremes.hi);
+  return totals;
 }
 
 /* ---- Kernels ----------------------------------------------------------------------------------------------------- */
@@ -137,8 +153,7 @@ __global__ void __launch_bounds__(ITEM_THREADS, 1) gradient_whole_kernel(const _
     const gradient_scale s = thread_gradient_scale(p, i);
     mfqn_gradient_totals totals = {{0.0f, 0.0f}, {-1, -1}};
     if (p.has_sums) totals = thread_finish_scale(p, s, i, thread_sum_chunk(p, s, 0, s.elements.count));
-    thread_gradient_each(p, s.elements, 0, s.elements.count,
-                         [&](const linear &at, int64_t place) { thread_write_element(p, s, totals, at, place); });
+    thread_box_each(p.from.boxes, s.elements, 0, 1, [&](const linear &at) { thread_write_element(p, s, totals, at); });
   }
 }
 
@@ -180,14 +195,10 @@ __global__ void __launch_bounds__(ITEM_THREADS, 1) gradient_write_kernel(const _
   const int64_t workers = (int64_t)p.workers.value;
   for (int64_t i = thread_item(); i < p.from.count * workers; i += thread_items()) {
     const int64_t index = thread_divide(i, p.workers);
-    int64_t place = i - index * workers;
     const gradient_scale s = thread_gradient_scale(p, index);
-    mfqn_gradient_totals totals = {{0.0f, 0.0f}, {-1, -1}};
-    if (p.has_sums) totals.spots = thread_slot_get(p.totals + index, &totals.extremes.lo, &totals.extremes.hi);
-    thread_box_each(p.from.boxes, s.elements, place, workers, [&](const linear &at) {
-      thread_write_element(p, s, totals, at, place);
-      place += workers;
-    });
+    const mfqn_gradient_totals totals = thread_totals(p, index);
+    thread_box_each(p.from.boxes, s.elements, i - index * workers, workers,
+                    [&](const linear &at) { thread_write_element(p, s, totals, at); });
   }
 }
 

@@ -228,6 +228,46 @@ TEST_F(FakeGradient, GivenZeroPoints) {
   });
 }
 
+/* Rotated elements: groups that a block has, and longer ones, which are measured or given. */
+TEST_F(FakeGradient, Rotations) {
+  const char *const schemes[] = {"mxfp4_e2m1/hadamard:32",
+                                 "nvfp4/hadamard:16:fixed",
+                                 "mxfp8_e4m3/group:16@0/hadamard:128",
+                                 "int8/group:48@0/f32/hadamard:16:seed:5",
+                                 "uint4/group:32@0/f32/zp/hadamard:64",
+                                 "e5m2/group:640@0/f16/hadamard:128",
+                                 "uint8/group:512@0/f32/zp/hadamard:16",
+                                 "mxfp4_e2m1/round:stochastic/hadamard:64"};
+  const Shape all[] = {{384, 8}, {3, 128}, {2, 640}, {1280, 2}, {2, 128, 3}};
+  sample({std::size(schemes), std::size(all), 3, 2, 2, 3, 2}, 150, [&](const std::vector<size_t> &at) {
+    mfq_scheme scheme = parse(schemes[at[0]]);
+    const Shape &shape = all[at[1]];
+    if (scheme.axis == 0 && shape.size() == 3) scheme.axis = 1;
+    const size_t axis = scheme.axis == MFQ_AXIS_AUTO ? shape.size() - 1 : (size_t)scheme.axis;
+    if (shape[axis] % scheme.rotation != 0) return;
+    const uint32_t seed = (uint32_t)(at[0] + 8 * at[1]);
+    const mfq_dtype dtype = kDtypes[at[5]];
+    Shape strides = dense_strides(shape);
+    if (shape.size() == 2 && at[6] != 0) strides = {1, shape[0]};
+    std::vector<Operand> operands = {Operand(dtype, shape, strides), Operand(kDtypes[seed % 3], shape),
+                                     Operand(kDtypes[seed / 2 % 3], shape)};
+    operands[0].fill_awkward(seed, at[4] != 0);
+    operands[1].fill_awkward(seed + 1, seed % 2 == 0);
+    Choice choice = {(mfq_ste)at[2], at[3] != 0, at[4] != 0, seed % 2 == 0};
+    ASSERT_TRUE(same(cpu(), device(), Quantized(scheme, shape), false, operands, choice)) << schemes[at[0]];
+    if (scheme.scale != MFQ_SCALE_F32 && scheme.scale != MFQ_SCALE_UE8M0) return;
+    scheme.rule = MFQ_RULE_GIVEN;
+    Quantized given(scheme, shape);
+    give_scales(&given, seed);
+    choice.wants_sums = choice.wants_sums && scheme.scale == MFQ_SCALE_F32;
+    for (size_t i = 0; choice.wants_sums && i < (size_t)given.sizes.scale_count; ++i) { /* positive ones are learned */
+      const float scale = 0.0137f * (float)(i % 91 + 1);
+      std::memcpy(given.scales.data() + 4 * i, &scale, 4);
+    }
+    ASSERT_TRUE(same(cpu(), device(), given, true, operands, choice)) << schemes[at[0]] << ", given";
+  });
+}
+
 /* Every bf16 and f16 element, and upstream gradients that tell the signs of zero sums. */
 TEST_F(FakeGradient, EveryHalfAndZeroSums) {
   for (const char *text : {"e4m3fn/group:32/ue8m0", "e2m1/group:32/f32", "mxint8", "int8/group:32/f32"})
