@@ -48,6 +48,40 @@ void mfq_search_init(mfq_search *search, mfq_search_method method) {
   search->last = row->last;
 }
 
+/* ---- Names ------------------------------------------------------------------------------------------------------- */
+
+/* The text without the MSE at the end of a Brevitas name. Returns 0 where there is none. */
+static int without_mse(const char *text, char *shorter, size_t capacity) {
+  static const char family[] = "brevitas:", suffix[] = "MSE";
+  const size_t name = strcspn(text, "/"), cut = sizeof suffix - 1, length = strlen(text);
+  if (strncmp(text, family, sizeof family - 1) != 0 || name < sizeof family + cut || length >= capacity) return 0;
+  if (strncmp(text + name - cut, suffix, cut) != 0) return 0;
+  memcpy(shorter, text, name - cut);
+  memcpy(shorter + name - cut, text + name, length - name + 1);
+  return 1;
+}
+
+/* A row of schemes.def goes first, then what is left of a name without MSE. */
+mfq_status mfq_search_parse(const char *text, mfq_scheme *scheme, mfq_search_method *method) {
+  static const char parse[] = "mfq_search_parse";
+  char shorter[MFQ_SCHEME_TEXT_MAX];
+  mfq_scheme plain;
+  MFQ_USUAL_FP_MODE;
+  if (text == NULL || scheme == NULL || method == NULL)
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, parse, "%s is NULL",
+                    text == NULL     ? "text"
+                    : scheme == NULL ? "scheme"
+                                     : "method");
+  const mfq_status status = mfq_scheme_parse(text, scheme);
+  if (status == MFQ_OK) *method = MFQ_SEARCH_METHODS;
+  if (status != MFQ_ERROR_PARSE || !without_mse(text, shorter, sizeof shorter)) return status;
+  if (mfq_scheme_parse(shorter, &plain) != MFQ_OK || plain.rule == MFQ_RULE_GIVEN || plain.scale == MFQ_SCALE_NONE)
+    return mfq_scheme_parse(text, scheme); /* whose sentence is about the name that was given */
+  *scheme = plain;
+  *method = MFQ_SEARCH_MSE;
+  return MFQ_OK;
+}
+
 /* ---- Checks ------------------------------------------------------------------------------------------------------ */
 
 /* A call under check. */

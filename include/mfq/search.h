@@ -19,6 +19,14 @@ typedef enum mfq_search_method {
  * row. Since 0.1. */
 MFQ_EXPORT const char *mfq_search_name(int32_t index, const char **about);
 
+/* Reads a scheme, and the method that its name asks for: those of Brevitas' quantizers that end in MSE
+ * ("brevitas:Int8WeightPerChannelFloatMSE/int4n") are the ones without MSE, searched by MFQ_SEARCH_MSE. `method` is
+ * MFQ_SEARCH_METHODS for every other text, whose scales are those of the rule; so for brevitas:MXFloat8e4m3WeightMSE, which
+ * does not search as Brevitas ships it.
+ * Errors: PARSE, as mfq_scheme_parse.
+ * Since 0.1. */
+MFQ_API mfq_status mfq_search_parse(const char *text, mfq_scheme *scheme, mfq_search_method *method);
+
 /* A search. Filled by mfq_search_init; set what you need. Since 0.1. */
 typedef struct mfq_search {
   size_t struct_size;

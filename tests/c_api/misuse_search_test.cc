@@ -133,6 +133,38 @@ TEST_F(MisuseSearch, Tensors) {
   EXPECT_TRUE(is_untouched());
 }
 
+TEST_F(MisuseSearch, NamesOfBrevitas) {
+  const struct {
+    const char *text, *scheme;
+    mfq_search_method method;
+  } rows[] = {
+      {"brevitas:MXInt8WeightMSE", "brevitas:MXInt8Weight", MFQ_SEARCH_MSE},
+      {"brevitas:Fp8e4m3WeightPerTensorFloatMSE", "brevitas:Fp8e4m3WeightPerTensorFloat", MFQ_SEARCH_MSE},
+      {"brevitas:ShiftedMXUInt8WeightMSE/group:16@1", "brevitas:ShiftedMXUInt8Weight/group:16@1", MFQ_SEARCH_MSE},
+      {"brevitas:MXFloat8e4m3WeightMSE", "brevitas:MXFloat8e4m3Weight", MFQ_SEARCH_METHODS},
+      {"brevitas:MXFloat8e4m3WeightMSE/e5m2", "brevitas:MXFloat8e4m3Weight/e5m2", MFQ_SEARCH_METHODS},
+      {"mxfp8_e4m3", "mxfp8_e4m3", MFQ_SEARCH_METHODS},
+  };
+  for (const auto &row : rows) {
+    mfq_scheme scheme, want;
+    mfq_search_method found;
+    ASSERT_EQ(mfq_search_parse(row.text, &scheme, &found), MFQ_OK) << mfq_last_error();
+    ASSERT_EQ(mfq_scheme_parse(row.scheme, &want), MFQ_OK);
+    EXPECT_TRUE(mfq_scheme_equal(&scheme, &want)) << row.text;
+    EXPECT_EQ(found, row.method) << row.text;
+  }
+  mfq_scheme scheme;
+  mfq_search_method found;
+  for (const char *bad : {"brevitas:NothingMSE", "brevitas:Int8ActPerTensorFloatMSE", "brevitas:Fp8e4m3WeightMSE",
+                          "mxfp8_e4m3MSE", "brevitas:MSE", ""}) {
+    EXPECT_EQ(mfq_search_parse(bad, &scheme, &found), MFQ_ERROR_PARSE) << bad;
+    EXPECT_NE(std::string(mfq_last_error()).find('"' + std::string(bad) + '"'), std::string::npos) << mfq_last_error();
+  }
+  EXPECT_TRUE(fails(mfq_search_parse(nullptr, &scheme, &found), invalid, {"mfq_search_parse: text is NULL"}));
+  EXPECT_TRUE(fails(mfq_search_parse("int8", nullptr, &found), invalid, {"scheme is NULL"}));
+  EXPECT_TRUE(fails(mfq_search_parse("int8", &scheme, nullptr), invalid, {"method is NULL"}));
+}
+
 TEST_F(MisuseSearch, Names) {
   const char *about = nullptr;
   EXPECT_STREQ(mfq_search_name(MFQ_SEARCH_FOUR_OVER_SIX, &about), "4over6");
