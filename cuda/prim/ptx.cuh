@@ -323,6 +323,16 @@ __device__ __forceinline__ uint32_t ptx_atomic_min(uint32_t *global, uint32_t va
 #endif
 }
 
+/* Returns nothing. */
+__device__ __forceinline__ void ptx_atomic_add(uint64_t *global, uint64_t value MFQ_SITE) {
+#if defined(MFQ_SIMT)
+  simt::global_atomic(global, sizeof value, at);
+  __atomic_fetch_add(global, value, __ATOMIC_RELAXED);
+#else
+  atomicAdd(reinterpret_cast<unsigned long long *>(global), static_cast<unsigned long long>(value));
+#endif
+}
+
 /* --- asynchronous copies (block_array::copy_async16 starts them) --- */
 
 /* Closes the group of the copies that this thread has started. */

@@ -43,6 +43,9 @@ static const struct {
                {"mfq_fake_forward", sizeof(mfq_fake_forward)},
                {"mfq_fake_gradient", sizeof(mfq_fake_gradient)},
                {"mfq_search", sizeof(mfq_search)},
+               {"mfq_observer", sizeof(mfq_observer)},
+               {"mfq_observation", sizeof(mfq_observation)},
+               {"mfq_collection", sizeof(mfq_collection)},
                {"mfq_operand", sizeof(mfq_operand)},
                {"mfq_gemm", sizeof(mfq_gemm)},
                {"mfq_conv", sizeof(mfq_conv)}};

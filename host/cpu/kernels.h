@@ -7,6 +7,7 @@
 
 #include <mfq/num/dot.h>
 #include <mfq/num/finish.h>
+#include <mfq/num/observed.h>
 #include <mfq/num/pack.h>
 #include <mfq/types.h>
 
@@ -142,6 +143,14 @@ typedef struct mfq_terms {
 /* What a scale is measured from: (mfqn_scheme.minmax = 0) the largest magnitude, or the ends of a range. */
 typedef enum mfq_extreme { MFQ_LARGEST_MAGNITUDE, MFQ_LARGEST, MFQ_SMALLEST } mfq_extreme;
 
+/* Ranks are found by counting keys (mfqn_rank_key) by their leading bits: two sets of so many counters. */
+enum { MFQ_RANK_BITS = 11, MFQ_RANK_BINS = 1 << MFQ_RANK_BITS };
+/* Keys that begin with `bits` above the lowest `shift`. */
+typedef struct mfq_rank_prefix {
+  uint32_t bits;
+  int32_t shift;
+} mfq_rank_prefix;
+
 /* A row of sums to be finished; arrays that are not used may hold anything finite. */
 typedef struct mfq_finish_row {
   const float *sums, *col_factors, *c, *bias;
@@ -239,6 +248,11 @@ typedef struct mfq_kernels {
   void (*add)(float *to, const float *by, int64_t n);
   /* A bit for each element, 1 where it is the extreme of its lane: equal bits of magnitudes, or equal numbers. */
   void (*extremes)(const uint32_t *x, mfq_stretch span, const mfq_stats *stats, mfq_extreme which, uint32_t *bits);
+  /* Statistics. Counts keys into 2 * MFQ_RANK_BINS counters, and returns the largest magnitude; keeps those that begin with
+   * a prefix, in room for all, and returns how many; sums terms of at most MFQ_CHUNK elements by the tree. */
+  uint32_t (*rank_count)(const uint32_t *x, int64_t n, int is_signed, uint32_t *bins);
+  int64_t (*rank_keep)(const uint32_t *x, int64_t n, int is_signed, mfq_rank_prefix prefix, uint32_t *keys);
+  float (*sum_terms)(const uint32_t *x, int64_t n, int32_t kind, float mean);
   void (*finish)(const mfqn_finish *e, const mfq_finish_row *row, int64_t n, uint32_t *d);
   /* These three: NULL where the instruction set has none. `n` scales, aligned to their format, to f32. */
   void (*few_scales)(int32_t format, const void *stored, int64_t n, float *scales);

@@ -17,6 +17,7 @@
 #include <mfq/buffer.h>
 #include <mfq/quantize.h>
 #include <mfq/fakequant.h>
+#include <mfq/observe.h>
 #include <mfq/search.h>
 #include <mfq/gemm.h>
 #include <mfq/conv.h>

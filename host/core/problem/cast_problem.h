@@ -26,6 +26,15 @@ typedef struct mfq_candidates {
   int32_t by_rank, steps, first, last;
   const mfq_tensor *importance; /* NULL: all elements count alike */
 } mfq_candidates;
+/* What observing has beside its first source, and where the statistics go. */
+typedef struct mfq_observing {
+  const mfq_observer *observer;
+  const mfq_tensor *sources; /* `count` of them, each with its view */
+  const mfq_qview *views;
+  int32_t count;
+  const mfq_collection *collection; /* whose next step this is; NULL: the statistics are the result */
+  uint64_t *nans;                   /* NULL: not counted */
+} mfq_observing;
 
 /* Arguments are valid and do not overlap, but for elements that are written in place. Tensors of rank 0 arrive with rank
  * 1. */
@@ -44,6 +53,7 @@ typedef struct mfq_cast {
    * name of its upstream gradient then. */
   uint8_t *mask;
   const mfq_candidates *candidates; /* of a search; NULL where mfq_supported asks */
+  const mfq_observing *observing; /* of an observation; NULL where mfq_supported asks */
 } mfq_cast;
 
 /* Whether a cast goes through a rotation. */

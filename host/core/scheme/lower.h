@@ -4,8 +4,8 @@
 #ifndef MFQ_HOST_CORE_LOWER_H
 #define MFQ_HOST_CORE_LOWER_H
 
-#include <mfq/num/group.h>
-#include <mfq/types.h>
+#include <mfq/num/observed.h>
+#include <mfq/observe.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -13,6 +13,10 @@ extern "C" {
 
 /* `scheme` is valid (mfq_scheme_check). */
 void mfq_lower(const mfq_scheme *scheme, mfqn_scheme *out);
+
+/* Likewise a statistic, and what becomes of it in the next step of a collection (NULL: it is the result). */
+void mfq_lower_observer(const mfq_observer *observer, mfqn_observer *out);
+void mfq_lower_running(const mfq_collection *collection, mfqn_running *out);
 
 #ifdef __cplusplus
 }

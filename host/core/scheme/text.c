@@ -76,7 +76,8 @@ static void leave_c_locale(locale_t c_locale, locale_t previous) {
   }
 }
 
-int mfq_span_float(mfq_span span, float *value) {
+/* Reads a number as float32, or as a double. */
+static int read_number(mfq_span span, float *single, double *whole) {
   char text[64];
   if (span.length == 0 || span.length >= sizeof text) return 0;
   memcpy(text, span.text, span.length);
@@ -87,24 +88,35 @@ int mfq_span_float(mfq_span span, float *value) {
   locale_t c_locale;
   locale_t previous = enter_c_locale(&c_locale);
   char *end = NULL;
-  float read = strtof(text, &end);
+  const float read = single ? strtof(text, &end) : 0.0f;
+  const double read_whole = whole ? strtod(text, &end) : 0.0;
   leave_c_locale(c_locale, previous);
   errno = saved_errno;
   if (end == text || *end != '\0') return 0;
-  *value = read;
+  if (single) *single = read;
+  if (whole) *whole = read_whole;
   return 1;
 }
 
-void mfq_float_write(float value, char *text, size_t capacity) {
-  enum { DIGITS = 9 }; /* these always suffice */
+int mfq_span_float(mfq_span span, float *value) { return read_number(span, value, NULL); }
+
+int mfq_span_double(mfq_span span, double *value) { return read_number(span, NULL, value); }
+
+/* With as few digits as read back to the same float32, or from 6 on to the same double. */
+static void write_number(double value, int is_single, char *text, size_t capacity) {
+  const int least = is_single ? 1 : 6, most = is_single ? 9 : 17; /* the latter always suffice */
   locale_t c_locale;
   locale_t previous = enter_c_locale(&c_locale);
-  for (int digits = 1; digits <= DIGITS; ++digits) {
-    (void)snprintf(text, capacity, "%.*g", digits, (double)value);
-    if (strtof(text, NULL) == value) break;
+  for (int digits = least; digits <= most; ++digits) {
+    (void)snprintf(text, capacity, "%.*g", digits, value);
+    if (is_single ? strtof(text, NULL) == (float)value : strtod(text, NULL) == value) break;
   }
   leave_c_locale(c_locale, previous);
 }
+
+void mfq_float_write(float value, char *text, size_t capacity) { write_number((double)value, 1, text, capacity); }
+
+void mfq_double_write(double value, char *text, size_t capacity) { write_number(value, 0, text, capacity); }
 
 void mfq_number_write(double value, char *text, size_t capacity) {
   locale_t c_locale;

@@ -30,8 +30,12 @@ size_t mfq_span_integer(mfq_span span, int is_signed, int32_t *value);
 int mfq_span_natural(mfq_span span, uint64_t *value);
 /* Reads all of `span` as a decimal number; 0 when it is not one. Independent of the process's locale. */
 int mfq_span_float(mfq_span span, float *value);
+/* The same, as a double. */
+int mfq_span_double(mfq_span span, double *value);
 /* Writes a finite number with as few digits as mfq_span_float reads back to it. Independent of the process's locale. */
 void mfq_float_write(float value, char *text, size_t capacity);
+/* The same for mfq_span_double. */
+void mfq_double_write(double value, char *text, size_t capacity);
 /* Writes a number with up to 9 digits, for a sentence. Independent of the process's locale. */
 void mfq_number_write(double value, char *text, size_t capacity);
 

@@ -10,6 +10,7 @@
 #include "gradient_loops.h"
 #include "mask_loops.h"
 #include "measure_loops.h"
+#include "observe_loops.h"
 #include "pack_loops.h"
 #include "random_loops.h"
 #include "rotate_loops.h"
@@ -59,6 +60,9 @@ const mfq_kernels MFQ_JOIN(mfq_kernels_, MFQ_ISA) = {
     .trees = trees,
     .add = add_floats,
     .extremes = extremes,
+    .rank_count = rank_count,
+    .rank_keep = rank_keep,
+    .sum_terms = sum_terms,
 #ifdef MFQ_CODES512
     .few_scales = few_scales,
     .few_f32 = few_f32,

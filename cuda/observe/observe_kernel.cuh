@@ -1,0 +1,297 @@
+/* cuda/observe/observe_kernel.cuh: statistics of scales.
+ *
+ * Short boxes of one tensor: a thread takes a whole one, and finds a rank bit by bit. Others: many threads take parts of
+ * each source's elements, and merge what they find in the scale's slot: extremes, counts of keys by eight bits at a time,
+ * or sums of chunks, which are subtrees; between and behind these a thread a scale draws the conclusions. */
+#ifndef MFQ_CUDA_OBSERVE_OBSERVE_KERNEL_CUH
+#define MFQ_CUDA_OBSERVE_OBSERVE_KERNEL_CUH
+
+#include <mfq/num/observed.h>
+
+#include "cuda/index_plans.h"
+
+enum { RANK_BITS = 8, RANK_BINS = 1 << RANK_BITS };
+
+/* What is known of a scale in between, in device memory, all 0 at first. */
+typedef struct observe_slot {
+  uint64_t extremes[2];     /* three words, as those of stat.cuh */
+  uint64_t elements, terms; /* that the sources have, and terms of sums */
+  uint64_t sum;             /* float32 bits of the sum of the sources so far */
+  uint64_t mean;
+  uint64_t rank;      /* among the keys that begin with the prefix */
+  uint64_t prefix;    /* bits of the key that are known */
+  uint64_t low, high; /* elements of the ranks */
+  uint64_t bins[RANK_BINS];
+} observe_slot;
+
+typedef struct observe_params {
+  mfqn_scheme scheme; /* whose range is meant */
+  mfqn_observer observer;
+  mfqn_running running;
+  element_view src;
+  box_plan boxes;                  /* of a source: a box a scale */
+  box_plan rows;                   /* likewise, a box a row */
+  int64_t row_size, row_run;       /* indices of the axis of rows, and those of a scale */
+  divisor64 row_inner, row_groups; /* scales behind that axis, and along it */
+  walk_plan to;
+  element_view values;
+  observe_slot *slots;
+  float *partials;
+  int64_t first, count; /* scales */
+  int64_t whole;        /* elements of a group that is not short */
+  int64_t chunk;        /* terms of a partial sum, a power of two */
+  divisor64 workers;    /* threads, or chunks, of each scale */
+  int32_t kind, round, is_high, is_signed, is_first, pads_short;
+} observe_params;
+
+/* ---- What all have ----------------------------------------------------------------------------------------------- */
+
+__device__ __forceinline__ void thread_observe_put(const observe_params &p, int64_t scale, uint32_t value) {
+  const int64_t offset = thread_walk_at(p.to, scale).at.offset;
+  const int reads = p.running.running != MFQN_RUNNING_NONE && !p.running.is_first;
+  const uint32_t old = reads ? thread_load_element(p.values, offset) : 0u;
+  thread_store_element(p.values, offset, mfqn_running_step(&p.running, old, value));
+}
+
+/* Visits elements first, first + stride, ... of a box. */
+template <class Visit>
+__device__ __forceinline__ void thread_observe_each(const observe_params &p, const box_plan &boxes, const box &b,
+                                                    int64_t first, int64_t stride, Visit visit) {
+  thread_box_each(
+      boxes, b, first, stride, [&](const linear &at) { visit(thread_load_element(p.src, at.offset)); });
+}
+
+/* How many rows a scale has, and the box of one. */
+typedef struct observe_rows {
+  int64_t count, first; /* of the boxes of rows */
+} observe_rows;
+
+__device__ __forceinline__ observe_rows thread_observe_rows(const observe_params &p, int64_t scale) {
+  const int64_t line = thread_divide(scale, p.row_inner), outer = thread_divide(line, p.row_groups);
+  const int64_t begin = (line - outer * (int64_t)p.row_groups.value) * p.row_run, left = p.row_size - begin;
+  const int64_t inner = scale - line * (int64_t)p.row_inner.value;
+  return observe_rows{left < p.row_run ? left : p.row_run,
+                      (outer * p.row_size + begin) * (int64_t)p.row_inner.value + inner};
+}
+
+/* What row `row` of a scale adds to its sum. */
+__device__ __forceinline__ float thread_row_term(const observe_params &p, const observe_rows &rows, int64_t row) {
+  const box b = thread_box_at(p.rows, rows.first + row * (int64_t)p.row_inner.value);
+  uint32_t largest = 0;
+  thread_observe_each(p, p.rows, b, 0, 1, [&](uint32_t u) { largest = mfqn_umax(largest, u & MFQN_ABS); });
+  return mfqn_observed_term(p.kind, largest, 0.0f);
+}
+
+/* The sum of terms first ... end - 1 of a scale, by the tree. */
+__device__ __forceinline__ float thread_sum_terms(const observe_params &p, int64_t scale, int64_t first, int64_t end,
+                                                  float mean) {
+  mfqn_tree tree;
+  tree.count = 0;
+  if (mfqn_observes_rows(p.observer.observed)) {
+    const observe_rows rows = thread_observe_rows(p, scale);
+    for (int64_t r = first; r < end; ++r) mfqn_tree_add(&tree, thread_row_term(p, rows, r));
+    return mfqn_tree_sum(&tree);
+  }
+  box part = thread_box_at(p.boxes, scale);
+  part.count = end;
+  thread_observe_each(p, p.boxes, part, first, 1,
+                      [&](uint32_t u) { mfqn_tree_add(&tree, mfqn_observed_term(p.kind, u, mean)); });
+  return mfqn_tree_sum(&tree);
+}
+
+/* How many terms the sum of a scale has. */
+__device__ __forceinline__ int64_t thread_terms(const observe_params &p, int64_t scale) {
+  return mfqn_observes_rows(p.observer.observed) ? thread_observe_rows(p, scale).count
+                                                 : thread_box_at(p.boxes, scale).count;
+}
+
+/* ---- Whole scales ------------------------------------------------------------------------------------------------ */
+
+/* The element of a rank: the largest key that fewer elements than the rank are below. */
+__device__ __forceinline__ uint32_t thread_ranked(const observe_params &p, const box &b, int64_t rank, int is_signed) {
+  uint32_t key = 0;
+#pragma unroll 1
+  for (uint32_t bit = 1u << 31; bit != 0; bit >>= 1) {
+    int64_t below = 0;
+    thread_observe_each(p, p.boxes, b, 0, 1, [&](uint32_t u) { below += mfqn_rank_key(u, is_signed) < (key | bit); });
+    if (below < rank) key |= bit;
+  }
+  return mfqn_rank_value(key, is_signed);
+}
+
+__device__ __forceinline__ uint32_t thread_whole_sum(const observe_params &p, int64_t scale) {
+  const int32_t observed = p.observer.observed;
+  const int64_t n = thread_terms(p, scale);
+  const float value = mfqn_observed_sum(observed, thread_sum_terms(p, scale, 0, n, 0.0f), n);
+  if (observed != MFQN_OBSERVED_SIGMA) return mfqn_one_nan(value);
+  observe_params second = p;
+  second.kind = MFQN_TERM_DEVIATION;
+  return mfqn_one_nan(mfqn_observed_sigma(p.observer.factor, value, thread_sum_terms(second, scale, 0, n, value), n));
+}
+
+__global__ void __launch_bounds__(ITEM_THREADS) observe_whole_kernel(const __grid_constant__ observe_params p) {
+  const int32_t observed = p.observer.observed;
+  for (int64_t scale = thread_item(); scale < p.count; scale += thread_items()) {
+    const box b = thread_box_at(p.boxes, scale);
+    uint32_t value = 0;
+    if (b.count > 0 && (mfqn_observes_extremes(observed) || mfqn_observes_ranks(observed))) {
+      mfqn_statistic s = mfqn_statistic_none();
+      thread_observe_each(p, p.boxes, b, 0, 1, [&](uint32_t u) { mfqn_statistic_add(&s, u); });
+      if (mfqn_observes_ranks(observed)) {
+        const mfqn_ranks ranks = mfqn_observed_ranks(&p.observer, b.count);
+        const uint32_t low = ranks.low > 0 ? thread_ranked(p, b, ranks.low, p.is_signed) : 0u;
+        const uint32_t high = ranks.high > 0 ? thread_ranked(p, b, ranks.high, p.is_signed) : 0u;
+        value = s.absmax > MFQN_INF ? MFQN_NAN : mfqn_observed_ranked(&p.observer, &p.scheme, low, high);
+      } else {
+        if (p.pads_short && b.count < p.whole) mfqn_statistic_add(&s, 0);
+        value = mfqn_observed_extreme(observed, &s, &p.scheme);
+      }
+    } else if (b.count > 0) {
+      value = thread_whole_sum(p, scale);
+    }
+    thread_observe_put(p, scale, value);
+  }
+}
+
+/* ---- Parts of scales --------------------------------------------------------------------------------------------- */
+
+/* Merges the extremes of a worker's elements into the slot; with ranks, counts the keys that begin with its prefix. */
+__global__ void __launch_bounds__(ITEM_THREADS) observe_scan_kernel(const __grid_constant__ observe_params p) {
+  const int64_t workers = (int64_t)p.workers.value, items = workers * p.count;
+  const int counts = mfqn_observes_ranks(p.observer.observed);
+  for (int64_t item = thread_item(); item < items; item += thread_items()) {
+    const int64_t at = thread_divide(item, p.workers), worker = item - at * workers;
+    observe_slot *slot = p.slots + at;
+    const uint32_t prefix = (uint32_t)ptx_load<uint64_t>(&slot->prefix);
+    const int32_t shift = 32 - RANK_BITS * (p.round + 1);
+    const box b = thread_box_at(p.boxes, p.first + at);
+    mfqn_statistic s = mfqn_statistic_none();
+    thread_observe_each(p, p.boxes, b, worker, workers, [&](uint32_t u) {
+      const uint32_t key = mfqn_rank_key(u, p.is_signed);
+      if (p.round == 0) mfqn_statistic_add(&s, u);
+      if (counts && (p.round == 0 || key >> (shift + RANK_BITS) == prefix))
+        ptx_atomic_add(&slot->bins[key >> shift & (RANK_BINS - 1)], 1);
+    });
+    if (p.round == 0 && worker < b.count) thread_stat_merge((uint32_t *)(void *)slot->extremes, 0, s, 1);
+  }
+}
+
+/* Goes on to the bin that has the rank. */
+__global__ void __launch_bounds__(ITEM_THREADS) observe_narrow_kernel(const __grid_constant__ observe_params p) {
+  for (int64_t at = thread_item(); at < p.count; at += thread_items()) {
+    observe_slot *slot = p.slots + at;
+    uint64_t all = 0, rank = ptx_load<uint64_t>(&slot->rank);
+    if (p.round == 0) {
+#pragma unroll 1
+      for (int b = 0; b < RANK_BINS; ++b) all += ptx_load<uint64_t>(&slot->bins[b]);
+      const mfqn_ranks ranks = mfqn_observed_ranks(&p.observer, (int64_t)all);
+      rank = (uint64_t)(p.is_high ? ranks.high : ranks.low);
+      ptx_store<uint64_t>(&slot->elements, all);
+    }
+    uint32_t bin = RANK_BINS;
+#pragma unroll 1
+    for (uint32_t b = 0; b < RANK_BINS; ++b) {
+      const uint64_t count = ptx_load<uint64_t>(&slot->bins[b]);
+      ptx_store<uint64_t>(&slot->bins[b], 0);
+      if (bin == RANK_BINS && rank <= count) bin = b;
+      if (bin == RANK_BINS) rank -= count;
+    }
+    const uint32_t before = p.round == 0 ? 0u : (uint32_t)ptx_load<uint64_t>(&slot->prefix);
+    const uint32_t prefix = before << RANK_BITS | (bin & (RANK_BINS - 1));
+    const int is_last = p.round == 32 / RANK_BITS - 1;
+    ptx_store<uint64_t>(&slot->rank, rank);
+    ptx_store<uint64_t>(&slot->prefix, is_last ? 0u : prefix);
+    if (is_last) ptx_store<uint64_t>(p.is_high ? &slot->high : &slot->low, mfqn_rank_value(prefix, p.is_signed));
+  }
+}
+
+/* Sums of chunks of a source's terms. */
+__global__ void __launch_bounds__(ITEM_THREADS) observe_sums_kernel(const __grid_constant__ observe_params p) {
+  const int64_t chunks = (int64_t)p.workers.value, items = chunks * p.count;
+  for (int64_t item = thread_item(); item < items; item += thread_items()) {
+    const int64_t at = thread_divide(item, p.workers), first = (item - at * chunks) * p.chunk;
+    const int64_t terms = thread_terms(p, p.first + at), end = terms < first + p.chunk ? terms : first + p.chunk;
+    if (first >= end) continue;
+    const float mean = mfqn_float_of((uint32_t)ptx_load<uint64_t>(&p.slots[at].mean));
+    const float sum = thread_sum_terms(p, p.first + at, first, end, mean);
+    const int is_filled = first > 0 && end - first < p.chunk; /* a subtree that misses terms */
+    ptx_store<uint32_t>(p.partials + item, mfqn_bits(is_filled ? mfqn_add(sum, 0.0f) : sum));
+  }
+}
+
+/* Adds the sum of a source to those before it. */
+__global__ void __launch_bounds__(ITEM_THREADS) observe_add_kernel(const __grid_constant__ observe_params p) {
+  for (int64_t at = thread_item(); at < p.count; at += thread_items()) {
+    observe_slot *slot = p.slots + at;
+    const int64_t terms = thread_terms(p, p.first + at);
+    mfqn_tree tree;
+    tree.count = 0;
+    for (int64_t first = 0, i = at * (int64_t)p.workers.value; first < terms; first += p.chunk, ++i)
+      mfqn_tree_add(&tree, mfqn_float_of(ptx_load<uint32_t>(&p.partials[i])));
+    const float sum = mfqn_tree_sum(&tree), before = mfqn_float_of((uint32_t)ptx_load<uint64_t>(&slot->sum));
+    const uint64_t known = p.is_first ? 0 : ptx_load<uint64_t>(&slot->terms);
+    ptx_store<uint64_t>(&slot->sum, mfqn_bits(p.is_first ? sum : mfqn_add(before, sum)));
+    ptx_store<uint64_t>(&slot->terms, known + (uint64_t)terms);
+  }
+}
+
+/* The mean, which deviations are from. */
+__global__ void __launch_bounds__(ITEM_THREADS) observe_mean_kernel(const __grid_constant__ observe_params p) {
+  for (int64_t at = thread_item(); at < p.count; at += thread_items()) {
+    observe_slot *slot = p.slots + at;
+    const float sum = mfqn_float_of((uint32_t)ptx_load<uint64_t>(&slot->sum));
+    const float mean = mfqn_observed_sum(p.observer.observed, sum, (int64_t)ptx_load<uint64_t>(&slot->terms));
+    ptx_store<uint64_t>(&slot->mean, mfqn_bits(mean));
+  }
+}
+
+__device__ __forceinline__ uint32_t thread_observed_sum(const observe_params &p, const observe_slot *slot) {
+  const float sum = mfqn_float_of((uint32_t)ptx_load<uint64_t>(&slot->sum));
+  const int64_t terms = (int64_t)ptx_load<uint64_t>(&slot->terms);
+  if (terms == 0) return 0;
+  if (p.observer.observed != MFQN_OBSERVED_SIGMA)
+    return mfqn_one_nan(mfqn_observed_sum(p.observer.observed, sum, terms));
+  const float mean = mfqn_float_of((uint32_t)ptx_load<uint64_t>(&slot->mean));
+  return mfqn_one_nan(mfqn_observed_sigma(p.observer.factor, mean, sum, terms));
+}
+
+/* From slots to statistics. */
+__global__ void __launch_bounds__(ITEM_THREADS) observe_finish_kernel(const __grid_constant__ observe_params p) {
+  const int32_t observed = p.observer.observed;
+  for (int64_t at = thread_item(); at < p.count; at += thread_items()) {
+    const observe_slot *slot = p.slots + at;
+    uint32_t value;
+    if (mfqn_observes_extremes(observed) || mfqn_observes_ranks(observed)) {
+      mfqn_statistic s = thread_stat_load((const uint32_t *)(const void *)slot->extremes, 0, 1);
+      if (mfqn_observes_ranks(observed)) {
+        const uint32_t low = (uint32_t)ptx_load<uint64_t>(&slot->low), high = (uint32_t)ptx_load<uint64_t>(&slot->high);
+        value = ptx_load<uint64_t>(&slot->elements) == 0 ? 0u
+                : s.absmax > MFQN_INF                    ? MFQN_NAN
+                                                         : mfqn_observed_ranked(&p.observer, &p.scheme, low, high);
+      } else {
+        if (p.pads_short && thread_box_at(p.boxes, p.first + at).count < p.whole) mfqn_statistic_add(&s, 0);
+        value = mfqn_observed_extreme(observed, &s, &p.scheme);
+      }
+    } else {
+      value = thread_observed_sum(p, slot);
+    }
+    thread_observe_put(p, p.first + at, value);
+  }
+}
+
+/* ---- NaN --------------------------------------------------------------------------------------------------------- */
+
+typedef struct nan_params {
+  walk_plan walk;
+  element_view src;
+  uint64_t *nans;
+} nan_params;
+
+__global__ void __launch_bounds__(ITEM_THREADS) nan_count_kernel(const __grid_constant__ nan_params p) {
+  uint64_t nans = 0;
+  for (int64_t i = thread_item(); i < p.walk.count; i += thread_items())
+    nans += (thread_load_element(p.src, thread_walk_at(p.walk, i).at.offset) & MFQN_ABS) > MFQN_INF;
+  if (nans != 0) ptx_atomic_add(p.nans, nans);
+}
+
+#endif
