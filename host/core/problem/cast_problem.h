@@ -5,6 +5,8 @@
 #ifndef MFQ_HOST_CORE_CAST_PROBLEM_H
 #define MFQ_HOST_CORE_CAST_PROBLEM_H
 
+#include <string.h>
+
 #include "choose.h"
 #include "host/core/backend.h"
 
@@ -53,7 +55,7 @@ typedef struct mfq_cast {
    * name of its upstream gradient then. */
   uint8_t *mask;
   const mfq_candidates *candidates; /* of a search; NULL where mfq_supported asks */
-  const mfq_observing *observing; /* of an observation; NULL where mfq_supported asks */
+  const mfq_observing *observing;   /* of an observation; NULL where mfq_supported asks */
 } mfq_cast;
 
 /* Whether a cast goes through a rotation. */
@@ -63,13 +65,23 @@ static inline int mfq_cast_is_rotated(const mfq_cast *cast) {
 
 /* Two that products make of their operands, whose rotations cancel. */
 static inline mfq_cast mfq_cast_quantize(const mfq_tensor *src, const mfq_qview *view, const mfq_qview *other) {
-  const mfq_cast cast = {MFQ_OP_QUANTIZE,   "mfq_quantize", src, NULL, view, other, NULL,
-                         MFQ_EXPAND_SCALES, NULL,           0,   NULL, NULL};
+  mfq_cast cast;
+  memset(&cast, 0, sizeof cast);
+  cast.op = MFQ_OP_QUANTIZE;
+  cast.function = "mfq_quantize";
+  cast.src = src;
+  cast.view = view;
+  cast.other = other;
   return cast;
 }
 static inline mfq_cast mfq_cast_dequantize(const mfq_qview *view, const mfq_tensor *dst) {
-  const mfq_cast cast = {
-      MFQ_OP_DEQUANTIZE, "mfq_dequantize", NULL, dst, view, NULL, NULL, MFQ_EXPAND_SCALES, NULL, 1, NULL, NULL};
+  mfq_cast cast;
+  memset(&cast, 0, sizeof cast);
+  cast.op = MFQ_OP_DEQUANTIZE;
+  cast.function = "mfq_dequantize";
+  cast.dst = dst;
+  cast.view = view;
+  cast.keeps_rotation = 1;
   return cast;
 }
 

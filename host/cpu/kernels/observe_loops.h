@@ -2,7 +2,7 @@
 #ifndef MFQ_HOST_CPU_KERNELS_OBSERVE_LOOPS_H
 #define MFQ_HOST_CPU_KERNELS_OBSERVE_LOOPS_H
 
-#include "gradient_loops.h"
+#include "sum_loops.h"
 
 INLINE uint32_t largest_magnitude(const uint32_t *x, int64_t n) {
   uint32_t largest = 0;
