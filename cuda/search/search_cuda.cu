@@ -5,6 +5,7 @@
 #include "cuda/quantize/quantize_fast.h"
 #include "cuda/shared_scales.h"
 #include "search_kernel.cuh"
+#include "search_rows.h"
 
 /* Boxes are cut from SHORT elements on; ranks are counted in boxes of up to RANKED. */
 enum { SHORT = 1024, RANKED = 65536 };
@@ -123,4 +124,4 @@ static mfq_status run(mfq_context *context, const void *, const void *problem, u
 }
 
 static const mfq_way general = {"general", plan, run, NULL};
-const mfq_ways mfq_cuda_searches = {"mfq_search_scales", NULL, 0, {&general}};
+const mfq_ways mfq_cuda_searches = {"mfq_search_scales", NULL, 0, {&mfq_cuda_search_rows, &general}};

@@ -100,6 +100,38 @@ TEST_F(Search, EveryMethodSchemeAndLayout) {
          });
 }
 
+/* Groups along rows by the fast way, and others: more than a block of threads, tails, and every layout of scales. */
+TEST_F(Search, Rows) {
+  const std::pair<const char *, const char *> rows[] = {
+      {"mxfp8_e4m3", "rows: 16 elements a thread"},
+      {"mxfp4_e2m1_rceil", "rows: 16 elements a thread"},
+      {"nvfp4", "rows: 16 elements a thread"},
+      {"mxint8", "rows: 16 elements a thread"},
+      {"int4_group128", "rows: 16 elements a thread"},
+      {"e2m1/group:16/bf16", "rows: 16 elements a thread"},
+      {"e4m3fn/group:512/f32", "rows: 16 elements a thread"},
+      {"brevitas:MXFloat8e4m3Act", "rows: 16 elements a thread"},
+      {"fp8_e4m3_tensor", "general: element by element"},
+      {"int4_group32_zp", "general: element by element"},
+      {"mxfp4_e2m1/round:stochastic", "general: element by element; not rows: values are made from codes"}};
+  for (const auto &row : rows) {
+    const mfq_scheme scheme = parse(row.first);
+    mfq_support support;
+    char reason[400];
+    ASSERT_EQ(mfq_supported(device(), MFQ_OP_SEARCH, &scheme, &support, reason, sizeof reason), MFQ_OK);
+    EXPECT_EQ(std::string(reason).rfind(row.second, 0), 0u) << row.first << ": " << reason;
+    for (const mfq_dtype dtype : kDtypes) {
+      Operand x = awkward(dtype, {5, 1040}, 3), tail = awkward(dtype, {7, 71}, 4);
+      const mfq_layout tiled = {MFQ_CODES_LOGICAL, MFQ_PACK_BYTE, MFQ_SCALES_128X4, 16};
+      const bool is_half = dtype != MFQ_DTYPE_F32, is_f16 = dtype == MFQ_DTYPE_F16;
+      const mfq_search_method other = is_f16 ? MFQ_SEARCH_FOUR_OVER_SIX : MFQ_SEARCH_MSE_UP;
+      ASSERT_TRUE(same_search({method(is_half ? other : MFQ_SEARCH_MSE), row.first}, x));
+      if (is_half) ASSERT_TRUE(same_search({method(MFQ_SEARCH_MSE), row.first}, tail));
+      if (allows(scheme, 2, tiled)) ASSERT_TRUE(same_search({method(MFQ_SEARCH_MSE_UP), row.first, tiled}, tail));
+    }
+  }
+}
+
 /* Boxes that are cut, with chunks that are not full; and a few candidates of one's own. */
 TEST_F(Search, LongBoxes) {
   mfq_search few = method(MFQ_SEARCH_MSE);
@@ -118,17 +150,28 @@ TEST_F(Search, OrderOfSums) {
     Shape shape;
     size_t length;
     mfq_code_order order;
+    bool has_weights = true;
   } cases[] = {{"mxfp4_e2m1", {40, 64}, 32, MFQ_CODES_LOGICAL},
+               {"mxfp4_e2m1", {40, 64}, 32, MFQ_CODES_LOGICAL, false},
+               {"mxfp4_e2m1/group:128", {64, 128}, 128, MFQ_CODES_LOGICAL, false},
                {"mxfp4_e2m1/group:96", {40, 96}, 96, MFQ_CODES_LOGICAL},
                {"e2m1/channel@0/ue8m0", {20, 6, 10}, 60, MFQ_CODES_TRANSPOSED},
                {"e2m1/channel@0/ue8m0", {8, 1500}, 1500, MFQ_CODES_LOGICAL}};
   for (const auto &c : cases) {
-    const NearTies ties(count_of(c.shape) / c.length, c.length, 3);
+    const NearTies ties(count_of(c.shape) / c.length, c.length, 3, c.has_weights);
     Operand x(MFQ_DTYPE_F32, c.shape);
     x.fill([&](size_t i) { return float_bits(ties.x[i]); });
     const mfq_layout layout = {c.order, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 0};
-    ASSERT_TRUE(same_search({method(MFQ_SEARCH_MSE_UP), c.scheme, layout, &ties.weight, false}, x));
+    ASSERT_TRUE(
+        same_search({method(MFQ_SEARCH_MSE_UP), c.scheme, layout, c.has_weights ? &ties.weight : nullptr, false}, x));
   }
+}
+
+/* Without an error the plain scale stays, though half of it would do as well. */
+TEST_F(Search, ExactGroups) {
+  Operand x(MFQ_DTYPE_F32, {2, 16});
+  x.fill([&](size_t i) { return float_bits(i % 16 == 3 ? 3.0f : (float)(i % 2)); });
+  ASSERT_TRUE(same_search({method(MFQ_SEARCH_MSE), "e2m1/group:16/f32/gain:2"}, x));
 }
 
 TEST_F(Search, RefusesRanksOfLongBoxes) {

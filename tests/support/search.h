@@ -91,18 +91,20 @@ private:
 };
 
 /* Runs of E2M1 elements between 4 and 8 whose losses under the scales 1 and 2 are equal but for the roundings of the
- * sums: of each pair 7.5 loses 2.25 and 0.25, and 1.5, which weighs 8 times as much, 0 and 0.25. */
+ * sums. With weights: of each pair 7.5 loses 2.25 and 0.25, and 1.5, which weighs 8 times as much, 0 and 0.25. Without:
+ * 7 + f loses (1 + f)^2 and (1 - f)^2, 0.5 + d loses d^2 and (0.5 - d)^2, and 4 f is 0.25 - d. */
 struct NearTies {
   std::vector<float> x, weight;
 
-  NearTies(size_t runs, size_t length, uint32_t seed) {
+  NearTies(size_t runs, size_t length, uint32_t seed, bool has_weights = true) {
     std::mt19937 generator(seed);
     for (size_t r = 0; r < runs; ++r) {
       std::vector<std::pair<float, float>> run;
       for (size_t i = 0; i < length / 2; ++i) {
-        const float weight = std::ldexp((float)(generator() | 1u), -32);
-        run.push_back({7.5f, weight});
-        run.push_back({1.5f, 8 * weight});
+        const float size = std::ldexp((float)(generator() | 1u), -32),
+                    d = std::ldexp((float)(generator() % 65535 + 1), -18);
+        run.push_back(has_weights ? std::make_pair(7.5f, size) : std::make_pair(7 + (0.25f - d) / 4, 1.0f));
+        run.push_back(has_weights ? std::make_pair(1.5f, 8 * size) : std::make_pair(0.5f + d, 1.0f));
       }
       std::shuffle(run.begin(), run.end(), generator);
       for (const auto &element : run) {
@@ -116,8 +118,14 @@ struct NearTies {
   bool prefers_two(size_t first, size_t length) const {
     std::vector<float> one, two;
     for (size_t i = first; i < first + length; ++i) {
-      one.push_back((x[i] == 7.5f ? 2.25f : 0.0f) * weight[i]);
-      two.push_back(0.25f * weight[i]);
+      const float small = x[i] > 6       ? 6.0f
+                          : x[i] == 1.5f ? 1.5f
+                                         : 0.5f,
+                  large = x[i] > 6       ? 8.0f
+                          : x[i] == 1.5f ? 2.0f
+                                         : 1.0f;
+      one.push_back((x[i] - small) * (x[i] - small) * weight[i]);
+      two.push_back((x[i] - large) * (x[i] - large) * weight[i]);
     }
     return tree(two) < tree(one);
   }

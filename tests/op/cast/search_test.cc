@@ -126,7 +126,12 @@ TEST_P(Search, OrderOfSums) {
     const char *scheme;
     Shape shape;
     size_t length;
+    bool has_weights = true;
   } cases[] = {{"mxfp4_e2m1", {50, 64}, 32},
+               {"mxfp4_e2m1", {50, 64}, 32, false},
+               {"mxfp4_e2m1/group:16", {80, 32}, 16, false},
+               {"mxfp4_e2m1/group:128", {50, 128}, 128, false},
+               {"e2m1/channel@0/ue8m0", {12, 8192}, 8192, false},
                {"mxfp4_e2m1/group:96", {40, 96}, 96},
                {"e2m1/channel@0/ue8m0", {60, 70}, 70},
                {"e2m1/channel@0/ue8m0", {12, 5000}, 5000},
@@ -135,7 +140,7 @@ TEST_P(Search, OrderOfSums) {
     SCOPED_TRACE(c.scheme);
     const size_t count = count_of(c.shape), runs = count / c.length;
     const bool is_block = parse(c.scheme).granularity == MFQ_GRANULARITY_BLOCK;
-    const NearTies ties(runs, c.length, (uint32_t)c.length);
+    const NearTies ties(runs, c.length, (uint32_t)c.length, c.has_weights);
     std::vector<float> x(count), weight(count);
     for (size_t i = 0; i < count; ++i) { /* blocks of 4 x 8 in rows of 32 */
       const size_t block = i / 128 * 4 + i % 32 / 8, in_block = i / 32 % 4 * 8 + i % 8;
@@ -145,7 +150,7 @@ TEST_P(Search, OrderOfSums) {
     const mfq_tensor src = dense(x, c.shape), w = dense(weight, c.shape);
     Quantized t(parse(c.scheme), c.shape);
     mfq_search search = search_of(MFQ_SEARCH_MSE_UP, &src, &t);
-    search.importance = &w;
+    if (c.has_weights) search.importance = &w;
     ASSERT_EQ(mfq_search_scales(context_.get(), &search), MFQ_OK) << mfq_last_error();
     size_t twos = 0;
     for (size_t r = 0; r < runs; ++r) {
@@ -165,6 +170,9 @@ TEST_P(Search, TiesAndExactGroups) {
   EXPECT_EQ(t.scales, (std::vector<uint8_t>{127, 127, 0, kPoison}));
   searched(context_.get(), MFQ_SEARCH_MSE, {6, 6, 6, 6, 1, 2, 3, 4, 0, -0.0f, 0, 0}, &t);
   EXPECT_EQ(t.scales, (std::vector<uint8_t>{127, 127, 0, kPoison}));
+  Quantized wide(parse("e2m1/group:4/f32/gain:2"), {1, 4}); /* half of the scale, which is 1, would do as well */
+  searched(context_.get(), MFQ_SEARCH_MSE, {3, 1, -1, 0}, &wide);
+  EXPECT_EQ(expanded_scales(context_.get(), wide, {1, 1})[0], 1.0f);
 }
 
 /* Elements that matter to nobody do not choose, and those of NaN and infinity keep the plain scale. */
