@@ -113,7 +113,9 @@ static mfq_status scan(observe_job *job) {
 static mfq_status find_rank(observe_job *job, int is_high) {
   mfq_status status = MFQ_OK;
   job->p.is_high = is_high;
-  for (job->p.round = 0; status == MFQ_OK && job->p.round < 32 / RANK_BITS; ++job->p.round) {
+  const int32_t rounds = 32 / RANK_BITS;
+  for (int32_t r = 0; status == MFQ_OK && r < rounds; ++r) {
+    job->p.round = r; /* nvcc takes "round <" for a template's name */
     status = scan(job);
     if (status == MFQ_OK) status = launch(job, job->p.count, observe_narrow_kernel);
   }
@@ -159,7 +161,7 @@ static mfq_status observe_batch(observe_job *job, int64_t room) {
 static mfq_status run_parts(mfq_context *context, const void *, const void *problem, uint8_t *) {
   observe_job job;
   begin(context, (const mfq_cast *)problem, &job);
-  const int64_t scales = job.p.count, bytes = MFQ_CUDA_SCRATCH_BYTES - SLOT_OFFSET;
+  const int64_t scales = job.p.count, bytes = (int64_t)MFQ_CUDA_SCRATCH_BYTES - (int64_t)SLOT_OFFSET;
   const int sums = !mfqn_observes_extremes(job.p.observer.observed) && !mfqn_observes_ranks(job.p.observer.observed);
   /* Sums leave three quarters of the memory to partial ones. */
   const int64_t most = bytes / (int64_t)sizeof(observe_slot) / (sums ? 4 : 1);

@@ -46,6 +46,7 @@ static const struct {
                {"mfq_observer", sizeof(mfq_observer)},
                {"mfq_observation", sizeof(mfq_observation)},
                {"mfq_collection", sizeof(mfq_collection)},
+               {"mfq_transition", sizeof(mfq_transition)},
                {"mfq_operand", sizeof(mfq_operand)},
                {"mfq_gemm", sizeof(mfq_gemm)},
                {"mfq_conv", sizeof(mfq_conv)}};

@@ -145,11 +145,17 @@ typedef enum mfq_extreme { MFQ_LARGEST_MAGNITUDE, MFQ_LARGEST, MFQ_SMALLEST } mf
 
 /* Ranks are found by counting keys (mfqn_rank_key) by their leading bits: two sets of so many counters. */
 enum { MFQ_RANK_BITS = 11, MFQ_RANK_BINS = 1 << MFQ_RANK_BITS };
-/* Keys that begin with `bits` above the lowest `shift`. */
-typedef struct mfq_rank_prefix {
-  uint32_t bits;
-  int32_t shift;
-} mfq_rank_prefix;
+/* Keys from `low` to `high`. */
+typedef struct mfq_rank_range {
+  uint32_t low, high;
+  int32_t is_signed;
+} mfq_rank_range;
+/* What is added to by each call. */
+typedef struct mfq_rank_found {
+  uint32_t *keys; /* those in the range, in room for all and one more */
+  int64_t kept, below;
+  uint32_t largest; /* magnitude of all */
+} mfq_rank_found;
 
 /* A row of sums to be finished; arrays that are not used may hold anything finite. */
 typedef struct mfq_finish_row {
@@ -248,10 +254,10 @@ typedef struct mfq_kernels {
   void (*add)(float *to, const float *by, int64_t n);
   /* A bit for each element, 1 where it is the extreme of its lane: equal bits of magnitudes, or equal numbers. */
   void (*extremes)(const uint32_t *x, mfq_stretch span, const mfq_stats *stats, mfq_extreme which, uint32_t *bits);
-  /* Statistics. Counts keys into 2 * MFQ_RANK_BINS counters, and returns the largest magnitude; keeps those that begin with
-   * a prefix, in room for all, and returns how many; sums terms of at most MFQ_CHUNK elements by the tree. */
+  /* Statistics. Counts keys into 2 * MFQ_RANK_BINS counters, and returns the largest magnitude; keeps those in a range, and
+   * counts those below it; sums terms of at most MFQ_CHUNK elements by the tree. */
   uint32_t (*rank_count)(const uint32_t *x, int64_t n, int is_signed, uint32_t *bins);
-  int64_t (*rank_keep)(const uint32_t *x, int64_t n, int is_signed, mfq_rank_prefix prefix, uint32_t *keys);
+  void (*rank_keep)(const uint32_t *x, int64_t n, mfq_rank_range range, mfq_rank_found *found);
   float (*sum_terms)(const uint32_t *x, int64_t n, int32_t kind, float mean);
   void (*finish)(const mfqn_finish *e, const mfq_finish_row *row, int64_t n, uint32_t *d);
   /* These three: NULL where the instruction set has none. `n` scales, aligned to their format, to f32. */

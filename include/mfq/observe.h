@@ -3,7 +3,7 @@
  *   mfq_observer_parse("percentile:99.999", &observer)      which statistic
  *   mfq_observe(ctx, &observation)                          of one tensor, or of several that share their scales
  *   mfq_collection_init(...), mfq_collect(ctx, &c, x, 1)    over steps: a running mean or the largest
- *   mfq_collection_scales(ctx, &c, NULL, &to, &q)           and from there to scales under MFQ_RULE_GIVEN */
+ *   mfq_collection_scales(ctx, &transition)                 and from there to scales under MFQ_RULE_GIVEN */
 #ifndef MFQ_OBSERVE_H
 #define MFQ_OBSERVE_H
 
@@ -115,6 +115,60 @@ MFQ_API mfq_status mfq_collection_init(const mfq_scheme *scheme, const mfq_obser
  * Since 0.1. */
 MFQ_API mfq_status mfq_collect(mfq_context *context, mfq_collection *collection, const mfq_tensor *sources,
                                int32_t count);
+
+/* Merges the steps of `from`, another stream's or rank's, into `into`: the mean weighted by steps, or the extreme. Both
+ * limits are added, too; numbers of NaN are not.
+ * Memory: the values of both lie on the context's device; those of `into` are written.
+ * Async: waits for the context's work, and cannot be captured into a graph.
+ * Errors: INVALID_ARGUMENT, also for MFQ_RUNNING_MOMENTUM, whose steps have an order, and for collections that differ in more
+ *   than their steps and limits; OUT_OF_MEMORY; DEVICE; nothing is changed then.
+ * Since 0.1. */
+MFQ_API mfq_status mfq_collection_merge(mfq_context *context, mfq_collection *into, const mfq_collection *from);
+
+/* Bytes that hold the text of any collection, with its terminating NUL. Since 0.1. */
+#define MFQ_COLLECTION_TEXT_MAX 640
+
+/* Writes a collection but for its memory as a line, "mfq-collection:1 scheme=int8/f32 statistic=absmax
+ * running=momentum:0.1 steps=3/300 shape=[]", which belongs beside its values in a file: examples/calibrate.c has them as a
+ * tensor and its metadata. `capacity` of MFQ_COLLECTION_TEXT_MAX suffices.
+ * Errors: INVALID_ARGUMENT for fields out of range, and for too small a capacity.
+ * Since 0.1. */
+MFQ_API mfq_status mfq_collection_print(const mfq_collection *collection, char *text, size_t capacity);
+/* Reads such a line; `values` and `nans` are NULL then. Errors: PARSE for a line of another version, and for what is none,
+ * with the part that is wrong. Since 0.1. */
+MFQ_API mfq_status mfq_collection_parse(const char *text, mfq_collection *collection);
+
+/* ---- Scales ------------------------------------------------------------------------------------------------------ */
+
+/* What a collection becomes scales for, where Brevitas' steps differ. Since 0.1. */
+typedef enum mfq_stage {
+  MFQ_STAGE_EVAL = 0, /* from now on they stay: statistic_min limits the scale */
+  MFQ_STAGE_TRAIN = 1 /* the statistic is learned on: statistic_min limits it */
+} mfq_stage;
+
+/* How scales follow from collected statistics. Filled by mfq_transition_init; set what you need. Since 0.1. */
+typedef struct mfq_transition {
+  size_t struct_size;
+  const mfq_collection *scale;      /* for scales */
+  const mfq_collection *zero_point; /* for zero points, by LOW or LOW_PERCENTILE; NULL for a scheme without */
+  mfq_scale_rule rule;              /* any but MFQ_RULE_GIVEN */
+  mfq_stage stage;
+  const mfq_qtensor *to; /* whose scales, zero points and tensor scale are written: its scheme has MFQ_RULE_GIVEN */
+} mfq_transition;
+
+/* Fills `transition` with NULL pointers, MFQ_RULE_ABSMAX and MFQ_STAGE_EVAL. Since 0.1. */
+MFQ_EXPORT void mfq_transition_init(mfq_transition *transition);
+
+/* Makes scales, and zero points, of collected statistics: those that mfq_fake_quantize_given and mfq_quantize take.
+ * Shapes: `to` has the scale shape of the collections. Its codes are not used and may be NULL.
+ * Numerics: as if the statistics were measured, under `rule` (docs/numerics.md, "Scales"); with MFQ_ARITH_BREVITAS those of
+ *   its static quantizers in evaluation, or of their first step of learning (docs/numerics.md, "Statistics").
+ * Memory: the values lie on the context's device, and must not overlap the parts of `to`.
+ * Async: as in mfq/quantize.h.
+ * Errors: INVALID_ARGUMENT, also for a collection without steps, one of another scheme but for the rule, and one for zero
+ *   points that is none or is missing; SHAPE; DEVICE; nothing is written then.
+ * Since 0.1. */
+MFQ_API mfq_status mfq_collection_scales(mfq_context *context, const mfq_transition *transition);
 
 #ifdef __cplusplus
 }

@@ -54,6 +54,18 @@ TEST(GoldenCollect, Steps) {
     for (const char *const learned : {"scale_train3", "scale_train4", "scale_eval"})
       EXPECT_EQ(float_bits(value / threshold_of(collection.scheme)), float_bits(file.read(learned)[0])) << learned;
     EXPECT_EQ(float_bits(value), float_bits(file.read("learned_scale_parameter")[0]));
+    for (const mfq_stage stage : {MFQ_STAGE_TRAIN, MFQ_STAGE_EVAL}) {
+      mfq_test::Quantized q(collection.scheme, file.shape("x_eval"));
+      mfq_transition transition;
+      mfq_transition_init(&transition);
+      transition.scale = &collection;
+      transition.stage = stage;
+      transition.to = &q.q;
+      ASSERT_EQ(mfq_collection_scales(context.get(), &transition), MFQ_OK) << mfq_last_error();
+      EXPECT_EQ(std::memcmp(q.scales.data(), file.read("scale_eval").data(), sizeof(float)), 0);
+      const std::vector<float> x = file.read("x_eval");
+      EXPECT_TRUE(mfq_test::same_floats(mfq_test::faked_given(context.get(), q, x), file.read("value_eval")));
+    }
   }
 }
 

@@ -38,6 +38,13 @@ typedef struct mfq_observing {
   uint64_t *nans;                   /* NULL: not counted */
 } mfq_observing;
 
+/* What making scales of collected statistics has beside these. */
+typedef struct mfq_freezing {
+  const mfq_tensor *lows; /* for zero points; NULL: there are none */
+  mfq_scale_rule rule;
+  int32_t is_learned;
+} mfq_freezing;
+
 /* Arguments are valid and do not overlap, but for elements that are written in place. Tensors of rank 0 arrive with rank
  * 1. */
 typedef struct mfq_cast {
@@ -56,6 +63,7 @@ typedef struct mfq_cast {
   uint8_t *mask;
   const mfq_candidates *candidates; /* of a search; NULL where mfq_supported asks */
   const mfq_observing *observing;   /* of an observation; NULL where mfq_supported asks */
+  const mfq_freezing *freezing;     /* of collected statistics, which are `src`; NULL where mfq_supported asks */
 } mfq_cast;
 
 /* Whether a cast goes through a rotation. */

@@ -17,6 +17,8 @@ void mfq_lower(const mfq_scheme *scheme, mfqn_scheme *out);
 /* Likewise a statistic, and what becomes of it in the next step of a collection (NULL: it is the result). */
 void mfq_lower_observer(const mfq_observer *observer, mfqn_observer *out);
 void mfq_lower_running(const mfq_collection *collection, mfqn_running *out);
+/* A scheme whose scales are made of collected statistics under a rule, not read. */
+void mfq_lower_frozen(const mfq_scheme *scheme, mfq_scale_rule rule, mfqn_scheme *out);
 
 #ifdef __cplusplus
 }

@@ -40,3 +40,10 @@ void mfq_lower_running(const mfq_collection *collection, mfqn_running *out) {
   out->take = (float)(is_mean ? steps + 1.0 : collection->momentum);
   out->least = mfqn_bits(collection->scheme.statistic_min);
 }
+
+void mfq_lower_frozen(const mfq_scheme *scheme, mfq_scale_rule rule, mfqn_scheme *out) {
+  mfq_scheme ruled = *scheme;
+  ruled.rule = rule;
+  mfq_lower(&ruled, out);
+  out->minmax = 0; /* the width of a range is at hand */
+}

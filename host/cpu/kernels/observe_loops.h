@@ -26,31 +26,39 @@ static uint32_t rank_count(const uint32_t *x, int64_t n, int is_signed, uint32_t
   return is_signed ? count_all(x, n, 1, bins) : count_all(x, n, 0, bins);
 }
 
-/* Whether a key of a block, of which most have none, begins with the prefix. */
-INLINE uint32_t has_prefix(const uint32_t *x, int64_t n, int is_signed, mfq_rank_prefix prefix) {
-  uint32_t found = 0;
-  for (int64_t i = 0; i < n; ++i) found |= (mfqn_rank_key(x[i], is_signed) >> prefix.shift) == prefix.bits;
-  return found;
-}
+/* Blocks of which most have no key in the range. */
+enum { RANK_BLOCK = 64 };
 
-INLINE int64_t keep_any(const uint32_t *x, int64_t n, int is_signed, mfq_rank_prefix prefix, uint32_t *keys) {
-  enum { BLOCK = 32 };
-  int64_t kept = 0;
-  for (int64_t at = 0; at < n; at += BLOCK) {
-    const int64_t length = n - at < BLOCK ? n - at : BLOCK;
-    const uint32_t found =
-        length == BLOCK ? has_prefix(x + at, BLOCK, is_signed, prefix) : has_prefix(x + at, length, is_signed, prefix);
-    for (int64_t i = at; found && i < at + length; ++i) {
-      const uint32_t key = mfqn_rank_key(x[i], is_signed);
-      keys[kept] = key; /* the next one takes its place where it is none */
-      kept += (key >> prefix.shift) == prefix.bits;
-    }
+INLINE void keep_block(const uint32_t *restrict x, int64_t n, int is_signed, mfq_rank_range range,
+                       mfq_rank_found *found) {
+  const uint32_t width = range.high - range.low;
+  uint32_t below = 0, inside = 0, largest = found->largest;
+  for (int64_t i = 0; i < n; ++i) {
+    const uint32_t key = mfqn_rank_key(x[i], is_signed);
+    below += key < range.low;
+    inside += key - range.low <= width;
+    largest = mfqn_umax(largest, x[i] & MFQN_ABS);
   }
-  return kept;
+  found->below += below;
+  found->largest = largest;
+  for (int64_t i = 0; inside != 0 && i < n; ++i) {
+    const uint32_t key = mfqn_rank_key(x[i], is_signed);
+    found->keys[found->kept] = key; /* the next one takes its place where it is none */
+    found->kept += key - range.low <= width;
+  }
 }
 
-static int64_t rank_keep(const uint32_t *x, int64_t n, int is_signed, mfq_rank_prefix prefix, uint32_t *keys) {
-  return is_signed ? keep_any(x, n, 1, prefix, keys) : keep_any(x, n, 0, prefix, keys);
+INLINE void keep_any(const uint32_t *x, int64_t n, int is_signed, mfq_rank_range range, mfq_rank_found *found) {
+  int64_t at = 0;
+  for (; at + RANK_BLOCK <= n; at += RANK_BLOCK) keep_block(x + at, RANK_BLOCK, is_signed, range, found);
+  if (at < n) keep_block(x + at, n - at, is_signed, range, found);
+}
+
+static void rank_keep(const uint32_t *x, int64_t n, mfq_rank_range range, mfq_rank_found *found) {
+  if (range.is_signed)
+    keep_any(x, n, 1, range, found);
+  else
+    keep_any(x, n, 0, range, found);
 }
 
 INLINE void terms_of(const uint32_t *restrict x, int64_t n, int32_t kind, float mean, float *restrict to) {

@@ -156,4 +156,36 @@ MFQ_HD uint32_t mfqn_running_step(const mfqn_running *r, uint32_t old, uint32_t 
   return r->is_low ? (y < x ? c : old) : (y > x ? c : old);
 }
 
+/* ---- Scales ------------------------------------------------------------------------------------------------------ */
+
+/* The scale of a static quantizer of Brevitas: learned, its statistic is limited; otherwise the scale is. */
+MFQ_HD uint32_t mfqn_collected_brevitas(uint32_t value, const mfqn_scheme *s, int is_learned) {
+  const int is_power = s->rule != MFQN_RULE_ABSMAX;
+  uint32_t restricted = value & MFQN_ABS;
+  if (is_power && restricted < MFQN_INF) {
+    const int32_t e = restricted == 0             ? -150
+                      : s->rule == MFQN_RULE_CEIL ? mfqn_log2_ceil(restricted)
+                                                  : mfqn_log2_floor(restricted);
+    restricted = mfqn_pow2(e);
+  }
+  if (is_learned) restricted = mfqn_magnitude_at_least(restricted, s->statistic_min);
+  const float by = is_power ? mfqn_float_of(mfqn_pow2(s->brevitas.threshold_exp2)) : s->threshold;
+  const uint32_t scale = mfqn_one_nan(mfqn_div(mfqn_float_of(restricted), by));
+  return is_learned ? scale : mfqn_magnitude_at_least(scale, s->statistic_min);
+}
+
+/* What is made of the collected statistics of a scale, of which `low` is for zero points; `s` has no minmax: the width of a
+ * range is at hand. */
+MFQ_HD mfqn_group mfqn_collected_group(const mfqn_scheme *s, uint32_t value, uint32_t low, float tensor_scale,
+                                       int is_learned) {
+  mfqn_statistic statistic = mfqn_statistic_none();
+  statistic.absmax = value & MFQN_ABS;
+  const uint32_t stored =
+      s->is_brevitas ? mfqn_collected_brevitas(value, s, is_learned) : mfqn_group_scale(s, &statistic, tensor_scale);
+  mfqn_group g = mfqn_group_load(s, stored, tensor_scale);
+  statistic.lo = mfqn_float_of(low);
+  if (s->has_zero_point) g.zero_point = mfqn_group_zero_point(s, &statistic, &g);
+  return g;
+}
+
 #endif
