@@ -31,10 +31,17 @@ int mfq_cuda_is_in_order(const mfq_tensor *tensor);
 mfq_status mfq_cuda_fake_target(const mfq_cast *cast, const encoder *how, const cast_rows *rows, fake_target *to,
                                 mfq_line *why);
 
+/* Where a wanted mask goes, if the kernel of the values writes it too. Others are written before, of the scales in `known`,
+ * or, where that is NULL, of those of the cast, which are measured if they are to be. */
+mask_target mfq_cuda_mask_target(const mfq_cast *cast, const encoder *how, const cast_rows *rows);
+mfq_status mfq_cuda_fake_mask(mfq_context *context, const mfq_cast *cast, const mfq_qview *known);
+
 /* Rows: planned with the parts of `view` and launched. */
 struct fake_rows_params; /* fake_rows_kernel.cuh */
 mfq_status mfq_cuda_fake_rows_plan(const quantize_call *call, const mfq_cast *cast, fake_rows_params *params,
                                    mfq_line *why);
-mfq_status mfq_cuda_fake_rows_launch(mfq_context *context, const mfq_cast *cast, const fake_rows_params *params);
+/* `known`: as in mfq_cuda_fake_mask. */
+mfq_status mfq_cuda_fake_rows_launch(mfq_context *context, const mfq_cast *cast, const fake_rows_params *params,
+                                     const mfq_qview *known);
 
 #endif

@@ -70,9 +70,10 @@ static mfq_status write_wanted(mfq_context *context, const mfq_cast *cast) {
 static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *) {
   const mfq_cast *cast = (const mfq_cast *)problem;
   const fake_shared_plan *shared = (const fake_shared_plan *)state;
+  const mfq_qview view = mfq_cuda_scratch_view(context, cast);
   mfq_status status = mfq_cuda_scratch_scales(context, cast, &shared->reduction);
   if (status == MFQ_OK) status = write_wanted(context, cast);
-  return status == MFQ_OK ? mfq_cuda_fake_rows_launch(context, cast, &shared->rows) : status;
+  return status == MFQ_OK ? mfq_cuda_fake_rows_launch(context, cast, &shared->rows, &view) : status;
 }
 
 const mfq_way mfq_cuda_fake_shared = {"reduction and rows", plan, run, NULL};

@@ -2,7 +2,7 @@
 #ifndef MFQ_CUDA_FAKEQUANT_FAKE_TARGET_CUH
 #define MFQ_CUDA_FAKEQUANT_FAKE_TARGET_CUH
 
-#include "cuda/prim/value.cuh"
+#include "gradient_chunk.cuh"
 
 typedef struct fake_target {
   valuer how;
@@ -12,12 +12,20 @@ typedef struct fake_target {
   int32_t vector_store;              /* whole rows of a chunk lie at multiples of 16 bytes */
 } fake_target;
 
+/* Where a mask goes whose bytes are whole in the rows of elements. */
+typedef struct mask_target {
+  uint8_t *bits;    /* NULL: nowhere */
+  gradient_how how; /* which elements pass */
+} mask_target;
+
 /* Blocks at once on a multiprocessor, which bound the registers of a thread: 64 for 4, 80 for 3, 128 for 2. */
 enum {
   FAKE_HALF_ROWS_BLOCKS = PTX_ARCH >= 1000 ? 3 : 4,
   FAKE_ROWS_BLOCKS = 3,
   FAKE_TILE_BLOCKS = PTX_ARCH >= 1000 ? 2 : 3,
-  FAKE_CODES_TILE_BLOCKS = 2
+  FAKE_CODES_TILE_BLOCKS = 2,
+  FAKE_MASK_BLOCKS = PTX_ARCH >= 1000 ? 2 : 3,
+  FAKE_MASK_TILE_BLOCKS = 2
 };
 
 __device__ __forceinline__ void thread_put_scale(const fake_target &to, const mfqn_scheme &s, int64_t index,

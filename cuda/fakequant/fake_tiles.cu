@@ -14,6 +14,7 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
   if (status != MFQ_OK) return status;
   if (cast->dst->dtype != cast->src->dtype)
     return mfq_refuse(why, "values of another dtype do not fit in the place of their elements");
+  p->mask = mfq_cuda_mask_target(cast, &p->tile.col.how, &rows);
   return mfq_cuda_fake_target(cast, &p->tile.col.how, &rows, &p->to, why);
 }
 
@@ -32,10 +33,14 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
       {fake_tile_kernel<ELEMENT_F32, 0>, fake_tile_kernel<ELEMENT_F32, 1>},
       {fake_tile_kernel<ELEMENT_BF16, 0>, fake_tile_kernel<ELEMENT_BF16, 1>},
       {fake_tile_kernel<ELEMENT_F16, 0>, fake_tile_kernel<ELEMENT_F16, 1>}};
-  const int by_codes = valuer_needs_codes(&p.tile.col.how);
-  const mfq_status status = mfq_cuda_prepare_scales(context, cast, &view, state, collect);
-  return status == MFQ_OK ? mfq_cuda_launch(context, at, kernels[cast->src->dtype - MFQ_DTYPE_F32][by_codes], p)
-                          : status;
+  static void (*const masked[])(fake_tile_params) = {fake_masked_tile_kernel<ELEMENT_F32>,
+                                                     fake_masked_tile_kernel<ELEMENT_BF16>,
+                                                     fake_masked_tile_kernel<ELEMENT_F16>};
+  const int by_codes = valuer_needs_codes(&p.tile.col.how), dtype = cast->src->dtype - MFQ_DTYPE_F32;
+  mfq_status status = mfq_cuda_prepare_scales(context, cast, &view, state, collect);
+  if (status == MFQ_OK && p.mask.bits) return mfq_cuda_launch(context, at, masked[dtype], p);
+  if (status == MFQ_OK) status = mfq_cuda_fake_mask(context, cast, NULL);
+  return status == MFQ_OK ? mfq_cuda_launch(context, at, kernels[dtype][by_codes], p) : status;
 }
 
 const mfq_way mfq_cuda_fake_tiles = {"tiles", plan, run, NULL};

@@ -28,6 +28,11 @@ static mfq_status measure(const mfq_scale_job *job, const mfq_tensor *src, fake_
   return mfq_cuda_tensor_scale(job, &p->from, tensor_scale);
 }
 
+static fake_elements elements_of(const mfq_context *context, const mfq_cast *cast) {
+  return fake_elements{mfq_cuda_element_view(cast->src), mfq_cuda_element_view(cast->dst), context->seed,
+                       context->offset};
+}
+
 /* A call, and what is known of its scales. */
 typedef struct fake_call {
   const mfq_scale_job *job;
@@ -36,6 +41,7 @@ typedef struct fake_call {
   fake_elements elements;
   mfq_walk from;
   mfq_walk_extras extras;
+  int is_known; /* scales are in the job's view */
 } fake_call;
 
 /* Before the values, which may replace the source. */
@@ -56,13 +62,30 @@ static mfq_status mask_first(const fake_call *call) {
   fake_mask_params p = {};
   p.scales = call->scales;
   p.given = mfq_cuda_scale_slots(view);
-  p.is_given = call->job->scheme->rule == MFQN_RULE_GIVEN;
+  p.is_given = call->is_known;
   p.walk = mfq_cuda_walk_plan(&walk, &extras);
   p.src = call->elements.src;
   p.seed = call->elements.seed;
   p.offset = call->elements.offset;
   p.bits = call->cast->mask;
   return mfq_cuda_launch(call->job->context, items_of(call->job, mfq_ceil_div(p.walk.count, 8)), fake_mask_kernel, p);
+}
+
+mfq_status mfq_cuda_fake_mask(mfq_context *context, const mfq_cast *cast, const mfq_qview *known) {
+  mfqn_scheme scheme;
+  fake_call call = {};
+  if (!cast->mask) return MFQ_OK;
+  mfq_lower(&cast->view->q.scheme, &scheme);
+  const mfq_scale_job job = {context, cast->function, known ? known : cast->view, &scheme};
+  call.job = &job;
+  call.cast = cast;
+  call.is_known = known || scheme.rule == MFQN_RULE_GIVEN;
+  call.scales.scheme = scheme;
+  call.elements = elements_of(context, cast);
+  mfq_status status = call.is_known ? MFQ_OK : measure(&job, cast->src, &call.scales);
+  if (status == MFQ_OK && call.scales.from.slots)
+    status = mfq_cuda_launch(context, items_of(&job, call.scales.from.count), fake_scales_kernel, call.scales);
+  return status == MFQ_OK ? mask_first(&call) : status;
 }
 
 static mfq_status fake_by_scale(fake_call *call) {
@@ -101,6 +124,7 @@ static mfq_status run(mfq_context *context, const void *, const void *problem, u
   fake_call call = {};
   call.job = &job;
   call.cast = cast;
+  call.is_known = is_given;
   call.scales.scheme = scheme;
   want_scales(cast->scales, &call.scales);
   const mfq_status status = is_given ? MFQ_OK : measure(&job, cast->src, &call.scales);
@@ -110,8 +134,7 @@ static mfq_status run(mfq_context *context, const void *, const void *problem, u
   mfq_walk_init(cast->view, cast->src->strides, &call.from);
   mfq_walk_init(cast->view, cast->dst->strides, &to);
   call.extras = mfq_walk_extras{to.offset_stride, nullptr, scheme.rounding == MFQN_ROUND_STOCHASTIC};
-  call.elements =
-      fake_elements{mfq_cuda_element_view(cast->src), mfq_cuda_element_view(cast->dst), context->seed, context->offset};
+  call.elements = elements_of(context, cast);
   if (is_given) return fake_by_given(&call);
   return call.scales.from.slots ? fake_by_element(&call) : fake_by_scale(&call);
 }

@@ -67,6 +67,11 @@ __device__ __forceinline__ float thread_unscaled_value(const mfqn_scheme &s, con
   return mfqn_mul(mfqn_integer_value_central(mfqn_mul(t, up), f), step);
 }
 
+template <int DTYPE> __device__ __forceinline__ values16 thread_widen_chunk(const chunk<DTYPE> &x) {
+  return thread_value_each(
+      x, [](uint32_t u) { return u; });
+}
+
 /* Elements and upstream gradients become terms and gradients. */
 typedef struct gradient16 {
   values16 x, dy;
@@ -156,6 +161,28 @@ __device__ __forceinline__ passing16 thread_gradients_rare(const mfqn_scheme &s,
   return all;
 }
 
+/* ---- Masks ------------------------------------------------------------------------------------------------------- */
+
+/* A bit for each element of a chunk that passes, of which nothing more is wanted. */
+template <int DTYPE>
+__device__ __forceinline__ uint32_t thread_passes(const mfqn_scheme &s, const gradient_how &p, const mfqn_group &g,
+                                                  chunk<DTYPE> x) {
+  const group_ends e = thread_ends(s, p, g);
+  uint32_t all = 0;
+  if (!e.is_plain) {
+#pragma unroll 1
+    for (int i = 0; i < CHUNK; ++i) all |= mfqn_element_passage(&s, &g, thread_pop(&x), 0).passes << i;
+    return all;
+  }
+  if (s.has_zero_point) {
+    gradient16 io = {thread_widen_chunk(x), {}};
+    return thread_zero_point_terms<0>(s, p, g, e, &io).passes;
+  }
+#pragma unroll
+  for (int i = 0; i < CHUNK; ++i) all |= mfqn_passes_ends(thread_element(x, i), e.lo, e.hi) << i;
+  return all;
+}
+
 /* ---- Sums -------------------------------------------------------------------------------------------------------- */
 
 /* Of a chunk's terms how many are there, and up to where missing ones are +0: as far as the tree of the scale's terms
@@ -233,11 +260,6 @@ __device__ __forceinline__ float thread_through(const mfqn_scheme &s, const mfqn
 }
 
 /* ---- Elements and their dtypes ----------------------------------------------------------------------------------- */
-
-template <int DTYPE> __device__ __forceinline__ values16 thread_widen_chunk(const chunk<DTYPE> &x) {
-  return thread_value_each(
-      x, [](uint32_t u) { return u; });
-}
 
 /* Gradients to a dtype, in which they may become infinite. */
 template <int DTYPE> __device__ __forceinline__ uint32_t thread_narrow_gradient(uint32_t y) {

@@ -25,6 +25,15 @@ static const char *why_no_sums(const mfq_gradient *g, const mfqn_scheme *s) {
   return NULL;
 }
 
+void mfq_cuda_gradient_ends(const mfqn_scheme *s, gradient_how *p) {
+  p->lo = p->hi = p->least = 1.0f;
+  if (p->clips && !s->has_zero_point) {
+    p->lo = mfqn_clip_end(s, 0, 0x80000000u, 0);
+    p->hi = mfqn_clip_end(s, 0, 0, 0);
+  }
+  if (p->slopes) p->least = mfqn_least_sloped(s);
+}
+
 mfq_status mfq_cuda_gradient_how(const mfq_cast *cast, const encoder *how, int is_aligned, gradient_how *p,
                                  mfq_line *why) {
   const mfq_gradient *g = cast->gradient;
@@ -47,11 +56,6 @@ mfq_status mfq_cuda_gradient_how(const mfq_cast *cast, const encoder *how, int i
   if (g->grad_scale) p->grad_scale = (float *)g->grad_scale->data;
   if (g->grad_zero_point) p->grad_zero_point = (float *)g->grad_zero_point->data;
   p->values = valuer_of(how, ELEMENT_F32);
-  p->lo = p->hi = p->least = 1.0f;
-  if (p->clips && !s->has_zero_point) {
-    p->lo = mfqn_clip_end(s, 0, 0x80000000u, 0);
-    p->hi = mfqn_clip_end(s, 0, 0, 0);
-  }
-  if (p->slopes) p->least = mfqn_least_sloped(s);
+  mfq_cuda_gradient_ends(s, p);
   return MFQ_OK;
 }

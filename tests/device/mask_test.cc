@@ -1,6 +1,7 @@
 // Masks of fake quantization, and gradients by them: bit for bit as on the CPU.
 #include "support/device.h"
 #include "support/mask.h"
+#include "support/sample.h"
 
 namespace {
 
@@ -96,6 +97,37 @@ TEST_F(Mask, Neighbours) {
       ASSERT_TRUE(same({&scheme, nullptr, &x, &dy, &y, &dx})) << count;
       ASSERT_TRUE(same({&scheme, nullptr, &x, &dy, &y, &backwards})) << count;
     }
+}
+
+/* The kernels of values that write bits too: along rows and columns, of scales that rows share; rows of whole bytes, others,
+ * and single ones; every dtype, aligned and not, in place too. */
+TEST_F(Mask, FastKernels) {
+  const char *const elements[] = {"e4m3fn", "e5m2", "e2m1", "e3m0", "e4m3fnuz", "int8", "int4", "mxint8"};
+  const char *const rest[] = {"/group:32@0/ue8m0",
+                              "/group:16@1/f32",
+                              "/group:128@0/ue4m3",
+                              "/group:512@1/bf16",
+                              "/group:64@0/f32/arith:brevitas",
+                              "/tensor/f32",
+                              "/channel@0/f32",
+                              "/tensor/f32/zp/stat:minmax",
+                              "/group:32@1/f32/round:stochastic"};
+  const Shape all[] = {{32, 72}, {130, 136}, {33, 40}, {3, 264}, {2, 257}, {300, 8}, {1, 300}, {40, 129}, {128, 64}};
+  sample({std::size(elements), std::size(rest), std::size(all), 3, 3, 2}, 300, [&](const std::vector<size_t> &at) {
+    mfq_scheme scheme;
+    const std::string text = elements[at[0]] + std::string(rest[at[1]]);
+    if (mfq_scheme_parse(text.c_str(), &scheme) != MFQ_OK) return; /* ue4m3 is not for every element */
+    const Shape &shape = all[at[2]];
+    const mfq_dtype dtype = kDtypes[at[3]];
+    const uint32_t seed = (uint32_t)(at[0] + 8 * at[2]);
+    Shape strides = dense_strides(shape);
+    strides[0] += (int64_t)(seed % 3);
+    Operand x(dtype, shape, strides), dy(dtype, shape);
+    x.fill_awkward(seed, seed % 2 == 0);
+    dy.fill_awkward(seed + 1);
+    const Operand y(at[4] == 0 ? MFQ_DTYPE_F32 : dtype, shape), dx(dtype, shape);
+    ASSERT_TRUE(same({&scheme, nullptr, &x, &dy, at[4] == 2 ? nullptr : &y, at[5] != 0 ? nullptr : &dx})) << text;
+  });
 }
 
 TEST_F(Mask, GivenScalesInEveryOrder) {

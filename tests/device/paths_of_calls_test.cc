@@ -50,13 +50,26 @@ protected:
     return last_message;
   }
 
-  std::string fake(mfq_dtype dtype, const Shape &shape, const std::string &scheme, mfq_dtype to) {
+  std::string fake(mfq_dtype dtype, const Shape &shape, const std::string &scheme, mfq_dtype to,
+                   bool has_mask = false) {
     Operand x(dtype, shape), y(to, shape);
     const DeviceMemory from(telling_.get(), x.bytes.data(), x.bytes.size());
     const DeviceMemory there(telling_.get(), y.bytes.data(), y.bytes.size());
     const mfq_tensor src = x.at(from.data()), dst = y.at(there.data());
     const mfq_scheme parsed = parse(scheme);
-    EXPECT_EQ(mfq_fake_quantize(telling_.get(), &parsed, &src, &dst, nullptr), MFQ_OK) << mfq_last_error();
+    mfq_fake_forward f;
+    mfq_fake_forward_init(&f);
+    f.scheme = &parsed;
+    f.src = &src;
+    f.dst = &dst;
+    mfq_mask mask;
+    const DeviceMemory bits(telling_.get(), nullptr, x.count() / 8 + 1);
+    if (has_mask) {
+      EXPECT_EQ(mfq_mask_init(&parsed, (int32_t)shape.size(), shape.data(), &mask), MFQ_OK) << mfq_last_error();
+      mask.bits = bits.data();
+      f.mask = &mask;
+    }
+    EXPECT_EQ(mfq_fake_quantize_forward(telling_.get(), &f), MFQ_OK) << mfq_last_error();
     return last_message;
   }
 
@@ -184,7 +197,7 @@ TEST_F(PathsOfCalls, TwoDirectionsOneAfterTheOther) {
 }
 
 TEST_F(PathsOfCalls, FakeQuantize) {
-  const std::string start = "mfq_fake_quantize: ", rows = start + "rows: 16 elements a thread";
+  const std::string start = "mfq_fake_quantize_forward: ", rows = start + "rows: 16 elements a thread";
   const std::string tiles = start + "tiles: columns of 128 rows in shared memory";
   const std::string shared = start + "reduction and rows: statistics first, then 16 elements a thread";
   const std::string general = start + "general: element by element; not ";
@@ -197,6 +210,9 @@ TEST_F(PathsOfCalls, FakeQuantize) {
     EXPECT_EQ(fake(dtype, {64, 256}, "e4m3fn/tensor/f32", dtype), shared);
     EXPECT_EQ(fake(dtype, {64, 256}, "int8/channel@0/f32/arith:brevitas", dtype), shared);
   }
+  EXPECT_EQ(fake(MFQ_DTYPE_BF16, {64, 100}, "mxfp8_e4m3", MFQ_DTYPE_F32, true), rows);
+  EXPECT_EQ(fake(MFQ_DTYPE_BF16, {64, 100}, "mxfp8_e4m3/group:32@0", MFQ_DTYPE_BF16, true), tiles);
+  EXPECT_EQ(fake(MFQ_DTYPE_F32, {64, 256}, "e4m3fn/tensor/f32", MFQ_DTYPE_F32, true), shared);
   EXPECT_EQ(fake(MFQ_DTYPE_F32, {64, 64}, "mxfp8_e4m3/group:32@0", MFQ_DTYPE_BF16),
             general + "tiles: values of another dtype do not fit in the place of their elements");
   EXPECT_EQ(fake(MFQ_DTYPE_F32, {64, 64}, "int4/group:32/f32/zp", MFQ_DTYPE_F32),
