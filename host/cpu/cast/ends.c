@@ -36,12 +36,16 @@ void mfq_ends_start(const mfqn_scheme *s, int is_sloped, int is_half, mfq_found_
   if (!s->has_zero_point) find(f, 0, 0);
 }
 
-void mfq_clip_lanes(const mfq_kernels *kernels, int64_t n, const mfq_lanes *lanes, mfq_clip *clip) {
-  mfq_found_ends *f = &clip->found;
+void mfq_ends_meet(mfq_found_ends *f, int64_t n, const mfq_lanes *lanes) {
   for (int64_t i = 0; f->ends.has_zero_points && i < n; ++i) {
     const int32_t zero_point = (int32_t)lanes->zero_point[i], row = zero_point - f->ends.lowest;
     if (!f->are_known[row]) find(f, zero_point, row);
   }
+}
+
+void mfq_clip_lanes(const mfq_kernels *kernels, int64_t n, const mfq_lanes *lanes, mfq_clip *clip) {
+  mfq_found_ends *f = &clip->found;
+  mfq_ends_meet(f, n, lanes);
   kernels->ends(&f->ends, n, lanes, &clip->ends);
   if (f->is_random) kernels->ends(&f->outer, n, lanes, &clip->outer);
 }
@@ -55,16 +59,18 @@ static void set_bits(uint32_t *words, int64_t first, int64_t end) {
   }
 }
 
-void mfq_clip_row(const mfq_kernels *kernels, const mfq_clip *clip, mfq_source x, mfq_stretch span, uint32_t *passing,
-                  uint32_t *open) {
+int mfq_clip_row(const mfq_kernels *kernels, const mfq_clip *clip, mfq_source x, mfq_stretch span, uint32_t *passing,
+                 uint32_t *open) {
   const int64_t words = (span.n + 31) / 32, run = span.run == 0 ? 1 : span.run;
-  const int is_random = clip->found.is_random;
+  const int is_random = clip->found.is_random, any_rare = mfq_clip_any_rare(clip);
   kernels->passing(x, span, &clip->ends, passing);
+  if (!is_random && !any_rare) return 0;
   if (is_random)
     kernels->passing(x, span, &clip->outer, open);
   else
     memset(open, 0, (size_t)words * sizeof *open);
   for (int64_t k = 0; is_random && k < words; ++k) open[k] &= ~passing[k];
-  for (int64_t at = 0, lane = span.first; mfq_clip_any_rare(clip) && at < span.n; at += run, ++lane)
+  for (int64_t at = 0, lane = span.first; any_rare && at < span.n; at += run, ++lane)
     if (mfq_clip_is_rare(clip, lane)) set_bits(open, at, span.n - at < run ? span.n : at + run);
+  return 1;
 }

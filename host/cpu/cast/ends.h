@@ -25,6 +25,9 @@ typedef struct mfq_clip {
 /* Begins, without zero points; the smallest normal number is wanted where `is_sloped`, ends of bf16 where `is_half`. */
 void mfq_ends_start(const mfqn_scheme *s, int is_sloped, int is_half, mfq_found_ends *found);
 
+/* Finds the ends of the zero points of lanes. */
+void mfq_ends_meet(mfq_found_ends *found, int64_t n, const mfq_lanes *lanes);
+
 /* The ends of lanes that are made. */
 void mfq_clip_lanes(const mfq_kernels *kernels, int64_t n, const mfq_lanes *lanes, mfq_clip *clip);
 
@@ -37,8 +40,9 @@ static inline int mfq_clip_any_rare(const mfq_clip *clip) {
 }
 
 /* A bit for each element of a row, in ceil(n / 32) words: whether it passes by the first ends; and whether that is to be
- * asked of the definition: in rare lanes, and between both pairs of ends. */
-void mfq_clip_row(const mfq_kernels *kernels, const mfq_clip *clip, mfq_source x, mfq_stretch span, uint32_t *passing,
-                  uint32_t *open);
+ * asked of the definition: in rare lanes, and between both pairs of ends. Returns 0 where nothing is: `open` is not written
+ * then. */
+int mfq_clip_row(const mfq_kernels *kernels, const mfq_clip *clip, mfq_source x, mfq_stretch span, uint32_t *passing,
+                 uint32_t *open);
 
 #endif

@@ -164,7 +164,7 @@ static mfq_status run_panels(mfq_context *context, const void *state, const void
   work.from.view = &view;
   mfq_panels_measure_shared(&work.from, memory);
   if (kept.mask) work.mask = (mfq_mask_job *)(void *)(memory + kept.panels);
-  if (kept.mask) mfq_mask_start(&work.from, cast->mask, work.mask);
+  if (kept.mask) mfq_mask_start(&work.from, memory, cast->mask, work.mask);
   work.to.tensor = work.to.other;
   memcpy(work.to.stride, work.to.other_stride, sizeof work.to.stride);
   const int threads = work.from.threads;

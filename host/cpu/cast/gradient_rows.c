@@ -72,7 +72,7 @@ static void do_row16(const gradient_work *w, const mfq_lanes *lanes, const gradi
   uint16_t *dx = (uint16_t *)(void *)t->dx, *to = (uint16_t *)w->cast->dst->data + row->offset;
   w->panels.kernels->clip16(x, dy, span, &t->clip.ends, dx);
   if (are_open(w, t))
-    mfq_clip_row(w->panels.kernels, &t->clip, (mfq_source){x, MFQ_DTYPE_BF16}, span, t->passing, t->open);
+    (void)mfq_clip_row(w->panels.kernels, &t->clip, (mfq_source){x, MFQ_DTYPE_BF16}, span, t->passing, t->open);
   for (int64_t k = 0; are_open(w, t) && k * 32 < span.n; ++k)
     for (uint32_t open = t->open[k]; open != 0; open &= open - 1) {
       const int64_t i = 32 * k + __builtin_ctz(open);
@@ -126,7 +126,8 @@ void mfq_gradient_row(const gradient_work *w, mfq_panel_scratch *scratch, gradie
   row->dy = load_row(w, w->cast->gradient->upstream, row, is_held, t->dy);
   t->held = is_whole && row->steps == GRADIENT_SUM ? row->offset : -1;
   if (are_open(w, t))
-    mfq_clip_row(w->panels.kernels, &t->clip, (mfq_source){row->x, MFQ_DTYPE_F32}, row->span, t->passing, t->open);
+    (void)mfq_clip_row(w->panels.kernels, &t->clip, (mfq_source){row->x, MFQ_DTYPE_F32}, row->span, t->passing,
+                       t->open);
   if (row->steps & GRADIENT_WRITE) make_dx(w, lanes, row, t);
   if (row->steps & GRADIENT_SUM) make_terms(w, scratch, row, t);
   if (are_open(w, t)) do_open(w, lanes, row, t);

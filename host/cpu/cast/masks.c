@@ -1,7 +1,7 @@
 /* host/cpu/cast/masks.c: the bits of a panel's rows, made where their values are.
  *
- * The elements of a group that pass lie between two ends. Most measured scales leave nothing beyond them, which the
- * largest magnitude of each group tells. */
+ * The elements of a group that pass lie between two ends. Most measured scales leave nothing beyond them, which what
+ * they were measured from tells. */
 #include <string.h>
 
 #include <mfq/num/gradient.h>
@@ -15,9 +15,10 @@ void mfq_mask_clear(const mfq_qview *view, uint8_t *bits) { memset(bits, 0, mfq_
 
 /* ---- Ends -------------------------------------------------------------------------------------------------------- */
 
-void mfq_mask_start(const mfq_panels *p, uint8_t *bits, mfq_mask_job *job) {
-  job->bits = bits;
+void mfq_mask_start(const mfq_panels *p, const uint8_t *memory, uint8_t *bits, mfq_mask_job *job) {
   mfq_found_ends found;
+  job->bits = bits;
+  job->statistics = p->shared && mfqn_is_measured(&p->scheme) ? mfq_panels_statistics(p, memory) : NULL;
   mfq_ends_start(&p->scheme, 0, p->tensor->dtype == MFQ_DTYPE_BF16, &found);
   for (int i = 0; i < p->threads; ++i) {
     job->threads[i].job = job;
@@ -30,25 +31,33 @@ void mfq_mask_start(const mfq_panels *p, uint8_t *bits, mfq_mask_job *job) {
   bits[mfq_fake_mask_size(p->view) - 1] = 0; /* which may be a part in any case */
 }
 
-/* Whether the largest magnitude of each lane passes, and with it all others: quotients are monotonic. */
-static int all_pass(const mfq_panel *a, const mfq_panel_scratch *scratch) {
-  const mfq_ends *e = &scratch->mask->clip.found.ends;
-  const mfq_lanes *lanes = &scratch->lanes;
-  if (e->has_zero_points || lanes->any_rare) return 0;
-  const float end = e->lo[0] < e->hi[0] ? e->lo[0] : e->hi[0];
-  int passes = 1;
-  for (int64_t i = 0; i < a->lanes; ++i) {
-    const float largest = mfqn_div(mfqn_float_of(scratch->stats.absmax[i]), lanes->divisor[i]);
-    passes &= (largest <= end) & (mfqn_bits(lanes->divisor[i]) - MFQN_MIN_NORMAL < MFQN_INF - MFQN_MIN_NORMAL);
-  }
-  return passes;
+/* Whether the extremes of a lane pass, and with them all its elements: quotients and roundings are monotonic. */
+static int lane_passes(const mfq_ends *e, const mfq_lanes *lanes, int64_t lane, const mfqn_statistic *s, int minmax) {
+  const float divisor = lanes->divisor[lane], largest = mfqn_float_of(s->absmax);
+  const int64_t row = e->has_zero_points ? (int64_t)lanes->zero_point[lane] - e->lowest : 0;
+  const float lo = e->lo[row], hi = e->hi[row];
+  if (mfqn_bits(divisor) - MFQN_MIN_NORMAL >= MFQN_INF - MFQN_MIN_NORMAL) return 0;
+  if (!minmax) return mfqn_div(largest, divisor) <= (lo < hi ? lo : hi);
+  return mfqn_div(s->hi, divisor) <= hi && mfqn_div(-s->lo, divisor) <= lo;
 }
 
-void mfq_mask_lanes(const mfq_panels *p, const mfq_panel *a, int is_measured, mfq_panel_scratch *scratch) {
+static int all_pass(const mfq_panels *p, const mfq_panel *a, const mfq_panel_scratch *scratch) {
+  const mfqn_statistic *shared = scratch->mask->job->statistics;
+  const mfq_ends *ends = &scratch->mask->clip.found.ends;
+  const int minmax = p->scheme.minmax;
+  if (scratch->lanes.any_rare) return 0;
+  for (int64_t i = 0; i < a->lanes; ++i) {
+    const mfqn_statistic s = shared ? shared[a->scale0 + i] : mfq_stats_at(&scratch->stats, i, minmax);
+    if (!lane_passes(ends, &scratch->lanes, i, &s, minmax)) return 0;
+  }
+  return 1;
+}
+
+void mfq_mask_lanes(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch) {
   mfq_mask_scratch *mask = scratch->mask;
-  mask->all_pass = is_measured && all_pass(a, scratch);
-  if (mask->all_pass) return;
-  mfq_clip_lanes(p->kernels, a->lanes, &scratch->lanes, &mask->clip);
+  mfq_ends_meet(&mask->clip.found, a->lanes, &scratch->lanes);
+  mask->all_pass = mfqn_is_measured(&p->scheme) && all_pass(p, a, scratch);
+  if (!mask->all_pass) mfq_clip_lanes(p->kernels, a->lanes, &scratch->lanes, &mask->clip);
 }
 
 /* ---- Bits -------------------------------------------------------------------------------------------------------- */
@@ -95,8 +104,8 @@ void mfq_mask_piece(const mfq_panels *p, const mfq_panel *a, mfq_piece at, mfq_s
   if (mask->all_pass) {
     set_all(mask->bits, at.n);
   } else {
-    mfq_clip_row(p->kernels, &mask->clip, x, span, mask->bits, mask->open);
-    for (int64_t k = 0; k * 32 < at.n; ++k)
+    const int is_any = mfq_clip_row(p->kernels, &mask->clip, x, span, mask->bits, mask->open);
+    for (int64_t k = 0; is_any && k * 32 < at.n; ++k)
       for (uint32_t open = mask->open[k]; open != 0; open &= open - 1)
         do_element(p, x, 32 * k + __builtin_ctz(open), span, scratch);
   }

@@ -18,16 +18,17 @@ typedef struct mfq_mask_scratch {
 /* What all panels of a call need. */
 typedef struct mfq_mask_job {
   uint8_t *bits;
+  const mfqn_statistic *statistics; /* of shared scales that are measured; NULL: panels have their own, or none */
   mfq_mask_scratch threads[];
 } mfq_mask_job;
 static inline size_t mfq_mask_job_bytes(const mfq_panels *panels) {
   return sizeof(mfq_mask_job) + sizeof(mfq_mask_scratch) * (size_t)panels->threads;
 }
 
-/* Starts a mask for panels: finds ends, and sets the bits to 0 where parts of rows are no whole bytes. */
-void mfq_mask_start(const mfq_panels *panels, uint8_t *bits, mfq_mask_job *job);
-/* The ends of a panel whose lanes are made; `is_measured` 1: of what is in scratch->stats. */
-void mfq_mask_lanes(const mfq_panels *panels, const mfq_panel *panel, int is_measured, mfq_panel_scratch *scratch);
+/* Starts a mask for panels, which have measured what they share in `memory`: finds ends, and sets the bits to 0 where parts of rows are no whole bytes. */
+void mfq_mask_start(const mfq_panels *panels, const uint8_t *memory, uint8_t *bits, mfq_mask_job *job);
+/* The ends of a panel whose lanes are made, of measured scales from scratch->stats. */
+void mfq_mask_lanes(const mfq_panels *panels, const mfq_panel *panel, mfq_panel_scratch *scratch);
 /* Writes the bits of a piece; `x` are its elements, and their random bits are drawn. */
 void mfq_mask_piece(const mfq_panels *panels, const mfq_panel *panel, mfq_piece at, mfq_source x,
                     mfq_panel_scratch *scratch);

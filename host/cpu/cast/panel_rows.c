@@ -138,6 +138,13 @@ int mfq_panels_take_bf16(const mfq_panels *p, const mfq_panel_scratch *scratch) 
          !scratch->lanes.any_rare && !is_vast(p, scratch);
 }
 
+void *mfq_panel_place(const mfq_panels *from, const mfq_panels *to, const mfq_panel *a, mfq_piece at, int is_bf16) {
+  const mfq_tensor *t = to->tensor;
+  const int is_own = t->data != from->tensor->data && !to->stream && mfq_panels_are_direct(to);
+  if (!is_own || (t->dtype != MFQ_DTYPE_F32 && !is_bf16)) return NULL;
+  return (uint8_t *)t->data + mfq_panel_element(to, a, at.row, at.col) * (int64_t)mfq_dtype_bytes(t->dtype);
+}
+
 void mfq_panel_copy(const mfq_panels *p, const mfq_panel *a, mfq_piece at, const uint16_t *elements) {
   uint16_t *to = (uint16_t *)p->tensor->data + mfq_panel_element(p, a, at.row, at.col);
   if (p->stream)

@@ -362,32 +362,33 @@ static void fake_piece(const mfq_panels *from, const mfq_panels *to, const mfq_p
                        mfq_panel_scratch *scratch) {
   const mfq_stretch span = mfq_panel_span(from, at.col, at.n);
   const mfq_lanes *lanes = &scratch->lanes;
-  uint32_t *gathered = (uint32_t *)scratch->stats.hi, *narrow = scratch->stats.absmax;
+  uint32_t *gathered = (uint32_t *)scratch->stats.hi;
   const mfq_source x = mfq_panel_read(from, a, at, scratch, gathered);
   const int to_bf16 = mfq_panels_take_bf16(to, scratch);
-  const int is_short = from->kernels->fake(&from->scheme, x, span, lanes, to_bf16 ? narrow : scratch->x, to_bf16);
+  void *place = mfq_panel_place(from, to, a, at, to_bf16), *narrow = place ? place : scratch->stats.absmax;
+  uint32_t *y = place && !to_bf16 ? place : scratch->x;
+  const int is_short = from->kernels->fake(&from->scheme, x, span, lanes, to_bf16 ? narrow : y, to_bf16);
   if (!is_short && from->scheme.is_brevitas) {
     memset(scratch->lanes.rare, 1, (size_t)a->lanes); /* codes do not have all zeros */
     scratch->lanes.any_rare = 1;
   } else if (!is_short) {
     mfq_panel_draw(from, a, at, scratch);
     from->kernels->encode(&from->scheme, x, span, lanes, scratch->drawn, scratch->codes);
-    from->kernels->decode(&from->scheme, scratch->codes, span, lanes, scratch->x);
+    from->kernels->decode(&from->scheme, scratch->codes, span, lanes, y);
   }
   if (scratch->mask) mfq_mask_piece(from, a, at, x, scratch);
   if (is_short && to_bf16) {
-    mfq_panel_copy(to, a, at, (const uint16_t *)narrow);
+    if (!place) mfq_panel_copy(to, a, at, narrow);
     return;
   }
-  if (lanes->any_rare) make_rare(from, scratch, span, mfq_panel_load(from, a, at, scratch, gathered), NULL, scratch->x);
-  mfq_panel_store(to, a, at, scratch->x, scratch);
+  if (lanes->any_rare) make_rare(from, scratch, span, mfq_panel_load(from, a, at, scratch, gathered), NULL, y);
+  if (y == scratch->x) mfq_panel_store(to, a, at, y, scratch);
 }
 
 static void fake_panel(const mfq_panels *from, const mfq_panels *to, const mfq_panel *a, mfq_panel_scratch *scratch) {
   const int64_t ahead = from->rows == 1 && mfq_panels_are_direct(from) ? a->cols : 0;
-  const int is_known = mfq_panels_scales_known(from);
-  mfq_panel_scales(from, a, is_known, scratch);
-  if (scratch->mask) mfq_mask_lanes(from, a, !is_known, scratch);
+  mfq_panel_scales(from, a, mfq_panels_scales_known(from), scratch);
+  if (scratch->mask) mfq_mask_lanes(from, a, scratch);
   for (int64_t r = 0; r < a->rows; ++r)
     for (int64_t c = 0; c < a->cols; c += from->piece) {
       const mfq_piece at = {r, c, a->cols - c < from->piece ? a->cols - c : from->piece};

@@ -61,7 +61,7 @@ TEST_P(Mask, EveryNamedScheme) {
     if (is_given) q.q.scheme.rule = MFQ_RULE_GIVEN;
     if (is_given) give_scales(&q, seed);
     Operand x(kDtypes[at[2]], shape), dy(kDtypes[at[3]], shape);
-    x.fill_awkward(seed);
+    x.fill_awkward(seed, seed % 2 == 0);
     dy.fill_awkward(seed + 1);
     check({is_given ? nullptr : &scheme, is_given ? &q.q : nullptr}, x, dy, Operand(kDtypes[seed % 3], shape),
           Operand(kDtypes[seed / 3 % 3], shape));
@@ -96,7 +96,7 @@ TEST_P(Mask, EveryFormatAndGranularity) {
     const Shape &shape = shapes[at[3]];
     SCOPED_TRACE(formats[at[0]] + rest[at[1]] + testing::PrintToString(shape));
     Operand x(kDtypes[at[2]], shape), dy(MFQ_DTYPE_F32, shape);
-    x.fill_awkward(seed);
+    x.fill_awkward(seed, seed % 2 == 0);
     dy.fill_awkward(seed + 1);
     check({&scheme, nullptr}, x, dy, Operand(MFQ_DTYPE_F32, shape), Operand(MFQ_DTYPE_F32, shape));
     ++seed;
