@@ -2,6 +2,7 @@
 #include "index_plans.h"
 
 #include "host/core/integers.h"
+#include "host/core/scheme/scheme.h"
 
 static_assert((int)ELEMENT_F32 == (int)MFQ_DTYPE_F32 && (int)ELEMENT_BF16 == (int)MFQ_DTYPE_BF16 &&
                   (int)ELEMENT_F16 == (int)MFQ_DTYPE_F16 && (int)WALK_MAX_RANK == (int)MFQ_MAX_RANK,
@@ -32,13 +33,12 @@ rotated_view mfq_cuda_rotated_view(const mfq_tensor *tensor, const mfq_qview *vi
 }
 
 scale_slots mfq_cuda_scale_slots(const mfq_qview *view) {
-  static const int32_t bytes[] = {0, 4, 2, 2, 1, 1};
   const mfq_qtensor_sizes *z = &view->sizes;
   scale_slots slots = {};
-  slots.bytes = bytes[view->q.scheme.scale];
+  slots.bytes = mfq_scale_bytes(view->q.scheme.scale);
   slots.scales = slots.bytes ? (uint8_t *)view->q.scales : nullptr;
   slots.zero_points = view->q.scheme.zero_point ? (uint8_t *)view->q.zero_points : nullptr;
-  slots.tensor_scale = view->q.scheme.scale == MFQ_SCALE_UE4M3 ? view->q.tensor_scale : nullptr;
+  slots.tensor_scale = mfqn_has_tensor_scale((int32_t)view->q.scheme.scale) ? view->q.tensor_scale : nullptr;
   slots.is_tiled = view->q.layout.scales == MFQ_SCALES_128X4;
   int64_t groups = 1, inner = 1;
   if (slots.is_tiled) {

@@ -28,7 +28,8 @@ class Scheme(ctypes.Structure):
     _fields_ = [("element", Format), ("granularity", ENUM), ("axis", c_int32), ("group_size", c_int32),
                 ("block_rows", c_int32), ("block_cols", c_int32), ("scale", ENUM), ("rule", ENUM), ("statistic", ENUM),
                 ("rounding", ENUM), ("no_saturate", c_int32), ("zero_point", c_int32), ("arith", ENUM),
-                ("statistic_min", c_float), ("scale_gain", c_float), ("scale_bound", c_float), ("rotation", c_int32),
+                ("scale_element", Format), ("statistic_min", c_float), ("scale_gain", c_float), ("scale_bound", c_float), ("eden", c_int32),
+                ("rotation", c_int32),
                 ("signs", ENUM), ("sign_seed", c_uint64)]
 
 

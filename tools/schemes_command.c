@@ -12,9 +12,11 @@ static const cli_help help = {
     "settings, separated by '/':\n"
     "  tensor, channel[@AXIS], group:SIZE[@AXIS], block:ROWSxCOLS   what shares a scale\n"
     "  none, f32, bf16, f16, ue8m0, ue4m3, each with [:RULE]        how scales are stored\n"
-    "  absmax, floor, ceil, rceil, even, given                      rules: a scale from its elements\n"
+    "  scale:FORMAT[:RULE]                                          minifloats, below one of the tensor\n"
+    "  absmax, floor, ceil, rceil, even, given, round, midmax       rules: a scale from its elements\n"
     "  round:MODE  even, away, zero, floor, ceil, dpu, stochastic   how elements are rounded\n"
     "  zp, nosat, stat:minmax, min:VALUE, arith:brevitas            zero points, overflow, statistics\n"
+    "  gain:VALUE, bound:VALUE, eden:SIZE, hadamard:SIZE[:SIGNS]    larger, corrected scales; rotations\n"
     "bits/weight counts codes, scales and zero points of a 4096 x 4096 weight.\n"
     "\n"
     "Examples:\n"
@@ -24,8 +26,8 @@ static const cli_help help = {
 /* clang-format on */
 
 static const char *const granularity_words[] = {"tensor", "channel", "group", "block"};
-static const char *const scale_words[] = {"none", "f32", "bf16", "f16", "ue8m0", "ue4m3"};
-static const char *const rule_words[] = {"absmax", "floor", "ceil", "rceil", "even", "given"};
+static const char *const scale_words[] = {"none", "f32", "bf16", "f16", "ue8m0", "ue4m3", "scale"};
+static const char *const rule_words[] = {"absmax", "floor", "ceil", "rceil", "even", "given", "round", "midmax"};
 static const char *const rounding_words[] = {"even", "away", "zero", "floor", "ceil", "dpu", "stochastic"};
 
 enum { TEXT_BYTES = 2 * MFQ_SCHEME_TEXT_MAX };
@@ -51,6 +53,13 @@ static int append_element(scheme_row *row) {
   char text[MFQ_SCHEME_TEXT_MAX];
   if (mfq_scheme_print(&bare, text, sizeof text) != MFQ_OK) return -1;
   append(row, "%.*s", (int)strcspn(text, "/"), text);
+  return 0;
+}
+
+static int append_format(scheme_row *row, const mfq_format *format) {
+  char text[MFQ_FORMAT_TEXT_MAX];
+  if (mfq_format_print(format, text, sizeof text) != MFQ_OK) return -1;
+  append(row, ":%s", text);
   return 0;
 }
 
@@ -86,16 +95,18 @@ static int write_settings(scheme_row *row) {
   if (append_element(row) != 0) return -1;
   append_granularity(row);
   append(row, "/%s", scale_words[s->scale]);
+  if (s->scale == MFQ_SCALE_MINIFLOAT && append_format(row, &s->scale_element) != 0) return -1;
   if (s->scale != MFQ_SCALE_NONE) append(row, ":%s", rule_words[s->rule]);
   if (s->rounding != MFQ_ROUND_EVEN) append(row, "/round:%s", rounding_words[s->rounding]);
   if (s->no_saturate) append(row, "/nosat");
   if (s->zero_point)
-    append(row, "/zp");
+    append(row, s->zero_point == 1 ? "/zp" : "/zpf");
   else if (s->statistic == MFQ_STATISTIC_MINMAX)
     append(row, "/stat:minmax");
   append_number(row, "min", s->statistic_min);
   append_number(row, "gain", s->scale_gain);
   append_number(row, "bound", s->scale_bound);
+  if (s->eden != 0) append(row, "/eden:%d", (int)s->eden);
   if (s->arith == MFQ_ARITH_BREVITAS) append(row, "/arith:brevitas");
   if (s->rotation != 0) append_rotation(row);
   return 0;

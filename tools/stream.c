@@ -49,7 +49,7 @@ int stream_reserve_parts(stream *s, stream_parts *parts, const mfq_qtensor_sizes
   q->codes = mfq_buffer_data(parts->slots[MFQ_PART_CODES].buffer);
   q->scales = q->scheme.scale == MFQ_SCALE_NONE ? NULL : mfq_buffer_data(parts->slots[MFQ_PART_SCALES].buffer);
   q->tensor_scale =
-      q->scheme.scale == MFQ_SCALE_UE4M3 ? mfq_buffer_data(parts->slots[MFQ_PART_TENSOR_SCALE].buffer) : NULL;
+      q->scheme.scale >= MFQ_SCALE_UE4M3 ? mfq_buffer_data(parts->slots[MFQ_PART_TENSOR_SCALE].buffer) : NULL;
   q->zero_points = q->scheme.zero_point ? mfq_buffer_data(parts->slots[MFQ_PART_ZERO_POINTS].buffer) : NULL;
   return CLI_OK;
 }

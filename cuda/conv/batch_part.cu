@@ -20,7 +20,7 @@ int splits_view(const mfq_qview *view, int64_t images, int is_quantized_here) {
   if (s->granularity == MFQ_GRANULARITY_GROUP && view->sizes.axis == 0) return 0;
   if (!is_quantized_here) return 1;
   if (s->rounding == MFQ_ROUND_STOCHASTIC) return 0;
-  const int is_of_all = s->scale != MFQ_SCALE_NONE && (scales[0].stride == 0 || s->scale == MFQ_SCALE_UE4M3);
+  const int is_of_all = s->scale != MFQ_SCALE_NONE && (scales[0].stride == 0 || view->sizes.tensor_scale_bytes != 0);
   return s->rule == MFQ_RULE_GIVEN || !is_of_all;
 }
 

@@ -22,7 +22,7 @@ __global__ void __launch_bounds__(ITEM_THREADS) decode_general_kernel(const __gr
   for (int64_t i = thread_item(); i < p.walk.count; i += thread_items()) {
     const walk_place at = thread_walk_at(p.walk, i);
     const mfqn_group g = thread_stored_group(p.slots, p.scheme, at.scale, tensor_scale);
-    uint32_t code = p.scheme.has_zero_point ? mfqn_integer_code(g.zero_point, &p.scheme.integer) : 0u;
+    uint32_t code = mfqn_zero_point_code(&p.scheme, &g);
     if (!at.is_padding) code = thread_load_bits(p.codes, at.at.other, p.bits) & mask;
     thread_store_limited(p.dst, at.at.offset, mfqn_decode(&p.scheme, &g, code));
   }

@@ -66,6 +66,8 @@ static mfq_status plan_decode(const mfq_qview *view, const mfq_tensor *dst, deco
   mfq_lower(&view->q.scheme, &p->scheme);
   if (!number_fields_hold(&p->scheme, e->exp_bits))
     return mfq_refuse(why, "the format reaches beyond the normal numbers of float32");
+  if (p->scheme.zero_is_float) return mfq_refuse(why, "zero points are f32");
+  if (p->scheme.scale == MFQN_SCALE_MINIFLOAT) return mfq_refuse(why, "scales are stored in another format");
   if (view->sizes.codes_bytes == 0) return mfq_refuse(why, "there are no codes");
   if (layout->codes == MFQ_CODES_GROUP_LAST && view->sizes.axis != view->q.rank - 1)
     return mfq_refuse(why, "codes are stored with the group last");

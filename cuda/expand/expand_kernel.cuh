@@ -19,7 +19,8 @@ __global__ void __launch_bounds__(ITEM_THREADS) expand_kernel(const __grid_const
     const walk_place at = thread_walk_at(p.walk, i);
     const mfqn_group g = thread_stored_group(p.slots, p.scheme, p.is_compressed ? i : at.scale, tensor_scale);
     const uint32_t scale = mfqn_whole_scale(&p.scheme, &g);
-    thread_store_limited(p.dst, at.at.offset, p.is_zero_points ? mfqn_bits((float)g.zero_point) : scale);
+    thread_store_limited(p.dst, at.at.offset,
+                         p.is_zero_points ? mfqn_bits(mfqn_zero_point_value(&p.scheme, &g)) : scale);
   }
 }
 

@@ -26,7 +26,7 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
 
 static mfq_status measure(const mfq_scale_job *job, const mfq_tensor *src, fake_rotated_params *p) {
   const mfq_status status = mfq_cuda_measure(job, src, &p->from);
-  if (status != MFQ_OK || job->scheme->scale != MFQN_SCALE_UE4M3) return status;
+  if (status != MFQ_OK || !mfqn_has_tensor_scale(job->scheme->scale)) return status;
   float *tensor_scale = (float *)(void *)mfq_cuda_scratch_word(job->context, SCRATCH_TENSOR_SCALE);
   p->tensor_scale = tensor_scale;
   return mfq_cuda_tensor_scale(job, &p->from, tensor_scale);

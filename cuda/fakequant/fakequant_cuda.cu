@@ -4,6 +4,7 @@
 #include "cuda/cuda_ops.h"
 #include "cuda/shared_scales.h"
 #include "host/core/integers.h"
+#include "fake_eden.h"
 #include "fake_fast.h"
 #include "fake_rotated.h"
 #include "mask_kernel.cuh"
@@ -22,7 +23,7 @@ static void want_scales(const mfq_tensor *scales, fake_scales *p) {
 static mfq_status measure(const mfq_scale_job *job, const mfq_tensor *src, fake_scales *p) {
   if (job->scheme->scale == MFQN_SCALE_NONE) return mfq_cuda_slots_reset(job, &p->from); /* the one scale is 1 */
   const mfq_status status = mfq_cuda_measure(job, src, &p->from);
-  if (status != MFQ_OK || job->scheme->scale != MFQN_SCALE_UE4M3) return status;
+  if (status != MFQ_OK || !mfqn_has_tensor_scale(job->scheme->scale)) return status;
   float *tensor_scale = (float *)(void *)mfq_cuda_scratch_word(job->context, SCRATCH_TENSOR_SCALE);
   p->tensor_scale = tensor_scale;
   return mfq_cuda_tensor_scale(job, &p->from, tensor_scale);
@@ -141,8 +142,8 @@ static mfq_status run(mfq_context *context, const void *, const void *problem, u
 
 static const mfq_way general = {"general", mfq_cuda_plan_unrotated, run, NULL};
 
-const mfq_ways mfq_cuda_fake_quantizations = {
-    "mfq_fake_quantize",
-    NULL,
-    0,
-    {&mfq_cuda_fake_rows, &mfq_cuda_fake_tiles, &mfq_cuda_fake_shared, &mfq_cuda_fake_rotated, &general}};
+const mfq_ways mfq_cuda_fake_quantizations = {"mfq_fake_quantize",
+                                              NULL,
+                                              0,
+                                              {&mfq_cuda_fake_eden, &mfq_cuda_fake_rows, &mfq_cuda_fake_tiles,
+                                               &mfq_cuda_fake_shared, &mfq_cuda_fake_rotated, &general}};

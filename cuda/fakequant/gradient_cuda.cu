@@ -42,7 +42,7 @@ static mfq_status measure(gradient_job *job) {
     return MFQ_OK;
   }
   const mfq_status status = mfq_cuda_measure(&job->scales, job->cast->src, from);
-  if (status != MFQ_OK || job->p.scheme.scale != MFQN_SCALE_UE4M3) return status;
+  if (status != MFQ_OK || !mfqn_has_tensor_scale(job->p.scheme.scale)) return status;
   float *tensor_scale = (float *)(void *)mfq_cuda_scratch_word(job->scales.context, SCRATCH_TENSOR_SCALE);
   job->p.tensor_scale = tensor_scale;
   return mfq_cuda_tensor_scale(&job->scales, from, tensor_scale);

@@ -39,6 +39,8 @@ mfq_status mfq_cuda_gradient_how(const mfq_cast *cast, const encoder *how, int i
   const mfq_gradient *g = cast->gradient;
   const mfqn_scheme *s = &how->scheme;
   if (s->rounding == MFQN_ROUND_STOCHASTIC) return mfq_refuse(why, "stochastic rounding");
+  if (s->zero_is_float) return mfq_refuse(why, "zero points are f32");
+  if (s->scale == MFQN_SCALE_MINIFLOAT) return mfq_refuse(why, "scales are stored in another format");
   if (!g) return MFQ_OK;
   p->ste = g->ste;
   p->clips = g->ste != MFQ_STE_IDENTITY;

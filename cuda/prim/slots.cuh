@@ -48,13 +48,15 @@ __device__ __forceinline__ uint32_t thread_slot_load(const scale_slots &slots, i
 
 __device__ __forceinline__ void thread_zero_point_store(const scale_slots &slots, const mfqn_scheme &s, int64_t index,
                                                         int32_t zero_point) {
-  if (slots.zero_points)
+  if (slots.zero_points && s.zero_is_float) ptx_store<uint32_t>(slots.zero_points + index * 4, (uint32_t)zero_point);
+  if (slots.zero_points && !s.zero_is_float)
     ptx_store<uint8_t>(slots.zero_points + index, (uint8_t)mfqn_integer_code(zero_point, &s.integer));
 }
 
-/* As an integer, not a code; 0 where there are none. */
+/* As an integer, not a code, or the bits of a float; 0 where there are none. */
 __device__ __forceinline__ int32_t thread_zero_point_load(const scale_slots &slots, const mfqn_scheme &s,
                                                           int64_t index) {
+  if (s.zero_is_float) return slots.zero_points ? (int32_t)ptx_load<uint32_t>(slots.zero_points + index * 4) : 0;
   return slots.zero_points ? mfqn_integer_value(ptx_load<uint8_t>(slots.zero_points + index), &s.integer) : 0;
 }
 

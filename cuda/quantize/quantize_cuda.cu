@@ -1,13 +1,14 @@
 /* cuda/quantize/quantize_cuda.cu: the ways to quantize, in their order, and the last one, which quantizes anything: scales
  * first, where they are measured, then codes. */
 #include "host/core/scheme/lower.h"
+#include "eden_cuda.h"
 #include "encode_general_kernel.cuh"
 #include "quantize_fast.h"
 
 static mfq_status make_scales(const mfq_scale_job *job, const mfq_tensor *src) {
   statistics from;
   mfq_status status = mfq_cuda_measure(job, src, &from);
-  if (status == MFQ_OK && job->scheme->scale == MFQN_SCALE_UE4M3)
+  if (status == MFQ_OK && mfqn_has_tensor_scale(job->scheme->scale))
     status = mfq_cuda_tensor_scale(job, &from, job->view->q.tensor_scale);
   return status == MFQ_OK ? mfq_cuda_scales_finish(job, &from) : status;
 }
@@ -33,8 +34,9 @@ static mfq_status run(mfq_context *context, const void *, const void *problem, u
   mfqn_scheme scheme;
   mfq_lower(&cast->view->q.scheme, &scheme);
   const mfq_scale_job job = {context, cast->function, cast->view, &scheme};
-  const mfq_status status = mfqn_is_measured(&scheme) ? make_scales(&job, cast->src) : MFQ_OK;
-  return status == MFQ_OK ? mfq_cuda_codes(&job, cast->src) : status;
+  mfq_status status = mfqn_is_measured(&scheme) ? make_scales(&job, cast->src) : MFQ_OK;
+  if (status == MFQ_OK) status = mfq_cuda_codes(&job, cast->src);
+  return status == MFQ_OK && scheme.eden != 0 ? mfq_cuda_eden(&job, cast->src) : status;
 }
 
 static const mfq_way general = {"general", mfq_plan_general, run, NULL};

@@ -62,6 +62,9 @@ mfq_status mfq_cuda_direction(const quantize_call *call, int64_t rows, int64_t c
   d.how.steps = d.how.is_drawn ? encoder_drawn_steps(&d.how.scheme) : encoder_steps(&d.how.scheme, (int)dtype);
   d.is_known = call->scales_known || !mfqn_is_measured(&d.how.scheme);
   if (is_rotated && !call->can_rotate) return mfq_refuse(why, "rotated elements");
+  if (d.how.scheme.scale == MFQN_SCALE_MINIFLOAT) return mfq_refuse(why, "scales are stored in another format");
+  if (d.how.scheme.zero_is_float) return mfq_refuse(why, "zero points are f32");
+  if (d.how.scheme.eden != 0) return mfq_refuse(why, "scales are corrected together");
   if (d.how.steps == STEPS_NONE)
     return mfq_refuse(
         why,

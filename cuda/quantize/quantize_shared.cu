@@ -19,7 +19,7 @@ mfq_status mfq_cuda_reduction_plan(const quantize_call *call, rows_reduction *r,
   cast_rows rows;
   mfq_lower(scheme, &s);
   if ((scheme->granularity != MFQ_GRANULARITY_TENSOR && scheme->granularity != MFQ_GRANULARITY_CHANNEL) ||
-      !mfqn_is_measured(&s) || s.scale == MFQN_SCALE_UE4M3)
+      !mfqn_is_measured(&s) || mfqn_has_tensor_scale(s.scale))
     return mfq_refuse(why, "%s", "");
   const mfq_status status = mfq_cuda_cast_rows(call, &rows, why);
   if (status != MFQ_OK) return status;

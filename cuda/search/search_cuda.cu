@@ -85,7 +85,7 @@ static mfq_status search(search_job *job) {
   const mfq_qview *view = job->cast->view;
   mfq_context *context = job->scales.context;
   mfq_status status = mfq_cuda_measure(&job->scales, job->cast->src, &job->p.from);
-  if (status == MFQ_OK && job->p.scheme.scale == MFQN_SCALE_UE4M3)
+  if (status == MFQ_OK && mfqn_has_tensor_scale(job->p.scheme.scale))
     status = mfq_cuda_tensor_scale(&job->scales, &job->p.from, view->q.tensor_scale);
   if (status == MFQ_OK && view->q.layout.scales == MFQ_SCALES_128X4)
     status = mfq_cuda_clear(context, view->q.scales, view->sizes.scales_bytes, job->scales.function);

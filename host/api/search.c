@@ -119,6 +119,12 @@ static mfq_status check_scheme(const mfq_search *s, const mfq_scheme *scheme) {
                     "search->q: rule given reads scales, but a search writes them; take a rule that measures (%s)",
                     mfq_rule_words.words[mfq_scale_default_rule(scheme->scale)]);
   }
+  if (scheme->eden != 0) {
+    return mfq_fail(MFQ_ERROR_UNSUPPORTED, function,
+                    "search->q: the scheme corrects scales together (eden:%d), of which no search is offered; take the "
+                    "scheme without it",
+                    (int)scheme->eden);
+  }
   if (row_at((int64_t)s->method)->by_rank && scheme->statistic == MFQ_STATISTIC_MINMAX) {
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
                     "search: method is %s, which ranks magnitudes, but the scheme's statistic is a range (%s); take a "

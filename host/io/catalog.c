@@ -284,7 +284,7 @@ static mfq_status check_zero_points(const mfq_catalog *catalog, const mfq_catalo
                                     size_t bytes) {
   const unsigned char *codes = data;
   int32_t bits = e->q.scheme.element.is_signed + e->q.scheme.element.man_bits;
-  for (size_t i = 0; i < bytes; ++i) {
+  for (size_t i = 0; i < bytes && e->q.scheme.zero_point == 1; ++i) {
     if (codes[i] >> bits != 0) {
       return mfq_io_fail(MFQ_ERROR_CORRUPT_FILE, "mfq_catalog_read",
                          "%s: tensor '%s': zero point 0x%02x is not a code of %" PRId32 " bits",

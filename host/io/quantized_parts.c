@@ -16,11 +16,9 @@ typedef struct scale_row {
   mfq_file_dtype dtype;
 } scale_row;
 
-static const scale_row scale_rows[] = {{MFQ_SCALE_F32, MFQ_FILE_F32},
-                                       {MFQ_SCALE_BF16, MFQ_FILE_BF16},
-                                       {MFQ_SCALE_F16, MFQ_FILE_F16},
-                                       {MFQ_SCALE_UE8M0, MFQ_FILE_U8},
-                                       {MFQ_SCALE_UE4M3, MFQ_FILE_F8_E4M3}};
+static const scale_row scale_rows[] = {{MFQ_SCALE_F32, MFQ_FILE_F32},       {MFQ_SCALE_BF16, MFQ_FILE_BF16},
+                                       {MFQ_SCALE_F16, MFQ_FILE_F16},       {MFQ_SCALE_UE8M0, MFQ_FILE_U8},
+                                       {MFQ_SCALE_UE4M3, MFQ_FILE_F8_E4M3}, {MFQ_SCALE_MINIFLOAT, MFQ_FILE_U8}};
 
 void mfq_file_layout_init(mfq_layout *layout) {
   *layout =
@@ -75,13 +73,13 @@ mfq_status mfq_parts_describe(const mfq_qtensor *q, mfq_qtensor_sizes *sizes, mf
   for (size_t i = 0; i < sizeof scale_rows / sizeof scale_rows[0]; ++i)
     if (scale_rows[i].format == q->scheme.scale)
       describe_scale_shaped(sizes, scale_rows[i].dtype, &specs[MFQ_PART_SCALES]);
-  if (q->scheme.scale == MFQ_SCALE_UE4M3) {
+  if (sizes->tensor_scale_bytes != 0) {
     specs[MFQ_PART_TENSOR_SCALE].is_present = 1;
     specs[MFQ_PART_TENSOR_SCALE].dtype = MFQ_FILE_F32;
   }
   if (q->scheme.zero_point) {
-    describe_scale_shaped(sizes, is_signed_byte(&q->scheme.element) ? MFQ_FILE_I8 : MFQ_FILE_U8,
-                          &specs[MFQ_PART_ZERO_POINTS]);
+    const mfq_file_dtype code = is_signed_byte(&q->scheme.element) ? MFQ_FILE_I8 : MFQ_FILE_U8;
+    describe_scale_shaped(sizes, q->scheme.zero_point == 1 ? code : MFQ_FILE_F32, &specs[MFQ_PART_ZERO_POINTS]);
   }
   return status;
 }

@@ -46,7 +46,7 @@ typedef struct mfq_mask {
 } mfq_mask;
 
 /* Fills `mask` with a scheme and a shape, and NULL bits.
- * Errors: INVALID_ARGUMENT for a bad scheme; UNSUPPORTED for one with a rotation; SHAPE for a rank, size or axis out of
+ * Errors: INVALID_ARGUMENT for a bad scheme; UNSUPPORTED for one with a rotation or with eden; SHAPE for a rank, size or axis out of
  *   range, or a size overflow.
  * Since 0.1. */
 MFQ_API mfq_status mfq_mask_init(const mfq_scheme *scheme, int32_t rank, const int64_t *shape, mfq_mask *mask);
@@ -120,7 +120,7 @@ MFQ_EXPORT void mfq_fake_gradient_init(mfq_fake_gradient *gradient);
  * Errors: INVALID_ARGUMENT, also for a grad_scale of a scheme without scales, a grad_zero_point without zero points,
  *   through_scale where no scale is measured, a mask with another variant than MFQ_STE_CLIPPED, with gradients of scales
  *   or zero points, or of another scheme, and on the CPU for a learned scale (given, with grad_scale) that is not positive
- *   and finite; SHAPE, OUT_OF_MEMORY, DEVICE; nothing is written then.
+ *   and finite; UNSUPPORTED for a scheme with eden; SHAPE, OUT_OF_MEMORY, DEVICE; nothing is written then.
  * Since 0.1. */
 MFQ_API mfq_status mfq_fake_quantize_backward(mfq_context *context, const mfq_fake_gradient *gradient);
 

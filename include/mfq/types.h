@@ -115,8 +115,9 @@ typedef enum mfq_scale_format {
   MFQ_SCALE_F32 = 1,
   MFQ_SCALE_BF16 = 2,
   MFQ_SCALE_F16 = 3,
-  MFQ_SCALE_UE8M0 = 4, /* power of two 2^(code-127), code 255 is NaN */
-  MFQ_SCALE_UE4M3 = 5  /* 0 ... 448, and a f32 scale of the whole tensor above it (NVFP4) */
+  MFQ_SCALE_UE8M0 = 4,    /* power of two 2^(code-127), code 255 is NaN */
+  MFQ_SCALE_UE4M3 = 5,    /* 0 ... 448, and a f32 scale of the whole tensor above it (NVFP4) */
+  MFQ_SCALE_MINIFLOAT = 6 /* codes of scale_element, one a byte, and a f32 scale of the whole tensor above them */
 } mfq_scale_format;
 
 /* How a scale follows from the statistic of its elements. Since 0.1. */
@@ -126,7 +127,9 @@ typedef enum mfq_scale_rule {
   MFQ_RULE_CEIL = 2,   /* one more unless the statistic is a power of two */
   MFQ_RULE_RCEIL = 3,  /* 2^ceil(log2(statistic / largest value)): the smallest that never saturates */
   MFQ_RULE_EVEN = 4,   /* one more when the statistic would round up to the next power of two */
-  MFQ_RULE_GIVEN = 5   /* the caller's scales are read, not written */
+  MFQ_RULE_GIVEN = 5,  /* the caller's scales are read, not written */
+  MFQ_RULE_ROUND = 6,  /* 2^(round(log2 statistic) - round(log2 largest value)) */
+  MFQ_RULE_MIDMAX = 7  /* one more than FLOOR beyond the middle of the largest value and the next power of two */
 } mfq_scale_rule;
 
 /* What a scale is computed from, over its elements. Since 0.1. */
@@ -180,14 +183,16 @@ typedef struct mfq_scheme {
   mfq_statistic statistic;
   mfq_rounding rounding;
   int32_t no_saturate; /* 1: what overflows becomes infinity, else NaN, else the largest value */
-  int32_t zero_point;  /* 1: unsigned or signed integers with a zero point per scale */
+  int32_t zero_point;  /* 1: unsigned or signed integers with a zero point per scale, a code; 2: with a f32 one */
   mfq_arith arith;
-  float statistic_min; /* lower bound of the statistic, >= 0 */
-  float scale_gain;    /* ABSMAX: computed scales are times this, 1/16 ... 16; 0: 1 */
-  float scale_bound;   /* UE4M3, computed: the largest scale of a group is about this, 1 ... 448; 0: 448 */
-  int32_t rotation;    /* GROUP with arith EXACT: 16, 32, 64 or 128 neighbours along `axis`; 0: none */
-  mfq_signs signs;     /* NONE without a rotation */
-  uint64_t sign_seed;  /* SEEDED; otherwise 0 */
+  mfq_format scale_element; /* MINIFLOAT: without a sign, FN or IEEE; otherwise all 0 */
+  float statistic_min;      /* lower bound of the statistic, >= 0 */
+  float scale_gain;         /* ABSMAX: computed scales are times this, 1/16 ... 16; 0: 1. No matter when GIVEN */
+  float scale_bound;        /* UE4M3, computed: the largest scale of a group is about this, 1 ... 448; 0: 448 */
+  int32_t eden;             /* GROUP, a tensor scale above: as many neighbours correct their scales together; 0: none */
+  int32_t rotation;         /* GROUP with arith EXACT: 16, 32, 64 or 128 neighbours along `axis`; 0: none */
+  mfq_signs signs;          /* NONE without a rotation */
+  uint64_t sign_seed;       /* SEEDED; otherwise 0 */
 } mfq_scheme;
 
 /* Reads a scheme from its text form. Errors: PARSE with a sentence that points at the bad part and names what is
@@ -246,8 +251,8 @@ typedef struct mfq_qtensor {
   int64_t shape[MFQ_MAX_RANK]; /* logical */
   void *codes;
   void *scales;        /* f32, bf16, f16 or bytes; NULL when the scheme has none */
-  void *zero_points;   /* one byte each, the element's code; NULL when the scheme has none */
-  float *tensor_scale; /* one f32; NULL unless the scale format is UE4M3 */
+  void *zero_points;   /* one byte each, the element's code, or f32; NULL when the scheme has none */
+  float *tensor_scale; /* one f32; NULL unless the scale format is UE4M3 or MINIFLOAT */
 } mfq_qtensor;
 
 /* Scale shapes have one entry for each axis of the codes, in code order: groups or blocks along their axes, 1 where a

@@ -47,27 +47,38 @@ inline void any_granularity(Input *in, int32_t rank, mfq_scheme *s) {
   if (has_axis && in->one_in(2)) s->axis = (int32_t)in->below((uint32_t)(2 * rank + 1)) - rank;
 }
 
+inline mfq_format any_scale_format(Input *in) {
+  mfq_format f = {};
+  f.exp_bits = 2 + (int32_t)in->below(7);
+  f.man_bits = (int32_t)in->below((uint32_t)(9 - f.exp_bits));
+  f.bias = (1 << (f.exp_bits - 1)) - 1;
+  f.specials = f.man_bits > 0 && in->one_in(2) ? MFQ_SPECIALS_IEEE : MFQ_SPECIALS_FN;
+  return f;
+}
+
 /* Fields chosen one by one; the library may refuse what does not go together. */
 inline mfq_scheme built_scheme(Input *in, int32_t rank) {
-  static const mfq_scale_rule po2[] = {MFQ_RULE_FLOOR, MFQ_RULE_CEIL, MFQ_RULE_RCEIL, MFQ_RULE_EVEN};
+  static const mfq_scale_rule po2[] = {MFQ_RULE_FLOOR, MFQ_RULE_CEIL,  MFQ_RULE_RCEIL,
+                                       MFQ_RULE_EVEN,  MFQ_RULE_ROUND, MFQ_RULE_MIDMAX};
   mfq_scheme s = {};
   s.element = any_format(in);
-  s.scale = (mfq_scale_format)in->below(6);
+  s.scale = (mfq_scale_format)in->below(7);
+  if (s.scale == MFQ_SCALE_MINIFLOAT) s.scale_element = any_scale_format(in);
   s.axis = MFQ_AXIS_AUTO;
   if (s.scale != MFQ_SCALE_NONE) any_granularity(in, rank, &s);
   const bool has_absmax = s.scale != MFQ_SCALE_UE8M0 && !in->one_in(3);
-  if (s.scale != MFQ_SCALE_NONE) s.rule = has_absmax || s.scale == MFQ_SCALE_UE4M3 ? MFQ_RULE_ABSMAX : in->pick(po2);
+  if (s.scale != MFQ_SCALE_NONE) s.rule = has_absmax || s.scale >= MFQ_SCALE_UE4M3 ? MFQ_RULE_ABSMAX : in->pick(po2);
   if (s.scale != MFQ_SCALE_NONE && in->one_in(6)) s.rule = MFQ_RULE_GIVEN;
   s.rounding = in->one_in(3) ? (mfq_rounding)in->below(7) : MFQ_ROUND_EVEN;
   s.no_saturate = in->one_in(4);
   const bool is_plain_integer = s.element.kind == MFQ_KIND_INTEGER && s.element.frac_bits == 0;
-  const bool is_general = s.scale != MFQ_SCALE_NONE && s.scale != MFQ_SCALE_UE4M3;
+  const bool is_general = s.scale != MFQ_SCALE_NONE && s.scale < MFQ_SCALE_UE4M3;
   s.zero_point = is_plain_integer && is_general && in->one_in(2);
   s.statistic = is_general && (s.zero_point || in->one_in(4)) ? MFQ_STATISTIC_MINMAX : MFQ_STATISTIC_ABSMAX;
   s.statistic_min = in->one_in(6) ? 0.25f : 0.0f;
   if (in->one_in(6)) s.arith = MFQ_ARITH_BREVITAS;
   if (s.rule == MFQ_RULE_ABSMAX && in->one_in(4)) s.scale_gain = 0.7f + (float)in->below(64) / 64.0f;
-  if (s.scale == MFQ_SCALE_UE4M3 && in->one_in(2)) s.scale_bound = in->one_in(2) ? 255.99f : 3.0f;
+  if (s.scale >= MFQ_SCALE_UE4M3 && in->one_in(2)) s.scale_bound = in->one_in(2) ? 255.99f : 3.0f;
   return s;
 }
 

@@ -100,7 +100,7 @@ void check_scales(const CastModel &model, const std::vector<float> &x) {
     if (g.lo > g.hi) g.lo = g.hi = 0;
     if (g.is_finite) largest = std::max({largest, std::fabs(g.lo), std::fabs(g.hi)});
   }
-  const double tensor = model.scheme.scale == MFQ_SCALE_UE4M3 ? model.computed_tensor(largest) : 1;
+  const double tensor = model.has_tensor_scale() ? model.computed_tensor(largest) : 1;
   if (tensor != model.tensor_scale()) {
     char text[120];
     std::snprintf(text, sizeof text, "the tensor scale is %.9g, expected %.9g", model.tensor_scale(), tensor);

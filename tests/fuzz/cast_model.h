@@ -61,7 +61,9 @@ public:
   int axis = -1;
 
   explicit CastModel(const mfq_test::Quantized &quantized)
-      : t(quantized), scheme(quantized.q.scheme), grid(scheme.element), shape(mfq_test::logical_shape(quantized)) {
+      : t(quantized), scheme(quantized.q.scheme), grid(scheme.element), shape(mfq_test::logical_shape(quantized)),
+        kept_(scheme.scale == MFQ_SCALE_MINIFLOAT ? scheme.scale_element
+                                                  : oracle::minifloat(0, 4, 3, 7, MFQ_SPECIALS_FN)) {
     if (shape.empty()) shape = {1};
     const int rank = (int)shape.size();
     const bool is_group = scheme.granularity == MFQ_GRANULARITY_GROUP;
@@ -150,14 +152,15 @@ public:
       case MFQ_SCALE_BF16: return value_of_bits(MFQ_DTYPE_BF16, stored(index));
       case MFQ_SCALE_F16: return value_of_bits(MFQ_DTYPE_F16, stored(index));
       case MFQ_SCALE_UE8M0: return stored(index) == 255 ? kNan : std::ldexp(1.0, (int)stored(index) - 127);
-      default: return ue4m3().decode(stored(index) & 0x7f);
+      default: return kept_.decode(stored(index) & (kept_.codes() - 1));
     }
   }
-  double tensor_scale() const { return scheme.scale == MFQ_SCALE_UE4M3 ? t.tensor_scale : 1.0; }
+  bool has_tensor_scale() const { return scheme.scale >= MFQ_SCALE_UE4M3; }
+  double tensor_scale() const { return has_tensor_scale() ? t.tensor_scale : 1.0; }
   /* What elements are divided by. */
   double divisor(int64_t index) const {
     const double s = scale(index);
-    return scheme.scale == MFQ_SCALE_UE4M3 ? (float)(s * (double)t.tensor_scale) : s;
+    return has_tensor_scale() ? (float)(s * (double)t.tensor_scale) : s;
   }
   int integer_of(uint32_t code_bits) const { return (int)grid.decode(code_bits & (grid.codes() - 1)); }
   int zero_point(int64_t index) const {
@@ -170,7 +173,10 @@ public:
   double value(uint32_t bits, int64_t scale_index) const {
     double v = grid.decode(bits);
     if (scheme.zero_point) v -= zero_point(scale_index);
-    return v * scale(scale_index) * tensor_scale();
+    if (!has_tensor_scale()) return v * scale(scale_index);
+    const float below = (float)(v * scale(scale_index)); /* is at most the largest number where both are finite */
+    const bool is_beyond = std::isinf(below) && std::isfinite(v) && std::isfinite(scale(scale_index));
+    return (is_beyond ? std::copysign(kLargest, (double)below) : (double)below) * tensor_scale();
   }
   bool is_within_float() const {
     if (scheme.scale == MFQ_SCALE_NONE || scheme.scale == MFQ_SCALE_UE8M0) return true;
@@ -185,7 +191,7 @@ public:
     const double s = divisor(index);
     if (scheme.scale != MFQ_SCALE_NONE && (s == 0 || !std::isfinite(s))) return got == 0;
     const bool by_exponent = !scheme.zero_point && (scheme.scale == MFQ_SCALE_NONE || scheme.scale == MFQ_SCALE_UE8M0 ||
-                                                    (scheme.rule >= MFQ_RULE_FLOOR && scheme.rule <= MFQ_RULE_EVEN));
+                                                    (scheme.rule != MFQ_RULE_ABSMAX && scheme.rule != MFQ_RULE_GIVEN));
     if (by_exponent) return is_encoded(got, x / s);
     double quotient = (float)(x / s);
     if (!scheme.zero_point) return is_encoded(got, quotient);
@@ -220,18 +226,14 @@ public:
     a = std::max(a, (double)scheme.statistic_min);
     if (a == 0) return 1;
     return std::max(
-        (double)(float)(a / (double)(float)(highest_quotient() *
-                                            (scheme.scale_bound != 0 ? (double)scheme.scale_bound : 448.0))),
+        (double)(float)(a / (double)(float)(highest_quotient() * (scheme.scale_bound != 0 ? (double)scheme.scale_bound
+                                                                                          : kept_.max_value()))),
         0x1p-126);
   }
 
 private:
   Shape unit_, shape_in_order_, scale_shape_in_order_;
-
-  static const oracle::Grid &ue4m3() {
-    static const oracle::Grid grid(oracle::minifloat(0, 4, 3, 7, MFQ_SPECIALS_FN));
-    return grid;
-  }
+  const oracle::Grid kept_; /* scales below that of a tensor */
 
   bool is_encoded(uint32_t got, double x) const {
     const bool saturate = !scheme.no_saturate;
@@ -259,8 +261,8 @@ private:
       default: break;
     }
     q = (float)(q / tensor);
-    const uint32_t code = ue4m3().encode(q, MFQ_ROUND_EVEN, true);
-    return a == 0 ? 0 : ue4m3().decode(std::max(code, 1u));
+    const uint32_t code = kept_.encode(q, MFQ_ROUND_EVEN, true);
+    return a == 0 ? 0 : kept_.decode(std::max(code, 1u));
   }
 
   /* Of a power-of-two scale for a > 0. */
@@ -275,6 +277,8 @@ private:
       const double step = scheme.zero_point ? 1 : grid.magnitude(grid.max_code() + 1) - grid.max_value();
       up = fraction >= 2 - std::ldexp(step, -emax) / 2;
     }
+    if (scheme.rule == MFQ_RULE_MIDMAX) up = fraction > (std::ldexp(v, -emax) + 2) / 2;
+    if (scheme.rule == MFQ_RULE_ROUND) return (int)std::nearbyint(std::log2(a)) - (int)std::nearbyint(std::log2(v));
     return e - emax + up;
   }
 };

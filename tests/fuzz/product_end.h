@@ -15,6 +15,10 @@ namespace fuzz {
 /* Whether all values lie far inside of float32, so that the bounds of docs/numerics.md are those of sums of such values. */
 inline bool is_moderate(const mfq_scheme &scheme) {
   const oracle::Grid grid(scheme.element);
+  if (scheme.scale == MFQ_SCALE_MINIFLOAT) {
+    const oracle::Grid scales(scheme.scale_element);
+    if (scales.magnitude(1) < 0x1p-40 || scales.max_value() > 0x1p40) return false;
+  }
   return grid.magnitude(1) >= 0x1p-40 && grid.max_value() <= 0x1p40 && scheme.statistic_min < 0x1p-10f;
 }
 
@@ -23,7 +27,7 @@ inline mfq_scheme operand_scheme(Input *in, int32_t rank, int32_t depth, int32_t
   mfq_scheme s = any_scheme(in, rank);
   if (!is_moderate(s)) s = mfq_test::parse("mxfp8_e4m3");
   if (s.rule == MFQ_RULE_GIVEN && s.scale != MFQ_SCALE_NONE) s.rule = MFQ_RULE_FLOOR;
-  if (s.scale == MFQ_SCALE_UE4M3) s.rule = MFQ_RULE_ABSMAX;
+  if (s.scale >= MFQ_SCALE_UE4M3) s.rule = MFQ_RULE_ABSMAX;
   if (!in->one_in(8) && s.granularity == MFQ_GRANULARITY_GROUP) s.axis = depth;
   if (!in->one_in(8) && s.granularity == MFQ_GRANULARITY_CHANNEL) s.axis = row;
   const bool has_axis = s.granularity == MFQ_GRANULARITY_GROUP || s.granularity == MFQ_GRANULARITY_CHANNEL;
@@ -141,7 +145,7 @@ inline void check_quantized(const CastModel &model, const std::vector<double> &w
     const int64_t index = model.scale_of(at);
     const double s = model.divisor(index), value = model.grid.decode(model.code(at));
     if (s == 0 || !std::isfinite(s) || !std::isfinite(value)) {
-      require(std::isfinite(s) || model.scheme.scale == MFQ_SCALE_UE4M3, "a finite result with a scale that is not");
+      require(std::isfinite(s) || model.has_tensor_scale(), "a finite result with a scale that is not");
       continue;
     }
     const double bound = bounds[i] + std::ldexp(std::fabs(want[i]), -23);

@@ -207,7 +207,7 @@ TEST(BrevitasInteger, EveryWidthInEveryRounding) {
         }
 }
 
-/* max(2^floor(log2 max(A, least)), least) / 2^floor(log2 threshold), and with ceil. */
+/* max(2^floor(log2 max(A, least)), least) / 2^floor(log2 threshold), and with ceil and round. */
 TEST(BrevitasScale, PowersOfTwoWithBothClamps) {
   std::vector<uint32_t> all = x_inputs();
   const std::vector<uint32_t> more = inputs::structured();
@@ -217,10 +217,11 @@ TEST(BrevitasScale, PowersOfTwoWithBothClamps) {
     const float threshold =
         is_integer ? std::ldexp(1.0f, row.format.man_bits) : FloatFormat{row.format, true}.highest();
     for (float least : {0.0f, 1e-10f, 1e-39f})
-      for (bool ceil : {false, true}) {
-        const mfqn_scheme s =
-            brevitas(row.format, MFQ_SCALE_F32, ceil ? MFQ_RULE_CEIL : MFQ_RULE_FLOOR, MFQ_ROUND_EVEN, true, least);
-        auto whole = [&](float x) { return ceil ? std::ceil(x) : std::floor(x); };
+      for (const mfq_scale_rule rule : {MFQ_RULE_FLOOR, MFQ_RULE_CEIL, MFQ_RULE_ROUND}) {
+        const mfqn_scheme s = brevitas(row.format, MFQ_SCALE_F32, rule, MFQ_ROUND_EVEN, true, least);
+        auto whole = [&](float x) {
+          return rule == MFQ_RULE_CEIL ? std::ceil(x) : rule == MFQ_RULE_ROUND ? std::nearbyint(x) : std::floor(x);
+        };
         for (uint32_t u : all) {
           float a = std::fabs(inputs::f32(u));
           a = a < least ? least : a;
@@ -228,7 +229,7 @@ TEST(BrevitasScale, PowersOfTwoWithBothClamps) {
           p = p < least ? least : p;
           const float want = p / power_of_two(whole(std::log2(threshold)));
           ASSERT_TRUE(inputs::same(stored_scale(s, u), inputs::bits_of(want)))
-              << row.name << " ceil " << ceil << " least " << least << " of " << inputs::f32(u) << ": want " << want;
+              << row.name << " rule " << rule << " least " << least << " of " << inputs::f32(u) << ": want " << want;
         }
       }
   }

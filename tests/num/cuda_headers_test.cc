@@ -112,7 +112,7 @@ TEST(CudaHeadersExhaustive, EveryFloat32) {
 /* Rounding a number to UE8M0 toward zero is the FLOOR rule of an element whose largest value is 1, and toward plus
  * infinity is CEIL, with the exponent limited to -127 ... 127. */
 void check_ue8m0(uint32_t u) {
-  const mfqn_range one = mfqn_range_make(1, 0);
+  const mfqn_range one = mfqn_range_make(1, 0, MFQN_RULE_FLOOR);
   const struct {
     int rule;
     cudaRoundMode rounding;

@@ -8,7 +8,8 @@
 
 namespace {
 
-const mfq_scale_rule kRules[] = {MFQ_RULE_FLOOR, MFQ_RULE_CEIL, MFQ_RULE_RCEIL, MFQ_RULE_EVEN};
+const mfq_scale_rule kRules[] = {MFQ_RULE_FLOOR, MFQ_RULE_CEIL,  MFQ_RULE_RCEIL,
+                                 MFQ_RULE_EVEN,  MFQ_RULE_ROUND, MFQ_RULE_MIDMAX};
 const char *const kRuleElements[] = {"e4m3fn", "e5m2",     "e3m2", "e2m3", "e2m1",
                                      "mxint8", "e4m3ieee", "e4m3", "int4", "e3m0"};
 
@@ -19,6 +20,7 @@ public:
     const oracle::Grid grid(format);
     max_ = grid.max_value();
     emax_ = std::ilogb(max_);
+    round_ = (int)std::nearbyint(std::log2(max_));
     man_bits_ = emax_ - std::ilogb(grid.magnitude(grid.max_code() + 1) - max_);
   }
 
@@ -28,6 +30,8 @@ public:
       case MFQ_RULE_FLOOR: return power(exp2 + emax_) <= a && a < power(exp2 + emax_ + 1);
       case MFQ_RULE_CEIL: return power(exp2 + emax_ - 1) < a && a <= power(exp2 + emax_);
       case MFQ_RULE_RCEIL: return max_ * power(exp2 - 1) < a && a <= max_ * power(exp2);
+      case MFQ_RULE_ROUND: return power(exp2 + round_) * M_SQRT1_2 < a && a < power(exp2 + round_) * M_SQRT2;
+      case MFQ_RULE_MIDMAX: return middle_exponent(a) - emax_ == exp2;
       default: return even_exponent(a) - emax_ == exp2;
     }
   }
@@ -49,25 +53,33 @@ private:
     return significand >= power(man_bits_ + 1) ? t + 1 : t;
   }
 
+  /* The exponent of `a`, one more beyond the middle of the largest value and the next power of two. */
+  int middle_exponent(double a) const {
+    const int t = std::ilogb(a);
+    return a > (max_ * power(t - emax_) + power(t + 1)) / 2 ? t + 1 : t;
+  }
+
   double max_;
-  int emax_, man_bits_;
+  int emax_, man_bits_, round_;
 };
 
 class PowerOfTwoRule : public testing::TestWithParam<const char *> {
   void report(uint32_t u, int rule) const {
     FAIL() << GetParam() << " rule " << rule << " of " << inputs::f32(u) << ": got 2^"
-           << mfqn_scale_exp2(u, rule, &range);
+           << mfqn_scale_exp2(u, rule, range_of(rule));
   }
 
 protected:
   const mfq_format element = oracle::named(GetParam());
   const RuleOracle want{element};
-  const mfqn_range range = lowered(element, MFQ_SCALE_UE8M0, MFQ_RULE_FLOOR).range;
+  const mfqn_range plain = lowered(element, MFQ_SCALE_UE8M0, MFQ_RULE_FLOOR).range,
+                   rounded = lowered(element, MFQ_SCALE_UE8M0, MFQ_RULE_ROUND).range;
+  const mfqn_range *range_of(int rule) const { return rule == MFQ_RULE_ROUND ? &rounded : &plain; }
 
   void check(uint32_t u) const {
     const double a = inputs::f32(u);
     for (mfq_scale_rule rule : kRules)
-      if (!want.holds(a, rule, mfqn_scale_exp2(u, rule, &range))) report(u, rule);
+      if (!want.holds(a, rule, mfqn_scale_exp2(u, rule, range_of(rule)))) report(u, rule);
   }
 };
 
@@ -106,7 +118,8 @@ TEST_P(PowerOfTwoRule, StoredAndLimited) {
       const mfqn_scheme s = lowered(element, f.scale, rule);
       for (uint32_t high = 0; high < 0x7f80u; ++high) {
         const uint32_t u = high << 16;
-        const int exp2 = u == 0 ? f.low : mfqn_scale_exp2(u, rule, &range), limited = std::clamp(exp2, f.low, f.high);
+        const int exp2 = u == 0 ? f.low : mfqn_scale_exp2(u, rule, range_of(rule)),
+                  limited = std::clamp(exp2, f.low, f.high);
         const mfqn_group g = mfqn_group_load(&s, stored_scale(s, u), 1.0f);
         ASSERT_EQ(g.scale, std::ldexp(1.0f, limited)) << GetParam() << " rule " << rule << " of " << inputs::f32(u);
         ASSERT_EQ(g.exp2, limited);
@@ -137,7 +150,7 @@ TEST(PowerOfTwoRules, EveryMinifloat) {
     for (uint32_t u : all)
       for (mfq_scale_rule rule : kRules) {
         if (u == 0 || u >= 0x7f800000u) continue;
-        const int exp2 = mfqn_scale_exp2(u, rule, &range);
+        const int exp2 = mfqn_scale_exp2(u, rule, range_of(rule));
         ASSERT_TRUE(want.holds(inputs::f32(u), rule, exp2))
             << oracle::describe(format) << " rule " << rule << " of " << inputs::f32(u) << ": got 2^" << exp2;
       }
@@ -288,6 +301,18 @@ TEST(Logarithm, FloorAndCeilAreThoseOfLog2f) {
     const float log2 = std::log2(inputs::f32(u));
     ASSERT_EQ(mfqn_log2_floor(u), (int)std::floor(log2)) << inputs::f32(u) << " bits " << u;
     ASSERT_EQ(mfqn_log2_ceil(u), (int)std::ceil(log2)) << inputs::f32(u) << " bits " << u;
+  }
+}
+
+/* Every float32 around every 2^(k + 1/2): logarithms half-way between two integers go to the even one. */
+TEST(Logarithm, RoundIsThatOfLog2) {
+  std::vector<uint32_t> all = logarithm_inputs();
+  for (uint32_t field = 1; field < 255; ++field)
+    for (uint32_t near = 0; near <= 400; ++near) all.push_back((field << 23) + 0x3504f3 - 200 + near);
+  for (uint32_t u : all) {
+    if (u == 0 || u >= 0x7f800000u) continue;
+    const float log2 = (float)std::log2((double)inputs::f32(u));
+    ASSERT_EQ(mfqn_log2_round(u), (int)std::nearbyint(log2)) << inputs::f32(u) << " bits " << u;
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include "host/core/module/context_state.h"
 #include "host/core/error.h"
+#include "host/core/scheme/scheme.h"
 
 mfq_status mfq_argument_present(mfq_where where, const void *pointer) {
   if (pointer == NULL) return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function, "%s is NULL", where.argument);
@@ -98,10 +99,6 @@ mfq_status mfq_argument_memory(mfq_memory part, mfq_parts *parts) {
                   part.where.argument, part.name, (size_t)(part.bytes.high - part.bytes.low));
 }
 
-static size_t scale_align(mfq_scale_format scale) {
-  return scale == MFQ_SCALE_F32 ? 4 : scale == MFQ_SCALE_BF16 || scale == MFQ_SCALE_F16 ? 2 : 1;
-}
-
 mfq_status mfq_argument_parts(mfq_where where, const mfq_qview *view, mfq_use use, mfq_parts *parts) {
   const mfq_qtensor *q = &view->q;
   const struct {
@@ -110,8 +107,9 @@ mfq_status mfq_argument_parts(mfq_where where, const mfq_qview *view, mfq_use us
     const void *memory;
     size_t bytes, align;
   } rows[] = {{MFQ_USE_CODES, "codes", q->codes, view->sizes.codes_bytes, 1},
-              {MFQ_USE_SCALES, "scales", q->scales, view->sizes.scales_bytes, scale_align(q->scheme.scale)},
-              {MFQ_USE_ZERO_POINTS, "zero_points", q->zero_points, view->sizes.zero_points_bytes, 1},
+              {MFQ_USE_SCALES, "scales", q->scales, view->sizes.scales_bytes, (size_t)mfq_scale_bytes(q->scheme.scale)},
+              {MFQ_USE_ZERO_POINTS, "zero_points", q->zero_points, view->sizes.zero_points_bytes,
+               (size_t)mfq_zero_point_bytes(q->scheme.zero_point)},
               {MFQ_USE_TENSOR_SCALE, "tensor_scale", q->tensor_scale, view->sizes.tensor_scale_bytes, sizeof(float)}};
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; ++i) {
     if ((use.used & rows[i].part) == 0 || rows[i].bytes == 0) continue;

@@ -43,6 +43,12 @@ mfq_status mfq_fake_mask_view(mfq_where where, const mfq_mask *mask, mfq_qview *
   mfq_qtensor q = {.scheme = mask->scheme, .rank = mask->rank};
   memcpy(q.shape, mask->shape, sizeof q.shape);
   const mfq_status status = mfq_qview_init(where, &q, view);
+  if (status == MFQ_OK && mask->scheme.eden != 0 && mask->scheme.rule != MFQ_RULE_GIVEN) {
+    return mfq_fail(
+        MFQ_ERROR_UNSUPPORTED, where.function,
+        "%s: the scheme corrects scales together (eden:%d), of which there are no masks; leave the mask out",
+        where.argument, (int)mask->scheme.eden);
+  }
   if (status != MFQ_OK || mask->scheme.rotation == 0) return status;
   return mfq_fail(
       MFQ_ERROR_UNSUPPORTED, where.function,

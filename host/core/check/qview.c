@@ -38,10 +38,10 @@ static mfq_status layout_check(mfq_where where, const mfq_scheme *scheme, const 
                     "groups along the axis before the last give the same order",
                     where.argument);
   }
-  int is_byte_scale = scheme->scale == MFQ_SCALE_UE8M0 || scheme->scale == MFQ_SCALE_UE4M3;
+  int is_byte_scale = scheme->scale == MFQ_SCALE_UE8M0 || mfq_scale_has_tensor(scheme->scale);
   if (layout->scales == MFQ_SCALES_128X4 && !(is_group && is_byte_scale)) {
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function,
-                    "%s: layout.scales is 128X4, which is for groups with ue8m0 or ue4m3 scales only, not %s with %s; "
+                    "%s: layout.scales is 128X4, which is for groups with scales of one byte only, not %s with %s; "
                     "use LOGICAL",
                     where.argument, mfq_granularity_words.words[scheme->granularity],
                     mfq_scale_words.words[scheme->scale]);
@@ -140,16 +140,11 @@ static int fill_code_bytes(mfq_qview *view) {
   return 1;
 }
 
-static int64_t scale_bytes_each(mfq_scale_format scale) {
-  static const int64_t bytes[] = {0, 4, 2, 2, 1, 1};
-  return bytes[scale];
-}
-
 /* 1 when the scales and their padding fit. */
 static int fill_scale_bytes(mfq_qview *view) {
   const mfq_qtensor *q = &view->q;
   mfq_qtensor_sizes *sizes = &view->sizes;
-  int64_t bytes = sizes->scale_count * scale_bytes_each(q->scheme.scale); /* no more than 4 bytes an element */
+  int64_t bytes = sizes->scale_count * mfq_scale_bytes(q->scheme.scale); /* no more than 4 bytes an element */
   if (q->layout.scales == MFQ_SCALES_128X4 && bytes > 0) {
     int64_t groups = mfq_ceil_div(q->shape[sizes->axis], q->scheme.group_size);
     int64_t rows = 0, cols = 0;
@@ -158,8 +153,8 @@ static int fill_scale_bytes(mfq_qview *view) {
       return 0;
   }
   sizes->scales_bytes = (size_t)bytes;
-  sizes->zero_points_bytes = q->scheme.zero_point ? (size_t)sizes->scale_count : 0;
-  sizes->tensor_scale_bytes = q->scheme.scale == MFQ_SCALE_UE4M3 ? sizeof(float) : 0;
+  sizes->zero_points_bytes = (size_t)(sizes->scale_count * mfq_zero_point_bytes(q->scheme.zero_point));
+  sizes->tensor_scale_bytes = mfq_scale_has_tensor(q->scheme.scale) ? sizeof(float) : 0;
   return 1;
 }
 

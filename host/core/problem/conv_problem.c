@@ -8,6 +8,7 @@
 
 #include "conv_shape.h"
 #include "host/core/error.h"
+#include "host/core/scheme/scheme.h"
 #include "finish_make.h"
 
 enum { X, W, Y, ROLES };
@@ -168,6 +169,7 @@ static mfq_status scheme_check(const conv_check *check, int role, const mfq_qvie
   if (scheme->granularity == MFQ_GRANULARITY_GROUP && (ours < 0 || (rule.groups >> ours & 1) == 0))
     why = "groups along this axis cannot be factored out of its sums";
   if (why == NULL && scheme->granularity == MFQ_GRANULARITY_GROUP) *group = scheme->group_size;
+  if (scheme->zero_point == MFQ_ZERO_POINT_FLOAT) why = "its zero points are f32; dequantize it before, or use zp";
   if (scheme->rotation != 0) why = "convolutions take no rotated operands; dequantize it before";
   if (why == NULL && *group == 0) why = mfq_gemm_refuse_factor(scheme);
   const int is_shared = role == W && check->problem->direction == MFQ_CONV_INPUT_GRADIENT && check->conv->groups > 1;

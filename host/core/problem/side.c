@@ -6,6 +6,7 @@
 #include "host/core/error.h"
 #include "conv_problem.h"
 #include "host/core/check/overlap.h"
+#include "host/core/scheme/scheme.h"
 #include "walk.h"
 
 int64_t mfq_matrix_offset(const mfq_matrix *matrix, int64_t index) {
@@ -20,6 +21,8 @@ int64_t mfq_matrix_offset(const mfq_matrix *matrix, int64_t index) {
 /* Why the scales along these axes cannot be factored out of a product. */
 static const char *refuse_scales(const mfq_qview *view, int32_t depth_axis) {
   const int32_t axis = view->sizes.axis, batches = view->q.rank - 2;
+  if (view->q.scheme.zero_point == MFQ_ZERO_POINT_FLOAT)
+    return "its zero points are f32, which no exact sum holds; dequantize it before, or use zp";
   switch (view->q.scheme.granularity) {
     case MFQ_GRANULARITY_CHANNEL:
       if (axis == depth_axis)
@@ -71,12 +74,14 @@ static int32_t element_digits(const mfq_scheme *scheme) {
 }
 
 const char *mfq_gemm_side_refuses_bf16(const mfq_gemm_side *side) {
-  static const int32_t of_scale[] = {1, 24, 8, 11, 1, 4}; /* by mfq_scale_format */
+  static const int32_t of_scale[] = {1, 24, 8, 11, 1}; /* by mfq_scale_format */
   enum { BF16_DIGITS = 8 };
   if (side->kind == MFQ_SIDE_PLAIN)
     return side->matrix.dtype == MFQ_DTYPE_BF16 ? NULL : "bf16 does not hold plain f32 and f16 (round_operands is 0)";
   const mfq_scheme *scheme = &side->view.q.scheme;
-  const int32_t element = element_digits(scheme), scale = side->group != 0 ? of_scale[scheme->scale] : 1;
+  const int32_t stored =
+      mfq_scale_has_tensor(scheme->scale) ? mfq_scale_element(scheme).man_bits + 1 : of_scale[scheme->scale];
+  const int32_t element = element_digits(scheme), scale = side->group != 0 ? stored : 1;
   const int32_t product = element == 1 ? scale : scale == 1 ? element : element + scale;
   return product <= BF16_DIGITS ? NULL : "bf16 does not hold elements times scales (round_operands is 0)";
 }
@@ -144,7 +149,7 @@ mfq_factors mfq_gemm_side_factors(const mfq_gemm_side *side) {
   if (side->kind == MFQ_SIDE_PLAIN) return f;
   const mfq_scale_format scale = side->view.q.scheme.scale;
   f.has_scales = scale != MFQ_SCALE_NONE && side->group == 0;
-  f.has_tensor_scale = scale == MFQ_SCALE_UE4M3;
+  f.has_tensor_scale = mfq_scale_has_tensor(scale);
   for (int i = 0; i < 2 && f.has_scales; ++i) {
     f.stride[i] = side->scale_stride[i];
     f.run[i] = side->scale_run[i];

@@ -14,6 +14,6 @@ int mfq_scheme_equal(const mfq_scheme *a, const mfq_scheme *b) {
          a->block_cols == b->block_cols && a->statistic == b->statistic && a->rounding == b->rounding &&
          a->no_saturate == b->no_saturate && a->zero_point == b->zero_point && a->statistic_min == b->statistic_min &&
          a->rotation == b->rotation && a->signs == b->signs && a->sign_seed == b->sign_seed &&
-         a->scale_gain == b->scale_gain && a->scale_bound == b->scale_bound &&
-         mfq_format_equal(&a->element, &b->element);
+         a->scale_gain == b->scale_gain && a->scale_bound == b->scale_bound && a->eden == b->eden &&
+         mfq_format_equal(&a->scale_element, &b->scale_element) && mfq_format_equal(&a->element, &b->element);
 }

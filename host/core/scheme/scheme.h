@@ -20,6 +20,7 @@ typedef enum mfq_setting {
   MFQ_SETTING_ROTATION,
   MFQ_SETTING_GAIN,
   MFQ_SETTING_BOUND,
+  MFQ_SETTING_EDEN,
   MFQ_SETTING_COUNT
 } mfq_setting;
 
@@ -48,6 +49,34 @@ mfq_nearest mfq_nearest_start(mfq_span word);
 void mfq_nearest_offer(mfq_nearest *nearest, const char *candidate);
 /* Adds "; did you mean ...?" when a near word was offered. */
 void mfq_nearest_add(const mfq_nearest *nearest, mfq_sentence *sentence);
+
+/* Bytes of a stored scale; 0 where there are none. */
+static inline int32_t mfq_scale_bytes(mfq_scale_format scale) {
+  if (scale == MFQ_SCALE_NONE) return 0;
+  return scale == MFQ_SCALE_F32 ? 4 : scale == MFQ_SCALE_BF16 || scale == MFQ_SCALE_F16 ? 2 : 1;
+}
+
+/* Of mfq_scheme.zero_point. */
+enum { MFQ_ZERO_POINT_FLOAT = 2 };
+/* Bytes of a stored zero point; 0 where there are none. */
+static inline int32_t mfq_zero_point_bytes(int32_t zero_point) {
+  return zero_point == MFQ_ZERO_POINT_FLOAT ? 4 : zero_point;
+}
+
+/* Whether a f32 scale of the tensor stands above the scales. */
+static inline int mfq_scale_has_tensor(mfq_scale_format scale) {
+  return scale == MFQ_SCALE_UE4M3 || scale == MFQ_SCALE_MINIFLOAT;
+}
+/* The format of the scales below it. */
+static inline mfq_format mfq_scale_element(const mfq_scheme *scheme) {
+  mfq_format f = scheme->scale_element;
+  if (scheme->scale == MFQ_SCALE_MINIFLOAT) return f;
+  f.exp_bits = 4;
+  f.man_bits = 3;
+  f.bias = 7;
+  f.specials = MFQ_SPECIALS_FN;
+  return f;
+}
 
 /* The rule that a scale format has when none is written. */
 mfq_scale_rule mfq_scale_default_rule(mfq_scale_format scale);

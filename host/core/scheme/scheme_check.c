@@ -18,12 +18,10 @@ static const char *word_of(const mfq_words *words, int value) {
   return value >= 0 && value < words->count ? words->words[value] : "unknown";
 }
 
-static int is_power_of_two_rule(mfq_scale_rule rule) {
-  return rule == MFQ_RULE_FLOOR || rule == MFQ_RULE_CEIL || rule == MFQ_RULE_RCEIL || rule == MFQ_RULE_EVEN;
-}
+static int is_power_of_two_rule(mfq_scale_rule rule) { return rule != MFQ_RULE_ABSMAX && rule != MFQ_RULE_GIVEN; }
 
 /* F32, BF16, F16, UE8M0: the scales that every statistic and rule but UE8M0's absmax go with. */
-static int is_general_scale(mfq_scale_format scale) { return scale != MFQ_SCALE_NONE && scale != MFQ_SCALE_UE4M3; }
+static int is_general_scale(mfq_scale_format scale) { return scale != MFQ_SCALE_NONE && !mfq_scale_has_tensor(scale); }
 
 static int in_words(const mfq_words *words, int64_t value, mfq_sentence *why) {
   if (value >= 0 && value < words->count) return 1;
@@ -71,9 +69,9 @@ static int granularity_valid(const mfq_scheme *s, mfq_sentence *why) {
                      word_of(&mfq_granularity_words, (int)s->granularity));
     return 0;
   }
-  if (s->scale == MFQ_SCALE_UE4M3 && !is_group && !is_block) {
-    mfq_sentence_set(why, "granularity %s has no ue4m3 scale; use group or block, or scale f32",
-                     word_of(&mfq_granularity_words, (int)s->granularity));
+  if (mfq_scale_has_tensor(s->scale) && !is_group && !is_block) {
+    mfq_sentence_set(why, "granularity %s has no %s scale; use group or block, or scale f32",
+                     word_of(&mfq_granularity_words, (int)s->granularity), word_of(&mfq_scale_words, (int)s->scale));
     return 0;
   }
   return 1;
@@ -83,14 +81,15 @@ static int rule_fits_scale(const mfq_scheme *s) {
   switch (s->scale) {
     case MFQ_SCALE_NONE: return s->rule == MFQ_RULE_ABSMAX;
     case MFQ_SCALE_UE8M0: return is_power_of_two_rule(s->rule) || s->rule == MFQ_RULE_GIVEN;
-    case MFQ_SCALE_UE4M3: return s->rule == MFQ_RULE_ABSMAX || s->rule == MFQ_RULE_GIVEN;
+    case MFQ_SCALE_UE4M3:
+    case MFQ_SCALE_MINIFLOAT: return s->rule == MFQ_RULE_ABSMAX || s->rule == MFQ_RULE_GIVEN;
     default: return 1;
   }
 }
 
 static const char *rules_of_scale(mfq_scale_format scale) {
   return scale == MFQ_SCALE_NONE    ? "absmax (by convention; there is no scale to compute)"
-         : scale == MFQ_SCALE_UE8M0 ? "floor, ceil, rceil, even, given"
+         : scale == MFQ_SCALE_UE8M0 ? "floor, ceil, rceil, even, given, round, midmax"
                                     : "absmax, given";
 }
 
@@ -122,8 +121,35 @@ static int element_fits_scale(const mfq_scheme *s, mfq_sentence *why) {
   return 1;
 }
 
+/* What scales below that of a tensor are stored as. */
+static int scale_element_valid(const mfq_scheme *s, mfq_sentence *why) {
+  static const mfq_format none;
+  const mfq_format *f = &s->scale_element;
+  if (s->scale != MFQ_SCALE_MINIFLOAT)
+    return mfq_format_equal(f, &none) || refuse(why, "scale_element must be all 0 unless the scale is minifloat");
+  if (!mfq_format_valid(f, why)) return 0;
+  if (f->kind != MFQ_KIND_MINIFLOAT || f->is_signed ||
+      (f->specials != MFQ_SPECIALS_FN && f->specials != MFQ_SPECIALS_IEEE) || !mfq_format_is_float32(f))
+    return refuse(why, "scales are stored in a minifloat without a sign, with a NaN (fn or ieee) and of values that "
+                       "float32 holds, such as ue5m3fn");
+  const mfq_scheme ue4m3 = {.scale = MFQ_SCALE_UE4M3};
+  const mfq_format usual = mfq_scale_element(&ue4m3);
+  if (mfq_format_equal(f, &usual)) return refuse(why, "this format of scales has a name of its own: ue4m3");
+  const double element = mfq_format_max_value(&s->element), most = (double)FLT_MAX / 2 / element;
+  const double bound = s->scale_bound > 0.0f ? (double)s->scale_bound : mfq_format_max_value(f);
+  if (s->rule != MFQ_RULE_ABSMAX || bound <= most) return 1;
+  char largest[32], allowed[32];
+  mfq_number_write(bound, largest, sizeof largest);
+  mfq_number_write(most, allowed, sizeof allowed);
+  mfq_sentence_set(why, "elements times scales up to %s leave float32; say a bound of less than %s, such as bound:448",
+                   largest, allowed);
+  return 0;
+}
+
 static int scale_valid(const mfq_scheme *s, mfq_sentence *why) {
-  if (!in_words(&mfq_scale_words, (int)s->scale, why) || !in_words(&mfq_rule_words, (int)s->rule, why)) return 0;
+  if (!in_words(&mfq_scale_words, (int)s->scale, why) || !in_words(&mfq_rule_words, (int)s->rule, why) ||
+      !scale_element_valid(s, why))
+    return 0;
   if (!rule_fits_scale(s)) {
     mfq_sentence_set(why, "scale %s has no rule %s; allowed is %s", word_of(&mfq_scale_words, (int)s->scale),
                      word_of(&mfq_rule_words, (int)s->rule), rules_of_scale(s->scale));
@@ -141,7 +167,10 @@ static int saturation_valid(const mfq_scheme *s, mfq_sentence *why) {
 }
 
 static int zero_point_valid(const mfq_scheme *s, mfq_sentence *why) {
-  if (!is_flag("zero_point", s->zero_point, why)) return 0;
+  if (s->zero_point < 0 || s->zero_point > MFQ_ZERO_POINT_FLOAT) {
+    mfq_sentence_set(why, "zero_point is %d; allowed are 0, 1 (a code) and 2 (a f32)", (int)s->zero_point);
+    return 0;
+  }
   if (!s->zero_point) return 1;
   if (s->element.kind != MFQ_KIND_INTEGER || s->element.frac_bits != 0)
     return refuse(why, "a zero point needs an integer element without fraction bits, such as uint8 or int4");
@@ -150,6 +179,8 @@ static int zero_point_valid(const mfq_scheme *s, mfq_sentence *why) {
                      word_of(&mfq_scale_words, (int)s->scale));
     return 0;
   }
+  if (s->zero_point == MFQ_ZERO_POINT_FLOAT && s->rounding == MFQ_ROUND_STOCHASTIC)
+    return refuse(why, "zero points in f32 have no stochastic rounding; use zp, or another rounding");
   return 1;
 }
 
@@ -181,8 +212,8 @@ static int arith_valid(const mfq_scheme *s, mfq_sentence *why) {
                      word_of(&mfq_scale_words, (int)s->scale));
     return 0;
   }
-  if (s->rule == MFQ_RULE_RCEIL || s->rule == MFQ_RULE_EVEN) {
-    mfq_sentence_set(why, "arith brevitas has rules absmax, floor, ceil and given, not %s",
+  if (s->rule == MFQ_RULE_RCEIL || s->rule == MFQ_RULE_EVEN || s->rule == MFQ_RULE_MIDMAX) {
+    mfq_sentence_set(why, "arith brevitas has rules absmax, floor, ceil, round and given, not %s",
                      word_of(&mfq_rule_words, (int)s->rule));
     return 0;
   }
@@ -239,17 +270,34 @@ static int number_valid(const char *name, float value, const float *range, mfq_s
 static int gain_valid(const mfq_scheme *s, mfq_sentence *why) {
   static const float range[] = {0.0625f, 16.0f, 1.0f};
   if (s->scale_gain == 0.0f) return 1;
-  if (s->scale == MFQ_SCALE_NONE || s->rule != MFQ_RULE_ABSMAX || s->arith != MFQ_ARITH_EXACT)
+  if (s->scale == MFQ_SCALE_NONE || is_power_of_two_rule(s->rule) || s->arith != MFQ_ARITH_EXACT)
     return refuse(why, "a gain needs scales that are computed by rule absmax with arith exact");
   return number_valid("scale_gain", s->scale_gain, range, why);
 }
 
 static int bound_valid(const mfq_scheme *s, mfq_sentence *why) {
-  static const float range[] = {1.0f, 448.0f, 448.0f};
+  const mfq_format stored = mfq_scale_element(s);
+  const float most = (float)mfq_format_max_value(&stored), range[] = {most < 1.0f ? most : 1.0f, most, most};
   if (s->scale_bound == 0.0f) return 1;
-  if (s->scale != MFQ_SCALE_UE4M3 || s->rule != MFQ_RULE_ABSMAX)
-    return refuse(why, "a bound needs scale ue4m3 with rule absmax, whose tensor scale it sets");
+  if (!mfq_scale_has_tensor(s->scale))
+    return refuse(why, "a bound needs scale ue4m3 or minifloat, whose tensor scale it sets");
   return number_valid("scale_bound", s->scale_bound, range, why);
+}
+
+static int eden_valid(const mfq_scheme *s, mfq_sentence *why) {
+  enum { MOST = 1024 };
+  if (s->eden == 0) return 1;
+  if (!mfq_scale_has_tensor(s->scale) || s->granularity != MFQ_GRANULARITY_GROUP)
+    return refuse(why, "eden needs groups with scale ue4m3 or minifloat, whose scales it corrects");
+  if (s->rounding == MFQ_ROUND_STOCHASTIC)
+    return refuse(why, "eden rounds scales stochastically in place of elements; use round:even");
+  if (s->eden < 0 || s->eden > MOST || s->eden % s->group_size != 0 ||
+      (s->rotation != 0 && s->eden % s->rotation != 0)) {
+    mfq_sentence_set(why, "eden is %d; allowed are multiples of the group size, %d, and of the rotation, %d, up to %d",
+                     (int)s->eden, (int)s->group_size, (int)s->rotation, MOST);
+    return 0;
+  }
+  return 1;
 }
 
 int mfq_scheme_valid(const mfq_scheme *scheme, mfq_setting *fault, mfq_sentence *why) {
@@ -268,7 +316,8 @@ int mfq_scheme_valid(const mfq_scheme *scheme, mfq_setting *fault, mfq_sentence 
                {MFQ_SETTING_ARITH, arith_valid},
                {MFQ_SETTING_ROTATION, rotation_valid},
                {MFQ_SETTING_GAIN, gain_valid},
-               {MFQ_SETTING_BOUND, bound_valid}};
+               {MFQ_SETTING_BOUND, bound_valid},
+               {MFQ_SETTING_EDEN, eden_valid}};
   for (size_t i = 0; i < sizeof tests / sizeof tests[0]; ++i) {
     if (!tests[i].valid(scheme, why)) {
       *fault = tests[i].setting;

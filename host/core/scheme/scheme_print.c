@@ -34,7 +34,13 @@ static void write_granularity(const mfq_scheme *s, mfq_sentence *text) {
 
 static void write_scale(const mfq_scheme *s, mfq_sentence *text) {
   if (s->scale == MFQ_SCALE_NONE) return;
-  mfq_sentence_add(text, "/%s", mfq_scale_words.words[s->scale]);
+  if (s->scale == MFQ_SCALE_MINIFLOAT) {
+    char format[MFQ_FORMAT_TEXT_MAX];
+    mfq_format_write(&s->scale_element, format);
+    mfq_sentence_add(text, "/scale:%s", format);
+  } else {
+    mfq_sentence_add(text, "/%s", mfq_scale_words.words[s->scale]);
+  }
   if (s->rule != mfq_scale_default_rule(s->scale)) mfq_sentence_add(text, ":%s", mfq_rule_words.words[s->rule]);
 }
 
@@ -49,12 +55,13 @@ static void write_others(const mfq_scheme *s, mfq_sentence *text) {
   if (s->rounding != MFQ_ROUND_EVEN) mfq_sentence_add(text, "/round:%s", mfq_rounding_words.words[s->rounding]);
   if (s->no_saturate) mfq_sentence_add(text, "/nosat");
   if (s->zero_point)
-    mfq_sentence_add(text, "/zp");
+    mfq_sentence_add(text, s->zero_point == MFQ_ZERO_POINT_FLOAT ? "/zpf" : "/zp");
   else if (s->statistic != MFQ_STATISTIC_ABSMAX)
     mfq_sentence_add(text, "/stat:%s", mfq_statistic_words.words[s->statistic]);
   write_number("min", s->statistic_min, text);
   write_number("gain", s->scale_gain, text);
   write_number("bound", s->scale_bound, text);
+  if (s->eden != 0) mfq_sentence_add(text, "/eden:%d", (int)s->eden);
   if (s->arith != MFQ_ARITH_EXACT) mfq_sentence_add(text, "/arith:%s", mfq_arith_words.words[s->arith]);
 }
 

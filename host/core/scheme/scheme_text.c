@@ -97,6 +97,21 @@ static int read_scale(mfq_scheme *scheme, int value, segment *part, mfq_sentence
   }
   scheme->scale = (mfq_scale_format)value;
   scheme->rule = (mfq_scale_rule)rule;
+  scheme->scale_element = (mfq_format){.kind = MFQ_KIND_MINIFLOAT};
+  return 1;
+}
+
+/* The argument is a format, and a rule where one is said: "ue5m3fn", "ue5m3fn:given". */
+static int read_minifloat_scale(mfq_scheme *scheme, int value, segment *part, mfq_sentence *why) {
+  const mfq_span all = part->argument;
+  const size_t end = mfq_span_find(all, ':');
+  mfq_format format;
+  size_t at = 0;
+  if (!mfq_format_read((mfq_span){all.text, end}, &format, &at, why)) return bad_at(part, mfq_span_from(all, at));
+  part->has_argument = end < all.length;
+  if (part->has_argument) part->argument = mfq_span_from(all, end + 1);
+  if (!read_scale(scheme, value, part, why)) return 0;
+  scheme->scale_element = format;
   return 1;
 }
 
@@ -138,6 +153,11 @@ static int read_number(mfq_scheme *scheme, int value, segment *part, mfq_sentenc
   return bad_at(part, part->argument);
 }
 
+static int read_eden(mfq_scheme *scheme, int value, segment *part, mfq_sentence *why) {
+  (void)value;
+  return read_size(part, part->argument, &scheme->eden, why);
+}
+
 /* The argument is the size, then the signs, where there are any: "16", "16:fixed", "128:seed:77". */
 static int read_rotation(mfq_scheme *scheme, int value, segment *part, mfq_sentence *why) {
   (void)value;
@@ -176,15 +196,18 @@ static const setting_word setting_words[] = {
     {"f16", MFQ_SETTING_SCALE, MFQ_SCALE_F16, read_scale, 0, 1, NULL},
     {"ue8m0", MFQ_SETTING_SCALE, MFQ_SCALE_UE8M0, read_scale, 0, 1, NULL},
     {"ue4m3", MFQ_SETTING_SCALE, MFQ_SCALE_UE4M3, read_scale, 0, 1, NULL},
+    {"scale", MFQ_SETTING_SCALE, MFQ_SCALE_MINIFLOAT, read_minifloat_scale, 0, 1, "a minifloat without a sign"},
     {"round", MFQ_SETTING_ROUNDING, 0, read_rounding, 0, 1, "a rounding, such as round:even"},
     {"sat", MFQ_SETTING_SATURATION, 0, read_saturation, 0, 0, NULL},
     {"nosat", MFQ_SETTING_SATURATION, 1, read_saturation, 0, 0, NULL},
     {"zp", MFQ_SETTING_ZERO_POINT, 1, read_zero_point, 0, 0, NULL},
+    {"zpf", MFQ_SETTING_ZERO_POINT, MFQ_ZERO_POINT_FLOAT, read_zero_point, 0, 0, NULL},
     {"nozp", MFQ_SETTING_ZERO_POINT, 0, read_zero_point, 0, 0, NULL},
     {"stat", MFQ_SETTING_STATISTIC, 0, read_statistic, 0, 1, "a statistic, such as stat:minmax"},
     {"min", MFQ_SETTING_MIN, offsetof(mfq_scheme, statistic_min), read_number, 0, 1, "a number, such as min:1e-10"},
     {"gain", MFQ_SETTING_GAIN, offsetof(mfq_scheme, scale_gain), read_number, 0, 1, "a number, such as gain:1.0625"},
     {"bound", MFQ_SETTING_BOUND, offsetof(mfq_scheme, scale_bound), read_number, 0, 1, "a number, such as bound:256"},
+    {"eden", MFQ_SETTING_EDEN, 0, read_eden, 0, 1, "a size, such as eden:128"},
     {"arith", MFQ_SETTING_ARITH, 0, read_arith, 0, 1, "an arithmetic, such as arith:brevitas"},
     {"hadamard", MFQ_SETTING_ROTATION, 0, read_rotation, 0, 1, "a size, such as hadamard:32"},
 };
@@ -228,11 +251,12 @@ static void explain_unknown(mfq_span word, mfq_sentence *why) {
   mfq_nearest nearest = mfq_nearest_start(word);
   for (int i = 0; i < SETTING_WORDS; ++i) mfq_nearest_offer(&nearest, setting_words[i].word);
   for (int32_t i = 0; mfq_format_row_at(i) != NULL; ++i) mfq_nearest_offer(&nearest, mfq_format_row_at(i)->name);
-  mfq_sentence_set(why,
-                   "\"%s\" is not a setting; allowed are an element format, tensor, channel[@axis], "
-                   "group:size[@axis], block:rows x cols, none, f32, bf16, f16, ue8m0, ue4m3 (each with :rule), "
-                   "round:, sat, nosat, zp, nozp, stat:, min:, gain:, bound:, arith:, hadamard:size[:signs]",
-                   mfq_quoted(word, WORD_QUOTED).text);
+  mfq_sentence_set(
+      why,
+      "\"%s\" is not a setting; allowed are an element format, tensor, channel[@axis], "
+      "group:size[@axis], block:rows x cols, none, f32, bf16, f16, ue8m0, ue4m3, scale:format (each with :rule), "
+      "round:, sat, nosat, zp, zpf, nozp, stat:, min:, gain:, bound:, eden:, arith:, hadamard:size[:signs]",
+      mfq_quoted(word, WORD_QUOTED).text);
   mfq_nearest_add(&nearest, why);
 }
 

@@ -5,8 +5,8 @@
 #include <strings.h>
 
 static const char *const granularities[] = {"tensor", "channel", "group", "block"};
-static const char *const scales[] = {"none", "f32", "bf16", "f16", "ue8m0", "ue4m3"};
-static const char *const rules[] = {"absmax", "floor", "ceil", "rceil", "even", "given"};
+static const char *const scales[] = {"none", "f32", "bf16", "f16", "ue8m0", "ue4m3", "minifloat"};
+static const char *const rules[] = {"absmax", "floor", "ceil", "rceil", "even", "given", "round", "midmax"};
 static const char *const statistics[] = {"absmax", "minmax"};
 static const char *const roundings[] = {"even", "away", "zero", "floor", "ceil", "dpu", "stochastic"};
 static const char *const ariths[] = {"exact", "brevitas"};

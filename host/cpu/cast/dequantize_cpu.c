@@ -31,7 +31,7 @@ typedef struct padding {
 static uint32_t padding_at(const void *of, int64_t scale) {
   const padding *p = of;
   const mfqn_group g = mfq_group_stored(p->view, &p->scheme, scale);
-  const uint32_t code = p->scheme.has_zero_point ? mfqn_integer_code(g.zero_point, &p->scheme.integer) : 0u;
+  const uint32_t code = mfqn_zero_point_code(&p->scheme, &g);
   return mfqn_decode(&p->scheme, &g, code);
 }
 

@@ -8,6 +8,7 @@
 #include <mfq/num/pack.h>
 
 #include "host/core/problem/walk.h"
+#include "host/core/scheme/scheme.h"
 
 uint32_t mfq_element_load(const void *data, mfq_dtype dtype, int64_t offset) {
   if (dtype == MFQ_DTYPE_F32) {
@@ -64,16 +65,6 @@ void mfq_elements_by_scale(const mfq_qview *view, const mfq_tensor *dst, mfq_val
 
 /* ---- Scales and zero points -------------------------------------------------------------------------------------- */
 
-/* Not for NONE. */
-static size_t scale_bytes(mfq_scale_format scale) {
-  switch (scale) {
-    case MFQ_SCALE_F32: return 4;
-    case MFQ_SCALE_BF16:
-    case MFQ_SCALE_F16: return 2;
-    default: return 1;
-  }
-}
-
 /* The scale shape as [outer, groups, inner] around the grouped axis. */
 static void split_at_groups(const mfq_qview *view, int64_t *groups, int64_t *inner) {
   const mfq_qtensor_sizes *z = &view->sizes;
@@ -96,20 +87,20 @@ static int64_t slot_of(const mfq_qview *view, int64_t index) {
 uint32_t mfq_scale_get(const mfq_qview *view, int64_t index) {
   uint32_t stored = 0;
   if (view->q.scheme.scale == MFQ_SCALE_NONE) return stored;
-  const size_t bytes = scale_bytes(view->q.scheme.scale);
+  const size_t bytes = (size_t)mfq_scale_bytes(view->q.scheme.scale);
   memcpy(&stored, (const uint8_t *)view->q.scales + (size_t)slot_of(view, index) * bytes, bytes);
   return stored;
 }
 
 void mfq_scale_put(const mfq_qview *view, int64_t index, uint32_t stored) {
   if (view->q.scheme.scale == MFQ_SCALE_NONE) return;
-  const size_t bytes = scale_bytes(view->q.scheme.scale);
+  const size_t bytes = (size_t)mfq_scale_bytes(view->q.scheme.scale);
   memcpy((uint8_t *)view->q.scales + (size_t)slot_of(view, index) * bytes, &stored, bytes);
 }
 
 void mfq_scales_put(const mfq_qview *view, int64_t index, int64_t step, const uint32_t *stored, int64_t n) {
   const mfq_scale_format scale = view->q.scheme.scale;
-  if (view->q.layout.scales == MFQ_SCALES_LOGICAL && scale_bytes(scale) == 1) {
+  if (view->q.layout.scales == MFQ_SCALES_LOGICAL && mfq_scale_bytes(scale) == 1) {
     uint8_t *bytes = (uint8_t *)view->q.scales + index;
     for (int64_t i = 0; i < n; ++i) bytes[i * step] = (uint8_t)stored[i];
   } else if (view->q.layout.scales == MFQ_SCALES_LOGICAL && scale == MFQ_SCALE_F32 && step == 1) {
@@ -123,7 +114,7 @@ void mfq_scales_get(const mfq_qview *view, int64_t index, int64_t step, uint32_t
   const mfq_scale_format scale = view->q.scheme.scale;
   if (scale == MFQ_SCALE_NONE) {
     memset(stored, 0, (size_t)n * sizeof *stored);
-  } else if (view->q.layout.scales == MFQ_SCALES_LOGICAL && scale_bytes(scale) == 1) {
+  } else if (view->q.layout.scales == MFQ_SCALES_LOGICAL && mfq_scale_bytes(scale) == 1) {
     const uint8_t *bytes = (const uint8_t *)view->q.scales + index;
     for (int64_t i = 0; i < n; ++i) stored[i] = bytes[i * step];
   } else if (view->q.layout.scales == MFQ_SCALES_LOGICAL && scale == MFQ_SCALE_F32 && step == 1) {
@@ -147,16 +138,24 @@ void mfq_scales_clear_padding(const mfq_qview *view) {
 
 int32_t mfq_zero_point_get(const mfq_qview *view, const mfqn_scheme *s, int64_t index) {
   if (!s->has_zero_point) return 0;
+  if (s->zero_is_float) {
+    int32_t bits;
+    memcpy(&bits, (const uint8_t *)view->q.zero_points + index * 4, sizeof bits);
+    return bits;
+  }
   return mfqn_integer_value(((const uint8_t *)view->q.zero_points)[index], &s->integer);
 }
 
 void mfq_zero_point_put(const mfq_qview *view, const mfqn_scheme *s, int64_t index, int32_t zero_point) {
-  if (s->has_zero_point) ((uint8_t *)view->q.zero_points)[index] = (uint8_t)mfqn_integer_code(zero_point, &s->integer);
+  if (s->zero_is_float)
+    memcpy((uint8_t *)view->q.zero_points + index * 4, &zero_point, sizeof zero_point);
+  else if (s->has_zero_point)
+    ((uint8_t *)view->q.zero_points)[index] = (uint8_t)mfqn_integer_code(zero_point, &s->integer);
 }
 
 float mfq_tensor_scale_get(const mfq_qview *view) {
   float scale = 1.0f;
-  if (view->q.scheme.scale == MFQ_SCALE_UE4M3) memcpy(&scale, view->q.tensor_scale, sizeof scale);
+  if (view->sizes.tensor_scale_bytes) memcpy(&scale, view->q.tensor_scale, sizeof scale);
   return scale;
 }
 

@@ -30,11 +30,11 @@ void mfq_scales_get(const mfq_qview *view, int64_t index, int64_t step, uint32_t
 /* Sets the bytes that pad the 128x4 order to 0. */
 void mfq_scales_clear_padding(const mfq_qview *view);
 
-/* Zero points as integers, not codes; 0 when the scheme has none. */
+/* Zero points as integers, not codes, or as the bits of floats; 0 when the scheme has none. */
 int32_t mfq_zero_point_get(const mfq_qview *view, const mfqn_scheme *s, int64_t index);
 void mfq_zero_point_put(const mfq_qview *view, const mfqn_scheme *s, int64_t index, int32_t zero_point);
 
-/* The tensor scale of UE4M3, 1 for other scale formats. */
+/* The tensor scale; 1 where there is none. */
 float mfq_tensor_scale_get(const mfq_qview *view);
 
 /* Scale, divisor and zero point of group `index` as stored. */

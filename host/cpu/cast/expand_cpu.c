@@ -10,7 +10,8 @@ typedef struct parts {
 
 static uint32_t zero_point_at(const void *of, int64_t index) {
   const parts *p = of;
-  return mfqn_bits((float)mfq_zero_point_get(p->view, &p->scheme, index));
+  const mfqn_group g = {.zero_point = mfq_zero_point_get(p->view, &p->scheme, index)};
+  return mfqn_bits(mfqn_zero_point_value(&p->scheme, &g));
 }
 
 static uint32_t scale_at(const void *of, int64_t index) {

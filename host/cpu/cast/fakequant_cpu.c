@@ -9,6 +9,7 @@
 #include "host/core/process/team.h"
 #include "host/core/problem/walk.h"
 #include "host/cpu/cpu_state.h"
+#include "eden_cpu.h"
 #include "elements.h"
 #include "masks.h"
 #include "rotate_cpu.h"
@@ -63,6 +64,7 @@ static void make_groups(const fake_job *job, mfqn_statistic *statistics) {
   }
   const float tensor_scale = mfq_measure_ref(view, &job->scheme, job->src, statistics);
   for (int64_t i = 0; i < count; ++i) job->groups[i] = mfqn_group_make(&job->scheme, &statistics[i], tensor_scale);
+  if (job->scheme.eden) mfq_eden_correct(job->context, view, &job->scheme, job->src, job->groups);
 }
 
 /* ---- The ways ---------------------------------------------------------------------------------------------------- */

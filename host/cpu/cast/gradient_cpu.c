@@ -238,7 +238,7 @@ mfq_status mfq_gradient_check_learned(const mfq_cast *cast) {
 
 /* Whether statistics, and partial sums, of all scales are kept. */
 static int keeps_statistics(const gradient_job *job) {
-  return mfqn_is_measured(&job->scheme) && (job->chunks > 1 || job->scheme.scale == MFQN_SCALE_UE4M3);
+  return mfqn_is_measured(&job->scheme) && (job->chunks > 1 || mfqn_has_tensor_scale(job->scheme.scale));
 }
 
 /* What of all scales is kept, in the order of the memory: totals, partial sums, statistics. */

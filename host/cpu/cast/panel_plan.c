@@ -152,7 +152,10 @@ static const char *why_never(const mfq_scheme *scheme, mfq_panels_use use) {
   /* The loops hold for formats whose values are normal float32 numbers. */
   if (!is_integer && (e->bias + e->man_bits > 120 || (1 << e->exp_bits) - 1 - e->bias > 120))
     return "the format reaches beyond the normal numbers of float32";
+  if (scheme->scale == MFQ_SCALE_MINIFLOAT) return "scales are stored in a format that the loops do not have";
+  if (scheme->zero_point > 1) return "zero points are f32";
   if (use == MFQ_PANELS_DECODE) return NULL;
+  if (scheme->eden != 0 && scheme->rule != MFQ_RULE_GIVEN) return "scales are corrected together";
   if (scheme->arith != MFQ_ARITH_BREVITAS) return NULL;
   /* For ties to even Brevitas' steps give the codes that ours give, where nothing overflows on the way. */
   const int is_same = scheme->rounding == MFQ_ROUND_EVEN && !scheme->no_saturate && (is_integer || e->man_bits >= 1);

@@ -10,6 +10,7 @@
 #include "host/core/check/sizes.h"
 #include "host/core/problem/walk.h"
 #include "host/cpu/cpu_state.h"
+#include "eden_cpu.h"
 #include "elements.h"
 
 static void measure(const mfq_tensor *src, const mfq_walk *walk, mfqn_statistic *statistics) {
@@ -39,12 +40,12 @@ float mfq_measure_ref(const mfq_qview *view, const mfqn_scheme *s, const mfq_ten
   measure(src, &walk, statistics);
   for (int64_t i = 0; i < count; ++i) /* its zero padding counts for Brevitas */
     if (s->is_brevitas && mfq_scale_is_short(view, i)) mfqn_statistic_add(&statistics[i], 0);
-  return s->scale == MFQN_SCALE_UE4M3 ? tensor_scale_of(s, statistics, count) : 1.0f;
+  return mfqn_has_tensor_scale(s->scale) ? tensor_scale_of(s, statistics, count) : 1.0f;
 }
 
 static void make_scales(const mfq_qview *view, const mfqn_scheme *s, const mfqn_statistic *statistics,
                         float tensor_scale) {
-  if (s->scale == MFQN_SCALE_UE4M3) memcpy(view->q.tensor_scale, &tensor_scale, sizeof tensor_scale);
+  if (mfqn_has_tensor_scale(s->scale)) memcpy(view->q.tensor_scale, &tensor_scale, sizeof tensor_scale);
   for (int64_t i = 0; i < view->sizes.scale_count; ++i) {
     const mfqn_group g = mfqn_group_make(s, &statistics[i], tensor_scale);
     mfq_scale_put(view, i, g.stored);
@@ -98,6 +99,7 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
     make_scales(view, &s, statistics, tensor_scale);
   }
   if (view->sizes.codes_bytes) mfq_codes_ref(context, cast->src, view, &s);
+  if (s.eden) mfq_eden_correct(context, view, &s, cast->src, NULL);
   return MFQ_OK;
 }
 

@@ -7,6 +7,7 @@
 #include "host/core/integers.h"
 #include "host/core/problem/walk.h"
 #include "host/core/process/team.h"
+#include "host/core/scheme/scheme.h"
 #include "elements.h"
 #include "repack_moves.h"
 
@@ -168,14 +169,13 @@ static void move_part(const mfq_scale_move *m, scale_work *w, int64_t count) {
 
 void mfq_scale_move_run(const mfq_context *context, const mfq_scale_move *m, const mfq_cast *cast,
                         mfq_move_scratch *scratch) {
-  static const int32_t bytes[] = {0, 4, 2, 2, 1, 1};
   const mfq_qview *src = cast->view, *dst = cast->other;
   const int64_t count = dst->sizes.scale_count;
   scale_work work = {.size = m->size,
                      .kernels = mfq_cpu_kernels(context),
                      .from = {src->q.scales, form_of(src, 0)},
                      .to = {dst->q.scales, form_of(dst, 0)},
-                     .bytes = bytes[dst->q.scheme.scale],
+                     .bytes = mfq_scale_bytes(dst->q.scheme.scale),
                      .scratch = scratch};
   scale_work zero_points = work;
   if (count == 0) return;
@@ -184,6 +184,6 @@ void mfq_scale_move_run(const mfq_context *context, const mfq_scale_move *m, con
   if (!dst->q.scheme.zero_point) return;
   zero_points.from = (scale_side){src->q.zero_points, form_of(src, 1)};
   zero_points.to = (scale_side){dst->q.zero_points, form_of(dst, 1)};
-  zero_points.bytes = 1;
+  zero_points.bytes = mfq_zero_point_bytes(dst->q.scheme.zero_point);
   move_part(m, &zero_points, count);
 }

@@ -24,7 +24,7 @@ static int takes_element(const mfq_format *e) {
 }
 
 static int takes(const mfq_scheme *s) {
-  const int po2_rule = s->rule >= MFQ_RULE_FLOOR && s->rule <= MFQ_RULE_EVEN;
+  const int po2_rule = mfqn_is_power_rule((int32_t)s->rule) && s->rule != MFQ_RULE_ROUND;
   return s->granularity == MFQ_GRANULARITY_GROUP && s->scale == MFQ_SCALE_UE8M0 && po2_rule &&
          s->rounding == MFQ_ROUND_EVEN && s->arith == MFQ_ARITH_EXACT && s->statistic == MFQ_STATISTIC_ABSMAX &&
          !s->no_saturate && !s->zero_point && s->element.is_signed && takes_element(&s->element);
@@ -38,6 +38,7 @@ static uint32_t last_fraction(const mfqn_scheme *s) {
     case MFQN_RULE_CEIL: return 0;
     case MFQN_RULE_RCEIL: return s->range.max_fraction;
     case MFQN_RULE_EVEN: return s->range.even_fraction - 1u;
+    case MFQN_RULE_MIDMAX: return (0x800000u + s->range.max_fraction) / 2u;
     default: return 0x7fffffu;
   }
 }

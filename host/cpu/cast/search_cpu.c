@@ -250,7 +250,7 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
   job.losses = (float *)(void *)(memory + room.statistics + room.tries);
   job.tensor_scale = mfq_measure_ref(view, &job.scheme, cast->src, job.statistics);
   mfq_scales_clear_padding(view);
-  if (job.scheme.scale == MFQN_SCALE_UE4M3) memcpy(view->q.tensor_scale, &job.tensor_scale, sizeof job.tensor_scale);
+  if (mfqn_has_tensor_scale(job.scheme.scale)) memcpy(view->q.tensor_scale, &job.tensor_scale, sizeof job.tensor_scale);
   search_all(&job);
   if (view->q.codes && view->sizes.codes_bytes) mfq_codes_ref(context, cast->src, view, &job.scheme);
   return MFQ_OK;

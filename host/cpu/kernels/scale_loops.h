@@ -21,11 +21,7 @@ INLINE void scales_po2(const mfqn_scheme *s, const uint32_t *restrict values, in
   uint32_t any_rare = 0;
   for (int64_t i = 0; i < n; ++i) {
     const uint32_t m = values[i], fraction = m & 0x7fffffu;
-    const uint32_t step = rule == MFQN_RULE_CEIL    ? fraction != 0
-                          : rule == MFQN_RULE_RCEIL ? fraction > range.max_fraction
-                          : rule == MFQN_RULE_EVEN  ? fraction >= range.even_fraction
-                                                    : 0u;
-    const int32_t exp2 = (int32_t)(m >> 23) - 127 - range.emax + (int32_t)step;
+    const int32_t exp2 = (int32_t)(m >> 23) - 127 - range.down + (int32_t)mfqn_rule_carries(fraction, rule, &range);
     lanes->stored[i] = mfqn_store_exp2(exp2, scale);
     const uint32_t rare = m - MFQN_MIN_NORMAL >= MFQN_INF - MFQN_MIN_NORMAL; /* 0, subnormal, infinite, NaN */
     lanes->rare[i] = (uint8_t)rare;
@@ -39,6 +35,8 @@ INLINE void scales_by_rule(const mfqn_scheme *s, const uint32_t *values, int64_t
     case MFQN_RULE_CEIL: scales_po2(s, values, n, lanes, MFQN_RULE_CEIL, scale); break;
     case MFQN_RULE_RCEIL: scales_po2(s, values, n, lanes, MFQN_RULE_RCEIL, scale); break;
     case MFQN_RULE_EVEN: scales_po2(s, values, n, lanes, MFQN_RULE_EVEN, scale); break;
+    case MFQN_RULE_ROUND: scales_po2(s, values, n, lanes, MFQN_RULE_ROUND, scale); break;
+    case MFQN_RULE_MIDMAX: scales_po2(s, values, n, lanes, MFQN_RULE_MIDMAX, scale); break;
     default: scales_po2(s, values, n, lanes, MFQN_RULE_FLOOR, scale);
   }
 }

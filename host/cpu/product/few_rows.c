@@ -10,6 +10,7 @@
 #include "host/core/problem/walk.h"
 #include "host/core/process/team.h"
 #include "host/core/scheme/lower.h"
+#include "host/core/scheme/scheme.h"
 #include "host/cpu/cast/elements.h"
 
 enum {
@@ -53,16 +54,6 @@ typedef struct few_scratch {
 
 enum { L1_BYTES = 1 << 15 };
 
-static int32_t bytes_of_scale(mfq_scale_format scale) {
-  switch (scale) {
-    case MFQ_SCALE_NONE: return 0;
-    case MFQ_SCALE_F32: return 4;
-    case MFQ_SCALE_BF16:
-    case MFQ_SCALE_F16: return 2;
-    default: return 1;
-  }
-}
-
 /* The value of each code under each zero point. */
 static int zero_point_values(const mfqn_scheme *s, uint16_t *values) {
   mfqn_scheme unscaled = *s;
@@ -87,6 +78,7 @@ static const char *refuse_codes(const mfq_gemm_side *side) {
   uint16_t values[256];
   if (!mfq_side_has_byte_rows(side)) return "codes are not 4, 6 or 8 bits with rows along K that begin at bytes";
   if (side->group != 0 && side->group % 32 != 0 && side->group != 16) return "groups are not multiples of 32, or 16";
+  if (s->scale == MFQ_SCALE_MINIFLOAT) return "scales are stored in a format that the loops do not have";
   if (s->zero_point && (mfq_code_bits(&side->view.q) != 4 || s->element.man_bits + s->element.is_signed != 4))
     return "zero points need codes of 4 bits";
   if (s->zero_point && s->scale == MFQ_SCALE_NONE) return "zero points need scales";
@@ -103,7 +95,7 @@ static void make_codes(const mfq_gemm_side *side, few_codes *c) {
   c->bits = mfq_code_bits(&side->view.q);
   c->halves = side->group == 16;
   c->group = s->scale == MFQ_SCALE_NONE ? 0 : side->group;
-  c->scale_bytes = bytes_of_scale(s->scale);
+  c->scale_bytes = mfq_scale_bytes(s->scale);
   c->has_zero_points = s->zero_point;
   c->safe_scale = mfqn_safe_scale(&lowered, MFQN_MAX_BF16);
 }

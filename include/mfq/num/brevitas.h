@@ -27,7 +27,7 @@ MFQ_HD uint32_t mfqn_brevitas_scale(uint32_t statistic, uint32_t least, int rule
   const uint32_t clamped = mfqn_magnitude_at_least(statistic, least);
   if (rule == MFQN_RULE_ABSMAX) return mfqn_one_nan(mfqn_div(mfqn_float_of(clamped), threshold));
   if (clamped >= MFQN_INF) return mfqn_one_nan(mfqn_float_of(clamped));
-  const int32_t e = clamped == 0 ? -150 : rule == MFQN_RULE_CEIL ? mfqn_log2_ceil(clamped) : mfqn_log2_floor(clamped);
+  const int32_t e = clamped == 0 ? -150 : mfqn_log2_by_rule(clamped, rule);
   const uint32_t power = mfqn_magnitude_at_least(mfqn_pow2(e), least);
   return mfqn_one_nan(mfqn_div(mfqn_float_of(power), mfqn_float_of(mfqn_pow2(f->threshold_exp2))));
 }

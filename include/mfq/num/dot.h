@@ -52,7 +52,7 @@ MFQ_HD mfqn_dot_side mfqn_dot_side_make(const mfqn_scheme *s, int has_groups) {
   if (has_groups && s->scale == MFQN_SCALE_F32) side.scale_bits = 24;
   if (has_groups && s->scale == MFQN_SCALE_BF16) side.scale_bits = 8;
   if (has_groups && s->scale == MFQN_SCALE_F16) side.scale_bits = 11;
-  if (has_groups && s->scale == MFQN_SCALE_UE4M3) side.scale_bits = 4;
+  if (has_groups && mfqn_has_tensor_scale(s->scale)) side.scale_bits = s->stored.man_bits + 1;
   return side;
 }
 

@@ -82,7 +82,7 @@ MFQ_HD mfqn_passage mfqn_integer_passage(const mfqn_scheme *s, const mfqn_group 
 }
 
 MFQ_HD mfqn_passage mfqn_brevitas_integer_passage(const mfqn_scheme *s, const mfqn_group *g, float t) {
-  const float z = (float)g->zero_point, lowest = (float)s->integer.lowest, highest = (float)s->integer.highest;
+  const float z = mfqn_zero_point_value(s, g), lowest = (float)s->integer.lowest, highest = (float)s->integer.highest;
   const float r = mfqn_round_float(mfqn_add(t, z), s->rounding);
   const float held = mfqn_brevitas_integer(t, z, lowest, highest, s->rounding);
   const mfqn_passage p = {t, mfqn_sub(held, z), 1.0f, 0, r >= lowest && r <= highest};
@@ -100,7 +100,7 @@ MFQ_HD mfqn_passage mfqn_unusable_passage(const mfqn_group *g, uint32_t u) {
 /* The passage of the element with float32 bits `u`, by the same random word as its value (mfqn_fake). */
 MFQ_HD mfqn_passage mfqn_element_passage(const mfqn_scheme *s, const mfqn_group *g, uint32_t u, uint32_t random) {
   if (!g->usable) return mfqn_unusable_passage(g, u);
-  if (s->is_integer && !s->is_brevitas) return mfqn_integer_passage(s, g, u, random);
+  if (s->is_integer && !s->is_brevitas && !s->zero_is_float) return mfqn_integer_passage(s, g, u, random);
   const float t = mfqn_div(mfqn_float_of(u), g->divisor);
   if (s->is_integer) return mfqn_brevitas_integer_passage(s, g, t);
   mfqn_passage p = s->is_brevitas ? mfqn_brevitas_passage(t, &s->brevitas, s->rounding)
@@ -186,8 +186,8 @@ MFQ_HD float mfqn_gradient_of_statistic(const mfqn_scheme *s, const mfqn_group *
   const uint32_t a = mfqn_umax(measured, s->statistic_min);
   float scale = g->scale;
   if (s->is_brevitas) { /* the power before its lower limit */
-    const int32_t e = s->rule == MFQN_RULE_CEIL ? mfqn_log2_ceil(a) : mfqn_log2_floor(a);
-    scale = mfqn_div(mfqn_float_of(mfqn_pow2(e)), mfqn_float_of(mfqn_pow2(s->brevitas.threshold_exp2)));
+    scale = mfqn_div(mfqn_float_of(mfqn_pow2(mfqn_log2_by_rule(a, s->rule))),
+                     mfqn_float_of(mfqn_pow2(s->brevitas.threshold_exp2)));
   }
   return mfqn_mul(ds, mfqn_div(scale, mfqn_float_of(a)));
 }
@@ -203,7 +203,7 @@ MFQ_HD mfqn_extremes mfqn_gradient_extremes(const mfqn_scheme *s, const mfqn_sta
   if (s->has_zero_point) {
     const float t = mfqn_div(depth, g->divisor), lowest = (float)s->integer.lowest;
     const int rounding = s->is_brevitas ? s->rounding : MFQN_ROUND_EVEN;
-    const int passes = mfqn_round_float(mfqn_add(t, lowest), rounding) <= (float)s->integer.highest;
+    const int passes = s->zero_is_float || mfqn_round_float(mfqn_add(t, lowest), rounding) <= (float)s->integer.highest;
     const float share = passes ? mfqn_div(dz, g->divisor) : 0.0f;
     ds = mfqn_sub(ds, mfqn_mul(share, t));
     e.lo = depth > 0.0f ? -share : 0.0f;

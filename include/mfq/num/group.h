@@ -18,9 +18,12 @@ typedef struct mfqn_scheme {
   int32_t scale, rule, rounding; /* the values of mfq_scale_format, mfq_scale_rule, mfq_rounding */
   int32_t minmax;                /* the statistic is a range */
   int32_t has_zero_point;
+  int32_t zero_is_float; /* no integer: elements are rounded as Brevitas rounds integers */
   int32_t is_brevitas;
   float threshold;        /* ABSMAX: the statistic is divided by it */
-  float tensor_threshold; /* UE4M3: and that of the tensor by this */
+  float tensor_threshold; /* with a scale of the tensor: its statistic by this */
+  mfqn_minifloat stored;  /* with a scale of the tensor: what scales are stored as */
+  int32_t eden;           /* as many elements correct their scales together (eden.h); 0: none do */
   uint32_t statistic_min; /* float32 bits */
   mfqn_range range;       /* power-of-two rules */
   mfqn_rotation rotation; /* of elements before anything else; what is below sees rotated ones */
@@ -39,7 +42,7 @@ typedef struct mfqn_group {
   int32_t exp2;
   float divisor;             /* elements are divided by it */
   float scale, tensor_scale; /* value = (v * scale) * tensor_scale */
-  int32_t zero_point;        /* as an integer, not a code */
+  int32_t zero_point;        /* as an integer, not a code; or the bits of a float32 */
 } mfqn_group;
 
 MFQ_HD mfqn_statistic mfqn_statistic_none(void) {
@@ -81,9 +84,8 @@ MFQ_HD int mfqn_is_measured(const mfqn_scheme *s) { return s->scale != MFQN_SCAL
 
 /* Whether elements are encoded by the exponent of their scale, not by division. */
 MFQ_HD int mfqn_by_exponent(const mfqn_scheme *s) {
-  const int po2_rule = s->rule >= MFQN_RULE_FLOOR && s->rule <= MFQN_RULE_EVEN;
   return !s->is_brevitas && !s->has_zero_point &&
-         (s->scale == MFQN_SCALE_NONE || s->scale == MFQN_SCALE_UE8M0 || po2_rule);
+         (s->scale == MFQN_SCALE_NONE || s->scale == MFQN_SCALE_UE8M0 || mfqn_is_power_rule(s->rule));
 }
 
 /* Completes a group whose `stored` scale is known. */
@@ -98,12 +100,15 @@ MFQ_HD mfqn_group mfqn_group_load(const mfqn_scheme *s, uint32_t stored, float t
     case MFQN_SCALE_UE8M0:
       bits = stored == 255u ? MFQN_NAN : stored == 0 ? 0x00400000u : stored << 23; /* 2^-127 is subnormal */
       break;
+    case MFQN_SCALE_MINIFLOAT: /* whose NaN has all bits */
+      bits = mfqn_minifloat_decode(stored & s->stored.nan_code, &s->stored, 0);
+      break;
     default: bits = mfqn_ue4m3_value(stored);
   }
   g.stored = stored;
   g.scale = mfqn_float_of(bits);
   g.tensor_scale = tensor_scale;
-  g.divisor = s->scale == MFQN_SCALE_UE4M3 ? mfqn_mul(g.scale, tensor_scale) : g.scale;
+  g.divisor = mfqn_has_tensor_scale(s->scale) ? mfqn_mul(g.scale, tensor_scale) : g.scale;
   const uint32_t magnitude = mfqn_bits(g.divisor) & MFQN_ABS;
   g.usable = magnitude != 0 && magnitude < MFQN_INF;
   g.by_exponent = mfqn_by_exponent(s);
@@ -120,6 +125,12 @@ MFQ_HD uint32_t mfqn_store_exp2(int32_t exp2, int32_t scale) {
     case MFQN_SCALE_F16: return mfqn_f16_from_f32(mfqn_pow2(mfqn_clamp(exp2, -24, 15)));
     default: return mfqn_pow2(mfqn_clamp(exp2, -126, 127));
   }
+}
+
+/* A float32 quotient in the format of scales below that of a tensor: 0 for a zero statistic only. */
+MFQ_HD uint32_t mfqn_store_minifloat(uint32_t q, const mfqn_minifloat *stored, int zero) {
+  const uint32_t code = mfqn_minifloat_encode(q, stored, 0, MFQN_ROUND_EVEN, 0);
+  return zero ? 0u : mfqn_umax(code, 1u);
 }
 
 /* A float32 quotient in a scale format, limited to positive finite values; UE4M3 keeps 0 for a zero statistic. */
@@ -144,7 +155,7 @@ MFQ_HD uint32_t mfqn_store_nan(int32_t scale) {
                                      : MFQN_NAN;
 }
 
-/* The tensor scale of UE4M3 from the largest finite group statistic, which is at least `least`, and tensor_threshold; 1 for
+/* The tensor scale from the largest finite group statistic, which is at least `least`, and tensor_threshold; 1 for
  * a zero tensor. */
 MFQ_HD float mfqn_tensor_scale(uint32_t absmax, uint32_t least, float threshold) {
   const uint32_t largest = mfqn_umax(absmax, least);
@@ -158,20 +169,34 @@ MFQ_HD uint32_t mfqn_group_scale(const mfqn_scheme *s, const mfqn_statistic *sta
   const uint32_t measured = mfqn_statistic_value(statistic, s);
   if (s->scale == MFQN_SCALE_NONE) return 0;
   if (s->is_brevitas) return mfqn_brevitas_scale(measured, s->statistic_min, s->rule, s->threshold, &s->brevitas);
-  if (statistic->absmax >= MFQN_INF) return mfqn_store_nan(s->scale);
+  const int is_minifloat = s->scale == MFQN_SCALE_MINIFLOAT;
+  if (statistic->absmax >= MFQN_INF) return is_minifloat ? s->stored.nan_code : mfqn_store_nan(s->scale);
   const int is_wide = measured >= MFQN_INF; /* then its half is at hand */
   const uint32_t value = is_wide ? mfqn_statistic_width(statistic, s, 0.5f) : mfqn_umax(measured, s->statistic_min);
   if (s->rule != MFQN_RULE_ABSMAX)
     return mfqn_store_exp2(value == 0 ? -1000 : mfqn_scale_exp2(value, s->rule, &s->range) + is_wide, s->scale);
   float q = mfqn_mul(mfqn_div(mfqn_float_of(value), s->threshold), is_wide ? 2.0f : 1.0f);
-  if (s->scale == MFQN_SCALE_UE4M3) q = mfqn_div(q, tensor_scale);
+  if (mfqn_has_tensor_scale(s->scale)) q = mfqn_div(q, tensor_scale);
+  if (is_minifloat) return mfqn_store_minifloat(mfqn_bits(q), &s->stored, value == 0);
   return mfqn_store_quotient(mfqn_bits(q), s->scale, value == 0);
 }
 
-/* The zero point that puts min(lo, 0) at the lowest code, to the nearest integer; Brevitas rounds it as its elements. */
+MFQ_HD float mfqn_zero_point_value(const mfqn_scheme *s, const mfqn_group *g) {
+  return s->zero_is_float ? mfqn_float_of((uint32_t)g->zero_point) : (float)g->zero_point;
+}
+
+/* The code that stands for 0, or the nearest one. */
+MFQ_HD uint32_t mfqn_zero_point_code(const mfqn_scheme *s, const mfqn_group *g) {
+  if (!s->has_zero_point) return 0;
+  return s->zero_is_float ? mfqn_integer_encode((uint32_t)g->zero_point, &s->integer, 0, MFQN_ROUND_EVEN, 0)
+                          : mfqn_integer_code(g->zero_point, &s->integer);
+}
+
+/* The zero point that puts min(lo, 0) at the lowest code, to the nearest integer, or exactly; Brevitas rounds it as its elements. */
 MFQ_HD int32_t mfqn_group_zero_point(const mfqn_scheme *s, const mfqn_statistic *statistic, const mfqn_group *g) {
   const float depth = statistic->lo < 0.0f ? -statistic->lo : 0.0f, lowest = (float)s->integer.lowest;
   const float t = mfqn_div(depth, g->divisor);
+  if (s->zero_is_float) return (int32_t)mfqn_bits(g->usable ? mfqn_add(t, lowest) : lowest);
   const int32_t r = s->is_brevitas ? mfqn_integer_round(mfqn_bits(mfqn_add(t, lowest)), &s->integer, 0, s->rounding, 0)
                                    : mfqn_integer_sum_central(t, lowest, &s->integer);
   return g->usable ? r : s->integer.lowest;
@@ -184,11 +209,11 @@ MFQ_HD mfqn_group mfqn_group_make(const mfqn_scheme *s, const mfqn_statistic *st
   return g;
 }
 
-/* The value that Brevitas gives an element; needs a usable group. */
+/* The value that Brevitas gives an element, not less its zero point; needs a usable group. */
 MFQ_HD float mfqn_brevitas_element(const mfqn_scheme *s, const mfqn_group *g, uint32_t u) {
   const float t = mfqn_div(mfqn_float_of(u), g->divisor);
   if (!s->is_integer) return mfqn_brevitas_value(t, &s->brevitas, s->rounding);
-  return mfqn_brevitas_integer(t, (float)g->zero_point, (float)s->integer.lowest, (float)s->integer.highest,
+  return mfqn_brevitas_integer(t, mfqn_zero_point_value(s, g), (float)s->integer.lowest, (float)s->integer.highest,
                                s->rounding);
 }
 
@@ -198,7 +223,7 @@ MFQ_HD uint32_t mfqn_encode(const mfqn_scheme *s, const mfqn_group *g, uint32_t 
   uint32_t v = u;
   int32_t exp2 = g->exp2;
   int rounding = s->rounding;
-  if (s->is_brevitas) {
+  if (s->is_brevitas || s->zero_is_float) {
     v = mfqn_bits(mfqn_brevitas_element(s, g, u)); /* on the grid already: encoding is exact */
     rounding = MFQN_ROUND_EVEN;
     exp2 = 0;
@@ -214,19 +239,20 @@ MFQ_HD uint32_t mfqn_encode(const mfqn_scheme *s, const mfqn_group *g, uint32_t 
 
 /* The value of a code as float32 bits; at most the largest finite number where code and scale are finite. */
 MFQ_HD uint32_t mfqn_decode(const mfqn_scheme *s, const mfqn_group *g, uint32_t code) {
-  const int exact = s->scale == MFQN_SCALE_NONE || (s->scale == MFQN_SCALE_UE8M0 && g->usable);
+  const int exact = s->scale == MFQN_SCALE_NONE || (s->scale == MFQN_SCALE_UE8M0 && g->usable && !s->zero_is_float);
   const int32_t exp2 = exact ? g->exp2 : 0;
-  const uint32_t v = s->is_integer
-                         ? mfqn_integer_scaled(mfqn_integer_value(code, &s->integer) - g->zero_point, &s->integer, exp2)
-                         : mfqn_minifloat_decode(code, &s->minifloat, exp2);
+  const int32_t integer = s->is_integer ? mfqn_integer_value(code, &s->integer) : 0;
+  const uint32_t v = s->zero_is_float ? mfqn_bits(mfqn_sub((float)integer, mfqn_zero_point_value(s, g)))
+                     : s->is_integer  ? mfqn_integer_scaled(integer - g->zero_point, &s->integer, exp2)
+                                      : mfqn_minifloat_decode(code, &s->minifloat, exp2);
   if (exact) return v;
   const float y = mfqn_mul_limited(mfqn_float_of(v), g->scale);
-  return mfqn_one_nan(s->scale == MFQN_SCALE_UE4M3 ? mfqn_mul_limited(y, g->tensor_scale) : y);
+  return mfqn_one_nan(mfqn_has_tensor_scale(s->scale) ? mfqn_mul_limited(y, g->tensor_scale) : y);
 }
 
 /* The scale as one number, the tensor scale included; at most the largest finite one where both are finite. */
 MFQ_HD uint32_t mfqn_whole_scale(const mfqn_scheme *s, const mfqn_group *g) {
-  return mfqn_one_nan(s->scale == MFQN_SCALE_UE4M3 ? mfqn_mul_limited(g->scale, g->tensor_scale) : g->scale);
+  return mfqn_one_nan(mfqn_has_tensor_scale(s->scale) ? mfqn_mul_limited(g->scale, g->tensor_scale) : g->scale);
 }
 
 /* The largest magnitude of a scale with which no value exceeds `limit` by more than some roundings. */
@@ -241,7 +267,7 @@ MFQ_HD uint32_t mfqn_fake(const mfqn_scheme *s, const mfqn_group *g, uint32_t u,
   if (!s->is_brevitas) return mfqn_decode(s, g, mfqn_encode(s, g, u, random));
   if (!g->usable) return MFQN_NAN;
   const float v = mfqn_brevitas_element(s, g, u);
-  return mfqn_one_nan(mfqn_mul_limited(s->is_integer ? mfqn_sub(v, (float)g->zero_point) : v, g->scale));
+  return mfqn_one_nan(mfqn_mul_limited(s->is_integer ? mfqn_sub(v, mfqn_zero_point_value(s, g)) : v, g->scale));
 }
 
 #endif
