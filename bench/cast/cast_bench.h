@@ -24,6 +24,10 @@ typedef enum cast_operation {
   CAST_SEARCH_MSE,      /* searches, each with its method's own candidates: to be compared with `quantize` */
   CAST_SEARCH_UP,
   CAST_SEARCH_4OVER6,
+  CAST_OBSERVE_ABSMAX, /* statistics of the scales' elements, in the place of scales */
+  CAST_OBSERVE_MINMAX,
+  CAST_OBSERVE_PERCENTILE,
+  CAST_OBSERVE_MEAN,
   CAST_OPERATIONS
 } cast_operation;
 const char *cast_operation_name(cast_operation operation);
@@ -34,10 +38,13 @@ static inline int cast_is_repack(cast_operation operation) {
 static inline int cast_reads_codes(cast_operation operation) {
   return operation == CAST_DEQUANTIZE || cast_is_repack(operation);
 }
-static inline int cast_is_search(cast_operation operation) { return operation >= CAST_SEARCH_MSE; }
+static inline int cast_is_search(cast_operation operation) {
+  return operation >= CAST_SEARCH_MSE && operation <= CAST_SEARCH_4OVER6;
+}
+static inline int cast_is_observation(cast_operation operation) { return operation >= CAST_OBSERVE_ABSMAX; }
 /* Whether the result is elements; otherwise it is codes and scales, or a mask. */
 static inline int cast_makes_values(cast_operation operation) {
-  return operation >= CAST_DEQUANTIZE && operation != CAST_FAKE_MASKED && !cast_is_search(operation);
+  return operation >= CAST_DEQUANTIZE && operation <= CAST_BACKWARD_MASKED && operation != CAST_FAKE_MASKED;
 }
 static inline int cast_is_masked(cast_operation operation) {
   return operation == CAST_FAKE_MASKED || operation == CAST_BACKWARD_MASKED;
@@ -79,6 +86,7 @@ typedef struct cast_parts {
   int count;
   mfq_mask mask;              /* bits NULL: none */
   double bytes, source_bytes; /* that they hold, and that the first of two does */
+  double scale_bytes;         /* of the last one's scales */
   size_t used;                /* of `memory` */
 } cast_parts;
 /* `memory`, on any device, may be NULL: only sizes then. */

@@ -19,10 +19,10 @@ typedef struct candidates {
 
 const char *cast_operation_name(cast_operation operation) {
   static const char *const names[CAST_OPERATIONS] = {
-      "quantize",      "quantize-axis0", "quantize-axis0-turned", "quantize-both", "quantize-square",
-      "repack-turned", "repack-bytes",   "repack-tiles",          "dequantize",    "fake-quantize",
-      "fake-masked",   "fake-backward",  "fake-backward-masked",  "search-mse",    "search-up",
-      "search-4over6"};
+      "quantize",      "quantize-axis0", "quantize-axis0-turned", "quantize-both",      "quantize-square",
+      "repack-turned", "repack-bytes",   "repack-tiles",          "dequantize",         "fake-quantize",
+      "fake-masked",   "fake-backward",  "fake-backward-masked",  "search-mse",         "search-up",
+      "search-4over6", "observe-absmax", "observe-minmax",        "observe-percentile", "observe-mean"};
   return names[operation];
 }
 
@@ -126,6 +126,7 @@ mfq_status cast_parts_place(const cast_row *row, int64_t rows, int64_t cols, uin
     if (status == MFQ_OK) status = bench_place_parts(&parts->q[i], memory, &parts->used, &sizes);
     if (status != MFQ_OK) return status;
     parts->source_bytes = parts->bytes;
+    parts->scale_bytes = (double)sizes.scales_bytes;
     parts->bytes +=
         (double)(sizes.codes_bytes + sizes.scales_bytes + sizes.zero_points_bytes + sizes.tensor_scale_bytes);
   }
@@ -155,6 +156,26 @@ static mfq_status launch_search(mfq_context *context, cast_operation operation, 
   return mfq_search_scales(context, &search);
 }
 
+/* The statistics take the place of scales, which are float32. */
+static mfq_status launch_observation(mfq_context *context, cast_operation operation, const mfq_tensor *source,
+                                     const mfq_qtensor *q) {
+  static const char *const texts[] = {"absmax", "minmax", "percentile:99.999", "mean"};
+  mfq_observation observation;
+  mfq_observer observer;
+  mfq_qtensor_sizes sizes;
+  mfq_tensor values;
+  mfq_observation_init(&observation);
+  observation.scheme = &q->scheme;
+  observation.observer = &observer;
+  observation.sources = source;
+  observation.values = &values;
+  mfq_status status = mfq_observer_parse(texts[operation - CAST_OBSERVE_ABSMAX], &observer);
+  if (status == MFQ_OK) status = mfq_qtensor_sizes_get(q, &sizes);
+  if (status == MFQ_OK)
+    status = mfq_tensor_init(q->scales, MFQ_DTYPE_F32, sizes.scale_rank, sizes.scale_shape, &values);
+  return status == MFQ_OK ? mfq_observe(context, &observation) : status;
+}
+
 mfq_status cast_row_launch(mfq_context *context, const cast_row *row, const cast_parts *parts, int64_t rows,
                            const cast_launch *launch) {
   const int64_t shape[] = {rows, parts->q[0].shape[1]};
@@ -166,6 +187,8 @@ mfq_status cast_row_launch(mfq_context *context, const cast_row *row, const cast
   if (status == MFQ_OK) status = mfq_tensor_init(launch->target, row->dtype, 2, shape, &target);
   if (status != MFQ_OK) return status;
   if (cast_is_search(launch->operation)) return launch_search(context, launch->operation, &source, &parts->q[0]);
+  if (cast_is_observation(launch->operation))
+    return launch_observation(context, launch->operation, &source, &parts->q[0]);
   if (launch->operation == CAST_DEQUANTIZE) return mfq_dequantize(context, &parts->q[0], &target);
   const mfq_mask *mask = cast_is_masked(launch->operation) ? &parts->mask : NULL;
   const mfq_scheme *scheme = is_given ? NULL : &row->scheme;
@@ -207,7 +230,10 @@ static int reads_twice(const bench_run *run, const mfq_scheme *s) {
 
 /* Stochastic rounding may take 1.3 times as long as ties to even, rotations half as long again. */
 static int32_t target_of(const bench_run *run, const cast_row *row) {
+  static const int32_t of_scale[] = {90, 90, 25, 0}; /* observations */
   const int is_fake = row->operation >= CAST_FAKE;
+  if (run->settings.device == NULL && cast_is_observation(row->operation)) /* of one scale; others have no goals */
+    return row->scheme.granularity != MFQ_GRANULARITY_TENSOR ? 0 : of_scale[row->operation - CAST_OBSERVE_ABSMAX];
   if (cast_is_search(row->operation)) return 0; /* their goals are multiples of the times of `quantize` */
   const int is_quantize_mx = row->operation == CAST_QUANTIZE && is_mx(&row->scheme);
   const int is_rotated = row->scheme.rotation != 0;
@@ -233,6 +259,10 @@ static mfq_op op_of(const cast_row *row) {
     case CAST_SEARCH_MSE:
     case CAST_SEARCH_UP:
     case CAST_SEARCH_4OVER6: return MFQ_OP_SEARCH;
+    case CAST_OBSERVE_ABSMAX:
+    case CAST_OBSERVE_MINMAX:
+    case CAST_OBSERVE_PERCENTILE:
+    case CAST_OBSERVE_MEAN: return MFQ_OP_OBSERVE;
     default: return MFQ_OP_QUANTIZE;
   }
 }
@@ -246,6 +276,10 @@ static void count_bytes(const bench_run *run, cast_row *row, double plain, const
   if (row->operation == CAST_FAKE_MASKED) row->written += parts;
   if (row->operation == CAST_BACKWARD_MASKED) row->read = plain + parts;
   if (row->operation == CAST_DEQUANTIZE) row->read = parts;
+  if (cast_is_observation(row->operation)) {
+    row->read = plain;
+    row->written = of->scale_bytes;
+  }
   if (op_of(row) == MFQ_OP_QUANTIZE || op_of(row) == MFQ_OP_SEARCH) row->written = parts;
   if (!cast_is_repack(row->operation)) return;
   row->read = of->source_bytes;
@@ -304,6 +338,11 @@ static int is_offered(cast_operation operation, const candidate *c) {
     case CAST_SEARCH_MSE: return c->is_named && s->rotation == 0;
     case CAST_SEARCH_UP: return c->is_named && is_mx(s);
     case CAST_SEARCH_4OVER6: return c->is_named && s->scale == MFQ_SCALE_UE4M3;
+    case CAST_OBSERVE_ABSMAX:
+    case CAST_OBSERVE_MINMAX:
+    case CAST_OBSERVE_PERCENTILE:
+    case CAST_OBSERVE_MEAN:
+      return c->is_named && s->arith == MFQ_ARITH_EXACT && s->scale == MFQ_SCALE_F32 && !s->zero_point;
     case CAST_REPACK_TURNED: return c->is_named || s->granularity == MFQ_GRANULARITY_BLOCK;
     default: return c->is_named || s->granularity != MFQ_GRANULARITY_BLOCK;
   }

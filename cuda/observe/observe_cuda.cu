@@ -5,6 +5,7 @@
 #include "cuda/cuda_ops.h"
 #include "cuda/shared_scales.h"
 #include "observe_kernel.cuh"
+#include "observe_ways.h"
 
 enum { SHORT = 256, ELEMENTS_OF_WORKER = 64, CHUNK_TERMS = 256, SLOT_OFFSET = SCRATCH_SLOTS * 4 };
 
@@ -66,23 +67,19 @@ static void set_source(observe_job *job, int32_t i) {
   job->largest = job->p.row_run;
 }
 
-static mfq_status count_nans(const observe_job *job) {
+mfq_status mfq_cuda_count_nans(mfq_context *context, const mfq_cast *cast) {
+  const mfq_observing *o = cast->observing;
   mfq_status status = MFQ_OK;
-  for (int32_t i = 0; status == MFQ_OK && job->observing->nans && i < job->observing->count; ++i) {
-    const mfq_tensor *source = &job->observing->sources[i];
-    const nan_params p = {mfq_cuda_tensor_walk(source), mfq_cuda_element_view(source), job->observing->nans};
-    const mfq_launch at = {job->cast->function, mfq_cuda_item_grid(mfq_ceil_div(p.walk.count, 8)), ITEM_THREADS, 0};
-    status = mfq_cuda_launch(job->context, at, nan_count_kernel, p);
+  for (int32_t i = 0; status == MFQ_OK && o->nans && i < o->count; ++i) {
+    const nan_params p = {mfq_cuda_tensor_walk(&o->sources[i]), mfq_cuda_element_view(&o->sources[i]), o->nans};
+    const mfq_launch at = {cast->function, mfq_cuda_item_grid(mfq_ceil_div(p.walk.count, 8)), ITEM_THREADS, 0};
+    status = mfq_cuda_launch(context, at, nan_count_kernel, p);
   }
   return status;
 }
 
-static void begin(mfq_context *context, const mfq_cast *cast, observe_job *job) {
-  *job = observe_job{};
-  job->context = context;
-  job->cast = cast;
-  job->observing = cast->observing;
-  observe_params *p = &job->p;
+void mfq_cuda_observe_params(const mfq_cast *cast, observe_params *p) {
+  *p = observe_params{};
   mfq_lower(&cast->view->q.scheme, &p->scheme);
   mfq_lower_observer(cast->observing->observer, &p->observer);
   mfq_lower_running(cast->observing->collection, &p->running);
@@ -92,6 +89,14 @@ static void begin(mfq_context *context, const mfq_cast *cast, observe_job *job) 
   p->kind = mfqn_observed_term_kind(p->observer.observed);
   p->is_signed = p->observer.observed != MFQN_OBSERVED_PERCENTILE;
   p->pads_short = p->scheme.is_brevitas && cast->view->q.scheme.granularity == MFQ_GRANULARITY_GROUP;
+}
+
+static void begin(mfq_context *context, const mfq_cast *cast, observe_job *job) {
+  *job = observe_job{};
+  job->context = context;
+  job->cast = cast;
+  job->observing = cast->observing;
+  mfq_cuda_observe_params(cast, &job->p);
 }
 
 /* ---- Parts ------------------------------------------------------------------------------------------------------- */
@@ -175,7 +180,7 @@ static mfq_status run_parts(mfq_context *context, const void *, const void *prob
     status = mfq_cuda_clear(context, job.p.slots, used, job.cast->function);
     if (status == MFQ_OK) status = observe_batch(&job, (bytes - (int64_t)used) / (int64_t)sizeof(float));
   }
-  return status == MFQ_OK ? count_nans(&job) : status;
+  return status == MFQ_OK ? mfq_cuda_count_nans(context, job.cast) : status;
 }
 
 /* ---- Whole scales ------------------------------------------------------------------------------------------------ */
@@ -196,10 +201,10 @@ static mfq_status run_whole(mfq_context *context, const void *, const void *prob
   begin(context, (const mfq_cast *)problem, &job);
   set_source(&job, 0);
   const mfq_status status = launch(&job, job.p.count, observe_whole_kernel);
-  return status == MFQ_OK ? count_nans(&job) : status;
+  return status == MFQ_OK ? mfq_cuda_count_nans(context, job.cast) : status;
 }
 
 static const mfq_way whole = {"whole scales", plan_whole, run_whole, NULL};
 static const mfq_way parts = {"parts", mfq_plan_general, run_parts, NULL};
 
-const mfq_ways mfq_cuda_observations = {"mfq_observe", NULL, 0, {&whole, &parts}};
+const mfq_ways mfq_cuda_observations = {"mfq_observe", NULL, 0, {&mfq_cuda_observe_reduced, &whole, &parts}};

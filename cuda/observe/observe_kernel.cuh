@@ -6,52 +6,9 @@
 #ifndef MFQ_CUDA_OBSERVE_OBSERVE_KERNEL_CUH
 #define MFQ_CUDA_OBSERVE_OBSERVE_KERNEL_CUH
 
-#include <mfq/num/observed.h>
-
-#include "cuda/index_plans.h"
-
-enum { RANK_BITS = 8, RANK_BINS = 1 << RANK_BITS };
-
-/* What is known of a scale in between, in device memory, all 0 at first. */
-typedef struct observe_slot {
-  uint64_t extremes[2];     /* three words, as those of stat.cuh */
-  uint64_t elements, terms; /* that the sources have, and terms of sums */
-  uint64_t sum;             /* float32 bits of the sum of the sources so far */
-  uint64_t mean;
-  uint64_t rank;      /* among the keys that begin with the prefix */
-  uint64_t prefix;    /* bits of the key that are known */
-  uint64_t low, high; /* elements of the ranks */
-  uint64_t bins[RANK_BINS];
-} observe_slot;
-
-typedef struct observe_params {
-  mfqn_scheme scheme; /* whose range is meant */
-  mfqn_observer observer;
-  mfqn_running running;
-  element_view src;
-  box_plan boxes;                  /* of a source: a box a scale */
-  box_plan rows;                   /* likewise, a box a row */
-  int64_t row_size, row_run;       /* indices of the axis of rows, and those of a scale */
-  divisor64 row_inner, row_groups; /* scales behind that axis, and along it */
-  walk_plan to;
-  element_view values;
-  observe_slot *slots;
-  float *partials;
-  int64_t first, count; /* scales */
-  int64_t whole;        /* elements of a group that is not short */
-  int64_t chunk;        /* terms of a partial sum, a power of two */
-  divisor64 workers;    /* threads, or chunks, of each scale */
-  int32_t kind, round, is_high, is_signed, is_first, pads_short;
-} observe_params;
+#include "observe_params.cuh"
 
 /* ---- What all have ----------------------------------------------------------------------------------------------- */
-
-__device__ __forceinline__ void thread_observe_put(const observe_params &p, int64_t scale, uint32_t value) {
-  const int64_t offset = thread_walk_at(p.to, scale).at.offset;
-  const int reads = p.running.running != MFQN_RUNNING_NONE && !p.running.is_first;
-  const uint32_t old = reads ? thread_load_element(p.values, offset) : 0u;
-  thread_store_element(p.values, offset, mfqn_running_step(&p.running, old, value));
-}
 
 /* Visits elements first, first + stride, ... of a box. */
 template <class Visit>
@@ -82,9 +39,15 @@ __device__ __forceinline__ float thread_row_term(const observe_params &p, const 
   return mfqn_observed_term(p.kind, largest, 0.0f);
 }
 
+/* Which terms are summed. */
+typedef struct observe_terms {
+  int32_t kind;
+  float mean;
+} observe_terms;
+
 /* The sum of terms first ... end - 1 of a scale, by the tree. */
 __device__ __forceinline__ float thread_sum_terms(const observe_params &p, int64_t scale, int64_t first, int64_t end,
-                                                  float mean) {
+                                                  const observe_terms &terms) {
   mfqn_tree tree;
   tree.count = 0;
   if (mfqn_observes_rows(p.observer.observed)) {
@@ -95,7 +58,7 @@ __device__ __forceinline__ float thread_sum_terms(const observe_params &p, int64
   box part = thread_box_at(p.boxes, scale);
   part.count = end;
   thread_observe_each(p, p.boxes, part, first, 1,
-                      [&](uint32_t u) { mfqn_tree_add(&tree, mfqn_observed_term(p.kind, u, mean)); });
+                      [&](uint32_t u) { mfqn_tree_add(&tree, mfqn_observed_term(terms.kind, u, terms.mean)); });
   return mfqn_tree_sum(&tree);
 }
 
@@ -122,11 +85,17 @@ __device__ __forceinline__ uint32_t thread_ranked(const observe_params &p, const
 __device__ __forceinline__ uint32_t thread_whole_sum(const observe_params &p, int64_t scale) {
   const int32_t observed = p.observer.observed;
   const int64_t n = thread_terms(p, scale);
-  const float value = mfqn_observed_sum(observed, thread_sum_terms(p, scale, 0, n, 0.0f), n);
-  if (observed != MFQN_OBSERVED_SIGMA) return mfqn_one_nan(value);
-  observe_params second = p;
-  second.kind = MFQN_TERM_DEVIATION;
-  return mfqn_one_nan(mfqn_observed_sigma(p.observer.factor, value, thread_sum_terms(second, scale, 0, n, value), n));
+  observe_terms terms = {p.kind, 0.0f};
+  float value = 0.0f;
+#pragma unroll 1
+  for (int pass = 0; pass < 2; ++pass) { /* of SIGMA the mean, then deviations from it */
+    const float sum = thread_sum_terms(p, scale, 0, n, terms);
+    if (pass == 1) return mfqn_one_nan(mfqn_observed_sigma(p.observer.factor, value, sum, n));
+    value = mfqn_observed_sum(observed, sum, n);
+    if (observed != MFQN_OBSERVED_SIGMA) break;
+    terms = observe_terms{MFQN_TERM_DEVIATION, value};
+  }
+  return mfqn_one_nan(value);
 }
 
 __global__ void __launch_bounds__(ITEM_THREADS) observe_whole_kernel(const __grid_constant__ observe_params p) {
@@ -139,8 +108,14 @@ __global__ void __launch_bounds__(ITEM_THREADS) observe_whole_kernel(const __gri
       thread_observe_each(p, p.boxes, b, 0, 1, [&](uint32_t u) { mfqn_statistic_add(&s, u); });
       if (mfqn_observes_ranks(observed)) {
         const mfqn_ranks ranks = mfqn_observed_ranks(&p.observer, b.count);
-        const uint32_t low = ranks.low > 0 ? thread_ranked(p, b, ranks.low, p.is_signed) : 0u;
-        const uint32_t high = ranks.high > 0 ? thread_ranked(p, b, ranks.high, p.is_signed) : 0u;
+        uint32_t low = 0, high = 0;
+#pragma unroll 1
+        for (int is_high = 0; is_high < 2; ++is_high) {
+          const int64_t rank = is_high ? ranks.high : ranks.low;
+          const uint32_t found = rank > 0 ? thread_ranked(p, b, rank, p.is_signed) : 0u;
+          low = is_high ? low : found;
+          high = found;
+        }
         value = s.absmax > MFQN_INF ? MFQN_NAN : mfqn_observed_ranked(&p.observer, &p.scheme, low, high);
       } else {
         if (p.pads_short && b.count < p.whole) mfqn_statistic_add(&s, 0);
@@ -213,9 +188,8 @@ __global__ void __launch_bounds__(ITEM_THREADS) observe_sums_kernel(const __grid
     const int64_t terms = thread_terms(p, p.first + at), end = terms < first + p.chunk ? terms : first + p.chunk;
     if (first >= end) continue;
     const float mean = mfqn_float_of((uint32_t)ptx_load<uint64_t>(&p.slots[at].mean));
-    const float sum = thread_sum_terms(p, p.first + at, first, end, mean);
-    const int is_filled = first > 0 && end - first < p.chunk; /* a subtree that misses terms */
-    ptx_store<uint32_t>(p.partials + item, mfqn_bits(is_filled ? mfqn_add(sum, 0.0f) : sum));
+    const float sum = thread_sum_terms(p, p.first + at, first, end, observe_terms{p.kind, mean});
+    ptx_store<uint32_t>(p.partials + item, mfqn_bits(sum)); /* terms are not negative: missing ones change nothing */
   }
 }
 

@@ -14,6 +14,13 @@ if(TARGET example_round_trip)
                        "^256 bytes became 34, largest error 1\n$")
 endif()
 
+if(TARGET example_calibrate)
+  # Rounding to the nearest code is off by half a step at most.
+  mfq_add_program_test(examples/calibrate example_calibrate "${CMAKE_CURRENT_BINARY_DIR}")
+  set_tests_properties(examples/calibrate PROPERTIES PASS_REGULAR_EXPRESSION
+                       "^8 batches: scale 0\\.[0-9]+; elements up to [0-9.]+, those in range off by at most 0\\.50 steps\n$")
+endif()
+
 if(TARGET example_sweep AND TARGET mfq_command)
   set(model examples/data/digits_cnn.safetensors)
   mfq_add_program_test(examples/sweep ${sh}/sweep.sh $<TARGET_FILE:example_sweep> $<TARGET_FILE:mfq_command> ${model})

@@ -59,7 +59,8 @@ ALLOWED = {
 }
 
 # Operations of cuda/ that use others.
-CUDA_SEES = {"conv": ("gemm", "product"), "fakequant": ("quantize",), "gemm": ("product",), "search": ("quantize",)}
+CUDA_SEES = {"conv": ("gemm", "product"), "fakequant": ("quantize",), "gemm": ("product",), "search": ("quantize",),
+             "observe": ("quantize",)}
 
 # Headers from outside, by name; every other <...> is taken for the C or C++ library or the system.
 FOREIGN = (

@@ -44,8 +44,8 @@ static void sum_chunks(void *work, int thread, int64_t first, int64_t end) {
   for (int64_t c = first; c < end; ++c) {
     int64_t n;
     const uint32_t *x = mfq_chunk_load(p, c, scratch, &n);
-    const float sum = p->job->kernels->sum_terms(x, n, p->kind, p->mean);
-    p->partials[c] = c > 0 && n < MFQ_CHUNK ? mfqn_add(sum, 0.0f) : sum; /* a subtree that misses terms */
+    p->partials[c] =
+        p->job->kernels->sum_terms(x, n, p->kind, p->mean); /* not negative: missing terms change nothing */
   }
 }
 
