@@ -30,7 +30,7 @@ static const cli_help help = {
     "\n"
     "--search METHOD tries several scales for each group, channel or tensor and keeps the one with the\n"
     "least squared error: mse, 19 from 0.1 to 1 of the plain one; mse_up, it and its double; 4over6, for\n"
-    "nvfp4/bound:256; percentile. The file is one of the same scheme.\n"
+    "nvfp4/bound:256; percentile; hqo, for integers. The file is one of the same scheme.\n"
     "\n"
     "The output appears complete or not at all. Its metadata say how each tensor was quantized, so that\n"
     "mfq dequantize needs no options. A file in which nothing would be quantized is an error.\n"
@@ -222,7 +222,8 @@ int quantize_command(int argc, const char **argv) {
       {"rule", 'r', POPT_ARG_ARGV, &o.rules, 0, "scheme, or 'keep', of tensors whose name matches; may be repeated",
        "REGEX=SCHEME"},
       {"search", 0, POPT_ARG_STRING, &o.search, 0,
-       "scales with the least squared error: mse, mse_up, 4over6 or percentile (default: the scheme's rule)", "METHOD"},
+       "scales with the least squared error: mse, mse_up, 4over6, percentile or hqo (default: the scheme's rule)",
+       "METHOD"},
       {"non-finite", 0, POPT_ARG_STRING, &o.non_finite, 0,
        "NaN and infinite values: warn (default), or error, and write nothing", "warn|error"},
       CLI_DEVICE_ROW(&o.device),

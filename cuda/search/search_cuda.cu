@@ -52,7 +52,7 @@ static void set_up(search_job *job) {
   const mfq_walk_extras extras = {c->importance ? weights.offset_stride : NULL, NULL, 1};
   p->from.boxes = mfq_cuda_box_plan(&walk, &extras);
   sort_row_major(&p->from.boxes);
-  p->candidates = mfqn_candidates{c->by_rank, c->steps, c->first, c->last};
+  p->candidates = mfqn_candidates{c->kind == MFQ_CANDIDATES_RANKS, c->steps, c->first, c->last};
   if (c->importance) p->importance = mfq_cuda_element_view(c->importance);
   p->slots = mfq_cuda_scale_slots(cast->view);
   p->seed = job->scales.context->seed;
@@ -106,7 +106,9 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
   mfq_walk_init(cast->view, cast->src->strides, &walk);
   const box_plan boxes = mfq_cuda_box_plan(&walk, &extras);
   if (!mfqn_is_measured(&scheme)) return mfq_refuse(why, "the scheme measures no scales");
-  if (cast->candidates && cast->candidates->by_rank && elements_of(&boxes) > RANKED)
+  if (cast->candidates && cast->candidates->kind == MFQ_CANDIDATES_HALF_QUADRATIC)
+    return mfq_refuse(why, "half-quadratic steps go over all scales again and again; use the CPU, or method mse");
+  if (cast->candidates && cast->candidates->kind == MFQ_CANDIDATES_RANKS && elements_of(&boxes) > RANKED)
     return mfq_refuse(why, "ranks of more than %d elements that share a scale; use the CPU, or method mse",
                       (int)RANKED);
   return mfq_plan_general(context, problem, choice, why);

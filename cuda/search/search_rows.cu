@@ -22,7 +22,7 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
   const encoder *how = &p->rows.to.how;
   if (!mfqn_is_measured(&how->scheme)) return mfq_refuse(why, "the scheme measures no scales");
   if (p->rows.group_log2 < 0) return mfq_refuse(why, "scales of more than a group");
-  if (c && c->by_rank) return mfq_refuse(why, "candidates are ranks");
+  if (c && c->kind != MFQ_CANDIDATES_PARTS) return mfq_refuse(why, "candidates are no parts of the statistic");
   if (c && c->importance) return mfq_refuse(why, "elements have weights");
   if (valuer_needs_codes(how)) return mfq_refuse(why, "values are made from codes");
   p->values = valuer_of(how, ELEMENT_F32);

@@ -17,11 +17,12 @@ static const char function[] = "mfq_search_scales";
 
 typedef struct search_row {
   const char *word, *about;
-  int32_t by_rank, steps, first, last;
+  int32_t kind, steps, first, last;
 } search_row;
 
 static const search_row rows[] = {
-#define MFQ_SEARCH(method, word, by_rank, steps, first, last, about) {word, about, by_rank, steps, first, last},
+#define MFQ_SEARCH(method, word, kind, steps, first, last, about)                                                      \
+  {word, about, MFQ_CANDIDATES_##kind, steps, first, last},
 #include <mfq/search.def>
 };
 
@@ -108,6 +109,20 @@ static mfq_status check_fields(const mfq_search *s) {
                   (int)s->last, (int)(s->last - s->first + 1), (int)MFQ_MOST_CANDIDATES);
 }
 
+/* Half-quadratic steps divide by integers. */
+static mfq_status check_hqo(const mfq_search *s, const mfq_scheme *scheme) {
+  const char *problem = NULL;
+  if (scheme->element.kind != MFQ_KIND_INTEGER)
+    problem = "the elements are minifloats; take integers, or method mse";
+  else if (scheme->rule != MFQ_RULE_ABSMAX)
+    problem = "the rule makes powers of two; take absmax (\"/f32\"), or method mse";
+  else if (scheme->rounding == MFQ_ROUND_STOCHASTIC)
+    problem = "rounding is stochastic, under which errors do not settle; take round:even, or method mse";
+  else if (s->importance != NULL)
+    problem = "importance is given, which its medians do not take; leave it NULL, or take method mse";
+  return problem ? mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "search: method is hqo, but %s", problem) : MFQ_OK;
+}
+
 static mfq_status check_scheme(const mfq_search *s, const mfq_scheme *scheme) {
   if (scheme->scale == MFQ_SCALE_NONE) {
     return mfq_fail(
@@ -125,7 +140,8 @@ static mfq_status check_scheme(const mfq_search *s, const mfq_scheme *scheme) {
                     "scheme without it",
                     (int)scheme->eden);
   }
-  if (row_at((int64_t)s->method)->by_rank && scheme->statistic == MFQ_STATISTIC_MINMAX) {
+  if (row_at((int64_t)s->method)->kind == MFQ_CANDIDATES_HALF_QUADRATIC) return check_hqo(s, scheme);
+  if (row_at((int64_t)s->method)->kind == MFQ_CANDIDATES_RANKS && scheme->statistic == MFQ_STATISTIC_MINMAX) {
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
                     "search: method is %s, which ranks magnitudes, but the scheme's statistic is a range (%s); take a "
                     "scheme of absmax, or method mse",
@@ -172,7 +188,7 @@ mfq_status mfq_search_scales(mfq_context *context, const mfq_search *s) {
   if (status == MFQ_OK) status = take_importance(s, &call);
   if (status == MFQ_OK) status = mfq_parts_check(context, &call.parts);
   if (status != MFQ_OK) return status;
-  const mfq_candidates candidates = {.by_rank = row_at((int64_t)s->method)->by_rank,
+  const mfq_candidates candidates = {.kind = row_at((int64_t)s->method)->kind,
                                      .steps = s->steps,
                                      .first = s->first,
                                      .last = s->last,

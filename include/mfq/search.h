@@ -10,7 +10,7 @@ extern "C" {
 
 /* Which scales are tried: the rows of mfq/search.def. Since 0.1. */
 typedef enum mfq_search_method {
-#define MFQ_SEARCH(method, word, by_rank, steps, first, last, about) MFQ_SEARCH_##method,
+#define MFQ_SEARCH(method, word, kind, steps, first, last, about) MFQ_SEARCH_##method,
 #include <mfq/search.def>
   MFQ_SEARCH_METHODS /* how many there are */
 } mfq_search_method;
@@ -32,7 +32,8 @@ typedef struct mfq_search {
   size_t struct_size;
   mfq_search_method method;
   /* Candidates first ... last: i / steps of the statistic that the scheme's rule starts from, or of the elements' ranks.
-   * 1 <= first <= steps <= last, so that the plain rule is among them; at most 128 candidates, last at most 4096. */
+   * 1 <= first <= steps <= last, so that the plain rule is among them; at most 128 candidates, last at most 4096. Of
+   * MFQ_SEARCH_HQO, which takes at most so many steps, `steps` alone counts. */
   int32_t steps, first, last;
   const mfq_tensor *src;
   const mfq_qtensor *q; /* what is written: scales, zero points, tensor scale, and codes unless they are NULL */
@@ -50,14 +51,15 @@ MFQ_EXPORT void mfq_search_init(mfq_search *search, mfq_search_method method);
  * Shapes: `q` has the shape of `src`, any granularity, axis and layout, and `importance` likewise.
  * Numerics: docs/numerics.md, "Searches": each scale by itself, errors of the values that its codes have, in float32 and
  *   summed by a fixed tree, equal on every device and for any number of threads. Under MFQ_ARITH_EXACT the squared error
- *   is never above that of mfq_quantize. The tensor scale of UE4M3 is the plain one. Groups of zeros, and with NaN or
+ *   is never above that of mfq_quantize, under MFQ_SEARCH_HQO the sum of magnitudes of all errors. The tensor scale of UE4M3 is the plain one. Groups of zeros, and with NaN or
  *   infinity, are those of mfq_quantize. Stochastic rounding takes the bits that the codes take.
  * Memory: as for mfq_quantize; `importance` must not overlap what is written.
  * Async: as in mfq/quantize.h.
  * Errors: INVALID_ARGUMENT, also for a scheme without measured scales, candidates out of range, ranks of a scheme whose
- *   statistic is a range, an importance that is not f32, one that is negative, infinite or NaN (refused on the CPU; on a GPU
- *   any candidate may be chosen then), or one for a rotated scheme; UNSUPPORTED for ranks of more than 65536 elements on a
- *   GPU; SHAPE, OUT_OF_MEMORY, DEVICE; nothing is written then.
+ *   statistic is a range, MFQ_SEARCH_HQO of other elements than integers, of other rules than absmax, with importance or stochastic
+ *   rounding, an importance that is not f32, one that is negative, infinite or NaN (refused on the CPU; on a GPU
+ *   any candidate may be chosen then), or one for a rotated scheme; UNSUPPORTED on a GPU for ranks of more than 65536 elements, and
+ *   MFQ_SEARCH_HQO; SHAPE, OUT_OF_MEMORY, DEVICE; nothing is written then.
  * Since 0.1. */
 MFQ_API mfq_status mfq_search_scales(mfq_context *context, const mfq_search *search);
 

@@ -36,7 +36,7 @@ TEST_F(MisuseSearch, Fields) {
   EXPECT_TRUE(fails(mfq_search_scales(context, nullptr), invalid, {"search is NULL"}));
   const std::vector<Bad<mfq_search>> fields = {
       {[](mfq_search *s) { s->struct_size = 8; }, invalid, {"search->struct_size is 8", "call mfq_search_init first"}},
-      {[](mfq_search *s) { set_raw(&s->method, 4); }, invalid, "search: method is 4; allowed is 0 ... 3"},
+      {[](mfq_search *s) { set_raw(&s->method, 5); }, invalid, "search: method is 5; allowed is 0 ... 4"},
       {[](mfq_search *s) { s->steps = 0; }, invalid, "search: steps is 0; allowed is 1 ... 4096"},
       {[](mfq_search *s) { s->first = 0; }, invalid, "search: first is 0; allowed is 1 ... 20"},
       {[](mfq_search *s) { s->first = 21; }, invalid, "search: first is 21; allowed is 1 ... 20"},
@@ -95,6 +95,29 @@ TEST_F(MisuseSearch, Schemes) {
   s.q = &bare;
   EXPECT_TRUE(fails(run(s), invalid, {"search->q: scales is NULL, but needs 32 bytes"}));
   EXPECT_TRUE(is_untouched());
+}
+
+TEST_F(MisuseSearch, HalfQuadratic) {
+  const struct {
+    const char *scheme, *sentence;
+  } rows[] = {
+      {"mxfp8_e4m3", "search: method is hqo, but the elements are minifloats; take integers, or method mse"},
+      {"mxint8", "search: method is hqo, but the rule makes powers of two; take absmax (\"/f32\"), or method mse"},
+      {"int8/tensor/f32/round:stochastic",
+       "search: method is hqo, but rounding is stochastic, under which errors do not "
+       "settle; take round:even, or method mse"},
+      {"int8/tensor/f32",
+       "search: method is hqo, but importance is given, which its medians do not take; leave it NULL, "
+       "or take method mse"}};
+  for (const auto &row : rows) {
+    const Owned of(row.scheme, {4, 64});
+    mfq_search s;
+    mfq_search_init(&s, MFQ_SEARCH_HQO);
+    s.src = &src;
+    s.q = &of.q;
+    s.importance = &importance;
+    EXPECT_TRUE(fails(run(s), invalid, {row.sentence}));
+  }
 }
 
 TEST_F(MisuseSearch, Importance) {

@@ -83,7 +83,7 @@ TEST_F(Search, EveryMethodSchemeAndLayout) {
   const mfq_layout layouts[] = {{MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 0},
                                 {MFQ_CODES_GROUP_LAST, MFQ_PACK_BYTE, MFQ_SCALES_128X4, 16},
                                 {MFQ_CODES_TRANSPOSED, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 4}};
-  sample({MFQ_SEARCH_METHODS, std::size(schemes), std::size(shapes), std::size(layouts), 3, 3}, 120,
+  sample({MFQ_SEARCH_HQO, std::size(schemes), std::size(shapes), std::size(layouts), 3, 3}, 120,
          [&](const std::vector<size_t> &at) {
            const mfq_scheme scheme = parse(schemes[at[1]]);
            const Shape &shape = shapes[at[2]];
@@ -172,6 +172,23 @@ TEST_F(Search, ExactGroups) {
   Operand x(MFQ_DTYPE_F32, {2, 16});
   x.fill([&](size_t i) { return float_bits(i % 16 == 3 ? 3.0f : (float)(i % 2)); });
   ASSERT_TRUE(same_search({method(MFQ_SEARCH_MSE), "e2m1/group:16/f32/gain:2"}, x));
+}
+
+TEST_F(Search, RefusesHalfQuadraticSteps) {
+  Operand x(MFQ_DTYPE_F32, {2, 32});
+  Quantized t(parse("int4_group32"), {2, 32});
+  const DeviceMemory from(device(), x.bytes.data(), x.bytes.size()), codes(device(), nullptr, t.codes.size()),
+      scales(device(), nullptr, 16);
+  const mfq_tensor src = x.at(from.data());
+  mfq_search search = method(MFQ_SEARCH_HQO);
+  t.q.codes = codes.data();
+  t.q.scales = scales.data();
+  search.src = &src;
+  search.q = &t.q;
+  EXPECT_EQ(mfq_search_scales(device(), &search), MFQ_ERROR_UNSUPPORTED);
+  EXPECT_STREQ(mfq_last_error(),
+               "mfq_search_scales: no implementation takes it; the last one says: half-quadratic steps "
+               "go over all scales again and again; use the CPU, or method mse");
 }
 
 TEST_F(Search, RefusesRanksOfLongBoxes) {

@@ -22,10 +22,12 @@ typedef struct mfq_gradient {
   int32_t through_scale, log2_scale;
 } mfq_gradient;
 
-/* The candidates of a search for scales, as mfq_search has them, and whether they are ranks of elements. */
+/* The candidates of a search for scales, as mfq_search has them, and what they are: parts of the statistic, ranks of
+ * elements, or steps of the half-quadratic way. */
 enum { MFQ_MOST_CANDIDATES = 128 };
+enum { MFQ_CANDIDATES_PARTS, MFQ_CANDIDATES_RANKS, MFQ_CANDIDATES_HALF_QUADRATIC };
 typedef struct mfq_candidates {
-  int32_t by_rank, steps, first, last;
+  int32_t kind, steps, first, last;
   const mfq_tensor *importance; /* NULL: all elements count alike */
 } mfq_candidates;
 /* What observing has beside its first source, and where the statistics go. */

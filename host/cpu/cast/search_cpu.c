@@ -38,7 +38,7 @@ typedef struct search_job {
 mfqn_candidates mfq_candidates_of(const mfq_cast *cast) {
   const mfq_candidates *c = cast->candidates;
   if (c == NULL) return (mfqn_candidates){0, 1, 1, 1};
-  return (mfqn_candidates){c->by_rank, c->steps, c->first, c->last};
+  return (mfqn_candidates){c->kind == MFQ_CANDIDATES_RANKS, c->steps, c->first, c->last};
 }
 
 mfq_status mfq_search_check_importance(const mfq_cast *cast) {
@@ -258,4 +258,4 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
 
 static const mfq_way by_elements = {"reference", plan, run, NULL};
 const mfq_ways mfq_cpu_searches = {.create = "mfq_search_scales",
-                                   .ways = {&mfq_search_panels, &mfq_rotated_copies, &by_elements}};
+                                   .ways = {&mfq_search_panels, &mfq_rotated_copies, &mfq_search_hqo, &by_elements}};

@@ -167,7 +167,8 @@ static const char *why_not(const mfq_cast *cast, const mfq_panels *p) {
   const mfqn_scheme *s = &p->scheme;
   const int is_one_row = p->size[0] * (p->view->q.scheme.granularity == MFQ_GRANULARITY_TENSOR ? p->size[1] : 1) == 1;
   if (!mfqn_is_measured(s)) return "the scheme measures no scales";
-  if (cast->candidates && cast->candidates->by_rank) return "candidates are ranks";
+  if (cast->candidates && cast->candidates->kind != MFQ_CANDIDATES_PARTS)
+    return "candidates are no parts of the statistic";
   if (s->rounding == MFQN_ROUND_STOCHASTIC) return "rounding is stochastic";
   if (s->is_brevitas && s->minmax) return "ranges are those of Brevitas";
   if (p->rows > MFQ_SEARCH_ROWS) return "groups have too many rows";
