@@ -51,7 +51,10 @@ mfq_status mfq_cuda_fake_rows_plan(const quantize_call *call, const mfq_cast *ca
                                    mfq_line *why) {
   cast_rows rows;
   const mfq_status status = mfq_cuda_rows_plan(call, &rows, &p->rows, why);
-  if (status == MFQ_OK) p->mask = mfq_cuda_mask_target(cast, &p->rows.to.how, &rows);
+  const int by_codes = valuer_needs_codes(&p->rows.to.how);
+  if (status == MFQ_OK && p->rows.is_ranged && by_codes)
+    return mfq_refuse(why, "ranges of groups, and values of codes");
+  if (status == MFQ_OK && !p->rows.is_ranged) p->mask = mfq_cuda_mask_target(cast, &p->rows.to.how, &rows);
   return status == MFQ_OK ? mfq_cuda_fake_target(cast, &p->rows.to.how, &rows, &p->to, why) : status;
 }
 
@@ -69,13 +72,17 @@ mfq_status mfq_cuda_fake_rows_launch(mfq_context *context, const mfq_cast *cast,
   const int by_codes = valuer_needs_codes(&p->rows.to.how), dtype = cast->src->dtype - MFQ_DTYPE_F32;
   if (p->mask.bits) return mfq_cuda_launch(context, at, masked[dtype], *p);
   const mfq_status status = mfq_cuda_fake_mask(context, cast, known);
-  return status == MFQ_OK ? mfq_cuda_launch(context, at, kernels[dtype][by_codes], *p) : status;
+  static void (*const ranged[])(fake_rows_params) = {fake_ranged_rows_kernel<ELEMENT_F32>,
+                                                     fake_ranged_rows_kernel<ELEMENT_BF16>,
+                                                     fake_ranged_rows_kernel<ELEMENT_F16>};
+  if (status != MFQ_OK) return status;
+  return mfq_cuda_launch(context, at, p->rows.is_ranged ? ranged[dtype] : kernels[dtype][by_codes], *p);
 }
 
 static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = (const mfq_cast *)problem;
   const mfq_qview view = mfq_cuda_fake_view(context, cast);
-  const quantize_call call = {context, cast->src, &view, 0, cast->dst, 0};
+  const quantize_call call = {context, cast->src, &view, 0, cast->dst, 0, 1};
   fake_rows_params *p;
   const mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
   mfq_choice_describe(choice, "16 elements a thread");

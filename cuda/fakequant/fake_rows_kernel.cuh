@@ -30,6 +30,13 @@ template <int BY_CODES> struct row_values {
   }
 };
 
+/* Of ranges that groups measure. */
+template <int DTYPE>
+__global__ void __launch_bounds__(ROWS_THREADS, FAKE_RANGED_ROWS_BLOCKS)
+    fake_ranged_rows_kernel(const __grid_constant__ fake_rows_params p) {
+  warp_cast_rows<DTYPE, 1>(p.rows, row_values<0>{p});
+}
+
 /* With the mask: of rows of whole bytes, two of them a thread. */
 struct masked_row_values {
   const fake_rows_params &p;

@@ -1,4 +1,5 @@
 /* cuda/quantize/quantize_rows.cu: groups along the contiguous axis, and scales that are known already. */
+#include "host/core/scheme/lower.h"
 #include "quantize_fast.h"
 #include "rotated_rows_kernel.cuh"
 
@@ -8,10 +9,18 @@ mfq_status mfq_cuda_rows_plan(const quantize_call *call, cast_rows *merged, rows
   const int last = view->sizes.axis == view->q.rank - 1, is_group = granularity == MFQ_GRANULARITY_GROUP;
   if (granularity == MFQ_GRANULARITY_BLOCK) return mfq_refuse(why, "%s", "");
   if (is_group ? !last : granularity == MFQ_GRANULARITY_CHANNEL && last) return mfq_refuse(why, "%s", "");
+  mfqn_scheme scheme;
+  mfq_lower(&view->q.scheme, &scheme);
+  const int is_measured = !call->scales_known && mfqn_is_measured(&scheme);
+  if (is_measured && !is_group) return mfq_refuse(why, "%s", "");
   mfq_status status = mfq_cuda_cast_rows(call, merged, why);
   const cast_rows &rows = *merged;
   if (status == MFQ_OK) status = mfq_cuda_direction(call, rows.rows, rows.cols, &p->to, why);
   if (status != MFQ_OK) return status;
+  p->is_ranged = is_measured && scheme.minmax;
+  if (p->is_ranged && (p->to.how.is_drawn || scheme.rotation.size != 0))
+    return mfq_refuse(why, "ranges of groups with stochastic rounding or rotations");
+  if (p->is_ranged && scheme.is_brevitas) p->pads_to = view->q.scheme.group_size;
   p->group_log2 = is_group ? mfq_cuda_group_log2(view) : -1;
   if (is_group && p->group_log2 < 0) return mfq_cuda_refuse_group(why);
   const int64_t unit = is_group ? view->q.scheme.group_size : CHUNK;
@@ -46,6 +55,10 @@ mfq_status mfq_cuda_rows_launch(mfq_context *context, const mfq_cast *cast, cons
       {quantize_rows_kernel<ELEMENT_F16, 0>, quantize_rows_kernel<ELEMENT_F16, 1>}};
   const int dtype = cast->src->dtype - MFQ_DTYPE_F32, is_drawn = p.to.how.is_drawn;
   const int is_rotated = p.to.how.scheme.rotation.size != 0;
+  static void (*const ranged[])(rows_params) = {quantize_ranged_rows_kernel<ELEMENT_F32>,
+                                                quantize_ranged_rows_kernel<ELEMENT_BF16>,
+                                                quantize_ranged_rows_kernel<ELEMENT_F16>};
+  if (p.is_ranged) return mfq_cuda_launch(context, at, ranged[dtype], p);
   return mfq_cuda_launch(context, at, is_rotated ? rotated[dtype][is_drawn] : kernels[dtype][is_drawn], p);
 }
 
@@ -53,7 +66,7 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
   const mfq_cast *cast = (const mfq_cast *)problem;
   rows_params *p;
   const mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
-  const quantize_call call = {context, cast->src, cast->view, 0, NULL, 1};
+  const quantize_call call = {context, cast->src, cast->view, 0, NULL, 1, 1};
   cast_rows rows;
   mfq_choice_describe(choice, "16 elements a thread");
   return status == MFQ_OK ? mfq_cuda_rows_plan(&call, &rows, p, why) : status;

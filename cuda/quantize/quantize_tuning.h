@@ -10,6 +10,7 @@ enum {
   ROWS_BLOCKS = PTX_ARCH >= 1000 ? 3 : 5,
   TILE_BLOCKS_HALF = PTX_ARCH >= 1000 ? 2 : 4,
   TILE_BLOCKS_F32 = 3,
+  ROWS_RANGED_BLOCKS = PTX_ARCH >= 1000 ? 2 : 3,
   ROWS_ROTATED_BLOCKS = PTX_ARCH >= 1000 ? 2 : 3,
   /* With the random bits of stochastic rounding. */
   ROWS_DRAWN_BLOCKS_HALF = PTX_ARCH >= 1000 ? 3 : 4,

@@ -4,12 +4,12 @@
  * A thread has one chunk of 16 neighbouring elements, loaded 16 bytes at a time; a group is one thread or 2^k lanes of
  * a warp, and its first lane writes the scale. Rows of chunks are padded to whole groups, so no group crosses a row or
  * a warp. Bytes moved per element: the element, the code and its share of a scale, once each.
- * Not for groups of other sizes, ranges with zero points that are to be measured, or rows of codes that start inside a
- * byte. */
+ * Not for groups of other sizes, or rows of codes that start inside a byte. */
 #ifndef MFQ_CUDA_QUANTIZE_ROWS_KERNEL_CUH
 #define MFQ_CUDA_QUANTIZE_ROWS_KERNEL_CUH
 
 #include "cuda/prim/divide.cuh"
+#include "cuda/prim/stat.cuh"
 #include "direction.cuh"
 #include "quantize_tuning.h"
 
@@ -23,6 +23,8 @@ typedef struct rows_params {
   int32_t group_log2;                          /* chunks that share a scale along a row; < 0: all do */
   int32_t is_single_row;
   int32_t vector_load;
+  int32_t is_ranged; /* the statistics that are measured are ranges, of which zero points may follow */
+  int64_t pads_to;   /* groups that are cut to fewer elements count a zero: Brevitas pads them */
   random_key key;
 } rows_params;
 
@@ -66,30 +68,63 @@ template <int DRAWN> struct row_codes {
   }
 };
 
-/* All lanes of a warp, with a chunk each. */
-template <int DTYPE, class Sink>
+/* Codes, scales and zero points of ranges. */
+struct ranged_row_codes {
+  const rows_params &p;
+  __device__ __forceinline__ void put_scale(int64_t place, const mfqn_group &g) const {
+    row_codes<0>{p}.put_scale(place, g);
+    thread_zero_point_store(p.to.slots, p.to.how.scheme, place, g.zero_point);
+  }
+  template <int DTYPE>
+  __device__ __forceinline__ void put(const rows_place &at, const chunk<DTYPE> &x, const mfqn_group &g,
+                                      uint32_t absmax) const {
+    row_codes<0>{p}.put(at, x, g, absmax);
+  }
+};
+
+/* Adds the limits of a group's elements to their largest magnitude. */
+template <int DTYPE>
+__device__ __forceinline__ mfqn_statistic warp_group_range(const rows_params &p, const rows_place &at,
+                                                           const chunk<DTYPE> &x, uint32_t absmax) {
+  mfqn_statistic s = mfqn_statistic_none();
+#pragma unroll
+  for (int i = 0; i < CHUNK; ++i)
+    if (i < at.left) mfqn_statistic_add(&s, thread_element(x, i));
+  s.hi = thread_of_order_key(warp_group_max(thread_order_key(s.hi), p.group_log2));
+  s.lo = thread_of_order_key(~warp_group_max(~thread_order_key(s.lo), p.group_log2));
+  s.absmax = absmax;
+  const int64_t first = (at.step & -((int64_t)1 << p.group_log2)) * CHUNK;
+  if (p.cols - first < p.pads_to) mfqn_statistic_add(&s, 0);
+  return s;
+}
+
+/* All lanes of a warp, with a chunk each. RANGED: statistics are ranges that are measured. */
+template <int RANGED = 0, int DTYPE, class Sink>
 __device__ __forceinline__ void warp_cast_chunks(const rows_params &p, const rows_place &at, const chunk<DTYPE> &x,
                                                  const Sink &sink) {
   uint32_t absmax = thread_absmax(x);
-  if (!p.to.is_known) absmax = warp_group_max(absmax, p.group_log2);
+  if (RANGED || !p.to.is_known) absmax = warp_group_max(absmax, p.group_log2);
+  mfqn_statistic s;
+  if constexpr (RANGED) s = warp_group_range(p, at, x, absmax);
   if (!at.is_there) return;
   const int is_first = p.group_log2 >= 0 && (at.step & ((1 << p.group_log2) - 1)) == 0;
   if (p.to.absmax) {
-    if (is_first) thread_collect(p.to.absmax, absmax);
+    if (is_first) thread_collect(p.to.absmax, RANGED ? mfqn_statistic_value(&s, &p.to.how.scheme) : absmax);
     return;
   }
   const int64_t group = p.group_log2 >= 0 ? at.step >> p.group_log2 : 0;
   const int64_t line = at.outer * p.outer_scales + at.middle * p.middle_scales;
   const int64_t place = thread_slot_place(p.to.slots, line + group);
-  const mfqn_group g = thread_group(p.to, place, absmax);
-  if (is_first && !p.to.is_known) sink.put_scale(place, g);
+  const mfqn_group g = RANGED ? mfqn_group_make(&p.to.how.scheme, &s, thread_tensor_scale(p.to.slots))
+                              : thread_group(p.to, place, absmax);
+  if (is_first && (RANGED || !p.to.is_known)) sink.put_scale(place, g);
   sink.put(at, x, g, absmax);
 }
 
-template <int DTYPE, class Sink>
+template <int DTYPE, int RANGED = 0, class Sink>
 __device__ __forceinline__ void warp_cast_rows(const rows_params &p, const Sink &sink) {
   const rows_place at = thread_rows_place(p, (int64_t)blockIdx.x * ROWS_THREADS + threadIdx.x);
-  warp_cast_chunks(p, at, thread_rows_load<DTYPE>(p, at), sink);
+  warp_cast_chunks<RANGED>(p, at, thread_rows_load<DTYPE>(p, at), sink);
 }
 
 template <int DTYPE, int DRAWN>
@@ -101,6 +136,12 @@ template <int DTYPE, int DRAWN>
 __global__ void __launch_bounds__(ROWS_THREADS, ROWS_BLOCKS_OF<DTYPE, DRAWN>)
     quantize_rows_kernel(const __grid_constant__ rows_params p) {
   warp_cast_rows<DTYPE>(p, row_codes<DRAWN>{p});
+}
+
+template <int DTYPE>
+__global__ void __launch_bounds__(ROWS_THREADS, ROWS_RANGED_BLOCKS)
+    quantize_ranged_rows_kernel(const __grid_constant__ rows_params p) {
+  warp_cast_rows<DTYPE, 1>(p, ranged_row_codes{p});
 }
 
 #endif

@@ -114,7 +114,7 @@ TEST_F(PathsOfCalls, GroupsAlongRows) {
   for (const mfq_dtype dtype : kDtypes) {
     for (const char *scheme :
          {"mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp4_e2m1", "mxint8", "nvfp4", "e2m1/group:16/f32",
-          "int4/group:64/f32", "e4m3fn/group:128/f32", "e4m3fnuz/group:32/ue8m0"})
+          "int4/group:64/f32", "uint4/group:32/f32/zp", "e4m3fn/group:128/f32", "e4m3fnuz/group:32/ue8m0"})
       EXPECT_EQ(quantize(dtype, {64, 256}, one(scheme)), kRows) << scheme;
     EXPECT_EQ(quantize(dtype, {64, 256}, one("mxfp8_e4m3", kTiled)), kRows);
     EXPECT_EQ(quantize(dtype, {7, 100}, one("mxfp8_e4m3")), kRows);
@@ -179,7 +179,7 @@ TEST_F(PathsOfCalls, TheGeneralPathTakesTheRest) {
                                 "without saturation or beyond the "
                                 "normal numbers of float32"},
       {"e4m3fn/group:24/f32", "rows: groups of other sizes than 16, 32, 64, 128 and, along rows, 256 and 512"},
-      {"int4/group:32/f32/zp", "rows: ranges and zero points of groups are still to be measured"},
+      {"int4/group:32@0/f32/zp", "tiles: ranges and zero points of groups are still to be measured"},
       {"e4m3fn/block:8x8/f32", "square: blocks of other sizes than 16, 32, 64, 128"},
       {"e4m3fn/channel@1/f32", "reduction and rows: rows of less than 256 elements"},
       {"mxfp4_e2m1/group:32@0", "tiles: rows of codes start inside a byte"}};
@@ -202,8 +202,9 @@ TEST_F(PathsOfCalls, FakeQuantize) {
   const std::string shared = start + "reduction and rows: statistics first, then 16 elements a thread";
   const std::string general = start + "general: element by element; not ";
   for (const mfq_dtype dtype : kDtypes) {
-    for (const char *scheme : {"mxfp8_e4m3", "mxfp4_e2m1", "nvfp4", "int4/group:64/f32", "e3m0/group:32/ue8m0",
-                               "mxfp8_e4m3/round:stochastic", "e4m3fn", "brevitas:MXFloat8e4m3Weight"})
+    for (const char *scheme :
+         {"mxfp8_e4m3", "mxfp4_e2m1", "nvfp4", "int4/group:64/f32", "int4/group:32/f32/zp", "e3m0/group:32/ue8m0",
+          "mxfp8_e4m3/round:stochastic", "e4m3fn", "brevitas:MXFloat8e4m3Weight"})
       for (const mfq_dtype to : kDtypes) EXPECT_EQ(fake(dtype, {64, 100}, scheme, to), rows) << scheme;
     for (const char *scheme : {"mxfp8_e4m3/group:32@0", "nvfp4/group:16@0", "mxint8/group:128@0"})
       EXPECT_EQ(fake(dtype, {256, 100}, scheme, dtype), tiles) << scheme;
@@ -215,8 +216,8 @@ TEST_F(PathsOfCalls, FakeQuantize) {
   EXPECT_EQ(fake(MFQ_DTYPE_F32, {64, 256}, "e4m3fn/tensor/f32", MFQ_DTYPE_F32, true), shared);
   EXPECT_EQ(fake(MFQ_DTYPE_F32, {64, 64}, "mxfp8_e4m3/group:32@0", MFQ_DTYPE_BF16),
             general + "tiles: values of another dtype do not fit in the place of their elements");
-  EXPECT_EQ(fake(MFQ_DTYPE_F32, {64, 64}, "int4/group:32/f32/zp", MFQ_DTYPE_F32),
-            general + "rows: ranges and zero points of groups are still to be measured");
+  EXPECT_EQ(fake(MFQ_DTYPE_F32, {64, 64}, "int4/group:32@0/f32/zp", MFQ_DTYPE_F32),
+            general + "tiles: ranges and zero points of groups are still to be measured");
 }
 
 TEST_F(PathsOfCalls, Backward) {

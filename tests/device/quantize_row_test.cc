@@ -54,6 +54,30 @@ TEST_F(QuantizeRow, GroupSizesAndLayouts) {
          });
 }
 
+/* Ranges that groups measure, and zero points; into codes and, without them, into values. */
+TEST_F(QuantizeRow, Ranges) {
+  const char *const schemes[] = {"uint4/group:32/f32/zp",
+                                 "int8/group:64/bf16/zp",
+                                 "uint8/group:128/f32/zp/arith:brevitas",
+                                 "int4/group:16/f16/zp",
+                                 "e4m3fn/group:32/f32/stat:minmax",
+                                 "e2m1/group:16/ue4m3/stat:minmax",
+                                 "int8/group:512/f32/stat:minmax",
+                                 "e5m2/group:32/ue8m0:floor/stat:minmax",
+                                 "int8n/group:32/f32/stat:minmax/arith:brevitas"};
+  const Shape shapes[] = {{7, 32}, {3, 34}, {2, 200}, {1, 40}, {40, 130}, {2, 3, 72}, {5, 2}, {3, 1030}};
+  sample({std::size(schemes), 3, std::size(shapes), 3, 2, 2}, 250, [&](const std::vector<size_t> &at) {
+    const std::string text = schemes[at[0]];
+    mfq_scheme scheme;
+    if (mfq_scheme_parse(text.c_str(), &scheme) != MFQ_OK) return; /* not every scale has ranges */
+    const Shape &shape = shapes[at[2]];
+    Operand x(kDtypes[at[1]], shape);
+    x.fill_awkward((uint32_t)(at[0] + 31 * at[2]), at[4] != 0);
+    ASSERT_TRUE(same_quantize(x, {text}));
+    ASSERT_TRUE(same_fake(text, x, Operand(kDtypes[at[3]], shape), at[5] != 0));
+  });
+}
+
 /* The fast shapes: whole groups, many rows; more than one block of every kernel. */
 TEST_F(QuantizeRow, ManyRowsOfWholeGroups) {
   for (const char *scheme : {"mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3", "mxfp4_e2m1", "nvfp4", "mxint8", "int8_group32",
