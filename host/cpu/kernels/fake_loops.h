@@ -51,11 +51,11 @@ typedef struct fake_lane {
   uint32_t least; /* of minifloats */
 } fake_lane;
 
-/* Limits are for elements, or for quotients where these are divisions. */
+/* Limits are for elements, or for quotients: those of minifloats do not overflow, and divisions may. */
 INLINE fake_lane fake_lane_at(const fake_steps *s, const mfq_lanes *lanes, int64_t i, fake_kind kind) {
   const int32_t exp2 = (kind.how == BY_EXPONENT ? lanes->exp2[i] : 0) - s->frac_bits; /* of a step */
   const float zero_point = kind.how == BY_ZERO_POINT ? lanes->zero_point[i] : 0.0f, divisor = lanes->divisor[i];
-  const float by = kind.how == BY_EXPONENT || kind.by_inverse ? divisor : 1.0f;
+  const float by = kind.how == BY_EXPONENT || (kind.by_inverse && kind.is_integer) ? divisor : 1.0f;
   fake_lane lane = {.divisor = divisor, .inverse = lanes->inverse[i], .scale = lanes->scale[i]};
   lane.lowest = mfqn_mul(mfqn_sub(s->lowest, zero_point), by);
   lane.highest = mfqn_mul(mfqn_sub(s->highest, zero_point), by);
@@ -73,8 +73,8 @@ INLINE float fake_held(float x, fake_lane lane) {
 INLINE float fake_scaled(float x, fake_lane lane, fake_kind kind) {
   if (kind.how == BY_EXPONENT) return fake_held(x, lane);
   if (kind.by_inverse && !kind.is_held) return mfqn_quotient(x, lane.divisor, lane.inverse);
-  if (kind.by_inverse) return mfqn_quotient(fake_held(x, lane), lane.divisor, lane.inverse);
-  return fake_held(mfqn_div(x, lane.divisor), lane);
+  if (kind.by_inverse && kind.is_integer) return mfqn_quotient(fake_held(x, lane), lane.divisor, lane.inverse);
+  return fake_held(kind.by_inverse ? mfqn_quotient(x, lane.divisor, lane.inverse) : mfqn_div(x, lane.divisor), lane);
 }
 
 /* In a signed format: the sign of a quotient is that of the element, but under a given scale below 0. */
@@ -243,11 +243,11 @@ static int is_fake_within(const mfqn_scheme *s) {
          mfqn_bits(s->threshold) == largest;
 }
 
-/* Whether the loops by exponents or reciprocals hold. */
+/* Whether the loops by exponents or reciprocals hold; elements of ranges without width have quotients that overflow. */
 static int is_fake_quick(const mfqn_scheme *s, fake_kind kind, const mfq_lanes *lanes) {
   if (kind.how == BY_EXPONENT) return 1;
   if (!HAS_FMA || !lanes->have_inverses) return 0;
-  return s->is_integer ? !kind.has_tensor_scale : mfqn_is_measured(s);
+  return s->is_integer ? !kind.has_tensor_scale : mfqn_is_measured(s) && !s->minmax;
 }
 
 static int fake(const mfqn_scheme *s, mfq_source x, mfq_stretch span, const mfq_lanes *lanes, void *y, int to_bf16) {

@@ -21,13 +21,13 @@ INLINE void scale_ends(const mfq_ends *e, const float *restrict end, int64_t n, 
     for (int64_t i = 0; i < n; ++i) to[i] = scaled_end(end[0], lanes->divisor[i], lanes->inverse[i]);
   else
     for (int64_t i = 0; i < n; ++i)
-      to[i] = scaled_end(end[(int64_t)lanes->zero_point[i] - e->lowest], lanes->divisor[i], lanes->inverse[i]);
+      to[i] = scaled_end(end[(int32_t)lanes->zero_point[i] - e->lowest], lanes->divisor[i], lanes->inverse[i]);
 }
 
 static void ends(const mfq_ends *e, int64_t n, const mfq_lanes *restrict lanes, mfq_lane_ends *restrict to) {
   uint32_t any_rare = 0;
   for (int64_t i = 0; i < n; ++i) {
-    const int64_t row = e->has_zero_points ? (int64_t)lanes->zero_point[i] - e->lowest : 0;
+    const int32_t row = e->has_zero_points ? (int32_t)lanes->zero_point[i] - e->lowest : 0;
     const float lo = e->lo[row], hi = e->hi[row], divisor = lanes->divisor[i];
     const float least = e->by_exponent ? mfqn_mul(e->least, divisor) : e->least;
     const uint32_t plain =

@@ -116,11 +116,30 @@ INLINE uint32_t absmax16_32(const uint16_t *x) {
 #endif
 }
 
+/* Whole runs of 32, and what is left. */
+INLINE uint32_t absmax16_long(const uint16_t *x, int64_t run) {
+#if defined(__AVX2__)
+  const __m256i mask = _mm256_set1_epi16(0x7fff);
+  __m256i a = _mm256_setzero_si256(), b = a;
+  int64_t j = 0;
+  for (; j + 32 <= run; j += 32) {
+    const __m256i *at = (const __m256i *)(const void *)(x + j);
+    a = _mm256_max_epu16(a, _mm256_and_si256(_mm256_loadu_si256(at), mask));
+    b = _mm256_max_epu16(b, _mm256_and_si256(_mm256_loadu_si256(at + 1), mask));
+  }
+  a = _mm256_max_epu16(a, b);
+  const uint32_t m = largest_of_8(_mm_max_epu16(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1)));
+  return mfqn_umax(m, absmax16_any(x + j, run - j));
+#else
+  return absmax16_any(x, run);
+#endif
+}
+
 static void absmax16(const uint16_t *x, mfq_stretch span, mfq_dtype dtype, mfq_stats *stats) {
   for (int64_t i = 0; i * span.run < span.n; ++i) {
     const int64_t length = span.n - i * span.run < span.run ? span.n - i * span.run : span.run;
     const uint16_t *at = x + i * span.run;
-    const uint32_t m = length == 32 ? absmax16_32(at) : length == 16 ? absmax16_16(at) : absmax16_any(at, length);
+    const uint32_t m = length == 32 ? absmax16_32(at) : length == 16 ? absmax16_16(at) : absmax16_long(at, length);
     const uint32_t wide = dtype == MFQ_DTYPE_BF16 ? mfqn_f32_from_bf16(m) : mfqn_f32_from_f16(m);
     stats->absmax[i] = mfqn_umax(stats->absmax[i], wide);
   }

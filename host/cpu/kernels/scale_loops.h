@@ -91,15 +91,6 @@ static void scales(const mfqn_scheme *s, const mfq_stats *stats, int64_t n, floa
   }
 }
 
-/* Exponents for which elements need the general encoding; scales that divide leave elements in the middle. */
-INLINE uint32_t off_centre(const mfqn_scheme *s, int32_t exp2, int32_t lowered) {
-  const mfqn_integer *i = &s->integer;
-  const mfqn_minifloat *m = &s->minifloat;
-  const int central = s->is_integer ? mfqn_integer_is_central(i, exp2) & mfqn_integer_is_central(i, lowered)
-                                    : mfqn_minifloat_is_central(m, exp2) & mfqn_minifloat_is_central(m, lowered);
-  return (uint32_t)(mfqn_by_exponent(s) & !central);
-}
-
 /* Below half a step of the format, quotients are no matter. */
 static void inverses_of(const mfqn_scheme *s, int64_t n, mfq_lanes *restrict lanes) {
   const int32_t depth = s->is_integer ? s->integer.frac_bits : s->minifloat.bias + s->minifloat.man_bits;
@@ -111,29 +102,52 @@ static void inverses_of(const mfqn_scheme *s, int64_t n, mfq_lanes *restrict lan
   lanes->have_inverses = all;
 }
 
-INLINE void lanes_as(const mfqn_scheme *s, int64_t n, float tensor_scale, mfq_lanes *restrict lanes, int scale) {
-  mfqn_scheme local = *s;
-  local.scale = scale; /* a constant: the choice in mfqn_group_load folds away */
+/* Exponents for which elements need the general encoding; scales that divide leave elements in the middle. */
+INLINE uint32_t off_centre(const mfqn_scheme *s, int32_t exp2, int32_t lowered) {
+  const mfqn_integer *i = &s->integer;
+  const mfqn_minifloat *m = &s->minifloat;
+  const int central = s->is_integer ? mfqn_integer_is_central(i, exp2) & mfqn_integer_is_central(i, lowered)
+                                    : mfqn_minifloat_is_central(m, exp2) & mfqn_minifloat_is_central(m, lowered);
+  return !central;
+}
+
+/* What encoding by an exponent needs beside it. */
+static void central_lanes(const mfqn_scheme *s, int64_t n, mfq_lanes *restrict lanes) {
+  const mfqn_scheme local = *s;
   const int32_t lower = s->rounding == MFQN_ROUND_STOCHASTIC ? 1 + MFQN_DRAWN_BITS : 0; /* what is drawn takes room */
-  uint32_t any_rare = 0, largest = 0;
+  uint32_t any_rare = lanes->any_rare;
   for (int64_t i = 0; i < n; ++i) {
-    const mfqn_group g = mfqn_group_load(&local, lanes->stored[i], tensor_scale);
-    const mfqn_central central = mfqn_central_of(&local.minifloat, g.exp2);
-    lanes->exp2[i] = g.exp2;
+    const int32_t exp2 = lanes->exp2[i];
+    const mfqn_central central = mfqn_central_of(&local.minifloat, exp2);
+    const uint32_t rare = off_centre(&local, exp2, exp2 - lower);
     lanes->rebias[i] = central.rebias;
     lanes->least_normal[i] = central.least_normal;
     lanes->steps[i] = central.steps;
+    lanes->rare[i] |= (uint8_t)rare;
+    any_rare |= rare;
+  }
+  lanes->any_rare = any_rare;
+}
+
+INLINE void lanes_as(const mfqn_scheme *s, int64_t n, float tensor_scale, mfq_lanes *restrict lanes, int scale) {
+  mfqn_scheme local = *s;
+  local.scale = scale; /* a constant: the choice in mfqn_group_load folds away */
+  uint32_t any_rare = 0, largest = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const mfqn_group g = mfqn_group_load(&local, lanes->stored[i], tensor_scale);
+    const uint32_t rare = g.usable ^ 1u;
+    lanes->exp2[i] = g.exp2;
     lanes->divisor[i] = g.divisor;
     lanes->scale[i] = g.scale;
     lanes->zero_point[i] = 0.0f;
-    largest = mfqn_umax(largest, mfqn_bits(g.divisor) & MFQN_ABS);
-    const uint32_t rare = (g.usable ^ 1u) | off_centre(&local, g.exp2, g.exp2 - lower);
     lanes->rare[i] = (uint8_t)rare;
+    largest = mfqn_umax(largest, mfqn_bits(g.divisor) & MFQN_ABS);
     any_rare |= rare;
   }
   lanes->any_rare = any_rare;
   lanes->largest = largest;
   lanes->tensor_scale = tensor_scale;
+  if (mfqn_by_exponent(s)) central_lanes(s, n, lanes);
 }
 
 static void lanes_of(const mfqn_scheme *s, int64_t n, float tensor_scale, mfq_lanes *lanes) {

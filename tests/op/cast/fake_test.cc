@@ -87,6 +87,26 @@ TEST(FakeQuantize, HalfPrecision) {
     }
 }
 
+/* Equal elements below 0 are a range without width and have the least scale, by which quotients are infinite. */
+TEST(FakeQuantize, RangesWithoutWidth) {
+  const Context fast = make_context(), reference = make_context("reference", 1);
+  const Shape shape = {2, 64};
+  for (const char *text : {"int8/group:16/f32/stat:minmax", "e4m3fn/group:16/f32/stat:minmax",
+                           "int8/channel/f32/stat:minmax", "e4m3fn/channel/bf16/stat:minmax"})
+    for (const float spread : {0.0f, 1.0f}) {
+      SCOPED_TRACE(text + std::to_string(spread));
+      const mfq_scheme scheme = parse(text);
+      std::vector<float> x(128);
+      for (size_t i = 0; i < x.size(); ++i) x[i] = -5.0f - spread * (float)(i % 3);
+      Quantized got(scheme, shape), want(scheme, shape);
+      mfq_test::quantize(fast.get(), x, &got);
+      mfq_test::quantize(reference.get(), x, &want);
+      EXPECT_EQ(got.codes, want.codes);
+      EXPECT_TRUE(same_floats(mfq_test::faked(fast.get(), scheme, x, shape),
+                              mfq_test::faked(reference.get(), scheme, x, shape)));
+    }
+}
+
 /* Brevitas' own values, which no code holds. */
 TEST(FakeQuantize, KeepsWhatBrevitasKeeps) {
   const Context context = make_context();
