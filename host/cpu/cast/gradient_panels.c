@@ -202,7 +202,8 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
     w.totals[i] = (mfqn_gradient_totals){{0.0f, 0.0f}, mfqn_spots_none(w.is_counted)};
   const mfq_tensor *dx = cast->dst;
   const int64_t bytes = p->size[0] * p->size[1] * p->size[2] * (int64_t)mfq_dtype_bytes(dx->dtype);
-  w.stream = bytes > STREAM_BYTES && dx->data != cast->src->data && dx->data != cast->gradient->upstream->data;
+  w.is_apart = dx->data != cast->src->data && dx->data != cast->gradient->upstream->data;
+  w.stream = bytes > STREAM_BYTES && w.is_apart;
   if (w.totals) run_steps(&w, GRADIENT_SUM);
   run_steps(&w, w.totals || !w.has_sums ? GRADIENT_WRITE : GRADIENT_SUM | GRADIENT_WRITE);
   return MFQ_OK;

@@ -18,19 +18,26 @@ static const uint32_t *load_row(const gradient_work *w, const mfq_tensor *tensor
   return room;
 }
 
-static void store_row(const gradient_work *w, const gradient_row *row, gradient_thread *t) {
+static uint8_t *place_of(const gradient_work *w, const gradient_row *row) {
   const mfq_tensor *to = w->cast->dst;
-  const size_t bytes = mfq_dtype_bytes(to->dtype);
+  return (uint8_t *)to->data + row->offset * (int64_t)mfq_dtype_bytes(to->dtype);
+}
+
+/* Whether the loops may write gradients of their own dtype where they stand. */
+static int is_direct(const gradient_work *w) { return w->is_apart && !w->stream && !w->cast->gradient->through_scale; }
+
+static void store_row(const gradient_work *w, const gradient_row *row, gradient_thread *t) {
+  const mfq_dtype dtype = w->cast->dst->dtype;
   const int64_t n = row->span.n;
-  uint8_t *at = (uint8_t *)to->data + row->offset * (int64_t)bytes;
+  if (row->dx != t->dx) return;
   if (!w->stream) {
-    w->panels.kernels->store(at, to->dtype, t->dx, n);
+    w->panels.kernels->store(place_of(w, row), dtype, t->dx, n);
     return;
   }
   const void *from = t->dx;
-  if (to->dtype != MFQ_DTYPE_F32) w->panels.kernels->store(t->x, to->dtype, t->dx, n);
-  if (to->dtype != MFQ_DTYPE_F32) from = t->x; /* the elements are not needed any more */
-  mfq_stream_copy(at, from, (size_t)n * bytes);
+  if (dtype != MFQ_DTYPE_F32) w->panels.kernels->store(t->x, dtype, t->dx, n);
+  if (dtype != MFQ_DTYPE_F32) from = t->x; /* the elements are not needed any more */
+  mfq_stream_copy(place_of(w, row), from, (size_t)n * mfq_dtype_bytes(dtype));
 }
 
 /* ---- Elements that ask the definition ---------------------------------------------------------------------------- */
@@ -56,7 +63,7 @@ static void do_open(const gradient_work *w, const mfq_lanes *lanes, const gradie
       const int64_t i = 32 * k + __builtin_ctz(open);
       const mfqn_passage passage = passage_at(w, lanes, row, i, row->x[i]);
       const float dy = mfqn_float_of(row->dy[i]);
-      t->dx[i] = mfqn_gradient_element(&passage, ste, dy);
+      row->dx[i] = mfqn_gradient_element(&passage, ste, dy);
       t->terms[0][i] = mfqn_gradient_scale_term(&passage, ste, dy);
       t->terms[1][i] = mfqn_gradient_zero_point_term(&passage, ste, dy);
     }
@@ -69,7 +76,7 @@ static void do_row16(const gradient_work *w, const mfq_lanes *lanes, const gradi
   const mfq_stretch span = row->span;
   const uint16_t *x = (const uint16_t *)w->cast->src->data + row->offset;
   const uint16_t *dy = (const uint16_t *)w->cast->gradient->upstream->data + row->offset;
-  uint16_t *dx = (uint16_t *)(void *)t->dx, *to = (uint16_t *)w->cast->dst->data + row->offset;
+  uint16_t *to = (uint16_t *)(void *)place_of(w, row), *dx = is_direct(w) ? to : (uint16_t *)(void *)t->dx;
   w->panels.kernels->clip16(x, dy, span, &t->clip.ends, dx);
   if (are_open(w, t))
     (void)mfq_clip_row(w->panels.kernels, &t->clip, (mfq_source){x, MFQ_DTYPE_BF16}, span, t->passing, t->open);
@@ -81,7 +88,7 @@ static void do_row16(const gradient_work *w, const mfq_lanes *lanes, const gradi
     }
   if (w->stream)
     mfq_stream_copy(to, dx, (size_t)span.n * sizeof *dx);
-  else
+  else if (dx != to)
     memcpy(to, dx, (size_t)span.n * sizeof *dx);
 }
 
@@ -92,9 +99,9 @@ static void make_dx(const gradient_work *w, const mfq_lanes *lanes, const gradie
   if (w->is_sloped) {
     const mfq_slope s = {&t->clip.ends, t->clip.found.ends.by_exponent ? NULL : lanes->divisor,
                          23 - w->panels.scheme.minifloat.man_bits};
-    kernels->slope(row->x, row->dy, row->span, &s, t->dx);
+    kernels->slope(row->x, row->dy, row->span, &s, row->dx);
   } else {
-    kernels->clip(row->x, row->dy, row->span, w->is_identity ? NULL : &t->clip.ends, t->dx);
+    kernels->clip(row->x, row->dy, row->span, w->is_identity ? NULL : &t->clip.ends, row->dx);
   }
 }
 
@@ -124,6 +131,7 @@ void mfq_gradient_row(const gradient_work *w, mfq_panel_scratch *scratch, gradie
   const int is_held = is_whole && t->held == row->offset;
   row->x = load_row(w, w->cast->src, row, is_held, t->x);
   row->dy = load_row(w, w->cast->gradient->upstream, row, is_held, t->dy);
+  row->dx = is_direct(w) && w->cast->dst->dtype == MFQ_DTYPE_F32 ? (uint32_t *)(void *)place_of(w, row) : t->dx;
   t->held = is_whole && row->steps == GRADIENT_SUM ? row->offset : -1;
   if (are_open(w, t))
     (void)mfq_clip_row(w->panels.kernels, &t->clip, (mfq_source){row->x, MFQ_DTYPE_F32}, row->span, t->passing,

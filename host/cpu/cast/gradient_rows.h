@@ -41,6 +41,7 @@ typedef struct gradient_work {
   int32_t needs_scales;             /* 0: everything passes, and nothing is summed */
   int32_t is_sloped, is_identity, has_sums, stream;
   int32_t is_half;    /* the three tensors are bf16, and elements pass or not */
+  int32_t is_apart;   /* gradients take the place of nothing that is read */
   int32_t is_counted; /* one scale for the tensor, which all of its extremes share */
   int32_t steps;      /* of a pass over all panels */
 } gradient_work;
@@ -54,6 +55,7 @@ typedef struct gradient_row {
   uint64_t index; /* of the first element, row-major */
   int32_t steps;
   const uint32_t *x, *dy;
+  uint32_t *dx;                       /* t->dx, or where the row stands */
   const mfqn_gradient_totals *totals; /* of the lanes */
 } gradient_row;
 
