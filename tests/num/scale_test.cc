@@ -141,7 +141,8 @@ TEST(PowerOfTwoRules, EveryMinifloat) {
   for (const mfq_format &format : oracle::generic_formats({-64, -1, 0, 7, 15, 127, 160})) {
     const RuleOracle want(format);
     const oracle::Grid grid(format);
-    const mfqn_range range = lowered(format, MFQ_SCALE_UE8M0, MFQ_RULE_FLOOR).range;
+    const mfqn_range plain = lowered(format, MFQ_SCALE_UE8M0, MFQ_RULE_FLOOR).range,
+                     rounded = lowered(format, MFQ_SCALE_UE8M0, MFQ_RULE_ROUND).range;
     const double next = grid.magnitude(grid.max_code() + 1), middle = (grid.max_value() + next) / 2;
     std::vector<uint32_t> all;
     for (int exp2 : {-149, -126, -60, 0, 60, 126})
@@ -150,7 +151,7 @@ TEST(PowerOfTwoRules, EveryMinifloat) {
     for (uint32_t u : all)
       for (mfq_scale_rule rule : kRules) {
         if (u == 0 || u >= 0x7f800000u) continue;
-        const int exp2 = mfqn_scale_exp2(u, rule, range_of(rule));
+        const int exp2 = mfqn_scale_exp2(u, rule, rule == MFQ_RULE_ROUND ? &rounded : &plain);
         ASSERT_TRUE(want.holds(inputs::f32(u), rule, exp2))
             << oracle::describe(format) << " rule " << rule << " of " << inputs::f32(u) << ": got 2^" << exp2;
       }
