@@ -335,7 +335,7 @@ static int is_offered(cast_operation operation, const candidate *c) {
     case CAST_REPACK_TILES: return c->is_named && is_group && is_byte_scale;
     case CAST_FAKE_MASKED:
     case CAST_BACKWARD_MASKED: return c->is_named;
-    case CAST_SEARCH_MSE: return c->is_named && s->rotation == 0;
+    case CAST_SEARCH_MSE: return c->is_named && s->rotation == 0 && s->arith == MFQ_ARITH_EXACT;
     case CAST_SEARCH_UP: return c->is_named && is_mx(s);
     case CAST_SEARCH_4OVER6: return c->is_named && s->scale == MFQ_SCALE_UE4M3;
     case CAST_OBSERVE_ABSMAX:

@@ -47,15 +47,15 @@ INLINE error_lane error_lane_at(const error_job *job, int64_t i, error_kind kind
   return lane;
 }
 
-INLINE float error_square(const error_job *job, uint32_t u, const error_lane *lane, error_kind kind) {
+INLINE float error_square(const error_job *job, uint32_t u, error_lane lane, error_kind kind) {
   const float x = mfqn_float_of(kind.is_integer ? u : u & MFQN_ABS);
-  const float low = x < lane->highest ? x : lane->highest;
-  const float held = !kind.is_integer || low > lane->lowest ? low : lane->lowest;
-  const float t = kind.by_exponent ? held : mfqn_quotient(held, lane->divisor, lane->inverse);
-  const uint32_t steps = mfqn_umax((mfqn_bits(t) & MFQN_INF) + job->shift, lane->least);
-  const float middle = kind.is_integer ? lane->middle : mfqn_float_of(steps);
+  const float low = x < lane.highest ? x : lane.highest, within = low > lane.lowest ? low : lane.lowest;
+  const float held = kind.is_integer ? within : low;
+  const float t = kind.by_exponent ? held : mfqn_quotient(held, lane.divisor, lane.inverse);
+  const uint32_t steps = mfqn_umax((mfqn_bits(t) & MFQN_INF) + job->shift, lane.least);
+  const float middle = kind.is_integer ? lane.middle : mfqn_float_of(steps);
   float y = mfqn_sub(mfqn_add(t, middle), middle);
-  if (!kind.by_exponent) y = mfqn_mul(y, lane->scale);
+  if (!kind.by_exponent) y = mfqn_mul(y, lane.scale);
   if (kind.has_tensor_scale) y = mfqn_mul(y, job->lanes->tensor_scale);
   const float error = mfqn_sub(x, y);
   return mfqn_mul(error, error);
@@ -86,8 +86,7 @@ INLINE void fold_block(const eight *terms, float *sums) {
 
 /* ---- Loops ------------------------------------------------------------------------------------------------------- */
 
-INLINE void error_terms(const error_job *job, int64_t at, int64_t n, const error_lane *lane, float *terms,
-                        error_kind kind) {
+INLINE void error_terms(const error_job *job, int64_t at, int64_t n, error_lane lane, float *terms, error_kind kind) {
   const uint32_t *restrict x = job->row.x + at;
   for (int64_t j = 0; j < n; ++j) terms[j] = error_square(job, x[j], lane, kind);
   const float *restrict weights = job->row.weights + (kind.is_weighted ? at : 0);
@@ -102,14 +101,14 @@ INLINE void error_blocks(const error_job *of, error_kind kind) {
     eight terms[BLOCK / 8];
     if (job.run == BLOCK / 2) {
       const error_lane next = error_lane_at(&job, ++i, kind);
-      error_terms(&job, at, BLOCK / 2, &lane, (float *)terms, kind);
-      error_terms(&job, at + BLOCK / 2, BLOCK / 2, &next, (float *)terms + BLOCK / 2, kind);
+      error_terms(&job, at, BLOCK / 2, lane, (float *)terms, kind);
+      error_terms(&job, at + BLOCK / 2, BLOCK / 2, next, (float *)terms + BLOCK / 2, kind);
       fold_block(terms, job.sums + at / 8);
       at += BLOCK;
       continue;
     }
     for (const int64_t end = at + job.run; at < end; at += BLOCK) {
-      error_terms(&job, at, BLOCK, &lane, (float *)terms, kind);
+      error_terms(&job, at, BLOCK, lane, (float *)terms, kind);
       fold_block(terms, job.sums + at / 8);
     }
   }
