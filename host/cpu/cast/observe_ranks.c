@@ -185,7 +185,8 @@ static int64_t take_sample(const mfq_chunk_pass *p, mfq_chunk_scratch *scratch) 
   for (int64_t k = 0; k < taken; ++k) {
     int64_t n;
     const uint32_t *x = mfq_chunk_load(p, k * chunks / taken, scratch, &n);
-    const int64_t step = n < wanted ? 1 : n / wanted, end = mfq_smaller(n, wanted * step);
+    const int64_t apart = n < wanted ? 1 : n / wanted, step = apart - (apart % 2 == 0); /* not in step with columns */
+    const int64_t end = mfq_smaller(n, wanted * step);
     for (int64_t i = 0; i < end; i += step) p->keys[count++] = mfqn_rank_key(x[i], p->is_signed);
   }
   return count;
@@ -197,7 +198,7 @@ static int guess(mfq_chunk_pass *p, int64_t n, int64_t rank) {
   const int64_t m = take_sample(p, scratch);
   /* Of m keys those below the rank's are m q, with a deviation of at most the root of m q (1 - q): of it four, and some. */
   const float q = (float)rank / (float)n, deviation = mfqn_sqrt((float)m * q * (1.0f - q));
-  const int64_t margin = (int64_t)(4.0f * deviation) + 4, at = (int64_t)((float)m * q);
+  const int64_t margin = (int64_t)(4.0f * deviation) + 1, at = (int64_t)((float)m * q);
   const int64_t low = at - margin, high = at + margin;
   const float share = (float)(mfq_smaller(high, m) - mfq_larger(low, 0)) / (float)m;
   if (share * (float)n > 0.7f * (float)p->job->room) return 0;

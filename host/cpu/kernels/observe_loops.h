@@ -27,7 +27,7 @@ static uint32_t rank_count(const uint32_t *x, int64_t n, int is_signed, uint32_t
 }
 
 /* Blocks of which most have no key in the range. */
-enum { RANK_BLOCK = 64 };
+enum { RANK_BLOCK = 32 };
 
 INLINE void keep_block(const uint32_t *restrict x, int64_t n, int is_signed, mfq_rank_range range,
                        mfq_rank_found *found) {
