@@ -76,7 +76,10 @@ const char *const schemes[] = {"mxfp8_e4m3",
                                "nvfp4/hadamard:16:fixed",
                                "brevitas:Fp8e4m3OCPWeightPerChannelFloat",
                                "brevitas:ShiftedMXUInt8Weight",
-                               "e4m3fn/channel@1/f32"};
+                               "e4m3fn/channel@1/f32",
+                               "uint4/group:32/f32/zpf",
+                               "e2m1/group:16/scale:ue5m3fn",
+                               "mxfp4_e2m1/ue8m0:midmax"};
 
 TEST_F(Search, EveryMethodSchemeAndLayout) {
   const Shape shapes[] = {{4, 64}, {33, 65}, {2, 16, 48}, {0, 5}, {1, 1}, {3, 272}};

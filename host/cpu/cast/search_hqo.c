@@ -20,6 +20,7 @@ typedef struct hqo_job {
   mfq_boxes boxes;
   int32_t steps, threads;
   float softness; /* 1 / beta, which falls from step to step */
+  float tensor_scale;
   mfqn_statistic *statistics;
   uint32_t *now, *next, *best; /* what stands for the statistic of each scale */
   float *errors, *quotients;   /* sums of magnitudes, scale by scale; room of each thread */
@@ -82,7 +83,7 @@ static float lower_median(float *x, int64_t n) {
 
 /* An element as a number of the format, less the zero point. */
 static float number_of(const mfqn_scheme *s, const mfqn_group *g, uint32_t u) {
-  if (s->is_brevitas) return mfqn_sub(mfqn_brevitas_element(s, g, u), (float)g->zero_point);
+  if (s->is_brevitas || s->zero_is_float) return mfqn_sub(mfqn_brevitas_element(s, g, u), mfqn_zero_point_value(s, g));
   const int32_t integer = mfqn_integer_value(mfqn_encode(s, g, u, 0), &s->integer);
   return mfqn_float_of(mfqn_integer_scaled(integer - g->zero_point, &s->integer, 0));
 }
@@ -96,7 +97,7 @@ static void step_scale(const hqo_job *job, int64_t index, float *quotients) {
   job->next[index] = job->now[index];
   job->errors[index] = 0.0f;
   if (!mfqn_is_searched(mfqn_statistic_value(statistic, s))) return;
-  const mfqn_group g = mfqn_candidate_group(s, statistic, job->now[index], 1.0f);
+  const mfqn_group g = mfqn_candidate_group(s, statistic, job->now[index], job->tensor_scale);
   mfqn_tree tree = {.count = 0};
   int64_t count = 0;
   for (int64_t i = 0; i < box.count;) {
@@ -149,8 +150,8 @@ static void put_scales(const hqo_job *job) {
   for (int64_t i = 0; i < job->boxes.scales; ++i) {
     const mfqn_statistic *statistic = &job->statistics[i];
     const mfqn_group g = mfqn_is_searched(mfqn_statistic_value(statistic, s))
-                             ? mfqn_candidate_group(s, statistic, job->best[i], 1.0f)
-                             : mfqn_group_make(s, statistic, 1.0f);
+                             ? mfqn_candidate_group(s, statistic, job->best[i], job->tensor_scale)
+                             : mfqn_group_make(s, statistic, job->tensor_scale);
     mfq_scale_put(job->cast->view, i, g.stored);
     mfq_zero_point_put(job->cast->view, s, i, g.zero_point);
   }
@@ -189,7 +190,8 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
   job.best = job.next + scales;
   job.errors = (float *)(void *)(job.best + scales);
   job.quotients = job.errors + scales;
-  (void)mfq_measure_ref(view, &job.scheme, cast->src, job.statistics);
+  job.tensor_scale = mfq_measure_ref(view, &job.scheme, cast->src, job.statistics);
+  if (mfqn_has_tensor_scale(job.scheme.scale)) memcpy(view->q.tensor_scale, &job.tensor_scale, sizeof job.tensor_scale);
   mfq_scales_clear_padding(view);
   find_scales(&job);
   put_scales(&job);

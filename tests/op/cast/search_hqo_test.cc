@@ -100,7 +100,8 @@ TEST(SearchHqo, TakesTheStepsOfBrevitas) {
 TEST(SearchHqo, ErrsLessThanTheRule) {
   const Context context = make_context();
   for (const char *text : {"int4_group32", "int4_group32_zp", "int8_channel", "int4n/tensor/f32", "int4/group:32/bf16",
-                           "brevitas:IntWeightSymmetricGroupQuant/int4n", "int4n/group:32/f32/hadamard:16"}) {
+                           "brevitas:IntWeightSymmetricGroupQuant/int4n", "uint4/group:32/f32/zpf",
+                           "int4n/group:16/ue4m3", "int4n/group:32/f32/hadamard:16"}) {
     SCOPED_TRACE(text);
     std::vector<float> x = weights(16 * 96, 2);
     for (size_t i = 0; i < 96; ++i) x[i] = 0; /* rows without a choice */

@@ -276,7 +276,11 @@ TEST(SearchPaths, SameBytesEverywhere) {
                                  "e4m3fn/channel@1/f32",
                                  "brevitas:MXInt8Weight",
                                  "brevitas:Int8WeightPerChannelFixedPoint",
-                                 "e2m1/channel@1/f16:rceil"};
+                                 "e2m1/channel@1/f16:rceil",
+                                 "uint4/group:32/f32/zpf",
+                                 "e2m1/group:16/scale:ue5m3fn",
+                                 "mxfp4_e2m1/ue8m0:midmax",
+                                 "mxfp8_e4m3/ue8m0:round"};
   const Shape shapes[] = {{4, 64}, {130, 288}, {33, 65}, {2, 48, 64}, {0, 5}, {9, 4112}};
   const mfq_layout layouts[] = {{MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 0},
                                 {MFQ_CODES_GROUP_LAST, MFQ_PACK_BYTE, MFQ_SCALES_128X4, 16},
