@@ -28,8 +28,9 @@ typedef struct decode_params {
   int64_t outer_bytes, middle_bytes; /* from row to row of the target */
   int64_t pieces, cols;
   divisor64 row_pieces, middle;
-  divisor64 row_group, col_group;   /* rows and columns that share a scale */
-  int64_t outer_scales, row_scales; /* from outer index to outer index, from row group to row group */
+  divisor64 row_group, col_group; /* rows and columns that share a scale */
+  /* From outer index to outer index, from row group to row group, from column group to column group. */
+  int64_t outer_scales, row_scales, col_scales;
   int32_t is_single_row;
   uint32_t safe_scale;    /* larger ones may make values that are to be limited */
   int32_t col_group_log2; /* of col_group where it is a power of two, else -1 */
@@ -57,9 +58,10 @@ __device__ __forceinline__ piece_place thread_piece_place(const decode_params &p
 }
 
 /* `count` codes of a stream from bit `bit` on, as they lie, lowest first. */
-__device__ __forceinline__ uint64_t thread_load_codes(const decode_params &p, int64_t bit, int codes, int count) {
+__device__ __forceinline__ uint64_t thread_load_codes(const decode_params &p, int32_t bits, int64_t bit, int codes,
+                                                      int count) {
   const uint8_t *from = p.codes + (bit >> 3);
-  const int wanted = codes * p.bits;
+  const int wanted = codes * bits;
   if (p.vector_load && count == codes) {
     if (wanted == 64) {
       const uint2 v = ptx_load<uint2>(from);
@@ -71,7 +73,7 @@ __device__ __forceinline__ uint64_t thread_load_codes(const decode_params &p, in
       return ptx_load<uint16_t>(from) | (uint64_t)ptx_load<uint16_t>(from + 2) << 16 |
              (uint64_t)ptx_load<uint16_t>(from + 4) << 32;
   }
-  const int skip = (int)(bit & 7), bytes = (skip + count * p.bits + 7) / 8;
+  const int skip = (int)(bit & 7), bytes = (skip + count * bits + 7) / 8;
   uint64_t stream = 0;
 #pragma unroll
   for (int i = 0; i < 8; ++i)
@@ -83,7 +85,7 @@ __device__ __forceinline__ uint64_t thread_load_codes(const decode_params &p, in
 __device__ __forceinline__ mfqn_group thread_piece_group(const decode_params &p, const piece_place &at, int i) {
   const int64_t col = at.col + i, block = p.is_single_row ? 0 : thread_divide(at.middle, p.row_group);
   const int64_t along = p.col_group_log2 >= 0 ? col >> p.col_group_log2 : thread_divide(col, p.col_group);
-  const int64_t index = at.outer * p.outer_scales + block * p.row_scales + along;
+  const int64_t index = at.outer * p.outer_scales + block * p.row_scales + along * p.col_scales;
   return thread_slot_group(p.slots, p.scheme, thread_slot_place(p.slots, index));
 }
 
@@ -157,24 +159,15 @@ __device__ __forceinline__ void thread_store_packed(const decode_params &p, uint
   ptx_store<uint4>(to, make_uint4(word[0], word[1], word[2], word[3]));
 }
 
+/* The values of a piece, whose codes are those of `stream` of p.bits each, and stand in `codes`, a byte each. */
 template <int DTYPE>
-__global__ void __launch_bounds__(DECODE_THREADS, 4) decode_kernel(const __grid_constant__ decode_params p) {
-  const int64_t piece = (int64_t)blockIdx.x * DECODE_THREADS + threadIdx.x;
-  if (piece >= p.pieces) return;
-  const piece_place at = thread_piece_place(p, piece, PIECE<DTYPE>);
-  const int64_t left = p.cols - at.col;
-  const int count = left < PIECE<DTYPE> ? (int)left : PIECE<DTYPE>;
+__device__ __forceinline__ void thread_decode_piece(const decode_params &p, const piece_place &at, uint64_t stream,
+                                                    const uint32_t *codes, int count) {
   uint8_t *to = p.dst + at.outer * p.outer_bytes + at.middle * p.middle_bytes + at.col * ELEMENT_BYTES<DTYPE>;
-  const uint64_t stream = thread_load_codes(p, at.row * p.row_bits + at.col * p.bits, PIECE<DTYPE>, count);
-  uint32_t codes[PIECE<DTYPE> / 4];
   mfqn_group g = thread_piece_group(p, at, 0);
   int is_rare = thread_is_rare_group(p, g);
 #pragma unroll
-  for (int k = 0; k < PIECE<DTYPE> / 4; ++k) {
-    const uint32_t packed = (uint32_t)(stream >> 4 * k * p.bits);
-    codes[k] = (p.bits == 8 ? packed : thread_unpack4(packed, p.bits)) & p.code_mask;
-    is_rare |= thread_is_special(p, codes[k]);
-  }
+  for (int k = 0; k < PIECE<DTYPE> / 4; ++k) is_rare |= thread_is_special(p, codes[k]);
   if constexpr (DTYPE == ELEMENT_BF16) {
     if (p.is_packed && count == PIECE<DTYPE> && !is_rare) {
       thread_store_packed(p, to, codes, g);
@@ -192,6 +185,26 @@ __global__ void __launch_bounds__(DECODE_THREADS, 4) decode_kernel(const __grid_
     thread_decode_rare<DTYPE>(p, at, stream, count, to);
   else
     thread_store_piece<DTYPE>(p, to, y, count);
+}
+
+/* Four codes that lie packed, a byte each. */
+__device__ __forceinline__ uint32_t thread_four_codes(const decode_params &p, int32_t bits, uint32_t packed) {
+  return (bits == 8 ? packed : thread_unpack4(packed, bits)) & p.code_mask;
+}
+
+template <int DTYPE>
+__global__ void __launch_bounds__(DECODE_THREADS, 4) decode_kernel(const __grid_constant__ decode_params p) {
+  const int64_t piece = (int64_t)blockIdx.x * DECODE_THREADS + threadIdx.x;
+  if (piece >= p.pieces) return;
+  const piece_place at = thread_piece_place(p, piece, PIECE<DTYPE>);
+  const int64_t left = p.cols - at.col;
+  const int count = left < PIECE<DTYPE> ? (int)left : PIECE<DTYPE>;
+  const uint64_t stream = thread_load_codes(p, p.bits, at.row * p.row_bits + at.col * p.bits, PIECE<DTYPE>, count);
+  uint32_t codes[PIECE<DTYPE> / 4];
+#pragma unroll
+  for (int k = 0; k < PIECE<DTYPE> / 4; ++k)
+    codes[k] = thread_four_codes(p, p.bits, (uint32_t)(stream >> 4 * k * p.bits));
+  thread_decode_piece<DTYPE>(p, at, stream, codes, count);
 }
 
 #endif

@@ -54,6 +54,30 @@ TEST_F(Dequantize, EveryCodeAndScale) {
     }
 }
 
+/* Columns of codes, of one tile and of several: transposed, and groups along another axis than the last. */
+TEST_F(Dequantize, TurnedCodes) {
+  const char *const schemes[] = {"fp8_e4m3_block128",     "e2m1/block:16x16/ue4m3", "e3m2/block:4x24/ue8m0",
+                                 "e4m3fn/tensor/f32",     "int8n/channel@0/f32",    "e2m1/channel@1/bf16",
+                                 "mxfp8_e4m3/group:32@0", "mxfp4_e2m1/group:16@0",  "uint4/group:8@0/f32/zp",
+                                 "int3/group:24@1/f32",   "e2m2/tensor/f32"};
+  const Shape all[] = {{70, 33}, {129, 200}, {256, 64}, {1, 40}, {40, 1}, {2, 130, 66}, {3, 5, 2, 17}};
+  sample({std::size(schemes), std::size(all), 3, 3, 2, 2}, 250, [&](const std::vector<size_t> &at) {
+    const mfq_scheme scheme = parse(schemes[at[0]]);
+    const Shape &shape = all[at[1]];
+    const bool is_group = scheme.granularity == MFQ_GRANULARITY_GROUP;
+    if (is_group && scheme.axis + 1 >= (int32_t)shape.size()) return;
+    const mfq_layout layout = {
+        is_group ? MFQ_CODES_GROUP_LAST : MFQ_CODES_TRANSPOSED, at[3] == 0 ? MFQ_PACK_BYTE : MFQ_PACK_TIGHT,
+        is_group && at[4] != 0 && scheme.scale >= MFQ_SCALE_UE8M0 ? MFQ_SCALES_128X4 : MFQ_SCALES_LOGICAL,
+        at[3] == 2 ? 16 : 0};
+    Quantized q(scheme, shape, &layout);
+    give_everything(&q, (uint32_t)(at[0] + at[1]));
+    Shape strides = dense_strides(shape);
+    if (shape.size() == 2 && at[5] != 0) strides[0] += 8;
+    ASSERT_TRUE(same_dequantize(q, Operand(kDtypes[at[2]], shape, strides))) << schemes[at[0]];
+  });
+}
+
 TEST_F(Dequantize, LayoutsAndPaddedTargets) {
   // clang-format off
   const char *const schemes[] = {"mxfp8_e4m3",           "mxfp4_e2m1",         "mxfp6_e3m2/group:32@0", "nvfp4",

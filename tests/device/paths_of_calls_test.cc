@@ -256,7 +256,12 @@ TEST_F(PathsOfCalls, Dequantize) {
       EXPECT_EQ(dequantize(dtype, {64, 256}, one(scheme)), "mfq_dequantize: rows: 16 bytes of values a thread")
           << scheme;
     EXPECT_EQ(dequantize(dtype, {64, 256}, one("mxfp8_e4m3/group:32@0", kTurned)),
-              "mfq_dequantize: general: element by element; not rows: codes are stored with the group last");
+              "mfq_dequantize: columns: 64 columns of codes in shared memory");
+    for (const char *scheme :
+         {"fp8_e4m3_block128", "e4m3fn/tensor/f32", "int8/channel@0/f32", "e2m1/block:16x16/ue4m3"})
+      EXPECT_EQ(dequantize(dtype, {64, 256}, one(scheme, kTransposed)),
+                "mfq_dequantize: columns: 64 columns of codes in shared memory")
+          << scheme;
   }
 }
 
