@@ -334,7 +334,8 @@ static int is_offered(cast_operation operation, const candidate *c) {
     case CAST_REPACK_BYTES: return c->is_named && s->element.is_signed + s->element.exp_bits + s->element.man_bits < 8;
     case CAST_REPACK_TILES: return c->is_named && is_group && is_byte_scale;
     case CAST_FAKE_MASKED:
-    case CAST_BACKWARD_MASKED: return c->is_named;
+    case CAST_BACKWARD_MASKED: return c->is_named && s->eden == 0; /* which has neither */
+    case CAST_BACKWARD: return s->eden == 0 && (c->is_named || s->granularity != MFQ_GRANULARITY_BLOCK);
     case CAST_SEARCH_MSE: return c->is_named && s->rotation == 0 && s->arith == MFQ_ARITH_EXACT;
     case CAST_SEARCH_UP: return c->is_named && is_mx(s);
     case CAST_SEARCH_4OVER6: return c->is_named && s->scale == MFQ_SCALE_UE4M3;
