@@ -86,7 +86,7 @@ TEST_F(Search, EveryMethodSchemeAndLayout) {
   const mfq_layout layouts[] = {{MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 0},
                                 {MFQ_CODES_GROUP_LAST, MFQ_PACK_BYTE, MFQ_SCALES_128X4, 16},
                                 {MFQ_CODES_TRANSPOSED, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 4}};
-  sample({MFQ_SEARCH_HQO, std::size(schemes), std::size(shapes), std::size(layouts), 3, 3}, 120,
+  sample({MFQ_SEARCH_HQO, std::size(schemes), std::size(shapes), std::size(layouts), 3, 3}, 80,
          [&](const std::vector<size_t> &at) {
            const mfq_scheme scheme = parse(schemes[at[1]]);
            const Shape &shape = shapes[at[2]];
