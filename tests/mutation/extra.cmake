@@ -11,6 +11,17 @@ set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${mutation_dir}/
 
 set(mutation_objects "${CMAKE_CURRENT_BINARY_DIR}/mutation_objects.txt")
 if(TARGET mfq_cuda_simt)
+  # What the emulated module precompiles, once more for faults, which are compiled without optimization.
+  if(MFQ_TEST_PRECOMPILE)
+    file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/mutation_headers.cc" "")
+    add_library(mfq_mutation_headers OBJECT "${CMAKE_CURRENT_BINARY_DIR}/mutation_headers.cc")
+    foreach(property COMPILE_DEFINITIONS COMPILE_OPTIONS INCLUDE_DIRECTORIES LINK_LIBRARIES PRECOMPILE_HEADERS
+                     CXX_STANDARD CXX_VISIBILITY_PRESET)
+      get_target_property(value mfq_cuda_simt ${property})
+      set_target_properties(mfq_mutation_headers PROPERTIES ${property} "${value}")
+    endforeach()
+    target_compile_options(mfq_mutation_headers PRIVATE -O0)
+  endif()
   file(GENERATE OUTPUT "${mutation_objects}" CONTENT "$<JOIN:$<TARGET_OBJECTS:mfq_cuda_simt>,\n>\n")
 endif()
 file(STRINGS "${mutation_dir}/faults.txt" mutation_device_faults REGEX "^[^@#]*@ *device/")

@@ -28,12 +28,9 @@ rows() { grep -v -e '^#' -e '^[[:space:]]*$' "$faults"; }
 # Sets name, subject, file, from, to.
 find_row() {
   local line
-  while IFS= read -r line; do
-    IFS=@ read -r name subject file from to <<<"$line"
-    name=$(trim "$name") subject=$(trim "$subject") file=$(trim "$file") from=$(trim "$from") to=$(trim "$to")
-    if [[ $name == "$1" ]]; then return; fi
-  done < <(rows)
-  fail "no fault is named $1; see mutate.sh --list"
+  line=$(rows | grep -m1 "^$1[[:space:]]*@") || fail "no fault is named $1; see mutate.sh --list"
+  IFS=@ read -r name subject file from to <<<"$line"
+  name=$(trim "$name") subject=$(trim "$subject") file=$(trim "$file") from=$(trim "$from") to=$(trim "$to")
 }
 
 plant() {
@@ -44,30 +41,22 @@ plant() {
   printf '%s\n' "${text/"$from"/"$to"}" >"$target"
 }
 
-# Compiles a source as the build does for one of its targets, but out of the copy: SOURCE TARGET OBJECT.
+# Compiles a source as the build does for one of its targets, but out of the copy: SOURCE TARGET OBJECT. A fault may leave
+# something unused, which is no error here. Most of a compilation is optimization, and the first failure ends the run; of the
+# device that is left out, with precompiled headers of its own (extra.cmake).
 compile() {
-  local command
-  command=$(python3 - "$MFQ_TEST_BUILD/../compile_commands.json" "$root" "$work" "$@" <<'END'
-import json, shlex, sys
-commands, root, work, source, target, made = sys.argv[1:]
-def output(entry):
-    words = shlex.split(entry["command"])
-    return words[words.index("-o") + 1]
-found = [entry for entry in json.load(open(commands)) if entry["file"] == f"{root}/{source}"
-         and f"/{target}.dir/" in output(entry)]
-if len(found) != 1:
-    sys.exit(f"mutate.sh: {commands} has {len(found)} commands for {source} of {target}, not one")
-words = [word for word in shlex.split(found[0]["command"]) if word != "-Werror"]  # a fault may leave something unused
-# Most of a compilation is optimization, and the first failure ends the run. But with none no precompiled header fits.
-words.append("-O0" if target == "mfq_cuda_simt" else "-O1")
-for folder in ("include", "cuda", "tests/simt"):
-    words = [word.replace(f"{root}/{folder}", f"{work}/{folder}") for word in words]
-words = [part for word in words for part in ([f"-I{work}", word] if word == f"-I{root}" else [word])]
-words[words.index("-o") + 1] = made
-print("cd", shlex.quote(found[0]["directory"]), "&&", shlex.join(words))
-END
-  )
-  bash -c "$command" || fail "$1 does not compile so"
+  local commands=$MFQ_TEST_BUILD/../compile_commands.json command level=-O1 folder
+  command=$(awk -v RS='},' -v file="\"file\": \"$root/$1\"" -v objects="/$2.dir/" \
+    'index($0, file) && index($0, objects)' "$commands" | sed -n 's/^ *"command": "\(.*\)",$/\1/p' | sed 's/\\\(.\)/\1/g')
+  [[ -n $command && $command != *$'\n'* ]] || fail "$commands has not one command for $1 of $2"
+  if [[ $2 == mfq_cuda_simt ]]; then
+    level=-O0
+    command=${command//mfq_cuda_simt.dir\/cmake_pch/mfq_mutation_headers.dir\/cmake_pch}
+  fi
+  for folder in include cuda tests/simt; do command=${command//"$root/$folder"/"$work/$folder"}; done
+  command=${command/" -I$root "/" -I$work -I$root "}
+  command=$(sed -e 's/ -Werror / /' -e "s| -o [^ ]*| -o '$3'|" <<<"$command")
+  (cd "$MFQ_TEST_BUILD/.." && bash -c "$command $level") || fail "$1 does not compile so"
 }
 
 build_num() {
