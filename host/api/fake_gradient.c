@@ -6,6 +6,7 @@
 
 #include "host/core/check/fakes.h"
 #include "host/core/check/operands.h"
+#include "host/core/check/suits.h"
 #include "host/core/module/context_state.h"
 #include "host/core/error.h"
 #include "host/core/problem/cast_problem.h"
@@ -94,15 +95,6 @@ static mfq_status check_sums(const mfq_fake_gradient *g, const mfq_scheme *schem
   return problem ? mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "gradient: %s", problem) : MFQ_OK;
 }
 
-/* Corrections are for gradients that are quantized, not for what is trained. */
-static mfq_status check_eden(const mfq_scheme *scheme) {
-  if (scheme->eden == 0 || scheme->rule == MFQ_RULE_GIVEN) return MFQ_OK;
-  return mfq_fail(MFQ_ERROR_UNSUPPORTED, function,
-                  "gradient: the scheme corrects scales together (eden:%d), which has no backward; give the scheme "
-                  "without it, under which the same elements pass",
-                  (int)scheme->eden);
-}
-
 /* A mask says what passes, and nothing else. */
 static mfq_status check_mask(const mfq_fake_gradient *g) {
   if (g->mask == NULL) return MFQ_OK;
@@ -132,7 +124,8 @@ mfq_status mfq_fake_quantize_backward(mfq_context *context, const mfq_fake_gradi
     status = g->scheme != NULL
                  ? mfq_fake_take_scheme(&call.names, g->scheme, &call.src, &call.view)
                  : mfq_fake_take_given(&call.names, g->given, &call.src, &call.view, g->mask ? NULL : &call.parts);
-  if (status == MFQ_OK) status = check_eden(&call.view.q.scheme);
+  if (status == MFQ_OK)
+    status = mfq_scheme_suits((mfq_where){function, "gradient"}, MFQ_OP_FAKE_GRADIENT, &call.view.q.scheme);
   if (status == MFQ_OK) status = check_sums(g, &call.view.q.scheme);
   if (status == MFQ_OK && g->grad_scale != NULL)
     status = mfq_argument_per_scale((mfq_where){function, "gradient->grad_scale"}, g->grad_scale, &call.view,

@@ -5,6 +5,7 @@
 
 #include "host/core/check/arguments.h"
 #include "host/core/check/operands.h"
+#include "host/core/check/suits.h"
 #include "host/core/error.h"
 #include "host/core/module/context_state.h"
 #include "host/core/problem/cast_problem.h"
@@ -124,22 +125,8 @@ static mfq_status check_hqo(const mfq_search *s, const mfq_scheme *scheme) {
 }
 
 static mfq_status check_scheme(const mfq_search *s, const mfq_scheme *scheme) {
-  if (scheme->scale == MFQ_SCALE_NONE) {
-    return mfq_fail(
-        MFQ_ERROR_INVALID_ARGUMENT, function,
-        "search->q: the scheme has no scales to search; give it some (\"/tensor/f32\"), or use mfq_quantize");
-  }
-  if (scheme->rule == MFQ_RULE_GIVEN) {
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
-                    "search->q: rule given reads scales, but a search writes them; take a rule that measures (%s)",
-                    mfq_rule_words.words[mfq_scale_default_rule(scheme->scale)]);
-  }
-  if (scheme->eden != 0) {
-    return mfq_fail(MFQ_ERROR_UNSUPPORTED, function,
-                    "search->q: the scheme corrects scales together (eden:%d), of which no search is offered; take the "
-                    "scheme without it",
-                    (int)scheme->eden);
-  }
+  const mfq_status status = mfq_scheme_suits((mfq_where){function, "search->q"}, MFQ_OP_SEARCH, scheme);
+  if (status != MFQ_OK) return status;
   if (row_at((int64_t)s->method)->kind == MFQ_CANDIDATES_HALF_QUADRATIC) return check_hqo(s, scheme);
   if (row_at((int64_t)s->method)->kind == MFQ_CANDIDATES_RANKS && scheme->statistic == MFQ_STATISTIC_MINMAX) {
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,

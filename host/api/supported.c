@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "host/core/check/sizes.h"
+#include "host/core/check/suits.h"
 #include "host/core/error.h"
 #include "host/core/integers.h"
 #include "host/core/module/context_state.h"
@@ -44,6 +44,10 @@ static void answer_no(answer_to answer) {
 
 /* A matrix of float32; where the scheme's axis lies beyond one, with axes of one element between. */
 static mfq_status cast_supported(mfq_context *context, mfq_op op, const mfq_scheme *scheme, answer_to answer) {
+  if (mfq_scheme_suits((mfq_where){function, "scheme"}, op, scheme) != MFQ_OK) {
+    answer_no(answer);
+    return MFQ_OK;
+  }
   const int32_t axis = scheme->axis == MFQ_AXIS_AUTO ? 0 : scheme->axis;
   mfq_qtensor q = {.scheme = *scheme, .rank = (int32_t)mfq_larger(axis < 0 ? -axis : axis + 1, 2)};
   for (int32_t i = 0; i < q.rank; ++i) q.shape[i] = i >= q.rank - 2 || i == axis || axis == i - q.rank ? SIDE : 1;

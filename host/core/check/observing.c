@@ -9,19 +9,11 @@
 #include "host/core/problem/cast_problem.h"
 #include "host/core/scheme/scheme.h"
 #include "operands.h"
+#include "suits.h"
 
 mfq_status mfq_observe_check_scheme(mfq_where where, const mfq_scheme *scheme) {
   const mfq_status status = mfq_scheme_verify(scheme, where.function, where.argument);
-  if (status != MFQ_OK) return status;
-  if (scheme->scale == MFQ_SCALE_NONE)
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function,
-                    "%s: the scheme has no scales that a statistic would be for; give it some, such as /f32",
-                    where.argument);
-  if (scheme->rotation == 0) return MFQ_OK;
-  return mfq_fail(MFQ_ERROR_UNSUPPORTED, where.function,
-                  "%s: the scheme rotates elements (hadamard:%d), which are not observed; measure its scales by "
-                  "mfq_quantize",
-                  where.argument, (int)scheme->rotation);
+  return status != MFQ_OK ? status : mfq_scheme_suits(where, MFQ_OP_OBSERVE, scheme);
 }
 
 static mfq_status check_count(const mfq_observe_names *names, const mfq_observation *o) {

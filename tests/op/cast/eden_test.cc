@@ -213,6 +213,13 @@ TEST(EdenMisuse, Sentences) {
   EXPECT_STREQ(mfq_last_error(),
                "mfq_fake_quantize_backward: gradient: the scheme corrects scales together (eden:128), which has no "
                "backward; give the scheme without it, under which the same elements pass");
+  for (const mfq_op op : {MFQ_OP_FAKE_GRADIENT, MFQ_OP_SEARCH}) {
+    mfq_support support = MFQ_SUPPORT_GENERAL;
+    char reason[200];
+    EXPECT_EQ(mfq_supported(context.get(), op, &scheme, &support, reason, sizeof reason), MFQ_OK);
+    EXPECT_EQ(support, MFQ_SUPPORT_NO);
+    EXPECT_EQ(std::string(reason).find("scheme: the scheme corrects scales together (eden:128), "), 0u) << reason;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Isas, Eden, testing::ValuesIn(mfq_test::every_isa()),
