@@ -28,7 +28,7 @@ rows() { grep -v -e '^#' -e '^[[:space:]]*$' "$faults"; }
 # Sets name, subject, file, from, to.
 find_row() {
   local line
-  line=$(rows | grep -m1 "^$1[[:space:]]*@") || fail "no fault is named $1; see mutate.sh --list"
+  line=$(rows | grep "^$1[[:space:]]*@") || fail "no fault is named $1; see mutate.sh --list"
   IFS=@ read -r name subject file from to <<<"$line"
   name=$(trim "$name") subject=$(trim "$subject") file=$(trim "$file") from=$(trim "$from") to=$(trim "$to")
 }
