@@ -18,12 +18,6 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
   return mfq_cuda_fake_target(cast, &p->tile.col.how, &rows, &p->to, why);
 }
 
-static mfq_status collect(mfq_context *context, const mfq_cast *cast, const void *plan, uint32_t *absmax) {
-  tile_params p = ((const fake_tile_params *)plan)->tile;
-  p.col.absmax = absmax;
-  return mfq_cuda_tiles_launch(context, cast, &p);
-}
-
 static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *) {
   const mfq_cast *cast = (const mfq_cast *)problem;
   const fake_tile_params &p = *(const fake_tile_params *)state;
@@ -37,7 +31,7 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
                                                      fake_masked_tile_kernel<ELEMENT_BF16>,
                                                      fake_masked_tile_kernel<ELEMENT_F16>};
   const int by_codes = valuer_needs_codes(&p.tile.col.how), dtype = cast->src->dtype - MFQ_DTYPE_F32;
-  mfq_status status = mfq_cuda_prepare_scales(context, cast, &view, state, collect);
+  mfq_status status = mfq_cuda_prepare_scales(context, cast, &view, state, mfq_cuda_tiles_collect);
   if (status == MFQ_OK && p.mask.bits) return mfq_cuda_launch(context, at, masked[dtype], p);
   if (status == MFQ_OK) status = mfq_cuda_fake_mask(context, cast, NULL);
   return status == MFQ_OK ? mfq_cuda_launch(context, at, kernels[dtype][by_codes], p) : status;

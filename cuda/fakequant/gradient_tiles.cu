@@ -15,12 +15,6 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
   return status == MFQ_OK ? mfq_cuda_gradient_how(cast, &p->tile.col.how, rows.vector_load, &p->how, why) : status;
 }
 
-static mfq_status collect(mfq_context *context, const mfq_cast *cast, const void *plan, uint32_t *absmax) {
-  tile_params p = ((const gradient_tile_params *)plan)->tile;
-  p.col.absmax = absmax;
-  return mfq_cuda_tiles_launch(context, cast, &p);
-}
-
 static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *) {
   const mfq_cast *cast = (const mfq_cast *)problem;
   const gradient_tile_params &p = *(const gradient_tile_params *)state;
@@ -30,7 +24,7 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
       {gradient_tile_kernel<ELEMENT_F32, 0>, gradient_tile_kernel<ELEMENT_F32, 1>},
       {gradient_tile_kernel<ELEMENT_BF16, 0>, gradient_tile_kernel<ELEMENT_BF16, 1>},
       {gradient_tile_kernel<ELEMENT_F16, 0>, gradient_tile_kernel<ELEMENT_F16, 1>}};
-  const mfq_status status = mfq_cuda_prepare_scales(context, cast, &view, state, collect);
+  const mfq_status status = mfq_cuda_prepare_scales(context, cast, &view, state, mfq_cuda_tiles_collect);
   const int sums = mfq_cuda_gradient_has_sums(cast->gradient);
   return status == MFQ_OK ? mfq_cuda_launch(context, at, kernels[cast->src->dtype - MFQ_DTYPE_F32][sums], p) : status;
 }

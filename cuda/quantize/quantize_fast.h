@@ -55,6 +55,8 @@ mfq_status mfq_cuda_rows_collect(mfq_context *context, const mfq_cast *cast, con
 struct tile_params; /* tile_kernel.cuh */
 mfq_status mfq_cuda_tiles_plan(const quantize_call *call, cast_rows *rows, tile_params *params, mfq_line *why);
 mfq_status mfq_cuda_tiles_launch(mfq_context *context, const mfq_cast *cast, const tile_params *params);
+/* Collects the largest statistic along columns for mfq_cuda_prepare_scales; a plan begins with its tile_params. */
+mfq_status mfq_cuda_tiles_collect(mfq_context *context, const mfq_cast *cast, const void *plan, uint32_t *absmax);
 
 /* Statistics of rows that share scales, into slots. */
 struct rows_reduction; /* reduce_kernel.cuh */

@@ -103,7 +103,7 @@ static mfq_status collect_row(mfq_context *context, const mfq_cast *cast, const 
   return mfq_cuda_tiles_launch(context, cast, &p);
 }
 
-static mfq_status collect_col(mfq_context *context, const mfq_cast *cast, const void *plan, uint32_t *absmax) {
+mfq_status mfq_cuda_tiles_collect(mfq_context *context, const mfq_cast *cast, const void *plan, uint32_t *absmax) {
   tile_params p = *(const tile_params *)plan;
   p.col.absmax = absmax;
   p.has_row = 0;
@@ -116,7 +116,8 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
   mfq_status status = MFQ_OK;
   if (p.has_row) status = mfq_cuda_prepare_scales(context, cast, cast->view, state, collect_row);
   if (status == MFQ_OK)
-    status = mfq_cuda_prepare_scales(context, cast, p.has_row ? cast->other : cast->view, state, collect_col);
+    status =
+        mfq_cuda_prepare_scales(context, cast, p.has_row ? cast->other : cast->view, state, mfq_cuda_tiles_collect);
   return status == MFQ_OK ? mfq_cuda_tiles_launch(context, cast, &p) : status;
 }
 

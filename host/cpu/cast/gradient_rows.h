@@ -5,16 +5,11 @@
 #include <mfq/num/gradient.h>
 
 #include "ends.h"
+#include "lane_tree.h"
 #include "panels.h"
 
 /* What is done with rows. */
 enum { GRADIENT_SUM = 1, GRADIENT_WRITE = 2 };
-
-/* The tree of num/gradient.h for every lane of a panel at once; they have the same number of terms. */
-typedef struct gradient_tree {
-  int64_t count;
-  float *partial; /* [level][lane] */
-} gradient_tree;
 
 /* Memory of one thread beside the panel's. */
 typedef struct gradient_thread {
@@ -24,7 +19,7 @@ typedef struct gradient_thread {
   uint32_t largest[MFQ_CHUNK / 32], smallest[MFQ_CHUNK / 32];
   uint8_t codes[MFQ_CHUNK + 8];
   float terms[2][MFQ_CHUNK], sums[2][MFQ_CHUNK]; /* of scales, and of zero points */
-  gradient_tree trees[2];
+  mfq_lane_tree trees[2];
   mfqn_tree *own[2]; /* of lanes whose rows are no subtrees, from `regular` on */
   int64_t regular;
   mfqn_gradient_totals totals[MFQ_CHUNK]; /* of the panel's lanes, where scales send something back */

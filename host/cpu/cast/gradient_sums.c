@@ -76,25 +76,6 @@ void mfq_gradient_place_trees(const mfq_panels *p, uint8_t *memory, gradient_thr
 
 /* ---- Trees of lanes ---------------------------------------------------------------------------------------------- */
 
-/* Adds `terms` of all lanes, which are lost. */
-static void add_row(const mfq_kernels *kernels, gradient_tree *tree, float *terms, int64_t lanes) {
-  int64_t k = 0;
-  for (; (tree->count >> k & 1) != 0; ++k) kernels->add(terms, tree->partial + k * lanes, lanes);
-  memcpy(tree->partial + k * lanes, terms, (size_t)lanes * sizeof *terms);
-  ++tree->count;
-}
-
-static void sum_rows(const mfq_kernels *kernels, const gradient_tree *tree, float *sums, int64_t lanes) {
-  memset(sums, 0, (size_t)lanes * sizeof *sums);
-  for (int64_t k = 0; tree->count >> k != 0; ++k) {
-    if ((tree->count >> k & 1) == 0) continue;
-    if (is_power_of_2(tree->count))
-      memcpy(sums, tree->partial + k * lanes, (size_t)lanes * sizeof *sums);
-    else
-      kernels->add(sums, tree->partial + k * lanes, lanes);
-  }
-}
-
 static void add_own(const gradient_row *row, int64_t lane, const float *terms, mfqn_tree *own) {
   const mfq_stretch span = row->span;
   const int64_t first = (lane - span.first) * span.run, end = mfq_smaller(first + span.run, span.n);
@@ -196,7 +177,7 @@ void mfq_gradient_add(const gradient_work *w, const mfq_panel_scratch *scratch, 
     for (int64_t i = t->regular; i < a->lanes; ++i) add_own(row, i, terms, &t->own[k][i - t->regular]);
     if (span.run != 0) p->kernels->trees(terms, span.n, span.run, t->sums[k]);
     if (is_filled) t->sums[k][0] = mfqn_add(t->sums[k][0], 0.0f);
-    add_row(p->kernels, &t->trees[k], span.run == 0 ? terms : t->sums[k], a->lanes);
+    mfq_lane_tree_add(p->kernels, &t->trees[k], span.run == 0 ? terms : t->sums[k], a->lanes);
   }
   if (!is_measured_back(w)) return;
   find_extremes(p, scratch, row, t);
@@ -259,7 +240,7 @@ void mfq_gradient_end(const gradient_work *w, const mfq_panel *a, const mfq_pane
                       gradient_thread *t) {
   const mfq_panels *p = &w->panels;
   for (int k = 0; k < sums_of(p); ++k) {
-    sum_rows(p->kernels, &t->trees[k], t->sums[k], a->lanes);
+    mfq_lane_tree_sum(p->kernels, &t->trees[k], t->sums[k], a->lanes);
     for (int64_t i = t->regular; i < a->lanes; ++i) t->sums[k][i] = mfqn_tree_sum(&t->own[k][i - t->regular]);
   }
   if (p->shared) {

@@ -9,6 +9,7 @@
 
 #include "host/core/integers.h"
 #include "elements.h"
+#include "lane_tree.h"
 #include "panel_rows.h"
 
 static mfqn_statistic statistic_of(const mfq_search_work *w, const mfq_panel_scratch *scratch, int64_t lane) {
@@ -136,30 +137,11 @@ static int make_values(const mfq_search_work *w, const uint32_t *elements, mfq_s
   return 1;
 }
 
-/* Adds the sums of a row to those of the rows before, as mfqn_tree_add does; `rows` are there already. */
-static void add_row(const mfq_search_work *w, int64_t rows, int64_t lanes, float *sums, mfq_search_room *room) {
-  int k = 0;
-  for (; (rows >> k & 1) != 0; ++k) w->loops->add(room->partial[k], lanes, sums);
-  memcpy(room->partial[k], sums, (size_t)lanes * sizeof *sums);
-}
-
-/* What all rows come to: missing ones are +0, which no sum of squares notices. */
-static void finish_rows(const mfq_search_work *w, int64_t rows, int64_t lanes, float *sums, mfq_search_room *room) {
-  int is_first = 1;
-  for (int k = 0; rows >> k != 0; ++k) {
-    if ((rows >> k & 1) == 0) continue;
-    if (is_first)
-      memcpy(sums, room->partial[k], (size_t)lanes * sizeof *sums);
-    else
-      w->loops->add(room->partial[k], lanes, sums);
-    is_first = 0;
-  }
-}
-
 /* The losses of the candidate at hand, lane by lane. Returns 0 where the loops do not hold. */
 static int sum_block(const mfq_search_work *w, const mfq_panel *a, float *losses, mfq_panel_scratch *scratch,
                      mfq_search_room *room) {
   const int64_t run = w->panels->run;
+  mfq_lane_tree tree = {.partial = room->partial[0]};
   for (int64_t r = 0; r < a->rows; ++r) {
     float *sums = a->rows == 1 ? losses : room->sums;
     const mfq_search_row row = {room->row[r], room->y, weights_of(w, a, r, room)};
@@ -168,9 +150,9 @@ static int sum_block(const mfq_search_work *w, const mfq_panel *a, float *losses
     if (!is_quick && !make_values(w, row.x, span, scratch, room)) return 0;
     if (run > 0 && !is_quick) w->loops->losses(&row, span, room->terms, sums);
     if (run == 0) w->loops->squares(row.x, row.y, row.weights, a->cols, sums);
-    if (a->rows > 1) add_row(w, r, a->lanes, sums, room);
+    if (a->rows > 1) mfq_lane_tree_add(w->panels->kernels, &tree, sums, a->lanes);
   }
-  if (a->rows > 1) finish_rows(w, a->rows, a->lanes, losses, room);
+  if (a->rows > 1) mfq_lane_tree_sum(w->panels->kernels, &tree, losses, a->lanes);
   return 1;
 }
 

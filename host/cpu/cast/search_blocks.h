@@ -25,8 +25,8 @@ typedef struct mfq_search_room {
   uint8_t searched[MFQ_SEARCH_LANES], slow[MFQ_SEARCH_LANES]; /* slow: the loops do not hold */
   int32_t any_plain;                                          /* lanes that are not searched */
   uint32_t y[MFQ_CHUNK];
-  float terms[2 * MFQ_CHUNK], sums[MFQ_CHUNK];
-  float partial[MFQ_SEARCH_LEVELS][MFQ_SEARCH_LANES]; /* sums of complete subtrees of rows */
+  float terms[MFQ_CHUNK], sums[MFQ_CHUNK];
+  float partial[MFQ_SEARCH_LEVELS][MFQ_SEARCH_LANES]; /* of the tree of rows */
   float weights[MFQ_CHUNK];
   const uint32_t *row[MFQ_SEARCH_ROWS];
   uint32_t held[MFQ_SEARCH_HELD];

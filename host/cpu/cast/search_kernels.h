@@ -22,13 +22,11 @@ typedef struct mfq_search_best_of {
 typedef struct mfq_search_loops {
   /* Squared errors of `n` elements. */
   void (*squares)(const uint32_t *x, const uint32_t *y, const float *weights, int64_t n, float *terms);
-  /* Their sums over runs, by the tree of num/gradient.h. `terms` has room for `n` and a run more. */
+  /* Their sums over runs, by the tree of num/gradient.h. `terms` has room for `n`. */
   void (*losses)(const mfq_search_row *row, mfq_stretch span, float *terms, float *sums);
   /* The same from the scales of the runs, without values. Returns 0 where the steps do not hold; `sums` is not written. */
   int (*quick_losses)(const mfqn_scheme *s, const mfq_lanes *lanes, const mfq_search_row *row, mfq_stretch span,
                       float *sums);
-  /* sums[i] = earlier[i] + sums[i]. */
-  void (*add)(const float *earlier, int64_t n, float *sums);
   /* Candidates, as mfqn_candidate makes them; and mfqn_best_offer for a candidate of each lane. */
   void (*products)(const float *base, float factor, int64_t n, uint32_t *candidates);
   void (*keep)(const mfq_search_best_of *best, const uint32_t *stored, const float *loss, int64_t n);
