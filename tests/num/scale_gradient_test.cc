@@ -6,23 +6,15 @@
 #include <mfq/num/gradient.h>
 
 #include "num_scheme.h"
+#include "support/tree.h"
 
 namespace {
+
+using mfq_test::tree_of;
 
 const float kNan = std::numeric_limits<float>::quiet_NaN(), kInf = std::numeric_limits<float>::infinity();
 
 /* ---- The tree ---- */
-
-float tree_of(std::vector<float> t) {
-  if (t.empty()) return 0.0f;
-  for (; t.size() > 1;) {
-    if (t.size() % 2 != 0) t.push_back(0.0f);
-    std::vector<float> up;
-    for (size_t i = 0; i < t.size(); i += 2) up.push_back(t[i] + t[i + 1]);
-    t = up;
-  }
-  return t[0];
-}
 
 TEST(Tree, IsPairsOfPairs) {
   inputs::Random random(5);

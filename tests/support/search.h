@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "model.h"
+#include "tree.h"
 
 namespace mfq_test {
 
@@ -127,18 +128,7 @@ struct NearTies {
       one.push_back((x[i] - small) * (x[i] - small) * weight[i]);
       two.push_back((x[i] - large) * (x[i] - large) * weight[i]);
     }
-    return tree(two) < tree(one);
-  }
-
-private:
-  static float tree(std::vector<float> t) {
-    for (; t.size() > 1;) {
-      if (t.size() % 2 != 0) t.push_back(0.0f);
-      std::vector<float> up;
-      for (size_t i = 0; i < t.size(); i += 2) up.push_back(t[i] + t[i + 1]);
-      t = up;
-    }
-    return t[0];
+    return tree_of(two) < tree_of(one);
   }
 };
 

@@ -4,6 +4,7 @@
 #include "support/misuse.h"
 #include "support/rotation.h"
 #include "support/sample.h"
+#include "support/tree.h"
 
 namespace {
 
@@ -34,16 +35,6 @@ bool has_axis(const mfq_scheme &s, const Shape &shape) {
 mfq_scheme without_eden(mfq_scheme s) {
   s.eden = 0;
   return s;
-}
-
-/* t[i] = t[2i] + t[2i+1], level by level; a missing term is +0. */
-float tree_sum(std::vector<float> t) {
-  while (t.size() > 1) {
-    if (t.size() % 2 != 0) t.push_back(0.0f);
-    for (size_t i = 0; i < t.size() / 2; ++i) t[i] = t[2 * i] + t[2 * i + 1];
-    t.resize(t.size() / 2);
-  }
-  return t.empty() ? 0.0f : t[0];
 }
 
 uint32_t random_of(uint64_t index) {
@@ -89,7 +80,7 @@ private:
       squares.push_back(t * t);
       products.push_back(t * q);
     }
-    const float a = tree_sum(squares), b = tree_sum(products);
+    const float a = mfq_test::tree_of(squares), b = mfq_test::tree_of(products);
     const float c = b > 0 && std::isfinite(a / b) ? a / b : 1.0f;
     for (size_t k = 0; k < n; ++k) {
       float &at = scale[first + k * step];
