@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "observe_chunks.h"
+#include "select.h"
 
 enum {
   LEAST_KEPT = 1 << 15, /* keys that find room, of long scales more: one of KEPT_SHARE elements */
@@ -20,63 +21,6 @@ enum {
 int64_t mfq_chunk_rank_room(int64_t elements) {
   const int64_t share = mfq_smaller(elements / KEPT_SHARE, MOST_KEPT);
   return elements <= MFQ_CHUNK ? MFQ_CHUNK : mfq_larger(share, LEAST_KEPT);
-}
-
-/* ---- Selection --------------------------------------------------------------------------------------------------- */
-
-static void sort(uint32_t *keys, int64_t n) {
-  for (int64_t i = 1; i < n; ++i) {
-    const uint32_t key = keys[i];
-    int64_t at = i;
-    for (; at > 0 && keys[at - 1] > key; --at) keys[at] = keys[at - 1];
-    keys[at] = key;
-  }
-}
-
-/* One of three keys that is neither the smallest nor the largest. */
-static uint32_t middle_of(uint32_t a, uint32_t b, uint32_t c) {
-  const uint32_t low = mfqn_umin(a, b), high = mfqn_umax(a, b);
-  return c < low ? low : c > high ? high : c;
-}
-
-/* The key with index `k` of the order, which is made as far as that needs. */
-static uint32_t select_near(uint32_t *keys, int64_t n, int64_t k) {
-  enum { SORTED = 16 };
-  int64_t low = 0, high = n - 1;
-  while (high - low >= SORTED) {
-    const uint32_t pivot = middle_of(keys[low], keys[low + (high - low) / 2], keys[high]);
-    int64_t i = low, j = high;
-    while (i <= j) {
-      while (keys[i] < pivot) ++i;
-      while (keys[j] > pivot) --j;
-      if (i > j) break;
-      const uint32_t key = keys[i];
-      keys[i++] = keys[j];
-      keys[j--] = key;
-    }
-    if (k > j && k < i) return pivot;
-    if (k <= j)
-      high = j;
-    else
-      low = i;
-  }
-  sort(keys + low, high - low + 1);
-  return keys[k];
-}
-
-/* The key of `rank` among `n` keys, whose order is lost: while they are many, those that begin as it does are found. */
-static uint32_t select_key(uint32_t *keys, int64_t n, int64_t rank) {
-  enum { BITS = 8, MANY = 1024 };
-  for (int32_t shift = 32 - BITS; n > MANY && shift >= 0; shift -= BITS) {
-    int64_t bins[1 << BITS] = {0}, kept = 0;
-    for (int64_t i = 0; i < n; ++i) ++bins[keys[i] >> shift & ((1u << BITS) - 1)];
-    uint32_t bin = 0;
-    for (; rank > bins[bin]; ++bin) rank -= bins[bin];
-    for (int64_t i = 0; i < n; ++i)
-      if ((keys[i] >> shift & ((1u << BITS) - 1)) == bin) keys[kept++] = keys[i];
-    n = kept;
-  }
-  return n > MANY ? keys[0] : select_near(keys, n, rank - 1); /* many equal ones */
 }
 
 /* ---- Passes ------------------------------------------------------------------------------------------------------ */
@@ -203,10 +147,10 @@ static int guess(mfq_chunk_pass *p, int64_t n, int64_t rank) {
   const float share = (float)(mfq_smaller(high, m) - mfq_larger(low, 0)) / (float)m;
   if (share * (float)n > 0.7f * (float)p->job->room) return 0;
   p->range = (mfq_rank_range){0, UINT32_MAX, p->is_signed};
-  if (low >= 1) p->range.low = select_key(p->keys, m, low);
+  if (low >= 1) p->range.low = mfq_select_key(p->keys, m, low);
   if (high > m) return 1;
   if (low >= 1) take_sample(p, scratch); /* its order is lost */
-  p->range.high = select_key(p->keys, m, high);
+  p->range.high = mfq_select_key(p->keys, m, high);
   return 1;
 }
 
@@ -219,7 +163,7 @@ static uint32_t ranked_of_few(mfq_chunk_pass *p, int64_t rank) {
     p->keys[i] = mfqn_rank_key(x[i], p->is_signed);
     scratch->largest = mfqn_umax(scratch->largest, x[i] & MFQN_ABS);
   }
-  return select_key(p->keys, n, rank);
+  return mfq_select_key(p->keys, n, rank);
 }
 
 static uint32_t ranked(mfq_chunk_pass *p, int64_t rank) {
@@ -228,7 +172,8 @@ static uint32_t ranked(mfq_chunk_pass *p, int64_t rank) {
   if (guess(p, n, rank)) {
     keep(p);
     const int64_t kept = atomic_load(&p->kept), below = atomic_load(&p->below);
-    if (kept <= p->job->room && below < rank && rank <= below + kept) return select_key(p->keys, kept, rank - below);
+    if (kept <= p->job->room && below < rank && rank <= below + kept)
+      return mfq_select_key(p->keys, kept, rank - below);
   }
   if (n <= MFQ_CHUNK) return ranked_of_few(p, rank);
   p->prefix = 0;
@@ -238,7 +183,7 @@ static uint32_t ranked(mfq_chunk_pass *p, int64_t rank) {
   if (p->shift == 0) return p->prefix;
   p->range = range_of_prefix(p);
   keep(p);
-  return select_key(p->keys, n, rank);
+  return mfq_select_key(p->keys, n, rank);
 }
 
 uint32_t mfq_chunk_ranks(mfq_chunk_pass *p) {

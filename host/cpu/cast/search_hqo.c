@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <mfq/num/candidate.h>
+#include <mfq/num/observed.h>
 
 #include "host/core/check/sizes.h"
 #include "host/core/process/team.h"
@@ -13,6 +14,7 @@
 #include "boxes.h"
 #include "elements.h"
 #include "search_cpu.h"
+#include "select.h"
 
 typedef struct hqo_job {
   const mfq_cast *cast;
@@ -23,7 +25,8 @@ typedef struct hqo_job {
   float tensor_scale;
   mfqn_statistic *statistics;
   uint32_t *now, *next, *best; /* what stands for the statistic of each scale */
-  float *errors, *quotients;   /* sums of magnitudes, scale by scale; room of each thread */
+  float *errors;               /* sums of magnitudes, scale by scale */
+  uint32_t *quotients;         /* keys of one scale's, room of each thread */
 } hqo_job;
 
 /* ---- Numbers ----------------------------------------------------------------------------------------------------- */
@@ -54,29 +57,9 @@ static float shrunk(float z, float softness) {
   return left > 0.0f ? mfqn_float_of(mfqn_bits(left) | (mfqn_bits(z) & 0x80000000u)) : 0.0f;
 }
 
-/* The lower median of `n` > 0 numbers, which are put in another order. */
-static float lower_median(float *x, int64_t n) {
-  const int64_t wanted = (n - 1) / 2;
-  int64_t first = 0, last = n - 1;
-  while (first < last) {
-    const float pivot = x[first + (last - first) / 2];
-    int64_t i = first, j = last;
-    while (i <= j) {
-      while (x[i] < pivot) ++i;
-      while (x[j] > pivot) --j;
-      if (i > j) break;
-      const float held = x[i];
-      x[i++] = x[j];
-      x[j--] = held;
-    }
-    if (wanted <= j)
-      last = j;
-    else if (wanted >= i)
-      first = i;
-    else
-      break;
-  }
-  return x[wanted];
+/* The lower median of `n` > 0 numbers by their keys, which are lost. */
+static float lower_median(uint32_t *keys, int64_t n) {
+  return mfqn_float_of(mfqn_rank_value(mfq_select_key(keys, n, (n + 1) / 2), 1));
 }
 
 /* ---- Steps ------------------------------------------------------------------------------------------------------- */
@@ -89,7 +72,7 @@ static float number_of(const mfqn_scheme *s, const mfqn_group *g, uint32_t u) {
 }
 
 /* The errors of a scale, and from its elements the next one. */
-static void step_scale(const hqo_job *job, int64_t index, float *quotients) {
+static void step_scale(const hqo_job *job, int64_t index, uint32_t *quotients) {
   const mfqn_scheme *s = &job->scheme;
   const mfq_tensor *src = job->cast->src;
   const mfq_box box = mfq_box_at(&job->boxes, index);
@@ -107,7 +90,7 @@ static void step_scale(const hqo_job *job, int64_t index, float *quotients) {
       const float x = mfqn_float_of(u), error = mfqn_sub(x, mfqn_float_of(mfqn_fake(s, &g, u, 0)));
       const float kept = mfqn_sub(x, shrunk(error, job->softness)), number = number_of(s, &g, u);
       mfqn_tree_add(&tree, mfqn_float_of(mfqn_bits(error) & MFQN_ABS));
-      if (kept != 0.0f && number != 0.0f) quotients[count++] = mfqn_div(kept, number);
+      if (kept != 0.0f && number != 0.0f) quotients[count++] = mfqn_rank_key(mfqn_bits(mfqn_div(kept, number)), 1);
     }
     i += run.count;
   }
@@ -173,7 +156,7 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
   if (!cast->candidates || cast->candidates->kind != MFQ_CANDIDATES_HALF_QUADRATIC) return mfq_refuse(why, "%s", "");
   const hqo_job job = job_of(context, cast);
   const size_t each = sizeof(mfqn_statistic) + 4 * sizeof(float), scales = (size_t)job.boxes.scales;
-  const size_t quotients = mfq_size_times((size_t)job.boxes.largest, (size_t)job.threads * sizeof(float));
+  const size_t quotients = mfq_size_times((size_t)job.boxes.largest, (size_t)job.threads * sizeof *job.quotients);
   choice->workspace_bytes = mfq_size_plus(mfq_size_times(scales, each), quotients);
   return mfq_plan_general(context, problem, choice, why);
 }
@@ -189,7 +172,7 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
   job.next = job.now + scales;
   job.best = job.next + scales;
   job.errors = (float *)(void *)(job.best + scales);
-  job.quotients = job.errors + scales;
+  job.quotients = (uint32_t *)(void *)(job.errors + scales);
   job.tensor_scale = mfq_measure_ref(view, &job.scheme, cast->src, job.statistics);
   if (mfqn_has_tensor_scale(job.scheme.scale)) memcpy(view->q.tensor_scale, &job.tensor_scale, sizeof job.tensor_scale);
   mfq_scales_clear_padding(view);
