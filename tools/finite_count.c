@@ -42,8 +42,7 @@ static int any_half(const unsigned char *data, uint16_t step) {
   return seen >> 15 != 0;
 }
 
-void finite_count_add(void *count, const void *data, size_t bytes) {
-  finite_count *c = count;
+void finite_count_add(finite_count *c, const void *data, size_t bytes) {
   const uint32_t infinity = infinity_of(c->dtype);
   const size_t width = mfq_dtype_bytes(c->dtype);
   for (size_t at = 0; at < bytes; at += BLOCK_BYTES) {

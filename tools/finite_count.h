@@ -9,7 +9,7 @@ typedef struct finite_count {
   int64_t nan, infinite;
 } finite_count;
 
-/* Counts whole elements of `bytes` bytes; `count` is a finite_count. */
-void finite_count_add(void *count, const void *data, size_t bytes);
+/* Counts whole elements of `bytes` bytes. */
+void finite_count_add(finite_count *count, const void *data, size_t bytes);
 
 #endif

@@ -1,14 +1,14 @@
 /* tools/quantize_command.c: `mfq quantize`: one tensor at a time from file to file. */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "finite_count.h"
-#include "quantize_plan.h"
-#include "stream.h"
+#include "calibration.h"
 
 typedef struct quantize_options {
   const char *output, *scheme, *device, *non_finite, *search;
   const char **rules;
+  calibration_options calibration;
   int threads, is_dry_run, force, json, verbose, quiet;
   long long seed;
 } quantize_options;
@@ -32,16 +32,23 @@ static const cli_help help = {
     "least squared error: mse, 19 from 0.1 to 1 of the plain one; mse_up, it and its double; 4over6, for\n"
     "nvfp4/bound:256; percentile; hqo, for integers. The file is one of the same scheme.\n"
     "\n"
+    "--calibrate FILE makes scales of what was measured before, as for the inputs of a layer: tensors of\n"
+    "a safetensors file are batches of the tensor of the same name, or of what is before its number, as\n"
+    "in x, x.0, x.1; all are, if one tensor is quantized and none has its name. A statistic is taken of\n"
+    "each batch, and the mean of all of these. Every quantized tensor needs a batch.\n"
+    "--save-calibration keeps what was collected, as another FILE for --calibrate.\n"
+    "\n"
     "The output appears complete or not at all. Its metadata say how each tensor was quantized, so that\n"
     "mfq dequantize needs no options. A file in which nothing would be quantized is an error.\n"
     "\n"
     "Memory: one tensor at a time; at most 2.5 times the largest quantized tensor (the larger of before\n"
-    "and after), 32 MiB, and 24 bytes for each byte of the two headers.\n"
+    "and after) or batch, 32 MiB, and 24 bytes for each byte of the two headers.\n"
     "\n"
     "Examples:\n"
     "  mfq quantize model.safetensors -o small.safetensors --scheme mxfp8_e4m3\n"
     "  mfq quantize model.safetensors -o small.safetensors -s int4_group32_zp -r 'lm_head|embed=keep'\n"
     "  mfq quantize model.safetensors -o small.safetensors -s mxfp4_e2m1 --search mse_up\n"
+    "  mfq quantize x.safetensors -o q.safetensors -s int8_tensor --calibrate batches.safetensors\n"
     "  mfq quantize model.safetensors --scheme nvfp4 --dry-run\n",
     1, 1};
 /* clang-format on */
@@ -69,6 +76,10 @@ static int check_options(const quantize_options *o) {
   if (o->non_finite != NULL && strcmp(o->non_finite, "warn") != 0 && strcmp(o->non_finite, "error") != 0)
     return cli_error(CLI_USAGE, "--non-finite: '%s' is not warn or error", o->non_finite);
   if (o->search != NULL && search_of(o) == MFQ_SEARCH_METHODS) return refuse_search(o->search);
+  if (o->search != NULL && o->calibration.files != NULL)
+    return cli_error(CLI_USAGE, "--search finds scales in a tensor, --calibrate in others; give one of them");
+  if (o->calibration.save != NULL && o->output != NULL && strcmp(o->calibration.save, o->output) == 0)
+    return cli_error(CLI_USAGE, "--save-calibration: '%s' is the output, too; give another file", o->output);
   if (o->threads < 0) return cli_error(CLI_USAGE, "-j: %d threads; give 1 or more, or 0 for all", o->threads);
   return CLI_OK;
 }
@@ -78,6 +89,7 @@ typedef struct quantize_memory {
   stream_slot source;
   stream_parts parts;
   mfq_search_method method; /* MFQ_SEARCH_METHODS: by the scheme's rule */
+  calibration *calibration; /* without files: none */
 } quantize_memory;
 
 static mfq_status find_codes(mfq_context *context, mfq_search_method method, const mfq_tensor *source,
@@ -93,10 +105,7 @@ static mfq_status find_codes(mfq_context *context, mfq_search_method method, con
 /* Reads a tensor that is to be quantized, and counts what is not finite. */
 static int load_tensor(stream *s, const mfq_catalog *catalog, int64_t index, plan_item *item, quantize_memory *m) {
   finite_count count = {.dtype = mfq_dtype_from_file_dtype(item->entry->dtype)};
-  s->watch = finite_count_add;
-  s->watched = &count;
-  int code = stream_load(s, catalog, index, MFQ_PART_CODES, &m->source);
-  s->watch = NULL;
+  const int code = stream_load_counted(s, catalog, index, &m->source, &count);
   item->nan = count.nan;
   item->infinite = count.infinite;
   return code;
@@ -105,11 +114,13 @@ static int load_tensor(stream *s, const mfq_catalog *catalog, int64_t index, pla
 static int quantize_tensor(stream *s, const mfq_catalog *catalog, int64_t index, plan_item *item, quantize_memory *m) {
   const mfq_catalog_entry *e = item->entry;
   mfq_qtensor q = item->q;
-  int code = stream_reserve(s, &m->source, (size_t)e->part_bytes[0]);
-  if (code == CLI_OK) code = stream_reserve_parts(s, &m->parts, &item->sizes, &q);
+  int code = stream_reserve_parts(s, &m->parts, &item->sizes, &q);
+  stream_shrink_empty(&q.scheme, q.rank, q.shape);
+  if (code == CLI_OK && m->calibration->file_count > 0)
+    code = calibration_scales(m->calibration, s, item, index, &m->source, &q);
+  if (code == CLI_OK) code = stream_reserve(s, &m->source, (size_t)e->part_bytes[0]);
   if (code == CLI_OK) code = load_tensor(s, catalog, index, item, m);
   if (code != CLI_OK) return code;
-  stream_shrink_empty(&q.scheme, q.rank, q.shape);
   mfq_tensor source;
   mfq_status status =
       mfq_tensor_init(mfq_buffer_data(m->source.buffer), mfq_dtype_from_file_dtype(e->dtype), q.rank, q.shape, &source);
@@ -145,14 +156,14 @@ static int count_non_finite(const quantize_options *o, plan *p, const plan_item 
 }
 
 static int write_file(const quantize_options *o, plan *p, const mfq_catalog *catalog, mfq_writer *writer,
-                      mfq_context *context) {
+                      mfq_context *context, calibration *calibrated) {
   stream s;
-  quantize_memory memory = {.method = search_of(o)};
+  quantize_memory memory = {.method = search_of(o), .calibration = calibrated};
   int code = stream_init(&s, context);
   if (code != CLI_OK) return code;
   mfq_status status = mfq_writer_begin(writer);
   if (status != MFQ_OK) code = cli_io_error(status);
-  progress_start(&s.progress, o->quiet || o->verbose, p->count, p->bytes_in);
+  progress_start(&s.progress, o->quiet || o->verbose, p->count, p->bytes_in + p->batch_bytes);
   for (int64_t i = 0; code == CLI_OK && i < p->count; ++i) {
     plan_item *item = &p->items[i];
     progress_tensor(&s.progress);
@@ -165,7 +176,10 @@ static int write_file(const quantize_options *o, plan *p, const mfq_catalog *cat
       fprintf(stderr, "%s: %s\n", item->entry->name, item->is_quantized ? "quantized" : "copied");
   }
   if (code == CLI_OK && cli_interrupted()) code = CLI_INTERRUPTED;
+  if (code == CLI_OK) code = calibration_write(calibrated, p);
   if (code == CLI_OK && (status = mfq_writer_finish(writer)) != MFQ_OK) code = cli_io_error(status);
+  if (code == CLI_OK) code = calibration_finish(calibrated);
+  calibration_free_slots(calibrated);
   stream_slot_free(&memory.source);
   stream_parts_free(&memory.parts);
   stream_free(&s);
@@ -173,39 +187,54 @@ static int write_file(const quantize_options *o, plan *p, const mfq_catalog *cat
 }
 
 /* Everything between an open input and the report. */
-static int make_file(const quantize_options *o, const mfq_reader *reader, const mfq_catalog *catalog, plan *p) {
+static int make_file(const quantize_options *o, const mfq_reader *reader, const mfq_catalog *catalog, plan *p,
+                     calibration *calibrated) {
   mfq_writer_options options;
+  const mfq_reader **inputs = calloc((size_t)calibrated->file_count + 1, sizeof *inputs);
+  if (inputs == NULL) return cli_error(CLI_FAILED, "no memory for a list of files");
+  inputs[0] = reader;
   mfq_writer_options_init(&options);
-  options.replace = o->force || o->output == NULL;
-  options.inputs = &reader;
-  options.input_count =
-      o->output == NULL ? 0 : 1; /* a dry run may go without an output: the input's name stands for it */
+  options.inputs = inputs;
+  options.input_count = calibration_inputs(calibrated, inputs, 1);
+  options.replace = o->force;
   mfq_writer *writer = NULL;
   mfq_context *context = NULL;
-  int code = cli_create(o->output == NULL ? p->path : o->output, &options, &writer);
+  int code = calibration_create(calibrated, &options);
+  if (o->output == NULL) { /* a dry run may go without an output: the input's name stands for it */
+    options.replace = 1;
+    options.input_count = 0;
+  }
+  if (code == CLI_OK) code = cli_create(o->output == NULL ? p->path : o->output, &options, &writer);
   if (code == CLI_OK) code = plan_declare(p, reader, writer);
   if (code == CLI_OK) code = cli_context_create(o->device, o->threads, &context);
-  if (code == CLI_OK && !o->is_dry_run && p->quantized > 0) code = write_file(o, p, catalog, writer, context);
+  if (code == CLI_OK && !o->is_dry_run && p->quantized > 0)
+    code = write_file(o, p, catalog, writer, context, calibrated);
   mfq_writer_destroy(writer);
   mfq_context_destroy(context);
+  free(inputs);
   return code;
 }
 
 static int quantize(const quantize_options *o, const char *path) {
   rules r;
   plan p = {0};
+  calibration calibrated;
   mfq_reader *reader = NULL;
   mfq_catalog *catalog = NULL;
-  int code = rules_compile(o->rules, o->scheme, &r);
+  int code = rules_compile(o->rules, o->scheme, o->calibration.files != NULL, &r);
+  const int read = calibration_read(&o->calibration, &calibrated);
+  if (code == CLI_OK) code = read;
   if (code == CLI_OK) code = cli_open(path, &reader, &catalog);
   if (code == CLI_OK) code = plan_make(path, catalog, &r, &p);
-  if (code == CLI_OK) code = make_file(o, reader, catalog, &p);
+  if (code == CLI_OK) code = calibration_open(&calibrated, &p);
+  if (code == CLI_OK) code = make_file(o, reader, catalog, &p, &calibrated);
   const int is_written = !o->is_dry_run && p.quantized > 0;
   if (code == CLI_OK && o->json)
     code = plan_print_json(&p, o->output, is_written);
   else if (code == CLI_OK && !o->quiet)
     code = plan_print_table(&p, is_written);
   if (code == CLI_OK) code = plan_conclude(&p);
+  calibration_free(&calibrated);
   plan_free(&p);
   rules_free(&r);
   mfq_catalog_destroy(catalog);
@@ -224,6 +253,16 @@ int quantize_command(int argc, const char **argv) {
       {"search", 0, POPT_ARG_STRING, &o.search, 0,
        "scales with the least squared error: mse, mse_up, 4over6, percentile or hqo (default: the scheme's rule)",
        "METHOD"},
+      {"calibrate", 0, POPT_ARG_ARGV, &o.calibration.files, 0,
+       "scales of batches, tensors of the same names; may be repeated", "FILE"},
+      {"observer", 0, POPT_ARG_STRING, &o.calibration.observer, 0,
+       "statistic of a batch: absmax, percentile:99.99, sigma:3, minmax, interval:0.01:99.99, mean, ... (default: the "
+       "scheme's)",
+       "STATISTIC"},
+      {"running", 0, POPT_ARG_STRING, &o.calibration.running, 0,
+       "what is kept of all batches: mean (default), extreme, or momentum:0.1", "HOW"},
+      {"save-calibration", 0, POPT_ARG_STRING, &o.calibration.save, 0,
+       "the file to write what was collected to, a FILE for --calibrate", "FILE"},
       {"non-finite", 0, POPT_ARG_STRING, &o.non_finite, 0,
        "NaN and infinite values: warn (default), or error, and write nothing", "warn|error"},
       CLI_DEVICE_ROW(&o.device),

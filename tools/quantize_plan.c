@@ -166,7 +166,7 @@ int plan_copy_metadata(const mfq_reader *reader, mfq_writer *writer) {
 int plan_declare(plan *p, const mfq_reader *reader, mfq_writer *writer) {
   int code = plan_copy_metadata(reader, writer);
   if (code != CLI_OK) return code;
-  uint64_t largest = 0;
+  uint64_t largest = p->largest_batch;
   for (int64_t i = 0; i < p->count; ++i) {
     plan_item *item = &p->items[i];
     const mfq_catalog_entry *e = item->entry;
@@ -181,6 +181,6 @@ int plan_declare(plan *p, const mfq_reader *reader, mfq_writer *writer) {
   mfq_status status = mfq_writer_file_bytes(writer, &p->file_bytes_out);
   if (status != MFQ_OK) return cli_io_error(status);
   uint64_t header_bytes_out = p->file_bytes_out - p->bytes_out;
-  p->peak_memory = plan_peak_memory(largest, mfq_reader_header_bytes(reader) + header_bytes_out);
+  p->peak_memory = plan_peak_memory(largest, mfq_reader_header_bytes(reader) + header_bytes_out) + p->kept_bytes;
   return CLI_OK;
 }

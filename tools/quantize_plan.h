@@ -12,6 +12,7 @@ typedef struct plan_item {
   weight_verdict verdict;
   int64_t nan, infinite; /* values of a quantized tensor, counted while it is read */
   int is_quantized;
+  int64_t steps; /* that calibrate it */
   mfq_qtensor q;
   mfq_qtensor_sizes sizes;
   int64_t parts[MFQ_PART_COUNT]; /* tensors of the output; copied: the first */
@@ -27,7 +28,8 @@ typedef struct plan {
   uint64_t bytes_in, bytes_out; /* of data */
   uint64_t file_bytes_out;
   uint64_t peak_memory;
-  double weights, weight_bits; /* of quantized tensors */
+  uint64_t batch_bytes, largest_batch, kept_bytes; /* of a calibration: batches, and statistics that are kept */
+  double weights, weight_bits;                     /* of quantized tensors */
 } plan;
 
 /* Decides for each tensor of the catalog. Returns an exit code; free the plan in any case. */

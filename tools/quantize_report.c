@@ -36,15 +36,18 @@ static const char *reason_text(const plan *p, const plan_item *item, char *text)
 }
 
 static void print_row(const plan *p, const plan_item *item, const char *scheme, int width) {
-  char shape[CLI_SHAPE_BYTES], bits[32] = "-", reason[REASON_BYTES], found[96] = "";
+  char shape[CLI_SHAPE_BYTES], bits[32] = "-", reason[REASON_BYTES], found[96] = "", steps[48] = "";
   if (item->is_quantized) (void)snprintf(bits, sizeof bits, "%.3f", plan_item_bits(item));
   if (item->nan + item->infinite > 0)
     (void)snprintf(found, sizeof found, "; %" PRId64 " NaN, %" PRId64 " infinite", item->nan, item->infinite);
+  if (item->steps > 0)
+    (void)snprintf(steps, sizeof steps, "; %" PRId64 " step%s of calibration", item->steps,
+                   item->steps == 1 ? "" : "s");
   const char *why = reason_text(p, item, reason), *by_rule = item->rule == NULL ? "" : item->rule;
   const char *between = *why != '\0' && *by_rule != '\0' ? ": " : *why == '\0' && *by_rule == '\0' ? "-" : "";
-  printf("%-*s  %-20s  %-5s  %-36s  %11s  %s%s%s%s\n", width, item->entry->name,
+  printf("%-*s  %-20s  %-5s  %-36s  %11s  %s%s%s%s%s\n", width, item->entry->name,
          cli_shape_text(item->entry->rank, item->entry->shape, shape), mfq_file_dtype_name(item->entry->dtype), scheme,
-         bits, by_rule, between, why, found);
+         bits, by_rule, between, why, found, steps);
 }
 
 int plan_print_table(const plan *p, int is_written) {
@@ -75,7 +78,7 @@ static json_t *item_json(const plan *p, const plan_item *item, int is_written) {
   int is_quantized = item->is_quantized;
   int has_axis = is_quantized && s->axis != MFQ_AXIS_AUTO;
   int has_reason = *reason_text(p, item, reason) != '\0', is_counted = is_quantized && is_written;
-  return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o}", "name", e->name, "dtype",
+  return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "name", e->name, "dtype",
                    mfq_file_dtype_name(e->dtype), "shape", cli_shape_json(e->rank, e->shape), "scheme",
                    is_quantized ? json_string(scheme) : json_null(), "axis",
                    has_axis ? json_integer(s->axis) : json_null(), "rule", cli_text_json(item->rule), "reason",
@@ -83,7 +86,8 @@ static json_t *item_json(const plan *p, const plan_item *item, int is_written) {
                    (json_int_t)item->bytes_out, "bits_per_weight",
                    is_quantized ? json_real(plan_item_bits(item)) : json_null(), "nan",
                    is_counted ? json_integer(item->nan) : json_null(), "infinite",
-                   is_counted ? json_integer(item->infinite) : json_null());
+                   is_counted ? json_integer(item->infinite) : json_null(), "calibration_steps",
+                   item->steps > 0 ? json_integer(item->steps) : json_null());
 }
 
 int plan_print_json(const plan *p, const char *output, int is_written) {

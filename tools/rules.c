@@ -7,13 +7,13 @@
 
 #include "scheme_choice.h"
 
-static int compile(const char *text, rule *item) {
+static int compile(const char *text, int is_calibrated, rule *item) {
   item->text = text;
   const char *equal = strrchr(text, '='); /* schemes have none, regular expressions may */
   if (equal == NULL || equal == text || equal[1] == '\0')
     return cli_error(CLI_USAGE, "--rule: '%s' is not of the form REGEX=SCHEME or REGEX=keep", text);
   item->keeps = strcmp(equal + 1, "keep") == 0;
-  int code = item->keeps ? CLI_OK : scheme_choose("--rule", equal + 1, &item->scheme);
+  int code = item->keeps ? CLI_OK : scheme_choose("--rule", equal + 1, is_calibrated, &item->scheme);
   if (code != CLI_OK) return code;
   char *pattern = strndup(text, (size_t)(equal - text));
   if (pattern == NULL) return cli_error(CLI_FAILED, "no memory for a rule");
@@ -32,19 +32,19 @@ static int compile(const char *text, rule *item) {
   return CLI_OK;
 }
 
-int rules_compile(const char **given, const char *default_scheme, rules *r) {
+int rules_compile(const char **given, const char *default_scheme, int is_calibrated, rules *r) {
   *r = (rules){0};
   int count = 0;
   while (given != NULL && given[count] != NULL) ++count;
   r->items = calloc((size_t)count + 1, sizeof *r->items);
   if (r->items == NULL) return cli_error(CLI_FAILED, "no memory for the rules");
   for (r->count = 0; r->count < count; ++r->count) {
-    int code = compile(given[r->count], &r->items[r->count]);
+    int code = compile(given[r->count], is_calibrated, &r->items[r->count]);
     if (code != CLI_OK) return code;
   }
   if (default_scheme == NULL) return CLI_OK;
   r->has_default = 1;
-  return scheme_choose("--scheme", default_scheme, &r->default_scheme);
+  return scheme_choose("--scheme", default_scheme, is_calibrated, &r->default_scheme);
 }
 
 void rules_free(rules *r) {

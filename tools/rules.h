@@ -23,8 +23,9 @@ typedef struct rules {
   mfq_scheme default_scheme;
 } rules;
 
-/* Compiles the texts of `given` (NULL, or ended by NULL) and the default scheme (NULL: none). Returns an exit code. */
-int rules_compile(const char **given, const char *default_scheme, rules *r);
+/* Compiles the texts of `given` (NULL, or ended by NULL) and the default scheme (NULL: none); `is_calibrated`: schemes may
+ * have given scales. Returns an exit code. */
+int rules_compile(const char **given, const char *default_scheme, int is_calibrated, rules *r);
 void rules_free(rules *r);
 
 /* Returns the first rule that matches the name, counted as used, or NULL. */

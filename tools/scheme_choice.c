@@ -136,15 +136,15 @@ static int refuse_unscaled(const char *option, const char *text, const mfq_schem
       option, text, info.min_finite, info.max_finite, list, text);
 }
 
-int scheme_choose(const char *option, const char *text, mfq_scheme *scheme) {
+int scheme_choose(const char *option, const char *text, int is_calibrated, mfq_scheme *scheme) {
   int code = scheme_read(option, text, scheme);
   if (code != CLI_OK) return code;
   if (scheme->scale == MFQ_SCALE_NONE) return says_none(text) ? CLI_OK : refuse_unscaled(option, text, scheme);
-  if (scheme->rule == MFQ_RULE_GIVEN) {
+  if (scheme->rule == MFQ_RULE_GIVEN && !is_calibrated) {
     return cli_error(
         CLI_USAGE,
         "%s: '%s' takes its scales from the caller, who has learned or collected them; here they follow from "
-        "each tensor: choose a scheme without 'given'",
+        "each tensor: choose a scheme without 'given', or collect them (--calibrate FILE)",
         option, text);
   }
   return CLI_OK;

@@ -6,7 +6,8 @@
 
 /* Reads any scheme; `option` begins the message (NULL: nothing does). Returns an exit code. */
 int scheme_read(const char *option, const char *text, mfq_scheme *scheme);
-/* Reads a scheme to quantize with: one that has scales, or says "/none", and needs none from its caller. */
-int scheme_choose(const char *option, const char *text, mfq_scheme *scheme);
+/* Reads a scheme to quantize with: one that has scales, or says "/none", and needs none from its caller unless
+ * `is_calibrated`. */
+int scheme_choose(const char *option, const char *text, int is_calibrated, mfq_scheme *scheme);
 
 #endif

@@ -69,7 +69,8 @@ void stream_shrink_empty(const mfq_scheme *scheme, int32_t rank, int64_t *shape)
 /* Returns the bytes of the next chunk of what is left. */
 static size_t next_chunk(uint64_t left) { return left < STREAM_CHUNK_BYTES ? (size_t)left : STREAM_CHUNK_BYTES; }
 
-int stream_load(stream *s, const mfq_catalog *catalog, int64_t entry, mfq_part part, const stream_slot *slot) {
+static int load(stream *s, const mfq_catalog *catalog, int64_t entry, mfq_part part, const stream_slot *slot,
+                finite_count *count) {
   uint64_t total = mfq_catalog_get(catalog, entry)->part_bytes[part];
   for (uint64_t at = 0; at < total;) {
     if (cli_interrupted()) return CLI_INTERRUPTED;
@@ -77,12 +78,21 @@ int stream_load(stream *s, const mfq_catalog *catalog, int64_t entry, mfq_part p
     unsigned char *data = s->is_host ? (unsigned char *)mfq_buffer_data(slot->buffer) + at : s->chunk;
     mfq_status status = mfq_catalog_read(catalog, entry, part, at, bytes, data);
     if (status != MFQ_OK) return cli_io_error(status);
-    if (s->watch != NULL) s->watch(s->watched, data, bytes);
+    if (count != NULL) finite_count_add(count, data, bytes);
     if (!s->is_host && mfq_buffer_write(slot->buffer, (size_t)at, data, bytes) != MFQ_OK) return core_error("memory");
     at += bytes;
     progress_bytes(&s->progress, bytes);
   }
   return CLI_OK;
+}
+
+int stream_load(stream *s, const mfq_catalog *catalog, int64_t entry, mfq_part part, const stream_slot *slot) {
+  return load(s, catalog, entry, part, slot, NULL);
+}
+
+int stream_load_counted(stream *s, const mfq_catalog *catalog, int64_t entry, const stream_slot *slot,
+                        finite_count *count) {
+  return load(s, catalog, entry, MFQ_PART_CODES, slot, count);
 }
 
 int stream_load_parts(stream *s, const mfq_catalog *catalog, int64_t entry, stream_parts *parts, mfq_qtensor *q) {

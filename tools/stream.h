@@ -3,6 +3,7 @@
 #define MFQ_TOOLS_STREAM_H
 
 #include "cli.h"
+#include "finite_count.h"
 #include "progress.h"
 
 enum { STREAM_CHUNK_BYTES = 4 << 20 };
@@ -19,11 +20,9 @@ typedef struct stream_parts {
 } stream_parts;
 
 typedef struct stream {
-  mfq_context *context;                                         /* NULL where tensors are only copied */
-  int is_host;                                                  /* the host may use the memory of slots itself */
-  unsigned char *chunk;                                         /* STREAM_CHUNK_BYTES of host memory */
-  void (*watch)(void *watched, const void *data, size_t bytes); /* NULL, or sees what stream_load reads */
-  void *watched;
+  mfq_context *context; /* NULL where tensors are only copied */
+  int is_host;          /* the host may use the memory of slots itself */
+  unsigned char *chunk; /* STREAM_CHUNK_BYTES of host memory */
   progress progress;
 } stream;
 
@@ -46,6 +45,9 @@ void stream_shrink_empty(const mfq_scheme *scheme, int32_t rank, int64_t *shape)
 
 /* Copies a part of a catalog's entry from its file to the device. */
 int stream_load(stream *s, const mfq_catalog *catalog, int64_t entry, mfq_part part, const stream_slot *slot);
+/* The same for a plain tensor of the dtype in `count`, of which it counts what is not finite. */
+int stream_load_counted(stream *s, const mfq_catalog *catalog, int64_t entry, const stream_slot *slot,
+                        finite_count *count);
 /* Loads all parts of a quantized entry and points `q` at them. */
 int stream_load_parts(stream *s, const mfq_catalog *catalog, int64_t entry, stream_parts *parts, mfq_qtensor *q);
 /* Copies `bytes` bytes from the device to tensor `index` of a writer. */

@@ -57,6 +57,21 @@ TEST_F(Device, FilesHaveTheBytesOfTheCpu) {
   }
 }
 
+TEST_F(Device, CalibratesAsTheCpu) {
+  const std::string here = folder.file("here"), there = folder.file("there"), batches = folder.file("batches");
+  write_file(batches, file_of({{"z.weight.0", "F32", {3, 70}, f32_data(gaussian(210, 8))},
+                               {"z.weight.1", "F32", {5, 70}, f32_data(gaussian(350, 9))}}));
+  std::vector<std::string> words = {"quantize", in, "-o", here, "-r", "z.weight=int8/channel@1/f32/zp", "--calibrate"};
+  words.insert(words.end(), {batches, "--observer", "interval:10:90", "--save-calibration", folder.file("saved")});
+  ASSERT_TRUE(exits(mfq(words), 0));
+  words[3] = there;
+  words.back() = folder.file("saved_there");
+  words.insert(words.end(), {"--device", "cuda:0"});
+  ASSERT_TRUE(exits(mfq(words), 0));
+  EXPECT_EQ(read_file(there), read_file(here));
+  EXPECT_EQ(read_file(folder.file("saved_there")), read_file(folder.file("saved")));
+}
+
 TEST_F(Device, CapsListsDevicesAndAnswersForOne) {
   Result r = mfq({"caps", "--device", "cuda:0", "--json"}, {"MFQ_SIMT_DEVICES=2"});
   ASSERT_TRUE(exits(r, 0));

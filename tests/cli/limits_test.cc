@@ -43,10 +43,12 @@ TEST(Limits, MemoryStaysBelowTheStatedBound) {
     json_decref(plan);
     EXPECT_GE(stated / 1024, bound);
     EXPECT_LE(stated / 1024, bound + 1024);
-    const std::vector<std::vector<std::string>> runs = {{"quantize", in, "-o", q, "-f", "-s", scheme},
-                                                        {"dequantize", q, "-o", d, "-f"},
-                                                        {"compare", in, q},
-                                                        {"compare", q, q}};
+    const std::vector<std::vector<std::string>> runs = {
+        {"quantize", in, "-o", q, "-f", "-s", scheme},
+        {"quantize", in, "-o", q, "-f", "-s", scheme, "--calibrate", in},
+        {"dequantize", q, "-o", d, "-f"},
+        {"compare", in, q},
+        {"compare", q, q}};
     for (std::vector<std::string> words : runs) {
       words.insert(words.begin(), MFQ_COMMAND);
       Result r = run(words);
