@@ -49,7 +49,10 @@ static const struct {
                {"mfq_transition", sizeof(mfq_transition)},
                {"mfq_operand", sizeof(mfq_operand)},
                {"mfq_gemm", sizeof(mfq_gemm)},
-               {"mfq_conv", sizeof(mfq_conv)}};
+               {"mfq_conv", sizeof(mfq_conv)},
+               {"mfq_quantizer", sizeof(mfq_quantizer)},
+               {"mfq_phase", sizeof(mfq_phase)},
+               {"mfq_recipe", sizeof(mfq_recipe)}};
 
 mfq_status mfq_struct_bytes(const char *name, size_t *bytes) {
   static const char function[] = "mfq_struct_bytes";

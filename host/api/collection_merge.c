@@ -13,16 +13,11 @@
 
 static const char function[] = "mfq_collection_merge";
 
-static int same_observer(const mfq_observer *a, const mfq_observer *b) {
-  return a->observed == b->observed && a->axis == b->axis && a->argument[0] == b->argument[0] &&
-         a->argument[1] == b->argument[1];
-}
-
 /* What two collections differ in, that keeps them apart. */
 static const char *difference(const mfq_collection *a, const mfq_collection *b) {
   const size_t bytes = (size_t)a->scale_rank * sizeof a->scale_shape[0];
   if (!mfq_scheme_equal(&a->scheme, &b->scheme)) return "schemes";
-  if (!same_observer(&a->observer, &b->observer)) return "statistics";
+  if (!mfq_observer_equal(&a->observer, &b->observer)) return "statistics";
   if (a->running != b->running) return "what is kept of the steps";
   const int same_shape = a->scale_rank == b->scale_rank && memcmp(a->scale_shape, b->scale_shape, bytes) == 0;
   return same_shape ? NULL : "scale shapes";

@@ -21,5 +21,6 @@
 #include <mfq/search.h>
 #include <mfq/gemm.h>
 #include <mfq/conv.h>
+#include <mfq/recipe.h>
 
 #endif

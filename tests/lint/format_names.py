@@ -7,7 +7,7 @@ import re
 from source_tree import Finding, read, run, source_files, strip_comments
 
 FOLDERS = ("include", "host", "cuda", "tools")
-TABLES = {"include/mfq/formats.def", "include/mfq/schemes.def"}
+TABLES = {"include/mfq/formats.def", "include/mfq/schemes.def", "include/mfq/recipes.def"}
 # Scale formats are vocabulary (mfq_scale_format), not rows of the table.
 SCALE_FORMATS = {"ue8m0", "e8m0", "ue4m3"}
 SENTENCE = re.compile(r'"(?:\\.|[^"\\\n ])* (?:\\.|[^"\\\n])*"')

@@ -14,6 +14,7 @@ ZONES = (
     ("cpu_level", r"host/core/process/cpu_level\.[ch]$"),  # what follows from a processor's features
     ("core", r"host/core/"),
     ("api", r"host/api/"),
+    ("layer", r"host/layer/"),
     ("cpu", r"host/cpu/"),
     ("onednn", r"host/onednn/"),
     ("io", r"host/io/"),
@@ -40,6 +41,7 @@ ALLOWED = {
     "cpu_level": {"own"},
     "core": {"public", "core", "lower", "onednn_contract", "cpu_level"},
     "api": {"public", "core", "lower"},
+    "layer": {"public", "core", "own"},
     "cpu": {"num", "public", "core", "lower", "onednn_contract", "cpu_level", "own"},
     "onednn": {"public", "onednn_contract", "own", "dnnl"},
     "io": {"public", "own", "jansson"},

@@ -3,6 +3,7 @@
 #define MFQ_HOST_CORE_OBSERVING_H
 
 #include "arguments.h"
+#include "host/core/scheme/text.h"
 
 /* What a public function calls its arguments. */
 typedef struct mfq_observe_names {
@@ -18,6 +19,11 @@ typedef struct mfq_observe_call {
   mfq_tensor values;
 } mfq_observe_call;
 
+/* Returns 1 when the fields make sense together; otherwise 0 and the reason. */
+int mfq_observer_valid(const mfq_observer *observer, mfq_sentence *why);
+int mfq_observer_equal(const mfq_observer *a, const mfq_observer *b);
+/* Reads all of `text`; on failure returns 0 and the reason. */
+int mfq_observer_read(mfq_span text, mfq_observer *observer, mfq_sentence *why);
 /* Checks a statistic. */
 mfq_status mfq_observer_verify(mfq_where where, const mfq_observer *observer);
 /* Checks the fields of a collection that have nothing to do with a call's tensors (host/api/collect.c). */

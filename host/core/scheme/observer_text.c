@@ -69,6 +69,13 @@ static int find_fault(const mfq_observer *o, mfq_sentence *why) {
   return 1;
 }
 
+int mfq_observer_valid(const mfq_observer *observer, mfq_sentence *why) { return !find_fault(observer, why); }
+
+int mfq_observer_equal(const mfq_observer *a, const mfq_observer *b) {
+  return a->observed == b->observed && a->axis == b->axis && a->argument[0] == b->argument[0] &&
+         a->argument[1] == b->argument[1];
+}
+
 mfq_status mfq_observer_verify(mfq_where where, const mfq_observer *observer) {
   mfq_sentence why = {{0}};
   const mfq_status status = mfq_argument_present(where, observer);
@@ -116,29 +123,35 @@ static int read_argument(mfq_span rest, mfq_observer *o) {
   return mfq_span_double(first, &o->argument[0]) && mfq_span_double(second, &o->argument[1]);
 }
 
+int mfq_observer_read(mfq_span text, mfq_observer *observer, mfq_sentence *why) {
+  const size_t at = mfq_span_find(text, ':'), axis = mfq_span_find(text, '@');
+  const mfq_span word = {text.text, at < axis ? at : axis};
+  mfq_observer read = {.axis = 0};
+  mfq_sentence cause = {{0}};
+  const int row = find_row(word);
+  if (row < 0) {
+    unknown_word(word, why);
+    return 0;
+  }
+  read.observed = (mfq_observed)row;
+  if (!read_argument(mfq_span_from(text, word.length), &read))
+    mfq_sentence_set(&cause, "behind %s comes %s", rows[row].word, examples[rows[row].argument]);
+  else if (!find_fault(&read, &cause)) {
+    *observer = read;
+    return 1;
+  }
+  mfq_sentence_set(why, "\"%s\": %s", mfq_quoted(text, 80).text, cause.text);
+  return 0;
+}
+
 mfq_status mfq_observer_parse(const char *text, mfq_observer *observer) {
   MFQ_USUAL_FP_MODE;
   static const char function[] = "mfq_observer_parse";
+  mfq_sentence why = {{0}};
   if (text == NULL || observer == NULL)
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s is NULL", text == NULL ? "text" : "observer");
-  const mfq_span all = mfq_span_of(text);
-  const size_t at = mfq_span_find(all, ':'), axis = mfq_span_find(all, '@');
-  const mfq_span word = {all.text, at < axis ? at : axis};
-  mfq_observer read = {.axis = 0};
-  mfq_sentence why = {{0}};
-  const int row = find_row(word);
-  if (row < 0) {
-    unknown_word(word, &why);
-    return mfq_fail(MFQ_ERROR_PARSE, function, "%s", why.text);
-  }
-  read.observed = (mfq_observed)row;
-  if (!read_argument(mfq_span_from(all, word.length), &read))
-    mfq_sentence_set(&why, "behind %s comes %s", rows[row].word, examples[rows[row].argument]);
-  else if (!find_fault(&read, &why)) {
-    *observer = read;
-    return MFQ_OK;
-  }
-  return mfq_fail(MFQ_ERROR_PARSE, function, "\"%s\": %s", mfq_quoted(all, 80).text, why.text);
+  if (mfq_observer_read(mfq_span_of(text), observer, &why)) return MFQ_OK;
+  return mfq_fail(MFQ_ERROR_PARSE, function, "%s", why.text);
 }
 
 mfq_status mfq_observer_print(const mfq_observer *observer, char *text, size_t capacity) {
