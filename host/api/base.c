@@ -52,7 +52,11 @@ static const struct {
                {"mfq_conv", sizeof(mfq_conv)},
                {"mfq_quantizer", sizeof(mfq_quantizer)},
                {"mfq_phase", sizeof(mfq_phase)},
-               {"mfq_recipe", sizeof(mfq_recipe)}};
+               {"mfq_recipe", sizeof(mfq_recipe)},
+               {"mfq_layer_options", sizeof(mfq_layer_options)},
+               {"mfq_layer_gradients", sizeof(mfq_layer_gradients)},
+               {"mfq_layer_memory", sizeof(mfq_layer_memory)},
+               {"mfq_layer_tensor", sizeof(mfq_layer_tensor)}};
 
 mfq_status mfq_struct_bytes(const char *name, size_t *bytes) {
   static const char function[] = "mfq_struct_bytes";

@@ -81,8 +81,8 @@ MFQ_EXPORT const char *mfq_gemm_plan_describe(const mfq_gemm_plan *plan);
  * its workspace, or needs none. Since 0.1. */
 MFQ_EXPORT size_t mfq_gemm_workspace_bytes(const mfq_gemm_plan *plan);
 
-/* Runs a plan on `gemm`, which has the shapes, strides and schemes that the plan was made for, and memory that is
- * aligned as well.
+/* Runs a plan on `gemm`, which has the shapes, strides and schemes (the seed of signs left aside) that the plan was made
+ * for, and memory that is aligned as well.
  * Memory: `workspace` is as mfq_gemm_workspace_bytes tells (NULL when that is 0) and no other run's at the same time.
  *   D must not overlap what is read, but may be C itself with equal strides. Neither allocates nor waits, but that the
  *   first run with several threads on the CPU makes them (docs/process.md).

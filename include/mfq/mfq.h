@@ -22,5 +22,6 @@
 #include <mfq/gemm.h>
 #include <mfq/conv.h>
 #include <mfq/recipe.h>
+#include <mfq/layer.h>
 
 #endif

@@ -31,7 +31,7 @@ typedef enum mfq_place {
   MFQ_PLACE_DGRAD_W = 3,
   MFQ_PLACE_WGRAD_DY = 4,
   MFQ_PLACE_WGRAD_X = 5,
-  MFQ_PLACE_Y = 6,    /* the result: quantized and dequantized, behind bias and activation */
+  MFQ_PLACE_Y = 6,    /* the result: quantized and dequantized, behind the bias */
   MFQ_PLACE_BIAS = 7, /* likewise, before it is added */
   MFQ_PLACES = 8
 } mfq_place;
@@ -74,7 +74,8 @@ typedef struct mfq_quantizer {
 /* What holds for a stretch of the training. Since 0.1. */
 typedef struct mfq_phase {
   mfq_quantizer places[MFQ_PLACES];
-  mfq_ste ste;           /* how gradients pass the quantizers of x, w, y and bias */
+  mfq_ste ste; /* how gradients pass the quantizers of x, w, y and bias; BREVITAS: by integer weights and biases
+                            that are not learned all of them, as there */
   int32_t through_scale; /* 1: what measured scales send back is part of the gradients; always with BREVITAS */
 } mfq_phase;
 

@@ -54,6 +54,7 @@ mfq_status mfq_view_match(const char *function, const char *argument, const mfq_
   mfq_scheme first = planned->q.scheme, second = given->q.scheme;
   first.axis = planned->sizes.axis;
   second.axis = given->sizes.axis;
+  if (first.signs == second.signs) first.sign_seed = second.sign_seed; /* new signs in each step need no new plan */
   if (!mfq_scheme_equal(&first, &second)) {
     char names[2][MFQ_SCHEME_TEXT_MAX] = {"", ""};
     const mfq_status printed = mfq_scheme_print(&first, names[0], sizeof names[0]);
