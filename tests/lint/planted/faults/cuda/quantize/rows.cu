@@ -1,0 +1,4 @@
+int rows(int a, int b) {
+  barrier();
+  return a * b;
+}

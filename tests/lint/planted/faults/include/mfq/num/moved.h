@@ -1,0 +1,1 @@
+static inline int moved(int a, int b) { return b + a; }

@@ -1,0 +1,1 @@
+static inline int there(int a, int b) { return a + b; }
