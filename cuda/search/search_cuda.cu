@@ -106,7 +106,7 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
   mfq_walk_init(cast->view, cast->src->strides, &walk);
   const box_plan boxes = mfq_cuda_box_plan(&walk, &extras);
   if (!mfqn_is_measured(&scheme)) return mfq_refuse(why, "the scheme measures no scales");
-  if (cast->candidates && cast->candidates->kind == MFQ_CANDIDATES_HALF_QUADRATIC)
+  if (mfq_is_half_quadratic(cast->candidates))
     return mfq_refuse(why, "half-quadratic steps go over all scales again and again; use the CPU, or method mse");
   if (cast->candidates && cast->candidates->kind == MFQ_CANDIDATES_RANKS && elements_of(&boxes) > RANKED)
     return mfq_refuse(why, "ranks of more than %d elements that share a scale; use the CPU, or method mse",

@@ -1,6 +1,7 @@
 /* host/api/search.c: checks searches for scales. */
 #include <mfq/search.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "host/core/check/arguments.h"
@@ -52,22 +53,48 @@ void mfq_search_init(mfq_search *search, mfq_search_method method) {
 
 /* ---- Names ------------------------------------------------------------------------------------------------------- */
 
-/* The text without the MSE at the end of a Brevitas name. Returns 0 where there is none. */
-static int without_mse(const char *text, char *shorter, size_t capacity) {
-  static const char family[] = "brevitas:", suffix[] = "MSE";
-  const size_t name = strcspn(text, "/"), cut = sizeof suffix - 1, length = strlen(text);
-  if (strncmp(text, family, sizeof family - 1) != 0 || name < sizeof family + cut || length >= capacity) return 0;
+/* A name of Brevitas' that has no row without its suffix, and the row that it is a variant of. */
+static const char *const renamed[][2] = {
+    {"brevitas:ShiftedUint8WeightPerGroupFloat", "brevitas:ShiftedUint8WeightGroupQuantFloat"}};
+
+/* What is left of a name that ends in a suffix, `more` behind it, and the settings behind both. Returns 0 where it ends
+ * otherwise. */
+static int without_suffix(const char *text, const char *suffix, const char *more, char *shorter, size_t capacity) {
+  static const char family[] = "brevitas:";
+  const size_t name = strcspn(text, "/"), cut = strlen(suffix);
+  if (strncmp(text, family, sizeof family - 1) != 0 || name < sizeof family + cut) return 0;
   if (strncmp(text + name - cut, suffix, cut) != 0) return 0;
-  memcpy(shorter, text, name - cut);
-  memcpy(shorter + name - cut, text + name, length - name + 1);
-  return 1;
+  int length = snprintf(shorter, capacity, "%.*s", (int)(name - cut), text);
+  for (size_t i = 0; i < sizeof renamed / sizeof renamed[0]; ++i)
+    if (strcmp(shorter, renamed[i][0]) == 0) length = snprintf(shorter, capacity, "%s", renamed[i][1]);
+  if (length < 0 || (size_t)length >= capacity) return 0;
+  length += snprintf(shorter + length, capacity - (size_t)length, "%s%s", more, text + name);
+  return (size_t)length < capacity;
 }
 
-/* A row of schemes.def goes first, then what is left of a name without MSE. */
+/* The scheme and method of a name with a suffix. Returns 0 where it has none, or is no scheme without it. */
+static int read_suffixed(const char *text, mfq_scheme *scheme, mfq_search_method *method) {
+  char shorter[2 * MFQ_SCHEME_TEXT_MAX];
+  *method = MFQ_SEARCH_MSE;
+  int found = without_suffix(text, "MSE", "", shorter, sizeof shorter);
+  if (!found) {
+    *method = MFQ_SEARCH_HQO;
+    found = without_suffix(text, "HQO", "", shorter, sizeof shorter);
+    if (!found || mfq_scheme_parse(shorter, scheme) != MFQ_OK) return 0;
+    if (scheme->zero_point) { /* they are searched, and stay as they are found */
+      *method = MFQ_SEARCH_HQO_ZERO;
+      found = without_suffix(text, "HQO", "/zpf", shorter, sizeof shorter);
+    }
+  }
+  return found && mfq_scheme_parse(shorter, scheme) == MFQ_OK && scheme->rule != MFQ_RULE_GIVEN &&
+         scheme->scale != MFQ_SCALE_NONE;
+}
+
+/* A row of schemes.def goes first, then what is left of a name without MSE or HQO. */
 mfq_status mfq_search_parse(const char *text, mfq_scheme *scheme, mfq_search_method *method) {
   static const char parse[] = "mfq_search_parse";
-  char shorter[MFQ_SCHEME_TEXT_MAX];
   mfq_scheme plain;
+  mfq_search_method asked;
   MFQ_USUAL_FP_MODE;
   if (text == NULL || scheme == NULL || method == NULL)
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, parse, "%s is NULL",
@@ -76,11 +103,11 @@ mfq_status mfq_search_parse(const char *text, mfq_scheme *scheme, mfq_search_met
                                      : "method");
   const mfq_status status = mfq_scheme_parse(text, scheme);
   if (status == MFQ_OK) *method = MFQ_SEARCH_METHODS;
-  if (status != MFQ_ERROR_PARSE || !without_mse(text, shorter, sizeof shorter)) return status;
-  if (mfq_scheme_parse(shorter, &plain) != MFQ_OK || plain.rule == MFQ_RULE_GIVEN || plain.scale == MFQ_SCALE_NONE)
+  if (status != MFQ_ERROR_PARSE) return status;
+  if (!read_suffixed(text, &plain, &asked))
     return mfq_scheme_parse(text, scheme); /* whose sentence is about the name that was given */
   *scheme = plain;
-  *method = MFQ_SEARCH_MSE;
+  *method = asked;
   return MFQ_OK;
 }
 
@@ -110,24 +137,30 @@ static mfq_status check_fields(const mfq_search *s) {
                   (int)s->last, (int)(s->last - s->first + 1), (int)MFQ_MOST_CANDIDATES);
 }
 
-/* Half-quadratic steps divide by integers. */
+/* Half-quadratic steps divide by integers, or move their zero points. */
 static mfq_status check_hqo(const mfq_search *s, const mfq_scheme *scheme) {
+  const int is_zero = row_at((int64_t)s->method)->kind == MFQ_CANDIDATES_HALF_QUADRATIC_ZERO;
   const char *problem = NULL;
   if (scheme->element.kind != MFQ_KIND_INTEGER)
     problem = "the elements are minifloats; take integers, or method mse";
-  else if (scheme->rule != MFQ_RULE_ABSMAX)
+  else if (is_zero && !scheme->zero_point)
+    problem = "the scheme has no zero points; give it some (\"/zpf\"), or take method hqo";
+  else if (!is_zero && scheme->rule != MFQ_RULE_ABSMAX)
     problem = "the rule makes powers of two; take absmax (\"/f32\"), or method mse";
   else if (scheme->rounding == MFQ_ROUND_STOCHASTIC)
     problem = "rounding is stochastic, under which errors do not settle; take round:even, or method mse";
   else if (s->importance != NULL)
-    problem = "importance is given, which its medians do not take; leave it NULL, or take method mse";
-  return problem ? mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "search: method is hqo, but %s", problem) : MFQ_OK;
+    problem = is_zero ? "importance is given, which its means do not take; leave it NULL, or take method mse"
+                      : "importance is given, which its medians do not take; leave it NULL, or take method mse";
+  if (problem == NULL) return MFQ_OK;
+  return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "search: method is %s, but %s",
+                  row_at((int64_t)s->method)->word, problem);
 }
 
 static mfq_status check_scheme(const mfq_search *s, const mfq_scheme *scheme) {
   const mfq_status status = mfq_scheme_suits((mfq_where){function, "search->q"}, MFQ_OP_SEARCH, scheme);
   if (status != MFQ_OK) return status;
-  if (row_at((int64_t)s->method)->kind == MFQ_CANDIDATES_HALF_QUADRATIC) return check_hqo(s, scheme);
+  if (row_at((int64_t)s->method)->kind >= MFQ_CANDIDATES_HALF_QUADRATIC) return check_hqo(s, scheme);
   if (row_at((int64_t)s->method)->kind == MFQ_CANDIDATES_RANKS && scheme->statistic == MFQ_STATISTIC_MINMAX) {
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
                     "search: method is %s, which ranks magnitudes, but the scheme's statistic is a range (%s); take a "

@@ -36,7 +36,7 @@ TEST_F(MisuseSearch, Fields) {
   EXPECT_TRUE(fails(mfq_search_scales(context, nullptr), invalid, {"search is NULL"}));
   const std::vector<Bad<mfq_search>> fields = {
       {[](mfq_search *s) { s->struct_size = 8; }, invalid, {"search->struct_size is 8", "call mfq_search_init first"}},
-      {[](mfq_search *s) { set_raw(&s->method, 5); }, invalid, "search: method is 5; allowed is 0 ... 4"},
+      {[](mfq_search *s) { set_raw(&s->method, 6); }, invalid, "search: method is 6; allowed is 0 ... 5"},
       {[](mfq_search *s) { s->steps = 0; }, invalid, "search: steps is 0; allowed is 1 ... 4096"},
       {[](mfq_search *s) { s->first = 0; }, invalid, "search: first is 0; allowed is 1 ... 20"},
       {[](mfq_search *s) { s->first = 21; }, invalid, "search: first is 21; allowed is 1 ... 20"},
@@ -109,15 +109,23 @@ TEST_F(MisuseSearch, HalfQuadratic) {
       {"int8/tensor/f32",
        "search: method is hqo, but importance is given, which its medians do not take; leave it NULL, "
        "or take method mse"}};
-  for (const auto &row : rows) {
-    const Owned of(row.scheme, {4, 64});
+  const auto refuses = [&](const char *scheme, mfq_search_method method, const char *sentence) {
+    const Owned of(scheme, {4, 64});
     mfq_search s;
-    mfq_search_init(&s, MFQ_SEARCH_HQO);
+    mfq_search_init(&s, method);
     s.src = &src;
     s.q = &of.q;
     s.importance = &importance;
-    EXPECT_TRUE(fails(run(s), invalid, {row.sentence}));
-  }
+    return fails(run(s), invalid, {sentence});
+  };
+  for (const auto &row : rows) EXPECT_TRUE(refuses(row.scheme, MFQ_SEARCH_HQO, row.sentence));
+  EXPECT_TRUE(
+      refuses("mxfp8_e4m3", MFQ_SEARCH_HQO_ZERO, "search: method is hqo_zero, but the elements are minifloats"));
+  EXPECT_TRUE(refuses("int8/tensor/f32", MFQ_SEARCH_HQO_ZERO,
+                      "search: method is hqo_zero, but the scheme has no zero points; give it some (\"/zpf\"), or take "
+                      "method hqo"));
+  EXPECT_TRUE(
+      refuses("int8/tensor/f32/zp", MFQ_SEARCH_HQO_ZERO, "search: method is hqo_zero, but importance is given"));
 }
 
 TEST_F(MisuseSearch, Importance) {
@@ -167,6 +175,13 @@ TEST_F(MisuseSearch, NamesOfBrevitas) {
       {"brevitas:MXFloat8e4m3WeightMSE", "brevitas:MXFloat8e4m3Weight", MFQ_SEARCH_METHODS},
       {"brevitas:MXFloat8e4m3WeightMSE/e5m2", "brevitas:MXFloat8e4m3Weight/e5m2", MFQ_SEARCH_METHODS},
       {"mxfp8_e4m3", "mxfp8_e4m3", MFQ_SEARCH_METHODS},
+      {"brevitas:Int8WeightPerChannelFloatHQO/int4n", "brevitas:Int8WeightPerChannelFloat/int4n", MFQ_SEARCH_HQO},
+      {"brevitas:ShiftedUint8WeightPerTensorFloatHQO", "brevitas:ShiftedUint8WeightPerTensorFloat/zpf",
+       MFQ_SEARCH_HQO_ZERO},
+      {"brevitas:ShiftedUint8WeightPerChannelFloatHQO/uint4", "brevitas:ShiftedUint8WeightPerChannelFloat/uint4/zpf",
+       MFQ_SEARCH_HQO_ZERO},
+      {"brevitas:ShiftedUint8WeightPerGroupFloatHQO/group:16@1",
+       "brevitas:ShiftedUint8WeightGroupQuantFloat/zpf/group:16@1", MFQ_SEARCH_HQO_ZERO},
   };
   for (const auto &row : rows) {
     mfq_scheme scheme, want;
@@ -178,8 +193,9 @@ TEST_F(MisuseSearch, NamesOfBrevitas) {
   }
   mfq_scheme scheme;
   mfq_search_method found;
-  for (const char *bad : {"brevitas:NothingMSE", "brevitas:Int8ActPerTensorFloatMSE", "brevitas:Fp8e4m3WeightMSE",
-                          "mxfp8_e4m3MSE", "brevitas:MSE", ""}) {
+  for (const char *bad :
+       {"brevitas:NothingMSE", "brevitas:Int8ActPerTensorFloatMSE", "brevitas:Fp8e4m3WeightMSE", "mxfp8_e4m3MSE",
+        "brevitas:MSE", "brevitas:HQO", "brevitas:ShiftedUint8ActPerTensorFloatHQO", ""}) {
     EXPECT_EQ(mfq_search_parse(bad, &scheme, &found), MFQ_ERROR_PARSE) << bad;
     EXPECT_NE(std::string(mfq_last_error()).find('"' + std::string(bad) + '"'), std::string::npos) << mfq_last_error();
   }

@@ -41,7 +41,8 @@ TEST_F(SearchOption, GainsAndKeepsTheScheme) {
   } rows[] = {{"mxfp4_e2m1", "mse_up", 0.05},
               {"e2m1/tensor/f32", "mse", 0.2},
               {"nvfp4/bound:256", "4over6", 0.3},
-              {"int4n/channel/f32", "percentile", 0.1}};
+              {"int4n/channel/f32", "percentile", 0.1},
+              {"uint3/channel/f32/zpf", "hqo_zero", 0.1}};
   for (const auto &row : rows) {
     SCOPED_TRACE(row.search);
     const std::string scheme = row.scheme;
@@ -56,7 +57,7 @@ TEST_F(SearchOption, GainsAndKeepsTheScheme) {
 
 TEST_F(SearchOption, IsRefused) {
   EXPECT_TRUE(exits(quantize({"-s", "mxfp4_e2m1", "--search", "best"}), 2,
-                    {"--search: 'best' is none of mse, mse_up, 4over6, percentile, hqo"}));
+                    {"--search: 'best' is none of mse, mse_up, 4over6, percentile, hqo, hqo_zero"}));
   EXPECT_TRUE(exits(quantize({"-s", "e4m3fn/none", "--search", "mse"}), 1,
                     {"tensor 'w.weight'", "the scheme has no scales to search"}));
 }

@@ -23,13 +23,22 @@ typedef struct mfq_gradient {
 } mfq_gradient;
 
 /* The candidates of a search for scales, as mfq_search has them, and what they are: parts of the statistic, ranks of
- * elements, or steps of the half-quadratic way. */
+ * elements, or steps of the half-quadratic ways. */
 enum { MFQ_MOST_CANDIDATES = 128 };
-enum { MFQ_CANDIDATES_PARTS, MFQ_CANDIDATES_RANKS, MFQ_CANDIDATES_HALF_QUADRATIC };
+enum {
+  MFQ_CANDIDATES_PARTS,
+  MFQ_CANDIDATES_RANKS,
+  MFQ_CANDIDATES_HALF_QUADRATIC,
+  MFQ_CANDIDATES_HALF_QUADRATIC_ZERO /* of zero points */
+};
 typedef struct mfq_candidates {
   int32_t kind, steps, first, last;
   const mfq_tensor *importance; /* NULL: all elements count alike */
 } mfq_candidates;
+static inline int mfq_is_half_quadratic(const mfq_candidates *c) {
+  return c != NULL && c->kind >= MFQ_CANDIDATES_HALF_QUADRATIC;
+}
+
 /* What observing has beside its first source, and where the statistics go. */
 typedef struct mfq_observing {
   const mfq_observer *observer;

@@ -192,14 +192,19 @@ MFQ_HD uint32_t mfqn_zero_point_code(const mfqn_scheme *s, const mfqn_group *g) 
                           : mfqn_integer_code(g->zero_point, &s->integer);
 }
 
-/* The zero point that puts min(lo, 0) at the lowest code, to the nearest integer, or exactly; Brevitas rounds it as its elements. */
-MFQ_HD int32_t mfqn_group_zero_point(const mfqn_scheme *s, const mfqn_statistic *statistic, const mfqn_group *g) {
-  const float depth = statistic->lo < 0.0f ? -statistic->lo : 0.0f, lowest = (float)s->integer.lowest;
-  const float t = mfqn_div(depth, g->divisor);
+/* The zero point that puts -`depth` at the lowest code, to the nearest integer, or exactly; Brevitas rounds it as its
+ * elements. */
+MFQ_HD int32_t mfqn_zero_point_of_depth(const mfqn_scheme *s, float depth, const mfqn_group *g) {
+  const float lowest = (float)s->integer.lowest, t = mfqn_div(depth, g->divisor);
   if (s->zero_is_float) return (int32_t)mfqn_bits(g->usable ? mfqn_add(t, lowest) : lowest);
   const int32_t r = s->is_brevitas ? mfqn_integer_round(mfqn_bits(mfqn_add(t, lowest)), &s->integer, 0, s->rounding, 0)
                                    : mfqn_integer_sum_central(t, lowest, &s->integer);
   return g->usable ? r : s->integer.lowest;
+}
+
+/* The one that puts min(lo, 0) there. */
+MFQ_HD int32_t mfqn_group_zero_point(const mfqn_scheme *s, const mfqn_statistic *statistic, const mfqn_group *g) {
+  return mfqn_zero_point_of_depth(s, statistic->lo < 0.0f ? -statistic->lo : 0.0f, g);
 }
 
 /* From the statistic to everything an element needs. */

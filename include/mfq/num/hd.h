@@ -74,6 +74,14 @@ MFQ_HD double mfqn_dmul(double a, double b) {
 #endif
 }
 
+MFQ_HD double mfqn_ddiv(double a, double b) {
+#if defined(__CUDA_ARCH__)
+  return __ddiv_rn(a, b);
+#else
+  return a / b;
+#endif
+}
+
 MFQ_HD float mfqn_float_from_double(double x) {
 #if defined(__CUDA_ARCH__)
   return __double2float_rn(x);

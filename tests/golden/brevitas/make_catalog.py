@@ -79,7 +79,7 @@ def quantized(quantizer, kind, data, overrides):
     if kind in (WEIGHT, BIAS):
         prefix = "weight_" if kind == WEIGHT else "bias_"
         named = {prefix + key: value for key, value in overrides.items()}
-        layer = qnn.QuantLinear(24, 6, bias=True, **{prefix + "quant": quantizer}, **named)
+        layer = qnn.QuantLinear(*data["w"].shape[::-1], bias=True, **{prefix + "quant": quantizer}, **named)
         layer.weight.data, layer.bias.data = data["w"].clone(), data["b"].clone()
         layer.eval()
         return layer.quant_weight() if kind == WEIGHT else layer.bias_quant(layer.bias)
