@@ -185,6 +185,7 @@ void mfq_observe_count_nans(const mfq_observe_job *job, const mfq_context *conte
   *job->observing->nans += atomic_load(&count.nans);
 }
 
-const mfq_ways mfq_cpu_observations = {.create = "mfq_observe",
-                                       .nearest_first = 1,
-                                       .ways = {&mfq_observe_panels, &mfq_observe_chunks, &mfq_observe_reference}};
+const mfq_ways mfq_cpu_observations = {
+    .create = "mfq_observe",
+    .nearest_first = 1,
+    .ways = {&mfq_observe_panels, &mfq_observe_lanes, &mfq_observe_chunks, &mfq_observe_reference}};

@@ -56,6 +56,6 @@ const uint32_t *mfq_observed_load(const mfq_kernels *kernels, const mfq_observed
 int64_t mfq_observed_rows(const mfq_observe_job *job, int64_t scale, int32_t source);
 void mfq_observed_row_at(const mfq_observe_job *job, int64_t scale, mfq_observed_row row, mfq_observed_scale *s);
 
-extern const mfq_way mfq_observe_panels, mfq_observe_chunks, mfq_observe_reference;
+extern const mfq_way mfq_observe_panels, mfq_observe_lanes, mfq_observe_chunks, mfq_observe_reference;
 
 #endif

@@ -1,4 +1,5 @@
 // Statistics of scales: exact extremes and ranks, sums beside those in double, equal bits in every way.
+#include "support/machine.h"
 #include "support/observed.h"
 #include "support/sample.h"
 
@@ -108,6 +109,64 @@ TEST(Observe, LargeTensors) {
           }
       }
     }
+}
+
+/* Short runs and columns, of which many are taken at once: whole vectors and less, ends cut short, keys in several blocks. */
+TEST(Observe, ManyScales) {
+  const struct {
+    const char *scheme;
+    Shape shape;
+  } cases[] = {
+      {"int8/group:32/f32", {3, 1000}},   {"int8/group:4/f32", {5, 512}},        {"int8/channel@0/f32", {70, 19}},
+      {"int8/group:256/f32", {2, 1100}},  {"int8/group:64@0/f32", {300, 37}},    {"int8/group:16@1/f32", {8, 40, 3, 3}},
+      {"int8/channel@1/f32", {2500, 40}}, {"int8/channel@-1/f32", {3, 17, 700}}, {"int8/group:1/f32", {2, 50}}};
+  std::vector<Context> contexts;
+  const std::vector<std::string> isas = fast_isas_or_reference();
+  for (const std::string &isa : isas) contexts.push_back(make_context(isa.c_str(), 3));
+  sample({std::size(cases), std::size(kObservers), 3, 2}, 160, [&](const std::vector<size_t> &at) {
+    const auto &c = cases[at[0]];
+    SCOPED_TRACE(std::string(c.scheme) + ", " + kObservers[at[1]] + ", dtype " + std::to_string(at[2]));
+    Operand x(kDtypes[at[2]], c.shape);
+    x.fill_awkward((uint32_t)(at[0] + 31 * at[1]), at[3] == 1);
+    std::vector<float> first;
+    for (size_t i = 0; i < isas.size(); ++i) {
+      const std::vector<float> got =
+          observed(contexts[i].get(), parse(c.scheme), observer_of(kObservers[at[1]]), {x.here()});
+      if (i == 0) expect_values(first = got, parse(c.scheme), observer_of(kObservers[at[1]]), {values_of(x)});
+      EXPECT_TRUE(same_floats(got, first)) << isas[i] << " beside " << isas[0];
+    }
+  });
+}
+
+/* A way that silently refuses would still be right. */
+TEST(Observe, ShortRunsAndColumnsAreTakenAtOnce) {
+  if (is_only_reference()) GTEST_SKIP() << "only the reference runs here";
+  std::string said;
+  mfq_context_options options;
+  mfq_context_options_init(&options);
+  options.log_level = MFQ_LOG_DEBUG;
+  options.log_user = &said;
+  options.log = [](void *user, mfq_log_level, const char *message) {
+    if (std::string(message).rfind("mfq_observe: ", 0) == 0) *static_cast<std::string *>(user) = message;
+  };
+  mfq_context *context = nullptr;
+  ASSERT_EQ(mfq_context_create(&options, &context), MFQ_OK) << mfq_last_error();
+  const Context owned(context);
+  const struct {
+    const char *scheme, *observer, *way;
+  } rows[] = {{"int8/group:32/f32", "percentile:90", "lanes: a lane a scale"},
+              {"int8/group:512/f32", "sigma:3", "lanes: a lane a scale"},
+              {"int8/channel@1/f32", "interval:5:95", "lanes: a lane a scale"},
+              {"int8/group:2@0/f32", "mean", "lanes: a lane a scale"},
+              {"int8/group:512/f32", "percentile:90", "not lanes: scales have too many elements"},
+              {"int8/f32", "mean", "not lanes: scales do not follow each other"}};
+  const std::vector<float> x(4 * 1024, 1.0f);
+  for (const auto &row : rows) {
+    const std::vector<float> got =
+        observed(context, parse(row.scheme), observer_of(row.observer), {dense(x, {4, 1024})});
+    EXPECT_FALSE(got.empty());
+    EXPECT_NE(said.find(row.way), std::string::npos) << row.scheme << ", " << row.observer << ": " << said;
+  }
 }
 
 TEST(Observe, TensorsThatShareTheirScales) {
