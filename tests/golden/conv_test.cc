@@ -1,55 +1,12 @@
 // Quantized convolutions as Brevitas computes them: both operands bit for bit, outputs within 1e-5 of the largest.
-#include "golden_file.h"
-#include "support/convolution.h"
+#include "golden_layers.h"
 
 namespace {
 
 using namespace mfq_test;
-
-/* A file, its layer, and the schemes of its quantizers. */
-struct Layer {
-  const char *file, *weight, *input;
-  Shape stride = {}, padding = {};
-  int64_t groups = 1;
-  bool transposed = false;
-};
-
-void PrintTo(const Layer &layer, std::ostream *out) { *out << layer.file; }
-
-constexpr char kMxWeight[] = "brevitas:MXFloat8e4m3Weight", kMxAct[] = "brevitas:MXFloat8e4m3Act/group:32@1";
-
-const Layer layers[] = {
-    {"notebook_ocp_fp8", "brevitas:Fp8e4m3OCPWeightPerTensorFloat", "brevitas:Fp8e4m3OCPActPerTensorFloat"},
-    {"notebook_mxfp8", kMxWeight, kMxAct},
-    {"notebook_mxfp8_mse", "brevitas:MXFloat8e4m3WeightMSE", kMxAct},
-    {"notebook_mxfp8_group8", "brevitas:MXFloat8e4m3Weight/group:8@1", "brevitas:MXFloat8e4m3Act/group:8@1"},
-    {"notebook_mxfp8_padded", kMxWeight, kMxAct},
-    {"notebook_mxint8", "brevitas:MXInt8Weight", "brevitas:MXInt8Act/group:32@1"},
-    {"conv1d_mxfp8", kMxWeight, kMxAct},
-    {"conv3d_mxfp8", kMxWeight, kMxAct},
-    {"conv_stride_pad_groups", kMxWeight, kMxAct, {2, 2}, {1, 1}, 2},
-    {"conv_transpose2d_mxfp8", "brevitas:MXFloat8e4m3Weight/group:32@0", kMxAct, {2, 2}, {}, 1, true},
-};
-
-/* The case of a layer, from the shapes in its file. */
-ConvCase case_of(const Layer &layer, const golden::File &file) {
-  const Shape x = file.shape("x"), w = file.shape("weight");
-  ConvCase c;
-  c.batch = x[0];
-  c.in_channels = x[1];
-  c.out_channels = layer.transposed ? w[1] * layer.groups : w[0];
-  c.groups = layer.groups;
-  c.in.assign(x.begin() + 2, x.end());
-  c.filter.assign(w.begin() + 2, w.end());
-  c.stride = layer.stride;
-  c.padding = layer.padding;
-  c.transposed = layer.transposed;
-  c.has_bias = true;
-  c.input.dtype = c.weight.dtype = MFQ_DTYPE_F32;
-  c.input.scheme = layer.input;
-  c.weight.scheme = layer.weight;
-  return c;
-}
+using golden::case_of;
+using golden::Layer;
+using golden::layers;
 
 /* Puts values into an operand and quantizes it; scales are what a rule that is given reads. */
 void load(SideData *side, const std::vector<float> &values, const std::vector<float> &scales) {

@@ -31,6 +31,20 @@ template <typename Bits> inline std::vector<uint8_t> spread(const Operand &opera
   return bytes;
 }
 
+/* What a convolution is but for its tensors and their direction. */
+inline void set_parameters(const ConvCase &x, mfq_conv *conv) {
+  conv->layout = x.layout;
+  conv->transposed = x.transposed;
+  conv->same_padding = x.same;
+  conv->groups = x.groups;
+  for (size_t i = 0; i < x.in.size(); ++i) {
+    conv->stride[i] = at_or(x.stride, i, 1);
+    conv->dilation[i] = at_or(x.dilation, i, 1);
+    conv->padding[i] = at_or(x.padding, i, 0);
+    conv->padding_after[i] = at_or(x.padding_after, i, -1);
+  }
+}
+
 /* The memory of a case on a context, and the description that refers to it. Behind a plain result lie bytes that must
  * stay, as those in its gaps. */
 class ConvCall {
@@ -42,17 +56,8 @@ public:
         c_(MFQ_DTYPE_F32, data.result_shape, strides_of(data.given, data.result_shape, data.given.c_memory)) {
     const ConvCase &x = data.given;
     mfq_conv_init(&conv);
+    set_parameters(x, &conv);
     conv.direction = x.direction;
-    conv.layout = x.layout;
-    conv.transposed = x.transposed;
-    conv.same_padding = x.same;
-    conv.groups = x.groups;
-    for (size_t i = 0; i < x.in.size(); ++i) {
-      conv.stride[i] = at_or(x.stride, i, 1);
-      conv.dilation[i] = at_or(x.dilation, i, 1);
-      conv.padding[i] = at_or(x.padding, i, 0);
-      conv.padding_after[i] = at_or(x.padding_after, i, -1);
-    }
     for (const ConvTensor which : {kInput, kWeight, kOutput}) place_operand(context, which);
     place_result(context);
     place_rest(context);

@@ -24,6 +24,17 @@ inline uint32_t bits_in(mfq_dtype dtype, float x) {
   return half_bits(x);
 }
 
+/* The value of the bits at an address. */
+inline double value_in(mfq_dtype dtype, const uint8_t *at) {
+  uint32_t u = 0;
+  std::memcpy(&u, at, mfq_dtype_bytes(dtype));
+  if (dtype == MFQ_DTYPE_F16) return half_value((uint16_t)u);
+  if (dtype == MFQ_DTYPE_BF16) u <<= 16;
+  float f;
+  std::memcpy(&f, &u, sizeof f);
+  return f;
+}
+
 /* A strided tensor on the host. The span of its elements is `bytes`, without a byte more. */
 struct Operand {
   mfq_dtype dtype;

@@ -87,16 +87,6 @@ inline double activated(double x, mfq_activation activation) {
   }
 }
 
-inline double value_in(mfq_dtype dtype, const uint8_t *at) {
-  uint32_t u = 0;
-  std::memcpy(&u, at, mfq_dtype_bytes(dtype));
-  if (dtype == MFQ_DTYPE_F16) return half_value((uint16_t)u);
-  if (dtype == MFQ_DTYPE_BF16) u <<= 16;
-  float f;
-  std::memcpy(&f, &u, sizeof f);
-  return f;
-}
-
 /* An operand with its memory on the host, and its values as rows x depth of each batch. */
 struct SideData {
   Shape shape;
