@@ -23,7 +23,7 @@ tests 60 device_values device_quantize_row device_quantize_col device_quantize_b
   device_fake_gradient device_mask device_expand device_search device_observe device_collect \
   device_gemm_native device_gemm_folded device_gemm_weight_rows device_gemm_expanded device_gemm_tile \
   device_gemm_general device_conv_wgmma device_conv_implicit device_conv_depthwise device_conv_unfolded \
-  device_conv_general
+  device_conv_general device_layer
 
 # How fast, a family a process: a wrong row or a fault costs no other family. 95
 asked speed
