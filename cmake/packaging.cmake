@@ -3,7 +3,7 @@ include(CMakePackageConfigHelpers)
 
 set(libraries mfq mfq_static)
 set(pkgconfig_files mfq)
-set(no_io PATTERN io.h EXCLUDE)
+set(no_io PATTERN io.h EXCLUDE PATTERN layer_io.h EXCLUDE)
 if(TARGET mfq_io)
   list(APPEND libraries mfq_io mfq_io_static)
   list(APPEND pkgconfig_files mfq_io)

@@ -61,7 +61,7 @@ MFQ_EXPORT const char *mfq_last_error(void);
 
 /* Writes the bytes of a public struct, such as "mfq_tensor", as this library was built: a caller from another language,
  * who has declared it anew, compares them with those of its own declaration once before it passes any. Structs that begin
- * with struct_size are checked by each call besides. Knows the structs of all headers but mfq/io.h.
+ * with struct_size are checked by each call besides. Knows the structs of all headers but those of mfq_io.
  * Errors: INVALID_ARGUMENT for NULL, and for a name that this version does not have, with those that it has.
  * Since 0.1. */
 MFQ_API mfq_status mfq_struct_bytes(const char *name, size_t *bytes);

@@ -1,6 +1,7 @@
-// Every allocation of readers, catalogs and writers is failed in turn, those of the JSON library too.
+// Every allocation of readers, catalogs, writers and files of layers is failed in turn, those of the JSON library too.
 #include <jansson.h>
-#include <mfq/io.h>
+#include <mfq/layer_io.h>
+#include <mfq/mfq.h>
 
 #include "support/failing_alloc.h"
 #include "support/file_fixture.h"
@@ -103,6 +104,53 @@ TEST_F(Allocation, ReadersAndCatalogs) {
       },
       MFQ_ERROR_CORRUPT_FILE);
   EXPECT_GE(made, 50);
+}
+
+// A layer of one weight, and what of it is in a file.
+TEST_F(Allocation, Layers) {
+  const std::string path = folder.file("layers");
+  mfq_context_options context_options;
+  mfq_context_options_init(&context_options);
+  mfq_context *context = nullptr;
+  ASSERT_EQ(mfq_context_create(&context_options, &context), MFQ_OK) << mfq_last_error();
+  float values[3] = {1, 2, 3}, want[3] = {4, 5, 6};
+  const int64_t square[] = {1, 1}, three = 3;
+  mfq_tensor x, y, weight;
+  mfq_named_tensor more = {"more", {}};
+  ASSERT_EQ(mfq_tensor_init(&values[0], MFQ_DTYPE_F32, 2, square, &x), MFQ_OK);
+  ASSERT_EQ(mfq_tensor_init(&values[1], MFQ_DTYPE_F32, 2, square, &y), MFQ_OK);
+  ASSERT_EQ(mfq_tensor_init(&values[2], MFQ_DTYPE_F32, 2, square, &weight), MFQ_OK);
+  ASSERT_EQ(mfq_tensor_init(want, MFQ_DTYPE_F32, 1, &three, &more.tensor), MFQ_OK);
+  mfq_layer_options how;
+  mfq_layer_options_init(&how);
+  how.x = &x;
+  how.y = &y;
+  how.weight = &weight;
+  mfq_layer *layer = nullptr;
+  ASSERT_EQ(mfq_layer_create(context, &how, &layer), MFQ_OK) << mfq_last_error();
+  mfq_layers_options options;
+  mfq_layers_options_init(&options);
+  options.tensors = &more;
+  options.tensor_count = 1;
+  const long saving = each_fails("saving", [&](const Armed &armed) {
+    const mfq_status status = armed([&] { return mfq_layers_save(path.c_str(), &layer, 1, &options); });
+    EXPECT_EQ(std::filesystem::exists(path), status == MFQ_OK);
+    std::filesystem::remove(path);
+    return status;
+  });
+  EXPECT_GE(saving, 10);
+  ASSERT_TRUE(io_ok(mfq_layers_save(path.c_str(), &layer, 1, &options)));
+  const auto loading = [&](const Armed &armed) {
+    values[2] = 8;
+    want[0] = 8;
+    const mfq_status status = armed([&] { return mfq_layers_load(path.c_str(), &layer, 1, &options); });
+    EXPECT_EQ(values[2], status == MFQ_OK ? 3 : 8);
+    EXPECT_EQ(want[0], status == MFQ_OK ? 4 : 8);
+    return status;
+  };
+  EXPECT_GE(each_fails("loading", loading, MFQ_ERROR_CORRUPT_FILE), 10);
+  mfq_layer_destroy(layer);
+  mfq_context_destroy(context);
 }
 
 } // namespace
