@@ -74,8 +74,9 @@ typedef struct mfq_quantizer {
 /* What holds for a stretch of the training. Since 0.1. */
 typedef struct mfq_phase {
   mfq_quantizer places[MFQ_PLACES];
-  mfq_ste ste; /* how gradients pass the quantizers of x, w, y and bias; BREVITAS: by integer weights and biases
-                            that are not learned all of them, as there */
+  /* How gradients pass the quantizers of x, w, y and bias. BREVITAS: w and bias of integers whose scales are not learned
+   * have IDENTITY, as its TensorClampSte. */
+  mfq_ste ste;
   int32_t through_scale; /* 1: what measured scales send back is part of the gradients; always with BREVITAS */
 } mfq_phase;
 

@@ -55,3 +55,6 @@ if(NOT CMAKE_CROSSCOMPILING AND NOT MFQ_SANITIZE AND NOT MFQ_TEST_GPU)
                                       $<TARGET_FILE:mfq> "${PROJECT_SOURCE_DIR}")
   set_tests_properties(c_api/binding PROPERTIES LABELS c_api TIMEOUT 60)
 endif()
+if(TARGET c_api_recipe_text_test) # compares recipes.def and their page
+  target_compile_definitions(c_api_recipe_text_test PRIVATE MFQ_RECIPES_PAGE="${PROJECT_SOURCE_DIR}/docs/recipes.md")
+endif()
