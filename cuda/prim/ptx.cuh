@@ -241,6 +241,14 @@ __device__ __forceinline__ uint64_t ptx_multiply_high(uint64_t a, uint64_t b) {
 #endif
 }
 
+__device__ __forceinline__ int ptx_count_bits(uint32_t word) {
+#if defined(MFQ_SIMT)
+  return __builtin_popcount(word);
+#else
+  return __popc(word);
+#endif
+}
+
 /* a * b + c, rounded once; for sums whose bits need not be the CPU's. */
 __device__ __forceinline__ float ptx_fma(float a, float b, float c) {
 #if defined(MFQ_SIMT)

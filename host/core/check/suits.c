@@ -40,11 +40,23 @@ static mfq_status observe_suits(mfq_where where, const mfq_scheme *scheme) {
                   where.argument, (int)scheme->rotation);
 }
 
+/* Of a matrix. */
+static mfq_status gather_suits(mfq_where where, const mfq_scheme *scheme) {
+  if (scheme->rotation == 0 || (scheme->axis != 0 && scheme->axis != -2)) return MFQ_OK;
+  return mfq_fail(MFQ_ERROR_UNSUPPORTED, where.function,
+                  "%s: the scheme rotates elements of %d rows (hadamard:%d) together, so that one row has no values of "
+                  "its own; rotate along the last axis, or dequantize the table",
+                  where.argument, (int)scheme->rotation, (int)scheme->rotation);
+}
+
 mfq_status mfq_scheme_suits(mfq_where where, mfq_op op, const mfq_scheme *scheme) {
   static const struct {
     mfq_op op;
     mfq_status (*suits)(mfq_where, const mfq_scheme *);
-  } rows[] = {{MFQ_OP_FAKE_GRADIENT, gradient_suits}, {MFQ_OP_SEARCH, search_suits}, {MFQ_OP_OBSERVE, observe_suits}};
+  } rows[] = {{MFQ_OP_FAKE_GRADIENT, gradient_suits},
+              {MFQ_OP_SEARCH, search_suits},
+              {MFQ_OP_OBSERVE, observe_suits},
+              {MFQ_OP_GATHER, gather_suits}};
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; ++i)
     if (rows[i].op == op) return rows[i].suits(where, scheme);
   return MFQ_OK;

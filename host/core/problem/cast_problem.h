@@ -56,6 +56,15 @@ typedef struct mfq_freezing {
   int32_t is_learned;
 } mfq_freezing;
 
+/* Numbers of rows of a table: what a gather reads, and what gradients are summed into. */
+typedef struct mfq_indexing {
+  mfq_indices indices;
+  const char *argument; /* the indices, for sentences */
+  int64_t rows;         /* of the table: an index is below */
+  int64_t padding;      /* whose gradients are not summed; -1: none */
+  int32_t accumulate;   /* sums begin with what is there */
+} mfq_indexing;
+
 /* Arguments are valid and do not overlap, but for elements that are written in place. Tensors of rank 0 arrive with rank
  * 1. */
 typedef struct mfq_cast {
@@ -75,6 +84,8 @@ typedef struct mfq_cast {
   const mfq_candidates *candidates; /* of a search; NULL where mfq_supported asks */
   const mfq_observing *observing;   /* of an observation; NULL where mfq_supported asks */
   const mfq_freezing *freezing;     /* of collected statistics, which are `src`; NULL where mfq_supported asks */
+  const mfq_indexing
+      *indexing; /* of a gather, from `src` or `view`, or a sum of gradients; NULL where mfq_supported asks */
 } mfq_cast;
 
 /* Whether a cast goes through a rotation. */
