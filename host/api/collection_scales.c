@@ -31,7 +31,10 @@ static mfq_status check_fields(const mfq_transition *t) {
   mfq_status status = mfq_argument_present(where, t);
   if (status == MFQ_OK) status = mfq_argument_struct(where, t, sizeof *t, "mfq_transition_init");
   if (status != MFQ_OK) return status;
-  const mfq_range ranges[] = {{"rule", (int64_t)t->rule, MFQ_RULE_ABSMAX, MFQ_RULE_EVEN},
+  if (t->rule == MFQ_RULE_GIVEN)
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
+                    "transition: rule is given, but scales are to be made; allowed is any other");
+  const mfq_range ranges[] = {{"rule", (int64_t)t->rule, MFQ_RULE_ABSMAX, MFQ_RULE_MIDMAX},
                               {"stage", (int64_t)t->stage, MFQ_STAGE_EVAL, MFQ_STAGE_TRAIN}};
   status = mfq_ranges_check(where, ranges, sizeof ranges / sizeof ranges[0]);
   if (status == MFQ_OK) status = mfq_argument_present((mfq_where){function, "transition->to"}, t->to);

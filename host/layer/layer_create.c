@@ -1,5 +1,6 @@
 /* host/layer/layer_create.c: layers come and go; their options are checked, and what was planned is told. */
 #include "layer_state.h"
+#include "recipe_parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +45,8 @@ static mfq_status take_name(mfq_where where, const char *name, char *to) {
 static mfq_status take(mfq_where where, const mfq_tensor *given, int has_data, mfq_tensor *to) {
   mfq_check check = {.function = where.function, .is_run = has_data};
   mfq_tensor view;
-  const mfq_status status = mfq_take_tensor(&check, where, given, 0, &view);
+  mfq_status status = mfq_argument_present(where, given);
+  if (status == MFQ_OK) status = mfq_take_tensor(&check, where, given, 0, &view);
   if (status == MFQ_OK) *to = *given;
   return status;
 }
@@ -127,7 +129,7 @@ static mfq_status take_options(const char *function, const mfq_layer_options *o,
                               {"watch", o->watch, 0, 1}};
   mfq_status status = mfq_ranges_check(where, ranges, sizeof ranges / sizeof ranges[0]);
   if (status == MFQ_OK) status = take_name(where, o->name, l->name);
-  if (status == MFQ_OK && o->recipe != NULL) status = mfq_recipe_check(o->recipe);
+  if (status == MFQ_OK && o->recipe != NULL) status = mfq_recipe_verify(o->recipe, function);
   if (status != MFQ_OK) return status;
   l->kind = o->kind;
   l->keep = o->keep;
@@ -209,7 +211,10 @@ mfq_status mfq_layer_memory_get(const mfq_layer *layer, mfq_layer_memory *memory
   mfq_status status = mfq_argument_present((mfq_where){function, "layer"}, layer);
   if (status == MFQ_OK) status = mfq_argument_present((mfq_where){function, "memory"}, memory);
   if (status == MFQ_OK)
-    *memory = (mfq_layer_memory){layer->state_bytes, layer->plan.kept_bytes, layer->plan.workspace_bytes};
+    *memory = (mfq_layer_memory){.state = layer->state_bytes,
+                                 .weight = layer->plan.weight_bytes,
+                                 .kept = layer->plan.kept_bytes - layer->plan.weight_bytes,
+                                 .workspace = layer->plan.workspace_bytes};
   return status;
 }
 

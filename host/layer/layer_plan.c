@@ -154,8 +154,10 @@ static void take_values(const mfq_layer *layer, mfq_slot *slot, mfq_pass pass, r
 
 static void take_operands(mfq_layer *layer, room *used) {
   mfq_layer_plan *plan = &layer->plan;
+  if (plan->slots[MFQ_PLACE_FPROP_W].quantizer != NULL) take_codes(layer, &plan->slots[MFQ_PLACE_FPROP_W], used);
+  plan->weight_bytes = used->kept;
   for (int i = 0; i < MFQ_PLACE_Y; ++i)
-    if (plan->slots[i].quantizer != NULL) take_codes(layer, &plan->slots[i], used);
+    if (plan->slots[i].quantizer != NULL && i != MFQ_PLACE_FPROP_W) take_codes(layer, &plan->slots[i], used);
   for (int which = 0; which < PRODUCTS; ++which)
     for (int i = 0; i < 2; ++i) {
       const mfq_layer_product *p = &plan->products[which];
@@ -228,6 +230,13 @@ void mfq_layer_plan_free(mfq_layer *layer) {
   layer->planned_phase = -1;
 }
 
+/* dy as products of backward have it: behind the result's quantizer it is dense. */
+static int planned_dy(const mfq_layer *layer, mfq_tensor *dy) {
+  if (!mfq_layer_operand(layer, MFQ_ROLE_DY, &layer->y, dy)) return 0;
+  if (!mfq_slot_bends(&layer->plan, &layer->plan.slots[MFQ_PLACE_Y])) return 1;
+  return mfq_tensor_init(NULL, dy->dtype, dy->rank, dy->shape, dy) == MFQ_OK;
+}
+
 /* Plans a product of the layer's own tensors; `like` stands for the gradient of a parameter. */
 static mfq_status plan_product(mfq_layer *layer, const char *function, int which, const mfq_tensor *like) {
   static const char *const names[] = {"fprop", "dgrad", "wgrad"};
@@ -242,7 +251,8 @@ static mfq_status plan_product(mfq_layer *layer, const char *function, int which
   for (int i = 0; i < 2; ++i) {
     p->places[i] = places[which][i];
     const mfq_role role = mfq_place_role(p->places[i]);
-    if (!mfq_layer_operand(layer, role, mfq_layer_tensor_of(layer, role), &operands[i]))
+    if (role == MFQ_ROLE_DY ? !planned_dy(layer, &operands[i])
+                            : !mfq_layer_operand(layer, role, mfq_layer_tensor_of(layer, role), &operands[i]))
       return refuse_axes(layer, function, p->places[i], mfq_layer_tensor_of(layer, role));
   }
   (void)mfq_layer_operand(layer, roles[which], results[which], &result);
@@ -267,8 +277,7 @@ static mfq_status plan_backward(mfq_layer *layer, const char *function) {
   mfq_status status = plan_product(layer, function, MFQ_DGRAD, NULL);
   if (status == MFQ_OK) status = plan_product(layer, function, MFQ_WGRAD, &plan->dweight);
   if (status != MFQ_OK || layer->bias.data == NULL) return status;
-  if (!mfq_layer_operand(layer, MFQ_ROLE_DY, &layer->y, &dy))
-    return refuse_axes(layer, function, MFQ_PLACE_WGRAD_DY, &layer->y);
+  if (!planned_dy(layer, &dy)) return refuse_axes(layer, function, MFQ_PLACE_WGRAD_DY, &layer->y);
   status = mfq_layer_sum_plan(layer, &dy, &plan->dbias, plan->accumulate);
   return status == MFQ_OK ? status : mfq_layer_failed(layer, function, "dbias", status);
 }

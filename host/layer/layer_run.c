@@ -381,10 +381,12 @@ static mfq_status parameter_gradients(mfq_layer *layer, backward_run *r) {
   const mfq_layer_gradients *g = r->g;
   mfq_status status = MFQ_OK;
   if (g->dweight != NULL) {
-    const mfq_layer_io io = {.operands = {&r->dy, &r->x}, .result = g->dweight, .accumulate = g->accumulate};
+    mfq_tensor dweight;
+    (void)mfq_layer_operand(layer, MFQ_ROLE_W, g->dweight, &dweight);
+    const mfq_layer_io io = {.operands = {&r->dy, &r->x}, .result = &dweight, .accumulate = g->accumulate};
     status = mfq_layer_product_run(layer, MFQ_WGRAD, &io, MFQ_PASS_BACKWARD);
     if (status != MFQ_OK) return mfq_layer_failed(layer, r->function, "wgrad", status);
-    status = bend(layer, MFQ_PLACE_FPROP_W, (way_back){&r->w, g->dweight, g->dweight});
+    status = bend(layer, MFQ_PLACE_FPROP_W, (way_back){&r->w, &dweight, &dweight});
   }
   if (status != MFQ_OK || g->dbias == NULL) return status;
   status = mfq_layer_sum_run(layer, &r->dy, g->dbias, g->accumulate);

@@ -79,7 +79,7 @@ typedef struct mfq_layer_plan {
   int accumulate;
   uintptr_t alignment[MFQ_PASSES][2]; /* of x and y that the products were planned for */
   mfq_spot y_before, dy_behind, bias, product[MFQ_PASSES];
-  size_t kept_bytes, workspace_bytes;
+  size_t weight_bytes, kept_bytes, workspace_bytes; /* kept: with the weight's */
 } mfq_layer_plan;
 
 struct mfq_layer {

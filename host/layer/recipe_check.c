@@ -77,6 +77,15 @@ static int scaling_valid(const seat *s, mfq_sentence *why) {
   else if (q->scheme.scale == MFQ_SCALE_NONE)
     mfq_sentence_set(why, "%s: scaling is %s, but the scheme has no scales; give it some, such as /f32", s->place,
                      word);
+  else if (q->scaling == MFQ_SCALING_DELAYED &&
+           (q->scheme.granularity != MFQ_GRANULARITY_TENSOR || q->scheme.scale != MFQ_SCALE_F32))
+    mfq_sentence_set(why,
+                     "%s: scaling is delayed, but the scheme has not one f32 scale for the tensor; take one that has, "
+                     "such as fp8_e4m3_tensor",
+                     s->place);
+  else if (q->scaling == MFQ_SCALING_LEARNED && (q->scheme.scale != MFQ_SCALE_F32 || q->scheme.zero_point))
+    mfq_sentence_set(why, "%s: scaling is learned, but %s; learned are f32 scales of schemes without zero points",
+                     s->place, q->scheme.zero_point ? "the scheme has zero points" : "the scheme's scales are not f32");
   else if (q->scheme.rotation != 0)
     mfq_sentence_set(why,
                      "%s: scaling is %s, but the scheme rotates elements (hadamard:%d), which are not observed; take "

@@ -115,7 +115,7 @@ typedef struct mfq_layer_gradients {
 
 /* Fills `gradients` with NULL pointers and zeros. Since 0.1. */
 MFQ_EXPORT void mfq_layer_gradients_init(mfq_layer_gradients *gradients);
-/* Returns 1 when backward reads x. Since 0.1. */
+/* Returns 1 when backward reads x, which it asks for then whatever it is to write. Since 0.1. */
 MFQ_EXPORT int mfq_layer_needs_x(const mfq_layer *layer);
 
 /* Writes the gradients of the last forward's x, of weight and bias, and of learned scales (mfq_layer_tensor), which the
@@ -144,8 +144,9 @@ MFQ_API mfq_status mfq_layer_input_quant(mfq_layer *layer, const mfq_tensor *x, 
 
 /* What a layer has allocated on its device, in bytes. Since 0.1. */
 typedef struct mfq_layer_memory {
-  size_t state;     /* scales, statistics, histories */
-  size_t kept;      /* from forward to backward */
+  size_t state;  /* scales, statistics, histories */
+  size_t weight; /* the codes of the weight in fprop, which evaluation keeps, and backward where the recipe says same */
+  size_t kept;   /* besides from forward to backward */
   size_t workspace; /* while a run runs */
 } mfq_layer_memory;
 

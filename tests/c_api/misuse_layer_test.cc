@@ -365,7 +365,7 @@ TEST_F(MisuseLayer, State) {
       {with("step=1", "step="), MFQ_ERROR_PARSE, "there should be \" step=\""},
       {with("step=1", "step=-1"), MFQ_ERROR_PARSE, "there should be \" step=\""},
       {with("step=1", "step=99999999999999999999"), MFQ_ERROR_PARSE, "column"},
-      {with("fprop.x=1", "fprop.w=1"), MFQ_ERROR_PARSE, "at column 19 there should be \" fprop.x=\""},
+      {with("fprop.x=1", "fprop.w=1"), MFQ_ERROR_PARSE, "at column 26 there should be \" fprop.x=\""},
       {with(" recipe=", " recept="), MFQ_ERROR_PARSE, "there should be \" recipe=\""},
       {with("delayed:3", "delayed:4"), invalid, "make the layer with that recipe, or copy its weights alone"},
   };

@@ -229,7 +229,8 @@ TEST(CollectionScales, EqualMeasuredOnes) {
     const Context context = make_context(isa.c_str());
     for (const char *const text : {"e4m3fn/f32", "int8/channel@0/f32", "mxfp8_e4m3", "mxfp4_e2m1/group:32/ue8m0:rceil",
                                    "e5m2/group:16@0/bf16:even", "uint8/f32/zp", "int4/channel@1/f16/zp", "nvfp4",
-                                   "int8/block:4x32/f32:ceil", "brevitas:MXFloat8e4m3Act", "uint4/group:32/f32/zp"}) {
+                                   "int8/block:4x32/f32:ceil", "brevitas:MXFloat8e4m3Act", "uint4/group:32/f32/zp",
+                                   "e3m2/group:32/ue8m0:round", "e2m3/channel@0/f32:midmax"}) {
       SCOPED_TRACE(isa + ", " + text);
       mfq_scheme scheme = parse(text), given = scheme;
       given.rule = MFQ_RULE_GIVEN;
@@ -303,7 +304,8 @@ TEST(CollectionScales, Refused) {
       {[](T *t) { t->struct_size = 4; }, invalid, "transition->struct_size is 4"},
       {[](T *t) { t->scale = nullptr; }, invalid, "transition->scale is NULL"},
       {[](T *t) { t->to = nullptr; }, invalid, "transition->to is NULL"},
-      {[](T *t) { t->rule = MFQ_RULE_GIVEN; }, invalid, "transition: rule is 5; allowed is 0 ... 4"},
+      {[](T *t) { t->rule = MFQ_RULE_GIVEN; }, invalid,
+       "transition: rule is given, but scales are to be made; allowed is any other"},
       {[&](T *t) { t->to = &measured.q; }, invalid,
        "transition->to: the scheme's rule is absmax, but its scales are to stay as they are; allowed is given"},
       {[&](T *t) { t->scale = &empty; }, invalid,
