@@ -79,6 +79,10 @@ typedef struct mfq_widen {
   int64_t group;            /* codes that share a scale, whole bytes */
   int32_t stream;           /* whole blocks of 32 are aligned to 64 bytes, and written past the caches */
   uint16_t value[256];      /* of each code */
+  /* Codes whose lower 7 bits are from plain_normal to plain_last: these shifted, plus the bias, and the sign; below
+   * plain_normal, at most 16, the sign alone is not in the first values. plain_normal 0: there are none such. */
+  int32_t plain_normal, plain_last, plain_shift, plain_bias;
+  int32_t is_plain_integer; /* signed bytes times a power of two, the value of code 1 */
   uint16_t scaled[256][16]; /* 4 bits: by scale and code */
 } mfq_widen;
 

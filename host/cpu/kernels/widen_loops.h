@@ -3,6 +3,7 @@
 #define MFQ_HOST_CPU_KERNELS_WIDEN_LOOPS_H
 
 #include "codes512.h"
+#include "codes256.h" /* where that has nothing */
 #include "pack_loops.h"
 
 /* What a power-of-two scale adds to the bits of a finite value that is not 0; only within w->lo ... w->hi. */
@@ -24,18 +25,92 @@ static void widen_general(const mfq_widen *w, const uint8_t *codes, int64_t n, u
   }
 }
 
+#ifdef MFQ_CODES256
+/* Blocks of 16 minifloats of a byte that are plain; returns how many codes there are before a block with another one. */
+INLINE int64_t widen_plain(const mfq_widen *w, const uint8_t *codes, int64_t n, uint16_t step, uint16_t *restrict dst) {
+  const table256 t = load_table(w->value);
+  const __m128i shift = _mm_cvtsi32_si128(w->plain_shift);
+  const __m256i bias = _mm256_set1_epi16((int16_t)w->plain_bias), steps = _mm256_set1_epi16((int16_t)step);
+  const __m256i last = _mm256_set1_epi16((int16_t)w->plain_last);
+  const __m256i tabled = _mm256_set1_epi16((int16_t)(w->plain_normal - 1)), zero = _mm256_setzero_si256();
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const __m256i code = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(codes + i)));
+    const __m256i magnitude = _mm256_and_si256(code, _mm256_set1_epi16(0x7f));
+    if (_mm256_movemask_epi8(_mm256_cmpgt_epi16(magnitude, last)) != 0) break;
+    const __m256i normals = _mm256_add_epi16(_mm256_sll_epi16(magnitude, shift), bias);
+    const __m256i value = _mm256_blendv_epi8(look_up(&t, magnitude), normals, _mm256_cmpgt_epi16(magnitude, tabled));
+    const __m256i scaled = _mm256_add_epi16(value, _mm256_andnot_si256(_mm256_cmpeq_epi16(magnitude, zero), steps));
+    const __m256i sign = _mm256_slli_epi16(_mm256_sub_epi16(code, magnitude), 8);
+    _mm256_storeu_si256((__m256i *)(void *)(dst + i), _mm256_or_si256(scaled, sign));
+  }
+  return i;
+}
+
+/* Blocks of 16 integers of a byte, which are float32 numbers on their way. */
+INLINE int64_t widen_integers(const uint8_t *codes, int64_t n, float unit, uint16_t *restrict dst) {
+  const __m256 units = _mm256_set1_ps(unit);
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const __m128i code = _mm_loadu_si128((const __m128i *)(const void *)(codes + i));
+    const __m256i low = _mm256_cvtepi8_epi32(code), high = _mm256_cvtepi8_epi32(_mm_srli_si128(code, 8));
+    const __m256i first = _mm256_castps_si256(_mm256_mul_ps(_mm256_cvtepi32_ps(low), units));
+    const __m256i second = _mm256_castps_si256(_mm256_mul_ps(_mm256_cvtepi32_ps(high), units));
+    const __m256i words = _mm256_packus_epi32(_mm256_srli_epi32(first, 16), _mm256_srli_epi32(second, 16));
+    _mm256_storeu_si256((__m256i *)(void *)(dst + i), _mm256_permute4x64_epi64(words, 0xd8));
+  }
+  return i;
+}
+
+/* Blocks of 16 codes below 16, one a byte, of which these are the values. */
+INLINE int64_t widen_nibbles(const uint16_t *values, const uint8_t *codes, int64_t n, uint16_t *restrict dst) {
+  const table256 t = load_table(values);
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const __m256i code = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(codes + i)));
+    _mm256_storeu_si256((__m256i *)(void *)(dst + i), look_up(&t, code));
+  }
+  return i;
+}
+
+INLINE int64_t widen_blocks(const mfq_widen *w, const uint8_t *codes, int64_t n, uint16_t step, uint16_t *dst) {
+  if (w->plain_normal > 0) return widen_plain(w, codes, n, step, dst);
+  /* The value of code 1, times the scale. */
+  const float unit = mfqn_float_of((uint32_t)(uint16_t)(w->value[1] + step) << 16);
+  return w->is_plain_integer ? widen_integers(codes, n, unit, dst) : 0;
+}
+#else
+INLINE int64_t widen_nibbles(const uint16_t *values, const uint8_t *codes, int64_t n, uint16_t *dst) {
+  return (void)values, (void)codes, (void)n, (void)dst, 0;
+}
+
+INLINE int64_t widen_blocks(const mfq_widen *w, const uint8_t *codes, int64_t n, uint16_t step, uint16_t *dst) {
+  return (void)w, (void)codes, (void)n, (void)step, (void)dst, 0;
+}
+#endif
+
+/* Codes of a byte under a scale within w->lo ... w->hi. */
+static void widen_bytes(const mfq_widen *w, const uint8_t *codes, int64_t n, uint8_t scale, uint16_t *restrict dst) {
+  const uint16_t step = scale_step(w, scale);
+  for (int64_t i = 0; i < n;) {
+    i += widen_blocks(w, codes + i, n - i, step, dst + i);
+    const int64_t end = n - i < 16 ? n : i + 16; /* a block with codes that are not plain, or the rest */
+    for (; i < end; ++i) dst[i] = add_step(w->value[codes[i]], step);
+  }
+}
+
 /* Codes that share a scale, at most MFQ_CHUNK. */
 static void widen_run(const mfq_widen *w, const uint8_t *src, int64_t n, uint8_t scale, uint16_t *restrict dst) {
-  uint8_t codes[MFQ_CHUNK + 8];
-  unpack(codes, src, n, w->bits);
+  uint8_t room[MFQ_CHUNK + 8];
+  const uint8_t *codes = w->bits == 8 ? src : room;
+  if (w->bits != 8) unpack(room, src, n, w->bits);
   if (w->bits == 4) {
     const uint16_t *values = w->scaled[scale];
-    for (int64_t i = 0; i < n; ++i) dst[i] = values[codes[i]];
+    for (int64_t i = widen_nibbles(values, codes, n, dst); i < n; ++i) dst[i] = values[codes[i]];
   } else if (scale < w->lo || scale > w->hi) {
     widen_general(w, codes, n, scale, dst);
   } else {
-    const uint16_t step = scale_step(w, scale);
-    for (int64_t i = 0; i < n; ++i) dst[i] = add_step(w->value[codes[i]], step);
+    widen_bytes(w, codes, n, scale, dst);
   }
 }
 
@@ -60,8 +135,8 @@ typedef struct block_kind {
 } block_kind;
 
 /* Whole blocks of 32 codes of one scale. */
-INLINE void widen_blocks(const table512 *t, const uint8_t *src, int64_t blocks, uint16_t step, uint16_t *dst,
-                         block_kind kind) {
+INLINE void widen_table(const table512 *t, const uint8_t *src, int64_t blocks, uint16_t step, uint16_t *dst,
+                        block_kind kind) {
   const int bits = kind.bits;
   for (int64_t b = 0; b < blocks; ++b) {
     __m512i v = look_up(t, codes_of(src + b * 4 * bits, bits), bits);
@@ -86,7 +161,7 @@ INLINE void widen_groups(const mfq_widen *w, const uint8_t *src, const uint8_t *
       continue;
     }
     if (bits == 4) t = load_table(w->scaled[scale], 4);
-    widen_blocks(&t, at, whole / 32, scale_step(w, scale), dst + i, (block_kind){bits, w->stream});
+    widen_table(&t, at, whole / 32, scale_step(w, scale), dst + i, (block_kind){bits, w->stream});
     if (whole < run) widen_run(w, at + whole * bits / 8, run - whole, scale, dst + i + whole);
   }
 }

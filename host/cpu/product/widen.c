@@ -41,6 +41,27 @@ static void find_limits(mfq_widen *w) {
   w->hi = mfqn_min(127 + 254 - largest, 254);
 }
 
+/* Which codes of minifloats with a sign are bf16's digits in another place. */
+static void find_plain(mfq_widen *w) {
+  const int32_t man = w->scheme.minifloat.man_bits;
+  w->plain_normal = w->is_plain_integer = 0;
+  if (w->bits != 8 || w->scheme.bits != 8) return;
+  w->is_plain_integer = w->scheme.is_integer && w->value[255] == (w->value[1] | 0x8000) &&
+                        w->value[128] == ((w->value[64] + 0x80) | 0x8000);
+  if (w->scheme.is_integer || man > 4) return;
+  const int32_t normal = 1 << man, shift = 7 - man, bias = w->value[normal] - (normal << shift);
+  int32_t code = 0;
+  for (; code < 128; ++code) {
+    const int is_plain = w->value[code] < 0x7f80 && w->value[128 + code] == (w->value[code] | 0x8000) &&
+                         (code < normal || w->value[code] == (code << shift) + bias);
+    if (!is_plain) break;
+  }
+  w->plain_last = code - 1;
+  w->plain_shift = shift;
+  w->plain_bias = bias;
+  if (code > normal) w->plain_normal = normal;
+}
+
 static void scale_values(mfq_widen *w) {
   for (uint32_t scale = 0; scale < 256; ++scale) {
     const mfqn_group g = mfqn_group_load(&w->scheme, scale, 1.0f);
@@ -69,6 +90,7 @@ int mfq_widen_make(const mfq_gemm_side *side, mfq_widen *w) {
     w->group = ONE_GROUP;
   }
   if (w->bits == 4) scale_values(w);
+  find_plain(w);
   w->stream = side->depth % 32 == 0 && w->group % 16 == 0 && side->batches * side->rows * side->depth > STREAM_ELEMENTS;
   return 1;
 }
