@@ -82,9 +82,9 @@ void mfq_cuda_observe_params(const mfq_cast *cast, observe_params *p) {
   *p = observe_params{};
   mfq_lower(&cast->view->q.scheme, &p->scheme);
   mfq_lower_observer(cast->observing->observer, &p->observer);
-  mfq_lower_running(cast->observing->collection, &p->running);
-  p->to = mfq_cuda_tensor_walk(cast->dst);
-  p->values = mfq_cuda_element_view(cast->dst);
+  mfq_lower_running(cast->observing->collection, &p->to.running);
+  p->to.walk = mfq_cuda_tensor_walk(cast->dst);
+  p->to.values = mfq_cuda_element_view(cast->dst);
   p->count = cast->view->sizes.scale_count;
   p->kind = mfqn_observed_term_kind(p->observer.observed);
   p->is_signed = p->observer.observed != MFQN_OBSERVED_PERCENTILE;
@@ -207,4 +207,5 @@ static mfq_status run_whole(mfq_context *context, const void *, const void *prob
 static const mfq_way whole = {"whole scales", plan_whole, run_whole, NULL};
 static const mfq_way parts = {"parts", mfq_plan_general, run_parts, NULL};
 
-const mfq_ways mfq_cuda_observations = {"mfq_observe", NULL, 0, {&mfq_cuda_observe_reduced, &whole, &parts}};
+const mfq_ways mfq_cuda_observations = {
+    "mfq_observe", NULL, 0, {&mfq_cuda_observe_reduced, &mfq_cuda_observe_rows, &whole, &parts}};

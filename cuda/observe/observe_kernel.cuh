@@ -124,7 +124,7 @@ __global__ void __launch_bounds__(ITEM_THREADS) observe_whole_kernel(const __gri
     } else if (b.count > 0) {
       value = thread_whole_sum(p, scale);
     }
-    thread_observe_put(p, scale, value);
+    thread_observe_put(p.to, scale, value);
   }
 }
 
@@ -249,7 +249,7 @@ __global__ void __launch_bounds__(ITEM_THREADS) observe_finish_kernel(const __gr
     } else {
       value = thread_observed_sum(p, slot);
     }
-    thread_observe_put(p, p.first + at, value);
+    thread_observe_put(p.to, p.first + at, value);
   }
 }
 

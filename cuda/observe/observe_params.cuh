@@ -20,17 +20,22 @@ typedef struct observe_slot {
   uint64_t bins[RANK_BINS];
 } observe_slot;
 
+/* Where statistics go, and what becomes of them there. */
+typedef struct observe_target {
+  walk_plan walk;
+  element_view values;
+  mfqn_running running;
+} observe_target;
+
 typedef struct observe_params {
   mfqn_scheme scheme; /* whose range is meant */
   mfqn_observer observer;
-  mfqn_running running;
+  observe_target to;
   element_view src;
   box_plan boxes;                  /* of a source: a box a scale */
   box_plan rows;                   /* likewise, a box a row */
   int64_t row_size, row_run;       /* indices of the axis of rows, and those of a scale */
   divisor64 row_inner, row_groups; /* scales behind that axis, and along it */
-  walk_plan to;
-  element_view values;
   observe_slot *slots;
   const uint32_t *reduced; /* slots of stat.cuh that another kernel has filled */
   float *partials;
@@ -41,11 +46,11 @@ typedef struct observe_params {
   int32_t kind, round, is_high, is_signed, is_first, pads_short;
 } observe_params;
 
-__device__ __forceinline__ void thread_observe_put(const observe_params &p, int64_t scale, uint32_t value) {
-  const int64_t offset = thread_walk_at(p.to, scale).at.offset;
-  const int reads = p.running.running != MFQN_RUNNING_NONE && !p.running.is_first;
-  const uint32_t old = reads ? thread_load_element(p.values, offset) : 0u;
-  thread_store_element(p.values, offset, mfqn_running_step(&p.running, old, value));
+__device__ __forceinline__ void thread_observe_put(const observe_target &to, int64_t scale, uint32_t value) {
+  const int64_t offset = thread_walk_at(to.walk, scale).at.offset;
+  const int reads = to.running.running != MFQN_RUNNING_NONE && !to.running.is_first;
+  const uint32_t old = reads ? thread_load_element(to.values, offset) : 0u;
+  thread_store_element(to.values, offset, mfqn_running_step(&to.running, old, value));
 }
 
 #endif

@@ -5,13 +5,21 @@
 #include "observe_reduced_kernel.cuh"
 #include "observe_ways.h"
 
-/* The same scales, as if a quantization measured them. */
-static mfq_qview measured_view(const mfq_qview *of, int minmax) {
+mfq_qview mfq_cuda_measured_view(const mfq_qview *of, int minmax) {
   mfq_qview view = *of;
-  mfq_scheme *s = &view.q.scheme;
-  s->scale = MFQ_SCALE_F32;
-  s->rule = MFQ_RULE_ABSMAX;
-  s->statistic = minmax ? MFQ_STATISTIC_MINMAX : MFQ_STATISTIC_ABSMAX;
+  const mfq_scheme *s = &of->q.scheme;
+  mfq_scheme plain = {};
+  plain.element.kind = MFQ_KIND_INTEGER;
+  plain.element.is_signed = 1;
+  plain.element.man_bits = 7;
+  plain.granularity = s->granularity;
+  plain.axis = s->axis;
+  plain.group_size = s->group_size;
+  plain.block_rows = s->block_rows;
+  plain.block_cols = s->block_cols;
+  plain.scale = MFQ_SCALE_F32;
+  plain.statistic = minmax ? MFQ_STATISTIC_MINMAX : MFQ_STATISTIC_ABSMAX;
+  view.q.scheme = plain;
   return view;
 }
 
@@ -26,7 +34,7 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
     return mfq_refuse(why, "scales of groups and blocks");
   if (granularity == MFQ_GRANULARITY_CHANNEL && cast->view->sizes.axis == cast->view->q.rank - 1)
     return mfq_refuse(why, "channels along the last axis");
-  const mfq_qview view = measured_view(cast->view, observed != MFQN_OBSERVED_ABSMAX);
+  const mfq_qview view = mfq_cuda_measured_view(cast->view, observed != MFQN_OBSERVED_ABSMAX);
   rows_reduction *reduction;
   mfq_status status = mfq_cuda_cast_state(context, cast, choice, &reduction);
   const quantize_call known = {context, cast->src, &view, 1, NULL, 0};

@@ -7,6 +7,11 @@
 
 /* Extremes of tensors and channels whose rows are contiguous. */
 extern const mfq_way mfq_cuda_observe_reduced;
+/* Ranks and sums of groups along the contiguous axis. */
+extern const mfq_way mfq_cuda_observe_rows;
+
+/* The same scales, as if a quantization to bytes measured them, by their largest magnitudes or as ranges. */
+mfq_qview mfq_cuda_measured_view(const mfq_qview *of, int minmax);
 
 /* What does not depend on the sources. */
 void mfq_cuda_observe_params(const mfq_cast *cast, observe_params *p);

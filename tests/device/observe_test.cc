@@ -83,6 +83,21 @@ TEST_F(Observe, EveryStatisticOfEveryKindOfScale) {
       });
 }
 
+/* Groups whose elements a few lanes share, the last one of a row cut short. */
+TEST_F(Observe, GroupsAlongRows) {
+  const char *const groups[] = {"int8/group:16/f32", "mxfp4_e2m1", "uint4/group:128/f32/zp",
+                                "int8/group:512/f32:given"};
+  const Shape rows[] = {{3, 160}, {2, 1045}, {2, 3, 33}, {1, 7}};
+  sample({std::size(groups), std::size(kObservers), std::size(rows), 3}, 60, [&](const std::vector<size_t> &at) {
+    const mfq_scheme scheme = parse(groups[at[0]]);
+    SCOPED_TRACE(std::string(groups[at[0]]) + ", " + kObservers[at[1]] + ", shape " +
+                 testing::PrintToString(rows[at[2]]));
+    Operand x(kDtypes[at[3]], rows[at[2]]);
+    x.fill_awkward((uint32_t)(at[0] + 31 * at[1] + 7 * at[2]), at[3] != 1);
+    compare(device(), cpu(), scheme, observer_of(kObservers[at[1]]), {&x});
+  });
+}
+
 TEST_F(Observe, TensorsThatShareTheirScales) {
   for (const char *const text : kObservers)
     for (const char *const scheme : {"int8/f32", "int8/channel@0/f32"}) {

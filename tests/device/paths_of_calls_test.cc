@@ -90,6 +90,27 @@ protected:
     return last_message;
   }
 
+  std::string observe(mfq_dtype dtype, const Shape &shape, const std::string &text, const std::string &statistic) {
+    Operand x(dtype, shape);
+    const Quantized scaled(parse(text), shape);
+    const DeviceMemory there(telling_.get(), x.bytes.data(), x.bytes.size());
+    const DeviceMemory to(telling_.get(), nullptr, (size_t)scaled.sizes.scale_count * sizeof(float));
+    const mfq_tensor src = x.at(there.data());
+    mfq_observer observer;
+    EXPECT_EQ(mfq_observer_parse(statistic.c_str(), &observer), MFQ_OK) << mfq_last_error();
+    mfq_tensor values;
+    EXPECT_EQ(mfq_tensor_init(to.data(), MFQ_DTYPE_F32, scaled.sizes.scale_rank, scaled.sizes.scale_shape, &values),
+              MFQ_OK);
+    mfq_observation o;
+    mfq_observation_init(&o);
+    o.scheme = &scaled.q.scheme;
+    o.observer = &observer;
+    o.sources = &src;
+    o.values = &values;
+    EXPECT_EQ(mfq_observe(telling_.get(), &o), MFQ_OK) << mfq_last_error();
+    return last_message;
+  }
+
   Context telling_;
 };
 
@@ -121,6 +142,18 @@ TEST_F(PathsOfCalls, GroupsAlongRows) {
     EXPECT_EQ(quantize(dtype, {3, 5, 64}, one("mxfp4_e2m1/group:16@2")), kRows);
     EXPECT_EQ(quantize(dtype, {64, 256}, one("mxfp8_e4m3"), 4), kRows) << "misaligned";
     EXPECT_EQ(quantize(dtype, {64, 255}, one("mxfp8_e4m3/round:stochastic")), kRows);
+  }
+}
+
+TEST_F(PathsOfCalls, Statistics) {
+  for (const mfq_dtype dtype : kDtypes) {
+    const std::string by_rows = "mfq_observe: rows: 16 elements a thread";
+    for (const char *const statistic : {"percentile:99.9", "interval:1:99", "mean", "sigma:3", "l2"}) {
+      EXPECT_EQ(observe(dtype, {8, 256}, "e2m1/group:16/bf16", statistic).substr(0, by_rows.size()), by_rows);
+      EXPECT_EQ(observe(dtype, {7, 100}, "mxfp8_e4m3", statistic).substr(0, by_rows.size()), by_rows);
+    }
+    EXPECT_EQ(observe(dtype, {8, 256}, "int8/f32", "absmax").rfind("mfq_observe: reduction", 0), 0u);
+    EXPECT_EQ(observe(dtype, {8, 256}, "mxfp8_e4m3", "absmax").rfind("mfq_observe: whole scales", 0), 0u);
   }
 }
 
