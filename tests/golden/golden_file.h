@@ -31,6 +31,11 @@ public:
   }
   bool has(const std::string &name) const { return mfq_reader_find(reader_.get(), name.c_str()) >= 0; }
 
+  std::string metadata(const std::string &key) const {
+    const char *value = mfq_reader_metadata_find(reader_.get(), key.c_str());
+    return value != nullptr ? value : "";
+  }
+
   mfq_test::Shape shape(const std::string &name) const {
     const mfq_file_tensor t = entry(mfq_reader_find(reader_.get(), name.c_str()));
     return mfq_test::Shape(t.shape, t.shape + t.rank);
