@@ -1,7 +1,8 @@
 // The recipes of recipes.def: what each place's quantizer leaves of an operand, bit for bit as recipes/make_recipes.py, which
-// knows documents only, computed it; and the products of these operands.
+// knows documents only, computed it; and what a layer makes of these operands.
 #include "golden_file.h"
 #include "hash_inputs.h"
+#include "support/layer.h"
 #include "support/search.h"
 
 namespace {
@@ -89,61 +90,68 @@ std::string hashed(std::vector<float> values) {
   return text;
 }
 
-/* Sum over k of a[i * ai + k * ak] * b[j * bj + k * bk] for some of the results, as the script thins them. */
-struct Product {
-  const char *name;
-  int64_t rows, cols, terms, ai, ak, bj, bk;
-};
+const Sizes kSizes[] = {{144, 40, 160}, {19, 13, 37}, {48, 21, 40}, {128, 128, 48}};
 
-std::vector<float> thinned(const Product &p, const std::vector<float> &a, const std::vector<float> &b) {
-  std::vector<float> out;
-  const int64_t count = p.rows * p.cols, stride = (count + 255) / 256;
-  for (int64_t at = 0; at < count; at += stride) {
-    double sum = 0;
-    for (int64_t k = 0; k < p.terms; ++k)
-      sum += (double)a[(size_t)(at / p.cols * p.ai + k * p.ak)] * b[(size_t)(at % p.cols * p.bj + k * p.bk)];
-    out.push_back((float)sum);
-  }
-  return out;
+std::string key_of(const std::string &name, const Sizes &s) {
+  return name + " " + std::to_string(s.rows) + "x" + std::to_string(s.out) + "x" + std::to_string(s.in) + " ";
 }
 
 class GoldenRecipes : public testing::TestWithParam<std::string> {};
 
 TEST_P(GoldenRecipes, Operands) {
   golden::File file("recipes", "recipes");
-  const std::string name = GetParam();
-  mfq_recipe recipe;
-  ASSERT_EQ(mfq_recipe_parse(name.c_str(), &recipe), MFQ_OK) << mfq_last_error();
+  const mfq_recipe recipe = recipe_of(GetParam());
   int cases = 0;
-  for (const Sizes &s : {Sizes{144, 40, 160}, Sizes{19, 13, 37}, Sizes{48, 21, 40}, Sizes{128, 128, 48}}) {
-    const std::string key =
-        name + " " + std::to_string(s.rows) + "x" + std::to_string(s.out) + "x" + std::to_string(s.in) + " ";
-    if (!file.has(key + "y")) continue;
+  for (const Sizes &s : kSizes) {
+    if (!file.has(key_of(GetParam(), s) + "y")) continue;
     ++cases;
     for (const std::string &isa : every_isa()) {
       const Context context = make_context(isa.c_str());
-      std::vector<std::vector<float>> values;
       for (int place = 0; place < 6; ++place) {
-        values.push_back(operand(context.get(), recipe, place, s));
-        const std::string place_key = key + mfq_place_name((mfq_place)place);
-        EXPECT_EQ(hashed(values.back()), file.metadata(place_key)) << place_key << ", isa " << isa;
-      }
-      const Product products[] = {{"y", s.rows, s.out, s.in, s.in, 1, s.in, 1},
-                                  {"dx", s.rows, s.in, s.out, s.out, 1, 1, s.in},
-                                  {"dw", s.out, s.in, s.rows, 1, s.out, 1, s.in}};
-      for (int i = 0; i < 3; ++i) {
-        const int a = 2 * i, b = 2 * i + 1;
-        const std::vector<float> want = file.read(key + products[i].name),
-                                 got = thinned(products[i], values[(size_t)a], values[(size_t)b]);
-        ASSERT_EQ(got.size(), want.size()) << key << products[i].name;
-        float largest = 0;
-        for (const float value : want) largest = std::max(largest, std::fabs(value));
-        for (size_t k = 0; k < want.size(); ++k)
-          ASSERT_NEAR(got[k], want[k], 1e-5 * largest) << key << products[i].name << " " << k;
+        const std::string key = key_of(GetParam(), s) + mfq_place_name((mfq_place)place);
+        EXPECT_EQ(hashed(operand(context.get(), recipe, place, s)), file.metadata(key)) << key << ", isa " << isa;
       }
     }
   }
   EXPECT_GT(cases, 0) << "make_recipes.py does not know the recipe";
+}
+
+/* The script has at most 256 of the results, at even distances. */
+void compare(const std::string &key, const Values &got, const std::vector<float> &want) {
+  SCOPED_TRACE(key);
+  const size_t stride = (got.size() + 255) / 256;
+  ASSERT_EQ((got.size() + stride - 1) / stride, want.size());
+  float largest = 0;
+  for (const float value : want) largest = std::max(largest, std::fabs(value));
+  for (size_t i = 0; i < want.size(); ++i) ASSERT_NEAR(got[i * stride], want[i], 1e-5 * largest) << i;
+}
+
+/* A layer that takes every step up to the one of the script. What Brevitas' quantizers do to gradients is not in it. */
+TEST_P(GoldenRecipes, Layer) {
+  golden::File file("recipes", "recipes");
+  const auto wide = [](const std::vector<float> &x) { return Values(x.begin(), x.end()); };
+  for (const Sizes &s : kSizes) {
+    const std::string key = key_of(GetParam(), s);
+    if (!file.has(key + "y")) continue;
+    for (const std::string &isa : every_isa()) {
+      SCOPED_TRACE(isa);
+      const Context context = make_context(isa.c_str());
+      LayerCase c = linear({s.rows}, s.in, s.out, GetParam());
+      c.has_bias = false;
+      c.seed = kSeed;
+      LayerRun run(context.get(), c);
+      ASSERT_EQ(run.status, MFQ_OK) << mfq_last_error();
+      for (int step = 0; step <= kStep; ++step) {
+        run.weight.put(wide(s.at(1, step)));
+        ASSERT_EQ(run.forward(wide(s.at(0, step))), MFQ_OK) << mfq_last_error();
+        ASSERT_EQ(run.backward(wide(s.at(2, step))), MFQ_OK) << mfq_last_error();
+      }
+      compare(key + "y", run.y.values(), file.read(key + "y"));
+      if (recipe_of(GetParam()).phases[0].ste != MFQ_STE_IDENTITY) continue;
+      compare(key + "dx", run.dx.values(), file.read(key + "dx"));
+      compare(key + "dw", run.dweight.values(), file.read(key + "dw"));
+    }
+  }
 }
 
 std::vector<std::string> names() {
