@@ -113,6 +113,7 @@ int inspect_command(int argc, const char **argv);
 int compare_command(int argc, const char **argv);
 int formats_command(int argc, const char **argv);
 int schemes_command(int argc, const char **argv);
+int recipes_command(int argc, const char **argv);
 int caps_command(int argc, const char **argv);
 int version_command(int argc, const char **argv);
 

@@ -19,6 +19,7 @@ static const command_row commands[] = {
     {"compare", compare_command, "mfq compare", "measure how much two files differ, tensor by tensor"},
     {"formats", formats_command, "mfq formats", "list element formats, or every code of one"},
     {"schemes", schemes_command, "mfq schemes", "list named schemes and what they stand for"},
+    {"recipes", recipes_command, "mfq recipes", "list named recipes of training, or write out one"},
     {"caps", caps_command, "mfq caps", "say which operations this machine runs, and how"},
     {"version", version_command, "mfq version", "print version, license and build, and the modules found"},
 };
@@ -33,6 +34,7 @@ static const near_row command_words[] = {
     {"diff cmp verify check error sqnr evaluate eval measure", "compare"},
     {"dtypes dtype types elements codes", "formats"},
     {"presets methods quants names", "schemes"},
+    {"training train layers", "recipes"},
     {"devices device capabilities gpus hardware doctor support", "caps"},
     {"about license build", "version"},
 };

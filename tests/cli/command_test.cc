@@ -11,8 +11,8 @@ using namespace fixture;
 
 namespace {
 
-const char *const commands[] = {"quantize", "dequantize", "inspect", "compare",
-                                "formats",  "schemes",    "caps",    "version"};
+const char *const commands[] = {"quantize", "dequantize", "inspect", "compare", "formats",
+                                "schemes",  "recipes",    "caps",    "version"};
 
 bool contains(const std::string &text, const std::string &part) { return text.find(part) != std::string::npos; }
 
@@ -86,6 +86,7 @@ TEST(Command, WordsFromElsewhereGetHints) {
               {{"restore"}, "did you mean mfq dequantize?"},
               {{"devices"}, "did you mean mfq caps?"},
               {{"scheme"}, "did you mean mfq schemes?"},
+              {{"recipe"}, "did you mean mfq recipes?"},
               {{"--convert"}, "'--convert' is not a command; mfq help"},
               {{folder.file("model")}, "is a file, and a command goes first"},
               {{"quantize", "a", "--format", "x"}, "did you mean --scheme?"},
@@ -139,6 +140,8 @@ TEST(Command, WrongCommandLinesExitWith2) {
       {{"dequantize", "a", "-o", "b", "--dtype", "f64"}, {"'f64' is not f32, bf16 or f16"}},
       {{"formats", "e9m9"}, {"e9m9", "mfq formats"}},
       {{"schemes", "mxfp8_e4m4"}, {"mxfp8_e4m4", "did you mean"}},
+      {{"recipes", "mxpf8"}, {"no recipe's name", "did you mean \"mxfp8\"? see mfq recipes"}},
+      {{"recipes", "x=e4m3fn;q=int8"}, {"column 10: \"q\" is no setting of a recipe", "see mfq recipes"}},
       {{"caps", "--device", "abacus"}, {"abacus"}},
       {{"caps", "extra"}, {"1 given"}}};
   for (const auto &row : rows) {

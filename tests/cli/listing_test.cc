@@ -105,6 +105,63 @@ TEST(Listing, SettingsOfSchemesReadBack) {
   EXPECT_EQ(mfq_scheme_name(static_cast<int32_t>(i), nullptr), nullptr);
 }
 
+TEST(Listing, RecipesAreThoseOfTheLibrary) {
+  Output out({"recipes", "--json"});
+  json_t *rows = json_object_get(out.root, "recipes"), *row;
+  size_t i;
+  json_array_foreach(rows, i, row) {
+    const char *content = nullptr, *about = nullptr;
+    EXPECT_EQ(text(row, "name"), mfq_recipe_name(static_cast<int32_t>(i), &content, &about));
+    EXPECT_EQ(text(row, "text"), content);
+    EXPECT_EQ(text(row, "about"), about);
+    mfq_recipe recipe;
+    ASSERT_EQ(mfq_recipe_parse(content, &recipe), MFQ_OK) << mfq_last_error();
+    EXPECT_EQ(json_is_true(json_object_get(row, "exact")), mfq_recipe_is_exact(&recipe) != 0) << text(row, "name");
+  }
+  EXPECT_EQ(mfq_recipe_name(static_cast<int32_t>(i), nullptr, nullptr), nullptr);
+}
+
+/* The places of every row, put together again, are the row. */
+TEST(Listing, PlacesOfRecipesReadBack) {
+  for (int32_t i = 0; mfq_recipe_name(i, nullptr, nullptr) != nullptr; ++i) {
+    const std::string name = mfq_recipe_name(i, nullptr, nullptr);
+    Output out({"recipes", name, "--json"});
+    json_t *recipe = json_object_get(out.root, "recipe"), *phase = json_array_get(json_object_get(recipe, "phases"), 0);
+    std::string joined = "ste=" + text(phase, "ste");
+    for (int place = 0; place < MFQ_PLACES; ++place) {
+      const char *key = mfq_place_name(static_cast<mfq_place>(place));
+      joined += std::string(";") + key + "=" + text(phase, key);
+    }
+    mfq_recipe named, written;
+    ASSERT_EQ(mfq_recipe_parse(name.c_str(), &named), MFQ_OK);
+    ASSERT_EQ(mfq_recipe_parse(joined.c_str(), &written), MFQ_OK) << mfq_last_error();
+    EXPECT_TRUE(mfq_recipe_equal(&named, &written)) << joined;
+  }
+}
+
+TEST(Listing, ARecipePlaceByPlace) {
+  EXPECT_EQ(run({MFQ_COMMAND, "recipes", "all=mxint8;wgrad=none;y=int8_tensor;ste=scale|clipped;switch=9;none"}).out,
+            "shortest     all=mxint8;wgrad=none;y=int8_tensor;ste=scale|clipped;switch=9;none\n"
+            "exact        no\n"
+            "fprop.x      mxint8\n"
+            "fprop.w      mxint8\n"
+            "dgrad.dy     mxint8\n"
+            "dgrad.w      mxint8\n"
+            "wgrad.dy     none\n"
+            "wgrad.x      none\n"
+            "y            int8_tensor\n"
+            "ste          clipped, and what measured scales send back\n"
+            "\n"
+            "from step 9 on\n"
+            "fprop.x      none\n"
+            "fprop.w      none\n"
+            "dgrad.dy     none\n"
+            "dgrad.w      none\n"
+            "wgrad.dy     none\n"
+            "wgrad.x      none\n"
+            "ste          identity\n");
+}
+
 TEST(Listing, BitsPerWeightCountScales) {
   const struct {
     const char *scheme;

@@ -100,7 +100,8 @@ TEST_F(Lists, ASmallStackSuffices) {
   for (const std::string &words :
        {"inspect '" + q + "'", "inspect --json '" + q + "'", "compare '" + in + "' '" + q + "'",
         "dequantize '" + q + "' -o '" + back + "'", "quantize '" + in + "' -f -s nvfp4 -o '" + back + "'",
-        std::string("formats"), std::string("schemes"), std::string("caps")})
+        std::string("formats"), std::string("schemes"), std::string("recipes"), std::string("recipes nvfp4"),
+        std::string("caps")})
     EXPECT_EQ(run({"sh", "-c", mfq + words}).code, 0) << words;
   EXPECT_TRUE(exits(run({"sh", "-c", mfq + "inspect '" + folder.file("deep") + "'"}), 1, {"nest deeper than 16"}));
 }

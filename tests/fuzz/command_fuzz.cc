@@ -137,7 +137,7 @@ std::string tame(const std::string &word, const std::string &before) {
 /* Words that a byte above 0x7f stands for, so that a changed byte is another word. */
 // clang-format off
 const char *const kWords[] = {
-    "quantize", "dequantize", "inspect", "compare", "formats", "schemes", "caps", "--help", "--version", "help",
+    "quantize", "dequantize", "inspect", "compare", "formats", "schemes", "recipes", "caps", "--help", "--version", "help",
     "in", "q", "x", "out", "gone", ".", "-", "--", "-o", "--output", "-s", "--scheme", "-r", "--rule", "-n", "--dry-run",
     "-f", "--force", "-q", "-v", "--json", "--device", "cpu", "cuda:0", "-j", "--jobs", "--seed", "--dtype", "f32", "bf16",
     "f16", "--min-sqnr", "0", "1", "7", "20", "-1", "1e400", "nan", "mxfp8_e4m3", "mxfp4_e2m1", "mxfp6_e3m2", "nvfp4",
@@ -224,6 +224,7 @@ std::vector<std::string> fuzz::seeds() {
           line("formats"),
           line("schemes mxfp8_e4m3 --json"),
           line("schemes"),
+          line("recipes mxfp8;wgrad=none --json"),
           line("caps --device cpu"),
           line("quantize --help"),
           line("--version"),
