@@ -1,4 +1,4 @@
-// Texts of formats and schemes, and their fields as any numbers. What parses prints, and parses again to the same; what
+// Texts of formats, schemes and recipes, and their fields as any numbers. What parses prints, and parses again to the same; what
 // does not has a sentence, and the output stays as it was.
 #include <cmath>
 
@@ -73,6 +73,55 @@ void check_scheme(const mfq_scheme &s, uint32_t op) {
   }
 }
 
+void check_recipe(const mfq_recipe &r) {
+  require_ok(mfq_recipe_check(&r));
+  const std::string text = printed<mfq_recipe, MFQ_RECIPE_TEXT_MAX>(r, mfq_recipe_print, "mfq_recipe_print");
+  mfq_recipe again;
+  require_ok(mfq_recipe_parse(text.c_str(), &again));
+  require(mfq_recipe_equal(&r, &again), "a recipe is another one when its text is parsed");
+  require(mfq_recipe_is_exact(&r) == mfq_recipe_is_exact(&again), "a recipe is exact or not");
+}
+
+/* A text that has a '=' or names a row is a recipe's. */
+bool recipes(const std::string &text) {
+  mfq_recipe recipe, before;
+  std::memset(&recipe, 0x5a, sizeof recipe);
+  before = recipe;
+  const bool is_recipe = fuzz::succeeded(mfq_recipe_parse(text.c_str(), &recipe), "mfq_recipe_parse");
+  if (is_recipe)
+    check_recipe(recipe);
+  else
+    require(std::memcmp(&recipe, &before, sizeof recipe) == 0, "a text that is no recipe wrote one");
+  return is_recipe;
+}
+
+/* A quantizer of a row with numbers in its fields that a C caller can put there. */
+void recipe_fields(Input *in) {
+  mfq_recipe r;
+  const char *name = mfq_recipe_name((int32_t)in->below(16), nullptr, nullptr);
+  require_ok(mfq_recipe_parse(name, &r));
+  for (uint32_t i = 1 + in->below(3); i > 0; --i) {
+    mfq_quantizer &q = r.phases[in->below(2)].places[in->below(MFQ_PLACES)];
+    int32_t *const numbers[] = {&q.steps, &q.searched, &q.fresh_signs, &q.observer.axis, &q.scheme.axis};
+    const int value = in->one_in(2) ? (int)in->below(6) - 1 : (int)in->word();
+    const uint32_t which = in->below(9);
+    if (which < 5)
+      *numbers[which] = value;
+    else if (which == 5)
+      std::memcpy(&q.take, &value, sizeof value);
+    else if (which == 6)
+      std::memcpy(&q.scaling, &value, sizeof value);
+    else if (which == 7)
+      std::memcpy(&q.search, &value, sizeof value);
+    else
+      r.switch_step = value;
+  }
+  char text[MFQ_RECIPE_TEXT_MAX];
+  const bool is_valid = fuzz::succeeded(mfq_recipe_check(&r), "mfq_recipe_check");
+  require(is_valid == fuzz::succeeded(mfq_recipe_print(&r, text, sizeof text), "mfq_recipe_print"), "check and print");
+  if (is_valid) check_recipe(r);
+}
+
 void texts(const std::string &text) {
   mfq_format format, format_before;
   std::memset(&format, 0x5a, sizeof format);
@@ -91,7 +140,9 @@ void texts(const std::string &text) {
   else
     require(std::memcmp(&scheme, &scheme_before, sizeof scheme) == 0, "a text that is no scheme wrote one");
   require(!is_format || is_scheme, "a format is no scheme");
-  (is_scheme ? fuzz::tally().done : fuzz::tally().refused)++;
+  const bool is_recipe = recipes(text);
+  require(!is_scheme || !is_recipe || text.find('=') == std::string::npos, "a scheme is a recipe");
+  (is_scheme || is_recipe ? fuzz::tally().done : fuzz::tally().refused)++;
 }
 
 /* Sizes by 128-bit arithmetic, of shapes whose numbers are anything. */
@@ -140,6 +191,7 @@ void fields(Input *in) {
     check_sizes(in, s);
   }
   (is_valid ? fuzz::tally().done : fuzz::tally().refused)++;
+  recipe_fields(in);
 }
 
 } // namespace
@@ -156,7 +208,13 @@ std::vector<std::string> fuzz::seeds() {
                                   "e5m2ieee",
                                   "e4m3fnuz/round:dpu/sat",
                                   "mxfp4_e2m1/group:64",
-                                  "brevitas:MXInt8Weight/uint8/zp"};
+                                  "brevitas:MXInt8Weight/uint8/zp",
+                                  "all=mxfp8_e4m3;dy=mxfp8_e5m2;wgrad=none;ste=scale|clipped",
+                                  "mxfp4;switch=9000;mxfp8;y=int8_tensor",
+                                  "fprop.x=learned:300|stat:percentile:99.999|int8/f32;dgrad.w=again|mxint8",
+                                  "w=search:4over6|nvfp4;dy=fresh|nvfp4/hadamard:16:seed:5;x=delayed:16|e5m2/f32"};
+  for (int32_t i = 0; mfq_recipe_name(i, nullptr, nullptr) != nullptr; ++i)
+    all.push_back(mfq_recipe_name(i, nullptr, nullptr));
   for (const std::string &name : mfq_test::scheme_names()) all.push_back(name);
   for (const std::string &name : mfq_test::format_names()) all.push_back(name);
   std::mt19937 generator(1);
