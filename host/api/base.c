@@ -50,6 +50,7 @@ static const struct {
                {"mfq_indices", sizeof(mfq_indices)},
                {"mfq_gathering", sizeof(mfq_gathering)},
                {"mfq_scattering", sizeof(mfq_scattering)},
+               {"mfq_embedding", sizeof(mfq_embedding)},
                {"mfq_operand", sizeof(mfq_operand)},
                {"mfq_gemm", sizeof(mfq_gemm)},
                {"mfq_conv", sizeof(mfq_conv)},

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "host/core/check/indexed.h"
 #include "host/core/check/operands.h"
 #include "host/core/check/suits.h"
 #include "host/core/error.h"
@@ -22,41 +23,6 @@ void mfq_scattering_init(mfq_scattering *scattering) {
   memset(scattering, 0, sizeof *scattering);
   scattering->struct_size = sizeof *scattering;
   scattering->padding = -1;
-}
-
-static mfq_status take_indices(mfq_where where, const mfq_indices *indices, mfq_parts *parts) {
-  const mfq_range type = {"type", (int64_t)indices->type, MFQ_INDEX_I32, MFQ_INDEX_I64};
-  const mfq_status status = mfq_ranges_check(where, &type, 1);
-  if (status != MFQ_OK) return status;
-  const size_t size = indices->type == MFQ_INDEX_I32 ? 4 : 8;
-  const int64_t most = (int64_t)1 << 59; /* bytes that can be addressed */
-  const mfq_range count = {"count", indices->count, 0, most};
-  if (indices->count < 0 || indices->count > most) return mfq_ranges_check(where, &count, 1);
-  if (indices->count == 0) return MFQ_OK;
-  if (indices->data == NULL)
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function, "%s: data is NULL, but count is %lld", where.argument,
-                    (long long)indices->count);
-  if ((uintptr_t)indices->data % size != 0)
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function,
-                    "%s: data is %p, which is not a multiple of an index's %zu bytes", where.argument, indices->data,
-                    size);
-  const mfq_bytes bytes = mfq_bytes_of(indices->data, (size_t)indices->count * size);
-  return mfq_argument_memory((mfq_memory){where, "data", bytes, 0}, parts);
-}
-
-/* One row of [rows, cols] for each index. */
-static mfq_status check_rows(mfq_where where, const mfq_tensor *t, const mfq_indices *indices, int64_t cols) {
-  const int64_t shape[] = {indices->count, cols};
-  if (mfq_shape_is(t, 2, shape)) return MFQ_OK;
-  return mfq_fail(MFQ_ERROR_SHAPE, where.function,
-                  "%s: shape is %s; allowed is %s, a row for each index and the columns of the table", where.argument,
-                  mfq_shape_write(t->rank, t->shape).text, mfq_shape_write(2, shape).text);
-}
-
-static mfq_status check_table(mfq_where where, int32_t rank, const int64_t *shape) {
-  if (rank == 2) return MFQ_OK;
-  return mfq_fail(MFQ_ERROR_SHAPE, where.function, "%s: shape is %s; a table has rank 2, rows and columns",
-                  where.argument, mfq_shape_write(rank, shape).text);
 }
 
 /* ---- Gather ------------------------------------------------------------------------------------------------------ */
@@ -80,13 +46,13 @@ static mfq_status check_gathering(const char *function, const mfq_gathering *g) 
 static mfq_status take_plain(const char *function, const mfq_gathering *g, rows_call *call) {
   const mfq_where where = {function, "gathering->plain"};
   const mfq_status status = mfq_argument_tensor(where, g->plain, 0, &call->parts, &call->table);
-  return status == MFQ_OK ? check_table(where, call->table.rank, call->table.shape) : status;
+  return status == MFQ_OK ? mfq_table_check(where, call->table.rank, call->table.shape) : status;
 }
 
 static mfq_status take_codes(const char *function, const mfq_gathering *g, rows_call *call) {
   const mfq_where where = {function, "gathering->quantized"};
   mfq_status status = mfq_qview_init(where, g->quantized, &call->view);
-  if (status == MFQ_OK) status = check_table(where, call->view.q.rank, call->view.q.shape);
+  if (status == MFQ_OK) status = mfq_table_check(where, call->view.q.rank, call->view.q.shape);
   if (status == MFQ_OK) status = mfq_scheme_suits(where, MFQ_OP_GATHER, &call->view.q.scheme);
   return status == MFQ_OK ? mfq_argument_parts(where, &call->view, (mfq_use){MFQ_USE_ALL, 0}, &call->parts) : status;
 }
@@ -102,10 +68,11 @@ mfq_status mfq_gather(mfq_context *context, const mfq_gathering *gathering) {
   const int is_plain = gathering->plain != NULL;
   status = is_plain ? take_plain(function, gathering, &call) : take_codes(function, gathering, &call);
   if (status == MFQ_OK)
-    status = take_indices((mfq_where){function, "gathering->indices"}, &gathering->indices, &call.parts);
+    status = mfq_take_indices((mfq_where){function, "gathering->indices"}, &gathering->indices, &call.parts);
   if (status == MFQ_OK) status = mfq_argument_tensor(of_y, gathering->y, 1, &call.parts, &call.rows);
   if (status == MFQ_OK)
-    status = check_rows(of_y, &call.rows, &gathering->indices, is_plain ? call.table.shape[1] : call.view.q.shape[1]);
+    status =
+        mfq_rows_check(of_y, &call.rows, &gathering->indices, is_plain ? call.table.shape[1] : call.view.q.shape[1]);
   if (status == MFQ_OK) status = mfq_parts_check(context, &call.parts);
   if (status != MFQ_OK) return status;
   const mfq_indexing indexing = {.indices = gathering->indices,
@@ -131,13 +98,6 @@ static mfq_status check_scattering(const char *function, const mfq_scattering *s
   return status == MFQ_OK ? mfq_ranges_check(where, &accumulate, 1) : status;
 }
 
-static mfq_status check_padding(const char *function, int64_t padding, int64_t rows) {
-  if (padding >= -1 && padding < rows) return MFQ_OK;
-  return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
-                  "scattering: padding is %lld; allowed is -1, for none, and a row of dweight, of which there are %lld",
-                  (long long)padding, (long long)rows);
-}
-
 mfq_status mfq_scatter_add(mfq_context *context, const mfq_scattering *scattering) {
   MFQ_USUAL_FP_MODE;
   static const char function[] = "mfq_scatter_add";
@@ -146,12 +106,13 @@ mfq_status mfq_scatter_add(mfq_context *context, const mfq_scattering *scatterin
   mfq_status status = mfq_argument_present((mfq_where){function, "context"}, context);
   if (status == MFQ_OK) status = check_scattering(function, scattering);
   if (status == MFQ_OK) status = mfq_argument_tensor(of_table, scattering->dweight, 1, &call.parts, &call.table);
-  if (status == MFQ_OK) status = check_table(of_table, call.table.rank, call.table.shape);
-  if (status == MFQ_OK) status = check_padding(function, scattering->padding, call.table.shape[0]);
+  if (status == MFQ_OK) status = mfq_table_check(of_table, call.table.rank, call.table.shape);
   if (status == MFQ_OK)
-    status = take_indices((mfq_where){function, "scattering->indices"}, &scattering->indices, &call.parts);
+    status = mfq_padding_check((mfq_where){function, "scattering"}, scattering->padding, call.table.shape[0]);
+  if (status == MFQ_OK)
+    status = mfq_take_indices((mfq_where){function, "scattering->indices"}, &scattering->indices, &call.parts);
   if (status == MFQ_OK) status = mfq_argument_tensor(of_dy, scattering->dy, 0, &call.parts, &call.rows);
-  if (status == MFQ_OK) status = check_rows(of_dy, &call.rows, &scattering->indices, call.table.shape[1]);
+  if (status == MFQ_OK) status = mfq_rows_check(of_dy, &call.rows, &scattering->indices, call.table.shape[1]);
   if (status == MFQ_OK) status = mfq_parts_check(context, &call.parts);
   if (status != MFQ_OK) return status;
   const mfq_indexing indexing = {.indices = scattering->indices,

@@ -1,8 +1,9 @@
-/* mfq/embedding.h: rows of a table by their numbers, as embeddings read them, and sums of gradients back into such rows. */
+/* mfq/embedding.h: rows of a table by their numbers, and sums of gradients back into such rows; embedding layers of both,
+ * whose table a recipe quantizes. */
 #ifndef MFQ_EMBEDDING_H
 #define MFQ_EMBEDDING_H
 
-#include <mfq/context.h>
+#include <mfq/recipe.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -72,6 +73,57 @@ MFQ_EXPORT void mfq_scattering_init(mfq_scattering *scattering);
  *   SHAPE, OUT_OF_MEMORY, DEVICE; nothing is written then.
  * Since 0.1. */
 MFQ_API mfq_status mfq_scatter_add(mfq_context *context, const mfq_scattering *scattering);
+
+/* ---- Embedding layers -------------------------------------------------------------------------------------------- */
+
+/* An embedding: y = rows of the quantized weight. Its table is its whole state, so that no object stands for it; and no
+ * product, so that of a recipe only fprop.w is read, and how gradients pass it. Filled by mfq_embedding_init; set what you
+ * need. Since 0.1. */
+typedef struct mfq_embedding {
+  size_t struct_size;
+  const mfq_recipe *recipe;  /* NULL: the weight as it is */
+  int64_t step;              /* of the training, 0 or more, on which the recipe's phase and fresh signs depend */
+  const mfq_tensor *weight;  /* [V, D] */
+  mfq_indices indices;       /* n of them, 0 ... V - 1 */
+  const mfq_tensor *y;       /* forward: where the rows go, [n, D] */
+  const mfq_tensor *dy;      /* backward: their gradient, [n, D], */
+  const mfq_tensor *dweight; /* and where that of the weight goes, [V, D], any dtype */
+  int64_t padding;           /* as in mfq_scattering */
+  int32_t accumulate;        /* likewise; not where gradients change on their way through the quantizer */
+} mfq_embedding;
+
+/* Fills `embedding` with NULL pointers, zeros, and a padding of -1. Since 0.1. */
+MFQ_EXPORT void mfq_embedding_init(mfq_embedding *embedding);
+
+/* Computes how many bytes of memory mfq_embed needs beside its tensors: 0 where the weight is plain, or where the scales of
+ * each row follow from this row alone (groups along D, channels of axis 0, none) and y has the weight's dtype; n rows of
+ * the weight's dtype for another y; otherwise V rows of y's dtype.
+ * Errors: as mfq_embed. Since 0.1. */
+MFQ_API mfq_status mfq_embedding_workspace_bytes(const mfq_embedding *embedding, size_t *bytes);
+
+/* Writes y: the rows of what mfq_fake_quantize makes of the weight under the scheme of the recipe's fprop.w, whose axes are
+ * of [V, D]: MFQ_AXIS_AUTO means D for groups, and for channels V.
+ * Shapes: as above; V, D and n may be 0.
+ * Numerics: those of mfq_fake_quantize and mfq_gather. Where the scales of each row follow from this row alone, and rounding
+ *   is not stochastic, only the rows that are asked for are read and quantized: the same numbers.
+ * Memory: `workspace` has `bytes` of memory on the device, at least those of mfq_embedding_workspace_bytes, aligned to 4;
+ *   NULL where these are 0. y and the workspace must not overlap anything else.
+ * Async: as in mfq/quantize.h.
+ * Errors: INVALID_ARGUMENT, also for a recipe whose fprop.w keeps scales from step to step (delayed, collected, learned) or
+ *   searches them, and for an index out of range as mfq_gather does; SHAPE; nothing is written then but the workspace. UNSUPPORTED for a
+ *   quantizer that the device does not have, OUT_OF_MEMORY, DEVICE, all of which may leave rows in y.
+ * Since 0.1. */
+MFQ_API mfq_status mfq_embed(mfq_context *context, const mfq_embedding *embedding, void *workspace, size_t bytes);
+
+/* Writes the gradient of the weight: mfq_scatter_add of dy, and mfq_fake_quantize_backward of that under the recipe's ste and
+ * through_scale, where it is not the identity. The weight must be as it was for mfq_embed.
+ * Shapes: as above.
+ * Numerics: of these two; the sum is rounded to dweight's dtype before it goes through the quantizer.
+ * Memory: dweight must not overlap anything else.
+ * Async: as in mfq/quantize.h.
+ * Errors: as mfq_embed, and INVALID_ARGUMENT for `accumulate` where gradients change on their way through the quantizer.
+ * Since 0.1. */
+MFQ_API mfq_status mfq_embed_backward(mfq_context *context, const mfq_embedding *embedding);
 
 #ifdef __cplusplus
 }

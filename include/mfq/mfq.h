@@ -19,10 +19,10 @@
 #include <mfq/fakequant.h>
 #include <mfq/observe.h>
 #include <mfq/search.h>
-#include <mfq/embedding.h>
 #include <mfq/gemm.h>
 #include <mfq/conv.h>
 #include <mfq/recipe.h>
 #include <mfq/layer.h>
+#include <mfq/embedding.h>
 
 #endif

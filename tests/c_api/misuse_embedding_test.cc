@@ -187,4 +187,145 @@ TEST_F(MisuseScatter, TensorsAndIndices) {
   EXPECT_EQ(out, std::vector<float>(out.size(), -7.0f));
 }
 
+class MisuseEmbedding : public Misuse {
+protected:
+  void SetUp() override {
+    Misuse::SetUp();
+    mfq_embedding_init(&good);
+    good.weight = &weight;
+    good.indices = {indices.data(), MFQ_INDEX_I32, 4};
+    good.y = &y;
+    good.dy = &dy;
+    good.dweight = &dweight;
+  }
+  static mfq_recipe recipe_of(const char *text) {
+    mfq_recipe recipe;
+    EXPECT_EQ(mfq_recipe_parse(text, &recipe), MFQ_OK) << mfq_last_error();
+    return recipe;
+  }
+  mfq_status forward(const mfq_embedding &e) { return mfq_embed(context, &e, nullptr, 0); }
+  mfq_status backward(const mfq_embedding &e) { return mfq_embed_backward(context, &e); }
+
+  std::vector<float> in = std::vector<float>(9 * 64 + 8, 0.5f), out = std::vector<float>(9 * 64 + 32, -7.0f);
+  std::vector<int32_t> indices = {4, 0, 2, 2};
+  mfq_embedding good;
+  mfq_tensor weight = dense(in.data(), MFQ_DTYPE_F32, {5, 64}), y = dense(out.data(), MFQ_DTYPE_F32, {4, 64}),
+             dy = dense(&in[320], MFQ_DTYPE_F32, {4, 64}), dweight = dense(&out[256], MFQ_DTYPE_F32, {5, 64});
+};
+
+TEST_F(MisuseEmbedding, Fields) {
+  EXPECT_TRUE(fails(mfq_embed(nullptr, &good, nullptr, 0), invalid, {"mfq_embed: context is NULL"}));
+  EXPECT_TRUE(fails(mfq_embed(context, nullptr, nullptr, 0), invalid, {"mfq_embed: embedding is NULL"}));
+  EXPECT_TRUE(fails(mfq_embed_backward(nullptr, &good), invalid, {"mfq_embed_backward: context is NULL"}));
+  EXPECT_TRUE(
+      fails(mfq_embedding_workspace_bytes(&good, nullptr), invalid, {"mfq_embedding_workspace_bytes: bytes is NULL"}));
+  const mfq_tensor line = dense(in.data(), MFQ_DTYPE_F32, {64});
+  mfq_recipe broken = recipe_of("w=mxfp8_e4m3");
+  broken.phases[0].places[MFQ_PLACE_FPROP_W].scheme.group_size = -1;
+  const mfq_recipe kept = recipe_of("w=collected:5|int8_tensor;dgrad.w=same"),
+                   searched = recipe_of("w=search:mse|int8_channel"), deep = recipe_of("w=int8/channel@3/f32");
+  const mfq_recipe rotated = recipe_of("w=mxfp4_e2m1/hadamard:128");
+  using Embedding = mfq_embedding;
+  const std::vector<Bad<Embedding>> rows = {
+      {[](Embedding *e) { e->struct_size = 8; },
+       invalid,
+       {"embedding->struct_size is 8; allowed is ", "call mfq_embedding_init first"}},
+      {[](Embedding *e) { e->step = -1; }, invalid, "embedding: step is -1; allowed is 0 ... 9223372036854775807"},
+      {[](Embedding *e) { e->accumulate = 2; }, invalid, "embedding: accumulate is 2; allowed is 0 ... 1"},
+      {[](Embedding *e) { e->padding = 5; }, invalid, "embedding: padding is 5; allowed is -1, for none"},
+      {[](Embedding *e) { e->weight = nullptr; }, invalid, "embedding->weight is NULL"},
+      {[&](Embedding *e) { e->weight = &line; }, bad_shape,
+       "embedding->weight: shape is [64]; a table has rank 2, rows and columns"},
+      {[](Embedding *e) { set_raw(&e->indices.type, 0); }, invalid,
+       "embedding->indices: type is 0; allowed is 1 ... 2"},
+      {[](Embedding *e) { e->indices.count = 3; }, bad_shape,
+       "shape is [4, 64]; allowed is [3, 64], a row for each index and the columns of the table"},
+      {[&](Embedding *e) { e->recipe = &broken; }, invalid, "group_size is -1"},
+      {[&](Embedding *e) { e->recipe = &kept; }, invalid,
+       "embedding->recipe: the quantizer of fprop.w keeps scales from step to step; an embedding measures its scales "
+       "each "
+       "time: take a recipe that does, or quantize the table yourself and call mfq_gather"},
+      {[&](Embedding *e) { e->recipe = &searched; }, invalid,
+       "embedding->recipe: the quantizer of fprop.w searches its scales; an embedding measures"},
+      {[&](Embedding *e) { e->recipe = &deep; }, bad_shape,
+       "embedding->recipe: fprop.w: the scheme's axis is 3, but the rank is 2; allowed is -2 ... 1"},
+      {[&](Embedding *e) { e->recipe = &rotated; }, bad_shape,
+       "embedding->recipe: fprop.w: axis 1 of [5, 64] has 64 elements, which hadamard:128 does not divide"},
+  };
+  expect_refused(
+      rows, good, "mfq_embed: ", [&](const Embedding *e) { return forward(*e); });
+  expect_refused(rows, good, "mfq_embed_backward: ", [&](const Embedding *e) { return backward(*e); });
+  size_t bytes;
+  expect_refused(rows, good, "mfq_embedding_workspace_bytes: ", [&](const Embedding *e) {
+    return mfq_embedding_workspace_bytes(e, &bytes);
+  });
+  mfq_embedding_init(nullptr);
+  EXPECT_EQ(out, std::vector<float>(out.size(), -7.0f));
+}
+
+TEST_F(MisuseEmbedding, Forward) {
+  mfq_recipe recipe = recipe_of("w=int8_tensor");
+  mfq_embedding e = good;
+  e.y = nullptr;
+  EXPECT_TRUE(fails(forward(e), invalid, {"mfq_embed: embedding->y is NULL"}));
+  e = good;
+  e.y = &weight;
+  e.indices.count = 5;
+  indices.push_back(0);
+  e.indices.data = indices.data();
+  EXPECT_TRUE(fails(forward(e), invalid, {"embedding->weight.data and embedding->y.data overlap in memory"}));
+  e = good;
+  e.indices.data = indices.data();
+  e.recipe = &recipe;
+  EXPECT_TRUE(fails(forward(e), invalid, {}));
+  EXPECT_STREQ(mfq_last_error(), "mfq_embed: workspace is NULL, but this embedding needs 1280 bytes "
+                                 "(mfq_embedding_workspace_bytes)");
+  std::vector<float> workspace(320);
+  EXPECT_TRUE(fails(mfq_embed(context, &e, workspace.data(), 1279), invalid, {}));
+  EXPECT_STREQ(mfq_last_error(),
+               "mfq_embed: bytes is 1279, but this embedding needs 1280 (mfq_embedding_workspace_bytes)");
+  EXPECT_TRUE(fails(mfq_embed(context, &e, &out[100], 1280), invalid,
+                    {"mfq_embed: embedding->y.data and workspace.data overlap in memory"}));
+  indices[2] = 5;
+  EXPECT_TRUE(fails(mfq_embed(context, &e, workspace.data(), 1280), invalid, {}));
+  EXPECT_STREQ(mfq_last_error(),
+               "mfq_embed: embedding->indices: index 5, at position 2, is no row of the table; it has 5, "
+               "counted from 0");
+  EXPECT_EQ(out, std::vector<float>(out.size(), -7.0f));
+}
+
+TEST_F(MisuseEmbedding, Backward) {
+  mfq_recipe recipe = recipe_of("w=int8_tensor;ste=clipped");
+  const mfq_recipe eden = recipe_of("w=nvfp4_ms_eden;ste=clipped");
+  mfq_embedding e = good;
+  e.dy = nullptr;
+  EXPECT_TRUE(fails(backward(e), invalid, {"mfq_embed_backward: embedding->dy is NULL"}));
+  e = good;
+  e.dweight = nullptr;
+  EXPECT_TRUE(fails(backward(e), invalid, {"mfq_embed_backward: embedding->dweight is NULL"}));
+  e.dweight = &y;
+  EXPECT_TRUE(fails(backward(e), bad_shape,
+                    {"embedding->dweight: shape is [4, 64], but embedding->weight has [5, 64]; they must be equal"}));
+  e = good;
+  e.dweight = &weight;
+  EXPECT_TRUE(fails(backward(e), invalid, {"embedding->weight.data and embedding->dweight.data overlap in memory"}));
+  e = good;
+  e.recipe = &recipe;
+  e.accumulate = 1;
+  EXPECT_TRUE(fails(backward(e), invalid, {}));
+  EXPECT_STREQ(mfq_last_error(),
+               "mfq_embed_backward: embedding: accumulate is 1, but gradients change on their way through "
+               "the quantizer of fprop.w; leave it 0 and add them");
+  e.accumulate = 0;
+  e.recipe = &eden;
+  EXPECT_TRUE(fails(backward(e), MFQ_ERROR_UNSUPPORTED,
+                    {"mfq_embed_backward: embedding->recipe: fprop.w: the scheme corrects scales together (eden:"}));
+  indices[0] = -3;
+  EXPECT_TRUE(fails(backward(good), invalid, {}));
+  EXPECT_STREQ(mfq_last_error(),
+               "mfq_embed_backward: embedding->indices: index -3, at position 0, is no row of the table; "
+               "it has 5, counted from 0");
+  EXPECT_EQ(out, std::vector<float>(out.size(), -7.0f));
+}
+
 } // namespace

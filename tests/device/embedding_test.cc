@@ -187,6 +187,52 @@ TEST_F(Embedding, IndicesThatAreNoRows) {
     }
 }
 
+/* Forward and backward of an embedding whose table is quantized, by rows and as a whole. */
+TEST_F(Embedding, ByARecipe) {
+  const Shape shape = {7, 32}, rows = {5, 32};
+  const IndexList list(MFQ_INDEX_I32, {6, 0, 2, 2, 6});
+  for (const char *text :
+       {"w=mxfp4_e2m1;ste=clipped", "w=int8_tensor", "w=nvfp4", "w=int8_channel;ste=scale|identity"}) {
+    mfq_recipe recipe;
+    ASSERT_EQ(mfq_recipe_parse(text, &recipe), MFQ_OK) << mfq_last_error();
+    Operand weight(MFQ_DTYPE_F32, shape), dy(MFQ_DTYPE_BF16, rows);
+    weight.fill_awkward(3, true);
+    dy.fill_awkward(4, true);
+    const DeviceMemory other(device(), dy.bytes.data(), dy.bytes.size());
+    const Call forward = [&](mfq_context *context, const mfq_tensor &from, const mfq_indices &indices,
+                             const mfq_tensor &to) {
+      mfq_embedding e;
+      mfq_embedding_init(&e);
+      e.recipe = &recipe;
+      e.weight = &from;
+      e.indices = indices;
+      e.y = &to;
+      size_t bytes = 0;
+      EXPECT_EQ(mfq_embedding_workspace_bytes(&e, &bytes), MFQ_OK) << mfq_last_error();
+      mfq_buffer *workspace = nullptr;
+      EXPECT_EQ(mfq_buffer_create(context, bytes, &workspace), MFQ_OK) << mfq_last_error();
+      const mfq_status status = mfq_embed(context, &e, mfq_buffer_data(workspace), bytes);
+      mfq_buffer_destroy(workspace);
+      return status;
+    };
+    const Call backward = [&](mfq_context *context, const mfq_tensor &from, const mfq_indices &indices,
+                              const mfq_tensor &to) {
+      const mfq_tensor gradient = context == device() ? dy.at(other.data()) : dy.here();
+      mfq_embedding e;
+      mfq_embedding_init(&e);
+      e.recipe = &recipe;
+      e.weight = &from;
+      e.indices = indices;
+      e.dy = &gradient;
+      e.dweight = &to;
+      return mfq_embed_backward(context, &e);
+    };
+    ASSERT_TRUE(same(forward, &weight, list, Operand(MFQ_DTYPE_BF16, rows))) << text;
+    ASSERT_TRUE(same(forward, &weight, list, Operand(MFQ_DTYPE_F32, rows))) << text;
+    ASSERT_TRUE(same(backward, &weight, list, Operand(MFQ_DTYPE_F32, shape))) << text;
+  }
+}
+
 TEST_F(Embedding, RotatedRowsAreRefused) {
   Quantized table(parse("mxfp4_e2m1/hadamard:32"), {4, 64});
   give_everything(&table, 1);
