@@ -2,12 +2,13 @@
  *
  * Every loop calls a function of num/ on each element with the scheme's choices as constants, so that the compiler can
  * turn it into vector code; equality with the reference path follows from that, and is tested all the same. */
+#include "convert_loops.h"
 #include "decode_loops.h"
 #include "dot_loops.h"
-#include "fake_loops.h"
 #include "few_rows_loops.h"
 #include "finish_loops.h"
 #include "gradient_loops.h"
+#include "long_loops.h"
 #include "mask_loops.h"
 #include "measure_loops.h"
 #include "observe_loops.h"
@@ -36,9 +37,9 @@ const mfq_kernels MFQ_JOIN(mfq_kernels_, MFQ_ISA) = {
     .lanes = lanes_of,
     .zero_points = zero_points,
     .draw = draw,
-    .encode = encode,
+    .encode = MFQ_JOIN(mfq_encode_, MFQ_ISA),
     .decode = decode,
-    .fake = fake,
+    .fake = MFQ_JOIN(mfq_fake_, MFQ_ISA),
     .pack = pack,
     .unpack = unpack,
     .turn8 = turn8,

@@ -10,7 +10,7 @@
 
 /* The processor's own conversions of f16 are exact or round to nearest even, in every mode; NaN is canonical before
  * them. */
-static void load_f16(uint32_t *restrict x, const uint16_t *restrict h, int64_t n) {
+static inline void load_f16(uint32_t *restrict x, const uint16_t *restrict h, int64_t n) {
   int64_t i = 0;
 #if defined(__F16C__)
   for (; i + 8 <= n; i += 8)
@@ -20,7 +20,7 @@ static void load_f16(uint32_t *restrict x, const uint16_t *restrict h, int64_t n
   for (; i < n; ++i) x[i] = mfqn_f32_from_f16(h[i]);
 }
 
-static void store_f16(uint16_t *restrict h, const uint32_t *restrict x, int64_t n) {
+static inline void store_f16(uint16_t *restrict h, const uint32_t *restrict x, int64_t n) {
   int64_t i = 0;
 #if defined(__F16C__)
   for (; i + 8 <= n; i += 8)
@@ -30,7 +30,7 @@ static void store_f16(uint16_t *restrict h, const uint32_t *restrict x, int64_t 
   for (; i < n; ++i) h[i] = (uint16_t)mfqn_f16_from_f32(x[i]);
 }
 
-static void load(uint32_t *restrict x, const void *restrict src, mfq_dtype dtype, int64_t n) {
+static inline void load(uint32_t *restrict x, const void *restrict src, mfq_dtype dtype, int64_t n) {
   const uint16_t *restrict h = src;
   if (dtype == MFQ_DTYPE_F32)
     memcpy(x, src, (size_t)n * sizeof *x);
@@ -40,7 +40,7 @@ static void load(uint32_t *restrict x, const void *restrict src, mfq_dtype dtype
     load_f16(x, h, n);
 }
 
-static void store(void *restrict dst, mfq_dtype dtype, const uint32_t *restrict x, int64_t n) {
+static inline void store(void *restrict dst, mfq_dtype dtype, const uint32_t *restrict x, int64_t n) {
   uint16_t *restrict h = dst;
   if (dtype == MFQ_DTYPE_F32)
     memcpy(dst, x, (size_t)n * sizeof *x);
@@ -50,7 +50,7 @@ static void store(void *restrict dst, mfq_dtype dtype, const uint32_t *restrict 
     store_f16(h, x, n);
 }
 
-static void store_limited(void *restrict dst, mfq_dtype dtype, const uint32_t *restrict x, int64_t n) {
+static inline void store_limited(void *restrict dst, mfq_dtype dtype, const uint32_t *restrict x, int64_t n) {
   enum { PART = 512 };
   const uint32_t limit = dtype == MFQ_DTYPE_BF16 ? MFQN_BF16_LIMIT : MFQN_F16_LIMIT;
   uint16_t *restrict h = dst;
@@ -63,7 +63,7 @@ static void store_limited(void *restrict dst, mfq_dtype dtype, const uint32_t *r
   if (dtype == MFQ_DTYPE_F32) memcpy(dst, x, (size_t)n * sizeof *x);
 }
 
-static void store_top_half(uint16_t *restrict dst, const uint32_t *restrict x, int64_t n) {
+static inline void store_top_half(uint16_t *restrict dst, const uint32_t *restrict x, int64_t n) {
   for (int64_t i = 0; i < n; ++i) dst[i] = (uint16_t)(x[i] >> 16);
 }
 

@@ -7,7 +7,7 @@
 #include <mfq/num/value.h>
 
 #include "decode_loops.h"
-#include "encode_loops.h"
+#include "long_loops.h"
 #include "tree_loops.h"
 
 /* ---- Terms ------------------------------------------------------------------------------------------------------- */

@@ -1,13 +1,6 @@
-/* host/cpu/kernels/encode_loops.h: elements to codes. */
-#ifndef MFQ_HOST_CPU_KERNELS_ENCODE_LOOPS_H
-#define MFQ_HOST_CPU_KERNELS_ENCODE_LOOPS_H
-
-#include <mfq/num/random.h>
-
+/* host/cpu/kernels/encode_kernels.c: elements to codes. */
 #include "convert_loops.h"
-
-/* What scales an element. Brevitas adds a zero point in float32 before it rounds. */
-enum { BY_EXPONENT, BY_DIVISION, BY_ZERO_POINT, BY_FLOAT_ZERO_POINT };
+#include "long_loops.h"
 
 /* How an element becomes a code once it is scaled: by the general function, or in the fewer steps of a "central"
  * one. */
@@ -166,17 +159,6 @@ static void encode_integers(const encode_job *job, int how, int is_bf16) {
     encode_general(job, BY_FLOAT_ZERO_POINT, 1);
 }
 
-/* Ties to even or words, saturation and a sign: what the shorter steps hold for. A quotient by a given scale is
- * unscaled. */
-static int has_short_steps(const mfqn_scheme *s, int how) {
-  const int saturates = s->minifloat.overflow_code == s->minifloat.max_code;
-  const int given = s->rule == MFQN_RULE_GIVEN && s->scale != MFQN_SCALE_NONE;
-  const int centre = mfqn_minifloat_is_central(&s->minifloat, -1 - MFQN_DRAWN_BITS) || how == BY_EXPONENT;
-  const int drawn = s->rounding == MFQN_ROUND_STOCHASTIC && s->minifloat.man_bits <= 6 && centre;
-  return (s->rounding == MFQN_ROUND_EVEN || drawn) && s->minifloat.sign_bit != 0 && saturates &&
-         !(given && how == BY_EXPONENT);
-}
-
 INLINE void encode_central(const encode_job *job, int how, int is_bf16, int rounding) {
   const int neg_zero = job->s->minifloat.neg_zero_mask != 0;
   const int finite = mfqn_is_measured(job->s); /* unscaled and given scales leave NaN and infinities in */
@@ -208,11 +190,6 @@ static void encode_minifloats(const encode_job *job, int how, int is_bf16) {
     encode_general(job, BY_DIVISION, 0);
 }
 
-static int choose_how(const mfqn_scheme *s) {
-  if (s->has_zero_point) return s->is_brevitas ? BY_FLOAT_ZERO_POINT : BY_ZERO_POINT;
-  return mfqn_by_exponent(s) ? BY_EXPONENT : BY_DIVISION;
-}
-
 /* The common loops read bf16 themselves. */
 static int reads_bf16(const mfqn_scheme *s, int how) {
   if (s->is_integer) return s->rounding == MFQN_ROUND_STOCHASTIC && mfqn_is_measured(s) && how <= BY_DIVISION;
@@ -220,8 +197,8 @@ static int reads_bf16(const mfqn_scheme *s, int how) {
 }
 
 /* Codes are made as words and narrowed at the end: vectors are then as long for short runs as for long ones. */
-static void encode(const mfqn_scheme *s, mfq_source x, mfq_stretch span, const mfq_lanes *lanes, const uint16_t *random,
-                   uint8_t *restrict codes) {
+void MFQ_JOIN(mfq_encode_, MFQ_ISA)(const mfqn_scheme *s, mfq_source x, mfq_stretch span, const mfq_lanes *lanes,
+                                    const uint16_t *random, uint8_t *restrict codes) {
   uint32_t wide[MFQ_CHUNK], loaded[MFQ_CHUNK];
   const int how = choose_how(s), is_bf16 = x.dtype == MFQ_DTYPE_BF16 && reads_bf16(s, how);
   if (x.dtype != MFQ_DTYPE_F32 && !is_bf16) load(loaded, x.data, x.dtype, span.n);
@@ -232,5 +209,3 @@ static void encode(const mfqn_scheme *s, mfq_source x, mfq_stretch span, const m
     encode_minifloats(&job, how, is_bf16);
   for (int64_t i = 0; i < span.n; ++i) codes[i] = (uint8_t)wide[i];
 }
-
-#endif

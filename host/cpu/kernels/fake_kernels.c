@@ -1,15 +1,13 @@
-/* host/cpu/kernels/fake_loops.h: elements to the values of their codes, without the codes.
+/* host/cpu/kernels/fake_kernels.c: elements to the values of their codes, without the codes.
  *
  * For ties to even and saturation, in fewer steps than encoding and decoding, and with their results. A magnitude is
  * limited to the largest value, then rounded to a multiple of its step by adding 2^23 steps and taking them away: float32
  * has no digit below the step there. Quotients come from reciprocals where these hold for all groups at hand; elements are
  * limited before them then, so that nothing overflows. */
-#ifndef MFQ_HOST_CPU_KERNELS_FAKE_LOOPS_H
-#define MFQ_HOST_CPU_KERNELS_FAKE_LOOPS_H
-
 #include <mfq/num/quotient.h>
 
-#include "encode_loops.h"
+#include "convert_loops.h"
+#include "long_loops.h"
 
 /* The choices that a loop is compiled for. Quotients by reciprocals are of measured groups, whose elements are finite, or
  * of integers, for which NaN is the highest. */
@@ -250,7 +248,8 @@ static int is_fake_quick(const mfqn_scheme *s, fake_kind kind, const mfq_lanes *
   return s->is_integer ? !kind.has_tensor_scale : mfqn_is_measured(s) && !s->minmax;
 }
 
-static int fake(const mfqn_scheme *s, mfq_source x, mfq_stretch span, const mfq_lanes *lanes, void *y, int to_bf16) {
+int MFQ_JOIN(mfq_fake_, MFQ_ISA)(const mfqn_scheme *s, mfq_source x, mfq_stretch span, const mfq_lanes *lanes, void *y,
+                                 int to_bf16) {
   uint32_t loaded[MFQ_CHUNK], wide[MFQ_CHUNK];
   const int how = choose_how(s), keeps_signs = s->is_brevitas && s->is_integer && how == BY_DIVISION;
   const fake_kind kind = {how, s->is_integer, 0, s->scale == MFQN_SCALE_UE4M3, !is_fake_within(s), keeps_signs, 0};
@@ -272,5 +271,3 @@ static int fake(const mfqn_scheme *s, mfq_source x, mfq_stretch span, const mfq_
   if (to_bf16) store(y, MFQ_DTYPE_BF16, wide, span.n);
   return 1;
 }
-
-#endif
