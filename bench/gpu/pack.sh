@@ -26,11 +26,12 @@ cmake --build "$build" --parallel "${JOBS:-$(nproc)}" --target gpu_tests bench
 
 rm -rf "$pack"
 mkdir -p "$pack/tests" "$pack/bench" "$pack/lib"
-cp "$build"/tests/device_*_test "$pack/tests/"
+cp -P "$build"/tests/device*_tests "$build"/tests/device_*_test "$pack/tests/" # most of the latter are links to the former
 for program in "$build"/bench/*; do [ -d "$program" ] || [ ! -x "$program" ] || cp "$program" "$pack/bench/"; done
 cp "$build/mfq" "$pack/"
 cp -L "$build/libmfq_cuda.so" "$pack/"
-strip "$pack"/tests/* "$pack"/bench/* "$pack/mfq" "$pack/libmfq_cuda.so"
+find "$pack/tests" -type f -exec strip {} +
+strip "$pack"/bench/* "$pack/mfq" "$pack/libmfq_cuda.so"
 # Shared objects that are no part of the C and C++ runtime of every system.
 ldd "$pack"/tests/* "$pack"/bench/* "$pack/mfq" "$pack/libmfq_cuda.so" | awk '$2 == "=>" { print $1, $3 }' | sort -u |
   while read -r name file; do
@@ -57,7 +58,7 @@ if command -v apt-get >/dev/null; then
     echo "gpu-pack: packages for a build there cannot be downloaded: $(tail -n 1 "$build/debs.log")"
 fi
 bytes=$(wc -c <.gpu/pack.tar.gz)
-count() { find "$pack/$1" -type f | wc -l; }
-echo "gpu-pack: .gpu/pack.tar.gz, $((bytes / 1000)) kB: $(count tests) test programs, $(count bench) of benchmarks"
+count() { find "$pack/$1" -mindepth 1 -name "$2" | wc -l; }
+echo "gpu-pack: .gpu/pack.tar.gz, $((bytes / 1000)) kB: $(count tests '*_test') tests, $(count bench '*') of benchmarks"
 [ "$bytes" -le "$most" ] || stop "that is more than $most bytes, which is what it may be"
 echo "gpu-pack: on the machine with the GPU, in this tree with .gpu: make gpu-check (or: sh bench/gpu/check.sh)"

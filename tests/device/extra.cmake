@@ -5,7 +5,8 @@ function(mfq_add_other_device subject name filter)
     return()
   endif()
   set(test device/${subject}@${name})
-  add_test(NAME ${test} COMMAND device_${subject}_test --gtest_brief=1 --gtest_filter=${filter})
+  mfq_command_of_test(device_${subject}_test command)
+  add_test(NAME ${test} COMMAND ${command} --gtest_brief=1 --gtest_filter=${filter})
   set_tests_properties(${test} PROPERTIES LABELS device TIMEOUT 300
     ENVIRONMENT
     "OMP_WAIT_POLICY=passive;MFQ_CUDA_MODULE=$<TARGET_FILE:mfq_cuda_simt>;MFQ_ONEDNN_MODULE=;MFQ_TEST_FEW=1;${ARGN}")

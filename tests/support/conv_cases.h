@@ -11,7 +11,6 @@ namespace mfq_test {
 /* What a case must pass, such as conv_is_near on some context. */
 using ConvVerdict = std::function<testing::AssertionResult(const ConvCase &)>;
 
-constexpr mfq_conv_direction kDirections[] = {MFQ_CONV_FORWARD, MFQ_CONV_INPUT_GRADIENT, MFQ_CONV_WEIGHT_GRADIENT};
 constexpr mfq_conv_layout kConvLayouts[] = {MFQ_CONV_CHANNELS_FIRST, MFQ_CONV_CHANNELS_LAST};
 /* Every kind of scale: groups of powers of two, of floats, with zero points, one for all, one a channel, none. */
 // clang-format off

@@ -15,6 +15,8 @@
 
 namespace mfq_test {
 
+constexpr mfq_conv_direction kDirections[] = {MFQ_CONV_FORWARD, MFQ_CONV_INPUT_GRADIENT, MFQ_CONV_WEIGHT_GRADIENT};
+
 /* How a plain tensor lies in memory. */
 enum class Memory {
   kDense,

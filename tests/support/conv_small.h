@@ -6,8 +6,6 @@
 
 namespace mfq_test {
 
-inline const mfq_conv_direction kDirections[] = {MFQ_CONV_FORWARD, MFQ_CONV_INPUT_GRADIENT, MFQ_CONV_WEIGHT_GRADIENT};
-
 /* The same scheme for all operands. */
 inline ConvCase of_scheme(ConvCase x, const std::string &scheme, bool on_the_way = false) {
   for (ConvSide *side : {&x.input, &x.weight, &x.output_gradient}) {

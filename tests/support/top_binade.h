@@ -29,14 +29,6 @@ inline double limited_to(mfq_dtype dtype, double x) {
   return std::clamp(nearest, -most, most);
 }
 
-/* What is stored of a value that is a number of the type. */
-inline double value_in(mfq_dtype dtype, const uint8_t *at) {
-  uint32_t bits = 0;
-  std::memcpy(&bits, at, mfq_dtype_bytes(dtype));
-  if (dtype != MFQ_DTYPE_F16) return (double)float_of(dtype == MFQ_DTYPE_BF16 ? bits << 16 : bits);
-  return (double)half_value((uint16_t)bits);
-}
-
 /* ---- Inputs ------------------------------------------------------------------------------------------------------ */
 
 /* Rows of 64 of which each has another largest magnitude, down from the largest number through its binade: every number
