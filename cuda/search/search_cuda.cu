@@ -4,13 +4,14 @@
 #include "cuda/cuda_ops.h"
 #include "cuda/quantize/quantize_fast.h"
 #include "cuda/shared_scales.h"
+#include "search_hqo_kernel.cuh"
 #include "search_kernel.cuh"
 #include "search_rows.h"
 
 /* Boxes are cut from SHORT elements on; ranks are counted in boxes of up to RANKED. */
 enum { SHORT = 1024, RANKED = 65536 };
 
-static_assert(sizeof(search_params) <= 4096, "a kernel takes so many bytes");
+static_assert(sizeof(search_hqo_params) <= 4096, "a kernel takes so many bytes");
 
 typedef struct search_job {
   mfq_scale_job scales;
@@ -81,7 +82,8 @@ static mfq_status launch(const search_job *job, int64_t threads, void (*kernel)(
   return mfq_cuda_launch(job->scales.context, at, kernel, job->p);
 }
 
-static mfq_status search(search_job *job) {
+/* Statistics of all scales, and the tensor scale where there is one. */
+static mfq_status measure(search_job *job) {
   const mfq_qview *view = job->cast->view;
   mfq_context *context = job->scales.context;
   mfq_status status = mfq_cuda_measure(&job->scales, job->cast->src, &job->p.from);
@@ -89,13 +91,67 @@ static mfq_status search(search_job *job) {
     status = mfq_cuda_tensor_scale(&job->scales, &job->p.from, view->q.tensor_scale);
   if (status == MFQ_OK && view->q.layout.scales == MFQ_SCALES_128X4)
     status = mfq_cuda_clear(context, view->q.scales, view->sizes.scales_bytes, job->scales.function);
+  if (status == MFQ_OK) set_up(job);
+  return status;
+}
+
+static mfq_status search(search_job *job) {
+  mfq_status status = measure(job);
   if (status != MFQ_OK) return status;
-  set_up(job);
   cut(job);
   const int64_t scales = job->p.from.count, chunks = (int64_t)job->p.chunks.value;
   status = launch(job, scales * chunks * 32, search_kernel);
   return status == MFQ_OK && job->p.losses ? launch(job, scales, search_finish_kernel) : status;
 }
+
+/* ---- Half-quadratic steps ---------------------------------------------------------------------------------------- */
+
+/* Words of scratch memory for scales, behind their statistics. */
+static int64_t hqo_words(const mfq_qview *view) {
+  const int64_t slots = mfq_cuda_has_slots(view) ? STAT_SLOT_WORDS : 0, each = (int64_t)(sizeof(hqo_slot) / 4) + slots;
+  return view->sizes.scale_count * each + (int64_t)(sizeof(hqo_state) / 4);
+}
+
+static mfq_status launch_hqo(const search_job *job, const search_hqo_params &p, int64_t scales,
+                             void (*kernel)(search_hqo_params)) {
+  const mfq_launch at = {job->scales.function, mfq_cuda_item_grid(scales * 32), ITEM_THREADS, 0};
+  return mfq_cuda_launch(job->scales.context, at, kernel, p);
+}
+
+/* All steps are queued: those behind the last good one end where they begin. */
+static mfq_status take_steps(search_job *job, search_hqo_params *p) {
+  const mfq_candidates *c = job->cast->candidates;
+  const mfq_launch one = {job->scales.function, dim3(1), 32, 0};
+  const int64_t scales = job->p.from.count;
+  mfq_status status = MFQ_OK;
+  double beta = p->is_zero_point ? 1.0 : 1e5;
+  for (int32_t k = 0; status == MFQ_OK && k < c->steps; ++k) {
+    p->softness = (float)(1.0 / beta);
+    p->is_first = k == 0;
+    status = launch_hqo(job, *p, scales, hqo_step_kernel);
+    if (status == MFQ_OK) status = mfq_cuda_launch(job->scales.context, one, hqo_judge_kernel, *p);
+    beta *= 1.01;
+  }
+  return status == MFQ_OK ? launch_hqo(job, *p, scales, hqo_finish_kernel) : status;
+}
+
+static mfq_status half_quadratic(search_job *job) {
+  const mfq_scheme *scheme = &job->cast->view->q.scheme;
+  const mfq_status status = measure(job);
+  if (status != MFQ_OK || job->p.from.count == 0) return status;
+  search_hqo_params p = {};
+  p.all = job->p;
+  p.is_zero_point = job->cast->candidates->kind == MFQ_CANDIDATES_HALF_QUADRATIC_ZERO;
+  const int pads = p.is_zero_point && job->p.scheme.is_brevitas && scheme->granularity == MFQ_GRANULARITY_GROUP;
+  p.whole = pads ? scheme->group_size : 0;
+  uint32_t *memory = mfq_cuda_scratch_word(job->scales.context, SCRATCH_SLOTS);
+  if (job->p.from.slots) memory += job->p.from.count * STAT_SLOT_WORDS;
+  p.state = (hqo_state *)(void *)memory;
+  p.slots = (hqo_slot *)(void *)(p.state + 1);
+  return take_steps(job, &p);
+}
+
+/* ---- The way ----------------------------------------------------------------------------------------------------- */
 
 static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = (const mfq_cast *)problem;
@@ -106,9 +162,14 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
   mfq_walk_init(cast->view, cast->src->strides, &walk);
   const box_plan boxes = mfq_cuda_box_plan(&walk, &extras);
   if (!mfqn_is_measured(&scheme)) return mfq_refuse(why, "the scheme measures no scales");
-  if (mfq_is_half_quadratic(cast->candidates))
-    return mfq_refuse(why, "half-quadratic steps go over all scales again and again; use the CPU, or method mse");
-  if (cast->candidates && cast->candidates->kind == MFQ_CANDIDATES_RANKS && elements_of(&boxes) > RANKED)
+  const int64_t words = MFQ_CUDA_SCRATCH_BYTES / 4 - SCRATCH_SLOTS, box = elements_of(&boxes);
+  if (mfq_is_half_quadratic(cast->candidates) && (hqo_words(cast->view) > words || box > RANKED))
+    return mfq_refuse(
+        why,
+        "half-quadratic steps of more than about %lld scales, or of more than %d elements that share one; "
+        "use the CPU, or method mse",
+        (long long)(words / (int64_t)(sizeof(hqo_slot) / 4)), (int)RANKED);
+  if (cast->candidates && cast->candidates->kind == MFQ_CANDIDATES_RANKS && box > RANKED)
     return mfq_refuse(why, "ranks of more than %d elements that share a scale; use the CPU, or method mse",
                       (int)RANKED);
   return mfq_plan_general(context, problem, choice, why);
@@ -120,7 +181,7 @@ static mfq_status run(mfq_context *context, const void *, const void *problem, u
   mfq_lower(&cast->view->q.scheme, &job.p.scheme);
   job.scales = mfq_scale_job{context, cast->function, cast->view, &job.p.scheme};
   job.cast = cast;
-  const mfq_status status = search(&job);
+  const mfq_status status = mfq_is_half_quadratic(cast->candidates) ? half_quadratic(&job) : search(&job);
   if (status != MFQ_OK || !cast->view->q.codes) return status;
   return mfq_cuda_codes(&job.scales, cast->src);
 }

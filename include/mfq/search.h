@@ -61,8 +61,9 @@ MFQ_EXPORT void mfq_search_init(mfq_search *search, mfq_search_method method);
  *   statistic is a range; MFQ_SEARCH_HQO and MFQ_SEARCH_HQO_ZERO of other elements than integers, with importance or
  *   stochastic rounding, the one of other rules than absmax, the other of a scheme without zero points; an importance that
  *   is not f32, one that is negative, infinite or NaN (refused on the CPU; on a GPU any candidate may be chosen then), or one
- *   for a rotated scheme; UNSUPPORTED on a GPU for ranks of more than 65536 elements, MFQ_SEARCH_HQO and
- *   MFQ_SEARCH_HQO_ZERO; SHAPE, OUT_OF_MEMORY, DEVICE; nothing is written then.
+ *   for a rotated scheme; UNSUPPORTED on a GPU for ranks of more than 65536 elements, and for MFQ_SEARCH_HQO and
+ *   MFQ_SEARCH_HQO_ZERO of so many, or of more than some 65000 scales; SHAPE, OUT_OF_MEMORY, DEVICE; nothing is written
+ *   then.
  * Since 0.1. */
 MFQ_API mfq_status mfq_search_scales(mfq_context *context, const mfq_search *search);
 

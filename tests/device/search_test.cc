@@ -177,11 +177,40 @@ TEST_F(Search, ExactGroups) {
   ASSERT_TRUE(same_search({method(MFQ_SEARCH_MSE), "e2m1/group:16/f32/gain:2"}, x));
 }
 
-TEST_F(Search, RefusesHalfQuadraticSteps) {
-  Operand x(MFQ_DTYPE_F32, {2, 32});
-  Quantized t(parse("int4_group32"), {2, 32});
+TEST_F(Search, HalfQuadraticSteps) {
+  const struct {
+    mfq_search_method how;
+    const char *scheme;
+    Shape shape;
+    int steps;
+  } rows[] = {{MFQ_SEARCH_HQO, "int4_group32", {3, 100}, 4},
+              {MFQ_SEARCH_HQO, "int3n/channel@1/f32", {150, 5}, 3},
+              {MFQ_SEARCH_HQO, "int4/tensor/f32", {2, 700}, 2},
+              {MFQ_SEARCH_HQO, "int4n/group:16/ue4m3", {2, 64}, 3},
+              {MFQ_SEARCH_HQO, "uint4/group:32@0/f32/zp", {70, 3}, 3},
+              {MFQ_SEARCH_HQO, "brevitas:Int8WeightPerChannelFloat/int4n", {4, 60}, 40},
+              {MFQ_SEARCH_HQO_ZERO, "uint4/group:32/f32/zpf", {3, 100}, 9},
+              {MFQ_SEARCH_HQO_ZERO, "int3/channel@0/bf16/zp", {4, 2100}, 3},
+              {MFQ_SEARCH_HQO_ZERO, "brevitas:ShiftedUint8WeightGroupQuantFloat/uint4/zpf", {2, 75}, 6},
+              {MFQ_SEARCH_HQO_ZERO, "uint3/tensor/f32/zpf", {2, 70}, 40}};
+  for (const auto &row : rows)
+    for (const mfq_dtype dtype : {MFQ_DTYPE_F32, MFQ_DTYPE_BF16}) {
+      SCOPED_TRACE(std::string(row.scheme) + ", dtype " + std::to_string(dtype));
+      std::mt19937 generator(7);
+      std::normal_distribution<float> normal;
+      Operand x(dtype, row.shape);
+      x.fill([&](size_t i) { return float_bits(i < 32 ? 0.0f : normal(generator) * (i % 37 == 0 ? 3.0f : 1.0f)); });
+      mfq_search search = method(row.how);
+      search.steps = search.first = search.last = row.steps;
+      EXPECT_TRUE(same_search({search, row.scheme}, x));
+    }
+}
+
+TEST_F(Search, RefusesHalfQuadraticStepsOfTooManyScales) {
+  Operand x(MFQ_DTYPE_F32, {66000, 1});
+  Quantized t(parse("int4/channel@0/f32"), {66000, 1});
   const DeviceMemory from(device(), x.bytes.data(), x.bytes.size()), codes(device(), nullptr, t.codes.size()),
-      scales(device(), nullptr, 16);
+      scales(device(), nullptr, t.scales.size());
   const mfq_tensor src = x.at(from.data());
   mfq_search search = method(MFQ_SEARCH_HQO);
   t.q.codes = codes.data();
@@ -190,8 +219,8 @@ TEST_F(Search, RefusesHalfQuadraticSteps) {
   search.q = &t.q;
   EXPECT_EQ(mfq_search_scales(device(), &search), MFQ_ERROR_UNSUPPORTED);
   EXPECT_STREQ(mfq_last_error(),
-               "mfq_search_scales: no implementation takes it; the last one says: half-quadratic steps "
-               "go over all scales again and again; use the CPU, or method mse");
+               "mfq_search_scales: no implementation takes it; the last one says: half-quadratic steps of more than "
+               "about 65520 scales, or of more than 65536 elements that share one; use the CPU, or method mse");
 }
 
 TEST_F(Search, RefusesRanksOfLongBoxes) {
