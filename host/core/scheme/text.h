@@ -13,7 +13,7 @@ typedef struct mfq_span {
 
 /* A sentence under construction. */
 typedef struct mfq_sentence {
-  char text[480];
+  char text[960];
 } mfq_sentence;
 
 mfq_span mfq_span_of(const char *text);
