@@ -10,7 +10,7 @@
 #include "elements.h"
 #include "indices.h"
 
-enum { COPY_BYTES = 1 << 20, PART_ALIGNMENT = 64 };
+enum { COPY_BYTES = 1 << 18, PART_ALIGNMENT = 64 };
 
 typedef struct codes_plan {
   mfq_qview rows;                      /* the table that is made: `shape[0]` rows, in logical order */
@@ -23,6 +23,7 @@ _Static_assert(sizeof(codes_plan) <= MFQ_CAST_STATE, "a plan finds room");
 static mfq_status make_rows(const char *function, const mfq_qview *table, int64_t count, mfq_qview *rows) {
   mfq_qtensor q = {.scheme = table->q.scheme, .rank = 2, .shape = {count, table->q.shape[1]}};
   q.layout = (mfq_layout){.packing = table->q.layout.packing, .row_align = 1};
+  if (q.shape[1] * mfq_code_bits(&q) % 8 == 0) q.layout.row_align = 0; /* the same bytes, in one stream */
   if (q.scheme.granularity == MFQ_GRANULARITY_BLOCK) q.scheme.block_rows = 1;
   if (q.scheme.granularity == MFQ_GRANULARITY_GROUP && table->sizes.axis == 0) q.scheme.group_size = 1;
   q.scheme.eden = 0; /* which quantizing alone knows */

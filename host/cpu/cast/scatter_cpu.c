@@ -72,6 +72,15 @@ static void add_piece(const mfq_kernels *kernels, float *sums, const float *x, i
     for (int64_t j = 0; j < n; ++j) sums[j] = mfqn_add(sums[j], x[j]);
 }
 
+/* The bits of 0 are zeros in every dtype. */
+static void clear_piece(const mfq_kernels *kernels, row_piece p) {
+  const uint32_t zeros[PIECE] = {0};
+  if (kernels)
+    memset(place_of(p), 0, (size_t)p.n * mfq_dtype_bytes(p.tensor->dtype));
+  else
+    store_piece(NULL, p, zeros);
+}
+
 static void sum_piece(const scatter_work *w, row_piece to, int64_t first, int64_t end) {
   union {
     uint32_t bits[PIECE];
@@ -97,8 +106,11 @@ static void sum_rows(void *work, int thread, int64_t first, int64_t end) {
   for (int64_t item = first; item < end; ++item) {
     const int64_t row = item / w->pieces, col = item % w->pieces * PIECE;
     const int64_t from = row > 0 ? w->ends[row - 1] : 0, to = w->ends[row];
-    if (from == to && w->cast->indexing->accumulate) continue;
-    sum_piece(w, (row_piece){table, row, col, mfq_smaller(PIECE, table->shape[1] - col)}, from, to);
+    const row_piece piece = {table, row, col, mfq_smaller(PIECE, table->shape[1] - col)};
+    if (from < to)
+      sum_piece(w, piece, from, to);
+    else if (!w->cast->indexing->accumulate)
+      clear_piece(w->kernels, piece);
   }
 }
 
