@@ -41,27 +41,15 @@ const char *const kObservers[] = {"absmax",
                                   "rowmax_l2@-1"};
 
 /* A plain tensor as the oracle sees it: its values in row-major order. */
-struct Values {
+struct Observed {
   Shape shape;
   std::vector<float> x;
 };
 
-inline float value_in(mfq_dtype dtype, uint32_t bits) {
-  if (dtype == MFQ_DTYPE_F16) return half_value((uint16_t)bits);
-  const uint32_t u = dtype == MFQ_DTYPE_BF16 ? bits << 16 : bits;
-  float x;
-  std::memcpy(&x, &u, sizeof x);
-  return x;
-}
-
-inline Values values_of(const Operand &o) {
-  Values v{o.shape, {}};
+inline Observed values_of(const Operand &o) {
+  Observed v{o.shape, {}};
   const size_t size = mfq_dtype_bytes(o.dtype);
-  for (size_t i = 0; i < count_of(o.shape); ++i) {
-    uint32_t bits = 0;
-    std::memcpy(&bits, &o.bytes[o.place(i) * size], size);
-    v.x.push_back(value_in(o.dtype, bits));
-  }
+  for (size_t i = 0; i < count_of(o.shape); ++i) v.x.push_back((float)value_in(o.dtype, &o.bytes[o.place(i) * size]));
   return v;
 }
 
@@ -94,11 +82,11 @@ struct Elements {
   std::vector<int64_t> row;
 };
 
-inline std::vector<Elements> elements_of(const mfq_scheme &s, const std::vector<Values> &sources, int32_t axis,
+inline std::vector<Elements> elements_of(const mfq_scheme &s, const std::vector<Observed> &sources, int32_t axis,
                                          size_t scales) {
   std::vector<Elements> all(scales);
   int64_t before = 0;
-  for (const Values &v : sources) {
+  for (const Observed &v : sources) {
     const int64_t rank = (int64_t)v.shape.size(), r = axis < 0 ? axis + rank : axis;
     Shape at(v.shape.size(), 0);
     for (const float x : v.x) {

@@ -38,7 +38,7 @@ Shape strides_of(const Shape &shape, size_t which) {
 }
 
 void expect_values(const std::vector<float> &got, const mfq_scheme &scheme, const mfq_observer &observer,
-                   const std::vector<Values> &sources) {
+                   const std::vector<Observed> &sources) {
   const std::vector<Elements> all = elements_of(scheme, sources, observer.axis, got.size());
   const Shape &shape = sources[0].shape;
   for (size_t i = 0; i < got.size(); ++i) {
@@ -77,7 +77,7 @@ TEST(Observe, EveryStatisticOfEveryKindOfScale) {
           const std::vector<float> got = observed(contexts[i].get(), scheme, observer, {x.here()}, &nans);
           if (i == 0) expect_values(first = got, scheme, observer, {values_of(x)});
           EXPECT_TRUE(same_floats(got, first)) << isas[i] << " beside " << isas[0];
-          const Values v = values_of(x);
+          const Observed v = values_of(x);
           EXPECT_EQ(nans, 5u + (uint64_t)std::count_if(v.x.begin(), v.x.end(), [](float f) { return std::isnan(f); }));
         }
       });
@@ -178,7 +178,7 @@ TEST(Observe, TensorsThatShareTheirScales) {
       for (const bool by_channels : {false, true}) {
         SCOPED_TRACE(isa + ", " + text);
         std::vector<Operand> operands;
-        std::vector<Values> values;
+        std::vector<Observed> values;
         std::vector<mfq_tensor> tensors;
         for (const Shape &shape :
              std::vector<Shape>(by_channels ? std::begin(shapes_of_channels) : std::begin(shapes_of_tensor),
