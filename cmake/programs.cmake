@@ -33,6 +33,8 @@ if(MFQ_BUILD_PROGRAMS)
     add_library(mfq_example_support STATIC ${example_support_sources})
     target_link_libraries(mfq_example_support PUBLIC mfq_io_static PkgConfig::JANSSON PkgConfig::POPT
                           PRIVATE mfq_numerics mfq_warnings)
+    # Loops of plain C that run beside the layers of a training: in vectors.
+    set_source_files_properties(examples/support/train_ops.c PROPERTIES COMPILE_OPTIONS "-O3;-fno-math-errno")
   endif()
   foreach(source IN LISTS example_sources)
     get_filename_component(name "${source}" NAME_WE)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # examples/demo.sh BUILD: quantizes a real network by twenty schemes, prints and draws what each costs and gains, reads
-# digits with it, its layers being quantized convolutions and products, and goes through Brevitas' tutorial. Builds
-# nothing: `make demo` does that first. Results: build/demo/.
+# digits with it, its layers being quantized convolutions and products, trains such networks from scratch by nine recipes,
+# and goes through Brevitas' tutorial. Builds nothing: `make demo` does that first. Results: build/demo/.
 set -eu
 cd "$(dirname "$0")/.."
 build=${1:-build/dev}
@@ -9,7 +9,7 @@ data=examples/data
 model=$data/digits_cnn.safetensors
 out=build/demo
 [ -x "$build/examples/example_sweep" ] || { echo "demo: $build has no examples; run: make demo" >&2; exit 1; }
-mkdir -p "$out/models"
+mkdir -p "$out/models" "$out/trained"
 
 # draw NAME TITLE X_TEXT Y_TEXT MARGINS: "x,y,label" lines of the standard input. Size in pixels, ranges from the data
 # and the margins: left, right (in ranges of x), below, above.
@@ -66,12 +66,29 @@ awk -F, -v OFS=, 'NR > 2 { print $7 / 1000, 100 * $4 / $5, $1 }' "$out/digits_ne
     "size: kB of weights, scales and zero points included" "297 unseen digits: % read right" "4 0.3 1 1.5"
 
 echo
+echo "Networks of the same layers, trained from scratch, quantized in all three products of every layer:"
+gzip -dc "$data/digits.csv.gz" | "$build/examples/example_train_digits" - --models "$out/trained" \
+  --csv "$out/trained.csv" --json "$out/trained.json"
+cat <<'END'
+
+Right: of the 297 digits that no network was trained on. Served: by the network as it was saved, loaded into new layers.
+Afterwards: by the weights that were trained in float32, quantized by the recipe without training.
+END
+if command -v gnuplot >/dev/null 2>&1; then
+  names=$(awk -F, 'NR > 1 && !seen[$1]++ { printf "%s%s", n++ ? " " : "", $1 }' "$out/trained.csv")
+  gnuplot -e "csv='$out/trained.csv'; out='$out/trained'; names='$names'" \
+    -e "title_text='A digits network trained from scratch, quantized in all three products of every layer'" examples/train.gp
+  drawn="$drawn$out/trained.svg $out/trained.png "
+fi
+
+echo
 echo "Brevitas' tutorial \"Minifloat and Groupwise quantization\", by examples/tutorial.c:"
 echo
 "$build/examples/example_tutorial"
 
 echo
-echo "Files: ${drawn}$out/digits.csv $out/digits.json $out/digits_net.csv $out/digits_net.json $out/models/*.safetensors"
+echo "Files: ${drawn}$out/digits.csv $out/digits.json $out/digits_net.csv $out/digits_net.json"
+echo "  $out/trained.csv $out/trained.json $out/models/*.safetensors $out/trained/*.safetensors"
 echo
 echo "The same with your own file:"
 echo "  $build/mfq quantize MODEL.safetensors -o small.safetensors --scheme mxfp4_e2m1_even"

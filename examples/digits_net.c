@@ -41,16 +41,9 @@ typedef struct digits_options {
   int repetitions, threads, is_reproducible, most;
 } digits_options;
 
-static int largest(const float *logits) {
-  int best = 0;
-  for (int c = 1; c < DIGITS_CLASSES; ++c)
-    if (logits[c] > logits[best]) best = c;
-  return best;
-}
-
 static int count_right(const digits_images *images, const float *logits) {
   int right = 0;
-  for (int i = 0; i < images->count; ++i) right += largest(logits + i * DIGITS_CLASSES) == images->labels[i];
+  for (int i = 0; i < images->count; ++i) right += digits_largest(logits + i * DIGITS_CLASSES) == images->labels[i];
   return right;
 }
 
@@ -130,7 +123,8 @@ static int read_digits(const digits_options *o, mfq_context *context, digits_inp
   if (result->scheme == &schemes[0]) memcpy(in->float32_logits, in->logits, bytes);
   result->right = count_right(&in->images, in->logits);
   for (int i = 0; i < in->images.count; ++i)
-    result->changed += largest(in->logits + i * DIGITS_CLASSES) != largest(in->float32_logits + i * DIGITS_CLASSES);
+    result->changed +=
+        digits_largest(in->logits + i * DIGITS_CLASSES) != digits_largest(in->float32_logits + i * DIGITS_CLASSES);
   return code;
 }
 
@@ -140,8 +134,8 @@ static int run(const digits_options *o, mfq_context *context) {
   digits_inputs in = {.logits = NULL};
   int count = 0;
   digits_result *results = calloc(SCHEMES, sizeof *results);
-  int code =
-      results != NULL ? digits_images_read(o->digits, o->most, &in.images) : digits_error(DIGITS_FAILED, "no memory");
+  int code = results != NULL ? digits_images_read(o->digits, DIGITS_TRAINED, o->most, &in.images)
+                             : digits_error(DIGITS_FAILED, "no memory");
   if (code == DIGITS_OK) code = digits_weights_read(o->model, &in.weights);
   in.logits = calloc((size_t)in.images.count * DIGITS_CLASSES + 1, sizeof *in.logits);
   in.float32_logits = calloc((size_t)in.images.count * DIGITS_CLASSES + 1, sizeof *in.float32_logits);

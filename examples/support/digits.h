@@ -3,6 +3,9 @@
 #ifndef MFQ_EXAMPLES_DIGITS_H
 #define MFQ_EXAMPLES_DIGITS_H
 
+#include <jansson.h>
+#include <stdio.h>
+
 #include <mfq/io.h>
 #include <mfq/mfq.h>
 
@@ -11,13 +14,15 @@ enum { DIGITS_OK = 0, DIGITS_FAILED = 1, DIGITS_USAGE = 2, DIGITS_UNSUPPORTED = 
 
 enum { DIGITS_SIDE = 8, DIGITS_PIXELS = 64, DIGITS_CLASSES = 10, DIGITS_LAYERS = 4, DIGITS_TRAINED = 1500 };
 
-/* Print one line on standard error and return an exit code: of any text, of a failed call. */
+/* Print one line on standard error, which begins with the program's name, and return an exit code: of any text, of a
+ * failed call. */
+extern const char *digits_program;
 __attribute__((format(printf, 2, 3))) int digits_error(int code, const char *format, ...);
 int digits_status(mfq_status status, const char *about, const char *sentence);
 
 /* ---- Files ------------------------------------------------------------------------------------------------------ */
 
-/* The digits behind the first DIGITS_TRAINED, which the network was trained on. */
+/* Digits. Networks are trained on the first DIGITS_TRAINED of the file, and read the others. */
 typedef struct digits_images {
   int count;
   float *pixels; /* [count, 8, 8], 0 ... 1 */
@@ -38,7 +43,8 @@ typedef struct digits_weights {
 } digits_weights;
 
 /* All return exit codes, after their message. */
-int digits_images_read(const char *path, int most, digits_images *images); /* `most` 0: all */
+/* Those behind the first `from`, at most `most` (0: all). */
+int digits_images_read(const char *path, int from, int most, digits_images *images);
 void digits_images_free(digits_images *images);
 int digits_weights_read(const char *path, digits_weights *weights);
 void digits_weights_free(digits_weights *weights);
@@ -111,7 +117,11 @@ typedef struct digits_report {
 } digits_report;
 
 double digits_seconds(void);
+int digits_largest(const float *logits); /* which class */
 void digits_print(const digits_report *report);
+/* Closes what was written, takes over a JSON value and writes it: exit codes, after their message. */
+int digits_close(FILE *file, const char *path, int is_written);
+int digits_write_root(json_t *root, const char *path);
 int digits_write_csv(const digits_report *report, const char *path);
 int digits_write_json(const digits_report *report, const char *path);
 

@@ -7,11 +7,13 @@
 
 #include "digits.h"
 
+const char *digits_program = "digits_net";
+
 int digits_error(int code, const char *format, ...) {
   va_list args;
   va_start(args, format);
   fflush(stdout);
-  fprintf(stderr, "digits_net: ");
+  fprintf(stderr, "%s: ", digits_program);
   (void)vfprintf(stderr, format, args);
   fprintf(stderr, "\n");
   va_end(args);
@@ -45,7 +47,7 @@ static int parse_digit(const char *line, float *pixels, int *label) {
   return *label < DIGITS_CLASSES && (*end == '\n' || *end == '\r' || *end == '\0');
 }
 
-int digits_images_read(const char *path, int most, digits_images *images) {
+int digits_images_read(const char *path, int from, int most, digits_images *images) {
   char line[LINE];
   int row = 0, code = DIGITS_OK;
   const int limit = most > 0 && most < MAX_DIGITS ? most : MAX_DIGITS;
@@ -58,11 +60,11 @@ int digits_images_read(const char *path, int most, digits_images *images) {
     if (!parse_digit(line, images->pixels + images->count * DIGITS_PIXELS, &images->labels[images->count]))
       code =
           digits_error(DIGITS_FAILED, "%s: line %d is not 64 pixels of 0 ... 16 and a label of 0 ... 9", path, row + 1);
-    images->count += row >= DIGITS_TRAINED;
+    images->count += row >= from;
   }
   if (file != stdin) (void)fclose(file);
   if (code == DIGITS_OK && images->count == 0)
-    code = digits_error(DIGITS_FAILED, "%s: %d digits; those behind the first %d are read", path, row, DIGITS_TRAINED);
+    code = digits_error(DIGITS_FAILED, "%s: %d digits; those behind the first %d are read", path, row, from);
   return code;
 }
 

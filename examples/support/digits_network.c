@@ -18,6 +18,13 @@ double digits_seconds(void) {
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+int digits_largest(const float *logits) {
+  int best = 0;
+  for (int c = 1; c < DIGITS_CLASSES; ++c)
+    if (logits[c] > logits[best]) best = c;
+  return best;
+}
+
 /* ---- Making a layer --------------------------------------------------------------------------------------------- */
 
 int digits_layer_is_conv(const digits_layer *l) { return l->shape->taps > 1; }

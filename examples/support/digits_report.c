@@ -58,7 +58,7 @@ void digits_print(const digits_report *report) {
 
 /* ---- Files ------------------------------------------------------------------------------------------------------ */
 
-static int close_file(FILE *file, const char *path, int is_written) {
+int digits_close(FILE *file, const char *path, int is_written) {
   const int failed = ferror(file) != 0 || !is_written;
   if (fclose(file) != 0 || failed) return digits_error(DIGITS_FAILED, "%s: cannot write: %s", path, strerror(errno));
   return DIGITS_OK;
@@ -78,7 +78,18 @@ int digits_write_csv(const digits_report *report, const char *path) {
     if (r->has_reference) fprintf(file, "%.9g,%d,%d", r->difference, r->equal, r->moved);
     fprintf(file, "%s\n", r->has_reference ? "" : ",,");
   }
-  return close_file(file, path, 1);
+  return digits_close(file, path, 1);
+}
+
+int digits_write_root(json_t *root, const char *path) {
+  FILE *file = root != NULL ? fopen(path, "w") : NULL;
+  if (file == NULL) {
+    json_decref(root);
+    return digits_error(DIGITS_FAILED, "%s: cannot write: %s", path, root == NULL ? "no memory" : strerror(errno));
+  }
+  const int is_written = json_dumpf(root, file, JSON_INDENT(1)) == 0 && fputc('\n', file) != EOF;
+  json_decref(root);
+  return digits_close(file, path, is_written);
 }
 
 static json_t *result_json(const digits_report *report, const digits_result *r) {
@@ -104,12 +115,5 @@ int digits_write_json(const digits_report *report, const char *path) {
   json_t *root = json_pack("{s:i, s:s, s:s, s:i, s:i, s:b, s:o}", "version", 1, "mfq", mfq_version(), "device",
                            report->device, "digits", report->digits, "repetitions", report->repetitions, "reproducible",
                            report->is_reproducible, "results", results);
-  FILE *file = root != NULL ? fopen(path, "w") : NULL;
-  if (file == NULL) {
-    json_decref(root);
-    return digits_error(DIGITS_FAILED, "%s: cannot write: %s", path, root == NULL ? "no memory" : strerror(errno));
-  }
-  const int is_written = json_dumpf(root, file, JSON_INDENT(1)) == 0 && fputc('\n', file) != EOF;
-  json_decref(root);
-  return close_file(file, path, is_written);
+  return digits_write_root(root, path);
 }

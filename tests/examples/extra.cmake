@@ -35,6 +35,14 @@ if(TARGET example_digits_net)
   mfq_add_program_test(examples/digits_net_reproducible ${net} --reproducible --only Brevitas)
 endif()
 
+if(TARGET example_train_digits)
+  foreach(what accuracy resume full)
+    mfq_add_program_test(examples/train_digits_${what} ${sh}/train_digits.sh $<TARGET_FILE:example_train_digits>
+                         $<TARGET_FILE:example_digits_net> examples/data ${what})
+  endforeach()
+  set_tests_properties(examples/train_digits_full PROPERTIES LABELS "examples;slow" TIMEOUT 1200 SKIP_RETURN_CODE 77)
+endif()
+
 if(TARGET bench_gemm)
   mfq_add_program_test(bench/gemm sh "${CMAKE_CURRENT_LIST_DIR}/gemm_bench.sh" $<TARGET_FILE:bench_gemm>)
 endif()
