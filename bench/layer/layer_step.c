@@ -56,10 +56,11 @@ void layer_step_destroy(layer_step *step) {
 }
 
 mfq_layer_memory layer_step_bytes(const layer_step *step) {
-  mfq_layer_memory all = {0, 0, 0}, one;
+  mfq_layer_memory all = {0}, one;
   for (int i = 0; i < LAYER_MOST && step->layers[i] != NULL; ++i) {
     if (mfq_layer_memory_get(step->layers[i], &one) != MFQ_OK) break;
     all.state += one.state;
+    all.weight += one.weight;
     all.kept += one.kept;
     all.workspace += one.workspace;
   }
