@@ -6,7 +6,7 @@
 
 /* From one power of two to the next, as stored; 0 where scales are none, or not everywhere the same apart. */
 static uint32_t power_of(const mfqn_scheme *s) {
-  if (s->rule == MFQN_RULE_ABSMAX || s->is_brevitas) return 0;
+  if (s->rule == MFQN_RULE_ABSMAX || s->is_brevitas || s->power_gain != 0.0f) return 0;
   return s->scale == MFQN_SCALE_UE8M0 ? 1u : s->scale == MFQN_SCALE_F32 ? 1u << 23 : 0u;
 }
 

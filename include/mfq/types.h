@@ -187,7 +187,7 @@ typedef struct mfq_scheme {
   mfq_arith arith;
   mfq_format scale_element; /* MINIFLOAT: without a sign, FN or IEEE; otherwise all 0 */
   float statistic_min;      /* lower bound of the statistic, >= 0 */
-  float scale_gain;         /* ABSMAX: computed scales are times this, 1/16 ... 16; 0: 1. No matter when GIVEN */
+  float scale_gain;         /* ABSMAX, F32: computed scales are times this, 1/16 ... 16; 0: 1. No matter when GIVEN */
   float scale_bound;        /* UE4M3, computed: the largest scale of a group is about this, 1 ... 448; 0: 448 */
   int32_t eden;             /* GROUP, a tensor scale above: as many neighbours correct their scales together; 0: none */
   int32_t rotation;         /* GROUP with arith EXACT: 16, 32, 64 or 128 neighbours along `axis`; 0: none */

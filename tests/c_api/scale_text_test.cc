@@ -28,6 +28,7 @@ TEST(ScaleText, Canonical) {
       {"nvfp4_ms_eden/hadamard:128:seed:5", "nvfp4_ms_eden/hadamard:128:seed:5"},
       {"nvfp4/eden:32", "e2m1/group:16/ue4m3/eden:32"},
       {"nvfp4_ms_eden/ue4m3:given", "e2m1/group:16/ue4m3:given/gain:0.988125/bound:255.99/eden:128"},
+      {"e2m1/group:32/f32:floor/gain:1.3333334", "e2m1/group:32/f32:floor/gain:1.3333334"},
       {"e2m1/group:16/scale:ue5m3fn", "e2m1/group:16/scale:ue5m3fn"},
       {"nvfp4/scale:ue5m2ieee:given", "e2m1/group:16/scale:ue5m2ieee:given"},
       {"e2m1/group:16/scale:ue5m3fn/ue4m3", "nvfp4"},
@@ -89,7 +90,8 @@ TEST(ScaleText, BadTexts) {
       {"nvfp4/scale:ue8m0fn", "column 7:", "leave float32; say a bound of less than 2.83568622e+37, such as bound:448"},
       {"int8/tensor/scale:ue5m3fn", "column 6:", "granularity tensor has no minifloat scale"},
       {"int8/f32/bound:256", "column 10:", "a bound needs scale ue4m3 or minifloat, whose tensor scale it sets"},
-      {"mxfp4_e2m1/gain:2", "column 12:", "a gain needs scales that are computed by rule absmax with arith exact"},
+      {"mxfp4_e2m1/gain:2",
+       "column 12:", "a gain needs scales that are computed by rule absmax, or by any rule in f32, with arith exact"},
       {"int8/gain:2", "column 6:", "a gain needs scales that are computed by rule absmax"},
       {"int8/f32/gain:2/arith:brevitas", "column 10:", "a gain needs scales that are computed by rule absmax"},
   };

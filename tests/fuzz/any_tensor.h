@@ -77,7 +77,8 @@ inline mfq_scheme built_scheme(Input *in, int32_t rank) {
   s.statistic = is_general && (s.zero_point || in->one_in(4)) ? MFQ_STATISTIC_MINMAX : MFQ_STATISTIC_ABSMAX;
   s.statistic_min = in->one_in(6) ? 0.25f : 0.0f;
   if (in->one_in(6)) s.arith = MFQ_ARITH_BREVITAS;
-  if (s.rule == MFQ_RULE_ABSMAX && in->one_in(4)) s.scale_gain = 0.7f + (float)in->below(64) / 64.0f;
+  if ((s.rule == MFQ_RULE_ABSMAX || s.scale == MFQ_SCALE_F32) && in->one_in(4))
+    s.scale_gain = 0.7f + (float)in->below(64) / 64.0f;
   if (s.scale >= MFQ_SCALE_UE4M3 && in->one_in(2)) s.scale_bound = in->one_in(2) ? 255.99f : 3.0f;
   return s;
 }

@@ -191,7 +191,7 @@ public:
     const double s = divisor(index);
     if (scheme.scale != MFQ_SCALE_NONE && (s == 0 || !std::isfinite(s))) return got == 0;
     const bool by_exponent = !scheme.zero_point && (scheme.scale == MFQ_SCALE_NONE || scheme.scale == MFQ_SCALE_UE8M0 ||
-                                                    (scheme.rule != MFQ_RULE_ABSMAX && scheme.rule != MFQ_RULE_GIVEN));
+                                                    (is_power() && scheme.scale_gain == 0));
     if (by_exponent) return is_encoded(got, x / s);
     double quotient = (float)(x / s);
     if (!scheme.zero_point) return is_encoded(got, quotient);
@@ -219,7 +219,9 @@ public:
     if (scheme.rule == MFQ_RULE_ABSMAX) return quotient_scale(a, tensor);
     const int low = scheme.scale == MFQ_SCALE_UE8M0 ? -127 : scheme.scale == MFQ_SCALE_F16 ? -24 : -126;
     const int high = scheme.scale == MFQ_SCALE_F16 ? 15 : 127;
-    return std::ldexp(1.0, a == 0 ? low : std::clamp(exponent(a), low, high));
+    const double power = std::ldexp(1.0, a == 0 ? low : std::clamp(exponent(a), low, high));
+    if (scheme.scale_gain == 0) return power;
+    return std::clamp((double)(float)std::min(power * (double)scheme.scale_gain, kLargest), 0x1p-126, kLargest);
   }
   /* The tensor scale of UE4M3 for the largest magnitude of finite groups. */
   double computed_tensor(double a) const {
@@ -243,9 +245,11 @@ private:
     return place.fraction > 0 && got == grid.encode_at(x, {place.lower + 1, 0}, MFQ_ROUND_ZERO, saturate);
   }
 
+  bool is_power() const { return scheme.rule != MFQ_RULE_ABSMAX && scheme.rule != MFQ_RULE_GIVEN; }
+
   double highest_quotient() const { /* what the statistic is divided by */
     const double most = scheme.zero_point ? grid.max_code() - lowest() : grid.max_value();
-    return scheme.scale_gain != 0 ? (float)(most / (double)scheme.scale_gain) : most;
+    return scheme.scale_gain != 0 && !is_power() ? (float)(most / (double)scheme.scale_gain) : most;
   }
 
   double quotient_scale(double a, double tensor) const {

@@ -338,4 +338,24 @@ TEST(FloatScale, TensorScaleRoundsOnce) {
   }
 }
 
+/* Powers of two times 4/3: the largest element is below 6 scales, so that E2M1 never saturates, and elements are divided by
+ * the product. */
+TEST(FloatScale, PowersTimesAGain) {
+  mfq_scheme scheme = group_scheme(oracle::named("e2m1"), MFQ_SCALE_F32, MFQ_RULE_FLOOR);
+  scheme.scale_gain = 4.0f / 3;
+  const mfqn_scheme s = lowered(scheme);
+  const oracle::Grid grid(oracle::named("e2m1"));
+  for (const std::vector<float> &x : random_groups(74, 300)) {
+    const Quantized q = quantized(s, x, 1.0f);
+    const float a = absmax_of(x), power = a == 0 ? 0x1p-126f : std::ldexp(1.0f, std::ilogb(a) - 2);
+    ASSERT_EQ(q.group.scale, power * scheme.scale_gain);
+    ASSERT_LT(a / q.group.scale, 6.0f);
+    for (size_t i = 0; i < x.size(); ++i) {
+      const float t = x[i] / q.group.scale;
+      ASSERT_EQ(q.codes[i], grid.encode(t, MFQ_ROUND_EVEN, true)) << x[i];
+      ASSERT_EQ(q.values[i], (float)(grid.decode(q.codes[i]) * q.group.scale)) << x[i];
+    }
+  }
+}
+
 } // namespace

@@ -96,6 +96,9 @@ void mfq_lower(const mfq_scheme *scheme, mfqn_scheme *out) {
     lower_integer(scheme, out);
   else
     lower_minifloat(scheme, out);
-  if (scheme->scale_gain != 0.0f) out->threshold = mfqn_div(out->threshold, scheme->scale_gain);
+  if (mfqn_is_power_rule(out->rule))
+    out->power_gain = scheme->scale_gain;
+  else if (scheme->scale_gain != 0.0f)
+    out->threshold = mfqn_div(out->threshold, scheme->scale_gain);
   if (mfqn_has_tensor_scale(out->scale)) lower_stored(scheme, out);
 }

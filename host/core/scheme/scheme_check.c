@@ -270,8 +270,9 @@ static int number_valid(const char *name, float value, const float *range, mfq_s
 static int gain_valid(const mfq_scheme *s, mfq_sentence *why) {
   static const float range[] = {0.0625f, 16.0f, 1.0f};
   if (s->scale_gain == 0.0f) return 1;
-  if (s->scale == MFQ_SCALE_NONE || is_power_of_two_rule(s->rule) || s->arith != MFQ_ARITH_EXACT)
-    return refuse(why, "a gain needs scales that are computed by rule absmax with arith exact");
+  if (s->scale == MFQ_SCALE_NONE || (is_power_of_two_rule(s->rule) && s->scale != MFQ_SCALE_F32) ||
+      s->arith != MFQ_ARITH_EXACT)
+    return refuse(why, "a gain needs scales that are computed by rule absmax, or by any rule in f32, with arith exact");
   return number_valid("scale_gain", s->scale_gain, range, why);
 }
 

@@ -84,9 +84,11 @@ static void scales(const mfqn_scheme *s, const mfq_stats *stats, int64_t n, floa
         scales_quotient(s, values, n, tensor_scale, lanes, MFQN_SCALE_F16);
       break;
     default:
-      if (po2)
+      if (po2) {
         scales_by_rule(s, values, n, lanes, MFQN_SCALE_F32);
-      else
+        if (s->power_gain != 0.0f)
+          for (int64_t i = 0; i < n; ++i) lanes->stored[i] = mfqn_power_times(lanes->stored[i], s->power_gain);
+      } else
         scales_quotient(s, values, n, tensor_scale, lanes, MFQN_SCALE_F32);
   }
 }

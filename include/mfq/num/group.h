@@ -21,6 +21,7 @@ typedef struct mfqn_scheme {
   int32_t zero_is_float; /* no integer: elements are rounded as Brevitas rounds integers */
   int32_t is_brevitas;
   float threshold;        /* ABSMAX: the statistic is divided by it */
+  float power_gain;       /* f32 scales by rules of powers of two are times this; 0: they are powers of two */
   float tensor_threshold; /* with a scale of the tensor: its statistic by this */
   mfqn_minifloat stored;  /* with a scale of the tensor: what scales are stored as */
   int32_t eden;           /* as many elements correct their scales together (eden.h); 0: none do */
@@ -84,7 +85,7 @@ MFQ_HD int mfqn_is_measured(const mfqn_scheme *s) { return s->scale != MFQN_SCAL
 
 /* Whether elements are encoded by the exponent of their scale, not by division. */
 MFQ_HD int mfqn_by_exponent(const mfqn_scheme *s) {
-  return !s->is_brevitas && !s->has_zero_point &&
+  return !s->is_brevitas && !s->has_zero_point && s->power_gain == 0.0f &&
          (s->scale == MFQN_SCALE_NONE || s->scale == MFQN_SCALE_UE8M0 || mfqn_is_power_rule(s->rule));
 }
 
@@ -125,6 +126,12 @@ MFQ_HD uint32_t mfqn_store_exp2(int32_t exp2, int32_t scale) {
     case MFQN_SCALE_F16: return mfqn_f16_from_f32(mfqn_pow2(mfqn_clamp(exp2, -24, 15)));
     default: return mfqn_pow2(mfqn_clamp(exp2, -126, 127));
   }
+}
+
+/* A stored power of two as the float32 scale that a gain makes of it. */
+MFQ_HD uint32_t mfqn_power_times(uint32_t stored, float gain) {
+  const uint32_t scale = mfqn_bits(mfqn_mul(mfqn_float_of(stored), gain));
+  return mfqn_umin(mfqn_umax(scale, MFQN_MIN_NORMAL), MFQN_MAX_FINITE);
 }
 
 /* A float32 quotient in the format of scales below that of a tensor: 0 for a zero statistic only. */
@@ -173,8 +180,11 @@ MFQ_HD uint32_t mfqn_group_scale(const mfqn_scheme *s, const mfqn_statistic *sta
   if (statistic->absmax >= MFQN_INF) return is_minifloat ? s->stored.nan_code : mfqn_store_nan(s->scale);
   const int is_wide = measured >= MFQN_INF; /* then its half is at hand */
   const uint32_t value = is_wide ? mfqn_statistic_width(statistic, s, 0.5f) : mfqn_umax(measured, s->statistic_min);
-  if (s->rule != MFQN_RULE_ABSMAX)
-    return mfqn_store_exp2(value == 0 ? -1000 : mfqn_scale_exp2(value, s->rule, &s->range) + is_wide, s->scale);
+  if (s->rule != MFQN_RULE_ABSMAX) {
+    const int32_t exp2 = value == 0 ? -1000 : mfqn_scale_exp2(value, s->rule, &s->range) + is_wide;
+    const uint32_t power = mfqn_store_exp2(exp2, s->scale);
+    return s->power_gain == 0.0f ? power : mfqn_power_times(power, s->power_gain);
+  }
   float q = mfqn_mul(mfqn_div(mfqn_float_of(value), s->threshold), is_wide ? 2.0f : 1.0f);
   if (mfqn_has_tensor_scale(s->scale)) q = mfqn_div(q, tensor_scale);
   if (is_minifloat) return mfqn_store_minifloat(mfqn_bits(q), &s->stored, value == 0);

@@ -181,14 +181,20 @@ def turned(quantize):
     return along
 
 
-def scaled(element, rule, rows=1, cols=None):
+def scaled_along(element, rule, rows=1, cols=None, gain=None, random=False):
     """One scale for rows x cols; None: all of that axis."""
     def quantize(x, index, place):
         groups = Groups(x.shape, rows, cols)
         parts = groups.split(x)
         scale = rule(np.abs(parts).max(-1), element)[:, None]
-        return groups.join(element.round(parts / scale) * scale)
-    return turned(quantize)
+        scale = scale if gain is None else np.maximum(scale * F(gain), F(2.0**-126))
+        fractions = random_fractions(groups.split(index), place) if random else None
+        return groups.join(element.round(parts / scale, fractions) * scale)
+    return quantize
+
+
+def scaled(*how):
+    return turned(scaled_along(*how))
 
 
 def tensor(element, rule=quotient):
@@ -286,6 +292,7 @@ MXFP8 = scaled(E4M3, never_saturating, 1, 32)
 SQUARE = scaled(E4M3, never_saturating, 128, 128)
 SR = nvfp4(random=True)
 FOUR_SIX = nvfp4(bound=256.0, four_over_six=True)
+UNBIASED = turned(rotated(scaled_along(E2M1, floored, 1, 32, 4 / 3, True), 64, signs_of_step))
 EDEN = turned(rotated(nvfp4_along(bound=255.99, gain=0.988125, eden=128), 128, signs_of_step))
 MX_FLOAT, MX_INT = scaled(E4M3, brevitas_floored, 1, 32), scaled(INT8, brevitas_floored, 1, 32)
 
@@ -315,6 +322,7 @@ RECIPES = {  # name: places in the order of PLACES, shapes
     "mxfp4": (six(scaled(E2M1, floored, 1, 32)), (WIDE, ODD)),
     "mxint8": (six(scaled(MXINT8, floored, 1, 32)), (WIDE, ODD)),
     "mxfp4_qat": ([MXFP8, scaled(E2M1, never_saturating, 1, 32), MXFP8, again(MXFP8), MXFP8, MXFP8], (WIDE, ODD)),
+    "mxfp4_backward": ([plain, plain] + [UNBIASED] * 4, (WHOLE128,)),
     "nvfp4": ([nvfp4(), nvfp4(rows=16), SR, SAME, turned(rotated(nvfp4_along(random=True), 16, fixed_signs)),
                turned(rotated(nvfp4_along(), 16, fixed_signs))], (WIDE, ROWS16)),
     "nvfp4_46": ([FOUR_SIX, nvfp4(rows=16, bound=256.0, four_over_six=True), SR, SAME, SR, FOUR_SIX], (WIDE, ODD)),

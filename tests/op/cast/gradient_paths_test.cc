@@ -88,6 +88,7 @@ TEST_P(GradientPaths, EveryFormatAndGranularity) {
                              "/group:8@0/f32",
                              "/channel@0/f32",
                              "/channel@1/f32:ceil",
+                             "/group:32/f32:floor/gain:1.3333334",
                              "/tensor/bf16",
                              "/block:4x8/ue8m0:even",
                              "/group:16/ue4m3",

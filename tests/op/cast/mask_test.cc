@@ -78,6 +78,7 @@ TEST_P(Mask, EveryFormatAndGranularity) {
                               "/group:8@0/f32",
                               "/channel@0/f32",
                               "/channel@1/f32:floor",
+                              "/group:16/f32:floor/gain:1.3333334",
                               "/tensor/bf16:floor",
                               "/block:4x8/ue8m0:floor",
                               "/group:16/ue4m3",
