@@ -9,6 +9,8 @@ execute_process(COMMAND "${MFQ_BASH}" "${mutation_dir}/mutate.sh" --list OUTPUT_
 string(REPLACE "\n" ";" mutation_faults "${mutation_faults}")
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${mutation_dir}/faults.txt")
 
+set_target_properties(mfq_core_objects PROPERTIES EXPORT_COMPILE_COMMANDS ON)
+
 set(mutation_objects "${CMAKE_CURRENT_BINARY_DIR}/mutation_objects.txt")
 if(TARGET mfq_cuda_simt)
   # What the emulated module precompiles, once more for faults, which are compiled without optimization.

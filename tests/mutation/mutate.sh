@@ -53,7 +53,7 @@ compile() {
     level=-O0
     command=${command//mfq_cuda_simt.dir\/cmake_pch/mfq_mutation_headers.dir\/cmake_pch}
   fi
-  for folder in include cuda tests/simt; do command=${command//"$root/$folder"/"$work/$folder"}; done
+  for folder in include cuda tests/simt host/layer; do command=${command//"$root/$folder"/"$work/$folder"}; done
   command=${command/" -I$root "/" -I$work -I$root "}
   command=$(sed -e 's/ -Werror / /' -e "s| -o [^ ]*| -o '$3'|" <<<"$command")
   (cd "$MFQ_TEST_BUILD/.." && bash -c "$command $level") || fail "$1 does not compile so"
@@ -78,19 +78,37 @@ build_device() {
     -Wl,-rpath,"$MFQ_TEST_BUILD"
 }
 
+# The library, with one of its objects made anew: loaded before the one that tests link.
+build_host() {
+  local unit=${1#* }
+  compile "host/$unit" mfq_core_objects "$work/${unit##*/}.o"
+  cp "$MFQ_TEST_BUILD/../libmfq.a" "$work"
+  ar r "$work/libmfq.a" "$work/${unit##*/}.o"
+  "${CC:-cc}" -shared -Wl,-soname,libmfq.so.0.1 -o "$work/library.so" -Wl,--whole-archive "$work/libmfq.a" \
+    -Wl,--no-whole-archive -fopenmp -lpthread -ldl -lm
+}
+
 build() {
   case $1 in
     num/*) build_num "$1" ;;
     device/*) build_device "$1" ;;
+    op/*) build_host "$1" ;;
     *) fail "there are no faults for $1" ;;
   esac
 }
 
+copy_host() {
+  mkdir "$work/host"
+  cp -r "$root/host/layer" "$work/host"
+}
+
 # Exit status of the test; its output goes to a file.
 run() {
-  local status=0 test=${1%% *} program=$work/test
+  local status=0 test=${1%% *} program=$work/test library=
   [[ $1 == num/* ]] || program=$MFQ_TEST_BUILD/${test/\//_}_test
-  MFQ_CUDA_MODULE=$work/module.so "$program" --gtest_brief=1 --gtest_fail_fast >"$work/output.txt" 2>&1 || status=$?
+  [[ $1 != op/* ]] || library=$work/library.so
+  LD_PRELOAD=$library MFQ_CUDA_MODULE=$work/module.so "$program" --gtest_brief=1 --gtest_fail_fast \
+    >"$work/output.txt" 2>&1 || status=$?
   return $status
 }
 
@@ -104,8 +122,9 @@ mkdir -p "$work"
 cp -r "$root/include" "$root/cuda" "$work"
 
 if [[ $1 == control ]]; then
-  for subject in num/dot "device/gemm_tile gemm/tile/mma_tile.cu"; do
-    [[ $subject == num/* || -s ${MFQ_SIMT_OBJECTS:-} ]] || continue
+  for subject in num/dot "op/layer_plain layer/layer_run.c" "device/gemm_tile gemm/tile/mma_tile.cu"; do
+    [[ $subject != device/* || -s ${MFQ_SIMT_OBJECTS:-} ]] || continue
+    [[ $subject != op/* ]] || copy_host
     build "$subject"
     run "$subject" || { cat "$work/output.txt"; fail "$subject fails without any fault"; }
     echo "$subject is green without a fault"
@@ -114,6 +133,7 @@ if [[ $1 == control ]]; then
 fi
 
 find_row "$1"
+[[ $subject != op/* ]] || copy_host
 plant
 build "$subject"
 if run "$subject"; then

@@ -250,6 +250,13 @@ private:
     return cpu();
   }
   bool is_quantized(mfq_place place) const { return quantizer(place).take == MFQ_TAKE_QUANTIZED; }
+  /* Brevitas clips no gradient of integer weights and biases. */
+  mfq_ste ste(mfq_place place) const {
+    const bool is_parameter = place == MFQ_PLACE_FPROP_W || place == MFQ_PLACE_BIAS;
+    const bool is_wide = is_parameter && quantizer(place).scheme.element.kind == MFQ_KIND_INTEGER &&
+                         quantizer(place).scaling != MFQ_SCALING_LEARNED;
+    return is_wide && phase_.ste == MFQ_STE_BREVITAS ? MFQ_STE_IDENTITY : phase_.ste;
+  }
 
   /* What a place holds of a tensor, of which the product before it had `before`. */
   Values taken(mfq_place place, const Values &tensor, const Values &before) {
@@ -304,7 +311,7 @@ private:
       mfq_fake_gradient g;
       mfq_fake_gradient_init(&g);
       g.scheme = &used;
-      g.ste = phase_.ste;
+      g.ste = ste(place);
       g.through_scale = phase_.through_scale;
       g.src = &src;
       g.upstream = &up;

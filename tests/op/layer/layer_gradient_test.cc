@@ -30,7 +30,7 @@ INSTANTIATE_TEST_SUITE_P(Keeps, LayerGradient, testing::Values(MFQ_KEEP_OPERANDS
 
 /* Schemes that clip: their powers of two lie below what their largest element needs; all sums are exact. */
 TEST_P(LayerGradient, PassesQuantizers) {
-  const char *const quantizers[] = {"fprop=mxfp8_e4m3", "x=mxfp4_e2m1;dgrad.w=same;fprop.w=mxint8",
+  const char *const quantizers[] = {"fprop=mxfp8_e4m3", "x=mxfp4_e2m1;dgrad.w=same;fprop.w=int4/group:16/ue8m0:floor",
                                     "all=mxfp6_e2m3;dgrad.w=same;wgrad.x=same", "fprop=e4m3fn/block:8x8/ue8m0:floor",
                                     "w=mxfp8_e4m3/round:stochastic"};
   const char *const ends[] = {"", ";y=mxfp8_e4m3", ";bias=mxfp4_e2m1", ";y=e5m2/f32:floor;bias=mxint8"};

@@ -39,7 +39,8 @@ void check_steps(mfq_context *context, const LayerCase &c, int64_t from, bool is
 TEST(LayerRandom, EachPlaceOfEachStepHasItsBits) {
   const Context context = make_context_of("cpu", MFQ_FAST, 2);
   for (const char *recipe :
-       {kEverywhere, "all=mxfp4_e2m1/round:stochastic;dgrad.w=same;wgrad.x=same;wgrad.dy=same",
+       {kEverywhere, "all=e2m1/tensor/f32:floor/round:stochastic",
+        "all=mxfp4_e2m1/round:stochastic;dgrad.w=same;wgrad.x=same;wgrad.dy=same",
         "fprop=mxfp4_e2m1/round:stochastic;dgrad.w=again|mxfp6_e2m3/round:stochastic",
         "dy=mxfp8_e4m3/round:stochastic;y=mxfp8_e4m3/round:stochastic;bias=e4m3fn/round:stochastic"})
     for (const LayerCase &c : layers(recipe)) {

@@ -165,6 +165,27 @@ TEST_F(LayerState, QuantizedOperands) {
     }
 }
 
+// Each product's operands and way, as the phase of the next step has them.
+TEST_F(LayerState, Describes) {
+  LayerRun run(context.get(), layer("all=mxfp8_e4m3;dgrad.w=same;switch=1;all=mxfp4_e2m1;wgrad=none"));
+  ASSERT_EQ(run.status, MFQ_OK) << mfq_last_error();
+  const auto says = [&](const std::vector<std::string> &parts) {
+    const std::string text = run.description();
+    size_t at = 0;
+    for (const std::string &part : parts) {
+      at = text.find(part, at);
+      EXPECT_NE(at, std::string::npos) << part << " is not in its place in\n" << text;
+    }
+  };
+  says({"fprop.x: e4m3fn/group:32@1/ue8m0", "fprop.w: e4m3fn/group:32@1/ue8m0",
+        "multiplied by codes\nfprop: expanded: ", "dgrad.dy: e4m3fn/group:32@1/ue8m0",
+        "dgrad.w: e4m3fn/group:32@1/ue8m0, those of fprop.w, multiplied by their values",
+        "\ndgrad: expanded: ", "wgrad.dy: e4m3fn/group:32@0/ue8m0", "\nwgrad: expanded: "});
+  step(&run, 1);
+  step(&run, 2);
+  says({"fprop.x: e2m1/group:32@1/ue8m0", "dgrad.w: e2m1/group:32@0/ue8m0, multiplied by codes", "wgrad.x: as it is"});
+}
+
 // "mxfp8_square" keeps activations and weights in 8 bits.
 TEST_F(LayerState, KeptBytes) {
   const std::string square = "all=e4m3fn/block:32x32/ue8m0:rceil;dgrad.w=same;wgrad.x=same;wgrad.dy=same";
