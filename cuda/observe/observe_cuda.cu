@@ -108,17 +108,25 @@ static mfq_status scan(observe_job *job) {
     set_source(job, i);
     const int64_t processors = mfq_cuda_state_of(job->context)->processors;
     const int64_t most = mfq_larger(processors * 2048 / job->p.count, 1);
-    const int64_t workers = mfq_smaller(mfq_ceil_div(job->largest, ELEMENTS_OF_WORKER), most);
-    job->p.workers = divisor64_make(mfq_larger(workers, 1));
+    const int64_t workers = mfq_larger(mfq_smaller(mfq_ceil_div(job->largest, ELEMENTS_OF_WORKER), most), 1);
+    const int64_t unit = mfqn_observes_ranks(job->p.observer.observed) ? 32 : 1;
+    job->p.workers = divisor64_make(mfq_ceil_div(workers, unit) * unit);
     status = launch(job, job->p.count * (int64_t)job->p.workers.value, observe_scan_kernel);
   }
   return status;
 }
 
+/* Bits of keys of a dtype that follow from the sign. */
+static int32_t spare_bits(mfq_dtype dtype) { return dtype == MFQ_DTYPE_BF16 ? 16 : dtype == MFQ_DTYPE_F16 ? 13 : 0; }
+
 static mfq_status find_rank(observe_job *job, int is_high) {
+  const mfq_observing *o = job->observing;
   mfq_status status = MFQ_OK;
+  int32_t spare = 32;
+  for (int32_t i = 0; i < o->count; ++i) spare = mfqn_min(spare, spare_bits(o->sources[i].dtype));
   job->p.is_high = is_high;
-  const int32_t rounds = 32 / RANK_BITS;
+  job->p.rounds = RANK_ROUNDS - spare / RANK_BITS;
+  const int32_t rounds = job->p.rounds;
   for (int32_t r = 0; status == MFQ_OK && r < rounds; ++r) {
     job->p.round = r; /* nvcc takes "round <" for a template's name */
     status = scan(job);
@@ -135,8 +143,8 @@ static mfq_status sum(observe_job *job, int64_t room) {
     set_source(job, i);
     for (p->chunk = CHUNK_TERMS; mfq_ceil_div(job->largest, p->chunk) * p->count > room;) p->chunk *= 2;
     p->workers = divisor64_make(mfq_larger(mfq_ceil_div(job->largest, p->chunk), 1));
-    status = launch(job, p->count * (int64_t)p->workers.value, observe_sums_kernel);
-    if (status == MFQ_OK) status = launch(job, p->count, observe_add_kernel);
+    status = launch(job, p->count * (int64_t)p->workers.value * 32, observe_sums_kernel);
+    if (status == MFQ_OK) status = launch(job, p->count * 32, observe_add_kernel);
   }
   return status;
 }

@@ -1,8 +1,9 @@
 /* cuda/observe/observe_kernel.cuh: statistics of scales.
  *
  * Short boxes of one tensor: a thread takes a whole one, and finds a rank bit by bit. Others: many threads take parts of
- * each source's elements, and merge what they find in the scale's slot: extremes, counts of keys by eight bits at a time,
- * or sums of chunks, which are subtrees; between and behind these a thread a scale draws the conclusions. */
+ * each source's elements, and merge what they find in the scale's slot: extremes, counts of keys by four bits at a time,
+ * which the lanes of a warp add up first, or sums of chunks, which are subtrees, a warp each; between and behind these the
+ * conclusions are drawn. */
 #ifndef MFQ_CUDA_OBSERVE_OBSERVE_KERNEL_CUH
 #define MFQ_CUDA_OBSERVE_OBSERVE_KERNEL_CUH
 
@@ -130,25 +131,66 @@ __global__ void __launch_bounds__(ITEM_THREADS) observe_whole_kernel(const __gri
 
 /* ---- Parts of scales --------------------------------------------------------------------------------------------- */
 
-/* Merges the extremes of a worker's elements into the slot; with ranks, counts the keys that begin with its prefix. */
+/* Keys of a thread's elements that begin with the prefix, by their next bits: how many have at least as many. */
+typedef struct observe_counts {
+  uint32_t from[RANK_BINS];
+} observe_counts;
+
+__device__ __forceinline__ void thread_observe_count(const observe_params &p, uint32_t prefix, uint32_t key,
+                                                     observe_counts *counts) {
+  const int32_t shift = 32 - RANK_BITS * (p.round + 1);
+  const uint32_t digit = key >> shift & (RANK_BINS - 1);
+  const uint32_t fits = p.round == 0 || key >> (shift + RANK_BITS) == prefix;
+#pragma unroll
+  for (uint32_t d = 0; d < RANK_BINS; ++d) counts->from[d] += fits & (uint32_t)(digit >= d);
+}
+
+/* Lanes exchange halves of their counts, until two of them have the same digit's. */
+__device__ __forceinline__ void warp_observe_merge(observe_slot *slot, const observe_counts &counts) {
+  const int lane = (int)threadIdx.x % 32;
+  uint32_t count[RANK_BINS];
+#pragma unroll
+  for (int d = 0; d < RANK_BINS; ++d)
+    count[d] = counts.from[d] - (d + 1 < RANK_BINS ? counts.from[d + 1 < RANK_BINS ? d + 1 : d] : 0);
+#pragma unroll
+  for (int level = 0; level < RANK_BITS; ++level) {
+    const int half = RANK_BINS / 2 >> level, step = 16 >> level, is_upper = (lane & step) != 0;
+#pragma unroll
+    for (int d = 0; d < RANK_BINS / 2; ++d) {
+      if (d >= half) continue;
+      const uint32_t mine = is_upper ? count[d + half] : count[d], other = is_upper ? count[d] : count[d + half];
+      count[d] = mine + ptx_shuffle_xor(0xffffffffu, other, step);
+    }
+  }
+  const uint32_t all = count[0] + ptx_shuffle_xor(0xffffffffu, count[0], 1);
+  if (lane % 2 == 0 && all != 0) ptx_atomic_add(&slot->bins[lane / 2], all);
+}
+
+/* Merges the extremes of a worker's elements into the slot. Of ranks the workers of a scale are whole warps. */
 __global__ void __launch_bounds__(ITEM_THREADS) observe_scan_kernel(const __grid_constant__ observe_params p) {
   const int64_t workers = (int64_t)p.workers.value, items = workers * p.count;
-  const int counts = mfqn_observes_ranks(p.observer.observed);
+  const int ranks = mfqn_observes_ranks(p.observer.observed);
   for (int64_t item = thread_item(); item < items; item += thread_items()) {
     const int64_t at = thread_divide(item, p.workers), worker = item - at * workers;
     observe_slot *slot = p.slots + at;
     const uint32_t prefix = (uint32_t)ptx_load<uint64_t>(&slot->prefix);
-    const int32_t shift = 32 - RANK_BITS * (p.round + 1);
     const box b = thread_box_at(p.boxes, p.first + at);
     mfqn_statistic s = mfqn_statistic_none();
+    observe_counts counts = {};
     thread_observe_each(p, p.boxes, b, worker, workers, [&](uint32_t u) {
-      const uint32_t key = mfqn_rank_key(u, p.is_signed);
       if (p.round == 0) mfqn_statistic_add(&s, u);
-      if (counts && (p.round == 0 || key >> (shift + RANK_BITS) == prefix))
-        ptx_atomic_add(&slot->bins[key >> shift & (RANK_BINS - 1)], 1);
+      if (ranks) thread_observe_count(p, prefix, mfqn_rank_key(u, p.is_signed), &counts);
     });
     if (p.round == 0 && worker < b.count) thread_stat_merge((uint32_t *)(void *)slot->extremes, 0, s, 1);
+    if (ranks) warp_observe_merge(slot, counts);
   }
+}
+
+/* The element whose key begins so. Lower bits are those of its sign: 1 in keys of negative numbers. */
+__device__ __forceinline__ uint32_t thread_observe_found(const observe_params &p, uint32_t prefix) {
+  const int32_t rest = RANK_BITS * (RANK_ROUNDS - p.rounds);
+  const uint32_t key = prefix << rest, ones = (1u << rest) - 1;
+  return mfqn_rank_value(p.is_signed && key >> 31 == 0 ? key | ones : key, p.is_signed);
 }
 
 /* Goes on to the bin that has the rank. */
@@ -173,36 +215,63 @@ __global__ void __launch_bounds__(ITEM_THREADS) observe_narrow_kernel(const __gr
     }
     const uint32_t before = p.round == 0 ? 0u : (uint32_t)ptx_load<uint64_t>(&slot->prefix);
     const uint32_t prefix = before << RANK_BITS | (bin & (RANK_BINS - 1));
-    const int is_last = p.round == 32 / RANK_BITS - 1;
+    const int is_last = p.round == p.rounds - 1;
     ptx_store<uint64_t>(&slot->rank, rank);
     ptx_store<uint64_t>(&slot->prefix, is_last ? 0u : prefix);
-    if (is_last) ptx_store<uint64_t>(p.is_high ? &slot->high : &slot->low, mfqn_rank_value(prefix, p.is_signed));
+    if (is_last) ptx_store<uint64_t>(p.is_high ? &slot->high : &slot->low, thread_observe_found(p, prefix));
   }
 }
 
-/* Sums of chunks of a source's terms. */
+/* The lane's part of `first` ... `end` - 1, a subtree. */
+typedef struct observe_part {
+  int64_t first, end;
+} observe_part;
+
+__device__ __forceinline__ observe_part thread_observe_part(int64_t first, int64_t end) {
+  int64_t each = 1;
+  while (each * 32 < end - first) each *= 2;
+  const int64_t from = first + (int64_t)(threadIdx.x % 32) * each;
+  return observe_part{from, from + each < end ? from + each : end};
+}
+
+/* Sums of subtrees, which are not negative: missing ones change nothing. */
+__device__ __forceinline__ float warp_observe_sum(float sum) {
+#pragma unroll
+  for (int step = 1; step < 32; step *= 2)
+    sum = mfqn_add(sum, mfqn_float_of(ptx_shuffle_xor(0xffffffffu, mfqn_bits(sum), step)));
+  return sum;
+}
+
+/* Sums of chunks of a source's terms, a warp each. */
 __global__ void __launch_bounds__(ITEM_THREADS) observe_sums_kernel(const __grid_constant__ observe_params p) {
   const int64_t chunks = (int64_t)p.workers.value, items = chunks * p.count;
-  for (int64_t item = thread_item(); item < items; item += thread_items()) {
+  for (int64_t item = thread_item() / 32; item < items; item += thread_items() / 32) {
     const int64_t at = thread_divide(item, p.workers), first = (item - at * chunks) * p.chunk;
     const int64_t terms = thread_terms(p, p.first + at), end = terms < first + p.chunk ? terms : first + p.chunk;
     if (first >= end) continue;
     const float mean = mfqn_float_of((uint32_t)ptx_load<uint64_t>(&p.slots[at].mean));
-    const float sum = thread_sum_terms(p, p.first + at, first, end, observe_terms{p.kind, mean});
-    ptx_store<uint32_t>(p.partials + item, mfqn_bits(sum)); /* terms are not negative: missing ones change nothing */
+    const observe_part part = thread_observe_part(first, end);
+    float sum = 0.0f;
+    if (part.first < part.end)
+      sum = thread_sum_terms(p, p.first + at, part.first, part.end, observe_terms{p.kind, mean});
+    sum = warp_observe_sum(sum);
+    if (threadIdx.x % 32 == 0) ptx_store<uint32_t>(p.partials + item, mfqn_bits(sum));
   }
 }
 
-/* Adds the sum of a source to those before it. */
+/* Adds the sum of a source to those before it, a warp a scale. */
 __global__ void __launch_bounds__(ITEM_THREADS) observe_add_kernel(const __grid_constant__ observe_params p) {
-  for (int64_t at = thread_item(); at < p.count; at += thread_items()) {
+  for (int64_t at = thread_item() / 32; at < p.count; at += thread_items() / 32) {
     observe_slot *slot = p.slots + at;
-    const int64_t terms = thread_terms(p, p.first + at);
+    const int64_t terms = thread_terms(p, p.first + at), begin = at * (int64_t)p.workers.value;
+    const observe_part part = thread_observe_part(0, (terms + p.chunk - 1) / p.chunk);
     mfqn_tree tree;
     tree.count = 0;
-    for (int64_t first = 0, i = at * (int64_t)p.workers.value; first < terms; first += p.chunk, ++i)
-      mfqn_tree_add(&tree, mfqn_float_of(ptx_load<uint32_t>(&p.partials[i])));
-    const float sum = mfqn_tree_sum(&tree), before = mfqn_float_of((uint32_t)ptx_load<uint64_t>(&slot->sum));
+    for (int64_t i = part.first; i < part.end; ++i)
+      mfqn_tree_add(&tree, mfqn_float_of(ptx_load<uint32_t>(&p.partials[begin + i])));
+    const float sum = warp_observe_sum(mfqn_tree_sum(&tree));
+    if (threadIdx.x % 32 != 0) continue;
+    const float before = mfqn_float_of((uint32_t)ptx_load<uint64_t>(&slot->sum));
     const uint64_t known = p.is_first ? 0 : ptx_load<uint64_t>(&slot->terms);
     ptx_store<uint64_t>(&slot->sum, mfqn_bits(p.is_first ? sum : mfqn_add(before, sum)));
     ptx_store<uint64_t>(&slot->terms, known + (uint64_t)terms);

@@ -6,7 +6,7 @@
 
 #include "cuda/index_plans.h"
 
-enum { RANK_BITS = 8, RANK_BINS = 1 << RANK_BITS };
+enum { RANK_BITS = 4, RANK_BINS = 1 << RANK_BITS, RANK_ROUNDS = 32 / RANK_BITS };
 
 /* What is known of a scale in between, in device memory, all 0 at first. */
 typedef struct observe_slot {
@@ -43,6 +43,7 @@ typedef struct observe_params {
   int64_t whole;        /* elements of a group that is not short */
   int64_t chunk;        /* terms of a partial sum, a power of two */
   divisor64 workers;    /* threads, or chunks, of each scale */
+  int32_t rounds;       /* that a rank takes: fewer where the lowest bits of keys follow from the sign */
   int32_t kind, round, is_high, is_signed, is_first, pads_short;
 } observe_params;
 
