@@ -29,7 +29,8 @@ typedef struct scatter_params {
 
 /* A position among those of a list, and the row of the block that it names. */
 typedef block_array<uint32_t, SCATTER_POSITIONS> scatter_list;
-typedef block_array<uint32_t, SCATTER_ROUNDS * SCATTER_WARPS> scatter_counts;
+typedef block_array<uint32_t, SCATTER_ROUNDS * SCATTER_WARPS> scatter_counts; /* a word a warp and round */
+static_assert(SCATTER_ROUNDS * SCATTER_WARPS == 32, "a lane has a word");
 typedef block_array<float, SCATTER_ROWS * SCATTER_COLS> scatter_sums;
 
 /* Lists the positions from `first` on that name rows of the block; returns how many. */
@@ -48,10 +49,12 @@ __device__ __forceinline__ int block_list_positions(const scatter_params &p, int
     if (lane == 0) counts.store(k * SCATTER_WARPS + warp, mask[k]);
   }
   ptx_sync_block();
+  const uint32_t own = counts.load(lane);
   int total = 0;
 #pragma unroll 1
-  for (int w = 0; w < SCATTER_WARPS * SCATTER_ROUNDS; ++w) {
-    const uint32_t bits = counts.load(w);
+  for (uint32_t left = ptx_ballot(0xffffffffu, own != 0); left != 0; left &= left - 1u) {
+    const int w = ptx_count_bits((left & (0u - left)) - 1u);
+    const uint32_t bits = ptx_shuffle(0xffffffffu, own, w);
     const int before = total + ptx_count_bits(bits & ((1u << lane) - 1u));
 #pragma unroll
     for (int k = 0; k < SCATTER_ROUNDS; ++k)
