@@ -72,13 +72,13 @@ typedef struct mfq_dot_tile {
 
 /* What widening codes to bf16 needs of a scheme (widen.h makes it). */
 typedef struct mfq_widen {
-  mfqn_scheme scheme;       /* without scale where it is no power of two */
-  int32_t bits;             /* of a stored code: 4, 6 or 8 */
-  int32_t is_ue8m0;         /* scales are added to exponents, where no finite value leaves the normal numbers: */
-  int32_t lo, hi;           /* from this scale to that */
-  int64_t group;            /* codes that share a scale, whole bytes */
-  int32_t stream;           /* whole blocks of 32 are aligned to 64 bytes, and written past the caches */
-  uint16_t value[256];      /* of each code */
+  mfqn_scheme scheme;  /* without scale where it is no power of two */
+  int32_t bits;        /* of a stored code: 4, 6 or 8 */
+  int32_t is_ue8m0;    /* scales are added to exponents, where no finite value leaves the normal numbers: */
+  int32_t lo, hi;      /* from this scale to that */
+  int64_t group;       /* codes that share a scale, whole bytes */
+  int32_t stream;      /* whole blocks of 32 are aligned to 64 bytes, and written past the caches */
+  uint16_t value[256]; /* of each code */
   /* Codes whose lower 7 bits are from plain_normal to plain_last: these shifted, plus the bias, and the sign; below
    * plain_normal, at most 16, the sign alone is not in the first values. plain_normal 0: there are none such. */
   int32_t plain_normal, plain_last, plain_shift, plain_bias;

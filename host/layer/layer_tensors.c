@@ -242,8 +242,7 @@ static mfq_status read_line(const mfq_layer *layer, const char *function, const 
     is_good = 0;
   }
   if (!is_good)
-    return mfq_fail(MFQ_ERROR_PARSE, function,
-                    "%s: at column %zu there should be \" %s=\" and what belongs to it",
+    return mfq_fail(MFQ_ERROR_PARSE, function, "%s: at column %zu there should be \" %s=\" and what belongs to it",
                     layer->name, (size_t)(at - text) + 1, expected);
   char own[MFQ_RECIPE_TEXT_MAX];
   const mfq_status status = mfq_recipe_print(&layer->recipe, own, sizeof own);

@@ -19,9 +19,10 @@ def missing_source(root, test):
     folder, _, name = subject.partition("/")
     if not list((root / "tests" / folder).rglob(f"{name}_test.cc")):
         return f"tests/{folder}/{name}_test.cc"
-    if (folder == "device") != (len(unit) == 1):
-        return f"cuda/{'/'.join(unit)}"
-    return next((f"cuda/{file}" for file in unit if not (root / "cuda" / file).is_file()), None)
+    sources = "cuda" if folder == "device" else "host"
+    if (folder == "num") == (len(unit) == 1):
+        return f"{sources}/{'/'.join(unit)}"
+    return next((f"{sources}/{file}" for file in unit if not (root / sources / file).is_file()), None)
 
 
 def check(options):
