@@ -77,15 +77,6 @@ static int scaling_valid(const seat *s, mfq_sentence *why) {
   else if (q->scheme.scale == MFQ_SCALE_NONE)
     mfq_sentence_set(why, "%s: scaling is %s, but the scheme has no scales; give it some, such as /f32", s->place,
                      word);
-  else if (q->scaling == MFQ_SCALING_DELAYED &&
-           (q->scheme.granularity != MFQ_GRANULARITY_TENSOR || q->scheme.scale != MFQ_SCALE_F32))
-    mfq_sentence_set(why,
-                     "%s: scaling is delayed, but the scheme has not one f32 scale for the tensor; take one that has, "
-                     "such as fp8_e4m3_tensor",
-                     s->place);
-  else if (q->scaling == MFQ_SCALING_LEARNED && (q->scheme.scale != MFQ_SCALE_F32 || q->scheme.zero_point))
-    mfq_sentence_set(why, "%s: scaling is learned, but %s; learned are f32 scales of schemes without zero points",
-                     s->place, q->scheme.zero_point ? "the scheme has zero points" : "the scheme's scales are not f32");
   else if (q->scheme.rotation != 0)
     mfq_sentence_set(why,
                      "%s: scaling is %s, but the scheme rotates elements (hadamard:%d), which are not observed; take "
@@ -146,6 +137,24 @@ static int observer_valid(const seat *s, mfq_sentence *why) {
   return 0;
 }
 
+/* What one number for the tensor, or a parameter, can be. */
+static int kept_valid(const seat *s, mfq_sentence *why) {
+  const mfq_quantizer *q = s->q;
+  const mfq_scheme *scheme = &q->scheme;
+  const int has_f32 = scheme->scale == MFQ_SCALE_F32;
+  if (q->scaling == MFQ_SCALING_DELAYED && (scheme->granularity != MFQ_GRANULARITY_TENSOR || !has_f32))
+    mfq_sentence_set(why,
+                     "%s: scaling is delayed, but the scheme has not one f32 scale for the tensor; take one that has, "
+                     "such as fp8_e4m3_tensor",
+                     s->place);
+  else if (q->scaling == MFQ_SCALING_LEARNED && (!has_f32 || scheme->zero_point))
+    mfq_sentence_set(why, "%s: scaling is learned, but %s; learned are f32 scales of schemes without zero points",
+                     s->place, has_f32 ? "the scheme has zero points" : "the scheme's scales are not f32");
+  else
+    return 1;
+  return 0;
+}
+
 static int search_valid(const seat *s, mfq_sentence *why) {
   const mfq_quantizer *q = s->q;
   if (!in_list(s, "searched", q->searched, 2, why) ||
@@ -156,6 +165,9 @@ static int search_valid(const seat *s, mfq_sentence *why) {
     mfq_sentence_set(why, "%s: search is %s, but searched is 0; set it to 1, or search to 0", s->place, word);
   else if (q->searched && (!has_scheme(q) || q->scaling != MFQ_SCALING_DYNAMIC))
     mfq_sentence_set(why, "%s: searched is 1, but there are no dynamic scales of a scheme; set it to 0", s->place);
+  else if (q->searched && s->at >= MFQ_PLACE_Y)
+    mfq_sentence_set(why, "%s: searched is 1, but only operands of products have searched scales; set it to 0",
+                     s->place);
   else if (q->searched && q->scheme.scale == MFQ_SCALE_NONE)
     mfq_sentence_set(why, "%s: searched is 1, but the scheme has no scales; give it some, such as /f32", s->place);
   else if (q->searched && q->scheme.eden != 0)
@@ -168,19 +180,20 @@ static int search_valid(const seat *s, mfq_sentence *why) {
 static int signs_valid(const seat *s, mfq_sentence *why) {
   const mfq_quantizer *q = s->q;
   if (!in_list(s, "fresh_signs", q->fresh_signs, 2, why)) return 0;
-  if (!q->fresh_signs || (has_scheme(q) && q->scheme.signs == MFQ_SIGNS_SEEDED)) return 1;
-  mfq_sentence_set(
-      why,
-      "%s: fresh_signs is 1, but no scheme there has seeded signs; give it a rotation with a seed, such as "
-      "hadamard:32:seed:1",
-      s->place);
+  const int has_signs = has_scheme(q) && q->scheme.signs == MFQ_SIGNS_SEEDED;
+  if (!q->fresh_signs || (has_signs && s->at < MFQ_PLACE_Y)) return 1;
+  mfq_sentence_set(why,
+                   has_signs ? "%s: fresh_signs is 1, but only operands of products change their signs; set it to 0"
+                             : "%s: fresh_signs is 1, but no scheme there has seeded signs; give it a rotation with a "
+                               "seed, such as hadamard:32:seed:1",
+                   s->place);
   return 0;
 }
 
 static int quantizer_valid(const seat *s, mfq_sentence *why) {
   /* In an order in which each test may rely on those before it. */
   static quantizer_test *const tests[] = {take_valid,   scheme_valid,   scaling_valid, steps_valid,
-                                          search_valid, observer_valid, signs_valid};
+                                          search_valid, observer_valid, signs_valid,   kept_valid};
   for (size_t i = 0; i < sizeof tests / sizeof tests[0]; ++i)
     if (!tests[i](s, why)) return 0;
   return 1;

@@ -346,7 +346,7 @@ TEST_F(MisuseLayer, State) {
   make("x=delayed:3|int8_tensor");
   ASSERT_EQ(forward(), MFQ_OK) << mfq_last_error();
   const std::string good_line = state();
-  ASSERT_EQ(good_line.substr(0, 34), "mfq-layer:1 step=1 fprop.x=1 wgrad");
+  ASSERT_EQ(good_line.substr(0, 41), "mfq-layer:1 step=1 seed=0 fprop.x=1 wgrad");
   char text[MFQ_LAYER_STATE_MAX];
   EXPECT_TRUE(fails(mfq_layer_state_print(layer, text, 20), invalid,
                     {"mfq_layer_state_print: ", "capacity is 20, but the text needs ", " bytes"}));
@@ -360,11 +360,12 @@ TEST_F(MisuseLayer, State) {
     const char *says;
   } rows[] = {
       {"", MFQ_ERROR_PARSE, "this is no state of a layer, or one of another version: it begins \"\""},
-      {with("mfq-layer:1", "mfq-layer:2"), MFQ_ERROR_PARSE, "it begins \"mfq-layer:2 step=1 fprop\""},
+      {with("mfq-layer:1", "mfq-layer:2"), MFQ_ERROR_PARSE, "it begins \"mfq-layer:2 step=1 seed="},
       {with("mfq-layer:1 ", "mfq-layer:12 "), MFQ_ERROR_PARSE, "at column 12 there should be \" step=\""},
       {with("step=1", "step="), MFQ_ERROR_PARSE, "there should be \" step=\""},
       {with("step=1", "step=-1"), MFQ_ERROR_PARSE, "there should be \" step=\""},
-      {with("step=1", "step=99999999999999999999"), MFQ_ERROR_PARSE, "column"},
+      {with("step=1", "step=99999999999999999999"), MFQ_ERROR_PARSE, "column 12"},
+      {with("seed=0", "seed=18446744073709551616"), MFQ_ERROR_PARSE, "at column 19 there should be \" seed=\""},
       {with("fprop.x=1", "fprop.w=1"), MFQ_ERROR_PARSE, "at column 26 there should be \" fprop.x=\""},
       {with(" recipe=", " recept="), MFQ_ERROR_PARSE, "there should be \" recipe=\""},
       {with("delayed:3", "delayed:4"), invalid, "make the layer with that recipe, or copy its weights alone"},

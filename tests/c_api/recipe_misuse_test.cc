@@ -53,7 +53,7 @@ const struct {
     {"x=learned:x|int8", "column 11: a number of steps is needed here: a whole number of at most 2147483647"},
     {"x=learned:2147483648|int8", "column 11: a number of steps is needed here"},
     {"x=search:mse2|int8",
-     "column 10: \"mse2\" is no search; allowed are mse, mse_up, 4over6, percentile, hqo; did you "
+     "column 10: \"mse2\" is no search; allowed are mse, mse_up, 4over6, percentile, hqo, hqo_zero; did you "
      "mean \"mse\"?"},
     {"fprop.x=learned:3|stat:percentil:9|int8/f32", "column 24: \"percentil\" is no statistic"},
     {"ste=clip",
@@ -77,6 +77,19 @@ const struct {
     {"mxfp8;switch=5;dgrad.w=learned:3|int8_tensor",
      "column 24: dgrad.w: scaling is learned, but only scales of fprop.x, "
      "fprop.w, y and bias have gradients; take same, or another scaling"},
+    {"y=search:mse|int8_tensor",
+     "column 3: y: searched is 1, but only operands of products have searched scales; set it to 0"},
+    {"bias=fresh|nvfp4/hadamard:16:seed:1",
+     "column 6: bias: fresh_signs is 1, but only operands of products change their signs; set it to 0"},
+    {"w=delayed:9|int8_channel",
+     "column 3: fprop.w: scaling is delayed, but the scheme has not one f32 scale for the tensor; take one that has, "
+     "such as fp8_e4m3_tensor"},
+    {"x=delayed:9|e4m3fn/tensor/bf16", "column 3: fprop.x: scaling is delayed, but the scheme has not one f32 scale"},
+    {"fprop.w=learned:0|mxfp8_e4m3",
+     "column 9: fprop.w: scaling is learned, but the scheme's scales are not f32; learned are f32 scales of schemes "
+     "without zero points"},
+    {"fprop.x=learned:3|stat:minmax|int8_tensor_zp",
+     "column 9: fprop.x: scaling is learned, but the scheme has zero points"},
 };
 
 TEST(RecipeMisuse, BadTexts) {
@@ -179,7 +192,7 @@ const struct {
      },
      "fprop.x: observer is absmax, but the scheme has zero points; allowed are minmax and interval"},
     {MFQ_PLACE_FPROP_X, [](quantizer *q) { q->searched = 2; }, "fprop.x: searched is 2; allowed is 0 ... 1"},
-    {MFQ_PLACE_FPROP_X, [](quantizer *q) { set_raw(&q->search, 5); }, "fprop.x: search is 5; allowed is 0 ... 4"},
+    {MFQ_PLACE_FPROP_X, [](quantizer *q) { set_raw(&q->search, 6); }, "fprop.x: search is 6; allowed is 0 ... 5"},
     {MFQ_PLACE_FPROP_X, [](quantizer *q) { q->search = MFQ_SEARCH_HQO; },
      "fprop.x: search is hqo, but searched is 0; set it to 1, or search to 0"},
     {MFQ_PLACE_FPROP_X,
