@@ -75,7 +75,7 @@ __device__ __forceinline__ eden_place thread_eden_place(const fake_eden_params &
   return place;
 }
 
-__global__ void __launch_bounds__(ITEM_THREADS) fake_eden_kernel(const __grid_constant__ fake_eden_params p) {
+__global__ void __launch_bounds__(ITEM_THREADS, 1) fake_eden_kernel(const __grid_constant__ fake_eden_params p) {
   const float tensor_scale = mfqn_float_of(ptx_load<uint32_t>(p.tensor_scale));
   const int32_t together = mfqn_max(p.from.src.rotation.size, 1);
   const int64_t most = p.runs.of_run * p.group;

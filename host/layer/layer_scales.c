@@ -98,9 +98,10 @@ mfq_status mfq_layer_states_make(mfq_layer *layer, const char *function) {
       if (z->take != MFQ_TAKE_QUANTIZED || z->scaling == MFQ_SCALING_DYNAMIC || (phase > 0 && is_same(z, first)))
         continue;
       state->quantizer = z;
-      snprintf(state->name, sizeof state->name, "%s%s", mfq_place_name((mfq_place)place), phase > 0 ? ".2" : "");
+      const char *const word = mfq_place_name((mfq_place)place), *const suffix = phase > 0 ? ".2" : "";
+      snprintf(state->name, sizeof state->name, "%s%s", word, suffix);
       for (int part = 0; part < STATE_PARTS; ++part)
-        snprintf(state->part_names[part], sizeof state->part_names[part], "%s.%s", state->name, part_names[part]);
+        snprintf(state->part_names[part], sizeof state->part_names[part], "%s%s.%s", word, suffix, part_names[part]);
       const mfq_status status = make_state(layer, function, (mfq_place)place, state);
       if (status != MFQ_OK) return status;
     }
