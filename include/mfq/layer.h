@@ -6,7 +6,7 @@
  *
  * Parameters are the caller's memory, which an optimizer of any kind updates between runs. A layer has what belongs to
  * quantizers: scales that are collected or learned, histories, the step that random bits follow from, and the quantized
- * operands that backward needs again. */
+ * operands that backward needs again. Embeddings, which multiply nothing, are in mfq/embedding.h. */
 #ifndef MFQ_LAYER_H
 #define MFQ_LAYER_H
 
@@ -32,8 +32,7 @@ typedef enum mfq_keep {
 /* Whether runs are steps of a training. Since 0.1. */
 typedef enum mfq_layer_mode {
   MFQ_LAYER_TRAIN = 0, /* forward counts a step, collects statistics, and keeps what backward needs */
-  MFQ_LAYER_EVAL =
-      1 /* forward alone: nothing is kept or counted; the weight is quantized once, see mfq_layer_set_mode */
+  MFQ_LAYER_EVAL = 1   /* forward alone: nothing is kept or counted; mfq_layer_set_mode quantizes the weight anew */
 } mfq_layer_mode;
 
 /* A layer. Filled by mfq_layer_options_init; set what you need. What it points at is copied, but for the memory of weight
@@ -42,18 +41,19 @@ typedef struct mfq_layer_options {
   size_t struct_size;
   const char *name; /* in sentences and files; NULL: "layer" */
   mfq_layer_kind kind;
-  const mfq_conv *conv; /* CONV: layout, transposed, same_padding, groups, stride, dilation, padding; the rest is not
-                               read; NULL: what mfq_conv_init says */
+  /* CONV: layout, transposed, same_padding, groups, stride, dilation, padding; the rest is not read; NULL: what mfq_conv_init
+   * says. */
+  const mfq_conv *conv;
   const mfq_recipe *recipe; /* NULL: no quantizer anywhere */
-  const mfq_tensor *x, *y; /* like those of the runs: dtypes, shapes, strides; data tell how memory is aligned, NULL: to
-                               256. Runs with memory that is aligned worse plan again */
+  /* Like those of the runs: dtypes, shapes, strides; data tell how memory is aligned, NULL: to 256. Runs with memory that is
+   * aligned worse plan again. */
+  const mfq_tensor *x, *y;
   const mfq_tensor *weight; /* with its data, which runs read */
   const mfq_tensor *bias;   /* likewise; NULL: none */
   mfq_keep keep;
   uint64_t seed; /* of random bits; every layer of a network its own */
-  int32_t
-      watch; /* 1: runs look for NaN and infinities in x and dy first, and refuse them with layer and step; they wait
-                    for the device then */
+  /* 1: runs look for NaN and infinities in x and dy first, wait for the device, and refuse them with layer and step. */
+  int32_t watch;
 } mfq_layer_options;
 
 /* Fills `options` with NULL pointers and zeros: a linear layer without quantizers. Since 0.1. */

@@ -40,17 +40,16 @@ typedef enum mfq_place {
 typedef enum mfq_take {
   MFQ_TAKE_PLAIN = 0,     /* the tensor as it is */
   MFQ_TAKE_QUANTIZED = 1, /* the tensor quantized */
-  MFQ_TAKE_SAME = 2, /* DGRAD_W, WGRAD_X: the numbers that fprop had; WGRAD_DY: those that dgrad had. Nowhere else */
-  MFQ_TAKE_AGAIN = 3 /* likewise, but these numbers quantized once more */
+  MFQ_TAKE_SAME = 2,      /* DGRAD_W, WGRAD_X: the numbers that fprop had; WGRAD_DY: that dgrad had; nowhere else */
+  MFQ_TAKE_AGAIN = 3      /* likewise, but these numbers quantized once more */
 } mfq_take;
 
 /* Where the scales of a quantizer come from. Since 0.1. */
 typedef enum mfq_scaling {
-  MFQ_SCALING_DYNAMIC = 0, /* from the tensor itself, each time */
-  MFQ_SCALING_DELAYED = 1, /* from the largest magnitude of the `steps` tensors before; 1 at first */
-  MFQ_SCALING_COLLECTED =
-      2, /* from statistics of the first `steps` tensors, then they stay: until then from each tensor's */
-  MFQ_SCALING_LEARNED = 3 /* likewise, and from then on they are parameters; steps 0: begin with the first tensor's */
+  MFQ_SCALING_DYNAMIC = 0,   /* from the tensor itself, each time */
+  MFQ_SCALING_DELAYED = 1,   /* from the largest magnitude of the `steps` tensors before; 1 at first */
+  MFQ_SCALING_COLLECTED = 2, /* from each tensor's statistic; from the mean of the first `steps` ones on these stay */
+  MFQ_SCALING_LEARNED = 3    /* likewise, and are parameters from then on; steps 0: from the first tensor's on */
 } mfq_scaling;
 
 /* One quantizer. Axes: MFQ_AXIS_AUTO means for groups the axis that the product sums over, for channels the other one;
@@ -58,17 +57,20 @@ typedef enum mfq_scaling {
  * of the pixels of an image and its channels, of weights for each tap of the filter. Since 0.1. */
 typedef struct mfq_quantizer {
   mfq_take take;
-  mfq_scaling scaling; /* DYNAMIC unless QUANTIZED; LEARNED for FPROP_X, FPROP_W, Y and BIAS alone */
-  mfq_scheme
-      scheme;    /* QUANTIZED, AGAIN; otherwise all 0. Its rule is never GIVEN: it makes the scales. With scales, and
-                        without rotation and eden, where scaling is not DYNAMIC */
+  /* DYNAMIC unless QUANTIZED. DELAYED with one f32 scale for the tensor; LEARNED at FPROP_X, FPROP_W, Y and BIAS alone, with
+   * f32 scales and without zero points. */
+  mfq_scaling scaling;
+  /* QUANTIZED, AGAIN; otherwise all 0. Its rule is never GIVEN: it makes the scales. With scales, and without rotation and
+   * eden, where scaling is not DYNAMIC. */
+  mfq_scheme scheme;
   int32_t steps; /* DELAYED: 1 ... 65536; COLLECTED: 1 or more; LEARNED: 0 or more; DYNAMIC: 0 */
   /* COLLECTED, LEARNED: the statistic, with zero points MINMAX or INTERVAL, whose low end these follow; otherwise all 0,
    * which is absmax. */
   mfq_observer observer;
-  int32_t searched;         /* 1: the scales are searched by `search`; DYNAMIC only */
+  int32_t searched;         /* 1: the scales are searched by `search`; DYNAMIC, operands of products only */
   mfq_search_method search; /* 0 unless searched */
-  int32_t fresh_signs; /* 1: the signs of a rotation change from step to step: the seed is the scheme's plus the step */
+  /* 1: the signs of a rotation change from step to step, their seed being the scheme's plus the step; likewise. */
+  int32_t fresh_signs;
 } mfq_quantizer;
 
 /* What holds for a stretch of the training. Since 0.1. */
@@ -99,8 +101,8 @@ typedef struct mfq_recipe {
  * allowed. Since 0.1. */
 MFQ_API mfq_status mfq_recipe_parse(const char *text, mfq_recipe *recipe);
 /* Writes a text that mfq_recipe_parse reads back to the same recipe: a name where one means just this, otherwise a name
- * and a setting, or the fewest letters of settings; `capacity` of MFQ_RECIPE_TEXT_MAX suffices. Errors: INVALID_ARGUMENT, as mfq_recipe_check, and for too small
- * a capacity. Since 0.1. */
+ * and a setting, or the fewest letters of settings; `capacity` of MFQ_RECIPE_TEXT_MAX suffices. Errors: INVALID_ARGUMENT,
+ * as mfq_recipe_check, and for too small a capacity. Since 0.1. */
 MFQ_API mfq_status mfq_recipe_print(const mfq_recipe *recipe, char *text, size_t capacity);
 /* Checks that the fields make sense together. Errors: INVALID_ARGUMENT with the place, the field, its value and what is
  * allowed. Since 0.1. */
