@@ -1,6 +1,5 @@
 /* host/layer/layer_create.c: layers come and go; their options are checked, and what was planned is told. */
 #include "layer_state.h"
-#include "recipe_parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,7 +158,7 @@ mfq_status mfq_layer_create(mfq_context *context, const mfq_layer_options *optio
   made->forward_step = made->planned_phase = -1;
   status = take_options(function, options, made);
   if (status == MFQ_OK) status = mfq_layer_states_make(made, function);
-  if (status == MFQ_OK) status = mfq_layer_plan_phase(made, function, mfq_layer_phase_of(made, 0));
+  if (status == MFQ_OK) status = mfq_layer_plan_phase(made, function, mfq_recipe_phase_of(&made->recipe, 0));
   if (status == MFQ_OK)
     *layer = made;
   else
@@ -234,7 +233,7 @@ const char *mfq_layer_describe(const mfq_layer *layer) {
     const mfq_layer_product *p = &layer->plan.products[which];
     char line[1024], scheme[MFQ_SCHEME_TEXT_MAX];
     for (int i = 0; i < 2; ++i) {
-      const mfq_slot *slot = &layer->plan.slots[layer->plan.slots[p->places[i]].place];
+      const mfq_slot *slot = mfq_slot_at(&l->plan, p->places[i]);
       scheme[0] = 0;
       if (slot->quantizer != NULL && mfq_scheme_print(&slot->scheme, scheme, sizeof scheme) != MFQ_OK) continue;
       snprintf(line, sizeof line, "%s: %s%s%s%s", mfq_place_name(p->places[i]),

@@ -51,8 +51,7 @@ static int has_own_rows(const mfq_scheme *s) {
 
 /* Whether gradients change on their way through the quantizer. */
 static int bends(const embedding_call *call) {
-  if (call->phase == NULL) return 0;
-  return call->phase->ste != MFQ_STE_IDENTITY || (call->phase->through_scale && call->scheme.scale != MFQ_SCALE_NONE);
+  return call->phase != NULL && mfq_place_bends(call->phase, MFQ_PLACE_FPROP_W);
 }
 
 static mfq_status refuse_quantizer(const embedding_call *call, const char *why) {
@@ -66,7 +65,7 @@ static mfq_status take_recipe(embedding_call *call, const mfq_embedding *e) {
   if (e->recipe == NULL) return MFQ_OK;
   const mfq_status status = mfq_recipe_verify(e->recipe, call->function);
   if (status != MFQ_OK) return status;
-  const mfq_phase *phase = &e->recipe->phases[e->recipe->switch_step > 0 && e->step >= e->recipe->switch_step];
+  const mfq_phase *phase = &e->recipe->phases[mfq_recipe_phase_of(e->recipe, e->step)];
   const mfq_quantizer *z = &phase->places[MFQ_PLACE_FPROP_W];
   if (z->take != MFQ_TAKE_QUANTIZED) return MFQ_OK;
   if (z->scaling != MFQ_SCALING_DYNAMIC) return refuse_quantizer(call, "keeps scales from step to step");
@@ -218,7 +217,7 @@ static mfq_status bend(mfq_context *context, const embedding_call *call) {
   mfq_fake_gradient g;
   mfq_fake_gradient_init(&g);
   g.scheme = &call->scheme;
-  g.ste = call->phase->ste;
+  g.ste = mfq_place_ste(call->phase, MFQ_PLACE_FPROP_W);
   g.through_scale = call->phase->through_scale && call->scheme.scale != MFQ_SCALE_NONE;
   g.src = &call->weight;
   g.upstream = g.dx = &call->dweight;

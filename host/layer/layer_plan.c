@@ -9,24 +9,8 @@
 #include "host/core/error.h"
 #include "host/core/module/context_state.h"
 
-int mfq_layer_phase_of(const mfq_layer *layer, int64_t step) {
-  return layer->recipe.switch_step > 0 && step >= layer->recipe.switch_step;
-}
-
-mfq_ste mfq_slot_ste(const mfq_layer_plan *plan, const mfq_slot *slot) {
-  const int is_parameter = slot->place == MFQ_PLACE_FPROP_W || slot->place == MFQ_PLACE_BIAS;
-  const int is_wide = plan->phase->ste == MFQ_STE_BREVITAS && is_parameter && slot->quantizer != NULL &&
-                      slot->scheme.element.kind == MFQ_KIND_INTEGER && slot->quantizer->scaling != MFQ_SCALING_LEARNED;
-  return is_wide ? MFQ_STE_IDENTITY : plan->phase->ste;
-}
-
 int mfq_slot_bends(const mfq_layer_plan *plan, const mfq_slot *slot) {
-  const int has_path = slot->place == MFQ_PLACE_FPROP_X || slot->place == MFQ_PLACE_FPROP_W ||
-                       slot->place == MFQ_PLACE_Y || slot->place == MFQ_PLACE_BIAS;
-  if (slot->quantizer == NULL || !has_path) return 0;
-  const int is_learned = slot->quantizer->scaling == MFQ_SCALING_LEARNED;
-  return mfq_slot_ste(plan, slot) != MFQ_STE_IDENTITY || is_learned ||
-         (plan->phase->through_scale && slot->state == NULL && slot->scheme.scale != MFQ_SCALE_NONE);
+  return slot->quantizer != NULL && mfq_place_bends(plan->phase, slot->place);
 }
 
 /* ---- Quantizers ---------------------------------------------------------------------------------------------------- */
@@ -81,7 +65,7 @@ static mfq_status place_quantizers(mfq_layer *layer, const char *function, int p
     const mfq_place place = (mfq_place)i, before = mfq_place_before(place);
     const mfq_quantizer *z = &plan->phase->places[i];
     mfq_slot *slot = &plan->slots[i];
-    const mfq_slot *base = &plan->slots[plan->slots[before].place];
+    const mfq_slot *base = mfq_slot_at(plan, before);
     slot->place = place;
     slot->role = mfq_place_role(place);
     slot->filled_step = -1;
@@ -104,7 +88,7 @@ static mfq_status place_quantizers(mfq_layer *layer, const char *function, int p
 /* What an operand is quantized again from: values of another place; NULL where it is the tensor itself. */
 mfq_slot *mfq_slot_source(mfq_layer_plan *plan, const mfq_slot *slot) {
   if (slot->quantizer == NULL || slot->quantizer->take != MFQ_TAKE_AGAIN) return NULL;
-  mfq_slot *base = &plan->slots[plan->slots[mfq_place_before(slot->place)].place];
+  mfq_slot *base = mfq_slot_at(plan, mfq_place_before(slot->place));
   return base->quantizer != NULL ? base : NULL;
 }
 
@@ -113,7 +97,7 @@ static void mark(mfq_layer *layer) {
   mfq_layer_plan *plan = &layer->plan;
   static const mfq_place backward[] = {MFQ_PLACE_DGRAD_W, MFQ_PLACE_WGRAD_X};
   for (int i = 0; i < 2; ++i) {
-    mfq_slot *slot = &plan->slots[backward[i]], *base = &plan->slots[slot->place];
+    mfq_slot *base = mfq_slot_at(plan, backward[i]);
     mfq_slot *source = mfq_slot_source(plan, base);
     base->in_backward = base->quantizer != NULL;
     if (source != NULL) source->in_backward = layer->keep == MFQ_KEEP_NOTHING;
@@ -162,8 +146,8 @@ static void take_operands(mfq_layer *layer, room *used) {
     for (int i = 0; i < 2; ++i) {
       const mfq_layer_product *p = &plan->products[which];
       if (p->by_values[i])
-        take_values(layer, &plan->slots[plan->slots[p->places[i]].place],
-                    which == MFQ_FPROP ? MFQ_PASS_FORWARD : MFQ_PASS_BACKWARD, used);
+        take_values(layer, mfq_slot_at(plan, p->places[i]), which == MFQ_FPROP ? MFQ_PASS_FORWARD : MFQ_PASS_BACKWARD,
+                    used);
     }
   for (int i = 0; i < MFQ_PLACE_Y; ++i) {
     mfq_slot *source = mfq_slot_source(plan, &plan->slots[i]);

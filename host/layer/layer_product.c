@@ -27,15 +27,11 @@ static void describe(const mfq_layer *layer, int which, description *d) {
 
 /* ---- Operands ------------------------------------------------------------------------------------------------------ */
 
-static mfq_slot *slot_at(mfq_layer *layer, mfq_place place) {
-  return &layer->plan.slots[layer->plan.slots[place].place];
-}
-
 /* The operands of a product in a run; `memory` has what they point at. */
 static mfq_status make_operands(mfq_layer *layer, const mfq_layer_product *p, const mfq_layer_io *io, mfq_pass pass,
                                 mfq_tensor memory[2], mfq_operand *operands[2]) {
   for (int i = 0; i < 2; ++i) {
-    mfq_slot *slot = slot_at(layer, p->places[i]);
+    mfq_slot *slot = mfq_slot_at(&layer->plan, p->places[i]);
     *operands[i] = (mfq_operand){.plain = io->operands[i]};
     if (slot->quantizer == NULL) continue;
     if (!p->by_values[i]) {
@@ -67,6 +63,13 @@ static mfq_status plan(mfq_layer *layer, mfq_layer_product *p, const description
   const mfq_status status = mfq_conv_plan_create(layer->context, &d->conv, &p->conv);
   p->workspace_bytes = status == MFQ_OK ? mfq_conv_workspace_bytes(p->conv) : 0;
   return status;
+}
+
+static mfq_status run(mfq_layer *layer, const mfq_layer_product *p, const description *d, mfq_pass pass) {
+  const mfq_spot spot = layer->plan.product[pass];
+  void *workspace = mfq_layer_at(layer, spot);
+  return layer->kind == MFQ_LAYER_LINEAR ? mfq_gemm_run(layer->context, p->gemm, &d->gemm, workspace, spot.bytes)
+                                         : mfq_conv_run(layer->context, p->conv, &d->conv, workspace, spot.bytes);
 }
 
 void mfq_layer_product_free(mfq_layer_product *p) {
@@ -106,7 +109,7 @@ static mfq_operand operand_to_plan(const mfq_layer *layer, const mfq_slot *slot,
 
 mfq_status mfq_layer_product_plan(mfq_layer *layer, int which, const mfq_layer_io *io) {
   mfq_layer_product *p = &layer->plan.products[which];
-  const mfq_slot *slots[2] = {slot_at(layer, p->places[0]), slot_at(layer, p->places[1])};
+  const mfq_slot *slots[2] = {mfq_slot_at(&layer->plan, p->places[0]), mfq_slot_at(&layer->plan, p->places[1])};
   description d;
   describe(layer, which, &d);
   make_finish(io, &d);
@@ -134,11 +137,7 @@ mfq_status mfq_layer_product_run(mfq_layer *layer, int which, const mfq_layer_io
   describe(layer, which, &d);
   make_finish(io, &d);
   const mfq_status status = make_operands(layer, p, io, pass, memory, d.operands);
-  if (status != MFQ_OK) return status;
-  void *workspace = mfq_layer_at(layer, layer->plan.product[pass]);
-  const size_t bytes = layer->plan.product[pass].bytes;
-  return layer->kind == MFQ_LAYER_LINEAR ? mfq_gemm_run(layer->context, p->gemm, &d.gemm, workspace, bytes)
-                                         : mfq_conv_run(layer->context, p->conv, &d.conv, workspace, bytes);
+  return status == MFQ_OK ? run(layer, p, &d, pass) : status;
 }
 
 /* ---- The sum of the bias's gradient --------------------------------------------------------------------------------- */
@@ -191,11 +190,7 @@ mfq_status mfq_layer_sum_plan(mfq_layer *layer, const mfq_tensor *dy, const mfq_
 }
 
 mfq_status mfq_layer_sum_run(mfq_layer *layer, const mfq_tensor *dy, const mfq_tensor *dbias, int accumulate) {
-  const mfq_layer_product *p = &layer->plan.sum;
   sum s;
   describe_sum(layer, dy, dbias, accumulate, &s);
-  void *workspace = mfq_layer_at(layer, layer->plan.product[MFQ_PASS_BACKWARD]);
-  const size_t bytes = layer->plan.product[MFQ_PASS_BACKWARD].bytes;
-  return layer->kind == MFQ_LAYER_LINEAR ? mfq_gemm_run(layer->context, p->gemm, &s.d.gemm, workspace, bytes)
-                                         : mfq_conv_run(layer->context, p->conv, &s.d.conv, workspace, bytes);
+  return run(layer, &layer->plan.sum, &s.d, MFQ_PASS_BACKWARD);
 }

@@ -44,24 +44,15 @@ static mfq_status take_parameters(const mfq_layer *layer, const char *function, 
 /* What is NaN or infinite is refused, with the step. */
 static mfq_status watch(mfq_layer *layer, const char *function, const char *what, const mfq_tensor *tensor) {
   if (!layer->watch) return MFQ_OK;
-  static const mfq_observer largest = {.observed = MFQ_OBSERVED_ABSMAX};
   struct {
     float value;
     uint32_t unused;
     uint64_t nans;
   } found = {0};
-  mfq_scheme scheme;
-  mfq_observation o;
-  const mfq_tensor value = {.data = mfq_layer_at(layer, layer->found), .dtype = MFQ_DTYPE_F32};
-  mfq_status status = mfq_scheme_parse("int8/tensor/f32", &scheme);
-  mfq_observation_init(&o);
-  o.scheme = &scheme;
-  o.observer = &largest;
-  o.sources = tensor;
-  o.values = &value;
-  o.nans = (uint64_t *)(void *)((char *)value.data + offsetof(__typeof__(found), nans));
-  if (status == MFQ_OK) status = mfq_buffer_fill(layer->state, layer->found.offset, sizeof found, 0);
-  if (status == MFQ_OK) status = mfq_observe(layer->context, &o);
+  char *there = mfq_layer_at(layer, layer->found);
+  uint64_t *nans = (uint64_t *)(void *)(there + offsetof(__typeof__(found), nans));
+  mfq_status status = mfq_buffer_fill(layer->state, layer->found.offset, sizeof found, 0);
+  if (status == MFQ_OK) status = mfq_layer_largest(layer, tensor, (float *)(void *)there, nans);
   if (status == MFQ_OK) status = mfq_buffer_read(layer->state, layer->found.offset, &found, sizeof found);
   if (status != MFQ_OK) return mfq_layer_failed(layer, function, what, status);
   const long long step = (long long)(strcmp(what, "dy") == 0 ? layer->forward_step : layer->step);
@@ -81,10 +72,6 @@ static mfq_status watch(mfq_layer *layer, const char *function, const char *what
 
 /* ---- Operands ------------------------------------------------------------------------------------------------------ */
 
-static mfq_slot *slot_at(mfq_layer *layer, mfq_place place) {
-  return &layer->plan.slots[layer->plan.slots[place].place];
-}
-
 static void bind_all(mfq_layer *layer, mfq_pass pass) {
   for (int i = 0; i < MFQ_PLACES; ++i) {
     mfq_slot *slot = &layer->plan.slots[i];
@@ -96,7 +83,7 @@ static void bind_all(mfq_layer *layer, mfq_pass pass) {
 
 /* Quantizes what stands at a place: the operand, or the values of another's codes. */
 static mfq_status fill(mfq_layer *layer, mfq_place place, const mfq_tensor *operand, int64_t step, mfq_pass pass) {
-  mfq_slot *slot = slot_at(layer, place), *source = mfq_slot_source(&layer->plan, slot);
+  mfq_slot *slot = mfq_slot_at(&layer->plan, place), *source = mfq_slot_source(&layer->plan, slot);
   if (slot->quantizer == NULL) return MFQ_OK;
   mfq_tensor values;
   if (source != NULL) {
@@ -109,7 +96,7 @@ static mfq_status fill(mfq_layer *layer, mfq_place place, const mfq_tensor *oper
 /* Two places of one tensor, from one read where that is possible. */
 static mfq_status fill_both(mfq_layer *layer, const mfq_place places[2], const mfq_tensor *operand, int64_t step,
                             mfq_pass pass) {
-  mfq_slot *a = slot_at(layer, places[0]), *b = slot_at(layer, places[1]);
+  mfq_slot *a = mfq_slot_at(&layer->plan, places[0]), *b = mfq_slot_at(&layer->plan, places[1]);
   const int separate =
       a == b || a->quantizer == NULL || b->quantizer == NULL || mfq_slot_source(&layer->plan, b) != NULL;
   if (!separate) return mfq_slot_fill(layer, a, b, operand, step);
@@ -160,7 +147,7 @@ static mfq_status bend(mfq_layer *layer, mfq_place place, way_back w) {
   g.src = &src;
   g.upstream = &upstream;
   g.dx = &dx;
-  g.ste = mfq_slot_ste(&layer->plan, slot);
+  g.ste = mfq_place_ste(layer->plan.phase, place);
   mfq_qtensor searched = slot->q;
   searched.scheme.rule = MFQ_RULE_GIVEN;
   if (slot->state != NULL)
@@ -235,7 +222,7 @@ mfq_status mfq_layer_forward(mfq_layer *layer, const mfq_tensor *x, const mfq_te
   if (status != MFQ_OK) return status;
   mfq_layer_meet(&layer->x, x);
   mfq_layer_meet(&layer->y, y);
-  status = mfq_layer_plan_phase(layer, function, mfq_layer_phase_of(layer, layer->step));
+  status = mfq_layer_plan_phase(layer, function, mfq_recipe_phase_of(&layer->recipe, layer->step));
   if (status == MFQ_OK) status = watch(layer, function, "x", x);
   if (status != MFQ_OK) return status;
   mfq_tensor operands[2], result;
@@ -247,7 +234,7 @@ mfq_status mfq_layer_forward(mfq_layer *layer, const mfq_tensor *x, const mfq_te
   status = fill_forward(layer, function, &operands[0], &operands[1]);
   const mfq_tensor *both[2] = {&operands[0], &operands[1]};
   if (status == MFQ_OK) status = multiply_forward(layer, function, both, &result);
-  if (layer->mode == MFQ_LAYER_EVAL) slot_at(layer, MFQ_PLACE_FPROP_X)->filled_step = -1;
+  if (layer->mode == MFQ_LAYER_EVAL) mfq_slot_at(&layer->plan, MFQ_PLACE_FPROP_X)->filled_step = -1;
   if (status != MFQ_OK || layer->mode == MFQ_LAYER_EVAL) return status;
   layer->forward_step = layer->step;
   layer->step += 1;
@@ -353,19 +340,33 @@ static mfq_status fill_again(mfq_layer *layer, backward_run *r) {
   if (layer->keep == MFQ_KEEP_OPERANDS) return MFQ_OK;
   const int64_t step = layer->forward_step;
   mfq_status status = MFQ_OK;
-  mfq_slot *x = slot_at(layer, MFQ_PLACE_FPROP_X);
+  mfq_slot *x = mfq_slot_at(&layer->plan, MFQ_PLACE_FPROP_X);
   if (x->in_backward) status = fill(layer, MFQ_PLACE_FPROP_X, &r->x, step, MFQ_PASS_BACKWARD);
-  if (status == MFQ_OK && slot_at(layer, MFQ_PLACE_WGRAD_X) != x && r->g->dweight != NULL)
+  if (status == MFQ_OK && mfq_slot_at(&layer->plan, MFQ_PLACE_WGRAD_X) != x && r->g->dweight != NULL)
     status = fill(layer, MFQ_PLACE_WGRAD_X, &r->x, step, MFQ_PASS_BACKWARD);
-  if (status == MFQ_OK && slot_at(layer, MFQ_PLACE_DGRAD_W) != slot_at(layer, MFQ_PLACE_FPROP_W) && r->g->dx != NULL)
+  if (status == MFQ_OK &&
+      mfq_slot_at(&layer->plan, MFQ_PLACE_DGRAD_W) != mfq_slot_at(&layer->plan, MFQ_PLACE_FPROP_W) && r->g->dx != NULL)
     status = fill(layer, MFQ_PLACE_DGRAD_W, &r->w, step, MFQ_PASS_BACKWARD);
   return status;
+}
+
+/* dy at the places whose products are wanted, or whose numbers another one takes; histories see every dy. */
+static mfq_status fill_dy(mfq_layer *layer, backward_run *r) {
+  const mfq_slot *dgrad = mfq_slot_at(&layer->plan, MFQ_PLACE_DGRAD_DY);
+  const mfq_slot *wgrad = mfq_slot_at(&layer->plan, MFQ_PLACE_WGRAD_DY);
+  const int for_dx = r->g->dx != NULL || dgrad->state != NULL,
+            for_dweight = r->g->dweight != NULL || wgrad->state != NULL;
+  const int64_t step = layer->forward_step;
+  if (for_dweight && (for_dx || mfq_slot_source(&layer->plan, wgrad) != NULL))
+    return fill_both(layer, places_of_dy, &r->dy, step, MFQ_PASS_BACKWARD);
+  if (for_dx) return fill(layer, MFQ_PLACE_DGRAD_DY, &r->dy, step, MFQ_PASS_BACKWARD);
+  return for_dweight ? fill(layer, MFQ_PLACE_WGRAD_DY, &r->dy, step, MFQ_PASS_BACKWARD) : MFQ_OK;
 }
 
 static mfq_status fill_backward(mfq_layer *layer, backward_run *r) {
   mfq_status status = fill_again(layer, r);
   if (status != MFQ_OK) return mfq_layer_failed(layer, r->function, "x or weight", status);
-  status = fill_both(layer, places_of_dy, &r->dy, layer->forward_step, MFQ_PASS_BACKWARD);
+  status = fill_dy(layer, r);
   return status == MFQ_OK ? status : mfq_layer_failed(layer, r->function, "dy", status);
 }
 

@@ -123,16 +123,19 @@ static mfq_tensor floats(void *memory, int64_t count) {
   return (mfq_tensor){.data = memory, .dtype = MFQ_DTYPE_F32, .rank = 1, .shape = {count}, .strides = {1}};
 }
 
-static mfq_status observe_largest(mfq_layer *layer, const mfq_scheme *scheme, const mfq_tensor *source, float *value) {
+mfq_status mfq_layer_largest(mfq_layer *layer, const mfq_tensor *source, float *value, uint64_t *nans) {
   static const mfq_observer largest = {.observed = MFQ_OBSERVED_ABSMAX};
-  mfq_tensor to = floats(value, 1);
-  to.rank = 0;
+  static const mfq_scheme one_scale = {.element = {.kind = MFQ_KIND_INTEGER, .is_signed = 1, .man_bits = 7},
+                                       .axis = MFQ_AXIS_AUTO,
+                                       .scale = MFQ_SCALE_F32};
+  const mfq_tensor to = {.data = value, .dtype = MFQ_DTYPE_F32};
   mfq_observation o;
   mfq_observation_init(&o);
-  o.scheme = scheme;
+  o.scheme = &one_scale;
   o.observer = &largest;
   o.sources = source;
   o.values = &to;
+  o.nans = nans;
   return mfq_observe(layer->context, &o);
 }
 
@@ -159,7 +162,7 @@ static mfq_status delayed(mfq_layer *layer, mfq_place_state *state, const mfq_te
     status = mfq_buffer_write(layer->state, state->parts[0].offset, &one, sizeof one);
   } else {
     const mfq_tensor past = floats(history, state->seen < steps ? state->seen : steps);
-    status = observe_largest(layer, scheme, &past, state->scale.values);
+    status = mfq_layer_largest(layer, &past, state->scale.values, NULL);
     mfq_collection c = {.scheme = *scheme,
                         .observer = {.observed = MFQ_OBSERVED_ABSMAX},
                         .running = MFQ_RUNNING_EXTREME,
@@ -169,7 +172,7 @@ static mfq_status delayed(mfq_layer *layer, mfq_place_state *state, const mfq_te
     if (status == MFQ_OK) status = make_scales(layer, state, &c, NULL, MFQ_STAGE_EVAL);
   }
   if (status != MFQ_OK || layer->mode != MFQ_LAYER_TRAIN) return status;
-  status = observe_largest(layer, scheme, seen, history + state->seen % steps);
+  status = mfq_layer_largest(layer, seen, history + state->seen % steps, NULL);
   if (status == MFQ_OK) state->seen += 1;
   return status;
 }

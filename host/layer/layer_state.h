@@ -5,6 +5,7 @@
 #include <mfq/mfq.h>
 
 #include "host/core/check/sizes.h"
+#include "recipe_parts.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -82,6 +83,11 @@ typedef struct mfq_layer_plan {
   size_t weight_bytes, kept_bytes, workspace_bytes; /* kept: with the weight's */
 } mfq_layer_plan;
 
+/* The slot whose numbers stand at a place. */
+static inline mfq_slot *mfq_slot_at(mfq_layer_plan *plan, mfq_place place) {
+  return &plan->slots[plan->slots[place].place];
+}
+
 struct mfq_layer {
   mfq_context *context;
   char name[NAME_MOST];
@@ -131,8 +137,6 @@ const mfq_tensor *mfq_layer_tensor_of(const mfq_layer *layer, mfq_role role);
 
 /* ---- layer_plan.c ------------------------------------------------------------------------------------------------ */
 
-/* The phase of a step. */
-int mfq_layer_phase_of(const mfq_layer *layer, int64_t step);
 /* Plans a phase unless it is planned, and allocates what it needs. */
 mfq_status mfq_layer_plan_phase(mfq_layer *layer, const char *function, int phase);
 /* Remembers the worst alignment of what stands where a planned tensor does. */
@@ -140,9 +144,7 @@ void mfq_layer_meet(mfq_tensor *planned, const mfq_tensor *given);
 /* Plans the products of backward unless they are planned for such gradients. */
 mfq_status mfq_layer_plan_gradients(mfq_layer *layer, const char *function, const mfq_layer_gradients *gradients);
 void mfq_layer_plan_free(mfq_layer *layer);
-/* How gradients pass the quantizer of a place: Brevitas' integer weights and biases let all pass, unless they are learned. */
-mfq_ste mfq_slot_ste(const mfq_layer_plan *plan, const mfq_slot *slot);
-/* 1 when gradients change on their way through it. */
+/* 1 when gradients change on their way through the quantizer of a slot. */
 int mfq_slot_bends(const mfq_layer_plan *plan, const mfq_slot *slot);
 
 /* ---- layer_product.c --------------------------------------------------------------------------------------------- */
@@ -188,6 +190,8 @@ mfq_status mfq_slot_values(mfq_layer *layer, mfq_slot *slot, mfq_pass pass, mfq_
 /* ---- layer_scales.c: scales that are not measured each time ------------------------------------------------------- */
 
 mfq_status mfq_layer_states_make(mfq_layer *layer, const char *function);
+/* The largest magnitude of a tensor; where `nans` is not NULL, the number of NaN is added to it. */
+mfq_status mfq_layer_largest(mfq_layer *layer, const mfq_tensor *source, float *value, uint64_t *nans);
 /* Makes the scales of a place for a tensor; in training collects it. */
 mfq_status mfq_place_scales(mfq_layer *layer, mfq_place_state *state, const mfq_tensor *seen);
 /* Goes on with tensors that were read from a file, `seen` having been this. */

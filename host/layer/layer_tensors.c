@@ -39,7 +39,8 @@ mfq_status mfq_layer_quant_weight(mfq_layer *layer, mfq_qtensor *q) {
   static const char function[] = "mfq_layer_quant_weight";
   mfq_status status = mfq_argument_present((mfq_where){function, "layer"}, layer);
   if (status == MFQ_OK) status = mfq_argument_present((mfq_where){function, "q"}, q);
-  if (status == MFQ_OK) status = mfq_layer_plan_phase(layer, function, mfq_layer_phase_of(layer, layer->step));
+  if (status == MFQ_OK)
+    status = mfq_layer_plan_phase(layer, function, mfq_recipe_phase_of(&layer->recipe, layer->step));
   return status == MFQ_OK ? show(layer, function, MFQ_PLACE_FPROP_W, &layer->weight, q) : status;
 }
 
@@ -51,7 +52,8 @@ mfq_status mfq_layer_input_quant(mfq_layer *layer, const mfq_tensor *x, mfq_qten
   if (status == MFQ_OK) status = mfq_argument_present((mfq_where){function, "q"}, q);
   if (status == MFQ_OK) status = mfq_layer_take((mfq_where){function, "x"}, x, &layer->x, 0, &parts);
   if (status == MFQ_OK) status = mfq_parts_check(layer->context, &parts);
-  if (status == MFQ_OK) status = mfq_layer_plan_phase(layer, function, mfq_layer_phase_of(layer, layer->step));
+  if (status == MFQ_OK)
+    status = mfq_layer_plan_phase(layer, function, mfq_recipe_phase_of(&layer->recipe, layer->step));
   return status == MFQ_OK ? show(layer, function, MFQ_PLACE_FPROP_X, x, q) : status;
 }
 

@@ -41,6 +41,13 @@ int mfq_recipe_valid(const mfq_recipe *recipe, mfq_recipe_fault *fault, mfq_sent
 /* The same as a status. */
 mfq_status mfq_recipe_verify(const mfq_recipe *recipe, const char *function);
 
+/* The phase of a step. */
+int mfq_recipe_phase_of(const mfq_recipe *recipe, int64_t step);
+/* How gradients pass the quantizer of a place: Brevitas' integer weights and biases let all pass, unless they are learned. */
+mfq_ste mfq_place_ste(const mfq_phase *phase, mfq_place place);
+/* 1 when gradients change on their way through it. */
+int mfq_place_bends(const mfq_phase *phase, mfq_place place);
+
 int32_t mfq_recipe_row_count(void);
 /* Index of a name among the first `limit` rows of recipes.def, or -1. */
 int32_t mfq_recipe_row_named(mfq_span name, int32_t limit);

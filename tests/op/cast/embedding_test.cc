@@ -161,23 +161,33 @@ TEST(Embed, GradientsThroughTheQuantizer) {
     }
 }
 
-/* Elements that the clip cuts off get no gradient: 300 of int8 under a scale of 1. */
+/* Elements that the clip cuts off get no gradient, but those of Brevitas' integer weights do. */
 TEST(Embed, ClippedElementsStay) {
   const Context context = make_context();
-  const mfq_recipe recipe = recipe_of("w=e2m1;ste=clipped");
-  const std::vector<float> weight = {1, 7, -7, 2}, dy = {1, 2, 3, 4, 10, 20, 30, 40};
-  std::vector<float> dweight(4, kUnwritten);
-  const mfq_tensor of_weight = dense(weight, {2, 2}), of_dy = dense(dy, {4, 2}), of_dweight = dense(dweight, {2, 2});
-  const IndexList list(MFQ_INDEX_I32, {0, 1, 1, 0});
-  mfq_embedding e;
-  mfq_embedding_init(&e);
-  e.recipe = &recipe;
-  e.weight = &of_weight;
-  e.indices = list.here();
-  e.dy = &of_dy;
-  e.dweight = &of_dweight;
-  ASSERT_EQ(mfq_embed_backward(context.get(), &e), MFQ_OK) << mfq_last_error();
-  EXPECT_EQ(dweight, (std::vector<float>{31, 0, 0, 24}));
+  const struct {
+    const char *text;
+    std::vector<float> want;
+  } rows[] = {{"w=e2m1;ste=clipped", {31, 0, 0, 24}},
+              {"w=int3;ste=clipped", {31, 0, 0, 24}},
+              {"w=int3;ste=brevitas", {31, 42, 13, 24}},
+              {"w=e2m1;ste=brevitas", {31, 0, 0, 24}}};
+  for (const auto &row : rows) {
+    SCOPED_TRACE(row.text);
+    const mfq_recipe recipe = recipe_of(row.text);
+    const std::vector<float> weight = {1, 7, -7, 2}, dy = {1, 2, 3, 4, 10, 20, 30, 40};
+    std::vector<float> dweight(4, kUnwritten);
+    const mfq_tensor of_weight = dense(weight, {2, 2}), of_dy = dense(dy, {4, 2}), of_dweight = dense(dweight, {2, 2});
+    const IndexList list(MFQ_INDEX_I32, {0, 1, 1, 0});
+    mfq_embedding e;
+    mfq_embedding_init(&e);
+    e.recipe = &recipe;
+    e.weight = &of_weight;
+    e.indices = list.here();
+    e.dy = &of_dy;
+    e.dweight = &of_dweight;
+    ASSERT_EQ(mfq_embed_backward(context.get(), &e), MFQ_OK) << mfq_last_error();
+    EXPECT_EQ(dweight, row.want);
+  }
 }
 
 } // namespace
