@@ -4,10 +4,12 @@
 #include <vector>
 
 #include "support/misuse.h"
+#include "support/parsed.h"
 
 namespace {
 
 using namespace misuse;
+using mfq_test::recipe_of;
 
 class MisuseGather : public Misuse {
 protected:
@@ -197,11 +199,6 @@ protected:
     good.y = &y;
     good.dy = &dy;
     good.dweight = &dweight;
-  }
-  static mfq_recipe recipe_of(const char *text) {
-    mfq_recipe recipe;
-    EXPECT_EQ(mfq_recipe_parse(text, &recipe), MFQ_OK) << mfq_last_error();
-    return recipe;
   }
   mfq_status forward(const mfq_embedding &e) { return mfq_embed(context, &e, nullptr, 0); }
   mfq_status backward(const mfq_embedding &e) { return mfq_embed_backward(context, &e); }

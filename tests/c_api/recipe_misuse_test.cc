@@ -5,21 +5,12 @@
 #include <string>
 
 #include "support/expect_failure.h"
+#include "support/parsed.h"
 #include "support/raw_enum.h"
 
 namespace {
 
-mfq_recipe parsed(const std::string &text) {
-  mfq_recipe r{};
-  EXPECT_EQ(mfq_recipe_parse(text.c_str(), &r), MFQ_OK) << mfq_last_error();
-  return r;
-}
-
-mfq_scheme scheme(const char *text) {
-  mfq_scheme s{};
-  EXPECT_EQ(mfq_scheme_parse(text, &s), MFQ_OK) << mfq_last_error();
-  return s;
-}
+using namespace mfq_test;
 
 const struct {
   const char *text, *says;
@@ -129,13 +120,13 @@ const struct {
      "dgrad.w: scaling is delayed, but take is again; only what is quantized has scales of its own"},
     {MFQ_PLACE_FPROP_W,
      [](quantizer *q) {
-       q->scheme = scheme("e4m3fn");
+       q->scheme = parse("e4m3fn");
        q->scaling = MFQ_SCALING_COLLECTED;
      },
      "fprop.w: scaling is collected, but the scheme has no scales; give it some, such as /f32"},
     {MFQ_PLACE_FPROP_W,
      [](quantizer *q) {
-       q->scheme = scheme("mxfp4_e2m1/hadamard:32");
+       q->scheme = parse("mxfp4_e2m1/hadamard:32");
        q->scaling = MFQ_SCALING_DELAYED;
      },
      "fprop.w: scaling is delayed, but the scheme rotates elements (hadamard:32), which are not observed; take "
@@ -143,7 +134,7 @@ const struct {
      "scales"},
     {MFQ_PLACE_FPROP_W,
      [](quantizer *q) {
-       q->scheme = scheme("nvfp4_ms_eden");
+       q->scheme = parse("nvfp4_ms_eden");
        q->scaling = MFQ_SCALING_DELAYED;
      },
      "fprop.w: scaling is delayed, but eden corrects scales that are measured; take dynamic scales"},
@@ -167,7 +158,7 @@ const struct {
      "learned"},
     {MFQ_PLACE_FPROP_X,
      [](quantizer *q) {
-       q->scheme = scheme("int8_tensor_zp");
+       q->scheme = parse("int8_tensor_zp");
        q->scaling = MFQ_SCALING_DELAYED;
        q->steps = 1;
      },
@@ -187,7 +178,7 @@ const struct {
      "fprop.x: observer is low, which is for zero points; take minmax or interval, whose low end they follow"},
     {MFQ_PLACE_FPROP_X,
      [](quantizer *q) {
-       q->scheme = scheme("int8_tensor_zp");
+       q->scheme = parse("int8_tensor_zp");
        q->scaling = MFQ_SCALING_LEARNED;
      },
      "fprop.x: observer is absmax, but the scheme has zero points; allowed are minmax and interval"},
@@ -204,13 +195,13 @@ const struct {
     {MFQ_PLACE_FPROP_X,
      [](quantizer *q) {
        q->searched = 1;
-       q->scheme = scheme("e4m3fn");
+       q->scheme = parse("e4m3fn");
      },
      "fprop.x: searched is 1, but the scheme has no scales; give it some, such as /f32"},
     {MFQ_PLACE_FPROP_X,
      [](quantizer *q) {
        q->searched = 1;
-       q->scheme = scheme("nvfp4_ms_eden");
+       q->scheme = parse("nvfp4_ms_eden");
      },
      "fprop.x: searched is 1, but eden corrects scales that are measured; set searched to 0"},
     {MFQ_PLACE_FPROP_X, [](quantizer *q) { q->fresh_signs = -1; }, "fprop.x: fresh_signs is -1; allowed is 0 ... 1"},
@@ -222,7 +213,7 @@ const struct {
 TEST(RecipeMisuse, BadFields) {
   for (const auto &c : bad_fields) {
     for (const int phase : {0, 1}) {
-      mfq_recipe r = parsed("all=mxint8;y=mxint8;switch=8");
+      mfq_recipe r = recipe_of("all=mxint8;y=mxint8;switch=8");
       c.spoil(&r.phases[phase].places[c.place]);
       const std::string says = ": recipe: phases[" + std::to_string(phase) + "]: " + c.says;
       EXPECT_TRUE(fails(mfq_recipe_check(&r), invalid, {"mfq_recipe_check" + says}));
@@ -234,19 +225,19 @@ TEST(RecipeMisuse, BadFields) {
 }
 
 TEST(RecipeMisuse, BadPhases) {
-  mfq_recipe r = parsed("mxfp8");
+  mfq_recipe r = recipe_of("mxfp8");
   set_raw(&r.phases[1].ste, 3);
   EXPECT_TRUE(fails(mfq_recipe_check(&r), invalid,
                     {"recipe: phases[1]: ste is 3; allowed is 0 ... 2: identity, clipped, brevitas"}));
-  r = parsed("mxfp8");
+  r = recipe_of("mxfp8");
   r.phases[0].through_scale = 2;
   EXPECT_TRUE(fails(mfq_recipe_check(&r), invalid, {"recipe: phases[0]: through_scale is 2; allowed are 0 and 1"}));
-  r = parsed("mxfp8;ste=brevitas");
+  r = recipe_of("mxfp8;ste=brevitas");
   r.phases[0].through_scale = 0;
   EXPECT_TRUE(fails(mfq_recipe_check(&r), invalid,
                     {"recipe: phases[0]: through_scale is 0, but ste is brevitas, whose measured scales send gradients "
                      "back; set it to 1, or ste to clipped"}));
-  r = parsed("mxfp8;switch=7;mxfp4");
+  r = recipe_of("mxfp8;switch=7;mxfp4");
   r.switch_step = -1;
   EXPECT_TRUE(fails(mfq_recipe_check(&r), invalid,
                     {"recipe: switch_step is -1; allowed are 0 (none) and the numbers of steps"}));
@@ -258,7 +249,7 @@ TEST(RecipeMisuse, BadPhases) {
   EXPECT_TRUE(fails(mfq_recipe_check(nullptr), invalid, {"mfq_recipe_check: recipe is NULL"}));
   char text[8] = "kept";
   EXPECT_TRUE(fails(mfq_recipe_print(nullptr, text, sizeof text), invalid, {"mfq_recipe_print: recipe is NULL"}));
-  r = parsed("mxfp8");
+  r = recipe_of("mxfp8");
   EXPECT_TRUE(fails(mfq_recipe_print(&r, nullptr, 9), invalid, {"mfq_recipe_print: text is NULL"}));
   EXPECT_TRUE(fails(mfq_recipe_print(&r, text, 5), invalid,
                     {"capacity is 5; the text needs 6 bytes, and MFQ_RECIPE_TEXT_MAX holds every recipe"}));

@@ -9,21 +9,12 @@
 #include <string>
 
 #include "support/expect_failure.h"
+#include "support/parsed.h"
 #include "support/raw_enum.h"
 
 namespace {
 
-mfq_recipe parsed(const std::string &text) {
-  mfq_recipe r{};
-  EXPECT_EQ(mfq_recipe_parse(text.c_str(), &r), MFQ_OK) << mfq_last_error();
-  return r;
-}
-
-mfq_scheme scheme(const char *text) {
-  mfq_scheme s{};
-  EXPECT_EQ(mfq_scheme_parse(text, &s), MFQ_OK) << mfq_last_error();
-  return s;
-}
+using namespace mfq_test;
 
 std::string printed(const mfq_recipe &r) {
   char text[MFQ_RECIPE_TEXT_MAX] = "";
@@ -32,7 +23,7 @@ std::string printed(const mfq_recipe &r) {
 }
 
 bool is_exact(const std::string &text) {
-  const mfq_recipe r = parsed(text);
+  const mfq_recipe r = recipe_of(text);
   return mfq_recipe_is_exact(&r) != 0;
 }
 
@@ -45,11 +36,11 @@ TEST(RecipeText, RowsSurvive) {
     ASSERT_TRUE(names.insert(name).second) << name << " twice";
     ASSERT_NE(about, nullptr);
     EXPECT_GT(std::strlen(about), 3u) << name;
-    const mfq_recipe r = parsed(name), written = parsed(text);
+    const mfq_recipe r = recipe_of(name), written = recipe_of(text);
     ASSERT_EQ(mfq_recipe_check(&r), MFQ_OK) << name << ": " << mfq_last_error();
     EXPECT_TRUE(mfq_recipe_equal(&r, &written)) << name;
     EXPECT_TRUE(names.count(printed(r))) << name << " prints as " << printed(r) << ", which is no earlier name";
-    const mfq_recipe again = parsed(printed(r));
+    const mfq_recipe again = recipe_of(printed(r));
     EXPECT_TRUE(mfq_recipe_equal(&r, &again)) << name;
   }
   EXPECT_GT(rows, 20);
@@ -83,9 +74,9 @@ TEST(RecipeText, RowsAreDocumented) {
 
 TEST(RecipeText, Fields) {
   const mfq_recipe r =
-      parsed("fprop.x=learned:300|stat:percentile:99.999|int8/tensor/f32;fprop.w=search:mse|int8_channel;"
-             "dgrad.dy=delayed:16|fp8_e5m2_tensor;dgrad.w=again|fresh|mxfp4_e2m1/hadamard:32:seed:5;"
-             "wgrad=same;y=collected:4|int8_tensor;bias=int8_tensor;ste=brevitas;switch=9;w=none");
+      recipe_of("fprop.x=learned:300|stat:percentile:99.999|int8/tensor/f32;fprop.w=search:mse|int8_channel;"
+                "dgrad.dy=delayed:16|fp8_e5m2_tensor;dgrad.w=again|fresh|mxfp4_e2m1/hadamard:32:seed:5;"
+                "wgrad=same;y=collected:4|int8_tensor;bias=int8_tensor;ste=brevitas;switch=9;w=none");
   const mfq_phase &p = r.phases[0];
   EXPECT_EQ(r.switch_step, 9);
   const mfq_quantizer &x = p.places[MFQ_PLACE_FPROP_X], &w = p.places[MFQ_PLACE_FPROP_W];
@@ -94,7 +85,7 @@ TEST(RecipeText, Fields) {
   EXPECT_EQ(x.steps, 300);
   EXPECT_EQ(x.observer.observed, MFQ_OBSERVED_PERCENTILE);
   EXPECT_EQ(x.observer.argument[0], 99.999);
-  const mfq_scheme int8 = scheme("int8/tensor/f32"), channel = scheme("int8_channel");
+  const mfq_scheme int8 = parse("int8/tensor/f32"), channel = parse("int8_channel");
   EXPECT_TRUE(mfq_scheme_equal(&x.scheme, &int8));
   EXPECT_TRUE(mfq_scheme_equal(&w.scheme, &channel));
   EXPECT_EQ(w.searched, 1);
@@ -112,7 +103,7 @@ TEST(RecipeText, Fields) {
   EXPECT_EQ(r.phases[1].places[MFQ_PLACE_FPROP_W].take, MFQ_TAKE_PLAIN);
   EXPECT_EQ(r.phases[1].places[MFQ_PLACE_DGRAD_W].take, MFQ_TAKE_PLAIN);
   EXPECT_EQ(r.phases[1].places[MFQ_PLACE_FPROP_X].steps, 300);
-  const mfq_recipe through = parsed("all=mxint8;ste=scale|clipped"), not_through = parsed("mxfp8;ste=clipped");
+  const mfq_recipe through = recipe_of("all=mxint8;ste=scale|clipped"), not_through = recipe_of("mxfp8;ste=clipped");
   EXPECT_EQ(through.phases[0].through_scale, 1);
   EXPECT_EQ(through.phases[1].ste, MFQ_STE_CLIPPED);
   EXPECT_EQ(not_through.phases[0].through_scale, 0);
@@ -126,7 +117,7 @@ TEST(RecipeText, Places) {
               {"w", {1, 3}},     {"dy", {2, 4}},    {"y", {6}},        {"bias", {7}},
               {"dgrad.w", {3}},  {"wgrad.dy", {4}}, {"fprop.x", {0}},  {"all", {0, 1, 2, 3, 4, 5}}};
   for (const auto &key : keys) {
-    const mfq_recipe r = parsed(std::string(key.key) + "=e4m3fn");
+    const mfq_recipe r = recipe_of(std::string(key.key) + "=e4m3fn");
     for (int place = 0; place < MFQ_PLACES; ++place)
       EXPECT_EQ(r.phases[0].places[place].take != MFQ_TAKE_PLAIN, key.places.count(place) > 0) << key.key << place;
   }
@@ -179,21 +170,21 @@ TEST(RecipeText, Canonical) {
       {"dy=delayed:1024|fp8_e5m2_tensor", "dy=delayed:1024|fp8_e5m2_tensor"},
   };
   for (const auto &c : cases) {
-    const mfq_recipe r = parsed(c.text);
+    const mfq_recipe r = recipe_of(c.text);
     EXPECT_EQ(printed(r), c.printed) << c.text;
-    const mfq_recipe again = parsed(c.printed);
+    const mfq_recipe again = recipe_of(c.printed);
     EXPECT_TRUE(mfq_recipe_equal(&r, &again)) << c.text;
   }
 }
 
 TEST(RecipeText, Equal) {
-  const mfq_recipe a = parsed("mxfp8;switch=7;mxfp4"), b = parsed("mxfp8;switch=7;mxfp4");
+  const mfq_recipe a = recipe_of("mxfp8;switch=7;mxfp4"), b = recipe_of("mxfp8;switch=7;mxfp4");
   EXPECT_TRUE(mfq_recipe_equal(&a, &b));
   EXPECT_TRUE(mfq_recipe_equal(nullptr, nullptr));
   EXPECT_FALSE(mfq_recipe_equal(&a, nullptr));
   for (const char *other : {"mxfp8", "mxfp8;switch=8;mxfp4", "mxfp8;switch=7;mxfp8", "mxfp8;switch=7;mxfp4;ste=clipped",
                             "mxfp8;switch=7;mxfp4;bias=int8_tensor", "mxfp8;switch=7;mxfp4;ste=scale|identity"}) {
-    const mfq_recipe r = parsed(other);
+    const mfq_recipe r = recipe_of(other);
     EXPECT_FALSE(mfq_recipe_equal(&a, &r)) << other;
   }
 }
@@ -261,7 +252,7 @@ TEST(RecipeText, RandomRecipesSurvive) {
     }
     ++valid;
     const std::string text = printed(r);
-    const mfq_recipe again = parsed(text);
+    const mfq_recipe again = recipe_of(text);
     ASSERT_TRUE(mfq_recipe_equal(&r, &again)) << text;
     for (size_t at = text.find(';'); at != std::string::npos; at = text.find(';', at + 1)) {
       std::string shorter = text;
@@ -282,8 +273,8 @@ TEST(RecipeText, TheLongestFits) {
       mfq_quantizer &q = r.phases[phase].places[place];
       const bool is_again = place == MFQ_PLACE_DGRAD_W || place == MFQ_PLACE_WGRAD_DY || place == MFQ_PLACE_WGRAD_X;
       q.take = is_again ? MFQ_TAKE_AGAIN : MFQ_TAKE_QUANTIZED;
-      q.scheme = scheme("ue1m5b-64/group:2147483640@-8/scale:ue3m5b-10ieee/round:stochastic/nosat/min:1.17549449e-38"
-                        "/gain:0.0625000075/bound:1.00000012/hadamard:128:seed:18446744073709550000");
+      q.scheme = parse("ue1m5b-64/group:2147483640@-8/scale:ue3m5b-10ieee/round:stochastic/nosat/min:1.17549449e-38"
+                       "/gain:0.0625000075/bound:1.00000012/hadamard:128:seed:18446744073709550000");
       q.scheme.sign_seed += static_cast<uint64_t>(phase * 8 + place);
       if (place >= MFQ_PLACE_Y) continue;
       q.fresh_signs = 1;
@@ -296,7 +287,7 @@ TEST(RecipeText, TheLongestFits) {
   r.phases[1].through_scale = 1;
   const std::string text = printed(r);
   EXPECT_LT(text.size(), static_cast<size_t>(MFQ_RECIPE_TEXT_MAX));
-  const mfq_recipe again = parsed(text);
+  const mfq_recipe again = recipe_of(text);
   EXPECT_TRUE(mfq_recipe_equal(&r, &again)) << text;
   RecordProperty("bytes", static_cast<int>(text.size()));
 }

@@ -4,15 +4,12 @@
 #include <string>
 
 #include "support/expect_failure.h"
+#include "support/parsed.h"
 #include "support/raw_enum.h"
 
 namespace {
 
-mfq_scheme parsed(const char *text) {
-  mfq_scheme s{};
-  EXPECT_EQ(mfq_scheme_parse(text, &s), MFQ_OK) << mfq_last_error();
-  return s;
-}
+using mfq_test::parse;
 
 std::string printed(const mfq_scheme &s) {
   char text[MFQ_SCHEME_TEXT_MAX] = "";
@@ -21,7 +18,7 @@ std::string printed(const mfq_scheme &s) {
 }
 
 TEST(RotationText, Fields) {
-  const mfq_scheme s = parsed("mxfp4_e2m1/hadamard:128:seed:77"), fixed = parsed("nvfp4/hadamard:16:fixed");
+  const mfq_scheme s = parse("mxfp4_e2m1/hadamard:128:seed:77"), fixed = parse("nvfp4/hadamard:16:fixed");
   EXPECT_EQ(s.rotation, 128);
   EXPECT_EQ(s.signs, MFQ_SIGNS_SEEDED);
   EXPECT_EQ(s.sign_seed, 77u);
@@ -42,7 +39,7 @@ TEST(RotationText, Canonical) {
       {"nvfp4/hadamard:128:seed:18446744073709551615", "nvfp4/hadamard:128:seed:18446744073709551615"},
   };
   for (const auto &c : cases) {
-    const mfq_scheme s = parsed(c.text), again = parsed(c.printed);
+    const mfq_scheme s = parse(c.text), again = parse(c.printed);
     EXPECT_EQ(printed(s), c.printed) << c.text;
     EXPECT_TRUE(mfq_scheme_equal(&s, &again)) << c.text;
   }
@@ -75,7 +72,7 @@ TEST(RotationText, BadTexts) {
 }
 
 TEST(RotationText, BadFields) {
-  const mfq_scheme good = parsed("mxfp8_e4m3");
+  const mfq_scheme good = parse("mxfp8_e4m3");
   const struct {
     void (*spoil)(mfq_scheme *);
     const char *says;

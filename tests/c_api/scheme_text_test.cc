@@ -12,15 +12,12 @@
 #include <string>
 
 #include "support/expect_failure.h"
+#include "support/parsed.h"
 #include "support/raw_enum.h"
 
 namespace {
 
-mfq_scheme parsed(const std::string &text) {
-  mfq_scheme s{};
-  EXPECT_EQ(mfq_scheme_parse(text.c_str(), &s), MFQ_OK) << mfq_last_error();
-  return s;
-}
+using mfq_test::parse;
 
 std::string printed(const mfq_scheme &s) {
   char text[MFQ_SCHEME_TEXT_MAX] = "";
@@ -37,11 +34,11 @@ TEST(SchemeText, RowsSurvive) {
     ASSERT_TRUE(names.insert(name).second) << name << " twice";
     ASSERT_NE(about, nullptr);
     EXPECT_GT(std::strlen(about), 3u) << name;
-    const mfq_scheme s = parsed(name);
+    const mfq_scheme s = parse(name);
     ASSERT_EQ(mfq_scheme_check(&s), MFQ_OK) << name << ": " << mfq_last_error();
     const std::string text = printed(s);
     EXPECT_TRUE(names.count(text)) << name << " prints as " << text << ", which is no earlier name";
-    const mfq_scheme again = parsed(text);
+    const mfq_scheme again = parse(text);
     EXPECT_TRUE(mfq_scheme_equal(&s, &again)) << name;
     const bool is_brevitas = name.rfind("brevitas:", 0) == 0;
     EXPECT_EQ(s.arith == MFQ_ARITH_BREVITAS, is_brevitas) << name;
@@ -53,7 +50,7 @@ TEST(SchemeText, RowsSurvive) {
 }
 
 TEST(SchemeText, RowsMean) {
-  mfq_scheme s = parsed("mxfp8_e4m3");
+  mfq_scheme s = parse("mxfp8_e4m3");
   EXPECT_EQ(s.granularity, MFQ_GRANULARITY_GROUP);
   EXPECT_EQ(s.group_size, 32);
   EXPECT_EQ(s.axis, MFQ_AXIS_AUTO);
@@ -61,20 +58,20 @@ TEST(SchemeText, RowsMean) {
   EXPECT_EQ(s.rule, MFQ_RULE_FLOOR);
   EXPECT_EQ(s.rounding, MFQ_ROUND_EVEN);
   EXPECT_EQ(s.no_saturate, 0);
-  EXPECT_EQ(parsed("mxfp4_e2m1_rceil").rule, MFQ_RULE_RCEIL);
-  EXPECT_EQ(parsed("mxint8").element.frac_bits, 6);
-  s = parsed("nvfp4");
+  EXPECT_EQ(parse("mxfp4_e2m1_rceil").rule, MFQ_RULE_RCEIL);
+  EXPECT_EQ(parse("mxint8").element.frac_bits, 6);
+  s = parse("nvfp4");
   EXPECT_EQ(s.group_size, 16);
   EXPECT_EQ(s.scale, MFQ_SCALE_UE4M3);
   EXPECT_EQ(s.rule, MFQ_RULE_ABSMAX);
-  s = parsed("brevitas:ShiftedMXUInt8Weight");
+  s = parse("brevitas:ShiftedMXUInt8Weight");
   EXPECT_EQ(s.element.is_signed, 0);
   EXPECT_EQ(s.axis, 1);
   EXPECT_EQ(s.zero_point, 1);
   EXPECT_EQ(s.statistic, MFQ_STATISTIC_MINMAX);
   EXPECT_EQ(s.scale, MFQ_SCALE_F32);
   EXPECT_EQ(s.rule, MFQ_RULE_FLOOR);
-  s = parsed("fp8_e5m2_block128");
+  s = parse("fp8_e5m2_block128");
   EXPECT_EQ(s.block_rows, 128);
   EXPECT_EQ(s.block_cols, 128);
 }
@@ -109,9 +106,9 @@ TEST(SchemeText, Canonical) {
       {"e4m3fn/ue8m0:given", "e4m3fn/ue8m0:given"},
   };
   for (const auto &c : cases) {
-    const mfq_scheme s = parsed(c.text);
+    const mfq_scheme s = parse(c.text);
     EXPECT_EQ(printed(s), c.printed) << c.text;
-    const mfq_scheme again = parsed(c.printed);
+    const mfq_scheme again = parse(c.printed);
     EXPECT_TRUE(mfq_scheme_equal(&s, &again)) << c.text;
   }
 }
@@ -188,10 +185,10 @@ TEST(SchemeText, RandomSchemesSurvive) {
 // The printed text is the name of the first row that means the same; without such a row, nothing can be left out of it.
 TEST(SchemeText, NothingShorterMeansTheSame) {
   for (int32_t i = 0; mfq_scheme_name(i, nullptr) != nullptr; ++i) {
-    const mfq_scheme s = parsed(mfq_scheme_name(i, nullptr));
+    const mfq_scheme s = parse(mfq_scheme_name(i, nullptr));
     int32_t first = 0;
-    for (mfq_scheme row = parsed(mfq_scheme_name(0, nullptr)); !mfq_scheme_equal(&s, &row);)
-      row = parsed(mfq_scheme_name(++first, nullptr));
+    for (mfq_scheme row = parse(mfq_scheme_name(0, nullptr)); !mfq_scheme_equal(&s, &row);)
+      row = parse(mfq_scheme_name(++first, nullptr));
     EXPECT_EQ(printed(s), mfq_scheme_name(first, nullptr));
   }
   std::mt19937 random(7);
@@ -233,7 +230,7 @@ template <typename Call> double cost(const Call &call) {
 // Measured: 0.4 times for a name, twice for a text.
 TEST(SchemeText, PrintingCostsAboutWhatParsingDoes) {
   for (const char *text : {"brevitas:Int8DynamicActPerTensorFloat", "int4/group:16@0/f32/zp"}) {
-    const mfq_scheme s = parsed(text);
+    const mfq_scheme s = parse(text);
     mfq_scheme read;
     char out[MFQ_SCHEME_TEXT_MAX];
     const double parse = cost([&] { EXPECT_EQ(mfq_scheme_parse(text, &read), MFQ_OK); });
@@ -347,7 +344,7 @@ const struct {
 TEST(SchemeText, ElementsAtTheEndsOfFloat32) {
   for (const char *text : {"ue4m1b149/f32:given", "ue4m1b149/bf16:floor", "e7m0b0/f32", "e7m0b0/f16:given", "ue4m1b155",
                            "ue4m1b155/ue8m0", "e7m0b-64/group:32/ue8m0", "e7m0b-64", "e2m1b160/ue8m0:given"})
-    (void)parsed(text);
+    (void)parse(text);
 }
 
 TEST(SchemeText, BadTexts) {
@@ -364,7 +361,7 @@ TEST(SchemeText, BadTexts) {
 }
 
 TEST(SchemeText, BadFields) {
-  const mfq_scheme good = parsed("mxfp8_e4m3");
+  const mfq_scheme good = parse("mxfp8_e4m3");
   const struct {
     void (*spoil)(mfq_scheme *);
     const char *says;
@@ -403,7 +400,7 @@ TEST(SchemeText, BadFields) {
 }
 
 TEST(SchemeText, Capacity) {
-  const mfq_scheme s = parsed("nvfp4");
+  const mfq_scheme s = parse("nvfp4");
   char text[MFQ_SCHEME_TEXT_MAX] = "kept";
   EXPECT_TRUE(fails(mfq_scheme_print(&s, text, 5), MFQ_ERROR_INVALID_ARGUMENT, {"capacity is 5", "6 bytes"}));
   EXPECT_STREQ(text, "kept");
@@ -431,7 +428,7 @@ TEST(SchemeText, LocaleDoesNotMatter) {
   unsetenv("LOCPATH");
   std::filesystem::remove_all(home);
   if (!is_comma) GTEST_SKIP() << "this C library reads no locale from a file as glibc writes it";
-  const mfq_scheme s = parsed("int8/f32/min:0.5");
+  const mfq_scheme s = parse("int8/f32/min:0.5");
   EXPECT_EQ(s.statistic_min, 0.5f);
   EXPECT_EQ(printed(s), "int8/f32/min:0.5");
   mfq_scheme bad{};

@@ -7,21 +7,18 @@
 #include <vector>
 
 #include "support/expect_failure.h"
+#include "support/parsed.h"
 #include "support/raw_enum.h"
 
 namespace {
 
+using mfq_test::parse;
+
 using Shape = std::vector<int64_t>;
 const int64_t big = int64_t{1} << 40;
 
-mfq_scheme parsed(const char *text) {
-  mfq_scheme s{};
-  EXPECT_EQ(mfq_scheme_parse(text, &s), MFQ_OK) << mfq_last_error();
-  return s;
-}
-
 mfq_status init(const char *scheme, const Shape &shape, const mfq_layout &layout, mfq_qtensor *q) {
-  const mfq_scheme s = parsed(scheme);
+  const mfq_scheme s = parse(scheme);
   return mfq_qtensor_init(&s, static_cast<int32_t>(shape.size()), shape.data(), &layout, q);
 }
 
@@ -157,7 +154,7 @@ TEST(QTensor, Sizes) {
 }
 
 TEST(QTensor, LayoutIsOptional) {
-  const mfq_scheme s = parsed("mxfp4_e2m1");
+  const mfq_scheme s = parse("mxfp4_e2m1");
   const int64_t shape[] = {3, 5};
   mfq_qtensor q;
   ASSERT_EQ(mfq_qtensor_init(&s, 2, shape, nullptr, &q), MFQ_OK);
@@ -185,7 +182,7 @@ TEST(QTensor, AxesOfEveryRank) {
 }
 
 TEST(QTensor, Misuse) {
-  const mfq_scheme s = parsed("mxfp4_e2m1");
+  const mfq_scheme s = parse("mxfp4_e2m1");
   const int64_t shape[] = {3, 5};
   mfq_qtensor q;
   q.rank = 77;

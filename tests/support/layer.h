@@ -13,15 +13,6 @@ namespace mfq_test {
 
 using Values = std::vector<double>;
 
-/* ---- Recipes ---------------------------------------------------------------------------------------------------- */
-
-inline mfq_recipe recipe_of(const std::string &text) {
-  mfq_recipe recipe;
-  std::memset(&recipe, 0, sizeof recipe);
-  EXPECT_EQ(mfq_recipe_parse(text.c_str(), &recipe), MFQ_OK) << mfq_last_error();
-  return recipe;
-}
-
 /* ---- A layer ---------------------------------------------------------------------------------------------------- */
 
 /* The sizes of a layer are those of `conv`, or, of a linear one, `rows`, `in` and `out`. */

@@ -15,6 +15,8 @@
 
 #include <mfq/mfq.h>
 
+#include "parsed.h"
+
 namespace mfq_test {
 
 struct ContextDeleter {
@@ -67,13 +69,6 @@ inline std::vector<std::string> fast_isas() {
     word.clear();
   }
   return names;
-}
-
-inline mfq_scheme parse(const std::string &text) {
-  mfq_scheme scheme;
-  std::memset(&scheme, 0, sizeof scheme);
-  EXPECT_EQ(mfq_scheme_parse(text.c_str(), &scheme), MFQ_OK) << mfq_last_error();
-  return scheme;
 }
 
 /* A quantized tensor whose parts are poisoned until something writes them. */

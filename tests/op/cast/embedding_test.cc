@@ -5,12 +5,6 @@ namespace {
 
 using namespace mfq_test;
 
-mfq_recipe recipe_of(const std::string &text) {
-  mfq_recipe recipe;
-  EXPECT_EQ(mfq_recipe_parse(text.c_str(), &recipe), MFQ_OK) << mfq_last_error();
-  return recipe;
-}
-
 size_t workspace_of(const mfq_embedding &e) {
   size_t bytes = SIZE_MAX;
   EXPECT_EQ(mfq_embedding_workspace_bytes(&e, &bytes), MFQ_OK) << mfq_last_error();
@@ -115,6 +109,18 @@ TEST(Embed, PlainTablesAndPhases) {
   }
 }
 
+mfq_embedding way_back(const mfq_recipe *recipe, const mfq_tensor *weight, const IndexList &list, const mfq_tensor *dy,
+                       const mfq_tensor *dweight) {
+  mfq_embedding e;
+  mfq_embedding_init(&e);
+  e.recipe = recipe;
+  e.weight = weight;
+  e.indices = list.here();
+  e.dy = dy;
+  e.dweight = dweight;
+  return e;
+}
+
 /* The sum, and then the backward of the quantizer, which the test runs by itself. */
 TEST(Embed, GradientsThroughTheQuantizer) {
   const Context context = make_context();
@@ -143,13 +149,7 @@ TEST(Embed, GradientsThroughTheQuantizer) {
         g.upstream = g.dx = &of_want;
         ASSERT_EQ(mfq_fake_quantize_backward(context.get(), &g), MFQ_OK) << mfq_last_error();
       }
-      mfq_embedding e;
-      mfq_embedding_init(&e);
-      e.recipe = &recipe;
-      e.weight = &of_weight;
-      e.indices = list.here();
-      e.dy = &of_dy;
-      e.dweight = &of_dweight;
+      mfq_embedding e = way_back(&recipe, &of_weight, list, &of_dy, &of_dweight);
       e.padding = 5;
       ASSERT_EQ(mfq_embed_backward(context.get(), &e), MFQ_OK) << mfq_last_error();
       ASSERT_EQ(dweight.bytes, want.bytes);
@@ -178,13 +178,7 @@ TEST(Embed, ClippedElementsStay) {
     std::vector<float> dweight(4, kUnwritten);
     const mfq_tensor of_weight = dense(weight, {2, 2}), of_dy = dense(dy, {4, 2}), of_dweight = dense(dweight, {2, 2});
     const IndexList list(MFQ_INDEX_I32, {0, 1, 1, 0});
-    mfq_embedding e;
-    mfq_embedding_init(&e);
-    e.recipe = &recipe;
-    e.weight = &of_weight;
-    e.indices = list.here();
-    e.dy = &of_dy;
-    e.dweight = &of_dweight;
+    const mfq_embedding e = way_back(&recipe, &of_weight, list, &of_dy, &of_dweight);
     ASSERT_EQ(mfq_embed_backward(context.get(), &e), MFQ_OK) << mfq_last_error();
     EXPECT_EQ(dweight, row.want);
   }
