@@ -7,6 +7,7 @@
 
 #include <mfq/num/clip.h>
 
+#include "cuda/prim/tree.cuh"
 #include "cuda/prim/value.cuh"
 
 /* What gradients need beside an encoder. */
@@ -202,12 +203,7 @@ template <class Term> __device__ __forceinline__ float thread_tree_sum(const chu
   float t[CHUNK];
 #pragma unroll
   for (int i = 0; i < CHUNK; ++i) t[i] = i < at.there ? term(i) : i < at.reach ? 0.0f : -0.0f;
-#pragma unroll
-  for (int level = 1; level <= 4; ++level)
-#pragma unroll
-    for (int i = 0; i < CHUNK / 2; ++i)
-      if (i < CHUNK >> level) t[i] = mfqn_add(t[2 * i], t[2 * i + 1]);
-  return t[0];
+  return thread_tree(t);
 }
 
 typedef struct chunk_sums {

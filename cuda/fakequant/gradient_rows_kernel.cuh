@@ -7,6 +7,7 @@
 #ifndef MFQ_CUDA_FAKEQUANT_GRADIENT_ROWS_KERNEL_CUH
 #define MFQ_CUDA_FAKEQUANT_GRADIENT_ROWS_KERNEL_CUH
 
+#include "cuda/prim/tree.cuh"
 #include "cuda/quantize/rows_kernel.cuh"
 #include "gradient_chunk.cuh"
 
@@ -35,13 +36,6 @@ __device__ __forceinline__ group_lanes thread_group_lanes(const rows_params &p, 
   l.place = inner * CHUNK;
   l.count = left < lanes * CHUNK ? (int)left : lanes * CHUNK;
   return l;
-}
-
-/* The sum of a group from those of its chunks: sums of neighbours commute, a lane may be the left one or the right one. */
-__device__ __forceinline__ float warp_tree_sum(const group_lanes &l, float sum) {
-  for (int o = 1; o < 1 << l.log2; o <<= 1)
-    sum = mfqn_add(sum, mfqn_float_of(ptx_shuffle_xor(l.mask, mfqn_bits(sum), o)));
-  return sum;
 }
 
 /* The first of a group's elements of the largest magnitude: its place, and in the lane that has it its sign. */
@@ -84,8 +78,8 @@ template <int DTYPE, int HAS_SUMS> struct row_gradients {
                                            const group_largest &largest, const chunk_sums &chunk,
                                            values16 *gradients) const {
     const mfqn_scheme &s = p.rows.to.how.scheme;
-    const chunk_sums sums = {warp_tree_sum(l, chunk.scale),
-                             p.how.grad_zero_point ? warp_tree_sum(l, chunk.zero_point) : 0.0f};
+    const chunk_sums sums = {warp_tree(l.mask, l.log2, chunk.scale),
+                             p.how.grad_zero_point ? warp_tree(l.mask, l.log2, chunk.zero_point) : 0.0f};
     if (p.how.through_scale) thread_go_through(s, l, g, largest, sums.scale, gradients);
     if (l.place == 0)
       thread_put_sums(

@@ -155,12 +155,7 @@ template <int DTYPE> struct column_sums {
       t[i] = at.reach == CHUNK ? 0.0f : -0.0f;
       if (i < end - first && at.there > 0) t[i] = mfqn_float_of(words.load((first + i) * HALF_COLS + column + which));
     }
-#pragma unroll
-    for (int level = 1; level <= 3; ++level)
-#pragma unroll
-      for (int i = 0; i < HALVES / 2; ++i)
-        if (i < HALVES >> level) t[i] = mfqn_add(t[2 * i], t[2 * i + 1]);
-    return t[0];
+    return thread_tree(t);
   }
 
   /* Where the first largest element of the group is in this half, it is written once more. */

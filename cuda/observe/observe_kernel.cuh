@@ -7,6 +7,7 @@
 #ifndef MFQ_CUDA_OBSERVE_OBSERVE_KERNEL_CUH
 #define MFQ_CUDA_OBSERVE_OBSERVE_KERNEL_CUH
 
+#include "cuda/prim/tree.cuh"
 #include "observe_params.cuh"
 
 /* ---- What all have ----------------------------------------------------------------------------------------------- */
@@ -222,7 +223,7 @@ __global__ void __launch_bounds__(ITEM_THREADS) observe_narrow_kernel(const __gr
   }
 }
 
-/* The lane's part of `first` ... `end` - 1, a subtree. */
+/* The lane's part of `first` ... `end` - 1, a subtree. Sums are not negative: that of no part, 0, changes nothing. */
 typedef struct observe_part {
   int64_t first, end;
 } observe_part;
@@ -232,14 +233,6 @@ __device__ __forceinline__ observe_part thread_observe_part(int64_t first, int64
   while (each * 32 < end - first) each *= 2;
   const int64_t from = first + (int64_t)(threadIdx.x % 32) * each;
   return observe_part{from, from + each < end ? from + each : end};
-}
-
-/* Sums of subtrees, which are not negative: missing ones change nothing. */
-__device__ __forceinline__ float warp_observe_sum(float sum) {
-#pragma unroll
-  for (int step = 1; step < 32; step *= 2)
-    sum = mfqn_add(sum, mfqn_float_of(ptx_shuffle_xor(0xffffffffu, mfqn_bits(sum), step)));
-  return sum;
 }
 
 /* Sums of chunks of a source's terms, a warp each. */
@@ -254,7 +247,7 @@ __global__ void __launch_bounds__(ITEM_THREADS) observe_sums_kernel(const __grid
     float sum = 0.0f;
     if (part.first < part.end)
       sum = thread_sum_terms(p, p.first + at, part.first, part.end, observe_terms{p.kind, mean});
-    sum = warp_observe_sum(sum);
+    sum = warp_tree(0xffffffffu, 5, sum);
     if (threadIdx.x % 32 == 0) ptx_store<uint32_t>(p.partials + item, mfqn_bits(sum));
   }
 }
@@ -269,7 +262,7 @@ __global__ void __launch_bounds__(ITEM_THREADS) observe_add_kernel(const __grid_
     tree.count = 0;
     for (int64_t i = part.first; i < part.end; ++i)
       mfqn_tree_add(&tree, mfqn_float_of(ptx_load<uint32_t>(&p.partials[begin + i])));
-    const float sum = warp_observe_sum(mfqn_tree_sum(&tree));
+    const float sum = warp_tree(0xffffffffu, 5, mfqn_tree_sum(&tree));
     if (threadIdx.x % 32 != 0) continue;
     const float before = mfqn_float_of((uint32_t)ptx_load<uint64_t>(&slot->sum));
     const uint64_t known = p.is_first ? 0 : ptx_load<uint64_t>(&slot->terms);

@@ -6,6 +6,7 @@
 #ifndef MFQ_CUDA_OBSERVE_OBSERVE_ROWS_KERNEL_CUH
 #define MFQ_CUDA_OBSERVE_OBSERVE_ROWS_KERNEL_CUH
 
+#include "cuda/prim/tree.cuh"
 #include "cuda/quantize/rows_kernel.cuh"
 #include "observe_params.cuh"
 
@@ -94,15 +95,7 @@ __device__ __forceinline__ float warp_group_sum(const chunk<DTYPE> &x, int left,
   float sum[CHUNK];
 #pragma unroll
   for (int i = 0; i < CHUNK; ++i) sum[i] = i < left ? mfqn_observed_term(kind, thread_element(x, i), mean) : 0.0f;
-#pragma unroll
-  for (int level = 1; level <= 4; ++level)
-#pragma unroll
-    for (int i = 0; i < CHUNK / 2; ++i)
-      if (i < CHUNK >> level) sum[i] = mfqn_add(sum[2 * i], sum[2 * i + 1]);
-  float all = sum[0];
-  for (int o = 1; o < 1 << group_log2; o <<= 1)
-    all = mfqn_add(all, mfqn_float_of(ptx_shuffle_xor(0xffffffffu, mfqn_bits(all), o)));
-  return all;
+  return warp_tree(0xffffffffu, group_log2, thread_tree(sum));
 }
 
 template <int DTYPE>

@@ -9,6 +9,7 @@
 
 #include <mfq/num/candidate.h>
 
+#include "cuda/prim/tree.cuh"
 #include "cuda/prim/value.cuh"
 #include "cuda/quantize/rows_kernel.cuh"
 
@@ -60,15 +61,7 @@ __device__ __forceinline__ float warp_chunk_loss(const search_rows_params &p, co
   float sum[CHUNK];
 #pragma unroll
   for (int i = 0; i < CHUNK; ++i) sum[i] = mfqn_squared_error(thread_element(x, i), y.word[i], unit);
-#pragma unroll
-  for (int level = 1; level <= 4; ++level)
-#pragma unroll
-    for (int i = 0; i < CHUNK / 2; ++i)
-      if (i < CHUNK >> level) sum[i] = mfqn_add(sum[2 * i], sum[2 * i + 1]);
-  float loss = sum[0];
-  for (int o = 1; o < 1 << p.rows.group_log2; o <<= 1)
-    loss = mfqn_add(loss, mfqn_float_of(ptx_shuffle_xor(0xffffffffu, mfqn_bits(loss), o)));
-  return loss;
+  return warp_tree(0xffffffffu, p.rows.group_log2, thread_tree(sum));
 }
 
 /* The stored scale of the lane's group with the least loss. */
