@@ -31,7 +31,7 @@ typedef struct layer_item {
 typedef mfq_status (*visit_fn)(const layer_file *file, const layer_item *item, void *user);
 
 void mfq_layers_options_init(mfq_layers_options *options) {
-  *options = (mfq_layers_options){.struct_size = sizeof *options, .replace = 1};
+  if (options != NULL) *options = (mfq_layers_options){.struct_size = sizeof *options, .replace = 1};
 }
 
 /* ---- Checks ----------------------------------------------------------------------------------------------------- */

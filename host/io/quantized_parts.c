@@ -21,6 +21,7 @@ static const scale_row scale_rows[] = {{MFQ_SCALE_F32, MFQ_FILE_F32},       {MFQ
                                        {MFQ_SCALE_UE4M3, MFQ_FILE_F8_E4M3}, {MFQ_SCALE_MINIFLOAT, MFQ_FILE_U8}};
 
 void mfq_file_layout_init(mfq_layout *layout) {
+  if (layout == NULL) return;
   *layout =
       (mfq_layout){.codes = MFQ_CODES_LOGICAL, .packing = MFQ_PACK_TIGHT, .scales = MFQ_SCALES_LOGICAL, .row_align = 0};
 }

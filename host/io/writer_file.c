@@ -23,7 +23,7 @@ static mfq_status system_error(const mfq_writer *writer, const char *function, c
 }
 
 void mfq_writer_options_init(mfq_writer_options *options) {
-  *options = (mfq_writer_options){.struct_size = sizeof *options};
+  if (options != NULL) *options = (mfq_writer_options){.struct_size = sizeof *options};
 }
 
 /* Splits the path and opens the folder, so that later steps do not depend on the working directory. */

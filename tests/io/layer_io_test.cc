@@ -258,6 +258,7 @@ void refuse_both(const std::string &path, const std::vector<mfq_layer *> &layers
 }
 
 TEST_F(LayerFile, RefusesBadArguments) {
+  mfq_layers_options_init(nullptr); /* nothing to fill */
   Layer a(context.get(), "a", plain, 1), b(context.get(), "b", plain, 1), other(context.get(), "a", plain, 1);
   EXPECT_TRUE(io_fails(mfq_layers_save(nullptr, &a.get, 1, nullptr), MFQ_ERROR_INVALID_ARGUMENT,
                        {"mfq_layers_save: path is NULL"}));

@@ -75,6 +75,8 @@ TEST(Writer, TakesEmptyTensorsAnywhere) {
 }
 
 TEST(Writer, RefusesBadDescriptions) {
+  mfq_writer_options_init(nullptr); /* nothing to fill */
+  mfq_file_layout_init(nullptr);
   Folder folder;
   Writer w = create_writer(folder.file("out"));
   ASSERT_TRUE(io_ok(add(w.get(), "x", MFQ_FILE_U8, {1})));
