@@ -9,7 +9,7 @@ from source_tree import Finding, read, run, source_files, strip_comments
 ZONES = (
     ("num", r"include/mfq/num/"),
     ("public", r"include/mfq/"),
-    ("lower", r"host/core/(scheme/lower\.[ch]|problem/conv_problem\.h)$"),  # the numbers and indices that every backend starts from
+    ("lower", r"host/core/(scheme/lower\.[ch]|problem/(conv|produce)_problem\.h)$"),  # the numbers and indices that every backend starts from
     ("onednn_contract", r"host/core/module/onednn_module\.h$"),  # what the module sees of core
     ("cpu_level", r"host/core/process/cpu_level\.[ch]$"),  # what follows from a processor's features
     ("core", r"host/core/"),

@@ -84,6 +84,7 @@ typedef struct mfq_cast {
   const mfq_candidates *candidates; /* of a search; NULL where mfq_supported asks */
   const mfq_observing *observing;   /* of an observation; NULL where mfq_supported asks */
   const mfq_freezing *freezing;     /* of collected statistics, which are `src`; NULL where mfq_supported asks */
+  const struct mfq_made *made;      /* of a producer (produce_problem.h); NULL where mfq_supported asks */
   const mfq_indexing
       *indexing; /* of a gather, from `src` or `view`, or a sum of gradients; NULL where mfq_supported asks */
 } mfq_cast;
