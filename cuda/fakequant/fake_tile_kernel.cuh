@@ -157,7 +157,7 @@ __device__ __forceinline__ void block_store_tile(const tile_target &p, const til
 template <int DTYPE, int BY_CODES, class Sink>
 __device__ __forceinline__ void block_fake_tile(const fake_tile_params &p, const Sink &sink, tile_memory &tile,
                                                 tile_maxima &maxima) {
-  const tile_place t = block_tile_place<DTYPE>(p.tile);
+  const tile_place t = block_tile_place<DTYPE>(p.tile, blockIdx.x);
   block_load_tile<DTYPE>(p.tile, t, tile);
   const uint2 most = block_col_max<DTYPE>(p.tile, tile, maxima);
   block_cast_cols<DTYPE, BY_CODES>(p.tile, sink, t, tile, most);

@@ -195,7 +195,7 @@ __global__ void __launch_bounds__(TILE_THREADS, GRADIENT_TILE_BLOCKS)
   __shared__ tile_maxima maxima;
   __shared__ half_words sums, spots, others;
   const half_memory memory = {sums, spots, others};
-  const tile_place t = block_tile_place<DTYPE>(p.tile);
+  const tile_place t = block_tile_place<DTYPE>(p.tile, blockIdx.x);
   block_load_tile<DTYPE>(p.tile, t, tile);
   const uint2 most = block_col_max<DTYPE>(p.tile, tile, maxima);
   block_cast_cols<DTYPE, 0>(p.tile, column_gradients<DTYPE, HAS_SUMS>{p, memory, tile, nullptr, 0, 0, {}}, t, tile,

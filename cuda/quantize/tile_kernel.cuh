@@ -50,13 +50,13 @@ typedef struct tile_place {
 
 template <int DTYPE> inline constexpr int TILE_COLS = TILE_ROW_WORDS * 4 / ELEMENT_BYTES<DTYPE>;
 
-template <int DTYPE> __device__ __forceinline__ tile_place block_tile_place(const tile_params &p) {
-  const int64_t down = thread_divide(blockIdx.x, p.tiles_across);
+template <int DTYPE> __device__ __forceinline__ tile_place block_tile_place(const tile_params &p, uint32_t number) {
+  const int64_t down = thread_divide(number, p.tiles_across);
   const int64_t outer = thread_divide(down, p.tiles_down);
   tile_place t;
   t.outer = outer;
   t.row0 = (down - outer * (int64_t)p.tiles_down.value) * TILE_ROWS;
-  t.col0 = ((int64_t)blockIdx.x - down * (int64_t)p.tiles_across.value) * TILE_COLS<DTYPE>;
+  t.col0 = ((int64_t)number - down * (int64_t)p.tiles_across.value) * TILE_COLS<DTYPE>;
   t.rows = p.rows - t.row0 > TILE_ROWS ? TILE_ROWS + 1 : (int)(p.rows - t.row0);
   return t;
 }
@@ -354,20 +354,29 @@ __device__ __forceinline__ void block_store_rows(const tile_params &p, const til
   }
 }
 
+/* ---- A tile that is in shared memory ------------------------------------------------------------------------------ */
+
+/* Codes and scales of the directions that are wanted; elements give way to codes. */
+template <int DTYPE, int DRAWN>
+__device__ __forceinline__ void block_cast_tile(const tile_params &p, const tile_place &t, tile_memory &tile,
+                                                tile_maxima &maxima) {
+  if (p.has_row) block_cast_rows<DTYPE, DRAWN>(p, t, tile);
+  if (!p.has_col) return;
+  const uint2 most = block_col_max<DTYPE>(p, tile, maxima);
+  const int is_stored_by_rows = !p.is_turned && !p.col.absmax;
+  if (p.has_row && is_stored_by_rows) ptx_sync_block(); /* rows are through with the elements */
+  block_cast_cols<DTYPE, DRAWN>(p, column_codes<DRAWN>{p}, t, tile, most);
+  if (is_stored_by_rows) block_store_rows<DTYPE>(p, t, tile);
+}
+
 template <int DTYPE, int DRAWN>
 __global__ void __launch_bounds__(TILE_THREADS, TILE_BLOCKS<DTYPE, DRAWN>)
     quantize_tile_kernel(const __grid_constant__ tile_params p) {
   __shared__ tile_memory tile;
   __shared__ tile_maxima maxima;
-  const tile_place t = block_tile_place<DTYPE>(p);
+  const tile_place t = block_tile_place<DTYPE>(p, blockIdx.x);
   block_load_tile<DTYPE>(p, t, tile);
-  if (p.has_row) block_cast_rows<DTYPE, DRAWN>(p, t, tile);
-  if (!p.has_col) return;
-  const uint2 most = block_col_max<DTYPE>(p, tile, maxima);
-  const int is_stored_by_rows = !p.is_turned && !p.col.absmax;
-  if (p.has_row && is_stored_by_rows) ptx_sync_block(); /* elements give way to codes: rows are through with them */
-  block_cast_cols<DTYPE, DRAWN>(p, column_codes<DRAWN>{p}, t, tile, most);
-  if (is_stored_by_rows) block_store_rows<DTYPE>(p, t, tile);
+  block_cast_tile<DTYPE, DRAWN>(p, t, tile, maxima);
 }
 
 #endif
