@@ -115,6 +115,12 @@ def never_saturating(a, element):
     return np.where(a > 0, floored(a, element) * np.where(significand > largest, 2, 1), 2.0**-126).astype(F)
 
 
+def to_even(a, element):
+    """The exponent of the statistic rounded to the element's mantissa: from half a step below the next power on, that one."""
+    half_step = 2.0 ** -(element.mantissa + 2)
+    return floored(a, element) * np.where(np.frexp(a)[0] >= 1 - half_step, F(2), F(1))
+
+
 def quotient(a, element):
     return np.maximum(a / F(element.largest), F(2.0**-126))
 
@@ -218,6 +224,10 @@ def rotated(quantize, size, signs):
     return around
 
 
+def no_signs(size):
+    return np.ones(size, F)
+
+
 def fixed_signs(size):
     return np.tile(np.array([1, 1, 1, -1, 1, -1, -1, -1, -1, -1, -1, 1, -1, 1, -1, -1], F), size // 16)
 
@@ -293,6 +303,8 @@ SQUARE = scaled(E4M3, never_saturating, 128, 128)
 SR = nvfp4(random=True)
 FOUR_SIX = nvfp4(bound=256.0, four_over_six=True)
 UNBIASED = turned(rotated(scaled_along(E2M1, floored, 1, 32, 4 / 3, True), 64, signs_of_step))
+MXFP4_EVEN = scaled(E2M1, to_even, 1, 32)
+MXFP4_TURNED = turned(rotated(scaled_along(E2M1, to_even, 1, 32), 16, no_signs))
 EDEN = turned(rotated(nvfp4_along(bound=255.99, gain=0.988125, eden=128), 128, signs_of_step))
 MX_FLOAT, MX_INT = scaled(E4M3, brevitas_floored, 1, 32), scaled(INT8, brevitas_floored, 1, 32)
 
@@ -323,6 +335,7 @@ RECIPES = {  # name: places in the order of PLACES, shapes
     "mxint8": (six(scaled(MXINT8, floored, 1, 32)), (WIDE, ODD)),
     "mxfp4_qat": ([MXFP8, scaled(E2M1, never_saturating, 1, 32), MXFP8, again(MXFP8), MXFP8, MXFP8], (WIDE, ODD)),
     "mxfp4_backward": ([plain, plain] + [UNBIASED] * 4, (WHOLE128,)),
+    "mxfp4_amd": ([MXFP4_EVEN, scaled(E2M1, to_even, 32, 32), MXFP4_EVEN, SAME, MXFP4_TURNED, MXFP4_TURNED], (WIDE, ROWS16)),
     "nvfp4": ([nvfp4(), nvfp4(rows=16), SR, SAME, turned(rotated(nvfp4_along(random=True), 16, fixed_signs)),
                turned(rotated(nvfp4_along(), 16, fixed_signs))], (WIDE, ROWS16)),
     "nvfp4_46": ([FOUR_SIX, nvfp4(rows=16, bound=256.0, four_over_six=True), SR, SAME, SR, FOUR_SIX], (WIDE, ODD)),
