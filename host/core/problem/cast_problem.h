@@ -117,7 +117,7 @@ static inline mfq_cast mfq_cast_dequantize(const mfq_qview *view, const mfq_tens
 }
 
 /* Bytes of state that ways of one direction may have, and room for what the others need. */
-enum { MFQ_CAST_STATE = 1280 };
+enum { MFQ_CAST_STATE = 1536 };
 typedef struct mfq_cast_part {
   mfq_cast cast;
   mfq_choice choice;

@@ -23,13 +23,18 @@ enum {
 /* Elements that are rotated together; 1 where none are. */
 static int64_t rotation_of(const mfq_panels *p) { return mfq_larger(p->scheme.rotation.size, 1); }
 
+/* Columns of a panel at most, where a run is not longer. */
+static int64_t most_cols(const mfq_panels *p) {
+  return p->most_cols != 0 ? mfq_smaller(p->most_cols, MFQ_CHUNK) : MFQ_CHUNK;
+}
+
 /* Columns of a panel: whole runs and rotations that start at byte limits, or one long run; 0 when there is no such
  * number. */
 static int64_t whole_runs(const mfq_panels *p, int32_t bits) {
   const int64_t unit = mfq_common_multiple(p->run, rotation_of(p));
   const int64_t step = bits == 8 ? unit : mfq_common_multiple(unit, 8);
-  if (step <= MFQ_CHUNK) return MFQ_CHUNK / step * step;
-  return step == p->run ? step : 0;
+  if (step <= most_cols(p)) return most_cols(p) / step * step;
+  return step <= MFQ_CHUNK || step == p->run ? step : 0;
 }
 
 /* Stacks of groups along the middle axis that are whole rotations. Returns 0 where these are too high. */
@@ -37,7 +42,7 @@ static int stack_rotations(mfq_panels *p) {
   const int64_t height = mfq_common_multiple(p->rows, rotation_of(p));
   if (height > p->rows && height > STACK_ROWS) return 0;
   p->stack = height / p->rows;
-  p->cols = UNIT_ELEMENTS / mfq_smaller(height, STACK_ROWS);
+  p->cols = mfq_smaller(UNIT_ELEMENTS / mfq_smaller(height, STACK_ROWS), most_cols(p));
   return 1;
 }
 
@@ -59,7 +64,8 @@ static int64_t piece_of(const mfq_panels *p) {
 
 /* Whether each row has a scale of its own and stays in the caches: it is a panel then. */
 static int are_whole_rows(const mfq_panels *p) {
-  return p->run > 0 && !p->transposed && p->size[0] == 1 && p->size[2] <= WHOLE_ROW;
+  const int64_t most = p->most_cols != 0 ? p->most_cols : WHOLE_ROW;
+  return p->run > 0 && !p->transposed && p->size[0] == 1 && p->size[2] <= most;
 }
 
 static int shape_panels(mfq_panels *p) {
@@ -67,7 +73,7 @@ static int shape_panels(mfq_panels *p) {
   const int32_t axis = p->view->sizes.axis, rank = p->view->q.rank;
   const int last = axis == rank - 1;
   p->rows = 1;
-  p->cols = MFQ_CHUNK;
+  p->cols = most_cols(p);
   p->run = INT64_MAX; /* one scale */
   switch (s->granularity) {
     case MFQ_GRANULARITY_TENSOR:
@@ -113,7 +119,7 @@ static void stack_groups(mfq_panels *p) {
 static int turned_cols(mfq_panels *p) {
   int64_t cols = TURN_BYTES / (p->rows * p->stack) / 64 * 64;
   if (cols == 0) cols = BLOCK_BYTES / p->rows / 8 * 8;
-  if (cols > MFQ_CHUNK) cols = MFQ_CHUNK;
+  if (cols > most_cols(p)) cols = most_cols(p);
   if (p->view->q.scheme.granularity == MFQ_GRANULARITY_BLOCK) {
     const int64_t run = p->run < p->size[2] ? p->run : p->size[2];
     cols = run > cols ? run : cols / run * run;

@@ -21,7 +21,7 @@ static panel_unit unit_of(const mfq_panels *p, const mfq_panel *a, mfq_piece at)
 }
 
 static int64_t offset_of(const mfq_panels *p, const panel_unit *unit, int64_t row) {
-  return unit->outer * p->stride[0] + (unit->first + row) * p->stride[1] + unit->col * p->stride[2];
+  return unit->outer * p->stride[0] + (unit->first + row) * p->stride[1] + unit->col * p->stride[2] - p->origin;
 }
 
 static void turn(const mfq_panels *p, const panel_unit *unit, int is_inverse, uint32_t *x) {
@@ -86,6 +86,7 @@ const uint32_t *mfq_panel_load(const mfq_panels *p, const mfq_panel *a, mfq_piec
 
 void mfq_panels_prefetch(const mfq_panels *p, int64_t offset, int64_t n) {
   const int64_t size = (int64_t)mfq_dtype_bytes(p->tensor->dtype);
+  if (p->is_near) return;
   const char *at = (const char *)p->tensor->data + offset * size;
   for (int64_t i = 0; i < n * size; i += 64) __builtin_prefetch(at + i);
 }

@@ -24,7 +24,10 @@ typedef struct mfq_panels {
   int64_t cols; /* inner indices in a panel */
   int64_t run;  /* inner indices that share a scale; 0: every column has its own */
   int64_t row_blocks, col_blocks, count;
+  int64_t origin;     /* the element that the tensor's memory begins with: more than 0 in windows of strips.h */
+  int is_near;        /* elements are in the caches: nobody asks for them beforehand */
   int keeps_rotation; /* what is decoded is not rotated back; set before planning */
+  int64_t most_cols;  /* of a panel, unless a run is longer, a multiple of 8; 0: a chunk; set before planning */
   int64_t
       unit_rows; /* of a panel that are rotated at once: whole rotations, or one row of them; 0: nothing is rotated */
   int64_t unit_step; /* from row to row of a unit */
@@ -82,7 +85,7 @@ typedef enum mfq_panels_use {
   MFQ_PANELS_FAKE         /* no codes are written; what would be decoded from them is, to `other` */
 } mfq_panels_use;
 
-/* Plans panels; `panels` is zeros before, but for `other` and `keeps_rotation`. Refuses casts that need the reference path. */
+/* Plans panels; `panels` is zeros before, but for `other`, `keeps_rotation` and `most_cols`. Refuses casts that need the reference path. */
 mfq_status mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const mfq_qview *view,
                            mfq_panels_use use, mfq_panels *panels, mfq_line *why);
 
@@ -105,7 +108,7 @@ size_t mfq_panels_shared_bytes(const mfq_panels *panels);
 /* Bytes in whole cache lines, so that anything may lie behind them. */
 static inline size_t mfq_whole_lines(size_t bytes) { return bytes > SIZE_MAX - 63 ? SIZE_MAX : (bytes + 63) / 64 * 64; }
 /* The same in steps: pieces (mfq_panels_pieces) are measured between begin and end, by any threads, unless nothing is
- * wanted of them. */
+ * wanted of them: of `panels`, which are those that it began with, or read their elements elsewhere. */
 typedef struct mfq_shared {
   mfq_panels *panels;
   uint8_t *memory;
@@ -114,7 +117,7 @@ typedef struct mfq_shared {
   _Atomic uint32_t largest;
 } mfq_shared;
 void mfq_shared_begin(mfq_panels *panels, uint8_t *memory, mfq_shared *shared);
-void mfq_shared_measure(mfq_shared *shared, int thread, int64_t first, int64_t end);
+void mfq_shared_measure(mfq_shared *shared, const mfq_panels *panels, int thread, int64_t first, int64_t end);
 void mfq_shared_end(mfq_shared *shared);
 /* What was measured of shared scales then, one statistic each. */
 const mfqn_statistic *mfq_panels_statistics(const mfq_panels *panels, const uint8_t *memory);
@@ -147,7 +150,7 @@ void mfq_panel_put_turned(const mfq_panels *panels, const mfq_panel *first, int6
 
 /* Where an element of a panel is in the tensor. */
 static inline int64_t mfq_panel_element(const mfq_panels *p, const mfq_panel *a, int64_t row, int64_t col) {
-  return a->outer * p->stride[0] + (a->row0 + row) * p->stride[1] + (a->col0 + col) * p->stride[2];
+  return a->outer * p->stride[0] + (a->row0 + row) * p->stride[1] + (a->col0 + col) * p->stride[2] - p->origin;
 }
 
 /* The logical index of a piece's first element: grids keep the order of the axes, so that those of a row follow each

@@ -13,8 +13,8 @@
 enum { PANELS = 8 };
 
 /* From the largest finite statistic of all groups follows the tensor scale above UE4M3. */
-static void measure_largest(mfq_shared *s, mfq_panel_scratch *scratch, int64_t first, int64_t end) {
-  const mfq_panels *p = s->panels;
+static void measure_largest(mfq_shared *s, const mfq_panels *p, mfq_panel_scratch *scratch, int64_t first,
+                            int64_t end) {
   uint32_t largest = 0;
   for (int64_t k = first; k < end; ++k) {
     const mfq_panel a = mfq_panel_at(p, k);
@@ -34,9 +34,8 @@ static void measure_largest(mfq_shared *s, mfq_panel_scratch *scratch, int64_t f
 }
 
 /* Statistics of scales that many panels share: each thread its own, merged at the end (the order does not matter). */
-static void measure_own(const mfq_shared *s, mfq_panel_scratch *scratch, int thread, int64_t first, int64_t end) {
-  const mfq_panels *p = s->panels;
-  mfqn_statistic *mine = s->statistics + p->view->sizes.scale_count * thread;
+static void measure_own(mfqn_statistic *mine, const mfq_panels *p, mfq_panel_scratch *scratch, int64_t first,
+                        int64_t end) {
   for (int64_t k = first; k < end; ++k) {
     const mfq_panel a = mfq_panel_at(p, k);
     mfq_panel_measure(p, &a, scratch);
@@ -86,13 +85,13 @@ void mfq_shared_begin(mfq_panels *p, uint8_t *memory, mfq_shared *s) {
   for (int64_t i = 0; i < p->view->sizes.scale_count * p->threads; ++i) s->statistics[i] = mfqn_statistic_none();
 }
 
-void mfq_shared_measure(mfq_shared *s, int thread, int64_t first, int64_t end) {
+void mfq_shared_measure(mfq_shared *s, const mfq_panels *p, int thread, int64_t first, int64_t end) {
   if (!s->is_measured) return;
-  mfq_panel_scratch *scratch = mfq_panels_scratch_at(s->panels, s->memory, thread);
+  mfq_panel_scratch *scratch = mfq_panels_scratch_at(p, s->memory, thread);
   if (s->statistics)
-    measure_own(s, scratch, thread, first, end);
+    measure_own(s->statistics + p->view->sizes.scale_count * thread, p, scratch, first, end);
   else
-    measure_largest(s, scratch, first, end);
+    measure_largest(s, p, scratch, first, end);
 }
 
 void mfq_shared_end(mfq_shared *s) {
@@ -110,7 +109,8 @@ void mfq_shared_end(mfq_shared *s) {
 }
 
 static void measure_pieces(void *work, int thread, int64_t first, int64_t end) {
-  mfq_shared_measure(work, thread, first, end);
+  mfq_shared *s = work;
+  mfq_shared_measure(s, s->panels, thread, first, end);
 }
 
 void mfq_panels_measure_shared(mfq_panels *p, uint8_t *memory) {

@@ -209,7 +209,8 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
 }
 
 static void measure_pieces(void *shared, int thread, int64_t first, int64_t end) {
-  mfq_shared_measure(shared, thread, first, end);
+  mfq_shared *s = shared;
+  mfq_shared_measure(s, s->panels, thread, first, end);
 }
 
 static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
