@@ -24,5 +24,6 @@
 #include <mfq/recipe.h>
 #include <mfq/layer.h>
 #include <mfq/embedding.h>
+#include <mfq/produce.h>
 
 #endif

@@ -59,6 +59,9 @@ typedef struct mfq_made {
   int64_t heads, tokens;
 } mfq_made;
 
+/* Merges neighbouring row axes; sizes of 1 go. */
+void mfq_made_merge(mfq_made *made);
+
 /* Where a row of a side begins, in elements. */
 static inline int64_t mfq_made_row_offset(const mfq_made *made, const mfq_made_side *side, int64_t row) {
   int64_t offset = 0;

@@ -1,14 +1,109 @@
-/* host/cpu/produce/produce_cpu.c: the ways of producers. */
-#include "host/core/problem/produce_problem.h"
+/* host/cpu/produce/produce_cpu.c: the ways of producers. The general one makes float32 results in scratch memory where codes
+ * are wanted, and hands them to the list of quantizations. */
+#include "host/core/check/sizes.h"
+#include "host/core/error.h"
+#include "host/cpu/cast/indices.h"
 #include "host/cpu/cpu_state.h"
+#include "produce_ref.h"
 
-static mfq_status plan_nothing(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
-  (void)context;
-  (void)problem;
-  (void)choice;
-  return mfq_refuse(why, "producers are not offered on this device");
+/* ---- Memory ------------------------------------------------------------------------------------------------------ */
+
+/* Bytes of each part of the workspace. */
+typedef struct parts {
+  size_t numbers, losses, values, quantize;
+} parts;
+
+/* The float32 results as a tensor to quantize. */
+static mfq_tensor results_of(const mfq_made *m, float *values) {
+  mfq_tensor results = m->result;
+  results.data = values;
+  return results;
 }
 
-static const mfq_way general = {"reference", plan_nothing, NULL, NULL};
+static mfq_cast quantize_cast(const mfq_cast *cast, const mfq_tensor *results) {
+  const mfq_made *m = cast->made;
+  mfq_cast made = mfq_cast_quantize(results, m->row ? m->row : m->col, m->row ? m->col : NULL);
+  made.function = cast->function;
+  return made;
+}
+
+static int has_codes(const mfq_made *m) { return m->row != NULL || m->col != NULL; }
+
+static parts parts_of(const mfq_context *context, const mfq_cast *cast) {
+  const mfq_made *m = cast->made;
+  const size_t rows = (size_t)m->rows;
+  parts p = {0, 0, 0, 0};
+  if (mfqn_make_passes(&m->make) > 0) p.numbers = mfq_size_times(rows, sizeof(mfqn_row));
+  if (m->make.op == MFQN_MAKE_LOSS) p.losses = mfq_size_times(rows, sizeof(float));
+  if (!has_codes(m)) return p;
+  const mfq_tensor results = results_of(m, NULL);
+  const mfq_cast quantize = quantize_cast(cast, &results);
+  p.values = mfq_size_times(mfq_size_times(rows, (size_t)m->cols), sizeof(float));
+  p.quantize = mfq_cpu_cast_scratch(context, &quantize);
+  return p;
+}
+
+static size_t lines(size_t bytes) { return bytes > SIZE_MAX - 64 ? SIZE_MAX : (bytes + 63) / 64 * 64; }
+
+/* ---- The general way --------------------------------------------------------------------------------------------- */
+
+static mfq_status plan_general(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  const mfq_cast *cast = problem;
+  if (cast->made != NULL) {
+    const parts p = parts_of(context, cast);
+    choice->workspace_bytes = mfq_size_plus(mfq_size_plus(lines(p.numbers), lines(p.losses)),
+                                            mfq_size_plus(lines(p.values), lines(p.quantize)));
+  }
+  return mfq_plan_general(context, problem, choice, why);
+}
+
+/* Refuses the first position or target that is no row or class. */
+static mfq_status check_indices(const mfq_cast *cast) {
+  const mfq_made *m = cast->made;
+  for (int64_t i = 0; m->indices.data && i < m->indices.count; ++i) {
+    const int64_t index = mfq_index_at(&m->indices, i);
+    if (m->make.op == MFQN_MAKE_LOSS && index == m->ignored) continue;
+    if ((uint64_t)index >= (uint64_t)m->index_end)
+      return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, cast->function,
+                      "%s: %lld, at position %lld, is out of range; there are %lld, counted from 0", m->argument,
+                      (long long)index, (long long)i, (long long)m->index_end);
+  }
+  return MFQ_OK;
+}
+
+static float count_rows(const mfq_made *m) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < m->rows; ++i) count += mfq_index_at(&m->indices, i) != m->ignored;
+  return (float)count;
+}
+
+static mfq_status quantize(mfq_context *context, const mfq_cast *cast, float *values, uint8_t *scratch, size_t bytes) {
+  const mfq_tensor results = results_of(cast->made, values);
+  const mfq_cast made = quantize_cast(cast, &results);
+  mfq_context lent = mfq_cpu_lend(context, scratch, bytes);
+  return mfq_cpu_cast(&lent, &made);
+}
+
+static mfq_status run_general(mfq_context *context, const void *state, const void *problem, uint8_t *memory) {
+  const mfq_cast *cast = problem;
+  const mfq_made *m = cast->made;
+  const parts p = parts_of(context, cast);
+  (void)state;
+  const mfq_status status = check_indices(cast);
+  if (status != MFQ_OK) return status;
+  uint8_t *const losses = memory + lines(p.numbers), *const values = losses + lines(p.losses);
+  const mfq_produce_ref r = {.made = m,
+                             .threads = mfq_row_threads(context, m->rows * m->cols),
+                             .counted = m->make.op == MFQN_MAKE_LOSS ? count_rows(m) : 0.0f,
+                             .numbers = p.numbers ? (mfqn_row *)(void *)memory : NULL,
+                             .losses = p.losses ? (float *)(void *)losses : NULL,
+                             .values = has_codes(m) ? (float *)(void *)values : NULL};
+  mfq_produce_ref_rows(&r);
+  mfq_produce_ref_columns(&r);
+  mfq_produce_ref_values(&r);
+  return has_codes(m) ? quantize(context, cast, r.values, values + lines(p.values), p.quantize) : MFQ_OK;
+}
+
+static const mfq_way general = {"reference", plan_general, run_general, NULL};
 
 const mfq_ways mfq_cpu_producers = {.create = "mfq_norm_forward", .ways = {&general}};

@@ -1,0 +1,24 @@
+/* host/cpu/produce/produce_ref.h: producers element by element, for any strides, dtypes and axes: what defines the bits. */
+#ifndef MFQ_HOST_CPU_PRODUCE_REF_H
+#define MFQ_HOST_CPU_PRODUCE_REF_H
+
+#include "host/core/problem/produce_problem.h"
+
+/* A call and its memory. */
+typedef struct mfq_produce_ref {
+  const mfq_made *made;
+  int threads;
+  float counted;     /* of a loss: rows that count */
+  mfqn_row *numbers; /* of each row; NULL: rows are not folded */
+  float *losses;     /* of each row; NULL: none are wanted */
+  float *values;     /* float32 results, dense rows; NULL: not wanted */
+} mfq_produce_ref;
+
+/* Folds all rows, writes what there is one of a row, and `sum`. */
+void mfq_produce_ref_rows(const mfq_produce_ref *r);
+/* Sums of columns, from inputs that are not overwritten yet. */
+void mfq_produce_ref_columns(const mfq_produce_ref *r);
+/* The results, plain and as float32. */
+void mfq_produce_ref_values(const mfq_produce_ref *r);
+
+#endif
