@@ -68,6 +68,7 @@ static const struct {
                {"mfq_recipe", sizeof(mfq_recipe)},
                {"mfq_layer_options", sizeof(mfq_layer_options)},
                {"mfq_layer_gradients", sizeof(mfq_layer_gradients)},
+               {"mfq_layer_target", sizeof(mfq_layer_target)},
                {"mfq_layer_memory", sizeof(mfq_layer_memory)},
                {"mfq_layer_tensor", sizeof(mfq_layer_tensor)}};
 

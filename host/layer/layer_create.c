@@ -170,6 +170,7 @@ void mfq_layer_destroy(mfq_layer *layer) {
   if (layer == NULL) return;
   mfq_layer_plan_free(layer);
   mfq_buffer_destroy(layer->state);
+  for (int i = 0; i < OPERANDS; ++i) mfq_buffer_destroy(layer->targets[i]);
   layer->context->free(layer->context->alloc_user, layer);
 }
 
@@ -180,6 +181,7 @@ int64_t mfq_layer_step(const mfq_layer *layer) { return layer != NULL ? layer->s
 static void forget(mfq_layer *layer) {
   layer->forward_step = -1;
   layer->weight_is_ready = 0;
+  mfq_layer_forget_targets(layer);
   for (int i = 0; i < MFQ_PLACES; ++i) layer->plan.slots[i].filled_step = -1;
 }
 
@@ -203,18 +205,6 @@ mfq_status mfq_layer_set_step(mfq_layer *layer, int64_t step) {
   layer->step = step;
   forget(layer);
   return MFQ_OK;
-}
-
-mfq_status mfq_layer_memory_get(const mfq_layer *layer, mfq_layer_memory *memory) {
-  static const char function[] = "mfq_layer_memory_get";
-  mfq_status status = mfq_argument_present((mfq_where){function, "layer"}, layer);
-  if (status == MFQ_OK) status = mfq_argument_present((mfq_where){function, "memory"}, memory);
-  if (status == MFQ_OK)
-    *memory = (mfq_layer_memory){.state = layer->state_bytes,
-                                 .weight = layer->plan.weight_bytes,
-                                 .kept = layer->plan.kept_bytes - layer->plan.weight_bytes,
-                                 .workspace = layer->plan.workspace_bytes};
-  return status;
 }
 
 /* ---- Description --------------------------------------------------------------------------------------------------- */

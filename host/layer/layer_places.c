@@ -45,7 +45,7 @@ static mfq_tensor with_axes(const mfq_tensor *t, int32_t rank) {
   return (mfq_tensor){.data = t->data, .dtype = t->dtype, .rank = rank};
 }
 
-int mfq_layer_operand(const mfq_layer *layer, mfq_role role, const mfq_tensor *tensor, mfq_tensor *operand) {
+int mfq_layer_as_operand(const mfq_layer *layer, mfq_role role, const mfq_tensor *tensor, mfq_tensor *operand) {
   *operand = *tensor;
   if (layer->kind == MFQ_LAYER_CONV || role == MFQ_ROLE_BIAS) return 1;
   const int32_t last = tensor->rank - 1;

@@ -35,7 +35,7 @@ static mfq_status refuse_axes(const mfq_layer *layer, const char *function, mfq_
 static mfq_status place_quantizer(mfq_layer *layer, const char *function, int phase, mfq_slot *slot) {
   const mfq_tensor *tensor = mfq_layer_tensor_of(layer, slot->role);
   mfq_tensor operand, seen;
-  if (!mfq_layer_operand(layer, slot->role, tensor, &operand) ||
+  if (!mfq_layer_as_operand(layer, slot->role, tensor, &operand) ||
       !mfq_layer_seen(layer, slot->role, &slot->quantizer->scheme, &operand, &seen))
     return refuse_axes(layer, function, slot->place, tensor);
   slot->scheme = slot->quantizer->scheme;
@@ -109,13 +109,18 @@ static void mark(mfq_layer *layer) {
 }
 
 typedef struct room {
-  size_t kept, workspace[MFQ_PASSES];
+  size_t kept, workspace[MFQ_PASSES], targets[OPERANDS];
 } room;
 
 static void take_codes(const mfq_layer *layer, mfq_slot *slot, room *used) {
   const size_t bytes = mfq_slot_bytes(slot);
   const int is_w = slot->place == MFQ_PLACE_FPROP_W; /* evaluation quantizes it once */
   const int of_forward = slot->role == MFQ_ROLE_X || slot->role == MFQ_ROLE_W;
+  if (layer->plan.is_target[slot->role]) {
+    const mfq_home home = (mfq_home)(MFQ_HOME_TARGET + (int)slot->role);
+    slot->codes[0] = slot->codes[1] = mfq_spot_take(home, &used->targets[slot->role], bytes);
+    return;
+  }
   if (is_w || (of_forward && slot->in_backward && layer->keep == MFQ_KEEP_OPERANDS)) {
     slot->codes[0] = slot->codes[1] = mfq_spot_take(MFQ_HOME_KEPT, &used->kept, bytes);
     return;
@@ -138,10 +143,8 @@ static void take_values(const mfq_layer *layer, mfq_slot *slot, mfq_pass pass, r
 
 static void take_operands(mfq_layer *layer, room *used) {
   mfq_layer_plan *plan = &layer->plan;
-  if (plan->slots[MFQ_PLACE_FPROP_W].quantizer != NULL) take_codes(layer, &plan->slots[MFQ_PLACE_FPROP_W], used);
-  plan->weight_bytes = used->kept;
   for (int i = 0; i < MFQ_PLACE_Y; ++i)
-    if (plan->slots[i].quantizer != NULL && i != MFQ_PLACE_FPROP_W) take_codes(layer, &plan->slots[i], used);
+    if (plan->slots[i].quantizer != NULL) take_codes(layer, &plan->slots[i], used);
   for (int which = 0; which < PRODUCTS; ++which)
     for (int i = 0; i < 2; ++i) {
       const mfq_layer_product *p = &plan->products[which];
@@ -158,9 +161,25 @@ static void take_operands(mfq_layer *layer, room *used) {
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
+/* A buffer of so many bytes, the one that is there where it has them. */
+static mfq_status resize(mfq_layer *layer, size_t bytes, mfq_buffer **buffer) {
+  if (*buffer != NULL && mfq_buffer_bytes(*buffer) == bytes) return MFQ_OK;
+  mfq_buffer_destroy(*buffer);
+  *buffer = NULL;
+  return mfq_buffer_create(layer->context, bytes, buffer);
+}
+
+static void leave_memory(mfq_layer_plan *plan) {
+  const mfq_spot none = {.home = MFQ_HOME_NONE};
+  plan->y_before = plan->dy_behind = plan->bias = none;
+  for (int i = 0; i < MFQ_PLACES; ++i)
+    for (int pass = 0; pass < MFQ_PASSES; ++pass) plan->slots[i].codes[pass] = plan->slots[i].values[pass] = none;
+}
+
 static mfq_status take_memory(mfq_layer *layer) {
   mfq_layer_plan *plan = &layer->plan;
   room used = {0};
+  leave_memory(plan);
   take_operands(layer, &used);
   const mfq_slot *y = &plan->slots[MFQ_PLACE_Y], *bias = &plan->slots[MFQ_PLACE_BIAS];
   if (y->quantizer != NULL) {
@@ -177,8 +196,21 @@ static mfq_status take_memory(mfq_layer *layer) {
   plan->product[1] = mfq_spot_take(MFQ_HOME_WORKSPACE, &used.workspace[1], backward);
   plan->kept_bytes = used.kept;
   plan->workspace_bytes = larger(used.workspace[0], used.workspace[1]);
-  mfq_status status = mfq_buffer_create(layer->context, plan->kept_bytes, &layer->kept);
-  return status == MFQ_OK ? mfq_buffer_create(layer->context, plan->workspace_bytes, &layer->workspace) : status;
+  mfq_status status = resize(layer, plan->kept_bytes, &layer->kept);
+  if (status == MFQ_OK) status = resize(layer, plan->workspace_bytes, &layer->workspace);
+  for (int role = 0; status == MFQ_OK && role < OPERANDS; ++role) {
+    plan->target_bytes[role] = used.targets[role];
+    if (plan->is_target[role]) status = resize(layer, used.targets[role], &layer->targets[role]);
+  }
+  return status;
+}
+
+mfq_status mfq_layer_place_memory(mfq_layer *layer, const char *function) {
+  const mfq_status status = take_memory(layer);
+  if (status == MFQ_OK) return status;
+  mfq_layer_plan_free(layer); /* nothing is half planned */
+  layer->forward_step = -1;
+  return mfq_layer_failed(layer, function, "memory of its operands", status);
 }
 
 /* ---- Alignment: memory that is aligned worse than any before is planned for once more -------------------------------- */
@@ -216,7 +248,7 @@ void mfq_layer_plan_free(mfq_layer *layer) {
 
 /* dy as products of backward have it: behind the result's quantizer it is dense. */
 static int planned_dy(const mfq_layer *layer, mfq_tensor *dy) {
-  if (!mfq_layer_operand(layer, MFQ_ROLE_DY, &layer->y, dy)) return 0;
+  if (!mfq_layer_as_operand(layer, MFQ_ROLE_DY, &layer->y, dy)) return 0;
   if (!mfq_slot_bends(&layer->plan, &layer->plan.slots[MFQ_PLACE_Y])) return 1;
   return mfq_tensor_init(NULL, dy->dtype, dy->rank, dy->shape, dy) == MFQ_OK;
 }
@@ -236,10 +268,10 @@ static mfq_status plan_product(mfq_layer *layer, const char *function, int which
     p->places[i] = places[which][i];
     const mfq_role role = mfq_place_role(p->places[i]);
     if (role == MFQ_ROLE_DY ? !planned_dy(layer, &operands[i])
-                            : !mfq_layer_operand(layer, role, mfq_layer_tensor_of(layer, role), &operands[i]))
+                            : !mfq_layer_as_operand(layer, role, mfq_layer_tensor_of(layer, role), &operands[i]))
       return refuse_axes(layer, function, p->places[i], mfq_layer_tensor_of(layer, role));
   }
-  (void)mfq_layer_operand(layer, roles[which], results[which], &result);
+  (void)mfq_layer_as_operand(layer, roles[which], results[which], &result);
   if (which == MFQ_FPROP && layer->bias.data != NULL) io.bias = &layer->bias;
   io.accumulate = which == MFQ_WGRAD && layer->plan.accumulate;
   mfq_tensor dense; /* of what is quantized behind the product */
@@ -268,8 +300,10 @@ static mfq_status plan_backward(mfq_layer *layer, const char *function) {
 
 static mfq_status make_plan(mfq_layer *layer, const char *function, int phase) {
   mfq_layer_plan *plan = &layer->plan;
+  const mfq_layer_plan before = *plan;
   memset(plan, 0, sizeof *plan);
   plan->phase = &layer->recipe.phases[phase];
+  if (before.phase == plan->phase) memcpy(plan->is_target, before.is_target, sizeof plan->is_target);
   plan->dweight = layer->weight;
   plan->dbias = layer->bias;
   mfq_status status = place_quantizers(layer, function, phase);

@@ -97,7 +97,7 @@ static mfq_operand operand_to_plan(const mfq_layer *layer, const mfq_slot *slot,
   if (slot->quantizer == NULL) return (mfq_operand){.plain = plain};
   if (by_values) {
     mfq_tensor shape;
-    (void)mfq_layer_operand(layer, slot->role, mfq_layer_tensor_of(layer, slot->role), &shape);
+    (void)mfq_layer_as_operand(layer, slot->role, mfq_layer_tensor_of(layer, slot->role), &shape);
     const mfq_status status = mfq_tensor_init(NULL, MFQ_DTYPE_F32, shape.rank, shape.shape, &to->values);
     return (mfq_operand){.plain = status == MFQ_OK ? &to->values : plain};
   }

@@ -15,7 +15,8 @@ mfq_spot mfq_spot_take(mfq_home home, size_t *used, size_t bytes) {
 }
 
 void *mfq_layer_at(const mfq_layer *layer, mfq_spot spot) {
-  const mfq_buffer *buffers[] = {NULL, layer->state, layer->kept, layer->workspace};
+  const mfq_buffer *const buffers[MFQ_HOMES] = {
+      NULL, layer->state, layer->kept, layer->workspace, layer->targets[0], layer->targets[1], layer->targets[2]};
   char *base = mfq_buffer_data(buffers[spot.home]);
   return base != NULL ? base + spot.offset : NULL;
 }
@@ -43,7 +44,7 @@ size_t mfq_slot_bytes(const mfq_slot *slot) {
   const size_t codes = rounded(s->codes_bytes);
   if (slot->state != NULL) return codes;
   return mfq_size_plus(mfq_size_plus(codes, rounded(s->scales_bytes)),
-                       mfq_size_plus(rounded(s->zero_points_bytes), s->tensor_scale_bytes));
+                       mfq_size_plus(rounded(s->zero_points_bytes), rounded(s->tensor_scale_bytes)));
 }
 
 /* ---- Random bits --------------------------------------------------------------------------------------------------- */
@@ -123,7 +124,7 @@ mfq_status mfq_slot_fill(mfq_layer *layer, mfq_slot *slot, mfq_slot *also, const
 
 mfq_status mfq_slot_values(mfq_layer *layer, mfq_slot *slot, mfq_pass pass, mfq_tensor *values) {
   mfq_tensor operand, seen;
-  (void)mfq_layer_operand(layer, slot->role, mfq_layer_tensor_of(layer, slot->role), &operand);
+  (void)mfq_layer_as_operand(layer, slot->role, mfq_layer_tensor_of(layer, slot->role), &operand);
   mfq_status status =
       mfq_tensor_init(mfq_layer_at(layer, slot->values[pass]), MFQ_DTYPE_F32, operand.rank, operand.shape, values);
   if (status != MFQ_OK || slot->has_values) return status;

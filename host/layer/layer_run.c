@@ -179,13 +179,18 @@ static const mfq_place places_of_dy[2] = {MFQ_PLACE_DGRAD_DY, MFQ_PLACE_WGRAD_DY
 static mfq_status fill_forward(mfq_layer *layer, const char *function, const mfq_tensor *x, const mfq_tensor *w) {
   const int keeps = layer->mode == MFQ_LAYER_TRAIN && layer->keep == MFQ_KEEP_OPERANDS;
   const int64_t step = layer->step;
-  mfq_status status = keeps ? fill_both(layer, places_of_x, x, step, MFQ_PASS_FORWARD)
-                            : fill(layer, MFQ_PLACE_FPROP_X, x, step, MFQ_PASS_FORWARD);
+  mfq_status status = MFQ_OK;
+  if (!mfq_layer_is_written(layer, MFQ_ROLE_X))
+    status = keeps ? fill_both(layer, places_of_x, x, step, MFQ_PASS_FORWARD)
+                   : fill(layer, MFQ_PLACE_FPROP_X, x, step, MFQ_PASS_FORWARD);
   if (status != MFQ_OK) return mfq_layer_failed(layer, function, "x", status);
-  if (layer->mode == MFQ_LAYER_EVAL && layer->weight_is_ready) return MFQ_OK;
-  status = keeps ? fill_both(layer, places_of_w, w, step, MFQ_PASS_FORWARD)
-                 : fill(layer, MFQ_PLACE_FPROP_W, w, step, MFQ_PASS_FORWARD);
+  const int is_target = layer->plan.is_target[MFQ_ROLE_W];
+  if (mfq_layer_is_written(layer, MFQ_ROLE_W)) return MFQ_OK;
+  if (!is_target && layer->mode == MFQ_LAYER_EVAL && layer->weight_is_ready) return MFQ_OK;
+  status = keeps || is_target ? fill_both(layer, places_of_w, w, step, MFQ_PASS_FORWARD)
+                              : fill(layer, MFQ_PLACE_FPROP_W, w, step, MFQ_PASS_FORWARD);
   layer->weight_is_ready = status == MFQ_OK && layer->mode == MFQ_LAYER_EVAL;
+  layer->is_written[MFQ_ROLE_W] = status == MFQ_OK && is_target;
   return status == MFQ_OK ? status : mfq_layer_failed(layer, function, "weight", status);
 }
 
@@ -215,7 +220,10 @@ mfq_status mfq_layer_forward(mfq_layer *layer, const mfq_tensor *x, const mfq_te
   static const char function[] = "mfq_layer_forward";
   mfq_parts parts = {.count = 0};
   mfq_status status = mfq_argument_present((mfq_where){function, "layer"}, layer);
-  if (status == MFQ_OK) status = mfq_layer_take((mfq_where){function, "x"}, x, &layer->x, 0, &parts);
+  const mfq_where of_x = {function, "x"};
+  if (status == MFQ_OK)
+    status =
+        x != NULL ? mfq_layer_take(of_x, x, &layer->x, 0, &parts) : mfq_layer_check_absent(layer, of_x, MFQ_ROLE_X);
   if (status == MFQ_OK) status = mfq_layer_take((mfq_where){function, "y"}, y, &layer->y, 1, &parts);
   if (status == MFQ_OK) status = take_parameters(layer, function, &parts);
   if (status == MFQ_OK) status = mfq_parts_check(layer->context, &parts);
@@ -223,18 +231,20 @@ mfq_status mfq_layer_forward(mfq_layer *layer, const mfq_tensor *x, const mfq_te
   mfq_layer_meet(&layer->x, x);
   mfq_layer_meet(&layer->y, y);
   status = mfq_layer_plan_phase(layer, function, mfq_recipe_phase_of(&layer->recipe, layer->step));
-  if (status == MFQ_OK) status = watch(layer, function, "x", x);
+  if (status == MFQ_OK && x == NULL) status = mfq_layer_check_absent(layer, of_x, MFQ_ROLE_X); /* of this phase too */
+  if (status == MFQ_OK && x != NULL) status = watch(layer, function, "x", x);
   if (status != MFQ_OK) return status;
   mfq_tensor operands[2], result;
-  (void)mfq_layer_operand(layer, MFQ_ROLE_X, x, &operands[0]);
-  (void)mfq_layer_operand(layer, MFQ_ROLE_W, &layer->weight, &operands[1]);
-  (void)mfq_layer_operand(layer, MFQ_ROLE_DY, y, &result);
+  (void)mfq_layer_as_operand(layer, MFQ_ROLE_X, x != NULL ? x : &layer->x, &operands[0]);
+  (void)mfq_layer_as_operand(layer, MFQ_ROLE_W, &layer->weight, &operands[1]);
+  (void)mfq_layer_as_operand(layer, MFQ_ROLE_DY, y, &result);
   layer->forward_step = -1; /* what backward would need is written over */
   bind_all(layer, MFQ_PASS_FORWARD);
   status = fill_forward(layer, function, &operands[0], &operands[1]);
   const mfq_tensor *both[2] = {&operands[0], &operands[1]};
   if (status == MFQ_OK) status = multiply_forward(layer, function, both, &result);
   if (layer->mode == MFQ_LAYER_EVAL) mfq_slot_at(&layer->plan, MFQ_PLACE_FPROP_X)->filled_step = -1;
+  if (status == MFQ_OK) mfq_layer_forget_targets(layer);
   if (status != MFQ_OK || layer->mode == MFQ_LAYER_EVAL) return status;
   layer->forward_step = layer->step;
   layer->step += 1;
@@ -276,7 +286,9 @@ static mfq_status take_gradient(mfq_where where, const mfq_tensor *given, const 
 
 static mfq_status take_all(const mfq_layer *layer, const char *function, const mfq_layer_gradients *g,
                            mfq_parts *parts) {
-  mfq_status status = mfq_layer_take((mfq_where){function, "gradients->dy"}, g->dy, &layer->y, 0, parts);
+  const mfq_where of_dy = {function, "gradients->dy"};
+  mfq_status status = g->dy != NULL || g->dbias != NULL ? mfq_layer_take(of_dy, g->dy, &layer->y, 0, parts)
+                                                        : mfq_layer_check_absent(layer, of_dy, MFQ_ROLE_DY);
   if (status == MFQ_OK && g->x != NULL)
     status = mfq_layer_take((mfq_where){function, "gradients->x"}, g->x, &layer->x, 0, parts);
   if (status == MFQ_OK && g->dx != NULL)
@@ -352,6 +364,7 @@ static mfq_status fill_again(mfq_layer *layer, backward_run *r) {
 
 /* dy at the places whose products are wanted, or whose numbers another one takes; histories see every dy. */
 static mfq_status fill_dy(mfq_layer *layer, backward_run *r) {
+  if (mfq_layer_is_written(layer, MFQ_ROLE_DY)) return MFQ_OK;
   const mfq_slot *dgrad = mfq_slot_at(&layer->plan, MFQ_PLACE_DGRAD_DY);
   const mfq_slot *wgrad = mfq_slot_at(&layer->plan, MFQ_PLACE_WGRAD_DY);
   const int for_dx = r->g->dx != NULL || dgrad->state != NULL,
@@ -383,7 +396,7 @@ static mfq_status parameter_gradients(mfq_layer *layer, backward_run *r) {
   mfq_status status = MFQ_OK;
   if (g->dweight != NULL) {
     mfq_tensor dweight;
-    (void)mfq_layer_operand(layer, MFQ_ROLE_W, g->dweight, &dweight);
+    (void)mfq_layer_as_operand(layer, MFQ_ROLE_W, g->dweight, &dweight);
     const mfq_layer_io io = {.operands = {&r->dy, &r->x}, .result = &dweight, .accumulate = g->accumulate};
     status = mfq_layer_product_run(layer, MFQ_WGRAD, &io, MFQ_PASS_BACKWARD);
     if (status != MFQ_OK) return mfq_layer_failed(layer, r->function, "wgrad", status);
@@ -406,13 +419,13 @@ mfq_status mfq_layer_backward(mfq_layer *layer, const mfq_layer_gradients *gradi
   if (status == MFQ_OK) status = take_all(layer, function, gradients, &parts);
   if (status == MFQ_OK) status = check_request(layer, function, gradients);
   if (status == MFQ_OK) status = mfq_layer_plan_gradients(layer, function, gradients);
-  if (status == MFQ_OK) status = watch(layer, function, "dy", gradients->dy);
+  if (status == MFQ_OK && gradients->dy != NULL) status = watch(layer, function, "dy", gradients->dy);
   if (status != MFQ_OK) return status;
   backward_run r = {.function = function, .g = gradients};
-  if (gradients->x != NULL) (void)mfq_layer_operand(layer, MFQ_ROLE_X, gradients->x, &r.x);
-  if (gradients->dx != NULL) (void)mfq_layer_operand(layer, MFQ_ROLE_X, gradients->dx, &r.dx);
-  (void)mfq_layer_operand(layer, MFQ_ROLE_DY, gradients->dy, &r.dy);
-  (void)mfq_layer_operand(layer, MFQ_ROLE_W, &layer->weight, &r.w);
+  if (gradients->x != NULL) (void)mfq_layer_as_operand(layer, MFQ_ROLE_X, gradients->x, &r.x);
+  if (gradients->dx != NULL) (void)mfq_layer_as_operand(layer, MFQ_ROLE_X, gradients->dx, &r.dx);
+  (void)mfq_layer_as_operand(layer, MFQ_ROLE_DY, gradients->dy != NULL ? gradients->dy : &layer->y, &r.dy);
+  (void)mfq_layer_as_operand(layer, MFQ_ROLE_W, &layer->weight, &r.w);
   bind_all(layer, MFQ_PASS_BACKWARD);
   status = through_result(layer, &r);
   if (status == MFQ_OK) status = fill_backward(layer, &r);

@@ -46,7 +46,7 @@ static mfq_status make_state(mfq_layer *layer, const char *function, mfq_place p
   const mfq_role role = mfq_place_role(place);
   mfq_tensor operand, seen;
   mfq_scheme scheme = state->quantizer->scheme;
-  if (!mfq_layer_operand(layer, role, mfq_layer_tensor_of(layer, role), &operand)) return MFQ_OK; /* refused later */
+  if (!mfq_layer_as_operand(layer, role, mfq_layer_tensor_of(layer, role), &operand)) return MFQ_OK; /* refused later */
   if (!mfq_layer_seen(layer, role, &scheme, &operand, &seen)) return MFQ_OK;
   mfq_status status = mfq_layer_axis(layer, function, place, seen.rank, &scheme);
   if (status != MFQ_OK) return status;

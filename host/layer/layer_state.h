@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-enum { NAME_MOST = 128, PRODUCTS = 3, WHY_MOST = 1024 };
+enum { NAME_MOST = 128, PRODUCTS = 3, OPERANDS = 3, WHY_MOST = 1024 };
 
 /* The products, in the order of mfq_conv_direction. */
 enum { MFQ_FPROP = 0, MFQ_DGRAD = 1, MFQ_WGRAD = 2 };
@@ -22,8 +22,16 @@ typedef enum mfq_pass { MFQ_PASS_FORWARD = 0, MFQ_PASS_BACKWARD = 1, MFQ_PASSES 
 /* A tensor of the layer. */
 typedef enum mfq_role { MFQ_ROLE_X = 0, MFQ_ROLE_W = 1, MFQ_ROLE_DY = 2, MFQ_ROLE_BIAS = 3 } mfq_role;
 
-/* Where memory is, or will be: an offset in one of the layer's buffers. */
-typedef enum mfq_home { MFQ_HOME_NONE = 0, MFQ_HOME_STATE, MFQ_HOME_KEPT, MFQ_HOME_WORKSPACE } mfq_home;
+/* Where memory is, or will be: an offset in one of the layer's buffers. An operand that others write has a buffer of its own,
+ * MFQ_HOME_TARGET plus its role: it stays where it is when a phase is planned again. */
+typedef enum mfq_home {
+  MFQ_HOME_NONE = 0,
+  MFQ_HOME_STATE,
+  MFQ_HOME_KEPT,
+  MFQ_HOME_WORKSPACE,
+  MFQ_HOME_TARGET,
+  MFQ_HOMES = MFQ_HOME_TARGET + OPERANDS
+} mfq_home;
 typedef struct mfq_spot {
   mfq_home home;
   size_t offset, bytes;
@@ -80,7 +88,9 @@ typedef struct mfq_layer_plan {
   int accumulate;
   uintptr_t alignment[MFQ_PASSES][2]; /* of x and y that the products were planned for */
   mfq_spot y_before, dy_behind, bias, product[MFQ_PASSES];
-  size_t weight_bytes, kept_bytes, workspace_bytes; /* kept: with the weight's */
+  size_t kept_bytes, workspace_bytes; /* of the two buffers */
+  int is_target[OPERANDS];            /* of each role: others write it */
+  size_t target_bytes[OPERANDS];
 } mfq_layer_plan;
 
 /* The slot whose numbers stand at a place. */
@@ -102,12 +112,15 @@ struct mfq_layer {
   int64_t step;
   int64_t forward_step; /* whose backward may be run; -1: none */
   int weight_is_ready;  /* EVAL: quantized since mfq_layer_set_mode */
+  /* Of each role: codes that others wrote are to be taken: of x by the next forward, of dy by the backwards before it, of the
+   * weight until they are not those of the weight any more. */
+  int is_written[OPERANDS];
   mfq_place_state states[MFQ_RECIPE_PHASES][MFQ_PLACES];
   mfq_spot one, found; /* 1.0f; what watching found */
   size_t state_bytes;
   int planned_phase;
   mfq_layer_plan plan;
-  mfq_buffer *state, *kept, *workspace;
+  mfq_buffer *state, *kept, *workspace, *targets[OPERANDS];
   char description[8192];
 };
 
@@ -122,7 +135,7 @@ mfq_status mfq_layer_failed(const mfq_layer *layer, const char *function, const 
 /* ---- layer_places.c: how quantizers see tensors ------------------------------------------------------------------ */
 
 /* The tensor of a role as products have it: of a linear layer a matrix of rows. 0 where its axes do not merge. */
-int mfq_layer_operand(const mfq_layer *layer, mfq_role role, const mfq_tensor *tensor, mfq_tensor *operand);
+int mfq_layer_as_operand(const mfq_layer *layer, mfq_role role, const mfq_tensor *tensor, mfq_tensor *operand);
 /* The operand as a quantizer has it: of a convolution by blocks with pixels or taps merged. */
 int mfq_layer_seen(const mfq_layer *layer, mfq_role role, const mfq_scheme *scheme, const mfq_tensor *operand,
                    mfq_tensor *seen);
@@ -144,8 +157,21 @@ void mfq_layer_meet(mfq_tensor *planned, const mfq_tensor *given);
 /* Plans the products of backward unless they are planned for such gradients. */
 mfq_status mfq_layer_plan_gradients(mfq_layer *layer, const char *function, const mfq_layer_gradients *gradients);
 void mfq_layer_plan_free(mfq_layer *layer);
+/* Gives the operands of a plan their memory anew, since others write one of them: dy's is not that of what is kept. */
+mfq_status mfq_layer_place_memory(mfq_layer *layer, const char *function);
 /* 1 when gradients change on their way through the quantizer of a slot. */
 int mfq_slot_bends(const mfq_layer_plan *plan, const mfq_slot *slot);
+
+/* ---- layer_targets.c --------------------------------------------------------------------------------------------- */
+
+/* Whether codes of a role are there that others wrote. */
+static inline int mfq_layer_is_written(const mfq_layer *layer, mfq_role role) {
+  return layer->plan.is_target[role] && layer->is_written[role];
+}
+/* Refuses x, or dy, that is NULL although a run reads it. */
+mfq_status mfq_layer_check_absent(const mfq_layer *layer, mfq_where where, mfq_role role);
+/* What others wrote so far is not taken, but for the weight. */
+void mfq_layer_forget_targets(mfq_layer *layer);
 
 /* ---- layer_product.c --------------------------------------------------------------------------------------------- */
 
@@ -169,7 +195,7 @@ mfq_status mfq_layer_take(mfq_where where, const mfq_tensor *given, const mfq_te
 
 /* ---- layer_quantize.c -------------------------------------------------------------------------------------------- */
 
-/* The bytes of its codes, and of scales that are measured each time. */
+/* The room that its codes take, and scales that are measured each time. */
 size_t mfq_slot_bytes(const mfq_slot *slot);
 /* What an operand is quantized again from: the place whose values it has; NULL where it is the tensor itself. */
 mfq_slot *mfq_slot_source(mfq_layer_plan *plan, const mfq_slot *slot);

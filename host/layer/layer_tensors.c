@@ -19,11 +19,12 @@ static mfq_status show(mfq_layer *layer, const char *function, mfq_place place, 
     return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "%s: %s has no quantizer in this phase of the recipe",
                     layer->name, mfq_place_name(place));
   mfq_tensor operand;
-  (void)mfq_layer_operand(layer, slot->role, tensor, &operand);
+  (void)mfq_layer_as_operand(layer, slot->role, tensor, &operand);
   const mfq_layer_mode mode = layer->mode;
   layer->mode = MFQ_LAYER_EVAL; /* nothing is collected */
   layer->forward_step = -1;
   layer->weight_is_ready = 0;
+  mfq_layer_forget_targets(layer);
   mfq_slot_bind(layer, slot, MFQ_PASS_FORWARD);
   slot->filled_step = -1;
   const mfq_status status = mfq_slot_fill(layer, slot, NULL, &operand, layer->step);
@@ -55,6 +56,38 @@ mfq_status mfq_layer_input_quant(mfq_layer *layer, const mfq_tensor *x, mfq_qten
   if (status == MFQ_OK)
     status = mfq_layer_plan_phase(layer, function, mfq_recipe_phase_of(&layer->recipe, layer->step));
   return status == MFQ_OK ? show(layer, function, MFQ_PLACE_FPROP_X, x, q) : status;
+}
+
+/* ---- Memory -------------------------------------------------------------------------------------------------------- */
+
+/* The part of a role's buffer that backward needs. */
+static size_t kept_of(const mfq_layer *layer, mfq_role role) {
+  size_t bytes = 0;
+  for (int i = 0; i < MFQ_PLACE_Y; ++i) {
+    const mfq_slot *s = &layer->plan.slots[i];
+    const int is_kept = s->codes[1].home >= MFQ_HOME_TARGET ? s->in_backward : s->codes[1].home == MFQ_HOME_KEPT;
+    if (s->quantizer != NULL && s->role == role && is_kept) bytes = mfq_size_plus(bytes, mfq_slot_bytes(s));
+  }
+  return bytes;
+}
+
+mfq_status mfq_layer_memory_get(const mfq_layer *layer, mfq_layer_memory *memory) {
+  static const char function[] = "mfq_layer_memory_get";
+  mfq_status status = mfq_argument_present((mfq_where){function, "layer"}, layer);
+  if (status == MFQ_OK) status = mfq_argument_present((mfq_where){function, "memory"}, memory);
+  if (status != MFQ_OK) return status;
+  const mfq_layer_plan *plan = &layer->plan;
+  const mfq_slot *w = &plan->slots[MFQ_PLACE_FPROP_W];
+  const size_t x = kept_of(layer, MFQ_ROLE_X), weight = w->quantizer != NULL ? mfq_slot_bytes(w) : 0;
+  const size_t of_x = mfq_buffer_bytes(layer->targets[MFQ_ROLE_X]);
+  const size_t kept_there = plan->is_target[MFQ_ROLE_X] ? x : 0;
+  *memory = (mfq_layer_memory){
+      .state = layer->state_bytes,
+      .weight = weight,
+      .kept = plan->kept_bytes + mfq_buffer_bytes(layer->targets[MFQ_ROLE_W]) + kept_there - weight,
+      .workspace = plan->workspace_bytes + mfq_buffer_bytes(layer->targets[MFQ_ROLE_DY]) + of_x - kept_there,
+      .activations = x + plan->y_before.bytes};
+  return MFQ_OK;
 }
 
 /* ---- Tensors ------------------------------------------------------------------------------------------------------- */
@@ -172,6 +205,8 @@ mfq_status mfq_layer_tensor_write(mfq_layer *layer, int32_t index, const void *h
   if (status != MFQ_OK) return status;
   layer->forward_step = -1;
   layer->weight_is_ready = 0;
+  mfq_layer_forget_targets(layer);
+  layer->is_written[MFQ_ROLE_W] = 0; /* forward quantizes it once */
   return bytes > 0 ? layer->context->backend->buffer_write(layer->context, t.data, host, bytes) : MFQ_OK;
 }
 

@@ -92,7 +92,7 @@ MFQ_EXPORT int64_t mfq_layer_step(const mfq_layer *layer);
 /* Sets it: a training goes on from there, with a forward. Errors: INVALID_ARGUMENT for a negative one. Since 0.1. */
 MFQ_API mfq_status mfq_layer_set_step(mfq_layer *layer, int64_t step);
 
-/* Writes y from x.
+/* Writes y from x. x may be NULL where its codes are there (mfq_layer_target_get).
  * Shapes: those of the options, strides too.
  * Memory: y must not overlap x, weight or bias.
  * Async: as in mfq/quantize.h, but that the first step of a phase plans and allocates.
@@ -104,7 +104,8 @@ MFQ_API mfq_status mfq_layer_forward(mfq_layer *layer, const mfq_tensor *x, cons
 /* What mfq_layer_backward reads and writes. Filled by mfq_layer_gradients_init; set what you need. Since 0.1. */
 typedef struct mfq_layer_gradients {
   size_t struct_size;
-  const mfq_tensor *dy;      /* like y: the gradient of what forward wrote */
+  const mfq_tensor
+      *dy; /* like y: the gradient of what forward wrote; NULL: its codes are there (mfq_layer_target_get) */
   const mfq_tensor *x;       /* what forward had; NULL: it is not needed, which mfq_layer_needs_x tells */
   const mfq_tensor *dx;      /* like x; NULL: not wanted, as in a first layer */
   const mfq_tensor *dweight; /* the shape of weight, any dtype; NULL: not wanted */
@@ -140,6 +141,43 @@ MFQ_API mfq_status mfq_layer_quant_weight(mfq_layer *layer, mfq_qtensor *q);
 /* Likewise of an input: Brevitas' layer.input_quant(x). Since 0.1. */
 MFQ_API mfq_status mfq_layer_input_quant(mfq_layer *layer, const mfq_tensor *x, mfq_qtensor *q);
 
+/* ---- Operands that others write ---------------------------------------------------------------------------------- */
+
+/* An operand of a layer's products. Since 0.1. */
+typedef enum mfq_layer_operand {
+  MFQ_LAYER_OPERAND_X = 0,
+  MFQ_LAYER_OPERAND_WEIGHT = 1,
+  MFQ_LAYER_OPERAND_DY = 2
+} mfq_layer_operand;
+
+/* Where a function that quantizes, such as mfq_quantize, writes an operand as codes, so that the layer neither reads nor
+ * quantizes it: codes, scales, zero points and tensor scale are memory of the layer's, and all of them are to be written.
+ * `row` is the operand of the first of its products, `col` that of the other one: fprop.x and wgrad.x, fprop.w and dgrad.w,
+ * dgrad.dy and wgrad.dy. They have the axes of mfq_layer_quant_weight: of a linear layer rows and features. Since 0.1. */
+typedef struct mfq_layer_target {
+  mfq_qtensor row, col;
+  int32_t has_row, has_col; /* which of them there are; codes that both products have are one of the two */
+  int32_t needs_plain; /* 1: a product, a gradient on its way back or options.watch reads the tensor itself as well */
+} mfq_layer_target;
+
+/* Fills `target` and, but for MFQ_LAYER_OPERAND_WEIGHT, has its codes taken as they are:
+ *   X: by the next forward, whose x may be NULL then unless needs_plain is 1;
+ *   DY: by the backwards until the next forward; dy may be NULL unless needs_plain is 1 or dbias is wanted, which is the sum
+ *     of the tensor itself;
+ *   WEIGHT: by every forward from now on. They are those of the weight as it is, and who changes the weight (an optimizer)
+ *     writes them too. mfq_layer_tensor_write has the layer quantize it once more.
+ * Codes that are not written are what was there before. mfq_layer_set_mode, mfq_layer_set_step, mfq_layer_input_quant,
+ * mfq_layer_quant_weight and what reads a file end it for X and DY.
+ * Memory: the same until the layer goes, or until the first call for a step of another phase of the recipe, whose first
+ *   forward quantizes what it is not given anew. The first call for an operand allocates; for X and WEIGHT backward needs a
+ *   new forward then.
+ * Async: as in mfq/quantize.h, but for the first call.
+ * Errors: INVALID_ARGUMENT; UNSUPPORTED where the layer must quantize the tensor itself, with the place and why: no quantizer
+ *   there, scales that are delayed, collected, learned or searched, `again`, random bits and signs that follow from the
+ *   step, MFQ_KEEP_NOTHING (X, WEIGHT), a quantized y that changes dy on its way back; OUT_OF_MEMORY, DEVICE.
+ * Since 0.1. */
+MFQ_API mfq_status mfq_layer_target_get(mfq_layer *layer, mfq_layer_operand which, mfq_layer_target *target);
+
 /* ---- Memory and state -------------------------------------------------------------------------------------------- */
 
 /* What a layer has allocated on its device, in bytes. Since 0.1. */
@@ -147,7 +185,9 @@ typedef struct mfq_layer_memory {
   size_t state;  /* scales, statistics, histories */
   size_t weight; /* the codes of the weight in fprop, which evaluation keeps, and backward where the recipe says same */
   size_t kept;   /* besides from forward to backward */
-  size_t workspace; /* while a run runs */
+  size_t workspace;   /* while a run runs */
+  size_t activations; /* the part of `kept` that follows from x: its codes, and y before its quantizer; where
+                         mfq_layer_needs_x tells so, the caller keeps x besides */
 } mfq_layer_memory;
 
 /* Fills `memory`. Since 0.1. */

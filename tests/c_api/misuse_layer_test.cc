@@ -84,6 +84,7 @@ protected:
 TEST_F(MisuseLayer, Null) {
   mfq_layer_memory memory;
   mfq_layer_tensor tensor;
+  mfq_layer_target target;
   mfq_qtensor q;
   char text[16];
   make();
@@ -100,6 +101,13 @@ TEST_F(MisuseLayer, Null) {
   EXPECT_TRUE(fails(mfq_layer_quant_weight(layer, nullptr), invalid, {"mfq_layer_quant_weight: q is NULL"}));
   EXPECT_TRUE(fails(mfq_layer_input_quant(nullptr, &x, &q), invalid, {"mfq_layer_input_quant: layer is NULL"}));
   EXPECT_TRUE(fails(mfq_layer_input_quant(layer, nullptr, &q), invalid, {"mfq_layer_input_quant: x is NULL"}));
+  EXPECT_TRUE(fails(mfq_layer_target_get(nullptr, MFQ_LAYER_OPERAND_X, &target), invalid,
+                    {"mfq_layer_target_get: layer is NULL"}));
+  EXPECT_TRUE(fails(mfq_layer_target_get(layer, MFQ_LAYER_OPERAND_X, nullptr), invalid,
+                    {"mfq_layer_target_get: target is NULL"}));
+  mfq_layer_operand unknown;
+  set_raw(&unknown, 3);
+  EXPECT_TRUE(fails(mfq_layer_target_get(layer, unknown, &target), invalid, {"which is 3; allowed is 0 ... 2"}));
   EXPECT_TRUE(fails(mfq_layer_memory_get(nullptr, &memory), invalid, {"mfq_layer_memory_get: layer is NULL"}));
   EXPECT_TRUE(fails(mfq_layer_memory_get(layer, nullptr), invalid, {"mfq_layer_memory_get: memory is NULL"}));
   EXPECT_TRUE(fails(mfq_layer_tensor_get(nullptr, 0, &tensor), invalid, {"mfq_layer_tensor_get: layer is NULL"}));

@@ -1,6 +1,6 @@
 // A step of a layer, its scales and its random bits have the same bits on the device and on the CPU, whatever the recipe.
 #include "support/expect_failure.h"
-#include "support/layer_oracle.h"
+#include "support/layer_targets.h"
 
 namespace {
 
@@ -92,6 +92,25 @@ TEST_F(Layer, Convolutions) {
     expect_equal(convolution(i % 2 == 0 ? grouped : turned, recipe), 2 - i % 2);
     ++i;
   }
+}
+
+// Codes that others write there: the bits of a layer that quantizes its operands itself.
+TEST_F(Layer, Targets) {
+  const Context context = make_context_of(device_name(), MFQ_REPRODUCIBLE);
+  ConvCase conv;
+  conv.in_channels = 18;
+  conv.out_channels = 9;
+  conv.in = {4, 5};
+  conv.layout = MFQ_CONV_CHANNELS_LAST;
+  for (const char *recipe : {"mxfp8", "mxfp8_square", "mxfp8_wgrad_hp;y=mxfp8_e4m3", "all=nvfp4;dgrad.w=same"})
+    for (const LayerCase &c : {linear({2, 32}, 64, 32, recipe), convolution(conv, recipe)}) {
+      LayerTargets both(context.get(), c);
+      for (uint32_t step = 0; step < 2; ++step) {
+        both.step(values_for(both.plain, false, step * 8));
+        ASSERT_TRUE(same_step(both.plain, both.coded)) << text_of(c) << " step " << step;
+      }
+      EXPECT_EQ(both.taken, 5) << text_of(c);
+    }
 }
 
 // NaN is found on the device too, and refused before anything is counted.
