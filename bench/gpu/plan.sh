@@ -25,7 +25,7 @@ tests 60 device_values device_quantize_row device_quantize_col device_quantize_b
   device_gemm_general device_conv_wgmma device_conv_implicit device_conv_depthwise device_conv_unfolded \
   device_conv_general device_layer
 
-# How fast, a family a process: a wrong row or a fault costs no other family. 95
+# How fast, a family a process: a wrong row or a fault costs no other family. 110
 asked speed
 casts='^(quantize|quantize-axis0|quantize-both|dequantize) (bf16|f32)'
 bench cast_mx 25 bench_cast -r 7 --filter "$casts (mxfp8_e4m3|mxfp4_e2m1)\$"
@@ -42,6 +42,8 @@ bench conv_256x14 25 bench_conv -r 7 --shapes 64x256x14x14-256x3x3
 bench conv_1x1 25 bench_conv -r 7 --shapes 64x512x28x28-128x1x1
 bench conv_depthwise 25 bench_conv -r 7 --shapes 64x96x56x56-96x7x7g96
 bench conv_320x64 25 bench_conv -r 7 --shapes 8x320x64x64-320x3x3
+bench layer_linear 25 bench_layer -r 5 --out bf16 --blocks 4096x4096-4096
+bench layer_bottleneck 25 bench_layer -r 5 --out bf16 --blocks 32x1024x14x14-256x1x1/256x3x3/1024x1x1
 
 # The peer of Python. 25
 asked peers
@@ -60,12 +62,12 @@ tests 60 device_arena device_brevitas device_strides device_random device_random
   device_gemm_cases@8.0 device_gemm_cases@8.9 device_conv_cases@8.0
 tests 30 device_graph_capture # alone: it counts the free memory of the GPU
 
-# Every scheme, product and layer, as far as time goes. 240
+# Every scheme, product and layer, as far as time goes. 225
 asked all
 reserve=12 # for what stands behind
 bench cast_all 80 bench_cast -r 5
 bench gemm_all 80 bench_gemm -r 5
-bench conv_all 100 bench_conv -r 5
+bench conv_all 85 bench_conv -r 5
 
 # The test after which the process has no device. 3
 asked lost

@@ -10,9 +10,9 @@ from results import family_of, read
 
 BEGIN, END = "<!-- ledger: written by `make report` from bench/results -->", "<!-- end of ledger -->"
 NOTHING = "No machine code above has been run on a GPU for this version yet."
-OPERATIONS = {"casts": "cast", "products": "product", "convolutions": "convolution", "memory and races": "memory",
-              "API and the rest": "interface"}
-BENCHMARKS = {"cast": "cast", "gemm": "product", "conv": "convolution"}
+OPERATIONS = {"casts": "cast", "products": "product", "convolutions": "convolution", "layers": "layer",
+              "memory and races": "memory", "API and the rest": "interface"}
+BENCHMARKS = {"cast": "cast", "gemm": "product", "conv": "convolution", "layer": "layer"}
 # Of one thing that ran twice, the worse outcome counts.
 WORSE = ("not run", "skipped", "right")
 

@@ -8,12 +8,12 @@ import charts
 from markup import clean, code, count, percent, plain, si, table, times
 from results import family_of, finite, number, part, text
 
-BENCHMARKS = {"cast": "Casts", "gemm": "Products", "conv": "Convolutions"}
+BENCHMARKS = {"cast": "Casts", "gemm": "Products", "conv": "Convolutions", "layer": "Layers"}
 LIBRARIES = (("cublaslt", "cuBLASLt"), ("cudnn", "cuDNN"), ("compute_sanitizer", "compute-sanitizer"),
              ("torch", "torch"))
 RANGES = (("sm_mhz", "MHz"), ("memory_mhz", "MHz memory"), ("power_w", "W"), ("celsius", "°C"))
 CEILINGS = (("copy_bytes_per_second", "B/s"), ("bf16_flops", "flop/s"), ("fp8_flops", "flop/s"))
-ORDER = ("casts", "products", "convolutions", "memory and races", "API and the rest")
+ORDER = ("casts", "products", "convolutions", "layers", "memory and races", "API and the rest")
 # Rows of the probe that are ceilings, in the same order.
 PROBED = ((("copy", "wgmma bf16", "wgmma fp8"), "copy and wgmma alone"),
           (("", "cublaslt bf16", "cublaslt fp8"), "cuBLASLt alone"))

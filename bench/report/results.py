@@ -16,6 +16,7 @@ FACTS = ("gpu", "driver", "commit", "date")
 # The family of a test program, a step or a benchmark: the first pattern that its name has.
 FAMILIES = (
     ("memory and races", r"^(mem|race|sync|init)check-"),
+    ("layers", r"layer|embedding"),
     ("convolutions", r"conv"),
     ("products", r"gemm|product|cublaslt|wgmma"),
     ("casts", r"cast|quantize|expand|repack|shared_scales|strides|top_binade|values|brevitas|paths_of|random|large"),
@@ -26,6 +27,7 @@ LABELS = {
     "cast": ("{operation} {dtype}", "{scheme} {rows}x{cols}"),
     "gemm": ("{operands} {scheme}", "{m}x{n}x{k}"),
     "conv": ("{direction} {scheme}", "{layer}"),
+    "layer": ("{block} {mode}", "{recipe}"),
 }
 
 

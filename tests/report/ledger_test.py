@@ -56,6 +56,14 @@ class Ledger(Case):
             ("convolution", "`warpgroups`"): "right: 1 row; no result: 1; at best 50 % of the limit",
             ("interface", "tests `context`"): "right: 5 tests"})
 
+    def test_layers(self):
+        results = invented()
+        results["tests"] = [dict(results["tests"][0], program="device_layer")]
+        results["benchmarks"] = [{"benchmark": "layer", "complete": True, "rows": [{"name": "a step", "status": "right"}]}]
+        self.commit(results)
+        self.assertEqual({key for key in self.outcomes() if key[0] == "layer"},
+                         {("layer", "tests `device_layer`"), ("layer", "`bench_layer`")})
+
     def test_cut_off(self):
         self.commit(invented("cut"))
         outcomes = self.outcomes()

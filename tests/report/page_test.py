@@ -70,12 +70,24 @@ class Page(Case):
         results = invented()
         wanted = {"dequantize": "casts", "gpu_values": "casts", "random_products": "products", "cublaslt": "products",
                   "conv_unfolded": "convolutions", "streams": "API and the rest",
+                  "device_layer": "layers", "device_embedding": "layers", "layer_bottleneck": "layers",
                   "racecheck-device_conv_wgmma": "memory and races"}
         results["tests"] = [dict(results["tests"][0], program=program) for program in wanted]
         text, _ = self.page(results)
         found = {cells(line)[1].strip(" `"): cells(line)[0].strip()
                  for line in section(text, "## Correctness").split("\n") if "`" in line}
         self.assertEqual(found, wanted)
+
+
+    def test_steps_of_layers(self):
+        results = invented()
+        row = {"name": "8x16-32 mxfp8 step", "block": "8x16-32", "recipe": "mxfp8", "mode": "step", "status": "right",
+               "seconds": {"median": 3e-4, "p10": 3e-4, "p90": 3e-4}, "times_plain_step": 1.5}
+        results["benchmarks"].append({"benchmark": "layer", "complete": True, "rows": [row, {**row, "mode": "casts"}]})
+        text, _ = self.page(results)
+        starts = {tuple(cell.strip(" `") for cell in line.split("|")[1:3])
+                  for line in section(text, "### Layers").split("\n") if "`" in line}
+        self.assertLessEqual({("8x16-32 step", "1"), ("8x16-32 casts", "1"), ("8x16-32 mxfp8 step", "right")}, starts)
 
 
 class CutOff(Case):
