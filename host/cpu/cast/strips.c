@@ -82,7 +82,7 @@ typedef struct strips_work {
   mfq_shared shared[2];
   mfq_fill fill;
   void *source;
-  int is_last;
+  int is_first, is_last;
 } strips_work;
 
 /* What a thread has for itself: panels that read from its window. */
@@ -157,7 +157,7 @@ static void fill_area(strips_thread *t, area at) {
   strips_work *w = t->work;
   const mfq_strips *s = w->strips;
   uint32_t *to = (uint32_t *)(void *)(w->windows + window_bytes(s) * (size_t)t->thread);
-  const mfq_window window = {at.top, at.rows, at.col0, at.cols, to, s->ld, t->thread, w->is_last};
+  const mfq_window window = {at.top, at.rows, at.col0, at.cols, to, s->ld, t->thread, w->is_first, w->is_last};
   w->fill(w->source, &window);
   t->window.data = to;
   for (int32_t i = 0; i < s->directions; ++i) {
@@ -219,11 +219,13 @@ void mfq_strips_run(const mfq_context *context, const mfq_strips *s, uint8_t *me
     is_measured |= w.shared[i].is_measured;
   }
   w.windows = memory;
+  w.is_first = 1;
   const int64_t step = !fill && s->by_strips && s->height == 1 ? 16 : 1;
   const mfq_loop loop = {s->threads, s->by_strips ? strips : strips * windows_of(s), step};
   if (is_measured) mfq_team_run(loop, run_areas, &w);
   for (int32_t i = 0; i < sets_of(s); ++i) mfq_shared_end(&w.shared[i]);
   if (s->is_square) copy_shared(w.panels);
+  w.is_first = !is_measured;
   w.is_last = 1;
   mfq_team_run(loop, run_areas, &w);
 }

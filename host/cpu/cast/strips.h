@@ -15,7 +15,8 @@ typedef struct mfq_window {
   uint32_t *to; /* where float32 bits go, NaN being canonical */
   int64_t ld;   /* from row to row there */
   int thread;
-  int is_last; /* 0: the window is filled once more, nothing else is to be written */
+  int is_first; /* 0: the window was filled before */
+  int is_last;  /* 0: the window is filled once more, nothing else is to be written */
 } mfq_window;
 
 /* Makes the elements of a window. Windows are filled by any thread in any order; but those of a strip by one thread, from

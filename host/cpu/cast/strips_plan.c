@@ -106,7 +106,7 @@ static int64_t power_below(int64_t n) {
 static int64_t panels_of_strip(const mfq_strips *s, const mfq_strips_wanted *wanted) {
   const int64_t one = s->directions > 0 ? mfq_panels_height(&s->panels[0]) : 1;
   const int64_t longest = one == 1 && !wanted->sums ? LONGEST_ROW : 1024;
-  const int64_t fitting = WINDOW_ELEMENTS / (one * mfq_smaller(s->cols, longest));
+  const int64_t fitting = WINDOW_ELEMENTS / (one * mfq_smaller(mfq_larger(s->cols, 1), longest));
   const int64_t least = wanted->sums ? SUM_ROWS / one : 1;
   return power_below(mfq_larger(mfq_smaller(fitting, mfq_larger(MOST_ROWS / one, 1)), mfq_larger(least, 1)));
 }

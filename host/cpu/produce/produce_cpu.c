@@ -57,8 +57,7 @@ static mfq_status plan_general(mfq_context *context, const void *problem, mfq_ch
   return mfq_plan_general(context, problem, choice, why);
 }
 
-/* Refuses the first position or target that is no row or class. */
-static mfq_status check_indices(const mfq_cast *cast) {
+mfq_status mfq_made_check_indices(const mfq_cast *cast) {
   const mfq_made *m = cast->made;
   for (int64_t i = 0; m->indices.data && i < m->indices.count; ++i) {
     const int64_t index = mfq_index_at(&m->indices, i);
@@ -71,7 +70,7 @@ static mfq_status check_indices(const mfq_cast *cast) {
   return MFQ_OK;
 }
 
-static float count_rows(const mfq_made *m) {
+float mfq_made_count_rows(const mfq_made *m) {
   int64_t count = 0;
   for (int64_t i = 0; i < m->rows; ++i) count += mfq_index_at(&m->indices, i) != m->ignored;
   return (float)count;
@@ -89,12 +88,12 @@ static mfq_status run_general(mfq_context *context, const void *state, const voi
   const mfq_made *m = cast->made;
   const parts p = parts_of(context, cast);
   (void)state;
-  const mfq_status status = check_indices(cast);
+  const mfq_status status = mfq_made_check_indices(cast);
   if (status != MFQ_OK) return status;
   uint8_t *const losses = memory + lines(p.numbers), *const values = losses + lines(p.losses);
   const mfq_produce_ref r = {.made = m,
                              .threads = mfq_row_threads(context, m->rows * m->cols),
-                             .counted = m->make.op == MFQN_MAKE_LOSS ? count_rows(m) : 0.0f,
+                             .counted = m->make.op == MFQN_MAKE_LOSS ? mfq_made_count_rows(m) : 0.0f,
                              .numbers = p.numbers ? (mfqn_row *)(void *)memory : NULL,
                              .losses = p.losses ? (float *)(void *)losses : NULL,
                              .values = has_codes(m) ? (float *)(void *)values : NULL};
@@ -106,4 +105,4 @@ static mfq_status run_general(mfq_context *context, const void *state, const voi
 
 static const mfq_way general = {"reference", plan_general, run_general, NULL};
 
-const mfq_ways mfq_cpu_producers = {.create = "mfq_norm_forward", .ways = {&general}};
+const mfq_ways mfq_cpu_producers = {.create = "mfq_norm_forward", .ways = {&mfq_produced_strips, &general}};

@@ -2,7 +2,15 @@
 #ifndef MFQ_HOST_CPU_PRODUCE_REF_H
 #define MFQ_HOST_CPU_PRODUCE_REF_H
 
+#include "host/core/problem/cast_problem.h"
 #include "host/core/problem/produce_problem.h"
+
+/* Rows that are made in the caches and quantized from there. */
+extern const mfq_way mfq_produced_strips;
+
+/* Refuses the first position or target that is no row or class; and of a loss, how many rows count. */
+mfq_status mfq_made_check_indices(const mfq_cast *cast);
+float mfq_made_count_rows(const mfq_made *made);
 
 /* A call and its memory. */
 typedef struct mfq_produce_ref {
