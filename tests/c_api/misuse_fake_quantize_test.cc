@@ -10,7 +10,9 @@ namespace {
 
 using namespace misuse;
 
-TEST_F(Misuse, FakeQuantize) {
+class MisuseFakeQuantize : public Misuse {};
+
+TEST_F(MisuseFakeQuantize, Arguments) {
   std::vector<float> in(4 * 64 + 8, 0.5f), out(4 * 64 + 8, -7.0f), scale_data(8 + 2, -7.0f);
   const std::vector<float> before = out;
   const mfq_tensor src = dense(in.data(), MFQ_DTYPE_F32, {4, 64}), dst = dense(out.data(), MFQ_DTYPE_F32, {4, 64});
@@ -47,7 +49,7 @@ TEST_F(Misuse, FakeQuantize) {
   ASSERT_EQ(run(&s, &src, &dst, nullptr), MFQ_OK) << mfq_last_error();
 }
 
-TEST_F(Misuse, FakeQuantizeOverlap) {
+TEST_F(MisuseFakeQuantize, Overlap) {
   std::vector<float> data(4 * 64 + 8, 0.5f), out(4 * 64);
   mfq_scheme s;
   ASSERT_EQ(mfq_scheme_parse(scheme_text, &s), MFQ_OK);
@@ -77,7 +79,7 @@ TEST_F(Misuse, FakeQuantizeOverlap) {
   });
 }
 
-TEST_F(Misuse, FakeQuantizeGiven) {
+TEST_F(MisuseFakeQuantize, Given) {
   std::vector<float> in(4 * 64 + 8, 0.5f), out(4 * 64 + 8, -7.0f);
   const std::vector<float> before = out;
   const mfq_tensor src = dense(in.data(), MFQ_DTYPE_F32, {4, 64}), dst = dense(out.data(), MFQ_DTYPE_F32, {4, 64});
@@ -121,7 +123,7 @@ TEST_F(Misuse, FakeQuantizeGiven) {
 }
 
 // Nothing is refused for being empty, of rank 0, or strided.
-TEST_F(Misuse, LegalExtremes) {
+TEST_F(MisuseFakeQuantize, LegalExtremes) {
   for (const std::vector<int64_t> &shape :
        {std::vector<int64_t>{}, {0}, {1}, {0, 64}, {64, 0}, {1, 1, 1, 1, 1, 1, 1, 3}}) {
     Owned own(scheme_text, shape);

@@ -1,9 +1,10 @@
 # Most of a test's compilation is templates and helpers that its neighbours compile as well: the tests of these folders
 # share one program a folder, <folder>_tests. Under the name <folder>_<subject>_test, a link, it is the test of that
 # subject alone (main.cc). Its sources are compiled several at once, each in a namespace of its own (units.cmake).
-set(mfq_joined_folders "^(op|device|device_api|golden|io)$")
-# What a static object does to the environment, or the linker to a program, concerns every test of a program.
-set(mfq_lone_tests "^(device/(arena|conv_implicit|gemm_tile)|.*/allocation)$")
+set(mfq_joined_folders "^(op|device|device_api|golden|io|c_api|cli)$")
+# What a static object does to the environment, or the linker to a program, concerns every test of a program; and one has a
+# source in C.
+set(mfq_lone_tests "^(device/(arena|conv_implicit|gemm_tile)|c_api/struct_bytes|.*/allocation)$")
 set(mfq_sources_of_unit 10)
 
 # Sets `target` to the program that a test is in, which is the test's own name if it is alone, else the folder's, with a
@@ -18,11 +19,24 @@ function(mfq_join_test_program name folder subject source target)
   set_property(GLOBAL APPEND PROPERTY mfq_sources_of_${joined} ${source})
   set_property(GLOBAL APPEND PROPERTY mfq_links_to_${joined} ${name})
   add_custom_target(${name})
+  set_target_properties(${name} PROPERTIES MFQ_PROGRAM ${joined})
   add_dependencies(${name} ${joined})
   if(folder MATCHES "${mfq_lent_folders}")
     add_dependencies(lent_tests ${name})
   endif()
   set(${target} ${joined} PARENT_SCOPE)
+endfunction()
+
+# Sets `program` to the target that the test of a name is compiled into, or to nothing.
+function(mfq_program_of_test name program)
+  set(found "")
+  if(TARGET ${name})
+    get_target_property(found ${name} MFQ_PROGRAM)
+    if(NOT found)
+      set(found ${name})
+    endif()
+  endif()
+  set(${program} "${found}" PARENT_SCOPE)
 endfunction()
 
 # Sets `command` to what add_test takes for a program: its target, or the link that a target makes, which CMake does not
