@@ -1,9 +1,9 @@
 /* host/core/problem/produce_problem.h: something made between products as backends see it: rows of elements that follow
- * from rows of inputs (num/produce.h), and where they go: plain, as codes, as sums of columns. */
+ * from rows of inputs (num/making.h), and where they go: plain, as codes, as sums of columns. */
 #ifndef MFQ_HOST_CORE_PRODUCE_PROBLEM_H
 #define MFQ_HOST_CORE_PRODUCE_PROBLEM_H
 
-#include <mfq/num/produce.h>
+#include <mfq/num/making.h>
 
 #include "host/core/backend.h"
 

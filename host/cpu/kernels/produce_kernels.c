@@ -1,6 +1,6 @@
 /* host/cpu/kernels/produce_kernels.c: producers: the loops of produce_loops.h for the instruction set MFQ_ISA.
  *
- * Each loop calls a function of num/produce.h with what a call decides once as constants, so that it becomes vector
+ * Each loop calls a function of num/making.h with what a call decides once as constants, so that it becomes vector
  * code. */
 #include "host/cpu/produce/produce_loops.h"
 

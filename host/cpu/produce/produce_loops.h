@@ -1,9 +1,9 @@
 /* host/cpu/produce/produce_loops.h: the inner loops of producers, compiled once for each instruction set
- * (kernels/produce_kernels.c): the functions of num/produce.h on pieces of rows of float32. */
+ * (kernels/produce_kernels.c): the functions of num/making.h on pieces of rows of float32. */
 #ifndef MFQ_HOST_CPU_PRODUCE_LOOPS_H
 #define MFQ_HOST_CPU_PRODUCE_LOOPS_H
 
-#include <mfq/num/produce.h>
+#include <mfq/num/making.h>
 
 #include "host/cpu/kernels.h"
 

@@ -1,12 +1,12 @@
-/* num/produce.h: what stands between products: norms, activations and their derivatives, softmax, rotary embedding, the
+/* num/making.h: what stands between products: norms, activations and their derivatives, softmax, rotary embedding, the
  * loss of rows of logits.
  *
  * Every step is one float32 operation, so the bits are the same everywhere. A row is folded in up to two passes, whose
  * terms are summed by the tree of num/gradient.h or have a largest one; *row numbers* are what becomes of the sums; then
  * each element of the result follows from its inputs, the parameters of its column and the numbers of its row; and it
  * adds terms to the sums of its column, by the same tree. */
-#ifndef MFQ_NUM_PRODUCE_H
-#define MFQ_NUM_PRODUCE_H
+#ifndef MFQ_NUM_MAKING_H
+#define MFQ_NUM_MAKING_H
 
 #include "activation.h"
 
