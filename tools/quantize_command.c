@@ -30,8 +30,8 @@ static const cli_help help = {
     "\n"
     "--search METHOD tries several scales for each group, channel or tensor and keeps the one with the\n"
     "least squared error: mse, 19 from 0.1 to 1 of the plain one; mse_up, it and its double; 4over6, for\n"
-    "nvfp4/bound:256; percentile; hqo, for integers; hqo_zero, for their zero points. The file is one of\n"
-    "the same scheme.\n"
+    "nvfp4/bound:256; percentile; hqo, for integers; hqo_zero, for their zero points; quest, one scale\n"
+    "that follows from the deviation. The file is one of the same scheme.\n"
     "\n"
     "--calibrate FILE makes scales of what was measured before, as for the inputs of a layer: tensors of\n"
     "a safetensors file are batches of the tensor of the same name, or of what is before its number, as\n"
@@ -252,7 +252,7 @@ int quantize_command(int argc, const char **argv) {
       {"rule", 'r', POPT_ARG_ARGV, &o.rules, 0, "scheme, or 'keep', of tensors whose name matches; may be repeated",
        "REGEX=SCHEME"},
       {"search", 0, POPT_ARG_STRING, &o.search, 0,
-       "scales with the least squared error: mse, mse_up, 4over6, percentile, hqo or hqo_zero (default: the scheme's "
+       "scales with the least squared error: mse, mse_up, 4over6, percentile, hqo, hqo_zero or quest (default: the scheme's "
        "rule)",
        "METHOD"},
       {"calibrate", 0, POPT_ARG_ARGV, &o.calibration.files, 0,

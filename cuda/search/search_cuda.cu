@@ -8,7 +8,7 @@
 #include "search_kernel.cuh"
 #include "search_rows.h"
 
-/* Boxes are cut from SHORT elements on; ranks are counted in boxes of up to RANKED. */
+/* Boxes are cut from SHORT elements on; ranks are counted, and deviations summed, in boxes of up to RANKED. */
 enum { SHORT = 1024, RANKED = 65536 };
 
 static_assert(sizeof(search_hqo_params) <= 4096, "a kernel takes so many bytes");
@@ -53,7 +53,9 @@ static void set_up(search_job *job) {
   const mfq_walk_extras extras = {c->importance ? weights.offset_stride : NULL, NULL, 1};
   p->from.boxes = mfq_cuda_box_plan(&walk, &extras);
   sort_row_major(&p->from.boxes);
-  p->candidates = mfqn_candidates{c->kind == MFQ_CANDIDATES_RANKS, c->steps, c->first, c->last};
+  p->candidates = c->kind == MFQ_CANDIDATES_DEVIATION
+                      ? mfqn_candidates_of_deviation(c->last, c->steps)
+                      : mfqn_candidates{c->kind == MFQ_CANDIDATES_RANKS, c->steps, c->first, c->last, 0.0f};
   if (c->importance) p->importance = mfq_cuda_element_view(c->importance);
   p->slots = mfq_cuda_scale_slots(cast->view);
   p->seed = job->scales.context->seed;
@@ -69,7 +71,7 @@ static void cut(search_job *job) {
   const int64_t scales = p->from.count, tried = p->candidates.last - p->candidates.first + 1;
   const int64_t words = MFQ_CUDA_SCRATCH_BYTES / 4 - SCRATCH_SLOTS - scales * STAT_SLOT_WORDS;
   int64_t chunk = SHORT;
-  if (!p->from.slots || p->candidates.by_rank) return;
+  if (!p->from.slots || p->candidates.by_rank || p->candidates.deviations != 0.0f) return;
   for (; chunk < job->largest && scales * tried * mfq_ceil_div(job->largest, chunk) > words;) chunk *= 2;
   if (chunk >= job->largest) return;
   p->chunk_size = chunk;
@@ -169,8 +171,11 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
         "half-quadratic steps of more than about %lld scales, or of more than %d elements that share one; "
         "use the CPU, or method mse",
         (long long)(words / (int64_t)(sizeof(hqo_slot) / 4)), (int)RANKED);
-  if (cast->candidates && cast->candidates->kind == MFQ_CANDIDATES_RANKS && box > RANKED)
-    return mfq_refuse(why, "ranks of more than %d elements that share a scale; use the CPU, or method mse",
+  const int is_whole = cast->candidates && (cast->candidates->kind == MFQ_CANDIDATES_RANKS ||
+                                            cast->candidates->kind == MFQ_CANDIDATES_DEVIATION);
+  if (is_whole && box > RANKED)
+    return mfq_refuse(why,
+                      "ranks and deviations of more than %d elements that share a scale; use the CPU, or method mse",
                       (int)RANKED);
   return mfq_plan_general(context, problem, choice, why);
 }

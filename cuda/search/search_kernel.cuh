@@ -96,6 +96,37 @@ __device__ __forceinline__ uint32_t warp_search_candidate(const search_params &p
   return found;
 }
 
+/* ---- Sums --------------------------------------------------------------------------------------------------------
+ *
+ * Over the parts of a warp's lanes, which are subtrees. */
+
+__device__ __forceinline__ float warp_search_sum(const mfqn_tree &tree) {
+  uint32_t sum = mfqn_bits(mfqn_tree_sum(&tree)); /* +0 where a lane has none: what is missing in the tree */
+#pragma unroll
+  for (int step = 1; step < 32; step *= 2)
+    sum = mfqn_bits(mfqn_add(mfqn_float_of(sum), mfqn_float_of(ptx_shuffle_xor((uint32_t)SEARCH_ALL, sum, step))));
+  return mfqn_float_of(sum);
+}
+
+/* The one candidate of all lanes. */
+__device__ __forceinline__ uint32_t warp_search_deviation(const search_params &p, const search_scale &s) {
+  const search_part part = thread_search_part(0, s.elements.count);
+  const float unit = mfqn_error_unit(s.measured);
+  float sum = 0.0f, mean = 0.0f;
+#pragma unroll 1
+  for (int pass = 0; pass < 2; ++pass) {
+    mfqn_tree tree;
+    tree.count = 0;
+    thread_search_each(p, s.elements, part, [&](const linear &at) {
+      const uint32_t u = thread_load_rotated(p.from.src, at);
+      mfqn_tree_add(&tree, pass == 0 ? mfqn_deviation_element(u, unit) : mfqn_deviation_square(u, unit, mean));
+    });
+    sum = warp_search_sum(tree);
+    mean = mfqn_div(sum, (float)s.elements.count);
+  }
+  return mfqn_deviation_candidate(&p.candidates, s.measured, sum, s.elements.count);
+}
+
 /* ---- Losses ------------------------------------------------------------------------------------------------------ */
 
 __device__ __forceinline__ float warp_search_loss(const search_params &p, const search_scale &s, const mfqn_group &g,
@@ -111,16 +142,18 @@ __device__ __forceinline__ float warp_search_loss(const search_params &p, const 
     const float weight = p.importance.data ? mfqn_float_of(thread_load_element(p.importance, at.other)) : 1.0f;
     mfqn_tree_add(&tree, mfqn_mul(error, weight));
   });
-  uint32_t sum = mfqn_bits(mfqn_tree_sum(&tree)); /* +0 where a lane has none: what is missing in the tree */
-#pragma unroll
-  for (int step = 1; step < 32; step *= 2)
-    sum = mfqn_bits(mfqn_add(mfqn_float_of(sum), mfqn_float_of(ptx_shuffle_xor((uint32_t)SEARCH_ALL, sum, step))));
-  return mfqn_float_of(sum);
+  return warp_search_sum(tree);
 }
 
 __device__ __forceinline__ void thread_search_store(const search_params &p, int64_t index, const mfqn_group &g) {
   thread_slot_store(p.slots, thread_slot_place(p.slots, index), g.stored);
   thread_zero_point_store(p.slots, p.scheme, index, g.zero_point);
+}
+
+__device__ __forceinline__ void warp_search_take(const search_params &p, const search_scale &s, int64_t index,
+                                                 uint32_t candidate) {
+  if (threadIdx.x % 32 != 0) return;
+  thread_search_store(p, index, mfqn_candidate_group(&p.scheme, &s.statistic, candidate, s.tensor_scale));
 }
 
 /* Tries all candidates on elements first ... end - 1; their losses go to `losses`, or the best scale is stored. */
@@ -136,8 +169,7 @@ __device__ __forceinline__ void warp_search(const search_params &p, const search
     if (losses && threadIdx.x % 32 == 0) ptx_store<uint32_t>(losses + (i - p.candidates.first), mfqn_bits(loss));
     mfqn_best_offer(&p.scheme, &p.candidates, i, candidate, loss, &best);
   }
-  if (losses || threadIdx.x % 32 != 0) return;
-  thread_search_store(p, index, mfqn_candidate_group(&p.scheme, &s.statistic, best.candidate, s.tensor_scale));
+  if (!losses) warp_search_take(p, s, index, best.candidate);
 }
 
 /* ---- Kernels ----------------------------------------------------------------------------------------------------- */
@@ -150,7 +182,9 @@ __global__ void __launch_bounds__(ITEM_THREADS, 1) search_kernel(const __grid_co
     const int64_t left = s.elements.count - first;
     const search_part chunk = {first, left < p.chunk_size ? s.elements.count : first + p.chunk_size};
     float *const losses = p.losses ? p.losses + i * thread_search_tried(p) : nullptr;
-    if (mfqn_is_searched(s.measured) && left > 0)
+    if (mfqn_is_searched(s.measured) && p.candidates.deviations != 0.0f)
+      warp_search_take(p, s, index, warp_search_deviation(p, s));
+    else if (mfqn_is_searched(s.measured) && left > 0)
       warp_search(p, s, index, chunk, losses);
     else if (!losses && threadIdx.x % 32 == 0)
       thread_search_store(p, index, mfqn_group_make(&p.scheme, &s.statistic, s.tensor_scale));

@@ -26,7 +26,7 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
   if (c && c->importance) return mfq_refuse(why, "elements have weights");
   if (valuer_needs_codes(how)) return mfq_refuse(why, "values are made from codes");
   p->values = valuer_of(how, ELEMENT_F32);
-  p->candidates = mfqn_candidates{0, c ? c->steps : 1, c ? c->first : 1, c ? c->last : 1};
+  p->candidates = mfqn_candidates{0, c ? c->steps : 1, c ? c->first : 1, c ? c->last : 1, 0.0f};
   p->power = power_of(&how->scheme);
   mfq_choice_describe(choice, "16 elements a thread");
   return MFQ_OK;

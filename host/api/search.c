@@ -126,53 +126,44 @@ static mfq_status check_fields(const mfq_search *s) {
   mfq_status status = mfq_argument_present(where, s);
   if (status == MFQ_OK) status = mfq_argument_struct(where, s, sizeof *s, "mfq_search_init");
   if (status != MFQ_OK) return status;
-  const mfq_range ranges[] = {{"method", (int64_t)s->method, 0, (int64_t)MFQ_SEARCH_METHODS - 1},
-                              {"steps", s->steps, 1, LARGEST},
-                              {"first", s->first, 1, s->steps},
-                              {"last", s->last, s->steps, LARGEST}};
+  const mfq_range method = {"method", (int64_t)s->method, 0, (int64_t)MFQ_SEARCH_METHODS - 1};
+  status = mfq_ranges_check(where, &method, 1);
+  if (status != MFQ_OK) return status;
+  const int is_deviation = row_at((int64_t)s->method)->kind == MFQ_CANDIDATES_DEVIATION;
+  const int64_t largest = is_deviation ? INT32_MAX : LARGEST;
+  const mfq_range ranges[] = {{"steps", s->steps, 1, largest},
+                              {"first", s->first, 1, is_deviation ? 1 : s->steps},
+                              {"last", s->last, is_deviation ? 1 : s->steps, largest}};
   status = mfq_ranges_check(where, ranges, sizeof ranges / sizeof ranges[0]);
-  if (status != MFQ_OK || s->last - s->first < MFQ_MOST_CANDIDATES) return status;
+  if (status != MFQ_OK || is_deviation || s->last - s->first < MFQ_MOST_CANDIDATES) return status;
   return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
                   "search: first is %d and last is %d, which are %d candidates; allowed are %d", (int)s->first,
                   (int)s->last, (int)(s->last - s->first + 1), (int)MFQ_MOST_CANDIDATES);
 }
 
-/* Half-quadratic steps divide by integers, or move their zero points. */
-static mfq_status check_hqo(const mfq_search *s, const mfq_scheme *scheme) {
-  const int is_zero = row_at((int64_t)s->method)->kind == MFQ_CANDIDATES_HALF_QUADRATIC_ZERO;
-  const char *problem = NULL;
-  if (scheme->element.kind != MFQ_KIND_INTEGER)
-    problem = "the elements are minifloats; take integers, or method mse";
-  else if (is_zero && !scheme->zero_point)
-    problem = "the scheme has no zero points; give it some (\"/zpf\"), or take method hqo";
-  else if (!is_zero && scheme->rule != MFQ_RULE_ABSMAX)
-    problem = "the rule makes powers of two; take absmax (\"/f32\"), or method mse";
-  else if (scheme->rounding == MFQ_ROUND_STOCHASTIC)
-    problem = "rounding is stochastic, under which errors do not settle; take round:even, or method mse";
-  else if (s->importance != NULL)
-    problem = is_zero ? "importance is given, which its means do not take; leave it NULL, or take method mse"
-                      : "importance is given, which its medians do not take; leave it NULL, or take method mse";
-  if (problem == NULL) return MFQ_OK;
-  return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "search: method is %s, but %s",
-                  row_at((int64_t)s->method)->word, problem);
+/* What importance is no part of. */
+static const char *importance_problem(int32_t kind, const mfq_scheme *scheme) {
+  if (kind == MFQ_CANDIDATES_HALF_QUADRATIC)
+    return "method is hqo, whose medians do not take it; leave it NULL, or take method mse";
+  if (kind == MFQ_CANDIDATES_HALF_QUADRATIC_ZERO)
+    return "method is hqo_zero, whose means do not take it; leave it NULL, or take method mse";
+  if (kind == MFQ_CANDIDATES_DEVIATION)
+    return "method is quest, which compares no errors; leave it NULL, or take method mse";
+  if (scheme->rotation != 0)
+    return "the scheme rotates elements, whose errors belong to no single element; leave it NULL";
+  return NULL;
 }
 
 static mfq_status check_scheme(const mfq_search *s, const mfq_scheme *scheme) {
   const mfq_status status = mfq_scheme_suits((mfq_where){function, "search->q"}, MFQ_OP_SEARCH, scheme);
   if (status != MFQ_OK) return status;
-  if (row_at((int64_t)s->method)->kind >= MFQ_CANDIDATES_HALF_QUADRATIC) return check_hqo(s, scheme);
-  if (row_at((int64_t)s->method)->kind == MFQ_CANDIDATES_RANKS && scheme->statistic == MFQ_STATISTIC_MINMAX) {
-    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
-                    "search: method is %s, which ranks magnitudes, but the scheme's statistic is a range (%s); take a "
-                    "scheme of absmax, or method mse",
-                    row_at((int64_t)s->method)->word, mfq_statistic_words.words[scheme->statistic]);
-  }
-  if (s->importance == NULL || scheme->rotation == 0) return MFQ_OK;
-  return mfq_fail(
-      MFQ_ERROR_INVALID_ARGUMENT, function,
-      "search: importance is given, but the scheme rotates elements (hadamard:%d), whose errors belong to no "
-      "single element; leave it NULL",
-      (int)scheme->rotation);
+  const search_row *row = row_at((int64_t)s->method);
+  const char *problem = mfq_search_problem(s->method, scheme);
+  if (problem != NULL)
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "search: method is %s, but %s", row->word, problem);
+  problem = s->importance != NULL ? importance_problem(row->kind, scheme) : NULL;
+  if (problem == NULL) return MFQ_OK;
+  return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function, "search: importance is given, but %s", problem);
 }
 
 /* Scales and what belongs to them; codes only where there is room for them. */

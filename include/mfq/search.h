@@ -34,7 +34,8 @@ typedef struct mfq_search {
   mfq_search_method method;
   /* Candidates first ... last: i / steps of the statistic that the scheme's rule starts from, or of the elements' ranks.
    * 1 <= first <= steps <= last, so that the plain rule is among them; at most 128 candidates, last at most 4096. Of
-   * MFQ_SEARCH_HQO and MFQ_SEARCH_HQO_ZERO, which take at most so many steps, `steps` alone counts. */
+   * MFQ_SEARCH_HQO and MFQ_SEARCH_HQO_ZERO, which take at most so many steps, `steps` alone counts. Of MFQ_SEARCH_QUEST, whose
+   * statistic is last / steps standard deviations, first is 1, and steps and last are 1 or more. */
   int32_t steps, first, last;
   const mfq_tensor *src;
   const mfq_qtensor *q; /* what is written: scales, zero points, tensor scale, and codes unless they are NULL */
@@ -52,16 +53,17 @@ MFQ_EXPORT void mfq_search_init(mfq_search *search, mfq_search_method method);
  * Shapes: `q` has the shape of `src`, any granularity, axis and layout, and `importance` likewise.
  * Numerics: docs/numerics.md, "Searches": each scale by itself, errors of the values that its codes have, in float32 and
  *   summed by a fixed tree, equal on every device and for any number of threads. Under MFQ_ARITH_EXACT the squared error
- *   is never above that of mfq_quantize, under MFQ_SEARCH_HQO and MFQ_SEARCH_HQO_ZERO the sum of magnitudes of all errors. The
+ *   is never above that of mfq_quantize, under MFQ_SEARCH_HQO and MFQ_SEARCH_HQO_ZERO the sum of magnitudes of all errors, and
+ *   under MFQ_SEARCH_QUEST, which tries one scale, neither. The
  *   tensor scale of UE4M3 is the plain one. Groups of zeros, and with NaN or infinity, are those of mfq_quantize.
  *   Stochastic rounding takes the bits that the codes take.
  * Memory: as for mfq_quantize; `importance` must not overlap what is written.
  * Async: as in mfq/quantize.h.
- * Errors: INVALID_ARGUMENT, also for a scheme without measured scales, candidates out of range, ranks of a scheme whose
- *   statistic is a range; MFQ_SEARCH_HQO and MFQ_SEARCH_HQO_ZERO of other elements than integers, with importance or
+ * Errors: INVALID_ARGUMENT, also for a scheme without measured scales, candidates out of range, ranks or deviations of a
+ *   scheme whose statistic is a range; MFQ_SEARCH_HQO and MFQ_SEARCH_HQO_ZERO of other elements than integers, with importance or
  *   stochastic rounding, the one of other rules than absmax, the other of a scheme without zero points; an importance that
  *   is not f32, one that is negative, infinite or NaN (refused on the CPU; on a GPU any candidate may be chosen then), or one
- *   for a rotated scheme; UNSUPPORTED on a GPU for ranks of more than 65536 elements, and for MFQ_SEARCH_HQO and
+ *   for a rotated scheme or with MFQ_SEARCH_QUEST; UNSUPPORTED on a GPU for ranks or deviations of more than 65536 elements, and for MFQ_SEARCH_HQO and
  *   MFQ_SEARCH_HQO_ZERO of so many, or of more than some 65000 scales; SHAPE, OUT_OF_MEMORY, DEVICE; nothing is written
  *   then.
  * Since 0.1. */

@@ -36,7 +36,7 @@ TEST_F(MisuseSearch, Fields) {
   EXPECT_TRUE(fails(mfq_search_scales(context, nullptr), invalid, {"search is NULL"}));
   const std::vector<Bad<mfq_search>> fields = {
       {[](mfq_search *s) { s->struct_size = 8; }, invalid, {"search->struct_size is 8", "call mfq_search_init first"}},
-      {[](mfq_search *s) { set_raw(&s->method, 6); }, invalid, "search: method is 6; allowed is 0 ... 5"},
+      {[](mfq_search *s) { set_raw(&s->method, 7); }, invalid, "search: method is 7; allowed is 0 ... 6"},
       {[](mfq_search *s) { s->steps = 0; }, invalid, "search: steps is 0; allowed is 1 ... 4096"},
       {[](mfq_search *s) { s->first = 0; }, invalid, "search: first is 0; allowed is 1 ... 20"},
       {[](mfq_search *s) { s->first = 21; }, invalid, "search: first is 21; allowed is 1 ... 20"},
@@ -79,15 +79,15 @@ TEST_F(MisuseSearch, Schemes) {
   s.q = &owned.q;
   EXPECT_TRUE(
       fails(run(s), invalid,
-            {"search: method is percentile, which ranks magnitudes, but the scheme's statistic is a range (minmax)",
-             "take a scheme of absmax, or method mse"}));
+            {"search: method is percentile, but the scheme's statistic is a range, of which it finds no ends; take a "
+             "scheme of absmax, or method mse"}));
   const Owned rotated("nvfp4/hadamard:16", {4, 64}), other("int8/group:32/f32/zp", {5, 64});
   s = good;
   s.q = &rotated.q;
   EXPECT_TRUE(
       fails(run(s), invalid,
-            {"search: importance is given, but the scheme rotates elements (hadamard:16), whose errors belong to "
-             "no single element; leave it NULL"}));
+            {"search: importance is given, but the scheme rotates elements, whose errors belong to no single element; "
+             "leave it NULL"}));
   s.q = &other.q;
   EXPECT_TRUE(fails(run(s), bad_shape, {"search->q: shape is [5, 64], but search->src has [4, 64]"}));
   mfq_qtensor bare = owned.q;
@@ -107,7 +107,7 @@ TEST_F(MisuseSearch, HalfQuadratic) {
        "search: method is hqo, but rounding is stochastic, under which errors do not "
        "settle; take round:even, or method mse"},
       {"int8/tensor/f32",
-       "search: method is hqo, but importance is given, which its medians do not take; leave it NULL, "
+       "search: importance is given, but method is hqo, whose medians do not take it; leave it NULL, "
        "or take method mse"}};
   const auto refuses = [&](const char *scheme, mfq_search_method method, const char *sentence) {
     const Owned of(scheme, {4, 64});
@@ -124,8 +124,27 @@ TEST_F(MisuseSearch, HalfQuadratic) {
   EXPECT_TRUE(refuses("int8/tensor/f32", MFQ_SEARCH_HQO_ZERO,
                       "search: method is hqo_zero, but the scheme has no zero points; give it some (\"/zpf\"), or take "
                       "method hqo"));
-  EXPECT_TRUE(
-      refuses("int8/tensor/f32/zp", MFQ_SEARCH_HQO_ZERO, "search: method is hqo_zero, but importance is given"));
+  EXPECT_TRUE(refuses("int8/tensor/f32/zp", MFQ_SEARCH_HQO_ZERO,
+                      "search: importance is given, but method is hqo_zero, whose means do not take it"));
+}
+
+TEST_F(MisuseSearch, Deviation) {
+  const Owned magnitudes("mxfp4_e2m1", {4, 64});
+  mfq_search quest;
+  mfq_search_init(&quest, MFQ_SEARCH_QUEST);
+  quest.src = &src;
+  quest.q = &magnitudes.q;
+  const std::vector<Bad<mfq_search>> fields = {
+      {[](mfq_search *s) { s->steps = 0; }, invalid, "search: steps is 0; allowed is 1 ... 2147483647"},
+      {[](mfq_search *s) { s->first = 2; }, invalid, "search: first is 2; allowed is 1 ... 1"},
+      {[](mfq_search *s) { s->last = -1; }, invalid, "search: last is -1; allowed is 1 ... 2147483647"}};
+  expect_refused(fields, quest, "mfq_search_scales: ", [&](const mfq_search *s) { return run(*s); });
+  quest.importance = &importance;
+  EXPECT_TRUE(fails(run(quest), invalid,
+                    {"search: importance is given, but method is quest, which compares no errors; leave it NULL"}));
+  quest.importance = nullptr;
+  quest.q = &owned.q;
+  EXPECT_TRUE(fails(run(quest), invalid, {"search: method is quest, but the scheme's statistic is a range"}));
 }
 
 TEST_F(MisuseSearch, Importance) {

@@ -44,7 +44,7 @@ const struct {
     {"x=learned:x|int8", "column 11: a number of steps is needed here: a whole number of at most 2147483647"},
     {"x=learned:2147483648|int8", "column 11: a number of steps is needed here"},
     {"x=search:mse2|int8",
-     "column 10: \"mse2\" is no search; allowed are mse, mse_up, 4over6, percentile, hqo, hqo_zero; did you "
+     "column 10: \"mse2\" is no search; allowed are mse, mse_up, 4over6, percentile, hqo, hqo_zero, quest; did you "
      "mean \"mse\"?"},
     {"fprop.x=learned:3|stat:percentil:9|int8/f32", "column 24: \"percentil\" is no statistic"},
     {"ste=clip",
@@ -183,7 +183,7 @@ const struct {
      },
      "fprop.x: observer is absmax, but the scheme has zero points; allowed are minmax and interval"},
     {MFQ_PLACE_FPROP_X, [](quantizer *q) { q->searched = 2; }, "fprop.x: searched is 2; allowed is 0 ... 1"},
-    {MFQ_PLACE_FPROP_X, [](quantizer *q) { set_raw(&q->search, 6); }, "fprop.x: search is 6; allowed is 0 ... 5"},
+    {MFQ_PLACE_FPROP_X, [](quantizer *q) { set_raw(&q->search, 7); }, "fprop.x: search is 7; allowed is 0 ... 6"},
     {MFQ_PLACE_FPROP_X, [](quantizer *q) { q->search = MFQ_SEARCH_HQO; },
      "fprop.x: search is hqo, but searched is 0; set it to 1, or search to 0"},
     {MFQ_PLACE_FPROP_X,

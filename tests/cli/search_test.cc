@@ -57,7 +57,7 @@ TEST_F(SearchOption, GainsAndKeepsTheScheme) {
 
 TEST_F(SearchOption, IsRefused) {
   EXPECT_TRUE(exits(quantize({"-s", "mxfp4_e2m1", "--search", "best"}), 2,
-                    {"--search: 'best' is none of mse, mse_up, 4over6, percentile, hqo, hqo_zero"}));
+                    {"--search: 'best' is none of mse, mse_up, 4over6, percentile, hqo, hqo_zero, quest"}));
   EXPECT_TRUE(exits(quantize({"-s", "e4m3fn/none", "--search", "mse"}), 1,
                     {"tensor 'w.weight'", "the scheme has no scales to search"}));
 }

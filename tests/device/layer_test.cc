@@ -61,6 +61,11 @@ TEST_F(Layer, Linear) {
       expect_equal(c);
     }
   expect_equal(linear({32}, 48, 16, "wgrad=fresh|mxfp8_e4m3/hadamard:16:seed:5"));
+  for (const mfq_keep keep : {MFQ_KEEP_OPERANDS, MFQ_KEEP_NOTHING}) { /* whose masks are of rotated elements */
+    LayerCase c = linear({32}, 64, 32, "quartet");
+    c.keep = keep;
+    expect_equal(c);
+  }
 }
 
 TEST_F(Layer, TypesAndStrides) {

@@ -86,21 +86,25 @@ TEST_F(Search, EveryMethodSchemeAndLayout) {
   const mfq_layout layouts[] = {{MFQ_CODES_LOGICAL, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 0},
                                 {MFQ_CODES_GROUP_LAST, MFQ_PACK_BYTE, MFQ_SCALES_128X4, 16},
                                 {MFQ_CODES_TRANSPOSED, MFQ_PACK_TIGHT, MFQ_SCALES_LOGICAL, 4}};
-  sample({MFQ_SEARCH_HQO, std::size(schemes), std::size(shapes), std::size(layouts), 3, 3}, 80,
-         [&](const std::vector<size_t> &at) {
-           const mfq_scheme scheme = parse(schemes[at[1]]);
-           const Shape &shape = shapes[at[2]];
-           if (!allows(scheme, shape.size(), layouts[at[3]])) return;
-           if (scheme.rotation != 0 && shape.back() % 16 != 0) return;
-           if (at[0] == MFQ_SEARCH_PERCENTILE && scheme.statistic == MFQ_STATISTIC_MINMAX) return;
-           Operand x = awkward(kDtypes[at[4]], shape, (uint32_t)at[1]);
-           std::vector<float> weight(count_of(shape));
-           for (size_t i = 0; i < weight.size(); ++i) weight[i] = (float)(i * 7 % 5);
-           const bool has_weight = at[5] != 0 && scheme.rotation == 0 && !weight.empty();
-           ASSERT_TRUE(same_search({method((mfq_search_method)at[0]), schemes[at[1]], layouts[at[3]],
-                                    has_weight ? &weight : nullptr, at[5] == 1},
-                                   x));
-         });
+  const mfq_search_method methods[] = {MFQ_SEARCH_MSE, MFQ_SEARCH_MSE_UP, MFQ_SEARCH_FOUR_OVER_SIX,
+                                       MFQ_SEARCH_PERCENTILE, MFQ_SEARCH_QUEST};
+  sample(
+      {std::size(methods), std::size(schemes), std::size(shapes), std::size(layouts), 3, 3}, 80,
+      [&](const std::vector<size_t> &at) {
+        const mfq_scheme scheme = parse(schemes[at[1]]);
+        const Shape &shape = shapes[at[2]];
+        if (!allows(scheme, shape.size(), layouts[at[3]])) return;
+        if (scheme.rotation != 0 && shape.back() % 16 != 0) return;
+        const bool is_quest = methods[at[0]] == MFQ_SEARCH_QUEST;
+        const bool is_absmax = is_quest || methods[at[0]] == MFQ_SEARCH_PERCENTILE;
+        if (is_absmax && scheme.statistic == MFQ_STATISTIC_MINMAX) return;
+        Operand x = awkward(kDtypes[at[4]], shape, (uint32_t)at[1]);
+        std::vector<float> weight(count_of(shape));
+        for (size_t i = 0; i < weight.size(); ++i) weight[i] = (float)(i * 7 % 5);
+        const bool has_weight = at[5] != 0 && scheme.rotation == 0 && !is_quest && !weight.empty();
+        ASSERT_TRUE(same_search(
+            {method(methods[at[0]]), schemes[at[1]], layouts[at[3]], has_weight ? &weight : nullptr, at[5] == 1}, x));
+      });
 }
 
 /* Groups along rows by the fast way, and others: more than a block of threads, tails, and every layout of scales. */
@@ -143,6 +147,17 @@ TEST_F(Search, LongBoxes) {
     for (const mfq_dtype dtype : {MFQ_DTYPE_F32, MFQ_DTYPE_BF16}) {
       Operand x = awkward(dtype, {3, 3500}, 8);
       ASSERT_TRUE(same_search({few, scheme}, x));
+    }
+}
+
+/* Deviations are sums in the order of the CPU: of groups, rotated ones, and boxes of more than a subtree a lane. */
+TEST_F(Search, Deviations) {
+  for (const char *scheme : {"mxfp4_e2m1/hadamard:32", "e2m1/channel@1/f32", "e4m3fn/tensor/f32", "nvfp4"})
+    for (const mfq_dtype dtype : {MFQ_DTYPE_F32, MFQ_DTYPE_BF16}) {
+      Operand x(dtype, {37, 96});
+      std::mt19937 generator(5);
+      x.fill([&](size_t i) { return float_bits(i < 96 ? 1.5f : (float)(generator() % 2000) * 0.001f - 0.7f); });
+      ASSERT_TRUE(same_search({method(MFQ_SEARCH_QUEST), scheme}, x));
     }
 }
 
@@ -228,14 +243,17 @@ TEST_F(Search, RefusesRanksOfLongBoxes) {
   const DeviceMemory from(device(), nullptr, 2 * 40000 * sizeof(float)), codes(device(), nullptr, t.codes.size()),
       scales(device(), nullptr, 16);
   const mfq_tensor src = strided(from.data(), MFQ_DTYPE_F32, {2, 40000}, {40000, 1});
-  mfq_search search = method(MFQ_SEARCH_PERCENTILE);
   t.q.codes = codes.data();
   t.q.scales = scales.data();
-  search.src = &src;
-  search.q = &t.q;
-  EXPECT_EQ(mfq_search_scales(device(), &search), MFQ_ERROR_UNSUPPORTED);
-  EXPECT_STREQ(mfq_last_error(), "mfq_search_scales: no implementation takes it; the last one says: ranks of more than "
-                                 "65536 elements that share a scale; use the CPU, or method mse");
+  for (const mfq_search_method how : {MFQ_SEARCH_PERCENTILE, MFQ_SEARCH_QUEST}) {
+    mfq_search search = method(how);
+    search.src = &src;
+    search.q = &t.q;
+    EXPECT_EQ(mfq_search_scales(device(), &search), MFQ_ERROR_UNSUPPORTED);
+  }
+  EXPECT_STREQ(mfq_last_error(),
+               "mfq_search_scales: no implementation takes it; the last one says: ranks and "
+               "deviations of more than 65536 elements that share a scale; use the CPU, or method mse");
 }
 
 } // namespace

@@ -90,7 +90,7 @@ std::string hashed(std::vector<float> values) {
   return text;
 }
 
-const Sizes kSizes[] = {{144, 40, 160}, {19, 13, 37}, {48, 21, 40}, {128, 128, 48}};
+const Sizes kSizes[] = {{144, 40, 160}, {19, 13, 37}, {48, 21, 40}, {128, 128, 48}, {64, 96, 160}};
 
 std::string key_of(const std::string &name, const Sizes &s) {
   return name + " " + std::to_string(s.rows) + "x" + std::to_string(s.out) + "x" + std::to_string(s.in) + " ";
@@ -147,7 +147,7 @@ TEST_P(GoldenRecipes, Layer) {
         ASSERT_EQ(run.backward(wide(s.at(2, step))), MFQ_OK) << mfq_last_error();
       }
       compare(key + "y", run.y.values(), file.read(key + "y"));
-      if (recipe_of(GetParam()).phases[0].ste != MFQ_STE_IDENTITY) continue;
+      if (recipe_of(GetParam()).phases[0].ste == MFQ_STE_BREVITAS) continue;
       compare(key + "dx", run.dx.values(), file.read(key + "dx"));
       compare(key + "dw", run.dweight.values(), file.read(key + "dw"));
     }

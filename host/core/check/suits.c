@@ -2,6 +2,7 @@
 #include "suits.h"
 
 #include "host/core/error.h"
+#include "host/core/problem/cast_problem.h"
 #include "host/core/scheme/scheme.h"
 
 static mfq_status gradient_suits(mfq_where where, const mfq_scheme *scheme) {
@@ -26,6 +27,38 @@ static mfq_status search_suits(mfq_where where, const mfq_scheme *scheme) {
                   "%s: the scheme corrects scales together (eden:%d), of which no search is offered; take the scheme "
                   "without it",
                   where.argument, (int)scheme->eden);
+}
+
+/* Ranks and deviations are of magnitudes on both sides of zero. */
+static const char *magnitude_problem(const mfq_scheme *scheme) {
+  if (scheme->statistic == MFQ_STATISTIC_MINMAX)
+    return "the scheme's statistic is a range, of which it finds no ends; take a scheme of absmax, or method mse";
+  return NULL;
+}
+
+/* Half-quadratic steps divide by integers, or move their zero points. */
+static const char *half_quadratic_problem(const mfq_scheme *scheme, int is_zero_point) {
+  if (scheme->element.kind != MFQ_KIND_INTEGER) return "the elements are minifloats; take integers, or method mse";
+  if (is_zero_point && !scheme->zero_point)
+    return "the scheme has no zero points; give it some (\"/zpf\"), or take method hqo";
+  if (!is_zero_point && scheme->rule != MFQ_RULE_ABSMAX)
+    return "the rule makes powers of two; take absmax (\"/f32\"), or method mse";
+  if (scheme->rounding == MFQ_ROUND_STOCHASTIC)
+    return "rounding is stochastic, under which errors do not settle; take round:even, or method mse";
+  return NULL;
+}
+
+const char *mfq_search_problem(mfq_search_method method, const mfq_scheme *scheme) {
+  static const int32_t kinds[] = {
+#define MFQ_SEARCH(method, word, kind, steps, first, last, about) MFQ_CANDIDATES_##kind,
+#include <mfq/search.def>
+  };
+  switch (kinds[method]) {
+    case MFQ_CANDIDATES_PARTS: return NULL;
+    case MFQ_CANDIDATES_RANKS:
+    case MFQ_CANDIDATES_DEVIATION: return magnitude_problem(scheme);
+    default: return half_quadratic_problem(scheme, kinds[method] == MFQ_CANDIDATES_HALF_QUADRATIC_ZERO);
+  }
 }
 
 static mfq_status observe_suits(mfq_where where, const mfq_scheme *scheme) {

@@ -23,11 +23,12 @@ typedef struct mfq_gradient {
 } mfq_gradient;
 
 /* The candidates of a search for scales, as mfq_search has them, and what they are: parts of the statistic, ranks of
- * elements, or steps of the half-quadratic ways. */
+ * elements, a multiple of their deviation, or steps of the half-quadratic ways. */
 enum { MFQ_MOST_CANDIDATES = 128 };
 enum {
   MFQ_CANDIDATES_PARTS,
   MFQ_CANDIDATES_RANKS,
+  MFQ_CANDIDATES_DEVIATION,
   MFQ_CANDIDATES_HALF_QUADRATIC,
   MFQ_CANDIDATES_HALF_QUADRATIC_ZERO /* of zero points */
 };

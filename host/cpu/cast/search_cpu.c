@@ -37,8 +37,9 @@ typedef struct search_job {
 
 mfqn_candidates mfq_candidates_of(const mfq_cast *cast) {
   const mfq_candidates *c = cast->candidates;
-  if (c == NULL) return (mfqn_candidates){0, 1, 1, 1};
-  return (mfqn_candidates){c->kind == MFQ_CANDIDATES_RANKS, c->steps, c->first, c->last};
+  if (c == NULL) return (mfqn_candidates){0, 1, 1, 1, 0.0f};
+  if (c->kind == MFQ_CANDIDATES_DEVIATION) return mfqn_candidates_of_deviation(c->last, c->steps);
+  return (mfqn_candidates){c->kind == MFQ_CANDIDATES_RANKS, c->steps, c->first, c->last, 0.0f};
 }
 
 mfq_status mfq_search_check_importance(const mfq_cast *cast) {
@@ -85,10 +86,35 @@ static uint32_t magnitude_of_rank(const search_job *job, const mfq_box *box, int
   return found;
 }
 
+/* The sum over a box of its elements in units, or, with their mean, of the squares around it. */
+static float deviation_sum(const search_job *job, const mfq_box *box, float unit, const float *mean) {
+  const mfq_tensor *src = job->cast->src;
+  mfqn_tree tree = {.count = 0};
+  for (int64_t i = 0; i < box->count;) {
+    const mfq_box_run run = mfq_box_run_at(&job->boxes, box, i, box->count);
+    for (int64_t j = 0; j < run.count; ++j) {
+      const uint32_t u = mfq_element_load(src->data, src->dtype, run.at[SRC] + j * run.step[SRC]);
+      mfqn_tree_add(&tree, mean ? mfqn_deviation_square(u, unit, *mean) : mfqn_deviation_element(u, unit));
+    }
+    i += run.count;
+  }
+  return mfqn_tree_sum(&tree);
+}
+
+static uint32_t candidate_of_deviation(const search_job *job, const mfq_box *box, uint32_t statistic) {
+  const float unit = mfqn_error_unit(statistic);
+  const float mean = mfqn_div(deviation_sum(job, box, unit, NULL), (float)box->count);
+  return mfqn_deviation_candidate(&job->candidates, statistic, deviation_sum(job, box, unit, &mean), box->count);
+}
+
 static void list_candidates(const search_job *job, int64_t index, uint32_t *tries) {
   const mfqn_candidates *c = &job->candidates;
   const mfq_box box = mfq_box_at(&job->boxes, index);
   const uint32_t statistic = mfqn_statistic_value(&job->statistics[index], &job->scheme);
+  if (c->deviations != 0.0f && mfqn_is_searched(statistic)) {
+    *tries = candidate_of_deviation(job, &box, statistic);
+    return;
+  }
   for (int32_t i = c->first; i <= c->last && mfqn_is_searched(statistic); ++i)
     tries[i - c->first] = !c->by_rank ? mfqn_candidate(&job->scheme, c, statistic, i)
                                       : magnitude_of_rank(job, &box, mfqn_candidate_rank(c, box.count, i));
@@ -140,8 +166,8 @@ static void finish_scale(const search_job *job, int64_t index, const uint32_t *t
                          int64_t chunks) {
   const mfqn_candidates *c = &job->candidates;
   const mfqn_statistic *statistic = &job->statistics[index];
-  mfqn_best best = mfqn_best_start(mfqn_statistic_value(statistic, &job->scheme));
-  for (int32_t k = 0; k < job->tried && is_searched(job, index); ++k) {
+  mfqn_best best = mfqn_best_start(c->deviations != 0.0f ? *tries : mfqn_statistic_value(statistic, &job->scheme));
+  for (int32_t k = 0; k < job->tried && c->deviations == 0.0f && is_searched(job, index); ++k) {
     mfqn_tree tree = {.count = 0};
     for (int64_t i = 0; i < chunks; ++i) mfqn_tree_add(&tree, losses[i * job->tried + k]);
     mfqn_best_offer(&job->scheme, c, c->first + k, tries[k], mfqn_tree_sum(&tree), &best);
@@ -162,7 +188,7 @@ static void whole_scales(void *work, int thread, int64_t first, int64_t end) {
   (void)thread;
   for (int64_t index = first; index < end; ++index) {
     list_candidates(job, index, tries);
-    if (is_searched(job, index)) try_chunk(job, index, 0, tries, losses);
+    if (job->candidates.deviations == 0.0f && is_searched(job, index)) try_chunk(job, index, 0, tries, losses);
     finish_scale(job, index, tries, losses, 1);
   }
 }
@@ -199,7 +225,7 @@ static search_job job_of(const mfq_context *context, const mfq_cast *cast) {
   const mfq_tensor *tensors[MFQ_BOX_TENSORS] = {cast->src, job.importance, NULL};
   mfq_lower(&cast->view->q.scheme, &job.scheme);
   mfq_boxes_init(cast->view, tensors, &job.boxes);
-  job.chunks = (job.boxes.largest + CHUNK - 1) / CHUNK;
+  job.chunks = job.candidates.deviations != 0.0f ? 1 : (job.boxes.largest + CHUNK - 1) / CHUNK;
   job.tried = job.candidates.last - job.candidates.first + 1;
   return job;
 }

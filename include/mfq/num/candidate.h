@@ -12,7 +12,13 @@
 typedef struct mfqn_candidates {
   int32_t by_rank;
   int32_t steps, first, last;
+  float deviations; /* not 0: the one candidate is so many standard deviations, and nothing is compared */
 } mfqn_candidates;
+
+MFQ_HD mfqn_candidates mfqn_candidates_of_deviation(int32_t last, int32_t steps) {
+  const mfqn_candidates c = {0, 1, 1, 1, mfqn_div((float)last, (float)steps)};
+  return c;
+}
 
 /* Whether there is something to choose: not for zeros alone, nor with NaN, infinity, or a range beyond float32. */
 MFQ_HD int mfqn_is_searched(uint32_t statistic) { return statistic - 1u < MFQN_INF - 1u; }
@@ -45,6 +51,21 @@ MFQ_HD mfqn_group mfqn_candidate_group(const mfqn_scheme *s, const mfqn_statisti
 MFQ_HD float mfqn_error_unit(uint32_t statistic) {
   const int32_t exp2 = (int32_t)(statistic >> 23) - 127;
   return exp2 >= -40 && exp2 <= 40 ? 1.0f : mfqn_float_of(mfqn_pow2(mfqn_clamp(-exp2, -126, 126)));
+}
+
+/* What an element adds to the sum that the mean is of, and, with the mean, to that of squares around it; `unit` is
+ * mfqn_error_unit of the statistic. */
+MFQ_HD float mfqn_deviation_element(uint32_t u, float unit) { return mfqn_mul(mfqn_float_of(u), unit); }
+MFQ_HD float mfqn_deviation_square(uint32_t u, float unit, float mean) {
+  const float d = mfqn_sub(mfqn_deviation_element(u, unit), mean);
+  return mfqn_mul(d, d);
+}
+
+/* The candidate that follows from the sum of squares of `count` elements: that of the plain rule where all are equal. */
+MFQ_HD uint32_t mfqn_deviation_candidate(const mfqn_candidates *c, uint32_t statistic, float squares, int64_t count) {
+  const float sigma = mfqn_sqrt(mfqn_div(squares, (float)count));
+  const uint32_t found = mfqn_bits(mfqn_div(mfqn_mul(c->deviations, sigma), mfqn_error_unit(statistic)));
+  return found == 0 ? statistic : mfqn_umin(found, MFQN_MAX_FINITE);
 }
 
 /* The squared error of an element whose value is `y`. */

@@ -2,7 +2,7 @@
 
 Of each recipe a linear layer y = x w^T, dx = dy w, dw = dy^T x is computed for some shapes, at one step of a training: the
 six operands as the quantizers leave them, whose bits are hashed (FNV-1a 64 of float32, -0 as 0), and the three products in
-float64, before gradients pass the quantizers of x and w. Nothing here knows the library or its tables; what it shares with it is the text of the documents.
+float64, gradients of Quartet behind its mask, others before they pass the quantizers of x and w. Nothing here knows the library or its tables; what it shares with it is the text of the documents.
 """
 
 import json
@@ -16,7 +16,7 @@ SEED, STEP = 0x5EED0123456789AB, 3
 PLACES = ("fprop.x", "fprop.w", "dgrad.dy", "dgrad.w", "wgrad.dy", "wgrad.x")
 AXIS = (1, 1, 1, 0, 0, 0)  # what each place's product sums over
 # rows, output features, input features
-WIDE, ODD, ROWS16, WHOLE128 = (144, 40, 160), (19, 13, 37), (48, 21, 40), (128, 128, 48)
+WIDE, ODD, ROWS16, WHOLE128, WHOLE32 = (144, 40, 160), (19, 13, 37), (48, 21, 40), (128, 128, 48), (64, 96, 160)
 
 
 # ---- Inputs and random bits -------------------------------------------------------------------------------------------
@@ -199,6 +199,21 @@ def scaled_along(element, rule, rows=1, cols=None, gain=None, random=False):
     return quantize
 
 
+def quest_along(x, index, place):
+    """Groups of 32 under the power of two that their standard deviation asks for."""
+    groups = Groups(x.shape, 1, 32)
+    parts = groups.split(x)
+    scale = quest_scales(parts)
+    return groups.join(E2M1.round(parts / scale) * scale)
+
+
+def quest_scales(parts):
+    n = F(parts.shape[-1])
+    around = parts - (tree(parts) / n)[:, None]
+    statistic = F(1.94831904) * np.sqrt(tree(around * around) / n)
+    return floored(np.where(statistic > 0, statistic, np.abs(parts).max(-1)), E2M1)[:, None]
+
+
 def scaled(*how):
     return turned(scaled_along(*how))
 
@@ -207,21 +222,28 @@ def tensor(element, rule=quotient):
     return scaled(element, rule, None, None)
 
 
-def rotated(quantize, size, signs):
-    def rotate(x):
-        x = x.reshape(-1, size).copy()
-        stride = 1
-        while stride < size:
-            pairs = x.reshape(-1, size // (2 * stride), 2, stride)
-            x = np.stack([pairs[:, :, 0] + pairs[:, :, 1], pairs[:, :, 0] - pairs[:, :, 1]], 2).reshape(-1, size)
-            stride *= 2
-        return x * F(1 / np.sqrt(size))
+def rotate(x, size):
+    shape, x, stride = x.shape, x.reshape(-1, size).copy(), 1
+    while stride < size:
+        pairs = x.reshape(-1, size // (2 * stride), 2, stride)
+        x = np.stack([pairs[:, :, 0] + pairs[:, :, 1], pairs[:, :, 0] - pairs[:, :, 1]], 2).reshape(-1, size)
+        stride *= 2
+    return (x * x.dtype.type(1 / np.sqrt(size))).reshape(shape)
 
+
+def rotated(quantize, size, signs):
     def around(x, index, place):
         s = signs(size)
-        there = rotate((x.reshape(-1, size) * s)).reshape(x.shape)
-        return (rotate(quantize(there, index, place)) * s).reshape(x.shape)
+        there = rotate((x.reshape(-1, size) * s), size).reshape(x.shape)
+        return (rotate(quantize(there, index, place), size).reshape(-1, size) * s).reshape(x.shape)
     return around
+
+
+def trusted(gradient, x):
+    """The gradient of x where its rotated elements round to the grid: E2M1 would go on with 8."""
+    parts = rotate(x, 32).reshape(-1, 32)
+    passes = np.abs(parts) < 7 * quest_scales(parts)
+    return rotate(np.where(passes.reshape(x.shape), rotate(gradient, 32), 0.0), 32)
 
 
 def no_signs(size):
@@ -303,6 +325,8 @@ SQUARE = scaled(E4M3, never_saturating, 128, 128)
 SR = nvfp4(random=True)
 FOUR_SIX = nvfp4(bound=256.0, four_over_six=True)
 UNBIASED = turned(rotated(scaled_along(E2M1, floored, 1, 32, 4 / 3, True), 64, signs_of_step))
+UNBIASED_32 = turned(rotated(scaled_along(E2M1, floored, 1, 32, 4 / 3, True), 32, signs_of_step))
+QUEST = turned(rotated(quest_along, 32, no_signs))
 MXFP4_EVEN = scaled(E2M1, to_even, 1, 32)
 MXFP4_TURNED = turned(rotated(scaled_along(E2M1, to_even, 1, 32), 16, no_signs))
 EDEN = turned(rotated(nvfp4_along(bound=255.99, gain=0.988125, eden=128), 128, signs_of_step))
@@ -335,6 +359,7 @@ RECIPES = {  # name: places in the order of PLACES, shapes
     "mxint8": (six(scaled(MXINT8, floored, 1, 32)), (WIDE, ODD)),
     "mxfp4_qat": ([MXFP8, scaled(E2M1, never_saturating, 1, 32), MXFP8, again(MXFP8), MXFP8, MXFP8], (WIDE, ODD)),
     "mxfp4_backward": ([plain, plain] + [UNBIASED] * 4, (WHOLE128,)),
+    "quartet": ([QUEST, QUEST, UNBIASED_32, again(UNBIASED_32), UNBIASED_32, again(UNBIASED_32)], (WHOLE32,)),
     "mxfp4_amd": ([MXFP4_EVEN, scaled(E2M1, to_even, 32, 32), MXFP4_EVEN, SAME, MXFP4_TURNED, MXFP4_TURNED], (WIDE, ROWS16)),
     "nvfp4": ([nvfp4(), nvfp4(rows=16), SR, SAME, turned(rotated(nvfp4_along(random=True), 16, fixed_signs)),
                turned(rotated(nvfp4_along(), 16, fixed_signs))], (WIDE, ROWS16)),
@@ -402,7 +427,11 @@ def main(path):
             for place, v in zip(PLACES, values):
                 hashes[f"{case} {place}"] = fnv(v)
             x, w, dy, w_back, dy_back, x_back = (v.astype(np.float64) for v in values)
-            for product, result in (("y", x @ w.T), ("dx", dy @ w_back), ("dw", dy_back.T @ x_back)):
+            dx, dw = dy @ w_back, dy_back.T @ x_back
+            if name == "quartet":
+                now = tensors(shape, STEP)
+                dx, dw = trusted(dx, now["x"]), trusted(dw, now["w"])
+            for product, result in (("y", x @ w.T), ("dx", dx), ("dw", dw)):
                 results[f"{case} {product}"] = thinned(result)
     write(path, hashes, results)
 

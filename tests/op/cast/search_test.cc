@@ -204,6 +204,42 @@ TEST_P(Search, TinyAndHugeElements) {
     }
 }
 
+/* The statistic is 1.948 standard deviations; of equal elements, what it is without a search. */
+TEST_P(Search, Deviations) {
+  const struct {
+    const char *scheme;
+    Shape shape;
+  } cases[] = {{"mxfp4_e2m1", {6, 96}},       {"e2m1/group:24/f32", {5, 50}},   {"e4m3fn/tensor/f32", {40, 130}},
+               {"mxfp8_e4m3_rceil", {9, 64}}, {"int8n/channel@1/f32", {70, 3}}, {"e3m2/block:4x8/ue8m0", {8, 33}}};
+  for (const auto &c : cases)
+    for (const int exp2 : {0, -90, 100}) {
+      SCOPED_TRACE(std::string(c.scheme) + " times 2^" + std::to_string(exp2));
+      std::vector<float> x = weights(count_of(c.shape), 8);
+      for (float &v : x) v = std::ldexp(v + 0.25f, exp2);
+      Quantized t(parse(c.scheme), c.shape);
+      searched(context_.get(), MFQ_SEARCH_QUEST, x, &t);
+      const std::vector<SearchGroup> groups = groups_of(t, x, x);
+      const std::vector<float> scales = expanded_scales(context_.get(), t, scale_shape(t));
+      for (size_t k = 0; k < groups.size(); ++k) {
+        double mean = 0, squares = 0;
+        for (const float v : groups[k].x) mean += v / (double)groups[k].x.size();
+        for (const float v : groups[k].x) squares += (v - mean) * (v - mean);
+        double statistic = 1.94831904 * std::sqrt(squares / (double)groups[k].x.size());
+        if (statistic == 0) statistic = std::fabs(groups[k].x[0]);
+        const auto scale_of = [&](double s) { return Model(t.q.scheme, {1}, {(float)s}).scales[0]; };
+        EXPECT_GE(scales[k], scale_of(statistic * (1 - 1e-6))) << "scale " << k;
+        EXPECT_LE(scales[k], scale_of(statistic * (1 + 1e-6))) << "scale " << k;
+      }
+    }
+  std::vector<float> few(96, 3.0f); /* equal, zero, and with infinity */
+  for (size_t i = 32; i < 64; ++i) few[i] = 0;
+  few[70] = std::numeric_limits<float>::infinity();
+  Quantized plain(parse("mxfp4_e2m1"), {1, 96}), found(parse("mxfp4_e2m1"), {1, 96});
+  quantize(context_.get(), few, &plain);
+  searched(context_.get(), MFQ_SEARCH_QUEST, few, &found);
+  EXPECT_TRUE(found.same_bytes(plain)) << found.difference(plain);
+}
+
 /* Only scales, and a search that has no more than the plain rule. */
 TEST_P(Search, WithoutCodes) {
   const std::vector<float> x = weights(6 * 64, 1);
@@ -259,6 +295,8 @@ TEST(SearchPaths, WaysOfSchemes) {
 
 /* Sums have one order: any number of threads, and every layout, strides and rotation, has the bytes of the reference. */
 TEST(SearchPaths, SameBytesEverywhere) {
+  const mfq_search_method methods[] = {MFQ_SEARCH_MSE, MFQ_SEARCH_MSE_UP, MFQ_SEARCH_FOUR_OVER_SIX,
+                                       MFQ_SEARCH_PERCENTILE, MFQ_SEARCH_QUEST};
   const char *const schemes[] = {"mxfp8_e4m3",
                                  "mxfp4_e2m1/group:16@0",
                                  "nvfp4",
@@ -294,7 +332,9 @@ TEST(SearchPaths, SameBytesEverywhere) {
          [&](const std::vector<size_t> &at) {
            const mfq_scheme scheme = parse(schemes[at[1]]);
            const Shape &shape = shapes[at[2]];
-           if (methods[at[0]] == MFQ_SEARCH_PERCENTILE && scheme.statistic == MFQ_STATISTIC_MINMAX) return;
+           const bool is_quest = methods[at[0]] == MFQ_SEARCH_QUEST;
+           const bool is_absmax = is_quest || methods[at[0]] == MFQ_SEARCH_PERCENTILE;
+           if (is_absmax && scheme.statistic == MFQ_STATISTIC_MINMAX) return;
            if (!allows(scheme, shape.size(), layouts[at[3]]) || (scheme.rotation != 0 && shape.back() % 16 != 0))
              return;
            SCOPED_TRACE(std::string(mfq_search_name(methods[at[0]], nullptr)) + " " + schemes[at[1]] + " " +
@@ -308,7 +348,7 @@ TEST(SearchPaths, SameBytesEverywhere) {
            const mfq_tensor w = strided(weight.data(), MFQ_DTYPE_F32, shape, repeated);
            Quantized want(scheme, shape, &layouts[at[3]]);
            mfq_search search = search_of(methods[at[0]], &src, &want);
-           if (at[5] != 0 && scheme.rotation == 0) search.importance = &w;
+           if (at[5] != 0 && scheme.rotation == 0 && !is_quest) search.importance = &w;
            ASSERT_EQ(mfq_search_scales(reference.get(), &search), MFQ_OK) << mfq_last_error();
            for (const Context &other : others) {
              Quantized got(scheme, shape, &layouts[at[3]]);
