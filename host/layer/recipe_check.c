@@ -3,6 +3,7 @@
 #include "recipe_parts.h"
 
 #include "host/core/check/observing.h"
+#include "host/core/check/suits.h"
 #include "host/core/error.h"
 #include "host/core/process/fp_mode.h"
 #include "host/core/scheme/scheme.h"
@@ -160,7 +161,7 @@ static int search_valid(const seat *s, mfq_sentence *why) {
   if (!in_list(s, "searched", q->searched, 2, why) ||
       !in_list(s, "search", (int)q->search, (int)MFQ_SEARCH_METHODS, why))
     return 0;
-  const char *word = mfq_search_name((int32_t)q->search, NULL);
+  const char *word = mfq_search_name((int32_t)q->search, NULL), *problem = NULL;
   if (!q->searched && (int)q->search != 0)
     mfq_sentence_set(why, "%s: search is %s, but searched is 0; set it to 1, or search to 0", s->place, word);
   else if (q->searched && (!has_scheme(q) || q->scaling != MFQ_SCALING_DYNAMIC))
@@ -172,6 +173,8 @@ static int search_valid(const seat *s, mfq_sentence *why) {
     mfq_sentence_set(why, "%s: searched is 1, but the scheme has no scales; give it some, such as /f32", s->place);
   else if (q->searched && q->scheme.eden != 0)
     mfq_sentence_set(why, "%s: searched is 1, but eden corrects scales that are measured; set searched to 0", s->place);
+  else if (q->searched && (problem = mfq_search_problem(q->search, &q->scheme)) != NULL)
+    mfq_sentence_set(why, "%s: search is %s, but %s", s->place, word, problem);
   else
     return 1;
   return 0;

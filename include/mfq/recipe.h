@@ -67,7 +67,8 @@ typedef struct mfq_quantizer {
   /* COLLECTED, LEARNED: the statistic, with zero points MINMAX or INTERVAL, whose low end these follow; otherwise all 0,
    * which is absmax. */
   mfq_observer observer;
-  int32_t searched;         /* 1: the scales are searched by `search`; DYNAMIC, operands of products only */
+  /* 1: the scales are searched by `search`, which takes the scheme (mfq/search.h); DYNAMIC, operands of products only */
+  int32_t searched;
   mfq_search_method search; /* 0 unless searched */
   /* 1: the signs of a rotation change from step to step, their seed being the scheme's plus the step; likewise. */
   int32_t fresh_signs;

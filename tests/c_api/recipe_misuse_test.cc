@@ -70,6 +70,9 @@ const struct {
      "fprop.w, y and bias have gradients; take same, or another scaling"},
     {"y=search:mse|int8_tensor",
      "column 3: y: searched is 1, but only operands of products have searched scales; set it to 0"},
+    {"w=int8_channel;x=search:hqo|mxfp8_e4m3",
+     "column 18: fprop.x: search is hqo, but the elements are minifloats; take integers, or method mse"},
+    {"w=search:hqo_zero|int8_channel", "column 3: fprop.w: search is hqo_zero, but the scheme has no zero points"},
     {"bias=fresh|nvfp4/hadamard:16:seed:1",
      "column 6: bias: fresh_signs is 1, but only operands of products change their signs; set it to 0"},
     {"w=delayed:9|int8_channel",
@@ -204,6 +207,21 @@ const struct {
        q->scheme = parse("nvfp4_ms_eden");
      },
      "fprop.x: searched is 1, but eden corrects scales that are measured; set searched to 0"},
+    {MFQ_PLACE_FPROP_X,
+     [](quantizer *q) {
+       q->searched = 1;
+       q->search = MFQ_SEARCH_PERCENTILE;
+       q->scheme = parse("int8_tensor_zp");
+     },
+     "fprop.x: search is percentile, but the scheme's statistic is a range, of which it finds no ends; take a scheme "
+     "of "
+     "absmax, or method mse"},
+    {MFQ_PLACE_FPROP_X,
+     [](quantizer *q) {
+       q->searched = 1;
+       q->search = MFQ_SEARCH_HQO;
+     },
+     "fprop.x: search is hqo, but the rule makes powers of two; take absmax (\"/f32\"), or method mse"},
     {MFQ_PLACE_FPROP_X, [](quantizer *q) { q->fresh_signs = -1; }, "fprop.x: fresh_signs is -1; allowed is 0 ... 1"},
     {MFQ_PLACE_FPROP_X, [](quantizer *q) { q->fresh_signs = 1; },
      "fprop.x: fresh_signs is 1, but no scheme there has seeded signs; give it a rotation with a seed, such as "
