@@ -31,7 +31,8 @@ static const cli_help help = {
     "--search METHOD tries several scales for each group, channel or tensor and keeps the one with the\n"
     "least squared error: mse, 19 from 0.1 to 1 of the plain one; mse_up, it and its double; 4over6, for\n"
     "nvfp4/bound:256; percentile; hqo, for integers; hqo_zero, for their zero points; quest, one scale\n"
-    "that follows from the deviation. The file is one of the same scheme.\n"
+    "that follows from the deviation. The file is one of the same scheme. Names of Brevitas that end in\n"
+    "MSE or HQO ask for a search by themselves, where --search says no other.\n"
     "\n"
     "--calibrate FILE makes scales of what was measured before, as for the inputs of a layer: tensors of\n"
     "a safetensors file are batches of the tensor of the same name, or of what is before its number, as\n"
@@ -89,7 +90,7 @@ static int check_options(const quantize_options *o) {
 typedef struct quantize_memory {
   stream_slot source;
   stream_parts parts;
-  mfq_search_method method; /* MFQ_SEARCH_METHODS: by the scheme's rule */
+  mfq_search_method method; /* of all tensors; MFQ_SEARCH_METHODS: what the name of their scheme asks for, or none */
   calibration *calibration; /* without files: none */
 } quantize_memory;
 
@@ -125,7 +126,8 @@ static int quantize_tensor(stream *s, const mfq_catalog *catalog, int64_t index,
   mfq_tensor source;
   mfq_status status =
       mfq_tensor_init(mfq_buffer_data(m->source.buffer), mfq_dtype_from_file_dtype(e->dtype), q.rank, q.shape, &source);
-  if (status == MFQ_OK) status = find_codes(s->context, m->method, &source, &q);
+  if (status == MFQ_OK)
+    status = find_codes(s->context, m->method != MFQ_SEARCH_METHODS ? m->method : item->method, &source, &q);
   if (status == MFQ_OK) return CLI_OK;
   return cli_error(status == MFQ_ERROR_UNSUPPORTED ? CLI_UNSUPPORTED : CLI_FAILED, "tensor '%s': %s", e->name,
                    cli_sentence(mfq_last_error()));
@@ -252,8 +254,8 @@ int quantize_command(int argc, const char **argv) {
       {"rule", 'r', POPT_ARG_ARGV, &o.rules, 0, "scheme, or 'keep', of tensors whose name matches; may be repeated",
        "REGEX=SCHEME"},
       {"search", 0, POPT_ARG_STRING, &o.search, 0,
-       "scales with the least squared error: mse, mse_up, 4over6, percentile, hqo, hqo_zero or quest (default: the scheme's "
-       "rule)",
+       "scales with the least squared error: mse, mse_up, 4over6, percentile, hqo, hqo_zero or quest (default: what "
+       "the scheme's name asks for, brevitas:...MSE, or its rule)",
        "METHOD"},
       {"calibrate", 0, POPT_ARG_ARGV, &o.calibration.files, 0,
        "scales of batches, tensors of the same names; may be repeated", "FILE"},

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int apply_scheme(const plan *p, const mfq_scheme *given, plan_item *item) {
+static int apply_scheme(const plan *p, const scheme_choice *given, plan_item *item) {
   const mfq_catalog_entry *e = item->entry;
   if (mfq_dtype_from_file_dtype(e->dtype) == 0) {
     return cli_error(CLI_FAILED,
@@ -14,7 +14,8 @@ static int apply_scheme(const plan *p, const mfq_scheme *given, plan_item *item)
                      "match fewer names, or put one that keeps this tensor before it (--rule REGEX=keep)",
                      p->path, e->name, mfq_file_dtype_name(e->dtype), item->rule);
   }
-  mfq_scheme scheme = *given;
+  mfq_scheme scheme = given->scheme;
+  item->method = given->method;
   item->note = weight_write_axis(p->dialects.catalog, e, &scheme);
   mfq_layout layout;
   mfq_file_layout_init(&layout);
@@ -51,7 +52,7 @@ static int decide(const plan *p, rules *r, int64_t index) {
   if (found == NULL && item->verdict.kind != WEIGHT_YES) return CLI_OK;
   if (found != NULL) item->rule = found->text;
   if (found != NULL && found->keeps) return CLI_OK;
-  int code = apply_scheme(p, found == NULL ? &r->default_scheme : &found->scheme, item);
+  int code = apply_scheme(p, found == NULL ? &r->default_choice : &found->choice, item);
   if (code == CLI_OK) keep_unless_smaller(item);
   return code;
 }

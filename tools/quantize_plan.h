@@ -7,8 +7,9 @@
 
 typedef struct plan_item {
   const mfq_catalog_entry *entry;
-  const char *rule; /* text of the rule that decided, or NULL */
-  const char *note; /* on the axis of the scheme, or NULL */
+  const char *rule;         /* text of the rule that decided, or NULL */
+  const char *note;         /* on the axis of the scheme, or NULL */
+  mfq_search_method method; /* that the name of its scheme asks for */
   weight_verdict verdict;
   int64_t nan, infinite; /* values of a quantized tensor, counted while it is read */
   int is_quantized;

@@ -5,15 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "scheme_choice.h"
-
 static int compile(const char *text, int is_calibrated, rule *item) {
   item->text = text;
   const char *equal = strrchr(text, '='); /* schemes have none, regular expressions may */
   if (equal == NULL || equal == text || equal[1] == '\0')
     return cli_error(CLI_USAGE, "--rule: '%s' is not of the form REGEX=SCHEME or REGEX=keep", text);
   item->keeps = strcmp(equal + 1, "keep") == 0;
-  int code = item->keeps ? CLI_OK : scheme_choose("--rule", equal + 1, is_calibrated, &item->scheme);
+  int code = item->keeps ? CLI_OK : scheme_choose("--rule", equal + 1, is_calibrated, &item->choice);
   if (code != CLI_OK) return code;
   char *pattern = strndup(text, (size_t)(equal - text));
   if (pattern == NULL) return cli_error(CLI_FAILED, "no memory for a rule");
@@ -44,7 +42,7 @@ int rules_compile(const char **given, const char *default_scheme, int is_calibra
   }
   if (default_scheme == NULL) return CLI_OK;
   r->has_default = 1;
-  return scheme_choose("--scheme", default_scheme, is_calibrated, &r->default_scheme);
+  return scheme_choose("--scheme", default_scheme, is_calibrated, &r->default_choice);
 }
 
 void rules_free(rules *r) {

@@ -5,13 +5,14 @@
 #include <regex.h>
 
 #include "cli.h"
+#include "scheme_choice.h"
 
 typedef struct rule {
   const char *text; /* as given */
   regex_t regex;
   int is_compiled;
   int keeps; /* copies the tensor unchanged */
-  mfq_scheme scheme;
+  scheme_choice choice;
   int64_t used; /* tensors it has decided */
   int is_late;  /* it matches a tensor that an earlier rule has decided */
 } rule;
@@ -20,7 +21,7 @@ typedef struct rules {
   rule *items;
   int count;
   int has_default;
-  mfq_scheme default_scheme;
+  scheme_choice default_choice;
 } rules;
 
 /* Compiles the texts of `given` (NULL, or ended by NULL) and the default scheme (NULL: none); `is_calibrated`: schemes may

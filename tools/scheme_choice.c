@@ -136,9 +136,15 @@ static int refuse_unscaled(const char *option, const char *text, const mfq_schem
       option, text, info.min_finite, info.max_finite, list, text);
 }
 
-int scheme_choose(const char *option, const char *text, int is_calibrated, mfq_scheme *scheme) {
-  int code = scheme_read(option, text, scheme);
-  if (code != CLI_OK) return code;
+int scheme_choose(const char *option, const char *text, int is_calibrated, scheme_choice *choice) {
+  const mfq_scheme *scheme = &choice->scheme;
+  choice->method = MFQ_SEARCH_METHODS;
+  if (mfq_search_parse(text, &choice->scheme, &choice->method) != MFQ_OK) /* whose offers are for all texts */
+    return scheme_read(option, text, &choice->scheme);
+  if (choice->method != MFQ_SEARCH_METHODS && is_calibrated)
+    return cli_error(
+        CLI_USAGE, "%s: '%s' searches its scales in a tensor (%s), --calibrate finds them in others; take one of them",
+        option, text, mfq_search_name((int32_t)choice->method, NULL));
   if (scheme->scale == MFQ_SCALE_NONE) return says_none(text) ? CLI_OK : refuse_unscaled(option, text, scheme);
   if (scheme->rule == MFQ_RULE_GIVEN && !is_calibrated) {
     return cli_error(

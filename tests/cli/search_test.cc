@@ -55,6 +55,33 @@ TEST_F(SearchOption, GainsAndKeepsTheScheme) {
   }
 }
 
+TEST_F(SearchOption, NamesThatSearch) {
+  const struct {
+    const char *name, *scheme, *search;
+  } rows[] = {{"brevitas:Int8WeightPerTensorFloatMSE/int4n", "brevitas:Int8WeightPerTensorFloat/int4n", "mse"},
+              {"brevitas:Int8WeightPerChannelFloatHQO/int4n", "brevitas:Int8WeightPerChannelFloat/int4n", "hqo"},
+              {"brevitas:ShiftedUint8WeightPerTensorFloatHQO/uint4",
+               "brevitas:ShiftedUint8WeightPerTensorFloat/uint4/zpf", "hqo_zero"}};
+  for (const auto &row : rows) {
+    ASSERT_TRUE(exits(quantize({"-s", row.scheme, "--search", row.search}), 0)) << row.name;
+    const std::string want = read_file(q);
+    ASSERT_TRUE(exits(quantize({"-s", row.scheme}), 0)) << row.name;
+    EXPECT_FALSE(read_file(q) == want) << row.name;
+    ASSERT_TRUE(exits(quantize({"-s", row.name}), 0)) << row.name;
+    EXPECT_TRUE(read_file(q) == want) << row.name;
+    ASSERT_TRUE(exits(quantize({"--rule", std::string("w.*=") + row.name}), 0)) << row.name;
+    EXPECT_TRUE(read_file(q) == want) << row.name;
+  }
+  ASSERT_TRUE(exits(quantize({"-s", "brevitas:MXInt8Weight", "--search", "mse_up"}), 0));
+  const std::string other = read_file(q);
+  ASSERT_TRUE(exits(quantize({"-s", "brevitas:MXInt8WeightMSE", "--search", "mse_up"}), 0));
+  EXPECT_TRUE(read_file(q) == other) << "the option goes first";
+  EXPECT_TRUE(
+      exits(quantize({"-s", "brevitas:MXInt8WeightMSE", "--calibrate", in}), 2,
+            {"--scheme: 'brevitas:MXInt8WeightMSE' searches its scales in a tensor (mse), --calibrate finds them "
+             "in others; take one of them"}));
+}
+
 TEST_F(SearchOption, IsRefused) {
   EXPECT_TRUE(exits(quantize({"-s", "mxfp4_e2m1", "--search", "best"}), 2,
                     {"--search: 'best' is none of mse, mse_up, 4over6, percentile, hqo, hqo_zero, quest"}));
