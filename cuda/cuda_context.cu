@@ -88,7 +88,7 @@ mfq_status make_resources(mfq_context *context, cudaStream_t given) {
   cudaError_t error = cudaEventCreateWithFlags(&state->order, cudaEventDisableTiming);
   if (error == cudaSuccess) error = given != NULL ? try_stream(state, given, &captured) : make_own_stream(state);
   state->stream = given != NULL ? given : state->own_stream;
-  if (error == cudaSuccess) error = cudaMalloc((void **)&state->scratch, MFQ_CUDA_SCRATCH_BYTES);
+  if (error == cudaSuccess) error = cudaMalloc((void **)&state->scratch, MFQ_CUDA_SCRATCH_BYTES + MFQ_CUDA_MADE_BYTES);
   return mfq_cuda_status(context, error, create);
 }
 
@@ -97,6 +97,7 @@ void release(mfq_context *context) {
   mfq_cuda_state *state = mfq_cuda_state_of(context);
   mfq_cublaslt_close(context);
   if (state->scratch != NULL) (void)cudaFree(state->scratch);
+  for (int32_t i = 0; i < state->large_count; ++i) (void)cudaFree(state->large[i]);
   if (state->order != NULL) (void)cudaEventDestroy(state->order);
   if (state->own_stream != NULL) (void)cudaStreamDestroy(state->own_stream);
   (void)cudaGetLastError();
@@ -136,6 +137,24 @@ mfq_status mfq_cuda_refuse_capture(mfq_context *context, const char *function, c
                   "the context's stream is being captured into a graph, and %s; do it before the capture or after its "
                   "end",
                   what);
+}
+
+mfq_status mfq_cuda_scratch(mfq_context *context, const char *function, size_t bytes, void **memory) {
+  mfq_cuda_state *state = mfq_cuda_state_of(context);
+  if (bytes > state->large_bytes) {
+    const mfq_status status =
+        mfq_cuda_refuse_capture(context, function, "the scratch memory that it needs cannot be allocated then");
+    if (status != MFQ_OK) return status;
+    const size_t wanted = bytes > 2 * state->large_bytes ? bytes : 2 * state->large_bytes;
+    const mfq_cuda_relaxed relaxed;
+    void *larger = NULL;
+    const cudaError_t error = cudaMalloc(&larger, wanted);
+    if (error != cudaSuccess) return mfq_cuda_status(context, error, function);
+    state->large[state->large_count++] = larger;
+    state->large_bytes = wanted;
+  }
+  *memory = state->large_count > 0 ? state->large[state->large_count - 1] : NULL;
+  return MFQ_OK;
 }
 
 mfq_status mfq_cuda_open(mfq_context *context, const mfq_context_options *options) {

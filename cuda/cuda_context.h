@@ -43,6 +43,10 @@ template <class Work> mfq_status mfq_cuda_enter(mfq_context *context, const char
 /* UNSUPPORTED while the context's stream is being captured; `what` says what cannot be done then. */
 mfq_status mfq_cuda_refuse_capture(mfq_context *context, const char *function, const char *what);
 
+/* Scratch memory of as many bytes, which is allocated where there was less before; UNSUPPORTED while the context's stream is
+ * being captured then. It holds until the next call. */
+mfq_status mfq_cuda_scratch(mfq_context *context, const char *function, size_t bytes, void **memory);
+
 /* cuda_context.cu */
 mfq_status mfq_cuda_open(mfq_context *context, const mfq_context_options *options);
 void mfq_cuda_close(mfq_context *context);

@@ -10,6 +10,9 @@
 /* Device memory that a context owns from the start: operations never allocate. */
 enum { MFQ_CUDA_SCRATCH_BYTES = 1 << 20 };
 
+/* Behind it, of contexts but not of workspaces: what producers know of rows. */
+enum { MFQ_CUDA_MADE_BYTES = 1 << 20 };
+
 struct mfq_cublaslt; /* gemm/cublaslt.h */
 
 typedef struct mfq_cuda_state {
@@ -20,6 +23,10 @@ typedef struct mfq_cuda_state {
   int processors;          /* multiprocessors */
   int capability;          /* 10 * major + minor */
   uint8_t *scratch;
+  void *large
+      [48]; /* more of it, each piece twice as large as the one before or more; work may still use the former ones */
+  int32_t large_count;
+  size_t large_bytes;            /* of the last one */
   const char *last_operation;    /* the public function whose work was queued last; named by asynchronous errors */
   struct mfq_cublaslt *cublaslt; /* NULL until a plan asks for it */
   cudaError_t lost;              /* what ended the use of this device, or cudaSuccess */

@@ -21,7 +21,7 @@ asked bytes
 tests 60 device_values device_quantize_row device_quantize_col device_quantize_both device_quantize_square \
   device_shared_scales device_rotation device_scale_settings device_dequantize device_repack device_fake_quantize \
   device_fake_gradient device_mask device_expand device_search device_observe device_collect device_embedding \
-  device_gemm_native device_gemm_folded device_gemm_weight_rows device_gemm_expanded device_gemm_tile \
+  device_produce device_gemm_native device_gemm_folded device_gemm_weight_rows device_gemm_expanded device_gemm_tile \
   device_gemm_general device_conv_wgmma device_conv_implicit device_conv_depthwise device_conv_unfolded \
   device_conv_general device_layer
 
@@ -56,9 +56,9 @@ sanitize 60
 # Everything else that has right bytes, and once more as the GPUs that this one can stand in for. 20
 asked rest
 tests 60 device_arena device_brevitas device_strides device_random device_random_calls device_random_products \
-  device_top_binade device_run_twice device_streams device_paths_of_calls device_huge_sizes device_large_slow \
-  device_gemm_cases device_gemm_capture device_conv_cases device_conv_capture device_conv_workspace \
-  device_api_capability device_api_context device_api_cublaslt device_api_memory \
+  device_top_binade device_run_twice device_streams device_paths_of_calls device_produce_paths device_produce_slow \
+  device_huge_sizes device_large_slow device_gemm_cases device_gemm_capture device_conv_cases device_conv_capture \
+  device_conv_workspace device_api_capability device_api_context device_api_cublaslt device_api_memory \
   device_gemm_cases@8.0 device_gemm_cases@8.9 device_conv_cases@8.0
 tests 30 device_graph_capture # alone: it counts the free memory of the GPU
 

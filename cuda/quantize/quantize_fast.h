@@ -54,9 +54,18 @@ mfq_status mfq_cuda_rows_collect(mfq_context *context, const mfq_cast *cast, con
 /* Groups along a strided axis: likewise. */
 struct tile_params; /* tile_kernel.cuh */
 mfq_status mfq_cuda_tiles_plan(const quantize_call *call, cast_rows *rows, tile_params *params, mfq_line *why);
+/* The direction along rows of the same tiles. */
+mfq_status mfq_cuda_tiles_plan_rows(const quantize_call *call, tile_params *params, mfq_line *why);
 mfq_status mfq_cuda_tiles_launch(mfq_context *context, const mfq_cast *cast, const tile_params *params);
 /* Collects the largest statistic along columns for mfq_cuda_prepare_scales; a plan begins with its tile_params. */
 mfq_status mfq_cuda_tiles_collect(mfq_context *context, const mfq_cast *cast, const void *plan, uint32_t *absmax);
+
+/* Blocks, of `cast` in one order of codes or in both. */
+struct square_params; /* square_kernel.cuh */
+mfq_status mfq_cuda_squares_plan(const mfq_context *context, const mfq_cast *cast, square_params *params,
+                                 mfq_line *why);
+/* The tensor scale of the first direction, for the second one. */
+mfq_status mfq_cuda_copy_tensor_scale(mfq_context *context, const mfq_cast *cast);
 
 /* Statistics of rows that share scales, into slots. */
 struct rows_reduction; /* reduce_kernel.cuh */

@@ -60,18 +60,22 @@ static int is_one_set(const mfq_qview *a, const mfq_qview *b) {
          a->q.scheme.rule != MFQ_RULE_GIVEN;
 }
 
-static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
-  const mfq_cast *cast = (const mfq_cast *)problem;
-  square_params *p;
+mfq_status mfq_cuda_squares_plan(const mfq_context *context, const mfq_cast *cast, square_params *p, mfq_line *why) {
   if (cast->other && !is_one_set(cast->view, cast->other)) return mfq_refuse(why, "%s", "");
-  mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
-  mfq_choice_describe(choice, "blocks of tiles of 128 rows in shared memory");
-  if (status == MFQ_OK) status = plan_tiles(context, cast, p, why);
+  mfq_status status = plan_tiles(context, cast, p, why);
   if (status == MFQ_OK && cast->view->q.scheme.rounding == MFQ_ROUND_STOCHASTIC && p->tile.cols % 8 != 0)
     return mfq_refuse(why, "stochastic rounding in rows of no multiple of 8 elements");
   p->tile.key = random_key{context->seed, context->offset};
   if (status == MFQ_OK) status = plan_direction(context, cast, cast->view, p, why);
   return status == MFQ_OK && cast->other ? plan_direction(context, cast, cast->other, p, why) : status;
+}
+
+static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  const mfq_cast *cast = (const mfq_cast *)problem;
+  square_params *p;
+  const mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
+  mfq_choice_describe(choice, "blocks of tiles of 128 rows in shared memory");
+  return status == MFQ_OK ? mfq_cuda_squares_plan(context, cast, p, why) : status;
 }
 
 static mfq_status launch(mfq_context *context, const mfq_cast *cast, const square_params &p) {
@@ -90,8 +94,7 @@ static mfq_status collect(mfq_context *context, const mfq_cast *cast, const void
   return launch(context, cast, p);
 }
 
-/* The tensor scale of the first direction, for the second one. */
-static mfq_status copy_tensor_scale(mfq_context *context, const mfq_cast *cast) {
+mfq_status mfq_cuda_copy_tensor_scale(mfq_context *context, const mfq_cast *cast) {
   const mfq_qview *from = cast->view, *to = cast->other;
   if (to == NULL || to->sizes.tensor_scale_bytes == 0) return MFQ_OK;
   cudaStream_t stream = mfq_cuda_state_of(context)->stream;
@@ -104,7 +107,7 @@ static mfq_status copy_tensor_scale(mfq_context *context, const mfq_cast *cast) 
 static mfq_status run(mfq_context *context, const void *state, const void *problem, uint8_t *) {
   const mfq_cast *cast = (const mfq_cast *)problem;
   mfq_status status = mfq_cuda_prepare_scales(context, cast, cast->view, state, collect);
-  if (status == MFQ_OK) status = copy_tensor_scale(context, cast);
+  if (status == MFQ_OK) status = mfq_cuda_copy_tensor_scale(context, cast);
   return status == MFQ_OK ? launch(context, cast, *(const square_params *)state) : status;
 }
 

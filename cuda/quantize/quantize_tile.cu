@@ -42,8 +42,7 @@ mfq_status mfq_cuda_tiles_plan(const quantize_call *call, cast_rows *merged, til
   return p->tiles <= INT32_MAX ? MFQ_OK : mfq_refuse(why, "more tiles than a grid has blocks for");
 }
 
-/* The direction along rows of the same tiles. */
-static mfq_status plan_rows_of_tiles(const quantize_call *call, tile_params *p, mfq_line *why) {
+mfq_status mfq_cuda_tiles_plan_rows(const quantize_call *call, tile_params *p, mfq_line *why) {
   const mfq_qview *view = call->view;
   const int32_t rank = view->q.rank;
   if (!is_group(view) || view->sizes.axis != rank - 1 || p->cols != view->q.shape[rank - 1])
@@ -82,7 +81,7 @@ static mfq_status plan_both(mfq_context *context, const void *problem, mfq_choic
   mfq_status status = mfq_cuda_cast_state(context, cast, choice, &p);
   mfq_choice_describe(choice, "tiles of 128 rows in shared memory");
   if (status == MFQ_OK) status = mfq_cuda_tiles_plan(&col, &rows, p, why);
-  return status == MFQ_OK ? plan_rows_of_tiles(&row, p, why) : status;
+  return status == MFQ_OK ? mfq_cuda_tiles_plan_rows(&row, p, why) : status;
 }
 
 mfq_status mfq_cuda_tiles_launch(mfq_context *context, const mfq_cast *cast, const tile_params *params) {

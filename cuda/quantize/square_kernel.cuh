@@ -26,24 +26,17 @@ enum { SQUARE_STRIPS = (int)TILE_ROWS / (int)CHUNK, SQUARE_CHUNKS = (int)TILE_RO
 typedef block_array<uint32_t, (int)TILE_ROWS * SQUARE_CHUNKS> square_rows;
 typedef block_array<uint32_t, SQUARE_STRIPS * SQUARE_CHUNKS> square_strips;
 
-/* Chunks of tiles that other blocks have, as they lie in memory: `count` elements from column `col` of row `row` of the
- * matrix on. */
+/* The largest magnitude of the chunk that has a chunk's place in the other tile of its block, as it lies in memory. */
 template <int DTYPE> struct tile_elements {
   const tile_params &p;
-  __device__ __forceinline__ chunk<DTYPE> load(int64_t outer, int64_t row, int64_t col, int count) const {
-    const uint8_t *from = p.src + outer * p.outer_bytes + row * p.row_bytes + col * ELEMENT_BYTES<DTYPE>;
-    return thread_load_chunk<DTYPE>(from, count, p.vector_load);
+  __device__ __forceinline__ uint32_t other_max(const tile_place &t, int row, int at) const {
+    const int64_t col = (t.col0 ^ TILE_COLS<DTYPE>)+at;
+    const int count = row < t.rows ? mfqn_min(thread_left(col, p.cols), CHUNK) : 0;
+    if (count == 0) return 0;
+    const uint8_t *from = p.src + t.outer * p.outer_bytes + (t.row0 + row) * p.row_bytes + col * ELEMENT_BYTES<DTYPE>;
+    return thread_absmax(thread_load_chunk<DTYPE>(from, count, p.vector_load));
   }
 };
-
-/* The largest magnitude of the chunk that has a chunk's place in the other tile of its block. */
-template <int DTYPE, class Source>
-__device__ __forceinline__ uint32_t thread_other_max(const tile_params &p, const Source &source, const tile_place &t,
-                                                     int row, int at) {
-  const int64_t col = (t.col0 ^ TILE_COLS<DTYPE>)+at;
-  const int count = row < t.rows ? mfqn_min(thread_left(col, p.cols), CHUNK) : 0;
-  return count == 0 ? 0 : thread_absmax(source.load(t.outer, t.row0 + row, col, count));
-}
 
 /* The largest magnitudes of chunks of 16 rows. */
 template <int DTYPE, class Source>
@@ -55,7 +48,7 @@ __device__ __forceinline__ void block_square_maxima(const square_params &p, cons
   for (int k = 0; k < row_chunks<DTYPE>::COUNT; ++k) {
     const int row = mine.row + k * row_chunks<DTYPE>::STEP;
     uint32_t most = thread_absmax(thread_tile_chunk<DTYPE>(tile, row, mine.col));
-    if (p.is_wide) most = mfqn_umax(most, thread_other_max<DTYPE>(p.tile, source, t, row, mine.col));
+    if (p.is_wide) most = mfqn_umax(most, source.other_max(t, row, mine.col));
     rows.store(row * OF_ROW + mine.col / CHUNK, most);
   }
   ptx_sync_block();
@@ -170,7 +163,7 @@ __device__ __forceinline__ void block_store_turned(const square_params &p, const
   }
 }
 
-/* Codes and scales of a tile that is in shared memory; `source` has the chunks of its neighbour. DRAWN: rounding is
+/* Codes and scales of a tile that is in shared memory; `source` knows those of its neighbour. DRAWN: rounding is
  * stochastic. */
 template <int DTYPE, int DRAWN, class Source>
 __device__ __forceinline__ void block_cast_square_tile(const square_params &p, const Source &source,

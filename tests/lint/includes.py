@@ -62,7 +62,7 @@ ALLOWED = {
 
 # Operations of cuda/ that use others.
 CUDA_SEES = {"conv": ("gemm", "product"), "fakequant": ("quantize",), "gemm": ("product",), "search": ("quantize",),
-             "observe": ("quantize",)}
+             "observe": ("quantize",), "produce": ("quantize",)}
 
 # Headers from outside, by name; every other <...> is taken for the C or C++ library or the system.
 FOREIGN = (
