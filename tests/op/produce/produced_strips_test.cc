@@ -310,8 +310,6 @@ Context telling_context(const std::string &isa, int threads, Ways *ways) {
   return Context(context);
 }
 
-bool has_codes(const Case &c) { return !c.codes.row.empty() || !c.codes.col.empty(); }
-
 /* What the reference path gives, with every number of threads. */
 TEST(ProducedStrips, EqualTheReferencePath) {
   if (is_only_reference()) GTEST_SKIP() << kOnlyReference;
