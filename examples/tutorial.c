@@ -3,11 +3,11 @@
  *
  *   Brevitas                                   mfq
  *   a quantizer class, or a subclass of it     mfq_scheme, read from "brevitas:<its name>/<what the subclass sets>"
- *   conv.quant_weight(), conv.input_quant(x)   mfq_quantize, which fills a mfq_qtensor
+ *   qnn.QuantConv2d(weight_quant=, ...)        mfq_layer, whose recipe says "fprop.w=<the class>;fprop.x=..."
+ *   conv.quant_weight(), conv.input_quant(x)   mfq_layer_quant_weight, mfq_layer_input_quant, which show a mfq_qtensor
  *   FloatQuantTensor, Groupwise...QuantTensor  mfq_qtensor; its scheme says which of them it is
  *   .value_, .scale_                           its codes (packed) and scales: compressed shapes
  *   .value, .scale                             mfq_dequantize, mfq_expand_scales: expanded shapes
- *   qnn.QuantConv2d                            mfq_conv: planned once, run often
  *
  *   example_tutorial [device]      cpu, cuda:0, ...; exits with 77 where there is no such device */
 #include <mfq/mfq.h>
@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 1, SIDE = 8, FILTER = 3, MAX_BUFFERS = 64, SKIPPED = 77 };
+enum { BATCH = 1, SIDE = 8, FILTER = 3, MAX_BUFFERS = 64, MAX_LAYERS = 16, SKIPPED = 77 };
 
 /* ---- Errors, memory, random numbers ----------------------------------------------------------------------------- */
 
@@ -91,27 +91,6 @@ static float *values_of(const mfq_tensor *t) {
 
 /* ---- Quantized tensors ------------------------------------------------------------------------------------------ */
 
-static mfq_scheme quantizer(const char *text) {
-  mfq_scheme scheme;
-  check(mfq_scheme_parse(text, &scheme));
-  return scheme;
-}
-
-/* quantizer(t). A quantizer of activations that collects its scale over many batches (rule "given") takes it from
- * `given_scale`; all others compute theirs. */
-static mfq_qtensor quantize(const mfq_tensor *t, const mfq_scheme *scheme, float given_scale) {
-  mfq_qtensor q;
-  mfq_qtensor_sizes sizes;
-  check(mfq_qtensor_init(scheme, t->rank, t->shape, NULL, &q));
-  check(mfq_qtensor_sizes_get(&q, &sizes));
-  q.codes = device_memory(sizes.codes_bytes);
-  q.scales = device_memory(sizes.scales_bytes);
-  if (scheme->rule == MFQ_RULE_GIVEN)
-    check(mfq_buffer_write(buffers[buffer_count - 1], 0, &given_scale, sizeof given_scale));
-  check(mfq_quantize(context, t, &q, NULL));
-  return q;
-}
-
 /* Brevitas' class of a quantized tensor. */
 static const char *class_of(const mfq_qtensor *q) {
   const int is_int = q->scheme.element.kind == MFQ_KIND_INTEGER;
@@ -127,70 +106,90 @@ static void print_shape(const char *before, int rank, const int64_t *shape) {
   printf("]");
 }
 
+/* A layer keeps codes with the axis of the groups last, and scales have the order of the codes; here that of the tensor. */
+static void print_scale_shape(const mfq_qtensor *q, const mfq_qtensor_sizes *sizes) {
+  int64_t shape[MFQ_MAX_RANK];
+  const int is_moved = q->layout.codes == MFQ_CODES_GROUP_LAST && sizes->axis >= 0;
+  for (int i = 0; i < sizes->scale_rank; ++i) {
+    const int last = sizes->scale_rank - 1, from = !is_moved || i < sizes->axis ? i : i == sizes->axis ? last : i - 1;
+    shape[i] = sizes->scale_shape[from];
+  }
+  print_shape(", scale_ ", sizes->scale_rank, shape);
+}
+
 static void print_quantized(const char *name, const mfq_qtensor *q, const char *quantizer_text) {
   mfq_qtensor_sizes sizes;
   check(mfq_qtensor_sizes_get(q, &sizes));
   printf("  %-19s  %s by %s\n  %19s ", name, class_of(q), quantizer_text, "");
   print_shape(" value ", q->rank, q->shape);
-  print_shape(", scale_ ", sizes.scale_rank, sizes.scale_shape);
+  print_scale_shape(q, &sizes);
   printf(", %zu bytes with scales\n", sizes.codes_bytes + sizes.scales_bytes);
 }
 
 /* ---- qnn.QuantConv2d(in_channels, out_channels, 3, weight_quant=, input_quant=) --------------------------------- */
 
+static mfq_layer *layers[MAX_LAYERS]; /* likewise freed at the end */
+static int layer_count;
+
 typedef struct quant_conv2d {
   const char *weight_text, *input_text; /* the quantizers */
   mfq_tensor weight, bias;              /* float32, as a training leaves them; the bias is not quantized */
-  mfq_scheme input_quant;
-  mfq_qtensor quant_weight; /* conv.quant_weight() */
+  mfq_tensor output;
+  mfq_layer *layer;
 } quant_conv2d;
+
+/* A layer over the weight and bias of `conv`; recipe "all=none": in float32. */
+static mfq_layer *layer_of(const quant_conv2d *conv, const char *recipe_text) {
+  const int64_t shape[] = {BATCH, conv->weight.shape[1], SIDE, SIDE};
+  mfq_tensor x;
+  mfq_recipe recipe;
+  mfq_layer_options options;
+  check(mfq_tensor_init(NULL, MFQ_DTYPE_F32, 4, shape, &x));
+  check(mfq_recipe_parse(recipe_text, &recipe));
+  mfq_layer_options_init(&options);
+  options.kind = MFQ_LAYER_CONV; /* stride 1, no padding, as PyTorch */
+  options.recipe = &recipe;
+  options.x = &x;
+  options.y = &conv->output;
+  options.weight = &conv->weight;
+  options.bias = &conv->bias;
+  if (layer_count == MAX_LAYERS) abort();
+  check(mfq_layer_create(context, &options, &layers[layer_count]));
+  return layers[layer_count++];
+}
+
+/* Quantizers of a layer over given weights. Groups lie along the channels: Brevitas finds that axis from the layer, and so
+ * does mfq_layer. */
+static void set_quantizers(quant_conv2d *conv, const char *weight_quant, const char *input_quant) {
+  char recipe[256];
+  snprintf(recipe, sizeof recipe, "fprop.w=%s;fprop.x=%s;ste=brevitas", weight_quant, input_quant);
+  conv->weight_text = weight_quant;
+  conv->input_text = input_quant;
+  conv->layer = layer_of(conv, recipe);
+}
 
 static quant_conv2d quant_conv2d_create(int64_t in_channels, int64_t out_channels, const char *weight_quant,
                                         const char *input_quant) {
   const int64_t shape[] = {out_channels, in_channels, FILTER, FILTER};
+  const int64_t out_shape[] = {BATCH, out_channels, SIDE - FILTER + 1, SIDE - FILTER + 1};
   const double scale = 1 / sqrt((double)(in_channels * FILTER * FILTER));
-  quant_conv2d conv = {.weight_text = weight_quant,
-                       .input_text = input_quant,
-                       .weight = randn(4, shape, scale),
-                       .bias = randn(1, shape, scale)};
-  const mfq_scheme scheme = quantizer(weight_quant);
-  conv.input_quant = quantizer(input_quant);
-  conv.quant_weight = quantize(&conv.weight, &scheme, 0);
+  quant_conv2d conv = {.weight = randn(4, shape, scale), .bias = randn(1, shape, scale), .output = empty(4, out_shape)};
+  set_quantizers(&conv, weight_quant, input_quant);
   return conv;
 }
 
-/* The layer's forward pass with any operands: plain, quantized, or quantized on the way in. */
-static mfq_tensor forward(const quant_conv2d *layer, mfq_operand input, mfq_operand weight) {
-  int32_t rank;
-  int64_t shape[MFQ_MAX_RANK];
-  mfq_conv conv;
-  mfq_conv_plan *plan;
-  mfq_conv_init(&conv); /* stride 1, no padding, as PyTorch */
-  conv.input = input;
-  conv.weight = weight;
-  conv.bias = &layer->bias;
-  conv.own_workspace = 1;
-  check(mfq_conv_output_shape(&conv, &rank, shape));
-  const mfq_tensor output = empty(rank, shape);
-  conv.result = &output;
-  check(mfq_conv_plan_create(context, &conv, &plan)); /* once for each shape */
-  check(mfq_conv_run(context, plan, &conv, NULL, 0)); /* as often as there is input */
+/* model(x) */
+static mfq_tensor call(const quant_conv2d *conv, mfq_layer *layer, const mfq_tensor *x) {
+  const mfq_tensor o = empty(4, conv->output.shape);
+  check(mfq_layer_forward(layer, x, &o));
   check(mfq_context_synchronize(context));
-  mfq_conv_plan_destroy(plan);
-  return output;
-}
-
-/* model(x): the input is quantized by the convolution itself, and no codes of it are kept. */
-static mfq_tensor call(const quant_conv2d *layer, const mfq_tensor *x) {
-  const mfq_operand input = {.plain = x, .quantize_to = &layer->input_quant};
-  const mfq_operand weight = {.quantized = &layer->quant_weight};
-  return forward(layer, input, weight);
+  return o;
 }
 
 /* The output beside that of the same layer in float32, which the notebook leaves out: SQNR is the squared values over
  * the squared differences. */
-static void print_output(const quant_conv2d *layer, const mfq_tensor *x, const mfq_tensor *o) {
-  const mfq_tensor exact = forward(layer, (mfq_operand){.plain = x}, (mfq_operand){.plain = &layer->weight});
+static void print_output(const quant_conv2d *conv, const mfq_tensor *x, const mfq_tensor *o) {
+  const mfq_tensor exact = call(conv, layer_of(conv, "all=none"), x);
   float *want = values_of(&exact), *got = values_of(o);
   double signal = 0, noise = 0;
   for (int64_t i = 0; i < count_of(o); ++i) {
@@ -207,38 +206,21 @@ static void print_output(const quant_conv2d *layer, const mfq_tensor *x, const m
 
 /* ---- The cells -------------------------------------------------------------------------------------------------- */
 
-static void cell_fp8(void) {
-  printf("OCP FP8, one scale a tensor\n");
-  const int64_t shape[] = {BATCH, 32, SIDE, SIDE};
-  quant_conv2d conv =
-      quant_conv2d_create(32, 64, "brevitas:Fp8e4m3OCPWeightPerTensorFloat", "brevitas:Fp8e4m3OCPActPerTensorFloat");
-  const mfq_tensor x = randn(4, shape, 1);
-  /* This quantizer's scale is collected during training or calibration. Nothing was collected yet, so that the scale is
-   * what Brevitas starts with, 1 / 448: values beyond 1 saturate. */
-  const mfq_qtensor input = quantize(&x, &conv.input_quant, 1.0f / 448);
-  const mfq_tensor o =
-      forward(&conv, (mfq_operand){.quantized = &input}, (mfq_operand){.quantized = &conv.quant_weight});
-  print_quantized("conv.input_quant(x)", &input, conv.input_text);
-  print_quantized("conv.quant_weight()", &conv.quant_weight, conv.weight_text);
-  print_output(&conv, &x, &o);
-  expect(is_instance(&input, "FloatQuantTensor"), "isinstance(intermediate_input, FloatQuantTensor)");
-  expect(is_instance(&conv.quant_weight, "FloatQuantTensor"), "isinstance(conv.quant_weight(), FloatQuantTensor)");
-}
-
-/* Groups of 32 along the channels. Brevitas finds that axis from the layer; so does `quantize_to`, while a tensor that is
- * quantized by itself needs it in the text: 32@1. */
-static void cell_groups(const char *title, const char *weight_quant, const char *input_quant, const char *class_name) {
-  printf("\n%s\n", title);
+/* A layer and its operands as the notebook prints them; what a layer shows is good until its next call. */
+static void cell(const char *title, const char *weight_quant, const char *input_quant, const char *class_name) {
+  printf("%s\n", title);
   const int64_t shape[] = {BATCH, 32, SIDE, SIDE};
   const quant_conv2d conv = quant_conv2d_create(32, 64, weight_quant, input_quant);
   const mfq_tensor x = randn(4, shape, 1);
-  const mfq_tensor o = call(&conv, &x);
-  const mfq_qtensor input = quantize(&x, &conv.input_quant, 0);
+  const mfq_tensor o = call(&conv, conv.layer, &x);
+  mfq_qtensor input, weight;
+  check(mfq_layer_input_quant(conv.layer, &x, &input));
   print_quantized("conv.input_quant(x)", &input, conv.input_text);
-  print_quantized("conv.quant_weight()", &conv.quant_weight, conv.weight_text);
+  expect(is_instance(&input, class_name), "isinstance(intermediate_input, ...QuantTensor)");
+  check(mfq_layer_quant_weight(conv.layer, &weight));
+  print_quantized("conv.quant_weight()", &weight, conv.weight_text);
+  expect(is_instance(&weight, class_name), "isinstance(conv.quant_weight(), ...QuantTensor)");
   print_output(&conv, &x, &o);
-  expect(is_instance(&input, class_name), "isinstance(intermediate_input, Groupwise...QuantTensor)");
-  expect(is_instance(&conv.quant_weight, class_name), "isinstance(conv.quant_weight(), Groupwise...QuantTensor)");
 }
 
 /* torch.allclose(a, b) */
@@ -257,40 +239,22 @@ static int all_close(const mfq_tensor *a, const mfq_tensor *b) {
 static void cell_padding(void) {
   printf("\nMXFP8, 8 channels: groups of 8 and of 32\n");
   const int64_t shape[] = {BATCH, 8, SIDE, SIDE};
-  quant_conv2d padded =
-      quant_conv2d_create(8, 64, "brevitas:MXFloat8e4m3Weight", "brevitas:MXFloat8e4m3Act/group:32@1");
+  quant_conv2d padded = quant_conv2d_create(8, 64, "brevitas:MXFloat8e4m3Weight", "brevitas:MXFloat8e4m3Act");
   quant_conv2d no_padding = padded; /* load_state_dict: the same weights, quantized by other classes */
-  const mfq_scheme weight_quant = quantizer("brevitas:MXFloat8e4m3Weight/group:8@1");
-  no_padding.input_quant = quantizer("brevitas:MXFloat8e4m3Act/group:8@1");
-  no_padding.quant_weight = quantize(&no_padding.weight, &weight_quant, 0);
+  set_quantizers(&no_padding, "brevitas:MXFloat8e4m3Weight/group:8", "brevitas:MXFloat8e4m3Act/group:8");
   const mfq_tensor x = randn(4, shape, 1);
-  const mfq_tensor o_no_padding = call(&no_padding, &x), o = call(&padded, &x);
-  mfq_qtensor_sizes with, without;
-  check(mfq_qtensor_sizes_get(&no_padding.quant_weight, &without));
-  check(mfq_qtensor_sizes_get(&padded.quant_weight, &with));
-  print_shape("Non padding weights shape ", 4, without.padded_shape);
-  print_shape("\nPadded weights shape ", 4, with.padded_shape);
+  const mfq_tensor o_no_padding = call(&no_padding, no_padding.layer, &x), o = call(&padded, padded.layer, &x);
+  mfq_qtensor with, without;
+  mfq_qtensor_sizes with_sizes, without_sizes;
+  check(mfq_layer_quant_weight(no_padding.layer, &without));
+  check(mfq_layer_quant_weight(padded.layer, &with));
+  check(mfq_qtensor_sizes_get(&without, &without_sizes));
+  check(mfq_qtensor_sizes_get(&with, &with_sizes));
+  print_shape("Non padding weights shape ", 4, without_sizes.padded_shape);
+  print_shape("\nPadded weights shape ", 4, with_sizes.padded_shape);
   printf("\n");
   print_output(&padded, &x, &o);
   expect(all_close(&o, &o_no_padding), "torch.allclose(o, o_no_padding)");
-}
-
-/* The weight by the search that the class is named after: of 19 scales of a group the one with the least squared error. */
-static void cell_search(void) {
-  printf("\nMXFP8, weights by a search for the least squared error\n");
-  const int64_t shape[] = {BATCH, 32, SIDE, SIDE};
-  quant_conv2d conv = quant_conv2d_create(32, 64, "brevitas:MXFloat8e4m3Weight", "brevitas:MXFloat8e4m3Act/group:32@1");
-  const mfq_tensor x = randn(4, shape, 1);
-  mfq_search search;
-  mfq_search_init(&search, MFQ_SEARCH_MSE);
-  search.src = &conv.weight;
-  search.q = &conv.quant_weight; /* which stays a tensor like any other */
-  check(mfq_search_scales(context, &search));
-  const mfq_tensor o = call(&conv, &x);
-  print_quantized("conv.quant_weight()", &conv.quant_weight, "brevitas:MXFloat8e4m3Weight and mse");
-  print_output(&conv, &x, &o);
-  expect(is_instance(&conv.quant_weight, "GroupwiseFloatQuantTensor"),
-         "isinstance(conv.quant_weight(), GroupwiseFloatQuantTensor)");
 }
 
 int main(int argc, char **argv) {
@@ -299,19 +263,23 @@ int main(int argc, char **argv) {
   if (argc > 1) options.device = argv[1];
   check(mfq_context_create(&options, &context));
 
-  cell_fp8();
-  cell_groups("MXFP8, groups of 32 with a power of two each", "brevitas:MXFloat8e4m3Weight",
-              "brevitas:MXFloat8e4m3Act/group:32@1", "GroupwiseFloatQuantTensor");
+  /* This class of inputs collects its scale for 300 steps, and learns it then; so far it is that of the step. */
+  cell("OCP FP8, one scale a tensor", "brevitas:Fp8e4m3OCPWeightPerTensorFloat",
+       "learned:300|brevitas:Fp8e4m3OCPActPerTensorFloat/f32", "FloatQuantTensor");
+  cell("\nMXFP8, groups of 32 with a power of two each", "brevitas:MXFloat8e4m3Weight", "brevitas:MXFloat8e4m3Act",
+       "GroupwiseFloatQuantTensor");
   cell_padding();
   /* As Brevitas ships it, this class computes the scale of the one above: no search takes place, nor does here. The cell
-   * behind it has what the name says. */
-  cell_groups("MXFP8, weights by the class named MSE", "brevitas:MXFloat8e4m3WeightMSE",
-              "brevitas:MXFloat8e4m3Act/group:32@1", "GroupwiseFloatQuantTensor");
-  cell_search();
+   * behind it has what the name says: of 19 scales of a group the one with the least squared error. */
+  cell("\nMXFP8, weights by the class named MSE", "brevitas:MXFloat8e4m3WeightMSE", "brevitas:MXFloat8e4m3Act",
+       "GroupwiseFloatQuantTensor");
+  cell("\nMXFP8, weights by a search for the least squared error", "search:mse|brevitas:MXFloat8e4m3Weight",
+       "brevitas:MXFloat8e4m3Act", "GroupwiseFloatQuantTensor");
   /* Without the lowest code and with a scale that is rounded down, 8-bit integers clip: the floor rule, as specified. */
-  cell_groups("MXINT8", "brevitas:MXInt8Weight", "brevitas:MXInt8Act/group:32@1", "GroupwiseIntQuantTensor");
+  cell("\nMXINT8", "brevitas:MXInt8Weight", "brevitas:MXInt8Act", "GroupwiseIntQuantTensor");
 
   printf("\n%s\n", failures == 0 ? "All assertions of the notebook hold." : "Some assertions of the notebook fail.");
+  for (int i = 0; i < layer_count; ++i) mfq_layer_destroy(layers[i]);
   for (int i = 0; i < buffer_count; ++i) mfq_buffer_destroy(buffers[i]);
   mfq_context_destroy(context);
   return failures > 0;
