@@ -107,9 +107,10 @@ static int shape_panels(mfq_panels *p) {
   return p->cols > 0 && (rotation_of(p) == 1 || p->run > 0 || stack_rotations(p));
 }
 
-/* Groups of a transposed panel are stacked until a column of their codes fills whole cache lines. */
+/* Groups of a transposed panel are stacked until a column of their codes fills two cache lines, or one where panels are to
+ * be narrow: so they are no narrower. */
 static void stack_groups(mfq_panels *p) {
-  const int64_t line = 1024, bits = p->rows * p->code_bits, least = p->stack;
+  const int64_t line = p->most_cols != 0 ? 512 : 1024, bits = p->rows * p->code_bits, least = p->stack;
   p->stack = line / mfq_common_divisor(line, bits);
   while (p->stack > 1 && p->stack * p->rows > STACK_ROWS) p->stack /= 2;
   if (p->stack % least != 0) p->stack = least;

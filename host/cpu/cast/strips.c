@@ -31,11 +31,14 @@ int64_t mfq_strips_at(const mfq_strips *s, int64_t row) {
   return row / length * mfq_ceil_div(length, s->height) + row % length / s->height;
 }
 
+/* Columns that windows are cut from. */
+static int64_t span_of(const mfq_strips *s) { return s->halves ? s->cols / 2 : s->cols; }
+
 static area area_at(const mfq_strips *s, int64_t strip, int64_t window) {
   const int64_t length = length_of(s), strips = mfq_ceil_div(length, s->height);
   const int64_t row = strip % strips * s->height, col = window * s->width;
   return (area){strip / strips * length + row, mfq_smaller(length - row, s->height), col,
-                mfq_smaller(s->cols - col, s->width)};
+                mfq_smaller(span_of(s) - col, s->width)};
 }
 
 /* Panels, or pieces of a measuring pass: rows of them, and of each some columns. */
@@ -66,7 +69,7 @@ static size_t memory_of(const mfq_panels *p) {
 static int32_t sets_of(const mfq_strips *s) { return s->is_square ? 1 : s->directions; }
 
 static size_t window_bytes(const mfq_strips *s) {
-  return s->is_made ? (size_t)(s->height * s->ld) * sizeof(uint32_t) : 0;
+  return s->is_made ? (size_t)(s->height * s->ld) * sizeof(uint32_t) * (s->halves ? 2 : 1) : 0;
 }
 
 size_t mfq_strips_bytes(const mfq_strips *s) {
@@ -152,29 +155,41 @@ static void measure_area(const strips_thread *t, area at) {
   }
 }
 
-/* Lets panels read from a window that is filled. */
-static void fill_area(strips_thread *t, area at) {
-  strips_work *w = t->work;
-  const mfq_strips *s = w->strips;
-  uint32_t *to = (uint32_t *)(void *)(w->windows + window_bytes(s) * (size_t)t->thread);
-  const mfq_window window = {at.top, at.rows, at.col0, at.cols, to, s->ld, t->thread, w->is_first, w->is_last};
-  w->fill(w->source, &window);
-  t->window.data = to;
-  for (int32_t i = 0; i < s->directions; ++i) {
-    t->panels[i].tensor = &t->window;
-    t->panels[i].origin = at.top * s->ld + at.col0;
-  }
-}
-
-static void run_area(strips_thread *t, area at) {
-  if (t->work->fill) fill_area(t, at);
+static void quantize_or_measure(const strips_thread *t, area at) {
   if (t->work->is_last)
     quantize_area(t, at);
   else
     measure_area(t, at);
 }
 
-static int64_t windows_of(const mfq_strips *s) { return mfq_ceil_div(s->cols, s->width); }
+/* Panels read from a window that is filled. */
+static void read_window(strips_thread *t, area at, uint32_t *window) {
+  const mfq_strips *s = t->work->strips;
+  t->window.data = window;
+  for (int32_t i = 0; i < s->directions; ++i) {
+    t->panels[i].tensor = &t->window;
+    t->panels[i].origin = at.top * s->ld + at.col0;
+  }
+  quantize_or_measure(t, at);
+}
+
+static void run_area(strips_thread *t, area at) {
+  strips_work *w = t->work;
+  const mfq_strips *s = w->strips;
+  if (!w->fill) {
+    quantize_or_measure(t, at);
+    return;
+  }
+  uint32_t *to = (uint32_t *)(void *)(w->windows + window_bytes(s) * (size_t)t->thread);
+  uint32_t *other = s->halves ? to + s->height * s->ld : NULL;
+  const mfq_window window = {at.top, at.rows, at.col0, at.cols, to, other, s->ld, t->thread, w->is_first, w->is_last};
+  w->fill(w->source, &window);
+  read_window(t, at, to);
+  at.col0 += span_of(s);
+  if (other) read_window(t, at, other);
+}
+
+static int64_t windows_of(const mfq_strips *s) { return mfq_ceil_div(span_of(s), s->width); }
 
 static void run_areas(void *work, int thread, int64_t first, int64_t end) {
   strips_work *w = work;

@@ -12,8 +12,9 @@
 /* Rows and columns that a function is asked for. Rows are counted over all axes but the last one. */
 typedef struct mfq_window {
   int64_t row0, rows, col0, cols;
-  uint32_t *to; /* where float32 bits go, NaN being canonical */
-  int64_t ld;   /* from row to row there */
+  uint32_t *to;    /* where float32 bits go, NaN being canonical */
+  uint32_t *other; /* of halves: where those of the same columns of the second half go; else NULL */
+  int64_t ld;      /* from row to row there */
   int thread;
   int is_first; /* 0: the window was filled before */
   int is_last;  /* 0: the window is filled once more, nothing else is to be written */
@@ -30,6 +31,7 @@ typedef struct mfq_strips_wanted {
   int64_t rows, cols;
   int32_t by_strips; /* a strip is one thread's, so that it may prepare its rows at column 0 */
   int32_t once;      /* nothing can be filled twice */
+  int32_t halves;    /* windows of both halves of a row are filled at once where that can be: `halves` says so then */
   int32_t sums;      /* the rows of a strip are a subtree of sums down the columns (num/gradient.h) */
 } mfq_strips_wanted;
 
@@ -38,6 +40,8 @@ typedef struct mfq_strips {
   int32_t directions, is_square;
   int32_t is_made; /* by a function */
   int32_t by_strips;
+  int32_t halves;        /* windows are columns of the first half, and those of the second go with them */
+  int32_t fillings;      /* of a window: 2 where scales are measured before */
   int64_t rows, cols;    /* of all elements */
   int64_t height, width; /* of a window; heights are those of strips */
   int64_t ld;

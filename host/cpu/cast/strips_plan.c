@@ -133,18 +133,37 @@ static int is_measured_first(const mfq_panels *p) {
   return mfqn_is_measured(&p->scheme) && (p->shared || p->scheme.scale == MFQN_SCALE_UE4M3);
 }
 
+static int32_t fillings_of(const mfq_strips *s) {
+  for (int32_t i = 0; i < s->directions; ++i)
+    if (is_measured_first(&s->panels[i])) return 2;
+  return 1;
+}
+
 static mfq_status check_windows(const mfq_strips *s, const mfq_strips_wanted *wanted, mfq_line *why) {
   for (int i = 0; i < s->directions; ++i) {
     const mfq_panels *p = &s->panels[i];
     if (mfq_panels_rows(p) != s->rows || p->size[2] != s->cols)
       return mfq_refuse(why, "rows of codes are not rows of results");
     if (wanted->once && is_measured_first(p)) return mfq_refuse(why, "scales are measured before anything is encoded");
-    if (s->width < s->cols && (p->col_blocks == 1 || s->width % p->cols != 0))
+    if (s->width < s->cols && !s->halves && (p->col_blocks == 1 || s->width % p->cols != 0))
       return mfq_refuse(why, "the panels of both cut rows differently");
   }
   if (s->height * s->width > MOST_ELEMENTS) return mfq_refuse(why, "rows are too long for a thread's memory");
   if (wanted->sums && !are_subtrees(s)) return mfq_refuse(why, "strips are no subtrees of the sums of columns");
   return MFQ_OK;
+}
+
+/* Windows of both halves of rows: as many columns as divide a half, and are whole panels. */
+static int cut_halves(const mfq_context *context, const mfq_strips_wanted *wanted, plan_fn plan, mfq_strips *s) {
+  const int64_t half = s->cols / 2;
+  int64_t cols = mfq_smaller(WINDOW_ELEMENTS / 2 / s->height, half) / 8 * 8;
+  while (cols >= LEAST_COLS && half % cols != 0) cols -= 8;
+  if (s->directions == 0 || cols < LEAST_COLS || plan(context, wanted, cols, s, NULL) != MFQ_OK) return 0;
+  for (int i = 0; i < s->directions; ++i)
+    if (s->panels[i].bundle || cols % s->panels[i].cols != 0) return 0;
+  s->width = cols;
+  s->halves = 1;
+  return 1;
 }
 
 /* Panels as wide as windows may be. */
@@ -153,6 +172,7 @@ static mfq_status cut_windows(const mfq_context *context, const mfq_strips_wante
   enum { TRIES = 3 };
   const int64_t one = s->directions > 0 ? mfq_panels_height(&s->panels[0]) : 1;
   s->height = one * panels_of_strip(s, wanted);
+  if (wanted->halves && cut_halves(context, wanted, plan, s)) return check_windows(s, wanted, why);
   int64_t most = mfq_larger(WINDOW_ELEMENTS / s->height / LEAST_COLS, 1) * LEAST_COLS, step = 1;
   if (most > LONGEST_ROW) most = LONGEST_ROW;
   const int64_t widest = most;
@@ -192,13 +212,14 @@ static mfq_status plan_strips(const mfq_context *context, const mfq_strips_wante
   s->cols = wanted->cols;
   if (s->is_made && (wanted->one || wanted->other)) place_tensor(wanted, s);
   mfq_status status = MFQ_OK;
-  if (wanted->one || wanted->other) status = plan(context, wanted, 0, s, why);
+  if (wanted->one || wanted->other) status = plan(context, wanted, s->is_made ? LONGEST_ROW : 0, s, why);
   if (status != MFQ_OK) return status;
   s->threads = s->directions > 0                    ? s->panels[0].threads
                : s->rows * s->cols < SHARE_ELEMENTS ? 1
                                                     : (int)context->threads;
   if (s->is_made) {
     status = cut_windows(context, wanted, plan, s, why);
+    s->fillings = fillings_of(s);
     s->ld = mfq_round_up(s->width, 16) + 16; /* rows of a power of two would share lines of the cache */
     return status;
   }

@@ -85,6 +85,42 @@ static void values(const mfqn_make *m, const mfq_made_piece *p, uint32_t *y) {
     values_of(m, p, y, m->op);
 }
 
+INLINE void pairs_as(const mfqn_make *m, const mfq_made_piece *given, int32_t activation, uint32_t *restrict first,
+                     uint32_t *restrict second) {
+  mfqn_make make = make_as(m, MFQN_MAKE_ACTIVATION_BACKWARD);
+  const mfq_made_piece p = *given;
+  const mfqn_row row = *p.row;
+  make.activation = activation;
+  make.is_gated = 1;
+  for (int64_t i = 0; i < p.n; ++i) {
+    first[i] = mfqn_bits(mfqn_make_value(&make, inputs_at(&p, i), column_at(&p, i), &row, 0));
+    second[i] = mfqn_bits(mfqn_make_value(&make, inputs_at(&p, i), column_at(&p, i), &row, 1));
+  }
+}
+
+static void pairs(const mfqn_make *m, const mfq_made_piece *p, uint32_t *first, uint32_t *second) {
+  mfqn_make plain = *m;
+  plain.slope = 1.0f;
+  if (m->op == MFQN_MAKE_ROTARY) {
+    mfq_made_piece other = *p;
+    other.part = 1;
+    values_of(m, p, first, MFQN_MAKE_ROTARY);
+    values_of(m, &other, second, MFQN_MAKE_ROTARY);
+    return;
+  }
+  switch (m->activation) {
+    case MFQN_ACTIVATION_NONE: pairs_as(m, p, MFQN_ACTIVATION_NONE, first, second); break;
+    case MFQN_ACTIVATION_RELU: pairs_as(m, p, MFQN_ACTIVATION_RELU, first, second); break;
+    case MFQN_ACTIVATION_GELU: pairs_as(m, p, MFQN_ACTIVATION_GELU, first, second); break;
+    case MFQN_ACTIVATION_GELU_TANH: pairs_as(m, p, MFQN_ACTIVATION_GELU_TANH, first, second); break;
+    default:
+      if (m->slope == 1.0f)
+        pairs_as(&plain, p, MFQN_ACTIVATION_SILU, first, second);
+      else
+        pairs_as(m, p, MFQN_ACTIVATION_SILU, first, second);
+  }
+}
+
 /* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
 INLINE void terms_as(const mfqn_make *m, int pass, const mfq_made_piece *given, float *restrict first,
@@ -206,6 +242,7 @@ static void weave(const uint32_t *restrict first, const uint32_t *restrict secon
 
 const mfq_produce_loops MFQ_JOIN(mfq_produce_loops_, MFQ_ISA) = {
     .values = values,
+    .pairs = pairs,
     .terms = terms,
     .largest = largest,
     .column_terms = column_terms,

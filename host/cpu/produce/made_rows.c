@@ -92,6 +92,22 @@ mfq_made_row_at mfq_maker_row(const mfq_maker *maker, int64_t row) {
   return at;
 }
 
+static void prefetch(const mfq_made_side *side, int64_t first, int64_t n) {
+  const int64_t size = (int64_t)mfq_dtype_bytes(side->dtype), bytes = n * side->col_stride * size;
+  const char *at = (const char *)side->data + first * size;
+  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + i);
+}
+
+void mfq_maker_prefetch(const mfq_maker *maker, const mfq_made_row_at *at, int64_t unit, int64_t n) {
+  enum { AHEAD = 2 };
+  const mfq_made *m = maker->made;
+  if (m->axes != 1 || at->row + AHEAD >= m->rows) return;
+  for (int k = 0; k < 3; ++k) {
+    const mfq_made_side *side = &m->in[k];
+    if (side->data) prefetch(side, at->in[k] + AHEAD * side->row_strides[0] + unit * side->col_stride, n);
+  }
+}
+
 /* `n` elements of a row as float32: where they are, or in `to`. */
 static const float *read(const mfq_maker *maker, const mfq_made_side *side, int64_t first, int64_t n, float *to,
                          float *pairs) {

@@ -41,6 +41,8 @@ size_t mfq_maker_bytes(const mfq_made *made);
 void mfq_maker_place(mfq_maker *maker, uint8_t *memory);
 
 mfq_made_row_at mfq_maker_row(const mfq_maker *maker, int64_t row);
+/* Asks for the inputs of these units of the next rows. */
+void mfq_maker_prefetch(const mfq_maker *maker, const mfq_made_row_at *at, int64_t unit, int64_t n);
 /* The inputs of `n` units from `unit` on, for part 0. */
 mfq_made_piece mfq_maker_read(const mfq_maker *maker, const mfq_made_row_at *at, int64_t unit, int64_t n,
                               mfq_maker_room *room);

@@ -20,6 +20,8 @@ typedef struct mfq_made_piece {
 typedef struct mfq_produce_loops {
   /* Results as float32 bits. */
   void (*values)(const mfqn_make *m, const mfq_made_piece *p, uint32_t *y);
+  /* Both of pairs, which share what they can. */
+  void (*pairs)(const mfqn_make *m, const mfq_made_piece *p, uint32_t *first, uint32_t *second);
   /* Terms of a pass over a row; `second` NULL: not wanted. Or the largest of the first ones. */
   void (*terms)(const mfqn_make *m, int pass, const mfq_made_piece *p, float *first, float *second);
   float (*largest)(const mfqn_make *m, const mfq_made_piece *p);

@@ -32,6 +32,7 @@ typedef struct produced_work {
   const mfq_made *made;
   mfq_maker maker;
   float *sums[2]; /* of each strip's columns */
+  uint32_t *kept; /* dense results, where windows are filled twice: inputs are read and results made once; else NULL */
   uint8_t *threads;
 } produced_work;
 
@@ -75,8 +76,11 @@ static size_t tree_bytes(const produced_plan *p) {
   return p->sums ? (size_t)levels_of(&p->strips) * MFQ_MADE_PIECE * sizeof(float) : 0;
 }
 
+/* Of norms both sums, else one for each half of rows that is at hand. */
+static int32_t trees_of(const produced_plan *p) { return p->sums > 0 && p->strips.halves ? 2 : p->sums; }
+
 static size_t thread_bytes(const produced_plan *p) {
-  return mfq_whole_lines(sizeof(produced_thread)) + (size_t)p->sums * tree_bytes(p);
+  return mfq_whole_lines(sizeof(produced_thread)) + (size_t)trees_of(p) * tree_bytes(p);
 }
 
 static size_t sums_bytes(const produced_plan *p) {
@@ -85,10 +89,16 @@ static size_t sums_bytes(const produced_plan *p) {
   return mfq_whole_lines(mfq_size_times(mfq_size_times(strips, (size_t)p->strips.cols), sizeof(float)));
 }
 
+static size_t kept_bytes(const produced_plan *p) {
+  if (p->strips.fillings == 1) return 0;
+  return mfq_whole_lines(mfq_size_times(mfq_size_times((size_t)p->strips.rows, (size_t)p->strips.cols), sizeof(float)));
+}
+
 static size_t memory_of(const mfq_made *m, const produced_plan *p) {
   const size_t own = mfq_size_times(thread_bytes(p), (size_t)p->strips.threads);
   const size_t made = mfq_size_plus(mfq_maker_bytes(m), mfq_size_times((size_t)p->sums, sums_bytes(p)));
-  return mfq_size_plus(mfq_size_plus(own, made), mfq_whole_lines(mfq_strips_bytes(&p->strips)));
+  const size_t strips = mfq_size_plus(mfq_whole_lines(mfq_strips_bytes(&p->strips)), kept_bytes(p));
+  return mfq_size_plus(mfq_size_plus(own, made), strips);
 }
 
 static mfq_status plan_made(mfq_context *context, const mfq_made *m, produced_plan *p, mfq_line *why) {
@@ -104,6 +114,7 @@ static mfq_status plan_made(mfq_context *context, const mfq_made *m, produced_pl
                                     .rows = m->rows,
                                     .cols = p->by_units ? m->units : m->cols,
                                     .by_strips = mfqn_make_passes(&m->make) > 0,
+                                    .halves = !p->by_units && m->make.pairs == MFQN_PAIRS_HALVES,
                                     .sums = p->sums > 0};
   const mfq_status status = mfq_strips_plan(context, &wanted, &p->strips, why);
   if (status != MFQ_OK) return status;
@@ -140,19 +151,19 @@ static mfq_status plan_produced(mfq_context *context, const void *problem, mfq_c
 typedef struct made_stretch {
   int64_t col, unit, n; /* `n` units */
   int first, end;       /* parts */
-  int is_last;          /* of the fillings: plain results are stored */
 } made_stretch;
 
 /* The stretch at column `col` of the results, or (by_units) at a unit: to the end of a half, or a piece. */
 static made_stretch stretch_at(const produced_work *w, int64_t col, int64_t left) {
   const mfq_made *m = w->made;
   const int is_pair = m->make.pairs != MFQN_PAIRS_NONE;
-  if (w->plan->by_units) return (made_stretch){col, col, mfq_smaller(left, MFQ_MADE_PIECE), 0, is_pair ? 2 : 1, 0};
+  if (w->plan->by_units || w->plan->strips.halves)
+    return (made_stretch){col, col, mfq_smaller(left, MFQ_MADE_PIECE), 0, is_pair ? 2 : 1};
   if (m->make.pairs == MFQN_PAIRS_INTERLEAVED)
-    return (made_stretch){col, col / 2, mfq_smaller(left / 2, MFQ_MADE_PIECE / 2), 0, 2, 0};
+    return (made_stretch){col, col / 2, mfq_smaller(left / 2, MFQ_MADE_PIECE / 2), 0, 2};
   const mfq_made_place place = mfq_made_place_of(m, col);
   const int64_t n = mfq_smaller(mfq_smaller(left, m->units - place.unit), MFQ_MADE_PIECE);
-  return (made_stretch){col, place.unit, n, place.part, place.part + 1, 0};
+  return (made_stretch){col, place.unit, n, place.part, place.part + 1};
 }
 
 /* The column of the results where a part of a stretch begins. */
@@ -176,34 +187,36 @@ static uint32_t *room_of(const produced_work *w, const mfq_made_row_at *at, cons
   return w->plan->room == MADE_WINDOW ? r->to : piece;
 }
 
-static void store_plain(const produced_work *w, const mfq_made_row_at *at, const made_results *r, const uint32_t *y) {
+static void store(const produced_work *w, const mfq_made_row_at *at, const made_results *r, const uint32_t *y) {
   const mfq_made *m = w->made;
+  if (w->kept) memcpy(w->kept + at->row * m->cols + r->col, y, (size_t)r->n * sizeof *y);
   if (m->plain.data && w->plan->room != MADE_PLAIN)
     w->maker.kernels->store(plain_at(m, at, r->col), m->plain.dtype, y, r->n);
 }
 
 /* Makes a stretch of a row; both of a pair are made before either is stored, which may be in place. */
 static void make_row(const produced_work *w, const mfq_made_row_at *at, const made_stretch *s, const mfq_made_piece *p,
-                     uint32_t *window, mfq_maker_room *room) {
+                     uint32_t *const *window, mfq_maker_room *room) {
   const mfq_made *m = w->made;
   mfq_made_piece piece = *p;
   made_results results[2];
   uint32_t *y[2];
   const int is_woven = m->make.pairs == MFQN_PAIRS_INTERLEAVED;
   for (int part = s->first; part < s->end; ++part) {
-    results[part] = (made_results){column_of(m, s, part), s->n, window};
+    results[part] = (made_results){column_of(m, s, part), s->n, window[s->end - s->first > 1 ? part : 0]};
     y[part] = is_woven ? room->values[part] : room_of(w, at, &results[part], room->values[part]);
     piece.part = part;
-    mfq_maker_values(&w->maker, at, &piece, s->unit, y[part]);
+    if (s->end - s->first == 1) mfq_maker_values(&w->maker, at, &piece, s->unit, y[part]);
   }
+  if (s->end - s->first > 1) w->maker.loops->pairs(&m->make, p, y[0], y[1]);
   if (is_woven) {
     results[0].n = 2 * s->n;
     uint32_t *const woven = room_of(w, at, &results[0], room->woven);
     w->maker.loops->weave(y[0], y[1], s->n, woven);
-    if (s->is_last) store_plain(w, at, &results[0], woven);
+    store(w, at, &results[0], woven);
     return;
   }
-  for (int part = s->first; s->is_last && part < s->end; ++part) store_plain(w, at, &results[part], y[part]);
+  for (int part = s->first; part < s->end; ++part) store(w, at, &results[part], y[part]);
 }
 
 /* ---- Sums of columns --------------------------------------------------------------------------------------------- */
@@ -222,7 +235,7 @@ static produced_thread *thread_at(const produced_work *w, int thread) {
 static made_sums sums_begin(const produced_work *w, produced_thread *t, int64_t cols) {
   made_sums sums = {.cols = cols, .folded = t->folded};
   uint8_t *memory = (uint8_t *)t + mfq_whole_lines(sizeof *t);
-  for (int k = 0; k < w->plan->sums; ++k, memory += tree_bytes(w->plan))
+  for (int k = 0; k < trees_of(w->plan); ++k, memory += tree_bytes(w->plan))
     sums.trees[k].partial = (float *)(void *)memory;
   return sums;
 }
@@ -238,9 +251,10 @@ static void add_block(const produced_work *w, made_sums *sums, int k, const floa
 }
 
 static void keep_sums(const produced_work *w, made_sums *sums, int64_t row0, int64_t col) {
-  const int64_t strip = mfq_strips_at(&w->plan->strips, row0);
-  for (int k = 0; k < w->plan->sums; ++k) {
-    float *to = w->sums[k] + strip * w->plan->strips.cols + col;
+  const mfq_strips *s = &w->plan->strips;
+  const int64_t first = mfq_strips_at(s, row0) * s->cols + col;
+  for (int k = 0; k < trees_of(w->plan); ++k) {
+    float *to = s->halves ? w->sums[0] + first + k * w->made->units : w->sums[k] + first;
     mfq_lane_tree_sum(w->maker.kernels, &sums->trees[k], to, sums->cols);
   }
 }
@@ -254,45 +268,76 @@ static void norm_terms(const produced_work *w, const mfq_made_piece *p, int64_t 
   w->maker.loops->column_terms(&w->made->make, p, t->terms[0][row], t->terms[1][row]);
 }
 
-static void add_rows(const produced_work *w, const float *window, int64_t ld, int64_t rows, made_sums *sums,
+/* Adds the last rows of a window: their terms, or their results in it. */
+static void add_rows(const produced_work *w, uint32_t *const *window, int64_t ld, int64_t rows, made_sums *sums,
                      produced_thread *t) {
-  if (w->made->make.op != MFQN_MAKE_NORM_BACKWARD) {
-    add_block(w, sums, 0, window, rows, ld);
-    return;
+  const int is_norm = w->made->make.op == MFQN_MAKE_NORM_BACKWARD;
+  for (int k = 0; k < trees_of(w->plan); ++k) {
+    const float *results = is_norm ? NULL : (const float *)(const void *)(window[k] - (rows - 1) * ld);
+    add_block(w, sums, k, is_norm ? t->terms[k][0] : results, rows, is_norm ? MFQ_MADE_PIECE : ld);
   }
-  for (int k = 0; k < w->plan->sums; ++k) add_block(w, sums, k, t->terms[k][0], rows, MFQ_MADE_PIECE);
+}
+
+/* How many columns of a window a stretch has. */
+static int64_t width_of(const produced_work *w, const made_stretch *s) {
+  return w->made->make.pairs == MFQN_PAIRS_INTERLEAVED && !w->plan->by_units ? 2 * s->n : s->n;
 }
 
 static void fill_stretch(const produced_work *w, const mfq_window *window, const made_stretch *s) {
   produced_thread *t = thread_at(w, window->thread);
-  const int has_sums = w->plan->sums && window->is_last;
-  const int is_norm = w->made->make.op == MFQN_MAKE_NORM_BACKWARD;
-  const int64_t cols = w->made->make.pairs == MFQN_PAIRS_INTERLEAVED && !w->plan->by_units ? 2 * s->n : s->n;
-  made_sums sums = sums_begin(w, t, cols);
-  uint32_t *to = window->to + (s->col - window->col0);
+  const int has_sums = w->plan->sums, is_norm = w->made->make.op == MFQN_MAKE_NORM_BACKWARD;
+  made_sums sums = sums_begin(w, t, width_of(w, s));
+  const int64_t col = s->col - window->col0;
   for (int64_t r = 0; r < window->rows; ++r) {
     const mfq_made_row_at at = mfq_maker_row(&w->maker, window->row0 + r);
+    uint32_t *to[] = {window->to + r * window->ld + col, window->other ? window->other + r * window->ld + col : NULL};
+    mfq_maker_prefetch(&w->maker, &at, s->unit, s->n);
     const mfq_made_piece p = mfq_maker_read(&w->maker, &at, s->unit, s->n, &t->room);
     const int64_t in_block = r % MFQ_MADE_ROWS, rows = in_block + 1;
     if (has_sums && is_norm) norm_terms(w, &p, in_block, t);
-    if (wants_values(w)) make_row(w, &at, s, &p, to + r * window->ld, &t->room);
-    if (has_sums && (rows == MFQ_MADE_ROWS || r + 1 == window->rows))
-      add_rows(w, (const float *)(const void *)(to + (r - in_block) * window->ld), window->ld, rows, &sums, t);
+    if (wants_values(w)) make_row(w, &at, s, &p, to, &t->room);
+    if (has_sums && (rows == MFQ_MADE_ROWS || r + 1 == window->rows)) add_rows(w, to, window->ld, rows, &sums, t);
   }
   if (has_sums) keep_sums(w, &sums, window->row0, s->col);
 }
 
+static void fill_columns(const produced_work *w, const mfq_window *window) {
+  for (int64_t col = window->col0, end = col + window->cols; col < end;) {
+    const made_stretch s = stretch_at(w, col, end - col);
+    fill_stretch(w, window, &s);
+    col += width_of(w, &s);
+  }
+}
+
+static void fill_again(const produced_work *w, const mfq_window *window) {
+  const int64_t cols = w->made->cols;
+  const uint32_t *from = w->kept + window->row0 * cols + window->col0;
+  for (int64_t r = 0; r < window->rows; ++r, from += cols) {
+    memcpy(window->to + r * window->ld, from, (size_t)window->cols * sizeof *from);
+    if (window->other) memcpy(window->other + r * window->ld, from + cols / 2, (size_t)window->cols * sizeof *from);
+  }
+}
+
+/* Rows are made from their first column to the last where memory is read so, and columns are not summed. */
 static void fill(void *source, const mfq_window *window) {
   const produced_work *w = source;
-  if (w->maker.numbers && window->col0 == 0 && window->is_first)
-    for (int64_t r = 0; r < window->rows; ++r)
-      mfq_maker_fold(&w->maker, window->row0 + r, &thread_at(w, window->thread)->room);
-  if (!wants_values(w) && !w->plan->sums) return;
-  for (int64_t col = window->col0, end = col + window->cols; col < end;) {
-    made_stretch s = stretch_at(w, col, end - col);
-    s.is_last = window->is_last;
-    fill_stretch(w, window, &s);
-    col += w->made->make.pairs == MFQN_PAIRS_INTERLEAVED && !w->plan->by_units ? 2 * s.n : s.n;
+  if (!window->is_first) {
+    fill_again(w, window);
+    return;
+  }
+  for (int64_t r = 0; w->maker.numbers && window->col0 == 0 && r < window->rows; ++r)
+    mfq_maker_fold(&w->maker, window->row0 + r, &thread_at(w, window->thread)->room);
+  if (w->plan->sums) {
+    fill_columns(w, window);
+    return;
+  }
+  mfq_window row = *window;
+  row.rows = 1;
+  for (int64_t r = 0; wants_values(w) && r < window->rows; ++r) {
+    fill_columns(w, &row);
+    ++row.row0;
+    row.to += row.ld;
+    if (row.other) row.other += row.ld;
   }
 }
 
@@ -353,6 +398,7 @@ static mfq_status run_produced(mfq_context *context, const void *state, const vo
   w.threads = memory;
   memory += thread_bytes(p) * (size_t)p->strips.threads;
   for (int k = 0; k < p->sums; ++k) w.sums[k] = (float *)(void *)(memory + sums_bytes(p) * (size_t)k);
+  if (p->strips.fillings > 1) w.kept = (uint32_t *)(void *)(memory + sums_bytes(p) * (size_t)p->sums);
   mfq_strips_run(context, &p->strips, strips, fill, &w);
   const mfq_loop columns = {p->strips.threads, mfq_ceil_div(p->strips.cols, MFQ_MADE_PIECE), 1};
   if (p->sums) mfq_team_run(columns, finish_pieces, &w);

@@ -318,7 +318,7 @@ TEST(ProducedStrips, EqualTheReferencePath) {
   Context reference = make_context("reference", 2);
   Ways ways;
   uint32_t seed = 0;
-  sample({MADE, codes, shapes, 3, 3, 3, 2, 2, 3, isas.size()}, 260, [&](const std::vector<size_t> &at) {
+  sample({MADE, codes, shapes, 3, 3, 3, 2, 2, 3, isas.size()}, 160, [&](const std::vector<size_t> &at) {
     if (testing::Test::HasFatalFailure()) return;
     Case c = {(Made)at[0], kShapes[at[2]], kCodes[at[1]], kDtypes[at[3]], kDtypes[at[4]],
               (int)at[5],  at[6] == 1,     at[7] == 1,    ++seed};
