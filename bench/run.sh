@@ -1,16 +1,16 @@
 #!/bin/sh
-# bench/run.sh BUILD [casts|products|convolutions|layers [options]]: measures casts (bench_cast), products (bench_gemm),
-# convolutions (bench_conv), then steps of layers (bench_layer), or one of the four with options of its own; prints the
-# tables, keeps everything in build/bench/. Builds nothing: `make bench` does that first. Each took one to three minutes
-# with two threads when this was written.
+# bench/run.sh BUILD [casts|products|convolutions|layers|optimizers [options]]: measures casts (bench_cast), products
+# (bench_gemm), convolutions (bench_conv), then steps of layers (bench_layer) and of optimizers (bench_optimizer), or one of
+# the five with options of its own; prints the tables, keeps everything in build/bench/. Builds nothing: `make bench` does
+# that first. Each took one to three minutes with two threads when this was written.
 set -eu
 cd "$(dirname "$0")/.."
 build=${1:-build/dev} what=${2:-all}
 [ $# -eq 0 ] || shift
 [ $# -eq 0 ] || shift
 case $what in
-  casts | products | convolutions | layers | all) ;;
-  *) echo "bench: '$what': casts, products, convolutions or layers" >&2; exit 2 ;;
+  casts | products | convolutions | layers | optimizers | all) ;;
+  *) echo "bench: '$what': casts, products, convolutions, layers or optimizers" >&2; exit 2 ;;
 esac
 out=build/bench
 mkdir -p "$out"
@@ -31,7 +31,7 @@ measure() {
   [ "$code" -eq 0 ] || status=$code
 }
 status=0
-for name in casts:cast products:gemm convolutions:conv layers:layer; do
+for name in casts:cast products:gemm convolutions:conv layers:layer optimizers:optimizer; do
   if [ "$what" = all ] || [ "$what" = "${name%:*}" ]; then measure "${name#*:}" "$@"; fi
 done
 exit "$status"

@@ -1,6 +1,7 @@
 # libmfq, shared and static, from one set of objects.
 
-file(GLOB_RECURSE mfq_core_sources CONFIGURE_DEPENDS host/api/*.c host/core/*.c host/layer/*.c)
+file(GLOB_RECURSE mfq_core_sources CONFIGURE_DEPENDS host/api/*.c host/core/*.c host/layer/*.c
+     host/optimizer/*.c)
 file(GLOB_RECURSE mfq_cpu_sources CONFIGURE_DEPENDS host/cpu/*.c)
 list(FILTER mfq_cpu_sources EXCLUDE REGEX "/kernels/")
 file(GLOB mfq_kernel_sources CONFIGURE_DEPENDS host/cpu/kernels/*.c)

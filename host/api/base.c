@@ -70,7 +70,13 @@ static const struct {
                {"mfq_layer_gradients", sizeof(mfq_layer_gradients)},
                {"mfq_layer_target", sizeof(mfq_layer_target)},
                {"mfq_layer_memory", sizeof(mfq_layer_memory)},
-               {"mfq_layer_tensor", sizeof(mfq_layer_tensor)}};
+               {"mfq_layer_tensor", sizeof(mfq_layer_tensor)},
+               {"mfq_optimizer_group", sizeof(mfq_optimizer_group)},
+               {"mfq_optimizer_tensor", sizeof(mfq_optimizer_tensor)},
+               {"mfq_optimizer_options", sizeof(mfq_optimizer_options)},
+               {"mfq_optimizer_report", sizeof(mfq_optimizer_report)},
+               {"mfq_optimizer_memory", sizeof(mfq_optimizer_memory)},
+               {"mfq_optimizer_part", sizeof(mfq_optimizer_part)}};
 
 mfq_status mfq_struct_bytes(const char *name, size_t *bytes) {
   static const char function[] = "mfq_struct_bytes";

@@ -8,6 +8,7 @@
 #include <mfq/num/dot.h>
 #include <mfq/num/finish.h>
 #include <mfq/num/observed.h>
+#include <mfq/num/descent.h>
 #include <mfq/num/pack.h>
 #include <mfq/types.h>
 
@@ -181,6 +182,14 @@ typedef struct mfq_few {
   const uint8_t *zero_points; /* codes, for every 32; NULL: none */
 } mfq_few;
 
+/* Elements that an optimizer updates: values, gradients, moments (NULL: there are none). */
+typedef struct mfq_updated {
+  float *x;
+  const float *gradient;
+  float *first, *second;
+  int64_t n;
+} mfq_updated;
+
 typedef struct mfq_kernels {
   const char *isa;
   /* Widens `n` contiguous elements to float32 bits. */
@@ -263,6 +272,11 @@ typedef struct mfq_kernels {
   uint32_t (*rank_count)(const uint32_t *x, int64_t n, int is_signed, uint32_t *bins);
   void (*rank_keep)(const uint32_t *x, int64_t n, mfq_rank_range range, mfq_rank_found *found);
   float (*sum_terms)(const uint32_t *x, int64_t n, int32_t kind, float mean);
+  /* Steps of optimizers. The sum of squares of at most MFQN_SQUARES_RUN elements; updates in place; to bf16 by random halves. */
+  double (*squares)(mfq_source x, int64_t n);
+  void (*adamw)(const mfqn_update *u, mfq_updated a);
+  void (*sgd)(const mfqn_update *u, mfq_updated a);
+  void (*store_stochastic)(uint16_t *dst, const uint32_t *x, const uint16_t *random, int64_t n);
   void (*finish)(const mfqn_finish *e, const mfq_finish_row *row, int64_t n, uint32_t *d);
   /* These three: NULL where the instruction set has none. `n` scales, aligned to their format, to f32. */
   void (*few_scales)(int32_t format, const void *stored, int64_t n, float *scales);

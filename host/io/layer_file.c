@@ -1,4 +1,4 @@
-/* host/io/layer_file.c: layers are saved and loaded. */
+/* host/io/layer_file.c: layers and their optimizer are saved and loaded. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,11 +17,12 @@ typedef struct layer_file {
   const mfq_layers_options *options;
 } layer_file;
 
-/* One tensor of a call: of a layer, or one of the options, whose `layer` is NULL. */
+/* One tensor of a call: of a layer, of the optimizer, or one of the options, where both are NULL. */
 typedef struct layer_item {
   char name[MFQ_FILE_MAX_NAME + 1]; /* in the file */
   mfq_layer *layer;
-  int32_t index; /* in the layer, or in the options */
+  mfq_optimizer *optimizer;
+  int32_t index; /* in one of these */
   mfq_tensor tensor;
   mfq_file_dtype dtype;
   size_t bytes;
@@ -104,22 +105,47 @@ static mfq_status check_options(const layer_file *file) {
   return MFQ_OK;
 }
 
+/* What the call has of an optimizer. */
+static mfq_optimizer *optimizer_of(const layer_file *file) {
+  return file->options->weights_only ? NULL : file->options->optimizer;
+}
+
+static mfq_status check_optimizer(const layer_file *file) {
+  if (optimizer_of(file) == NULL) return MFQ_OK;
+  const char *name = mfq_optimizer_name(optimizer_of(file));
+  for (int32_t i = 0; i < file->layer_count; ++i)
+    if (strcmp(mfq_layer_name(file->layers[i]), name) == 0)
+      return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, file->function,
+                         "layers[%" PRId32
+                         "] and the optimizer are both named '%s'; create each with a name of its own "
+                         "(mfq_optimizer_options.name)",
+                         i, name);
+  return MFQ_OK;
+}
+
 static mfq_status begin(layer_file *file, mfq_layers_options *defaults) {
   if (file->path == NULL) return invalid(file, "path is NULL");
   mfq_layers_options_init(defaults);
   if (file->options == NULL) file->options = defaults;
   mfq_status status = check_options(file);
-  return status == MFQ_OK ? check_layers(file) : status;
+  if (status == MFQ_OK) status = check_layers(file);
+  return status == MFQ_OK ? check_optimizer(file) : status;
 }
 
 /* ---- Tensors ---------------------------------------------------------------------------------------------------- */
 
-static mfq_status fill_item(const layer_file *file, const char *prefix, const char *name, layer_item *item) {
+static mfq_status name_item(const layer_file *file, const char *prefix, const char *name, layer_item *item) {
   const int length = snprintf(item->name, sizeof item->name, "%s%s%s", prefix, *prefix != '\0' ? "." : "", name);
   if (length < 0 || (size_t)length >= sizeof item->name)
     return mfq_io_fail(MFQ_ERROR_INVALID_ARGUMENT, file->function,
                        "%s: the name of a tensor, '%.40s...', has more than %d bytes", file->path, item->name,
                        MFQ_FILE_MAX_NAME);
+  return MFQ_OK;
+}
+
+static mfq_status fill_item(const layer_file *file, const char *prefix, const char *name, layer_item *item) {
+  const mfq_status status = name_item(file, prefix, name, item);
+  if (status != MFQ_OK) return status;
   item->dtype = mfq_file_dtype_from_dtype(item->tensor.dtype);
   return check_dense(file, item->name, &item->tensor, &item->bytes);
 }
@@ -141,11 +167,32 @@ static mfq_status visit_layer(const layer_file *file, mfq_layer *layer, visit_fn
   return status;
 }
 
-/* Those of the layers, then those of the options. */
+/* Quantized moments are bytes. */
+static mfq_status visit_optimizer(const layer_file *file, mfq_optimizer *optimizer, visit_fn visit, void *user) {
+  const int32_t count = mfq_optimizer_part_count(optimizer);
+  const char *name = mfq_optimizer_name(optimizer);
+  mfq_status status = MFQ_OK;
+  for (int32_t i = 0; status == MFQ_OK && i < count; ++i) {
+    mfq_optimizer_part part;
+    layer_item item = {.optimizer = optimizer, .index = i};
+    status = of_core(file, mfq_optimizer_part_get(optimizer, i, &part), "optimizer", name);
+    if (status == MFQ_OK) status = name_item(file, name, part.name, &item);
+    if (status != MFQ_OK) break;
+    const int is_plain = part.tensor.dtype == MFQ_DTYPE_F32;
+    item.tensor = is_plain ? part.tensor : (mfq_tensor){.rank = 1, .shape = {(int64_t)part.bytes}};
+    item.dtype = is_plain ? mfq_file_dtype_from_dtype(MFQ_DTYPE_F32) : MFQ_FILE_U8;
+    item.bytes = part.bytes;
+    status = visit(file, &item, user);
+  }
+  return status;
+}
+
+/* Those of the layers, of the optimizer, then those of the options. */
 static mfq_status visit_all(const layer_file *file, visit_fn visit, void *user) {
   mfq_status status = MFQ_OK;
   for (int32_t i = 0; status == MFQ_OK && i < file->layer_count; ++i)
     status = visit_layer(file, file->layers[i], visit, user);
+  if (status == MFQ_OK) status = visit_optimizer(file, optimizer_of(file), visit, user);
   for (int32_t i = 0; status == MFQ_OK && i < file->options->tensor_count; ++i) {
     layer_item item = {.index = i, .tensor = file->options->tensors[i].tensor};
     status = fill_item(file, "", file->options->tensors[i].name, &item);
@@ -169,6 +216,19 @@ static mfq_status add_state(const layer_file *file, mfq_layer *layer, mfq_writer
   return status == MFQ_OK ? mfq_writer_add_metadata(writer, mfq_layer_name(layer), line) : status;
 }
 
+static mfq_status add_optimizer(const layer_file *file, mfq_writer *writer) {
+  static const size_t bytes = MFQ_OPTIMIZER_STATE_MAX;
+  const mfq_optimizer *optimizer = optimizer_of(file);
+  if (optimizer == NULL) return MFQ_OK;
+  char *line = malloc(bytes);
+  if (line == NULL) return no_memory(file, bytes);
+  mfq_status status =
+      of_core(file, mfq_optimizer_state_print(optimizer, line, bytes), "optimizer", mfq_optimizer_name(optimizer));
+  if (status == MFQ_OK) status = mfq_writer_add_metadata(writer, mfq_optimizer_name(optimizer), line);
+  free(line);
+  return status;
+}
+
 static mfq_status add_item(const layer_file *file, const layer_item *item, void *user) {
   saving *s = user;
   (void)file;
@@ -185,6 +245,11 @@ static mfq_status write_item(const layer_file *file, const layer_item *item, voi
     status =
         of_core(file, mfq_layer_tensor_read(item->layer, item->index, s->scratch, item->bytes), "tensor", item->name);
   }
+  if (item->optimizer != NULL) {
+    data = s->scratch;
+    status = of_core(file, mfq_optimizer_part_read(item->optimizer, item->index, s->scratch, item->bytes), "tensor",
+                     item->name);
+  }
   return status == MFQ_OK ? mfq_writer_write(s->writer, s->next++, data, item->bytes) : status;
 }
 
@@ -192,6 +257,7 @@ static mfq_status save(const layer_file *file, saving *s) {
   mfq_status status = MFQ_OK;
   for (int32_t i = 0; status == MFQ_OK && i < file->layer_count && !file->options->weights_only; ++i)
     status = add_state(file, file->layers[i], s->writer);
+  if (status == MFQ_OK) status = add_optimizer(file, s->writer);
   if (status == MFQ_OK) status = visit_all(file, add_item, s);
   if (status != MFQ_OK) return status;
   s->scratch = malloc(s->largest + 1);
@@ -285,8 +351,21 @@ static mfq_status store_item(const layer_file *file, const layer_item *item, voi
   l->bytes += item->bytes;
   if (item->layer != NULL)
     return of_core(file, mfq_layer_tensor_write(item->layer, item->index, at, item->bytes), "tensor", item->name);
+  if (item->optimizer != NULL)
+    return of_core(file, mfq_optimizer_part_write(item->optimizer, item->index, at, item->bytes), "tensor", item->name);
   if (item->bytes > 0) memcpy(item->tensor.data, at, item->bytes);
   return MFQ_OK;
+}
+
+/* The line of the optimizer, which is unchanged where it is not taken. */
+static mfq_status set_optimizer(const layer_file *file, const mfq_reader *reader) {
+  mfq_optimizer *optimizer = optimizer_of(file);
+  if (optimizer == NULL) return MFQ_OK;
+  const char *name = mfq_optimizer_name(optimizer), *line = mfq_reader_metadata_find(reader, name);
+  if (line == NULL)
+    return mfq_io_fail(MFQ_ERROR_NOT_FOUND, file->function, "%s: there is no state of optimizer '%s' in the metadata",
+                       file->path, name);
+  return of_core(file, mfq_optimizer_state_parse(optimizer, line), "optimizer", name);
 }
 
 /* Whatever was read takes effect, or every layer has its old line again. */
@@ -306,6 +385,7 @@ static mfq_status set_states(const layer_file *file, loading *l) {
     if (status == MFQ_OK) status = of_core(file, mfq_layer_state_parse(layer, line), "layer", name);
     if (status != MFQ_OK) break;
   }
+  if (status == MFQ_OK) status = set_optimizer(file, l->reader);
   for (int32_t i = 0; status != MFQ_OK && i < done; ++i)
     if (mfq_layer_state_parse(file->layers[i], l->lines[i]) != MFQ_OK) /* it came from there */
       return mfq_io_fail(MFQ_ERROR_INTERNAL, file->function, "%s: layer '%s' does not take its own state: %s",

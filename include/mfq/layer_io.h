@@ -1,17 +1,19 @@
-/* mfq/layer_io.h: layers in safetensors files, with all that a training needs to go on with the same bits. Library
- * mfq_io.
+/* mfq/layer_io.h: layers and their optimizer in safetensors files: all that a training needs to go on with the same bits.
+ * Library mfq_io.
  *
  *   mfq_layers_save("digits.safetensors", layers, count, NULL)
  *   mfq_layers_load("digits.safetensors", layers, count, NULL)
  *
  * Tensor T of layer L (mfq_layer_tensor_get) is stored as "L.T", such as "conv1.weight" or "conv1.fprop.x.scale", dense
- * and in its own dtype; the line of mfq_layer_state_print is the metadata value of the key L. Layers of one file have
- * different names. Every function that fails leaves its sentence in mfq_io_last_error(). */
+ * and in its own dtype; the line of mfq_layer_state_print is the metadata value of the key L. Part P of an optimizer O
+ * (mfq_optimizer_part_get) is stored as "O.P", such as "optimizer.conv1.weight.first", float32 or bytes, and its line under
+ * the key O. Layers and optimizer of one file have different names. Every function that fails leaves its sentence in mfq_io_last_error(). */
 #ifndef MFQ_LAYER_IO_H
 #define MFQ_LAYER_IO_H
 
 #include <mfq/io.h>
 #include <mfq/layer.h>
+#include <mfq/optimizer.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -31,6 +33,7 @@ typedef struct mfq_layers_options {
   int32_t replace;                 /* save: 1, the default: a regular file of that name is replaced */
   const mfq_named_tensor *tensors; /* what else is saved, or loaded */
   int32_t tensor_count;
+  mfq_optimizer *optimizer; /* saved, or loaded, with its moments and counters; NULL, or with weights_only: none is */
 } mfq_layers_options;
 
 /* Fills `options` with the defaults: everything that the layers have, and nothing else. Since 0.1. */
@@ -38,7 +41,7 @@ MFQ_EXPORT void mfq_layers_options_init(mfq_layers_options *options);
 
 /* Saves layers. The file appears under its name only when it is whole (mfq_writer): a saving that fails or is
  * interrupted leaves what was there.
- * Memory: on the host, the bytes of the largest tensor, while it runs. Waits for the layers' device.
+ * Memory: on the host, the bytes of the largest tensor, while it runs. Waits for the layers' and the optimizer's device.
  * Errors: INVALID_ARGUMENT for NULL, options that were not filled, two layers of one name, a name that files cannot
  *   have, a tensor without data; UNSUPPORTED for a tensor that is not dense; EXISTS without `replace`; IO;
  *   OUT_OF_MEMORY, DEVICE.

@@ -25,5 +25,6 @@
 #include <mfq/layer.h>
 #include <mfq/embedding.h>
 #include <mfq/produce.h>
+#include <mfq/optimizer.h>
 
 #endif

@@ -87,6 +87,10 @@ if(TARGET bench_cast)
   mfq_add_program_test(bench/cast_gate sh "${CMAKE_CURRENT_LIST_DIR}/gate.sh" $<TARGET_FILE:bench_cast>)
 endif()
 
+if(TARGET bench_optimizer)
+  mfq_add_program_test(bench/optimizer bench_optimizer --verify)
+endif()
+
 # The probe on the emulated device, compiled as the module is (device.cmake).
 if(TARGET mfq_simt AND MFQ_BUILD_PROGRAMS AND JANSSON_FOUND AND POPT_FOUND)
   set_source_files_properties(${mfq_probe_sources} PROPERTIES LANGUAGE CXX)

@@ -9,12 +9,13 @@ from source_tree import Finding, read, run, source_files, strip_comments
 ZONES = (
     ("num", r"include/mfq/num/"),
     ("public", r"include/mfq/"),
-    ("lower", r"host/core/(scheme/lower\.[ch]|problem/(conv|produce)_problem\.h)$"),  # the numbers and indices that every backend starts from
+    ("lower", r"host/core/(scheme/lower\.[ch]|problem/(conv|produce|optimize)_problem\.h)$"),  # the numbers and indices that every backend starts from
     ("onednn_contract", r"host/core/module/onednn_module\.h$"),  # what the module sees of core
     ("cpu_level", r"host/core/process/cpu_level\.[ch]$"),  # what follows from a processor's features
     ("core", r"host/core/"),
     ("api", r"host/api/"),
     ("layer", r"host/layer/"),
+    ("optimizer", r"host/optimizer/"),
     ("cpu", r"host/cpu/"),
     ("onednn", r"host/onednn/"),
     ("io", r"host/io/"),
@@ -42,6 +43,7 @@ ALLOWED = {
     "core": {"public", "core", "lower", "onednn_contract", "cpu_level"},
     "api": {"public", "core", "lower"},
     "layer": {"public", "core", "own"},
+    "optimizer": {"public", "core", "lower", "own"},
     "cpu": {"num", "public", "core", "lower", "onednn_contract", "cpu_level", "own"},
     "onednn": {"public", "onednn_contract", "own", "dnnl"},
     "io": {"public", "own", "jansson"},

@@ -82,6 +82,35 @@ static mfq_status gather_suits(mfq_where where, const mfq_scheme *scheme) {
                   where.argument, (int)scheme->rotation, (int)scheme->rotation);
 }
 
+/* Of moments, one after the other. */
+static mfq_status optimize_suits(mfq_where where, const mfq_scheme *scheme) {
+  if (scheme->scale == MFQ_SCALE_NONE)
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function,
+                    "%s: the scheme has no scales that moments would be measured for; give it some, such as "
+                    "/group:128/f32",
+                    where.argument);
+  if (scheme->rule == MFQ_RULE_GIVEN)
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function,
+                    "%s: rule given reads scales, but those of moments are measured at every step; take a rule that "
+                    "measures (%s)",
+                    where.argument, mfq_rule_words.words[mfq_scale_default_rule(scheme->scale)]);
+  if (scheme->granularity != MFQ_GRANULARITY_GROUP && scheme->granularity != MFQ_GRANULARITY_TENSOR)
+    return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function,
+                    "%s: the scheme has a scale for each %s, but moments are one row of elements; take groups "
+                    "(/group:128), or one scale (/tensor)",
+                    where.argument, mfq_granularity_words.words[scheme->granularity]);
+  if (scheme->rounding == MFQ_ROUND_STOCHASTIC || scheme->eden != 0)
+    return mfq_fail(
+        MFQ_ERROR_UNSUPPORTED, where.function,
+        "%s: the scheme draws random bits, which would be the same at every step that a graph replays; take "
+        "another rounding",
+        where.argument);
+  if (scheme->rotation == 0) return MFQ_OK;
+  return mfq_fail(MFQ_ERROR_UNSUPPORTED, where.function,
+                  "%s: the scheme rotates elements (hadamard:%d), which is not offered for moments; take it without",
+                  where.argument, (int)scheme->rotation);
+}
+
 mfq_status mfq_scheme_suits(mfq_where where, mfq_op op, const mfq_scheme *scheme) {
   static const struct {
     mfq_op op;
@@ -89,7 +118,8 @@ mfq_status mfq_scheme_suits(mfq_where where, mfq_op op, const mfq_scheme *scheme
   } rows[] = {{MFQ_OP_FAKE_GRADIENT, gradient_suits},
               {MFQ_OP_SEARCH, search_suits},
               {MFQ_OP_OBSERVE, observe_suits},
-              {MFQ_OP_GATHER, gather_suits}};
+              {MFQ_OP_GATHER, gather_suits},
+              {MFQ_OP_OPTIMIZE, optimize_suits}};
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; ++i)
     if (rows[i].op == op) return rows[i].suits(where, scheme);
   return MFQ_OK;

@@ -88,6 +88,7 @@ typedef struct mfq_cast {
   const struct mfq_made *made;      /* of a producer (produce_problem.h); NULL where mfq_supported asks */
   const mfq_indexing
       *indexing; /* of a gather, from `src` or `view`, or a sum of gradients; NULL where mfq_supported asks */
+  const struct mfq_optimizing *optimizing; /* of a step (optimize_problem.h); NULL where mfq_supported asks */
 } mfq_cast;
 
 /* Whether a cast goes through a rotation. */

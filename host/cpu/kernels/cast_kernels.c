@@ -12,6 +12,7 @@
 #include "mask_loops.h"
 #include "measure_loops.h"
 #include "observe_loops.h"
+#include "optimizer_loops.h"
 #include "pack_loops.h"
 #include "random_loops.h"
 #include "rotate_loops.h"
@@ -64,6 +65,10 @@ const mfq_kernels MFQ_JOIN(mfq_kernels_, MFQ_ISA) = {
     .rank_count = rank_count,
     .rank_keep = rank_keep,
     .sum_terms = sum_terms,
+    .squares = squares,
+    .adamw = adamw,
+    .sgd = sgd,
+    .store_stochastic = store_stochastic,
 #ifdef MFQ_CODES512
     .few_scales = few_scales,
     .few_f32 = few_f32,

@@ -82,6 +82,24 @@ MFQ_HD double mfqn_ddiv(double a, double b) {
 #endif
 }
 
+/* The root, rounded to nearest; NaN below 0. One instruction, which host/cpu/kernels takes for many lanes: elsewhere on the
+ * host it is a branch and a call besides. */
+MFQ_HD float mfqn_root(float a) {
+#if defined(__CUDA_ARCH__)
+  return __fsqrt_rn(a);
+#else
+  return __builtin_sqrtf(a);
+#endif
+}
+
+MFQ_HD double mfqn_droot(double a) {
+#if defined(__CUDA_ARCH__)
+  return __dsqrt_rn(a);
+#else
+  return __builtin_sqrt(a);
+#endif
+}
+
 MFQ_HD float mfqn_float_from_double(double x) {
 #if defined(__CUDA_ARCH__)
   return __double2float_rn(x);
