@@ -1,4 +1,5 @@
-/* cuda/embedding/gather_cuda.cu: the ways to gather rows: 16 bytes of a plain row, an element, a code a thread. */
+/* cuda/embedding/gather_cuda.cu: the ways to gather rows: 16 bytes of a plain row, an element, a code a thread; the values
+ * of rotated codes meet in a block. */
 #include "host/core/integers.h"
 #include "host/core/scheme/lower.h"
 #include "cuda/cuda_ops.h"
@@ -72,15 +73,16 @@ static mfq_status gather_codes(mfq_context *context, const mfq_cast *cast) {
   p.y = matrix_view_of(y);
   p.count = y->shape[0] * y->shape[1];
   p.cols = divisor64_make(mfq_larger(y->shape[1], 1));
-  const mfq_launch at = {cast->function, mfq_cuda_item_grid(p.count), ITEM_THREADS, 0};
-  return mfq_cuda_launch(context, at, gather_codes_kernel, p);
+  const int is_rotated = mfq_cast_is_rotated(cast);
+  const unsigned threads = is_rotated ? (unsigned)ROTATION_THREADS : (unsigned)ITEM_THREADS;
+  const mfq_launch at = {cast->function, mfq_cuda_item_grid(p.count), threads, 0};
+  return mfq_cuda_launch(context, at, is_rotated ? gather_rotated_kernel : gather_codes_kernel, p);
 }
 
 static mfq_status plan_general(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = (const mfq_cast *)problem;
   if (cast->view && cast->view->q.rank != 2) return mfq_refuse(why, "a table has two axes");
-  return cast->view ? mfq_cuda_plan_unrotated(context, problem, choice, why)
-                    : mfq_plan_general(context, problem, choice, why);
+  return mfq_plan_general(context, problem, choice, why);
 }
 
 static mfq_status run_general(mfq_context *context, const void *, const void *problem, uint8_t *) {

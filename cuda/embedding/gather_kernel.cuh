@@ -1,7 +1,8 @@
-/* cuda/embedding/gather_elements_kernel.cuh: rows of a table by their numbers; an index that is no row makes NaN. */
+/* cuda/embedding/gather_kernel.cuh: rows of a table by their numbers; an index that is no row makes NaN. */
 #ifndef MFQ_CUDA_EMBEDDING_GATHER_KERNEL_CUH
 #define MFQ_CUDA_EMBEDDING_GATHER_KERNEL_CUH
 
+#include "cuda/prim/rotation.cuh"
 #include "index_view.cuh"
 
 /* ---- 16 bytes a thread ------------------------------------------------------------------------------------------- */
@@ -91,6 +92,21 @@ __global__ void __launch_bounds__(ITEM_THREADS) gather_codes_kernel(const __grid
     const int64_t position = thread_divide(i, p.cols), col = i - position * (int64_t)p.cols.value;
     const uint32_t value = thread_gathered(p, thread_index(p.indices, position), col);
     thread_store_limited(p.y.of, thread_offset(p.y, position, col), value);
+  }
+}
+
+/* Of rotated rows: the threads of a block have whole rotations, since a row is a multiple of one. */
+__global__ void __launch_bounds__(ROTATION_THREADS)
+    gather_rotated_kernel(const __grid_constant__ gather_codes_params p) {
+  __shared__ rotation_memory memory;
+  for (int64_t first = (int64_t)blockIdx.x * ROTATION_THREADS; first < p.count; first += thread_items()) {
+    const int64_t i = first + threadIdx.x;
+    const int is_there = i < p.count;
+    const int64_t position = is_there ? thread_divide(i, p.cols) : 0, col = i - position * (int64_t)p.cols.value;
+    const int64_t row = is_there ? thread_index(p.indices, position) : -1;
+    uint32_t value = row >= 0 ? thread_gathered(p, row, col) : 0u;
+    value = block_rotate(memory, p.scheme.rotation, value, 1);
+    if (is_there) thread_store_limited(p.y.of, thread_offset(p.y, position, col), row >= 0 ? value : MFQN_NAN);
   }
 }
 

@@ -41,8 +41,8 @@ MFQ_EXPORT void mfq_gathering_init(mfq_gathering *gathering);
  * Memory: only rows that are asked for are read. y must not overlap anything else.
  * Async: as in mfq/quantize.h.
  * Errors: INVALID_ARGUMENT, on the CPU also for an index out of range, with its place and value: on a GPU, where nobody has
- *   seen it before, its row of y becomes NaN; UNSUPPORTED for codes that are rotated across rows, and on a GPU for any that
- *   are rotated; SHAPE, OUT_OF_MEMORY, DEVICE; nothing is written then.
+ *   seen it before, its row of y becomes NaN; UNSUPPORTED for codes that are rotated across rows; SHAPE, OUT_OF_MEMORY,
+ *   DEVICE; nothing is written then.
  * Since 0.1. */
 MFQ_API mfq_status mfq_gather(mfq_context *context, const mfq_gathering *gathering);
 
