@@ -88,7 +88,8 @@ mfq_status make_resources(mfq_context *context, cudaStream_t given) {
   cudaError_t error = cudaEventCreateWithFlags(&state->order, cudaEventDisableTiming);
   if (error == cudaSuccess) error = given != NULL ? try_stream(state, given, &captured) : make_own_stream(state);
   state->stream = given != NULL ? given : state->own_stream;
-  if (error == cudaSuccess) error = cudaMalloc((void **)&state->scratch, MFQ_CUDA_SCRATCH_BYTES + MFQ_CUDA_MADE_BYTES);
+  const size_t bytes = (size_t)MFQ_CUDA_SCRATCH_BYTES + (size_t)MFQ_CUDA_MADE_BYTES;
+  if (error == cudaSuccess) error = cudaMalloc((void **)&state->scratch, bytes);
   return mfq_cuda_status(context, error, create);
 }
 
