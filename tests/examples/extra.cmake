@@ -78,6 +78,9 @@ if(TARGET bench_gemm AND TARGET mfq_dnnl AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x
                        "Peers\n  A oneDNN [^\n]*, f32 \\(it has no bf16 here\\), ")
 endif()
 
+if(TARGET bench_produce)
+  mfq_add_program_test(bench/produce bench_produce --verify --filter "(f32|bf16) (bf16|mxfp8-both|nvfp4-both)\$")
+endif()
 if(TARGET bench_cast)
   mfq_add_program_test(bench/torch_peer ${sh}/torch_peer.sh bench/peers/torch_peer.py)
   mfq_add_program_test(bench/fake_peers python3 -B "${CMAKE_CURRENT_LIST_DIR}/fake_peers.py" $<TARGET_FILE:mfq>
