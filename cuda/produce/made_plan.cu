@@ -16,12 +16,25 @@ made_side mfq_cuda_made_side(const mfq_made *made, const mfq_made_side *side) {
   return s;
 }
 
-int mfq_cuda_is_wide(const mfq_made *made, const mfq_made_side *side) {
-  if (!side->data) return 1;
+/* Whether rows begin at multiples of 16 bytes. */
+static int are_rows_aligned(const mfq_made *made, const mfq_made_side *side) {
   int64_t bits = (int64_t)(uintptr_t)side->data;
   for (int32_t i = 0; i < made->axes; ++i)
     if (made->shape[i] > 1) bits |= side->row_strides[i] * (int64_t)mfq_dtype_bytes(side->dtype);
-  return side->col_stride == 1 && bits % 16 == 0;
+  return bits % 16 == 0;
+}
+
+int mfq_cuda_is_wide(const mfq_made *made, const mfq_made_side *side) {
+  return !side->data || (side->col_stride == 1 && are_rows_aligned(made, side));
+}
+
+/* Whether the first two inputs take turns: gate, up, gate, up. They are read together then. */
+static int are_zipped(const mfq_made *made) {
+  const mfq_made_side *a = &made->in[0], *b = &made->in[1];
+  const int32_t op = made->make.op;
+  if (op != MFQN_MAKE_ACTIVATION && op != MFQN_MAKE_ACTIVATION_BACKWARD && op != MFQN_MAKE_ROTARY) return 0;
+  return b->data && b->data == a->data + mfq_dtype_bytes(a->dtype) && a->dtype == b->dtype && a->col_stride == 2 &&
+         b->col_stride == 2 && are_rows_aligned(made, a);
 }
 
 /* Parameters of columns are one row, or rows by position. */
@@ -50,11 +63,12 @@ made_params mfq_cuda_made_params(const mfq_made *made) {
   for (int32_t i = 0; i < made->axes; ++i) p.shape[i] = divisor_of(made->shape[i]);
   p.is_wide =
       made->make.pairs == MFQN_PAIRS_NONE || (made->make.pairs == MFQN_PAIRS_HALVES && made->units % PIECE == 0);
+  p.is_zipped = made->make.pairs == MFQN_PAIRS_NONE && are_zipped(made);
   for (int i = 0; i < 3; ++i) {
     const mfq_made_side *side = i == 0 && is_kept ? &made->sum : &made->in[i];
     if (i == 1 && is_kept) continue;
     p.in[i] = mfq_cuda_made_side(made, side);
-    p.is_wide &= mfq_cuda_is_wide(made, side);
+    if (i == 2 || !p.is_zipped) p.is_wide &= mfq_cuda_is_wide(made, side);
   }
   p.gain = mfq_cuda_made_side(made, &made->gain);
   p.shift = mfq_cuda_made_side(made, &made->shift);
@@ -92,7 +106,8 @@ mfq_status mfq_cuda_made_map(mfq_context *context, const char *function, const m
   /* Of pairs a thread has both, whose inputs lie together wherever halves begin. */
   p.made.make.pairs = MFQN_PAIRS_NONE;
   p.made.is_wide = is_wide_row(&made->gain) & is_wide_row(&made->shift);
-  for (int i = 0; i < 3; ++i) p.made.is_wide &= mfq_cuda_is_wide(made, &made->in[i]);
+  p.made.is_zipped = are_zipped(made);
+  for (int i = p.made.is_zipped ? 2 : 0; i < 3; ++i) p.made.is_wide &= mfq_cuda_is_wide(made, &made->in[i]);
   if (p.pairs == MFQN_PAIRS_HALVES && made->units % PIECE != 0) p.made.is_plain_wide = p.is_dense_wide = 0;
   p.made.pieces = divisor_of(mfq_ceil_div(made->units, PIECE));
   const int64_t items = rows->rows * (int64_t)p.made.pieces.value;

@@ -26,6 +26,7 @@ typedef struct made_params {
   int64_t first, rows; /* of the rows that a launch is for */
   int32_t axes;
   int32_t is_wide, is_plain_wide; /* inputs and parameters; the result */
+  int32_t is_zipped; /* in[0] and in[1] take turns in rows that are wide, which counts for no more of them */
   int32_t is_causal, is_inverse;
   int32_t has_residual; /* in[1] is added to in[0] */
   divisor64 shape[MADE_AXES];
@@ -197,12 +198,29 @@ __device__ __forceinline__ uint32_t thread_parts(const made_params &p, int64_t c
   return first <= 0 ? 0xffu : first >= PIECE ? 0u : 0xffu << first & 0xffu;
 }
 
+/* 8 elements of in[0] and of in[1], which take turns from element `offset` on. */
+__device__ __forceinline__ void thread_unzip(const element_view &v, int64_t offset, made_piece *x) {
+  const piece8 low = thread_load_wide(v, offset), high = thread_load_wide(v, offset + PIECE);
+#pragma unroll
+  for (int i = 0; i < PIECE / 2; ++i) {
+    x->a.v[i] = low.v[2 * i];
+    x->b.v[i] = low.v[2 * i + 1];
+    x->a.v[PIECE / 2 + i] = high.v[2 * i];
+    x->b.v[PIECE / 2 + i] = high.v[2 * i + 1];
+  }
+}
+
 /* The inputs of `count` elements from column `col` on, a multiple of 8. */
 __device__ __forceinline__ void thread_load_inputs(const made_params &p, const made_line &line, int64_t col, int count,
                                                    made_piece *x) {
-  x->a = thread_load_piece(p, p.in[0], thread_row_offset(p, p.in[0], line.row), col, count);
+  const int64_t row = thread_row_offset(p, p.in[0], line.row);
   x->b = x->c = thread_filled(p.make.op == MFQN_MAKE_NORM_BACKWARD ? -0.0f : 0.0f);
-  if (p.in[1].of.data) x->b = thread_load_piece(p, p.in[1], thread_row_offset(p, p.in[1], line.row), col, count);
+  if (p.is_zipped && count == PIECE) {
+    thread_unzip(p.in[0].of, row + 2 * col, x);
+  } else {
+    x->a = thread_load_piece(p, p.in[0], row, col, count);
+    if (p.in[1].of.data) x->b = thread_load_piece(p, p.in[1], thread_row_offset(p, p.in[1], line.row), col, count);
+  }
   if (p.in[2].of.data) x->c = thread_load_piece(p, p.in[2], thread_row_offset(p, p.in[2], line.row), col, count);
   if (!p.has_residual) return;
 #pragma unroll

@@ -21,7 +21,7 @@ __device__ __forceinline__ void thread_store_results(const map_params &p, int64_
   if (p.dense.of.data) thread_store_piece(p.dense, row * p.dense.rows[0] + col, count, p.is_dense_wide, y);
 }
 
-__global__ void __launch_bounds__(ITEM_THREADS) made_map_kernel(const __grid_constant__ map_params p) {
+__global__ void __launch_bounds__(ITEM_THREADS, 3) made_map_kernel(const __grid_constant__ map_params p) {
   const int64_t pieces = (int64_t)p.made.pieces.value;
   for (int64_t i = thread_item(); i < p.made.rows * pieces; i += thread_items()) {
     const int64_t line = thread_divide(i, p.made.pieces), row = p.made.first + line, col = (i - line * pieces) * PIECE;
@@ -58,7 +58,7 @@ __device__ __forceinline__ void thread_make_both(const made_params &p, made_piec
 }
 
 /* Reads all before it writes: results may take the place of their inputs. */
-__global__ void __launch_bounds__(ITEM_THREADS) made_pairs_kernel(const __grid_constant__ map_params p) {
+__global__ void __launch_bounds__(ITEM_THREADS, 3) made_pairs_kernel(const __grid_constant__ map_params p) {
   const int64_t pieces = (int64_t)p.made.pieces.value, units = p.made.units;
   for (int64_t i = thread_item(); i < p.made.rows * pieces; i += thread_items()) {
     const int64_t line = thread_divide(i, p.made.pieces), row = p.made.first + line, unit = (i - line * pieces) * PIECE;

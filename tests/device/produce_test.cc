@@ -55,7 +55,7 @@ const Shape kShapes[] = {{3, 64}, {130, 96}, {5, 7, 33}, {1, 1},        {0, 16},
 
 TEST_F(Produce, Norms) {
   sample(
-      {2, std::size(kShapes), 3, 3, 4, 4, std::size(kSchemes), 8, 2}, 240,
+      {2, std::size(kShapes), 3, 3, 4, 4, std::size(kSchemes), 8, 2}, 160,
       [&](const std::vector<size_t> &at) {
         Making m;
         const Shape &shape = kShapes[at[1]];
@@ -91,7 +91,7 @@ TEST_F(Produce, Norms) {
 
 TEST_F(Produce, NormGradients) {
   sample(
-      {2, std::size(kShapes), 3, 3, 4, 8, std::size(kSchemes), 4, 2}, 240,
+      {2, std::size(kShapes), 3, 3, 4, 8, std::size(kSchemes), 4, 2}, 160,
       [&](const std::vector<size_t> &at) {
         Making m;
         const Shape &shape = kShapes[at[1]];
@@ -132,7 +132,7 @@ TEST_F(Produce, NormGradients) {
 /* The five of mfq_activation, alone and gated, each way. */
 TEST_F(Produce, Activations) {
   sample(
-      {5, 3, 2, std::size(kShapes), 3, 3, 4, std::size(kSchemes), 4}, 300,
+      {5, 3, 2, std::size(kShapes), 3, 3, 4, std::size(kSchemes), 4}, 220,
       [&](const std::vector<size_t> &at) {
         Making m;
         const auto gate = (mfq_gate)at[1];
@@ -182,7 +182,7 @@ TEST_F(Produce, Activations) {
 
 TEST_F(Produce, Softmax) {
   sample(
-      {3, std::size(kShapes), 3, 3, 4, std::size(kSchemes), 2, 2}, 200,
+      {3, std::size(kShapes), 3, 3, 4, std::size(kSchemes), 2, 2}, 140,
       [&](const std::vector<size_t> &at) {
         Making m;
         const Shape &shape = kShapes[at[1]];
@@ -249,7 +249,7 @@ TEST_F(Produce, Rotary) {
 
 TEST_F(Produce, CrossEntropy) {
   sample(
-      {std::size(kShapes), 3, 3, 4, std::size(kSchemes), 3, 2, 4}, 200,
+      {std::size(kShapes), 3, 3, 4, std::size(kSchemes), 3, 2, 4}, 140,
       [&](const std::vector<size_t> &at) {
         Making m;
         const Shape &shape = kShapes[at[0]];
@@ -284,7 +284,7 @@ TEST_F(Produce, CrossEntropy) {
 /* Columns of more rows than a block sums at once, and of so many that segments of them are summed again. */
 TEST_F(Produce, SumsOfManyRows) {
   for (const Shape &shape :
-       {Shape{1, 9}, Shape{31, 5}, Shape{256, 3}, Shape{257, 300}, Shape{1300, 24}, Shape{4096, 2}})
+       {Shape{1, 9}, Shape{31, 5}, Shape{256, 3}, Shape{257, 300}, Shape{1300, 24}, Shape{4096, 2}, Shape{7000, 2}})
     for (int what = 0; what < 2; ++what) {
       Making m;
       const int x = m.add(made_operand(MFQ_DTYPE_F32, shape, 0, 5)),
