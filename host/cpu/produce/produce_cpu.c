@@ -27,6 +27,12 @@ static mfq_cast quantize_cast(const mfq_cast *cast, const mfq_tensor *results) {
   return made;
 }
 
+size_t mfq_made_quantize_bytes(const mfq_context *context, const mfq_cast *cast) {
+  const mfq_tensor results = results_of(cast->made, NULL);
+  const mfq_cast made = quantize_cast(cast, &results);
+  return mfq_cpu_cast_scratch(context, &made);
+}
+
 static int has_codes(const mfq_made *m) { return m->row != NULL || m->col != NULL; }
 
 static parts parts_of(const mfq_context *context, const mfq_cast *cast) {
@@ -36,10 +42,8 @@ static parts parts_of(const mfq_context *context, const mfq_cast *cast) {
   if (mfqn_make_passes(&m->make) > 0) p.numbers = mfq_size_times(rows, sizeof(mfqn_row));
   if (m->make.op == MFQN_MAKE_LOSS) p.losses = mfq_size_times(rows, sizeof(float));
   if (!has_codes(m)) return p;
-  const mfq_tensor results = results_of(m, NULL);
-  const mfq_cast quantize = quantize_cast(cast, &results);
   p.values = mfq_size_times(mfq_size_times(rows, (size_t)m->cols), sizeof(float));
-  p.quantize = mfq_cpu_cast_scratch(context, &quantize);
+  p.quantize = mfq_made_quantize_bytes(context, cast);
   return p;
 }
 
@@ -76,10 +80,10 @@ float mfq_made_count_rows(const mfq_made *m) {
   return (float)count;
 }
 
-static mfq_status quantize(mfq_context *context, const mfq_cast *cast, float *values, uint8_t *scratch, size_t bytes) {
+mfq_status mfq_made_quantize(mfq_context *context, const mfq_cast *cast, float *values, uint8_t *scratch) {
   const mfq_tensor results = results_of(cast->made, values);
   const mfq_cast made = quantize_cast(cast, &results);
-  mfq_context lent = mfq_cpu_lend(context, scratch, bytes);
+  mfq_context lent = mfq_cpu_lend(context, scratch, mfq_cpu_cast_scratch(context, &made));
   return mfq_cpu_cast(&lent, &made);
 }
 
@@ -100,9 +104,10 @@ static mfq_status run_general(mfq_context *context, const void *state, const voi
   mfq_produce_ref_rows(&r);
   mfq_produce_ref_columns(&r);
   mfq_produce_ref_values(&r);
-  return has_codes(m) ? quantize(context, cast, r.values, values + lines(p.values), p.quantize) : MFQ_OK;
+  return has_codes(m) ? mfq_made_quantize(context, cast, r.values, values + lines(p.values)) : MFQ_OK;
 }
 
 static const mfq_way general = {"reference", plan_general, run_general, NULL};
 
-const mfq_ways mfq_cpu_producers = {.create = "mfq_norm_forward", .ways = {&mfq_produced_strips, &general}};
+const mfq_ways mfq_cpu_producers = {.create = "mfq_norm_forward",
+                                    .ways = {&mfq_produced_strips, &mfq_produced_rows, &general}};

@@ -7,10 +7,15 @@
 
 /* Rows that are made in the caches and quantized from there. */
 extern const mfq_way mfq_produced_strips;
+/* The same loops, and what they make is quantized when all of it is there. */
+extern const mfq_way mfq_produced_rows;
 
 /* Refuses the first position or target that is no row or class; and of a loss, how many rows count. */
 mfq_status mfq_made_check_indices(const mfq_cast *cast);
 float mfq_made_count_rows(const mfq_made *made);
+/* Quantizes dense float32 results by the list of quantizations, and what that takes of memory. */
+size_t mfq_made_quantize_bytes(const mfq_context *context, const mfq_cast *cast);
+mfq_status mfq_made_quantize(mfq_context *context, const mfq_cast *cast, float *values, uint8_t *scratch);
 
 /* A call and its memory. */
 typedef struct mfq_produce_ref {

@@ -1,4 +1,5 @@
-/* host/cpu/produce/produced_strips.c: producers by strips: rows are made in a thread's memory and quantized from there. */
+/* host/cpu/produce/produced_strips.c: producers by strips: rows are made in a thread's memory and quantized from there; or,
+ * by rows, made by the same loops and quantized when all are there. */
 #include <string.h>
 
 #include "host/core/check/sizes.h"
@@ -24,6 +25,7 @@ typedef struct produced_plan {
   mfq_strips strips;
   made_room room;
   int32_t by_units, sums; /* how many sums of columns there are */
+  int32_t is_apart;       /* results are kept, and quantized afterwards */
 } produced_plan;
 _Static_assert(sizeof(produced_plan) <= MFQ_CAST_STATE, "the plan finds room");
 
@@ -54,7 +56,10 @@ static const mfq_produce_loops *loops_of(const mfq_kernels *kernels) {
   return &mfq_produce_loops_baseline;
 }
 
-static int has_codes(const mfq_made *m) { return m->row != NULL || m->col != NULL; }
+/* Whether windows are quantized. */
+static int has_codes(const mfq_made *m, const produced_plan *p) {
+  return !p->is_apart && (m->row != NULL || m->col != NULL);
+}
 
 /* Rotations in place lose their inputs unless both of a pair are made at once. */
 static const char *why_not(const mfq_made *m, const produced_plan *p) {
@@ -89,28 +94,30 @@ static size_t sums_bytes(const produced_plan *p) {
   return mfq_whole_lines(mfq_size_times(mfq_size_times(strips, (size_t)p->strips.cols), sizeof(float)));
 }
 
-static size_t kept_bytes(const produced_plan *p) {
-  if (p->strips.fillings == 1) return 0;
-  return mfq_whole_lines(mfq_size_times(mfq_size_times((size_t)p->strips.rows, (size_t)p->strips.cols), sizeof(float)));
+static int is_kept(const produced_plan *p) { return p->strips.fillings > 1 || p->is_apart; }
+
+static size_t kept_bytes(const mfq_made *m, const produced_plan *p) {
+  if (!is_kept(p)) return 0;
+  return mfq_whole_lines(mfq_size_times(mfq_size_times((size_t)m->rows, (size_t)m->cols), sizeof(float)));
 }
 
 static size_t memory_of(const mfq_made *m, const produced_plan *p) {
   const size_t own = mfq_size_times(thread_bytes(p), (size_t)p->strips.threads);
   const size_t made = mfq_size_plus(mfq_maker_bytes(m), mfq_size_times((size_t)p->sums, sums_bytes(p)));
-  const size_t strips = mfq_size_plus(mfq_whole_lines(mfq_strips_bytes(&p->strips)), kept_bytes(p));
+  const size_t strips = mfq_size_plus(mfq_whole_lines(mfq_strips_bytes(&p->strips)), kept_bytes(m, p));
   return mfq_size_plus(mfq_size_plus(own, made), strips);
 }
 
 static mfq_status plan_made(mfq_context *context, const mfq_made *m, produced_plan *p, mfq_line *why) {
   const int is_norm = m->make.op == MFQN_MAKE_NORM_BACKWARD;
   p->sums = m->column_sums[1].data || (is_norm && m->column_sums[0].data) ? 2 : m->column_sums[0].data ? 1 : 0;
-  p->by_units = !has_codes(m) && !p->sums;
-  p->room = has_codes(m) || (p->sums && !is_norm) ? MADE_WINDOW : MADE_PIECE;
+  p->by_units = !has_codes(m, p) && !p->sums;
+  p->room = has_codes(m, p) || (p->sums && !is_norm) ? MADE_WINDOW : MADE_PIECE;
   if (p->room == MADE_PIECE && m->plain.data && m->plain.dtype == MFQ_DTYPE_F32 && !m->is_in_place &&
       m->make.pairs != MFQN_PAIRS_INTERLEAVED)
     p->room = MADE_PLAIN;
-  const mfq_strips_wanted wanted = {.one = m->row,
-                                    .other = m->col,
+  const mfq_strips_wanted wanted = {.one = p->is_apart ? NULL : m->row,
+                                    .other = p->is_apart ? NULL : m->col,
                                     .rows = m->rows,
                                     .cols = p->by_units ? m->units : m->cols,
                                     .by_strips = mfqn_make_passes(&m->make) > 0,
@@ -131,11 +138,12 @@ static mfq_status plan_unmade(mfq_context *context, const mfq_cast *cast, produc
   return mfq_strips_plan(context, &wanted, &p->strips, why);
 }
 
-static mfq_status plan_produced(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
-  const mfq_cast *cast = problem;
+static mfq_status plan_produced(mfq_context *context, const mfq_cast *cast, int is_apart, mfq_choice *choice,
+                                mfq_line *why) {
   if (!mfq_cpu_kernels(context)) return mfq_refuse(why, "the context asks for the reference path");
   mfq_status status = mfq_choice_state(context, cast->function, sizeof(produced_plan), choice);
   produced_plan *p = choice->state;
+  if (status == MFQ_OK) p->is_apart = is_apart;
   if (status == MFQ_OK)
     status = cast->made ? plan_made(context, cast->made, p, why) : plan_unmade(context, cast, p, why);
   if (status != MFQ_OK) return status;
@@ -143,6 +151,19 @@ static mfq_status plan_produced(mfq_context *context, const void *problem, mfq_c
   mfq_choice_describe(choice, "%svector loops (%s)", p->strips.is_square ? "one set of codes, turned, by " : "",
                       mfq_cpu_kernels(context)->isa);
   return MFQ_OK;
+}
+
+static mfq_status plan_strips(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  return plan_produced(context, problem, 0, choice, why);
+}
+
+static mfq_status plan_rows(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  const mfq_cast *cast = problem;
+  if (!cast->made || (!cast->made->row && !cast->made->col)) return mfq_refuse(why, "%s", "");
+  const mfq_status status = plan_produced(context, problem, 1, choice, why);
+  if (status == MFQ_OK)
+    choice->workspace_bytes = mfq_size_plus(choice->workspace_bytes, mfq_made_quantize_bytes(context, cast));
+  return status;
 }
 
 /* ---- Windows ----------------------------------------------------------------------------------------------------- */
@@ -261,7 +282,9 @@ static void keep_sums(const produced_work *w, made_sums *sums, int64_t row0, int
 
 /* ---- Filling ----------------------------------------------------------------------------------------------------- */
 
-static int wants_values(const produced_work *w) { return w->plan->room == MADE_WINDOW || w->made->plain.data != NULL; }
+static int wants_values(const produced_work *w) {
+  return w->plan->room == MADE_WINDOW || w->made->plain.data != NULL || w->plan->is_apart;
+}
 
 /* The terms of a row for the sums of norms. */
 static void norm_terms(const produced_work *w, const mfq_made_piece *p, int64_t row, produced_thread *t) {
@@ -398,12 +421,15 @@ static mfq_status run_produced(mfq_context *context, const void *state, const vo
   w.threads = memory;
   memory += thread_bytes(p) * (size_t)p->strips.threads;
   for (int k = 0; k < p->sums; ++k) w.sums[k] = (float *)(void *)(memory + sums_bytes(p) * (size_t)k);
-  if (p->strips.fillings > 1) w.kept = (uint32_t *)(void *)(memory + sums_bytes(p) * (size_t)p->sums);
+  if (is_kept(p)) w.kept = (uint32_t *)(void *)(memory + sums_bytes(p) * (size_t)p->sums);
   mfq_strips_run(context, &p->strips, strips, fill, &w);
   const mfq_loop columns = {p->strips.threads, mfq_ceil_div(p->strips.cols, MFQ_MADE_PIECE), 1};
   if (p->sums) mfq_team_run(columns, finish_pieces, &w);
   if (m->loss.data) finish_loss(&w);
-  return MFQ_OK;
+  if (!p->is_apart) return MFQ_OK;
+  uint8_t *const kept = (uint8_t *)w.kept;
+  return mfq_made_quantize(context, cast, (float *)(void *)kept, kept + kept_bytes(m, p));
 }
 
-const mfq_way mfq_produced_strips = {"produced strips", plan_produced, run_produced, NULL};
+const mfq_way mfq_produced_strips = {"produced strips", plan_strips, run_produced, NULL};
+const mfq_way mfq_produced_rows = {"produced rows", plan_rows, run_produced, NULL};
