@@ -1,7 +1,8 @@
 #!/bin/sh
 # examples/demo.sh BUILD: quantizes a real network by twenty schemes, prints and draws what each costs and gains, reads
 # digits with it, its layers being quantized convolutions and products, trains such networks from scratch by nine recipes,
-# and goes through Brevitas' tutorial. Builds nothing: `make demo` does that first. Results: build/demo/.
+# small transformers by four, and goes through Brevitas' tutorial. Builds nothing: `make demo` does that first. Results:
+# build/demo/.
 set -eu
 cd "$(dirname "$0")/.."
 build=${1:-build/dev}
@@ -82,13 +83,24 @@ if command -v gnuplot >/dev/null 2>&1; then
 fi
 
 echo
+echo "Transformers that write text, a few steps of small ones (examples/train_text.c trains larger ones in minutes):"
+"$build/examples/example_train_text" "$data/pentateuch.txt" --quick --recipes none,mxfp8,mxfp8_square,nvfp4 \
+  --csv "$out/text.csv" --json "$out/text.json"
+if command -v gnuplot >/dev/null 2>&1; then
+  gnuplot -e "csv='$out/text.csv'; out='$out/text'; names='none mxfp8 mxfp8_square nvfp4'" \
+    -e "title_text='A small transformer on the five books of Moses, quantized in all three products of every layer'" \
+    examples/text.gp
+  drawn="$drawn$out/text.svg $out/text.png "
+fi
+
+echo
 echo "Brevitas' tutorial \"Minifloat and Groupwise quantization\", by examples/tutorial.c:"
 echo
 "$build/examples/example_tutorial"
 
 echo
 echo "Files: ${drawn}$out/digits.csv $out/digits.json $out/digits_net.csv $out/digits_net.json"
-echo "  $out/trained.csv $out/trained.json $out/models/*.safetensors $out/trained/*.safetensors"
+echo "  $out/trained.csv $out/trained.json $out/text.csv $out/text.json $out/models/*.safetensors $out/trained/*.safetensors"
 echo
 echo "The same with your own file:"
 echo "  $build/mfq quantize MODEL.safetensors -o small.safetensors --scheme mxfp4_e2m1_even"

@@ -43,6 +43,13 @@ if(TARGET example_train_digits)
   set_tests_properties(examples/train_digits_full PROPERTIES LABELS "examples;slow" TIMEOUT 1200 SKIP_RETURN_CODE 77)
 endif()
 
+if(TARGET example_train_text)
+  foreach(what learns resume)
+    mfq_add_program_test(examples/train_text_${what} ${sh}/train_text.sh $<TARGET_FILE:example_train_text>
+                         examples/data/pentateuch.txt ${what})
+  endforeach()
+endif()
+
 if(TARGET bench_gemm)
   mfq_add_program_test(bench/gemm sh "${CMAKE_CURRENT_LIST_DIR}/gemm_bench.sh" $<TARGET_FILE:bench_gemm>)
 endif()
