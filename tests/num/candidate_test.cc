@@ -14,7 +14,7 @@ mfqn_scheme e4m3(mfq_arith arith) {
 }
 
 const mfqn_scheme exact = e4m3(MFQ_ARITH_EXACT), brevitas = e4m3(MFQ_ARITH_BREVITAS);
-const mfqn_candidates grid = {0, 20, 2, 20};
+const mfqn_candidates grid = {0, 20, 2, 20, 0};
 
 /* Two roundings, as Brevitas has them. */
 TEST(Candidate, Statistics) {
@@ -24,12 +24,12 @@ TEST(Candidate, Statistics) {
     EXPECT_EQ(mfqn_candidate(&exact, &grid, u, 20), u);
     EXPECT_EQ(mfqn_candidate(&brevitas, &grid, u, 20), mfqn_bits((float)((double)base * 20)));
   }
-  const mfqn_candidates twice = {0, 1, 1, 2};
+  const mfqn_candidates twice = {0, 1, 1, 2, 0};
   EXPECT_EQ(mfqn_candidate(&exact, &twice, MFQN_MAX_FINITE, 2), MFQN_MAX_FINITE);
 }
 
 TEST(Candidate, Ranks) {
-  const mfqn_candidates c = {1, 200, 190, 200};
+  const mfqn_candidates c = {1, 200, 190, 200, 0};
   EXPECT_EQ(mfqn_candidate_rank(&c, 200, 190), 190);
   EXPECT_EQ(mfqn_candidate_rank(&c, 201, 190), 191);
   EXPECT_EQ(mfqn_candidate_rank(&c, 32, 190), 31);
