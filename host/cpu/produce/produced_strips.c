@@ -141,6 +141,7 @@ static mfq_status plan_unmade(mfq_context *context, const mfq_cast *cast, produc
 static mfq_status plan_produced(mfq_context *context, const mfq_cast *cast, int is_apart, mfq_choice *choice,
                                 mfq_line *why) {
   if (!mfq_cpu_kernels(context)) return mfq_refuse(why, "the context asks for the reference path");
+  if (cast->made && cast->made->cols == 0) return mfq_refuse(why, "rows are empty"); /* their numbers may be wanted */
   mfq_status status = mfq_choice_state(context, cast->function, sizeof(produced_plan), choice);
   produced_plan *p = choice->state;
   if (status == MFQ_OK) p->is_apart = is_apart;
