@@ -55,10 +55,7 @@ mfq_status calibration_begin(const calibration *c, const mfq_qtensor *q, int is_
   if (c->options->observer == NULL)
     observer = (mfq_observer){.observed = q->scheme.statistic == MFQ_STATISTIC_MINMAX ? MFQ_OBSERVED_MINMAX
                                                                                       : MFQ_OBSERVED_ABSMAX};
-  if (is_low && observer.observed == MFQ_OBSERVED_INTERVAL)
-    observer = (mfq_observer){.observed = MFQ_OBSERVED_LOW_PERCENTILE, .argument = {observer.argument[0], 0}};
-  else if (is_low)
-    observer = (mfq_observer){.observed = MFQ_OBSERVED_LOW};
+  if (is_low) mfq_observer_low(&observer, &observer);
   const mfq_status status = mfq_collection_init(&q->scheme, &observer, q->rank, q->shape, collection);
   if (status != MFQ_OK) return status;
   collection->running = c->running;

@@ -16,16 +16,11 @@ static mfq_status make_history(mfq_place_state *state, size_t *used) {
   return MFQ_OK;
 }
 
-/* The statistic that zero points follow from. */
-static mfq_observer low_of(const mfq_observer *observer) {
-  if (observer->observed != MFQ_OBSERVED_INTERVAL) return (mfq_observer){.observed = MFQ_OBSERVED_LOW};
-  return (mfq_observer){.observed = MFQ_OBSERVED_LOW_PERCENTILE, .argument = {observer->argument[0], 0}};
-}
-
 static mfq_status make_statistics(mfq_place_state *state, const mfq_qtensor *q, size_t *used) {
   const mfq_quantizer *z = state->quantizer;
   mfq_scheme scheme = q->scheme;
-  const mfq_observer low = low_of(&z->observer);
+  mfq_observer low;
+  mfq_observer_low(&z->observer, &low);
   mfq_status status = mfq_collection_init(&scheme, &z->observer, q->rank, q->shape, &state->scale);
   if (status == MFQ_OK) status = mfq_collection_init(&scheme, &low, q->rank, q->shape, &state->low);
   if (status != MFQ_OK) return status;

@@ -43,6 +43,10 @@ MFQ_API mfq_status mfq_observer_print(const mfq_observer *observer, char *text, 
 /* Row `index` of observers.def (0, 1, ...): its word and one line about it. NULL beyond the last row. Since 0.1. */
 MFQ_EXPORT const char *mfq_observer_name(int32_t index, const char **about);
 
+/* Fills `low` with the statistic that zero points follow from where their range is that of `observer`: LOW_PERCENTILE with the
+ * lower end of an INTERVAL, LOW with every other. NULL for either does nothing. Since 0.1. */
+MFQ_EXPORT void mfq_observer_low(const mfq_observer *observer, mfq_observer *low);
+
 /* A statistic to be taken. Filled by mfq_observation_init; set what you need. Since 0.1. */
 typedef struct mfq_observation {
   size_t struct_size;

@@ -47,6 +47,21 @@ TEST(ObserverText, ReadAndWritten) {
   EXPECT_EQ(mfq_observer_name(-1, nullptr), nullptr);
 }
 
+TEST(ObserverText, OfZeroPoints) {
+  const std::pair<const char *, const char *> rows[] = {
+      {"minmax", "low"}, {"interval:0.1:99.5", "low_percentile:0.1"}, {"absmax", "low"}, {"percentile:99.5", "low"}};
+  for (const auto &row : rows) {
+    mfq_observer observer;
+    char text[MFQ_OBSERVER_TEXT_MAX];
+    ASSERT_EQ(mfq_observer_parse(row.first, &observer), MFQ_OK) << mfq_last_error();
+    mfq_observer_low(&observer, nullptr);
+    mfq_observer_low(&observer, &observer);
+    mfq_observer_low(nullptr, &observer);
+    ASSERT_EQ(mfq_observer_print(&observer, text, sizeof text), MFQ_OK) << mfq_last_error();
+    EXPECT_STREQ(text, row.second) << row.first;
+  }
+}
+
 TEST(ObserverText, Refused) {
   const struct {
     const char *text, *says;

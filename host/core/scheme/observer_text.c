@@ -71,6 +71,13 @@ static int find_fault(const mfq_observer *o, mfq_sentence *why) {
 
 int mfq_observer_valid(const mfq_observer *observer, mfq_sentence *why) { return !find_fault(observer, why); }
 
+void mfq_observer_low(const mfq_observer *observer, mfq_observer *low) {
+  if (observer == NULL || low == NULL) return;
+  const int is_interval = observer->observed == MFQ_OBSERVED_INTERVAL;
+  const double end = is_interval ? observer->argument[0] : 0;
+  *low = (mfq_observer){.observed = is_interval ? MFQ_OBSERVED_LOW_PERCENTILE : MFQ_OBSERVED_LOW, .argument = {end, 0}};
+}
+
 int mfq_observer_equal(const mfq_observer *a, const mfq_observer *b) {
   return a->observed == b->observed && a->axis == b->axis && a->argument[0] == b->argument[0] &&
          a->argument[1] == b->argument[1];
