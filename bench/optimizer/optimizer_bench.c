@@ -57,6 +57,13 @@ static int group_of(const bench_run *run, int index) {
   return 0;
 }
 
+/* Each row has memory of its own. */
+static int begin(bench_run *run, int group) {
+  (void)run;
+  (void)group;
+  return BENCH_OK;
+}
+
 /* ---- Copies ----------------------------------------------------------------------------------------------------- */
 
 static int launch_copy(void *state, int turn) {
@@ -192,6 +199,7 @@ static const bench_subject subject = {.name = "optimizer",
                                       .group = group_of,
                                       .open = open_bench,
                                       .close = close_bench,
+                                      .begin = begin,
                                       .peer = peer,
                                       .ready = ready,
                                       .forget = forget,

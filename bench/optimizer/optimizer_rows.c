@@ -83,6 +83,7 @@ static mfq_status create_codes(mfq_context *context, const int64_t *shape, mfq_q
   if (task->row->codes == OPTIMIZER_NO_CODES) return MFQ_OK;
   mfq_status status = place_codes(task->row, shape, NULL, q, &used);
   if (status == MFQ_OK) status = mfq_buffer_create(context, used, &task->codes);
+  if (status == MFQ_OK) status = mfq_buffer_fill(task->codes, 0, used, 0); /* what is between the parts */
   if (status == MFQ_OK) status = place_codes(task->row, shape, mfq_buffer_data(task->codes), q, &used);
   if (status == MFQ_OK) task->bytes += bench_stored_bytes(&q[0]) + bench_stored_bytes(&q[1]);
   return status;
