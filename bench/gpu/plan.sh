@@ -23,7 +23,7 @@ tests 60 device_values device_quantize_row device_quantize_col device_quantize_b
   device_fake_gradient device_mask device_expand device_search device_observe device_collect device_embedding \
   device_produce device_gemm_native device_gemm_folded device_gemm_weight_rows device_gemm_expanded device_gemm_tile \
   device_gemm_general device_conv_wgmma device_conv_implicit device_conv_depthwise device_conv_unfolded \
-  device_conv_general device_layer
+  device_conv_general device_layer device_optimizer
 
 # How fast, a family a process: a wrong row or a fault costs no other family. 110
 asked speed
@@ -42,6 +42,7 @@ bench conv_256x14 25 bench_conv -r 7 --shapes 64x256x14x14-256x3x3
 bench conv_1x1 25 bench_conv -r 7 --shapes 64x512x28x28-128x1x1
 bench conv_depthwise 25 bench_conv -r 7 --shapes 64x96x56x56-96x7x7g96
 bench conv_320x64 25 bench_conv -r 7 --shapes 8x320x64x64-320x3x3
+bench optimizer 25 bench_optimizer -r 7 --filter '^adamw f32 (f32|int8) (none|both|square)$'
 bench layer_linear 25 bench_layer -r 5 --out bf16 --blocks 4096x4096-4096
 bench layer_bottleneck 25 bench_layer -r 5 --out bf16 --blocks 32x1024x14x14-256x1x1/256x3x3/1024x1x1
 

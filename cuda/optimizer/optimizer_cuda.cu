@@ -1,10 +1,16 @@
-/* cuda/optimizer/optimizer_cuda.cu: the ways of an optimizer's step. */
-#include "cuda/cuda_ops.h"
+/* cuda/optimizer/optimizer_cuda.cu: the list of ways, and the codes of new values. */
+#include "optimizer_cuda.h"
 
-static mfq_status plan(mfq_context *, const void *, mfq_choice *, mfq_line *why) {
-  return mfq_refuse(why, "optimizers are not offered here yet; use the CPU");
+mfq_status mfq_cuda_optimizer_codes(mfq_context *context, const mfq_cast *cast) {
+  const mfq_optimizing *o = cast->optimizing;
+  if (!o->row && !o->col) return MFQ_OK;
+  mfq_cast codes = mfq_cast_quantize(o->shaped, o->row ? o->row : o->col, o->row && o->col ? o->col : NULL);
+  codes.function = cast->function;
+  return mfq_cuda_cast(context, &codes);
 }
 
-static const mfq_way none = {"none", plan, NULL, NULL};
-
-const mfq_ways mfq_cuda_optimizations = {"mfq_optimizer_create", NULL, 0, {&none}};
+const mfq_ways mfq_cuda_optimizations = {
+    "mfq_optimizer_create",
+    NULL,
+    0,
+    {&mfq_cuda_optimizer_sums, &mfq_cuda_optimizer_chunks, &mfq_cuda_optimizer_general}};
