@@ -17,7 +17,9 @@ def missing_source(root, test):
     """Returns the source that a row's test names and that is not there, or None."""
     subject, *unit = test.split()
     folder, _, name = subject.partition("/")
-    if not list((root / "tests" / folder).rglob(f"{name}_test.cc")):
+    name, _, only = name.partition(".")
+    files = list((root / "tests" / folder).rglob(f"{name}_test.cc"))
+    if not files or only and f", {only})" not in files[0].read_text():
         return f"tests/{folder}/{name}_test.cc"
     sources = "cuda" if folder == "device" else "host"
     if (folder == "num") == (len(unit) == 1):
@@ -36,7 +38,7 @@ def check(options):
         test, file, text = fields[1:4]
         missing = missing_source(options.root, test)
         if missing:
-            findings.append(Finding("fault-test", missing, 1, f"it is not there, but fault {name} needs it"))
+            findings.append(Finding("fault-test", missing, 1, f"what fault {name} names is not there"))
         if not (options.root / file).is_file() or text not in read(options.root, file):
             findings.append(Finding("fault-moved", file, 1, f"it has no longer what fault {name} replaces: {text}"))
     return findings
