@@ -13,7 +13,7 @@
 #include <mfq/layer_io.h>
 #include <mfq/mfq.h>
 
-#include "support/text.h"
+#include "support/text_training.h"
 
 static const char usual_recipes[] = "none,mxfp8,mxfp8_square,nvfp4,quartet2";
 enum { MOST_RECIPES = 64, MOST_STEPS = 1000000 };
@@ -189,7 +189,7 @@ static int write_sample(training *t, const mfq_recipe *recipe, text_result *r) {
   const uint64_t seed = (uint64_t)t->options->seed;
   shape.batch = 1;
   (void)snprintf(r->sample, sizeof r->sample, "%s", t->options->prompt);
-  int code = text_model_create(t->context, &t->parameters, &shape, recipe, seed, 0, &single);
+  int code = text_model_create(t->context, &t->parameters, &shape, (text_quantization){recipe, seed, 0}, &single);
   if (code == DIGITS_OK)
     code = digits_status(text_write(&t->data, &t->model, &single, t->options->letters, seed, r->sample), r->recipe,
                          mfq_last_error());
@@ -204,7 +204,8 @@ static int make_training(training *t, const mfq_recipe *recipe, const text_resul
   const uint64_t seed = (uint64_t)t->options->seed;
   int code = text_parameters_init(&t->report->shape, seed, &t->parameters);
   if (code == DIGITS_OK)
-    code = text_model_create(t->context, &t->parameters, &t->report->shape, recipe, seed * 1000, 1, &t->model);
+    code = text_model_create(t->context, &t->parameters, &t->report->shape, (text_quantization){recipe, seed * 1000, 1},
+                             &t->model);
   if (code == DIGITS_OK) code = digits_status(make_optimizer(t), r->recipe, mfq_last_error());
   if (code == DIGITS_OK && t->options->is_resumed) code = use_file(mfq_layers_load, t, r->recipe);
   return code;

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "text.h"
+#include "text_training.h"
 
 /* What a product reads and writes: tensors [windows, heads, positions, elements or positions]. */
 typedef struct product {

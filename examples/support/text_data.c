@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text.h"
+#include "text_training.h"
 
 enum { CHUNK = 1 << 16 };
 

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text.h"
+#include "text_training.h"
 
 static double elements_of(const mfq_tensor *t) { return (double)train_elements(t); }
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text.h"
+#include "text_training.h"
 
 /* ---- Parameters ------------------------------------------------------------------------------------------------- */
 
@@ -177,7 +177,7 @@ static mfq_status find_codes(text_linear *l, const mfq_recipe *recipe) {
   return status == MFQ_ERROR_UNSUPPORTED ? MFQ_OK : status;
 }
 
-static mfq_status make_layers(text_model *m, const mfq_recipe *recipe, uint64_t seed, int is_trained) {
+static mfq_status make_layers(text_model *m, text_quantization q) {
   text_parameter *p = m->parameters->tensors;
   mfq_status status = MFQ_OK;
   m->table = p++;
@@ -186,22 +186,22 @@ static mfq_status make_layers(text_model *m, const mfq_recipe *recipe, uint64_t 
       text_linear *l = &m->blocks[b].layers[i];
       if (i % 2 == 0) m->blocks[b].norms[i / 2].gain = p++;
       l->weight = p++;
-      status = make_layer(m, l->weight, recipe, seed + (uint64_t)(b * TEXT_LAYERS + i), &l->layer);
-      if (status == MFQ_OK && is_trained) status = find_codes(l, recipe);
-      l->has_own_x = is_trained && (recipe->switch_step > 0 || mfq_layer_needs_x(l->layer));
+      status = make_layer(m, l->weight, q.recipe, q.seed + (uint64_t)(b * TEXT_LAYERS + i), &l->layer);
+      if (status == MFQ_OK && q.is_trained) status = find_codes(l, q.recipe);
+      l->has_own_x = q.is_trained && (q.recipe->switch_step > 0 || mfq_layer_needs_x(l->layer));
     }
   m->last.gain = p++;
   m->head_weight = p;
-  return status == MFQ_OK ? make_layer(m, m->head_weight, NULL, seed, &m->head) : status;
+  return status == MFQ_OK ? make_layer(m, m->head_weight, NULL, q.seed, &m->head) : status;
 }
 
 int text_model_create(mfq_context *context, text_parameters *parameters, const text_shape *shape,
-                      const mfq_recipe *recipe, uint64_t seed, int is_trained, text_model *m) {
+                      text_quantization quantization, text_model *m) {
   memset(m, 0, sizeof *m);
   m->context = context;
   m->shape = *shape;
   m->parameters = parameters;
-  int code = digits_status(make_layers(m, recipe, seed, is_trained), "a layer", mfq_last_error());
+  int code = digits_status(make_layers(m, quantization), "a layer", mfq_last_error());
   if (code == DIGITS_OK) code = allocate(m);
   if (code != DIGITS_OK) return code;
   text_angles(m);

@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include "text.h"
+#include "text_training.h"
 
 /* ---- As it goes on ---------------------------------------------------------------------------------------------- */
 
@@ -17,6 +17,7 @@ void text_print_heading(const text_report *r) {
          (long long)r->parameters, s->blocks, s->width, s->heads, s->width / s->heads, s->hidden, s->batch, s->length);
   printf("a step's products: %.1f GFLOP; this machine multiplies %.0f GFLOP a second\n", 1e-9 * text_flops(s),
          1e-9 * r->peak);
+  (void)fflush(stdout);
 }
 
 void text_print_point(const text_report *report, const text_result *r) {

@@ -2,7 +2,7 @@
  * codes into the layers' memory; where a recipe does not let it, a layer is given the tensor, and quantizes it. */
 #include <string.h>
 
-#include "text.h"
+#include "text_training.h"
 
 /* ---- Operands of layers ----------------------------------------------------------------------------------------- */
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text.h"
+#include "text_training.h"
 
 /* Copies to a layer of another batch what this one has collected, and how far it is. */
 static mfq_status copy_state(mfq_layer *from, mfq_layer *to) {

@@ -1,7 +1,7 @@
-/* examples/support/text.h: a transformer that reads and writes text character by character, made of mfq's layers, producers
+/* examples/support/text_training.h: a transformer that reads and writes text character by character, made of mfq's layers, producers
  * and optimizer: the text, the model, a step of its training, and what is seen of it. */
-#ifndef MFQ_EXAMPLES_TEXT_H
-#define MFQ_EXAMPLES_TEXT_H
+#ifndef MFQ_EXAMPLES_TEXT_TRAINING_H
+#define MFQ_EXAMPLES_TEXT_TRAINING_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -103,9 +103,14 @@ typedef struct text_model {
   float *memory;
 } text_model;
 
-/* `is_trained`: its layers keep what backward needs, and the weights' codes are written by an optimizer where they may be. */
+/* How a model's layers are quantized. */
+typedef struct text_quantization {
+  const mfq_recipe *recipe;
+  uint64_t seed;
+  int is_trained; /* layers keep what backward needs, and an optimizer writes the codes of weights where it may */
+} text_quantization;
 int text_model_create(mfq_context *context, text_parameters *parameters, const text_shape *shape,
-                      const mfq_recipe *recipe, uint64_t seed, int is_trained, text_model *model);
+                      text_quantization quantization, text_model *model);
 void text_model_destroy(text_model *model);
 /* All of a model's layers but the head, and the head last: text_layer_count of them. */
 int text_layer_count(const text_model *model);
