@@ -83,7 +83,7 @@ if command -v gnuplot >/dev/null 2>&1; then
 fi
 
 echo
-echo "Transformers that write text, a few steps of small ones (examples/train_text.c trains larger ones in minutes):"
+echo "Small transformers learn to write text, 60 steps each (examples/train_text.c trains larger ones, in minutes):"
 "$build/examples/example_train_text" "$data/pentateuch.txt" --quick --recipes none,mxfp8,mxfp8_square,nvfp4 \
   --csv "$out/text.csv" --json "$out/text.json"
 if command -v gnuplot >/dev/null 2>&1; then

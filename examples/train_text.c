@@ -149,6 +149,7 @@ static int add_point(training *t, text_result *r, int64_t step, double loss, dou
   r->loss[r->points++] = loss;
   r->tokens_per_second = (double)s->batch * s->length * steps / seconds;
   r->flops_per_second = text_flops(s) * steps / seconds;
+  r->trained += steps;
   if (!is_noted) return DIGITS_OK;
   r->unseen_at[r->unseen_points] = (int)step;
   return digits_status(unseen_loss(t, &r->unseen[r->unseen_points++]), r->recipe, mfq_last_error());
@@ -157,6 +158,9 @@ static int add_point(training *t, text_result *r, int64_t step, double loss, dou
 static int train_steps(training *t, text_result *r) {
   const text_options *o = t->options;
   const int64_t first = mfq_layer_step(t->model.head), end = o->stop > 0 && o->stop < o->steps ? o->stop : o->steps;
+  if (first >= end)
+    return digits_error(DIGITS_USAGE, "%s: %lld steps are saved; give more by --steps or --stop", r->recipe,
+                        (long long)first);
   int code = DIGITS_OK, since = 0;
   double sum = 0, start = digits_seconds();
   for (int64_t step = first; code == DIGITS_OK && step < end; ++step) {
@@ -177,6 +181,11 @@ static int train_steps(training *t, text_result *r) {
     sum = 0, since = 0, start = digits_seconds();
   }
   r->steps = (int)end;
+  mfq_optimizer_report taken;
+  if (code == DIGITS_OK)
+    code = digits_status(mfq_optimizer_report_get(t->optimizer, &taken), r->recipe, mfq_last_error());
+  if (code == DIGITS_OK && taken.skipped > 0)
+    printf("%s: %lld steps were skipped: their gradients were not finite\n", r->recipe, (long long)taken.skipped);
   return code;
 }
 
@@ -296,9 +305,11 @@ static int run(const text_options *o, mfq_context *context) {
                               .vocabulary = t.data.vocabulary};
   report.parameters = count_parameters(&report.shape);
   report.characters = t.data.count;
-  for (const char *c = o->prompt; code == DIGITS_OK && *c != '\0'; ++c)
+  for (const char *c = o->prompt; code == DIGITS_OK && o->letters > 0 && *c != '\0'; ++c)
     if (t.data.numbers[(unsigned char)*c] < 0)
-      code = digits_error(DIGITS_USAGE, "--prompt: '%c' does not occur in the text", *c);
+      code =
+          digits_error(DIGITS_USAGE, "--prompt \"%s\": byte 0x%02x does not occur in the text; give another --prompt",
+                       o->prompt, (unsigned)(unsigned char)*c);
   if (code == DIGITS_OK) code = text_peak(context, &report.peak);
   if (code == DIGITS_OK) code = train_all(&t, list);
   free_results(&report);
@@ -336,11 +347,11 @@ typedef struct range {
 
 static int check_shapes(const text_options *o) {
   const range ranges[] = {{"steps", o->steps, 1, MOST_STEPS}, {"batch", o->batch, 1, 4096},
-                          {"length", o->length, 2, 4096},     {"layers", o->blocks, 1, TEXT_MOST_BLOCKS},
+                          {"length", o->length, 2, 4096},     {"blocks", o->blocks, 1, TEXT_MOST_BLOCKS},
                           {"width", o->width, 2, 8192},       {"heads", o->heads, 1, 256},
                           {"hidden", o->hidden, 1, 32768},    {"every", o->every, 1, MOST_STEPS},
                           {"unseen", o->unseen, 1, 10000},    {"warmup", o->warmup, 0, MOST_STEPS},
-                          {"seed", o->seed, 0, 1000000},      {"write", o->letters, 0, TEXT_SAMPLE / 2},
+                          {"seed", o->seed, 0, 1000000},      {"write", o->letters, 0, TEXT_SAMPLE / 2 - 1},
                           {"stop", o->stop, 0, MOST_STEPS}};
   for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; ++i)
     if (ranges[i].value < ranges[i].least || ranges[i].value > ranges[i].most)
@@ -374,22 +385,22 @@ static int parse(int argc, const char **argv, text_options *o) {
   const struct poptOption table[] = {
       {"recipes", 'R', POPT_ARG_STRING | POPT_ARGFLAG_SHOW_DEFAULT, &o->recipes, 0, "names or texts", "LIST"},
       {"quick", 'q', POPT_ARG_NONE, &o->is_quick, 0, "a small model and 60 steps, where nothing else is said", NULL},
-      {"steps", 's', POPT_ARG_INT, &o->steps, 0, "600", "N"},
+      {"steps", 's', POPT_ARG_INT, &o->steps, 0, "steps of each training: 600", "N"},
       {"batch", 'b', POPT_ARG_INT, &o->batch, 0, "windows of a step: 12", "N"},
       {"length", 'l', POPT_ARG_INT, &o->length, 0, "characters of a window: 128", "N"},
-      {"layers", 0, POPT_ARG_INT, &o->blocks, 0, "each attention and SwiGLU: 6", "N"},
-      {"width", 'w', POPT_ARG_INT, &o->width, 0, "128", "N"},
-      {"heads", 0, POPT_ARG_INT, &o->heads, 0, "4", "N"},
+      {"blocks", 0, POPT_ARG_INT, &o->blocks, 0, "each of attention and SwiGLU: 6", "N"},
+      {"width", 'w', POPT_ARG_INT, &o->width, 0, "elements of the stream: 128", "N"},
+      {"heads", 0, POPT_ARG_INT, &o->heads, 0, "heads of attention: 4", "N"},
       {"hidden", 0, POPT_ARG_INT, &o->hidden, 0, "width of SwiGLU: 384", "N"},
-      {"rate", 'r', POPT_ARG_DOUBLE | POPT_ARGFLAG_SHOW_DEFAULT, &o->rate, 0, "the largest", "X"},
-      {"warmup", 0, POPT_ARG_INT, &o->warmup, 0, "steps until then: 60", "N"},
-      {"decay", 0, POPT_ARG_DOUBLE | POPT_ARGFLAG_SHOW_DEFAULT, &o->decay, 0, "of weights", "X"},
-      {"clip", 0, POPT_ARG_DOUBLE | POPT_ARGFLAG_SHOW_DEFAULT, &o->clip, 0, "the norm of gradients; 0: not", "X"},
+      {"rate", 'r', POPT_ARG_DOUBLE | POPT_ARGFLAG_SHOW_DEFAULT, &o->rate, 0, "learning rate behind the warmup", "X"},
+      {"warmup", 0, POPT_ARG_INT, &o->warmup, 0, "steps in which the rate rises: 60", "N"},
+      {"decay", 0, POPT_ARG_DOUBLE | POPT_ARGFLAG_SHOW_DEFAULT, &o->decay, 0, "weight decay of matrices", "X"},
+      {"clip", 0, POPT_ARG_DOUBLE | POPT_ARGFLAG_SHOW_DEFAULT, &o->clip, 0, "largest norm of gradients; 0: any", "X"},
       {"seed", 0, POPT_ARG_INT | POPT_ARGFLAG_SHOW_DEFAULT, &o->seed, 0, "of weights, windows and random bits", "N"},
       {"every", 'e', POPT_ARG_INT, &o->every, 0, "steps between two lines: 50", "N"},
       {"unseen", 0, POPT_ARG_INT, &o->unseen, 0, "batches of text that is not trained on: 8", "N"},
-      {"write", 0, POPT_ARG_INT, &o->letters, 0, "characters that it writes at the end: 400", "N"},
-      {"prompt", 0, POPT_ARG_STRING, &o->prompt, 0, "what these follow", "TEXT"},
+      {"write", 0, POPT_ARG_INT, &o->letters, 0, "characters that each model writes at the end: 400", "N"},
+      {"prompt", 0, POPT_ARG_STRING | POPT_ARGFLAG_SHOW_DEFAULT, &o->prompt, 0, "what they follow", "TEXT"},
       {"models", 'm', POPT_ARG_STRING, &o->models, 0, "save the trained models here", "FOLDER"},
       {"stop", 0, POPT_ARG_INT, &o->stop, 0, "stop and save behind this step", "N"},
       {"resume", 0, POPT_ARG_NONE, &o->is_resumed, 0, "go on from what is saved there", NULL},

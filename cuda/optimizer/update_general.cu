@@ -101,7 +101,7 @@ mfq_status run(mfq_context *context, const void *, const void *problem, uint8_t 
   const mfq_optimizing *o = cast->optimizing;
   stretches given = {workspace, 0};
   const int64_t count = cast->dst->shape[0];
-  if (count == 0) return MFQ_OK;
+  if (count == 0) return mfq_cuda_optimizer_codes(context, cast);
   const moment_run moments[] = {take_moment(o->first, count, &given), take_moment(o->second, count, &given)};
   mfq_status status = MFQ_OK;
   for (const moment_run &m : moments)

@@ -22,7 +22,7 @@ void text_print_heading(const text_report *r) {
 
 void text_print_point(const text_report *report, const text_result *r) {
   if (r->points == 1)
-    printf("\n%-14s  %6s  %8s  %8s  %9s  %6s\n", "recipe", "step", "loss", "unseen", "tokens/s", "peak");
+    printf("\n%-14s  %6s  %8s  %8s  %9s  %6s\n", "recipe", "step", "loss", "unseen", "chars/s", "peak");
   const int step = r->at[r->points - 1],
             has_unseen = r->unseen_points > 0 && r->unseen_at[r->unseen_points - 1] == step;
   printf("%-14s  %6d  %8.4f  ", r->recipe, step, r->loss[r->points - 1]);
@@ -51,15 +51,19 @@ void text_print_memory(const text_result *r) {
   print_row("moments of the optimizer", m->moments, m->moments);
 }
 
+/* Of all steps of a run. */
+static double steps_per_second(const text_result *r) { return r->seconds > 0 ? r->trained / r->seconds : 0; }
+
 void text_print_summary(const text_report *report) {
   printf("\n%-14s  %6s  %8s  %8s  %10s  %8s  %9s\n", "recipe", "steps", "loss", "unseen", "difference", "seconds",
-         "tokens/s");
+         "chars/s");
   for (int i = 0; i < report->count; ++i) {
     const text_result *r = &report->results[i], *first = &report->results[0];
     if (r->points == 0 || r->unseen_points == 0) continue;
     const double unseen = r->unseen[r->unseen_points - 1];
     printf("%-14s  %6d  %8.4f  %8.4f  %+10.4f  %8.1f  %9.0f\n", r->recipe, r->steps, r->loss[r->points - 1], unseen,
-           unseen - first->unseen[first->unseen_points - 1], r->seconds, r->tokens_per_second);
+           unseen - first->unseen[first->unseen_points - 1], r->seconds,
+           steps_per_second(r) * report->shape.batch * report->shape.length);
   }
 }
 
@@ -93,12 +97,26 @@ static json_t *memory_json(const text_memory *m) {
                    m->weight_codes, "weight_bf16", m->weight_bf16, "gradients", m->gradients, "moments", m->moments);
 }
 
+/* A text as it is, or, where characters are parts of UTF-8 that do not fit together, with ? in their place. */
+static json_t *sample_json(const char *sample) {
+  json_t *whole = json_string(sample);
+  if (whole != NULL) return whole;
+  char copy[TEXT_SAMPLE];
+  size_t n = 0;
+  for (; sample[n] != '\0' && n + 1 < sizeof copy; ++n) copy[n] = sample[n];
+  for (size_t i = 0; i < n; ++i)
+    if ((unsigned char)copy[i] >= 0x80) copy[i] = '?';
+  copy[n] = '\0';
+  return json_string(copy);
+}
+
 static json_t *result_json(const text_report *report, const text_result *r) {
   return json_pack("{s:s, s:i, s:o, s:o, s:f, s:f, s:f, s:o, s:o}", "recipe", r->recipe, "steps", r->steps, "trained",
                    curve(r->points, r->at, r->loss), "unseen", curve(r->unseen_points, r->unseen_at, r->unseen),
-                   "seconds", r->seconds, "tokens_per_second", r->tokens_per_second, "share_of_peak",
-                   r->flops_per_second / report->peak, "memory_bytes", memory_json(&r->memory), "sample",
-                   json_stringn_nocheck(r->sample, strlen(r->sample)));
+                   "seconds", r->seconds, "tokens_per_second",
+                   steps_per_second(r) * report->shape.batch * report->shape.length, "share_of_peak",
+                   steps_per_second(r) * text_flops(&report->shape) / report->peak, "memory_bytes",
+                   memory_json(&r->memory), "sample", sample_json(r->sample));
 }
 
 int text_write_json(const text_report *report, const char *path) {

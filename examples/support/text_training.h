@@ -119,7 +119,7 @@ mfq_status text_set_mode(text_model *model, mfq_layer_mode mode);
 
 /* From tokens to the logits of what follows each. */
 mfq_status text_forward(text_model *model);
-/* The mean loss of the logits against the targets; `gradient`: and its gradient in their place. */
+/* The mean loss of the logits against the targets; `has_gradient`: and writes its gradient in their place. */
 mfq_status text_loss(text_model *model, int has_gradient, float *loss);
 /* From the gradient of the logits to those of all parameters. */
 mfq_status text_backward(text_model *model);
@@ -156,8 +156,10 @@ typedef struct text_result {
   int *at;      /* step of each point, */
   double *loss; /* mean training loss since the one before */
   int *unseen_at;
-  double *unseen; /* loss of what is not trained on */
-  double seconds, tokens_per_second, flops_per_second;
+  double *unseen;                             /* loss of what is not trained on */
+  int trained;                                /* steps of this run, not of one that it resumed */
+  double seconds;                             /* that they took */
+  double tokens_per_second, flops_per_second; /* of the last ones */
   text_memory memory;
   char sample[TEXT_SAMPLE];
 } text_result;

@@ -52,6 +52,7 @@ mfq_status text_write(const text_data *data, const text_model *trained, text_mod
   for (const int end = count + letters; status == MFQ_OK && count < end; ++count) {
     const int last = fill_window(data, m, sample, count);
     status = text_forward(m);
+    if (status != MFQ_OK) break;
     const float *logits = (const float *)m->logits.data + (int64_t)last * m->shape.vocabulary;
     sample[count] = (char)data->letters[draw_letter(logits, m->shape.vocabulary, &seed)];
     sample[count + 1] = '\0';

@@ -1,4 +1,5 @@
 /* host/optimizer/optimizer_check.c: options of optimizers: numbers of groups, names, schemes of moments. */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -51,12 +52,12 @@ static mfq_status check_numbers(mfq_where where, const number *numbers, size_t c
   return MFQ_OK;
 }
 
-static int is_from_0(double x) { return isfinite(x) && x >= 0.0; }
+static int is_from_0(double x) { return x >= 0.0 && x <= (double)FLT_MAX; }
 static int is_share(double x) { return x >= 0.0 && x < 1.0; }
 
 mfq_status mfq_optimizer_take_group(mfq_where where, mfq_optimizer_kind kind, const mfq_optimizer_group *g,
                                     mfqn_optimizer_group *to) {
-  static const char share[] = "0 or more, and less than 1", from_0[] = "a finite number from 0 on";
+  static const char share[] = "0 or more, and less than 1", from_0[] = "a finite number from 0 on, which float32 holds";
   const int is_adamw = kind == MFQ_OPTIMIZER_ADAMW;
   mfq_status status = mfq_argument_present(where, g);
   if (status == MFQ_OK) status = mfq_argument_struct(where, g, sizeof *g, "mfq_optimizer_group_init");
@@ -65,7 +66,7 @@ mfq_status mfq_optimizer_take_group(mfq_where where, mfq_optimizer_kind kind, co
       {"rate", g->rate, is_from_0(g->rate), from_0},
       {"beta1", g->beta1, is_share(g->beta1), share},
       {"beta2", g->beta2, is_adamw ? is_share(g->beta2) : g->beta2 == 0.0, is_adamw ? share : "0 for SGD"},
-      {"epsilon", g->epsilon, is_adamw ? isfinite(g->epsilon) && (float)g->epsilon > 0.0f : g->epsilon == 0.0,
+      {"epsilon", g->epsilon, is_adamw ? is_from_0(g->epsilon) && (float)g->epsilon > 0.0f : g->epsilon == 0.0,
        is_adamw ? "a finite number above 0, which float32 holds" : "0 for SGD"},
       {"weight_decay", g->weight_decay, is_from_0(g->weight_decay), from_0}};
   const mfq_range nesterov = {"nesterov", g->nesterov, 0, is_adamw || g->beta1 == 0.0 ? 0 : 1};
@@ -136,6 +137,13 @@ static mfq_status take_name(const char *function, const char *name, char *to) {
   return MFQ_OK;
 }
 
+/* An array whose count was forgotten would be ignored. */
+static mfq_status check_count(const char *function, const char *what, int is_given, int32_t count) {
+  if (!is_given || count > 0) return MFQ_OK;
+  return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
+                  "options->%s is given, but there are 0 of them; say how many, or give NULL", what);
+}
+
 mfq_status mfq_optimizer_take(mfq_optimizer *o, const char *function, const mfq_optimizer_options *options) {
   const mfq_where where = {function, "options"};
   const mfq_range ranges[] = {{"kind", (int64_t)options->kind, MFQ_OPTIMIZER_SGD, MFQ_OPTIMIZER_ADAMW},
@@ -146,6 +154,8 @@ mfq_status mfq_optimizer_take(mfq_optimizer *o, const char *function, const mfq_
   mfq_status status = mfq_ranges_check(where, ranges, sizeof ranges / sizeof ranges[0]);
   if (status == MFQ_OK) status = check_numbers(where, &clip, 1);
   if (status == MFQ_OK) status = take_name(function, options->name, o->name);
+  if (status == MFQ_OK) status = check_count(function, "groups", options->groups != NULL, options->group_count);
+  if (status == MFQ_OK) status = check_count(function, "tensors", options->tensors != NULL, options->tensor_count);
   if (status != MFQ_OK) return status;
   o->kind = options->kind;
   o->clip_norm = options->clip_norm;

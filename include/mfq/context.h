@@ -56,7 +56,8 @@ MFQ_EXPORT void mfq_context_options_init(mfq_context_options *options);
  * AVX512_BF16), avx2, baseline or reference; unset or empty: all there is. It is for tests and for the results of another
  * machine. oneDNN keeps within it too, or is left out where it was used in this process before.
  * On a GPU, MFQ_CUDA_CAPABILITY is the most that it believes of the device, likewise: 8.0, 8.6, 8.9, 9.0, 10.0 or 12.0.
- * Memory: on a CUDA device, 1 MiB of its memory; operations allocate no more there.
+ * Memory: on a CUDA device, 2 MiB of its memory; operations allocate no more there, but for producers that quantize by the
+ *   general way (mfq/produce.h).
  * Errors: INVALID_ARGUMENT for an option out of range, an unknown device or index, an instruction set, by cpu_isa or
  *   MFQ_CPU_ISA, that is unknown, not here, or beyond MFQ_CPU_ISA, or MFQ_CUDA_CAPABILITY likewise; UNSUPPORTED for a
  *   device that this machine or build does not have or that is too old, with the reason; OUT_OF_MEMORY; DEVICE.

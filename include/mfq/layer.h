@@ -165,7 +165,8 @@ typedef struct mfq_layer_target {
  *   DY: by the backwards until the next forward; dy may be NULL unless needs_plain is 1 or dbias is wanted, which is the sum
  *     of the tensor itself;
  *   WEIGHT: by every forward from now on. They are those of the weight as it is, and who changes the weight (an optimizer)
- *     writes them too. mfq_layer_tensor_write has the layer quantize it once more.
+ *     writes them too. mfq_layer_tensor_write has the next call of forward quantize it
+ *     once more; one that was captured before does not: call this function again, which does.
  * Codes that are not written are what was there before. mfq_layer_set_mode, mfq_layer_set_step, mfq_layer_input_quant,
  * mfq_layer_quant_weight and what reads a file end it for X and DY.
  * Memory: the same until the layer goes, or until the first call for a step of another phase of the recipe, whose first

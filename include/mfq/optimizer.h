@@ -36,7 +36,7 @@ typedef struct mfq_optimizer_group {
 /* Fills `group` with the defaults of a kind. Since 0.1. */
 MFQ_EXPORT void mfq_optimizer_group_init(mfq_optimizer_kind kind, mfq_optimizer_group *group);
 
-/* A tensor that is learned. All zeros, and these, is one of group 0. Since 0.1. */
+/* A tensor that is learned. What is left zero: group 0, rounded to nearest even, no codes. Since 0.1. */
 typedef struct mfq_optimizer_tensor {
   const char *name;       /* in sentences and files; every tensor its own */
   mfq_tensor value;       /* f32 or bf16, dense */
@@ -101,7 +101,7 @@ MFQ_EXPORT const char *mfq_optimizer_describe(const mfq_optimizer *optimizer, in
  *   float32 does not hold, skips the step: it is counted as such, and nothing else changes; codes are those of the value
  *   after every step.
  * Async: as in mfq/quantize.h.
- * Errors: INVALID_ARGUMENT for NULL; OUT_OF_MEMORY, DEVICE.
+ * Errors: INVALID_ARGUMENT for NULL; OUT_OF_MEMORY, on the CPU alone, and DEVICE: some tensors may be updated then.
  * Since 0.1. */
 MFQ_API mfq_status mfq_optimizer_step(mfq_optimizer *optimizer);
 

@@ -10,7 +10,9 @@
  * Of all functions here: a tensor [..., D] is rows of D elements. Tensors have any dtype and strides, unless it says f32;
  * sizes may be 0. Every element is computed in float32, by single IEEE operations in the order of docs/numerics.md,
  * "Producers", sums by a fixed tree: equal bits on every device and for any number of threads. What is written is rounded to
- * nearest even once; what is too large for f16 becomes infinite, NaN 7fc00000. Async: as in mfq/quantize.h. */
+ * nearest even once; what is too large for f16 becomes infinite, NaN is 7fc00000 as float32. Async: as in mfq/quantize.h,
+ * but that on CUDA codes that no fast way makes (docs/architecture.md) take float32 scratch memory, which a context keeps: a
+ * call that needs more of it allocates, and is UNSUPPORTED while the stream is being captured. */
 #ifndef MFQ_PRODUCE_H
 #define MFQ_PRODUCE_H
 
@@ -147,7 +149,7 @@ MFQ_EXPORT void mfq_activating_gradient_init(mfq_activating_gradient *gradient);
 /* Writes dx = dy * the derivative at x, and the sums of its columns.
  * Shapes: as above.
  * Numerics: docs/numerics.md, "Producers". RELU has the derivative 0 at 0; what a limit cuts off has the gradient 0, what is
- *   equal to a limit passes. A NaN in x gives NaN.
+ *   equal to a limit passes. A NaN in x gives NaN, where there is an activation and no gate.
  * Memory: without a gate dx.plain may be the memory of x or dy: same dtype and strides; otherwise as
  *   mfq_activation_forward.
  * Async: as in mfq/quantize.h.
@@ -160,8 +162,9 @@ MFQ_API mfq_status mfq_activation_backward(mfq_context *context, const mfq_activ
 /* y = exp(scale * x - largest) / sum of a row. Filled by mfq_softmaxing_init; set what you need. Since 0.1. */
 typedef struct mfq_softmaxing {
   size_t struct_size;
-  float scale;         /* finite */
-  int32_t causal;      /* 1: x is [..., R, C], and element j of row i is out where j > i + C - R: not read, y is 0 */
+  float scale; /* finite */
+  int32_t
+      causal; /* 1: x is [..., R, C], and element j of row i is out where j > i + C - R: it counts nothing, y is 0 */
   const mfq_tensor *x; /* [..., D] */
   mfq_outputs y;       /* like x */
 } mfq_softmaxing;

@@ -35,7 +35,7 @@ TEST(StructBytes, Misuse) {
   EXPECT_TRUE(fails(mfq_struct_bytes("mfq_tensor", nullptr), invalid, {"bytes is NULL"}));
   EXPECT_TRUE(fails(mfq_struct_bytes("mfq_tenser", &bytes), invalid,
                     {"name is \"mfq_tenser\"; version " MFQ_VERSION_STRING " has mfq_format, mfq_format_info, ",
-                     ", mfq_layer_memory, mfq_layer_tensor; did you mean \"mfq_tensor\"?"}));
+                     ", mfq_optimizer_memory, mfq_optimizer_part; did you mean \"mfq_tensor\"?"}));
   EXPECT_TRUE(fails(mfq_struct_bytes("", &bytes), invalid, {"name is \"\"; "}));
   EXPECT_TRUE(fails(mfq_struct_bytes(std::string(5000, 'x').c_str(), &bytes), invalid, {"xxx", "mfq_conv"}));
   EXPECT_EQ(bytes, 77u);

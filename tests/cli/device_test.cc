@@ -134,7 +134,7 @@ TEST_F(Device, WrongNamesAreUsageErrors) {
 
 TEST_F(Device, TooLittleMemoryNamesTheDevice) {
   const std::string out = folder.file("out");
-  Result r = mfq({"quantize", in, "-o", out, "-s", "int8_tensor", "--device", "cuda:0"}, {"MFQ_SIMT_MEMORY=1050000"});
+  Result r = mfq({"quantize", in, "-o", out, "-s", "int8_tensor", "--device", "cuda:0"}, {"MFQ_SIMT_MEMORY=2100000"});
   EXPECT_TRUE(exits(r, 1, {"memory", "cuda:0"}));
   EXPECT_EQ(folder.names(), std::set<std::string>{"in"});
 }

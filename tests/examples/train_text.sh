@@ -77,7 +77,11 @@ refused 2 "--rate is 0; give more than 0" "$text" --rate 0
 refused 2 "--rate is -nan\|--rate is nan" "$text" --rate nan
 refused 2 "--rate is 1.5; give more than 0, and at most 1" "$text" --rate 1.5
 refused 2 "--steps is -3; give 1" "$text" --steps -3
-refused 2 "--prompt: '#' does not occur in the text" "$text" --quick --prompt "And #"
+refused 2 "--prompt \"And #\": byte 0x23 does not occur in the text; give another" "$text" --quick --prompt "And #"
+refused 2 "mxfp8: 12 steps are saved; give more by --steps or --stop" "$text" --quick --threads 1 --recipes mxfp8 --models "$folder/one" --resume --steps 12
+sed 's/A/ü/g' "$text" | head -c 20000 >"$folder/umlauts"
+"$train" "$folder/umlauts" --quick --threads 1 --recipes none --steps 2 --unseen 1 --prompt "ü" --json "$folder/json" >/dev/null
+python3 -c "import json, sys; sys.exit(len(json.load(open(sys.argv[1]))['results'][0]['sample']) < 10)" "$folder/json"
 refused 2 "--stop and --resume need --models" "$text" --resume
 refused 1 "--models .*/none: cannot write there: No such file" "$text" --models "$folder/none"
 refused 1 "mxfp8: mfq_layers_load: .*'block0.qkv.weight' has shape" "$text" --quick --recipes mxfp8 --models "$folder/one" --resume --width 64

@@ -329,12 +329,13 @@ private:
     float &m = t.first[j], &v = t.second[j];
     float x = t.value[j];
     if (case_.kind == MFQ_OPTIMIZER_ADAMW) {
-      m = m + (float)(1 - c.beta1) * (g - m);
-      v = (float)c.beta2 * v + ((float)(1 - c.beta2) * g) * g;
+      const float old = m, by = (float)(1 - c.beta1);
+      m = by < 0.5f ? old + by * (g - old) : g - (float)c.beta1 * (g - old);
+      v = std::min((float)c.beta2 * v + ((float)(1 - c.beta2) * g) * g, std::numeric_limits<float>::max());
       const float spread = std::sqrt(v) * (float)(1 / std::sqrt(1 - p.two)) + (float)c.epsilon;
       x = (float)(1 - c.rate * c.weight_decay) * x - ((float)(c.rate / (1 - p.one)) * m) / spread;
     } else {
-      const float d = g + (float)c.weight_decay * x;
+      const float d = c.weight_decay == 0 ? g : g + (float)c.weight_decay * x;
       if (c.beta1 > 0) m = (float)c.beta1 * m + d;
       const float way = c.beta1 == 0 ? d : c.nesterov ? d + (float)c.beta1 * m : m;
       x = x - (float)c.rate * way;

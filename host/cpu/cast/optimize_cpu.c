@@ -69,7 +69,7 @@ static mfq_status run_elements(mfq_context *context, const void *state, const vo
   const int64_t count = cast->dst->shape[0];
   mfq_status status = MFQ_OK;
   (void)state;
-  if (!o->state->skips) {
+  if (!o->state->skips && count > 0) {
     const wide_moment first = widen(&o->first, count, &memory), second = widen(&o->second, count, &memory);
     if (first.view) status = mfq_cpu_dequantize(context, first.view, &first.values);
     if (status == MFQ_OK && second.view) status = mfq_cpu_dequantize(context, second.view, &second.values);

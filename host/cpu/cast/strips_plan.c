@@ -153,14 +153,20 @@ static mfq_status check_windows(const mfq_strips *s, const mfq_strips_wanted *wa
   return MFQ_OK;
 }
 
-/* Windows of both halves of rows: as many columns as divide a half, and are whole panels. */
+/* Windows of both halves of rows: as many columns as divide a half, and are whole panels. Otherwise strips stay as they
+ * were planned. */
 static int cut_halves(const mfq_context *context, const mfq_strips_wanted *wanted, plan_fn plan, mfq_strips *s) {
+  const mfq_strips before = *s;
   const int64_t half = s->cols / 2;
   int64_t cols = mfq_smaller(WINDOW_ELEMENTS / 2 / s->height, half) / 8 * 8;
   while (cols >= LEAST_COLS && half % cols != 0) cols -= 8;
-  if (s->directions == 0 || cols < LEAST_COLS || plan(context, wanted, cols, s, NULL) != MFQ_OK) return 0;
-  for (int i = 0; i < s->directions; ++i)
-    if (s->panels[i].bundle || cols % s->panels[i].cols != 0) return 0;
+  if (s->directions == 0 || cols < LEAST_COLS) return 0;
+  int fits = plan(context, wanted, cols, s, NULL) == MFQ_OK;
+  for (int i = 0; fits && i < s->directions; ++i) fits = !s->panels[i].bundle && cols % s->panels[i].cols == 0;
+  if (!fits) {
+    *s = before;
+    return 0;
+  }
   s->width = cols;
   s->halves = 1;
   return 1;

@@ -134,8 +134,9 @@ static const float *read_fresh(const mfq_maker *maker, const mfq_made_row_at *at
                                mfq_maker_room *room) {
   const float *x = read_input(maker, at, 0, unit, n, room);
   if (!maker->made->in[1].data) return x;
-  maker->loops->add(x, read_input(maker, at, 1, unit, n, room), n, room->values[0]);
-  return (const float *)(const void *)room->values[0];
+  maker->loops->add(x, read_input(maker, at, 1, unit, n, room), n,
+                    (uint32_t *)(void *)room->in[2]); /* which no norm forward reads */
+  return room->in[2];
 }
 
 static void read_table(const mfq_maker *maker, const mfq_made_row_at *at, int64_t unit, int64_t n, mfq_maker_room *room,

@@ -99,8 +99,10 @@ MFQ_HD float mfqn_number_or_nan(float y) { return mfqn_float_of(mfqn_one_nan(y))
 /* The new value; the moments become new ones too. */
 MFQ_HD float mfqn_adamw(const mfqn_update *u, float x, float gradient, float *first, float *second) {
   const float g = mfqn_mul(gradient, u->factor);
-  const float m = mfqn_add(*first, mfqn_mul(u->by1, mfqn_sub(g, *first)));
-  const float v = mfqn_add(mfqn_mul(u->keep2, *second), mfqn_mul(mfqn_mul(u->by2, g), g));
+  const float far = mfqn_sub(g, *first);
+  const float m = u->by1 < 0.5f ? mfqn_add(*first, mfqn_mul(u->by1, far)) : mfqn_sub(g, mfqn_mul(u->keep1, far));
+  const float square = mfqn_add(mfqn_mul(u->keep2, *second), mfqn_mul(mfqn_mul(u->by2, g), g));
+  const float most = mfqn_float_of(MFQN_MAX_FINITE), v = square > most ? most : square; /* its group keeps a scale */
   const float spread = mfqn_add(mfqn_mul(mfqn_root(v), u->unbias), u->epsilon);
   *first = mfqn_number_or_nan(m);
   *second = mfqn_number_or_nan(v);
@@ -108,7 +110,8 @@ MFQ_HD float mfqn_adamw(const mfqn_update *u, float x, float gradient, float *fi
 }
 
 MFQ_HD float mfqn_sgd_gradient(const mfqn_update *u, float x, float gradient) {
-  return mfqn_add(mfqn_mul(gradient, u->factor), mfqn_mul(u->decay, x));
+  const float g = mfqn_mul(gradient, u->factor);
+  return u->decay != 0.0f ? mfqn_add(g, mfqn_mul(u->decay, x)) : g;
 }
 
 MFQ_HD float mfqn_sgd(const mfqn_update *u, float x, float gradient) {

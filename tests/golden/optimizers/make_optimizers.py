@@ -57,14 +57,14 @@ def norm_of(gradients):
 
 def adamw(g, x, m, v, c, powers):
     keep, by1, by2 = F(1 - c["rate"] * c["decay"]), F(1 - c["beta1"]), F(1 - c["beta2"])
-    m = m + by1 * (g - m)
+    m = m + by1 * (g - m) if by1 < 0.5 else g - F(c["beta1"]) * (g - m)
     v = F(c["beta2"]) * v + (by2 * g) * g
     spread = np.sqrt(v) * F(1 / np.sqrt(1 - powers[1])) + F(c["epsilon"])
     return keep * x - (F(c["rate"] / (1 - powers[0])) * m) / spread, m, v
 
 
 def sgd(g, x, m, v, c, _powers):
-    d = g + F(c["decay"]) * x
+    d = g + F(c["decay"]) * x if c["decay"] > 0 else g
     if c["beta1"] > 0:
         m = F(c["beta1"]) * m + d
         d = d + F(c["beta1"]) * m if c["nesterov"] else m

@@ -39,8 +39,9 @@ TEST(OptimizerState, ResumesBitForBit) {
       if (kind == MFQ_OPTIMIZER_ADAMW) c.second = first[0] != 0 ? "nvfp4" : "";
       LearnRun unbroken(context.get(), c), before(context.get(), c);
       LearnCase other = c;
-      other.seed = 3; /* the line has the seed, and rates */
+      other.seed = 3; /* the line has the seed, and the numbers of groups, those that the next rate leaves too */
       other.groups[1].rate = 7;
+      other.groups[1].weight_decay = 0.3;
       LearnRun after(context.get(), other);
       for (LearnRun *run : {&unbroken, &before}) {
         run->begin();
@@ -55,6 +56,7 @@ TEST(OptimizerState, ResumesBitForBit) {
       for (LearnRun *run : {&unbroken, &after})
         for (uint32_t i = 5; i < 9; ++i) {
           run->give(i);
+          if (i == 7) EXPECT_EQ(mfq_optimizer_set_rate(run->get(), 1, 0.005), MFQ_OK) << mfq_last_error();
           run->step();
         }
       ASSERT_TRUE(same(after.everything(), unbroken.everything())) << first;

@@ -408,4 +408,32 @@ TEST(OptimizerStep, KeepsOneNaN) {
   }
 }
 
+// A gradient whose square float32 does not hold stops its own element, not the group whose scale it is in.
+TEST(OptimizerStep, ALargeSquareStaysAlone) {
+  for (const char *isa : kIsas) {
+    const Context context = make_context(isa, 1);
+    LearnCase c = adamw();
+    c.first = "int8/group:64/f32";
+    c.second = "ue5m3fn/group:64/f32";
+    c.tensors = {{"a", {128}}};
+    LearnRun run(context.get(), c);
+    run.begin();
+    run.give(1);
+    std::vector<uint8_t> bytes = run.gradient(0).get();
+    const float large = 1e21f;
+    std::memcpy(&bytes[4 * 5], &large, 4);
+    run.gradient(0).put(bytes);
+    run.step();
+    run.give(2);
+    run.step();
+    EXPECT_EQ(run.report().steps, 2);
+    const std::vector<uint8_t> values = run.value(0).get();
+    for (size_t k = 0; k < 128; ++k) {
+      float x = 0;
+      std::memcpy(&x, &values[4 * k], 4);
+      ASSERT_TRUE(std::isfinite(x)) << k;
+    }
+  }
+}
+
 } // namespace

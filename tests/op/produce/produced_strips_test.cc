@@ -332,6 +332,14 @@ TEST(ProducedStrips, EqualTheReferencePath) {
     ASSERT_EQ(want.size(), got.size());
     for (size_t i = 0; i < want.size(); ++i) ASSERT_EQ(want[i], got[i]) << "result " << i;
   });
+  /* Blocks that cut halves of rows inside a byte. */
+  for (const int64_t cols : {96, 192}) {
+    const Codes blocks = {"e2m1/block:16x5/f32", "e2m1/block:16x5/f32", kPlain, kTurned};
+    const Case c = {SWIGLU_BACK, {256, cols}, blocks, kDtypes[0], kDtypes[0], 0, false, false, ++seed};
+    SCOPED_TRACE(c.text());
+    Context fast = telling_context(isas.back(), 2, &ways);
+    ASSERT_EQ(Call(c).run(reference.get()), Call(c).run(fast.get()));
+  }
   EXPECT_GT(ways.strips, ways.rows + ways.others);
   EXPECT_GT(ways.rows, 0);
 }
