@@ -159,14 +159,40 @@ TEST_P(GemmNativeOn, ScalesForEach128) {
   expect(sized(72, 32, 320, quantized(group), weights(group)), has({90}), text + "4, 4", why);
   expect(sized(72, 32, 320, quantized(group), weights(block)), has({90}), text + "5, 4", why);
   expect(sized(72, 32, 320, quantized(block), weights(group)), has({90}), text + "4, 5", why);
-  expect(sized(72, 32, 320, quantized(block), weights(block)), false, "",
-         has({90}) ? "both sides have scales of blocks" : why);
-  expect(sized(260, 144, 320, quantized(group), weights(block)), has({90}),
-         "TN 144x260x320: e4m3 x e4m3 -> f32; scales 5, 4", why);
+  /* One scale of a block stands for each of its rows: of A, or of B where A has rows that 4 does not divide. */
+  expect(sized(72, 32, 320, quantized(block), weights(block)), has({90}), text + "5, 4", why);
+  expect(sized(132, 32, 320, quantized(block), weights(block)), has({90}),
+         "TN 32x132x320: e4m3 x e4m3 -> f32; scales 5, 4", why);
+  expect(sized(132, 32, 320, quantized(group), weights(block)), has({90}),
+         "TN 32x132x320: e4m3 x e4m3 -> f32; scales 5, 4", why);
   expect(sized(73, 32, 320, quantized(group), weights(group)), false, "", has({90}) ? "multiples of 4" : why);
   expect(sized(72, 32, 320, on_the_way(quantized(group)), on_the_way(weights(block))), has({90}), text + "5, 4", why);
   expect(sized(72, 32, 320, quantized(group), weights("e4m3fn/tensor/f32")), false, "",
          has({90}) ? "scales of different kinds" : why);
+}
+
+/* Four groups of 32 with one power of two, or blocks: each device has its own name for them. */
+TEST_P(GemmNativeOn, TiedScales) {
+  const bool is_native = has({90, 100, 120});
+  const char *const why = has({80}) ? old : "need compute capability 9.0";
+  const char group[] = "e4m3fn/group:128/ue8m0:rceil", block[] = "e4m3fn/block:128x128/ue8m0:rceil";
+  const std::string text = "TN 32x132x320: e4m3 x e4m3 -> f32; scales ";
+  const auto modes = [this](const char *hopper) { return has({90}) ? hopper : "2, 2"; };
+  expect(sized(132, 32, 320, quantized(group), weights(group)), is_native, text + modes("4, 4"), why);
+  expect(sized(132, 32, 320, quantized(group), weights(block)), is_native, text + modes("5, 4"), why);
+  expect(sized(132, 32, 320, quantized(block), weights(group)), is_native, text + modes("4, 5"), why);
+  expect(sized(132, 32, 320, quantized(block), weights(block)), is_native, text + modes("5, 4"), why);
+  expect(sized(132, 32, 320, on_the_way(quantized(group)), on_the_way(weights(block))), is_native, text + modes("5, 4"),
+         why);
+  expect(sized(132, 32, 320, quantized("e4m3fn/group:256/ue8m0"), weights("e5m2/block:256x128/ue8m0")), is_native,
+         std::string("TN 32x132x320: e5m2 x e4m3 -> f32; scales ") + modes("5, 4"), why);
+  Case x = sized(132, 32, 320, quantized(group), weights(block));
+  x.batches = {2};
+  expect(x, is_native, text + modes("5, 4"), why);
+  /* Blocks of 32 x 32 are groups of 32 to a device that has those. */
+  const char small[] = "e4m3fn/block:32x32/ue8m0:rceil";
+  expect(sized(72, 32, 320, quantized(small), weights(small)), has({100, 120}),
+         "TN 32x72x320: e4m3 x e4m3 -> f32; scales 2, 2", has({80}) ? old : "need compute capability 10.0");
 }
 
 TEST_P(GemmNativeOn, MicroscalingGroups) {
@@ -176,7 +202,8 @@ TEST_P(GemmNativeOn, MicroscalingGroups) {
   const std::string text = "TN 32x72x320: e4m3 x e4m3 -> f32; scales 2, 2";
   expect(sized(72, 32, 320, with_tiles(a), with_tiles(b)), is_native, text, why);
   expect(sized(72, 32, 320, on_the_way(a), on_the_way(b)), is_native, text, why);
-  expect(sized(72, 32, 320, a, b), false, "", is_native ? "not in the order 128x4" : why);
+  expect(sized(72, 32, 320, a, b), is_native, text, why); /* scales are put into the order 128x4 */
+  expect(sized(72, 32, 320, with_tiles(a), b), is_native, text, why);
   expect(sized(200, 144, 96, with_tiles(a), with_tiles(b)), is_native, "TN 144x200x96: e4m3 x e4m3 -> f32; scales 2, 2",
          why);
   /* Padding that rows of codes have anyway is zeros. */

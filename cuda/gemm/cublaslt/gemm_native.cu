@@ -20,18 +20,6 @@ struct native {
 
 /* ---- Scales ------------------------------------------------------------------------------------------------------ */
 
-int is_128(int32_t mode) { return mode == LT_SCALE_VEC128_F32 || mode == LT_SCALE_BLOCK128_F32; }
-
-/* Why the scales of two sides do not go together. */
-const char *mismatch(const native *e) {
-  const int32_t a = e->a.mode, b = e->b.mode;
-  if (a == LT_SCALE_BLOCK128_F32 && b == LT_SCALE_BLOCK128_F32) return "both sides have scales of blocks";
-  if (a != b && !(is_128(a) && is_128(b))) return "the sides have scales of different kinds";
-  if (e->a.type == LT_FP8_52 && e->b.type == LT_FP8_52) return "tensor cores do not multiply two such elements";
-  if ((e->a.type == LT_FP4_21) != (e->b.type == LT_FP4_21)) return "the sides have elements of 4 and of 8 bits";
-  return NULL;
-}
-
 int is_aligned(const mfq_gemm_side *side, uintptr_t unit) {
   return side->kind == MFQ_SIDE_TO_QUANTIZE || (uintptr_t)side->view.q.scales % unit == 0;
 }
@@ -137,8 +125,7 @@ mfq_status plan_native(mfq_context *context, const mfq_gemm_problem *p, native *
   if (!mfq_cuda_native_side(&p->a, "A", capability, &e->a, reason) ||
       !mfq_cuda_native_side(&p->b, "B", capability, &e->b, reason))
     return MFQ_ERROR_UNSUPPORTED;
-  const char *why = mismatch(e);
-  if (why != NULL) return mfq_refuse(reason, "%s", why);
+  if (!mfq_cuda_native_pair(&p->a, &p->b, &e->a, &e->b, reason)) return MFQ_ERROR_UNSUPPORTED;
   plan_steps(p, capability, e);
   const mfq_status status = plan_products(context, p, e, reason);
   if (status == MFQ_OK) plan_places(p, e);

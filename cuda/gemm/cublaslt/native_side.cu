@@ -1,11 +1,9 @@
-/* cuda/gemm/cublaslt/native_side.cu: which operands cuBLASLt takes as they are, and their scales. */
+/* cuda/gemm/cublaslt/native_side.cu: which operands cuBLASLt takes as they are, and by which mode of scales. */
 #include "native_side.h"
 
 #include <stdio.h>
 
 #include "host/core/integers.h"
-#include "cuda/launch.cuh"
-#include "cuda/gemm/copy_kernel.cuh"
 
 namespace {
 
@@ -41,53 +39,61 @@ int32_t type_of(const mfq_format *f) {
 
 /* ---- Scales ------------------------------------------------------------------------------------------------------ */
 
-/* Groups and blocks that have a mode. */
+/* What has a mode: scales that are shared by multiples of so many of K, and of so many rows. Those that become f32 may be
+ * stored in any format. */
 struct mode_row {
-  mfq_granularity granularity;
+  int32_t mode, group, rows;
   mfq_scale_format scale;
-  int64_t rows, group; /* that share a scale */
-  int32_t is_4bit;
-  int32_t mode;
+  int32_t is_4bit, least, most; /* compute capability */
+  const char *needs;
 };
+enum { ANY_LATER = 999 };
+const char needs_90[] = "scales for 128 along K need compute capability 9.0",
+           needs_100[] = "scales of groups of 16 and 32 need compute capability 10.0";
 const mode_row modes[] = {
-    {MFQ_GRANULARITY_GROUP, MFQ_SCALE_F32, 1, BLOCK, 0, LT_SCALE_VEC128_F32},
-    {MFQ_GRANULARITY_BLOCK, MFQ_SCALE_F32, BLOCK, BLOCK, 0, LT_SCALE_BLOCK128_F32},
-    {MFQ_GRANULARITY_GROUP, MFQ_SCALE_UE8M0, 1, 32, 0, LT_SCALE_VEC32_UE8M0},
-    {MFQ_GRANULARITY_GROUP, MFQ_SCALE_UE4M3, 1, 16, 1, LT_SCALE_VEC16_UE4M3},
+    {LT_SCALE_VEC32_UE8M0, 32, 1, MFQ_SCALE_UE8M0, 0, 100, ANY_LATER, needs_100},
+    {LT_SCALE_VEC16_UE4M3, 16, 1, MFQ_SCALE_UE4M3, 1, 100, ANY_LATER, needs_100},
+    {LT_SCALE_BLOCK128_F32, BLOCK, BLOCK, MFQ_SCALE_F32, 0, 90, 90, needs_90},
+    {LT_SCALE_VEC128_F32, BLOCK, 1, MFQ_SCALE_F32, 0, 90, 90, needs_90},
 };
-
-/* The mode of a side whose scales vary along K; -1 when there is none. */
-int32_t mode_of(const mfq_gemm_side *side, int32_t type) {
-  const mfq_scheme *s = &side->view.q.scheme;
-  for (const mode_row &row : modes)
-    if (s->granularity == row.granularity && s->scale == row.scale && side->group == row.group &&
-        (row.rows == 1 || side->scale_run[1] == row.rows) && row.is_4bit == (type == LT_FP4_21))
-      return row.mode;
-  return -1;
-}
 
 int is_f32_mode(int32_t mode) { return mode == LT_SCALE_VEC128_F32 || mode == LT_SCALE_BLOCK128_F32; }
 
-int64_t groups_of(const mfq_gemm_side *side) { return mfq_ceil_div(side->depth, side->group); }
+int fits(const mode_row *row, const mfq_gemm_side *side, int32_t type) {
+  return (is_f32_mode(row->mode) || row->scale == side->view.q.scheme.scale) && side->group % row->group == 0 &&
+         side->scale_run[1] % row->rows == 0 && row->is_4bit == (type == LT_FP4_21);
+}
+
+/* The row of a side whose scales vary along K; NULL with a reason when there is none. */
+const mode_row *mode_of(const mfq_gemm_side *side, const char *name, int32_t type, int capability, mfq_line *reason) {
+  const char *why = "tensor cores have no such group scales";
+  for (const mode_row &row : modes) {
+    if (!fits(&row, side, type)) continue;
+    if (capability >= row.least && capability <= row.most) return &row;
+    why = row.needs;
+  }
+  (void)refuse(reason, name, why);
+  return NULL;
+}
+
+/* Scales that are one for a group of the mode, in its order. */
+int is_as_wanted(const mfq_gemm_side *side, const mode_row *row) {
+  return !is_f32_mode(row->mode) && side->view.q.scheme.granularity == MFQ_GRANULARITY_GROUP &&
+         side->group == row->group && side->view.q.layout.scales == MFQ_SCALES_128X4 &&
+         (side->kind == MFQ_SIDE_TO_QUANTIZE || (uintptr_t)side->view.q.scales % LINE_BYTES == 0) &&
+         (side->batches == 1 || side->rows % TILE_ROWS == 0);
+}
 
 int take_mode(const mfq_gemm_side *side, const char *name, int capability, mfq_native_side *native, mfq_line *reason) {
   native->mode = LT_SCALE_TENSOR;
   if (side->group == 0)
     return native->type != LT_FP4_21 || refuse(reason, name, "4-bit floats need groups of 16 with UE4M3 scales");
-  native->mode = mode_of(side, native->type);
-  if (native->mode < 0) return refuse(reason, name, "tensor cores have no such group scales");
-  if (is_f32_mode(native->mode)) {
-    native->copies_scales = 1;
-    if (capability != 90) return refuse(reason, name, "scales for 128 along K need compute capability 9.0");
-    return native->mode == LT_SCALE_BLOCK128_F32 || side->rows % 4 == 0 ||
-           refuse(reason, name, "scales for 128 along K need rows in multiples of 4");
-  }
-  if (capability < 100) return refuse(reason, name, "scales of groups of 16 and 32 need compute capability 10.0");
-  if (side->view.q.layout.scales != MFQ_SCALES_128X4) return refuse(reason, name, "scales are not in the order 128x4");
-  if (side->kind == MFQ_SIDE_QUANTIZED && (uintptr_t)side->view.q.scales % LINE_BYTES != 0)
-    return refuse(reason, name, "scales are not aligned to 16 bytes");
-  return side->batches == 1 || side->rows % TILE_ROWS == 0 ||
-         refuse(reason, name, "batches of scales in the order 128x4 need multiples of 128 rows");
+  const mode_row *row = mode_of(side, name, native->type, capability, reason);
+  if (row == NULL) return 0;
+  native->mode = row->mode;
+  native->group = row->group;
+  native->makes_scales = !is_as_wanted(side, row);
+  return 1;
 }
 
 /* ---- Codes ------------------------------------------------------------------------------------------------------- */
@@ -120,54 +126,33 @@ int mfq_cuda_native_side(const mfq_gemm_side *side, const char *name, int capabi
   return take_mode(side, name, capability, native, reason) && take_codes(side, name, capability, native, reason);
 }
 
+int mfq_cuda_native_pair(const mfq_gemm_side *a_side, const mfq_gemm_side *b_side, mfq_native_side *a,
+                         mfq_native_side *b, mfq_line *reason) {
+  if (a->mode == LT_SCALE_BLOCK128_F32 && b->mode == LT_SCALE_BLOCK128_F32) /* which may stand for each of its rows */
+    *(a_side->rows % 4 == 0 ? &a->mode : &b->mode) = LT_SCALE_VEC128_F32;
+  const int a_is_odd = a->mode == LT_SCALE_VEC128_F32 && a_side->rows % 4 != 0;
+  const int b_is_odd = b->mode == LT_SCALE_VEC128_F32 && b_side->rows % 4 != 0;
+  if (a_is_odd || b_is_odd)
+    return refuse(reason, a_is_odd ? "A" : "B", "scales for 128 along K need rows in multiples of 4");
+  const char *why = NULL;
+  if (a->mode != b->mode && !(is_f32_mode(a->mode) && is_f32_mode(b->mode)))
+    why = "the sides have scales of different kinds";
+  else if (a->type == LT_FP8_52 && b->type == LT_FP8_52)
+    why = "tensor cores do not multiply two such elements";
+  else if ((a->type == LT_FP4_21) != (b->type == LT_FP4_21))
+    why = "the sides have elements of 4 and of 8 bits";
+  return why == NULL || mfq_refuse(reason, "%s", why) == MFQ_OK;
+}
+
 mfq_gemm_side mfq_cuda_native_wanted(const mfq_gemm_side *side) {
   mfq_gemm_side wanted = *side;
-  const mfq_scale_format scale = side->view.q.scheme.scale;
-  const int is_small = scale == MFQ_SCALE_UE8M0 || scale == MFQ_SCALE_UE4M3;
-  if (side->kind != MFQ_SIDE_TO_QUANTIZE || side->group == 0 || !is_small ||
-      side->view.q.scheme.granularity != MFQ_GRANULARITY_GROUP)
-    return wanted;
+  const mfq_scheme *s = &side->view.q.scheme;
+  const int is_small =
+      (s->scale == MFQ_SCALE_UE8M0 && side->group == 32) || (s->scale == MFQ_SCALE_UE4M3 && side->group == 16);
+  if (side->kind != MFQ_SIDE_TO_QUANTIZE || !is_small || s->granularity != MFQ_GRANULARITY_GROUP) return wanted;
   const int64_t row_tiles = mfq_ceil_div(side->batches * side->rows, TILE_ROWS),
-                col_tiles = mfq_ceil_div(groups_of(side), TILE_SCALES);
+                col_tiles = mfq_ceil_div(mfq_ceil_div(side->depth, side->group), TILE_SCALES);
   wanted.view.q.layout.scales = MFQ_SCALES_128X4;
   wanted.view.sizes.scales_bytes = (size_t)(row_tiles * col_tiles * TILE_ROWS * TILE_SCALES);
   return wanted;
-}
-
-size_t mfq_cuda_native_scale_bytes(const mfq_native_side *native, const mfq_gemm_side *side, int64_t rows) {
-  if (!native->copies_scales) return 0;
-  const int64_t groups = groups_of(side);
-  if (native->mode == LT_SCALE_VEC128_F32) return (size_t)(rows * groups * 4);
-  return (size_t)(mfq_ceil_div(rows, BLOCK) * mfq_round_up(groups, 4) * 4);
-}
-
-mfq_status mfq_cuda_native_scales(mfq_context *context, const mfq_native_side *native, const mfq_gemm_side *side,
-                                  const int64_t at[3], void *copy, const void **scales) {
-  const int64_t batch = at[0], row = at[1], rows = at[2];
-  *scales = NULL;
-  if (side->group == 0) return MFQ_OK;
-  const uint8_t *from = (const uint8_t *)side->view.q.scales;
-  const int64_t groups = groups_of(side);
-  if (!native->copies_scales) {
-    const int64_t tiles = (batch * (side->batches == 1 ? 0 : side->rows) + row) / TILE_ROWS;
-    *scales = from + tiles * mfq_ceil_div(groups, TILE_SCALES) * (TILE_ROWS * TILE_SCALES);
-    return MFQ_OK;
-  }
-  const int is_vector = native->mode == LT_SCALE_VEC128_F32;
-  const int64_t run = side->scale_run[1], lines_of_rows = mfq_ceil_div(rows, run);
-  const int64_t line = is_vector ? rows : groups, lines = is_vector ? groups : lines_of_rows;
-  const int64_t first = mfq_gemm_side_scale(side, side->batches == 1 ? 0 : batch, row, 0);
-  const int64_t row_step = side->scale_stride[1], group_step = side->scale_stride[2];
-  copy_params p = {};
-  p.src = element_view{(uint8_t *)side->view.q.scales + first * 4, ELEMENT_F32};
-  p.dst = element_view{(uint8_t *)copy, ELEMENT_F32};
-  p.count = line * lines;
-  p.line = divisor64_make(line);
-  p.lines = divisor64_make(lines);
-  p.src_step[0] = is_vector ? row_step : group_step;
-  p.src_step[1] = is_vector ? group_step : row_step;
-  p.dst_line = is_vector ? rows : mfq_round_up(groups, 4);
-  *scales = copy;
-  const mfq_launch launch = {"mfq_gemm_run", mfq_cuda_item_grid(p.count), ITEM_THREADS, 0};
-  return mfq_cuda_launch(context, launch, copy_kernel, p);
 }

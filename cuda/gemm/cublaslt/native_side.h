@@ -9,7 +9,8 @@ typedef struct mfq_native_side {
   int32_t type;          /* LT_FP8_43, ... */
   int32_t mode;          /* LT_SCALE_...; TENSOR where the scales are factors, which the finish can take over */
   int32_t is_depth_last; /* K runs along neighbouring codes */
-  int32_t copies_scales; /* into the order that the mode wants: they are few */
+  int32_t makes_scales;  /* in the order that the mode wants, and as many: they are few */
+  int64_t group;         /* codes along K for a scale of the mode */
   int64_t ld;            /* codes from line to line */
   int64_t batch_codes;   /* codes from batch to batch; 0: shared */
 } mfq_native_side;
@@ -19,14 +20,20 @@ typedef struct mfq_native_side {
 int mfq_cuda_native_side(const mfq_gemm_side *side, const char *name, int capability, mfq_native_side *native,
                          mfq_line *reason);
 
-/* The side, its scales in the order that cuBLASLt reads where they are still to be made. */
+/* Makes the modes of two sides go together, where one of them may change. Returns 0 with a reason when they cannot be
+ * multiplied. */
+int mfq_cuda_native_pair(const mfq_gemm_side *a_side, const mfq_gemm_side *b_side, mfq_native_side *a,
+                         mfq_native_side *b, mfq_line *reason);
+
+/* The side, its scales in the order that cuBLASLt reads where they are still to be made, one for each. */
 mfq_gemm_side mfq_cuda_native_wanted(const mfq_gemm_side *side);
 
-/* Bytes of copied scales of one batch of `rows` rows; 0 where they are read as they are. */
+/* Bytes of the scales that are made of one batch of `rows` rows; 0 where they are read as they are. */
 size_t mfq_cuda_native_scale_bytes(const mfq_native_side *native, const mfq_gemm_side *side, int64_t rows);
 
-/* Queues the copy of the scales of rows of one batch, if they are copied, and returns where to read scales. */
+/* Queues what makes the scales of rows of one batch, if they are made, and returns where to read scales. `at`: batch,
+ * first row, rows. */
 mfq_status mfq_cuda_native_scales(mfq_context *context, const mfq_native_side *native, const mfq_gemm_side *side,
-                                  const int64_t at[3], void *copy, const void **scales);
+                                  const int64_t at[3], void *made, const void **scales);
 
 #endif
