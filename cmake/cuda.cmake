@@ -12,7 +12,7 @@ file(GLOB_RECURSE mfq_cuda_sources CONFIGURE_DEPENDS cuda/*.cu)
 # The module links no part of libmfq. What it shares with the core, and has no state, it compiles into itself and keeps to
 # itself: cuda.map hides what the public headers mark as exported.
 set(mfq_cuda_core_sources check/overlap check/sizes module/loader problem/cast_problem problem/choose problem/conv_by_product problem/grid
-    problem/side problem/walk scheme/equal scheme/lower scheme/lower_observer)
+    problem/regroup problem/side problem/walk scheme/equal scheme/lower scheme/lower_observer)
 list(TRANSFORM mfq_cuda_core_sources REPLACE "(.+)" "${PROJECT_SOURCE_DIR}/host/core/\\1.c")
 set(mfq_cuda_link_options -Wl,--no-undefined "-Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/cuda.map")
 

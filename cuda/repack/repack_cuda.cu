@@ -1,4 +1,5 @@
-/* cuda/repack/repack_cuda.cu: the same codes and scales in another layout. */
+/* cuda/repack/repack_cuda.cu: the same codes and scales in another layout, and for other groups. */
+#include "host/core/problem/regroup.h"
 #include "host/core/scheme/lower.h"
 #include "cuda/cuda_ops.h"
 #include "cuda/launch.cuh"
@@ -41,16 +42,26 @@ static void scale_walk(const mfq_qview *src, const mfq_qview *dst, mfq_walk *wal
   }
 }
 
-static mfq_status repack_scales(mfq_context *context, const mfq_qview *src, const mfq_qview *dst) {
-  cudaStream_t stream = mfq_cuda_state_of(context)->stream;
-  mfq_walk walk;
+/* ---- Scales ------------------------------------------------------------------------------------------------------ */
+
+/* Of equal groups: the index in the source is an offset of the walk. Of others: it is the walk's scale. */
+static mfq_status move_scales(mfq_context *context, const mfq_qview *src, const mfq_qview *dst,
+                              const mfq_regroup *groups) {
   const mfq_walk_extras extras = {};
+  mfq_walk walk;
   repack_scales_params p = {};
   mfq_lower(&dst->q.scheme, &p.scheme);
-  scale_walk(src, dst, &walk);
-  p.walk = mfq_cuda_walk_plan(&walk, &extras);
+  if (groups == NULL) scale_walk(src, dst, &walk);
+  p.walk = mfq_cuda_walk_plan(groups != NULL ? &groups->taken : &walk, &extras);
   p.from = mfq_cuda_scale_slots(src);
   p.to = mfq_cuda_scale_slots(dst);
+  return mfq_cuda_launch(context, items_of(p.walk.count), groups != NULL ? take_scales_kernel : repack_scales_kernel,
+                         p);
+}
+
+static mfq_status repack_scales(mfq_context *context, const mfq_qview *src, const mfq_qview *dst,
+                                const mfq_regroup *groups) {
+  cudaStream_t stream = mfq_cuda_state_of(context)->stream;
   mfq_status status = MFQ_OK;
   if (dst->q.layout.scales == MFQ_SCALES_128X4)
     status = mfq_cuda_clear(context, dst->q.scales, dst->sizes.scales_bytes, function);
@@ -59,16 +70,63 @@ static mfq_status repack_scales(mfq_context *context, const mfq_qview *src, cons
         context,
         cudaMemcpyAsync(dst->q.tensor_scale, src->q.tensor_scale, sizeof(float), cudaMemcpyDeviceToDevice, stream),
         function);
-  return status == MFQ_OK ? mfq_cuda_launch(context, items_of(p.walk.count), repack_scales_kernel, p) : status;
+  return status == MFQ_OK ? move_scales(context, src, dst, groups) : status;
 }
 
-static mfq_status run(mfq_context *context, const void *, const void *problem, uint8_t *) {
-  const mfq_qview *src = ((const mfq_cast *)problem)->view, *dst = ((const mfq_cast *)problem)->other;
-  const mfq_status status = repack_codes(context, src, dst);
+/* ---- Scales that become one -------------------------------------------------------------------------------------- */
+
+static mfq_status refuse_capture(mfq_context *context) {
+  cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
+  const cudaError_t error = cudaStreamIsCapturing(mfq_cuda_state_of(context)->stream, &capture);
+  if (error != cudaSuccess) return mfq_cuda_status(context, error, function);
+  if (capture == cudaStreamCaptureStatusNone) return MFQ_OK;
+  return mfq_fail(
+      MFQ_ERROR_UNSUPPORTED, function,
+      "scales of src become one where they are equal, which the call waits to learn, but its stream is being "
+      "captured; repack before the capture");
+}
+
+static mfq_status check_merged(mfq_context *context, const mfq_cast *cast, const mfq_regroup *groups, uint8_t *memory) {
+  const cudaStream_t stream = mfq_cuda_state_of(context)->stream;
+  const mfq_walk_extras extras = {};
+  equal_scales_params p = {};
+  uint32_t different = NO_SCALE;
+  mfq_status status = refuse_capture(context);
+  if (status != MFQ_OK) return status;
+  mfq_lower(&cast->view->q.scheme, &p.scheme);
+  p.walk = mfq_cuda_walk_plan(&groups->first, &extras);
+  p.from = mfq_cuda_scale_slots(cast->view);
+  p.different = (uint32_t *)(void *)memory;
+  status = mfq_cuda_queued(context, cudaMemsetAsync(memory, 0xff, sizeof different, stream), function);
+  if (status == MFQ_OK) status = mfq_cuda_launch(context, items_of(p.walk.count), equal_scales_kernel, p);
+  if (status == MFQ_OK)
+    status = mfq_cuda_queued(
+        context, cudaMemcpyAsync(&different, memory, sizeof different, cudaMemcpyDeviceToHost, stream), function);
+  if (status == MFQ_OK) status = mfq_cuda_status(context, cudaStreamSynchronize(stream), function);
+  if (status != MFQ_OK || different == NO_SCALE) return status;
+  return mfq_regroup_fail(function, cast->view, cast->other, different);
+}
+
+/* ---- The way ----------------------------------------------------------------------------------------------------- */
+
+static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
+  choice->workspace_bytes = sizeof(uint32_t);
+  return mfq_plan_general(context, problem, choice, why);
+}
+
+static mfq_status run(mfq_context *context, const void *, const void *problem, uint8_t *memory) {
+  const mfq_cast *cast = (const mfq_cast *)problem;
+  const mfq_qview *src = cast->view, *dst = cast->other;
+  const int is_regrouped = mfq_regroup_is_needed(src, dst);
+  mfq_regroup groups = {};
+  mfq_status status = MFQ_OK;
+  if (is_regrouped) groups = mfq_regroup_make(src, dst);
+  if (groups.is_merging) status = check_merged(context, cast, &groups, memory);
+  if (status == MFQ_OK && src->q.codes != dst->q.codes) status = repack_codes(context, src, dst);
   if (status != MFQ_OK || dst->q.scheme.scale == MFQ_SCALE_NONE) return status;
-  return repack_scales(context, src, dst);
+  return repack_scales(context, src, dst, is_regrouped ? &groups : NULL);
 }
 
-static const mfq_way general = {"general", mfq_plan_general, run, NULL};
+static const mfq_way general = {"general", plan, run, NULL};
 
 const mfq_ways mfq_cuda_repacks = {function, NULL, 0, {&general}};

@@ -46,4 +46,32 @@ __global__ void __launch_bounds__(ITEM_THREADS) repack_scales_kernel(const __gri
   }
 }
 
+/* Other groups: each scale of the target is that of its place in the source. */
+__global__ void __launch_bounds__(ITEM_THREADS) take_scales_kernel(const __grid_constant__ repack_scales_params p) {
+  for (int64_t i = thread_item(); i < p.walk.count; i += thread_items()) {
+    const int64_t index = thread_walk_at(p.walk, i).scale;
+    thread_slot_store(p.to, thread_slot_place(p.to, i), thread_slot_load(p.from, thread_slot_place(p.from, index)));
+    thread_zero_point_store(p.to, p.scheme, i, thread_zero_point_load(p.from, p.scheme, index));
+  }
+}
+
+enum { NO_SCALE = 0xffffffff, MOST_SCALE = 0xfffffffe };
+
+typedef struct equal_scales_params {
+  mfqn_scheme scheme;
+  walk_plan walk; /* of the source's scales; at.scale: the index of the first of those which become one */
+  scale_slots from;
+  uint32_t *different; /* the least index of a scale that differs from its first; of many scales MOST_SCALE at most */
+} equal_scales_params;
+
+__global__ void __launch_bounds__(ITEM_THREADS) equal_scales_kernel(const __grid_constant__ equal_scales_params p) {
+  for (int64_t i = thread_item(); i < p.walk.count; i += thread_items()) {
+    const int64_t first = thread_walk_at(p.walk, i).scale;
+    const uint32_t a = thread_slot_load(p.from, thread_slot_place(p.from, first)),
+                   b = thread_slot_load(p.from, thread_slot_place(p.from, i));
+    if (a != b || thread_zero_point_load(p.from, p.scheme, first) != thread_zero_point_load(p.from, p.scheme, i))
+      ptx_atomic_min(p.different, i < (int64_t)MOST_SCALE ? (uint32_t)i : (uint32_t)MOST_SCALE);
+  }
+}
+
 #endif

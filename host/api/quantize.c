@@ -6,6 +6,7 @@
 #include "host/core/module/context_state.h"
 #include "host/core/error.h"
 #include "host/core/problem/cast_problem.h"
+#include "host/core/problem/regroup.h"
 #include "host/core/process/fp_mode.h"
 #include "host/core/scheme/scheme.h"
 
@@ -74,13 +75,24 @@ mfq_status mfq_dequantize(mfq_context *context, const mfq_qtensor *q, const mfq_
   return status == MFQ_OK ? context->backend->cast(context, &cast) : status;
 }
 
-/* Only layouts may differ. */
+/* Layouts may differ, and what shares a scale. */
 static mfq_status check_repack(const char *function, const mfq_qview *src, const mfq_qview *dst) {
   mfq_tensor shape = {.rank = src->q.rank};
   for (int32_t i = 0; i < src->q.rank; ++i) shape.shape[i] = src->q.shape[i];
   const mfq_where where = {function, "dst"};
   const mfq_status status = mfq_argument_shape(where, dst->q.rank, dst->q.shape, "src", &shape);
-  return status == MFQ_OK ? mfq_argument_scheme(where, dst, "src", src) : status;
+  if (status != MFQ_OK) return status;
+  if (!mfq_scheme_same_values(&src->q.scheme, &dst->q.scheme)) return mfq_argument_scheme(where, dst, "src", src);
+  return mfq_regroup_check(where, src, dst);
+}
+
+/* Whether only scales are to be written: codes that stay where they are. */
+static int keeps_codes(const mfq_qview *src, const mfq_qview *dst) {
+  const mfq_layout *a = &src->q.layout, *b = &dst->q.layout;
+  for (int32_t k = 0; k < src->q.rank; ++k)
+    if (mfq_code_axis(src, k) != mfq_code_axis(dst, k)) return 0;
+  return src->q.codes == dst->q.codes && a->packing == b->packing && a->row_align == b->row_align &&
+         mfq_regroup_is_needed(src, dst);
 }
 
 mfq_status mfq_repack(mfq_context *context, const mfq_qtensor *src, const mfq_qtensor *dst) {
@@ -93,8 +105,9 @@ mfq_status mfq_repack(mfq_context *context, const mfq_qtensor *src, const mfq_qt
   if (status == MFQ_OK) status = mfq_qview_init(from, src, &source);
   if (status == MFQ_OK) status = mfq_qview_init(to, dst, &target);
   if (status == MFQ_OK) status = check_repack(function, &source, &target);
+  const int moved = status == MFQ_OK && keeps_codes(&source, &target) ? MFQ_USE_ALL & ~MFQ_USE_CODES : MFQ_USE_ALL;
   if (status == MFQ_OK) status = mfq_argument_parts(from, &source, (mfq_use){MFQ_USE_ALL, 0}, &parts);
-  if (status == MFQ_OK) status = mfq_argument_parts(to, &target, (mfq_use){MFQ_USE_ALL, MFQ_USE_ALL}, &parts);
+  if (status == MFQ_OK) status = mfq_argument_parts(to, &target, (mfq_use){MFQ_USE_ALL, moved}, &parts);
   if (status == MFQ_OK) status = mfq_parts_check(context, &parts);
   const mfq_cast cast = {.op = MFQ_OP_REPACK, .function = function, .view = &source, .other = &target};
   return status == MFQ_OK ? context->backend->cast(context, &cast) : status;

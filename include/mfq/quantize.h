@@ -36,9 +36,16 @@ MFQ_API mfq_status mfq_quantize(mfq_context *context, const mfq_tensor *src, con
  * Since 0.1. */
 MFQ_API mfq_status mfq_dequantize(mfq_context *context, const mfq_qtensor *q, const mfq_tensor *dst);
 
-/* Copies codes, scales and zero points from one layout to another without requantizing.
- * Shapes: equal shapes and schemes; the layouts may differ.
- * Errors: INVALID_ARGUMENT for schemes that differ or overlapping memory; SHAPE.
+/* Copies codes, scales and zero points from one layout to another without requantizing, and to other groups.
+ * Shapes: equal shapes. Schemes whose codes and scales mean the same: they may differ in what shares a scale, as long as
+ *   the groups of one are made of whole groups of the other, and in how scales are made. Where a group of `src` becomes
+ *   several its scale is repeated: what has one power of two for 128 is MXFP8 then, with groups of 32. Where several become
+ *   one, their scales must be equal, which is looked at before anything is written.
+ * Memory: outputs are written whole. They must not overlap `src`, but that `dst` may have the very codes of `src` where
+ *   only the scales are to change.
+ * Errors: INVALID_ARGUMENT for schemes of other values, scales that differ within a group of `dst` (the sentence says
+ *   where), or overlapping memory; SHAPE for shapes that differ and groups that cross; UNSUPPORTED where scales become
+ *   one in a stream that is being captured: the call waits for the device then, and only then.
  * Since 0.1. */
 MFQ_API mfq_status mfq_repack(mfq_context *context, const mfq_qtensor *src, const mfq_qtensor *dst);
 

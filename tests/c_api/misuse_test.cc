@@ -133,7 +133,7 @@ TEST_F(Misuse, DequantizePadded) {
 }
 
 TEST_F(Misuse, Repack) {
-  Owned src(scheme_text, {4, 64}), dst(scheme_text, {4, 64}), other("uint8/group:16/f32/zp", {4, 64});
+  Owned src(scheme_text, {4, 64}), dst(scheme_text, {4, 64}), other("uint8/group:16/bf16/zp", {4, 64});
   const auto before = dst.content();
   EXPECT_TRUE(fails(mfq_repack(nullptr, &src.q, &dst.q), invalid, {"mfq_repack: context is NULL"}));
   EXPECT_TRUE(fails(mfq_repack(context, nullptr, &dst.q), invalid, {"mfq_repack: src is NULL"}));
@@ -145,7 +145,7 @@ TEST_F(Misuse, Repack) {
   expect_refused(bad_qtensors(), dst.q, "mfq_repack: dst: ", to);
   const std::vector<Bad<mfq_qtensor>> rows = {
       {[&](mfq_qtensor *q) { *q = other.q; }, invalid,
-       "dst: the scheme is uint8/group:16/f32/zp, but src has int8_group32_zp"},
+       "dst: the scheme is uint8/group:16/bf16/zp, but src has int8_group32_zp"},
       {[&](mfq_qtensor *q) { q->zero_points = src.q.zero_points; }, invalid,
        "src.zero_points and dst.zero_points overlap"},
   };

@@ -201,4 +201,20 @@ TEST_F(GraphCapture, OperationsTakeNoMemoryAndDoNotWait) {
   }
 }
 
+/* Whether scales are equal is not known before the device has run. */
+TEST_F(GraphCapture, ScalesThatBecomeOneAreNotCaptured) {
+  Quantized fine(parse("mxfp8_e4m3"), {4, 256}), coarse(parse("mxfp8_e4m3_tied"), {4, 256});
+  std::fill(fine.scales.begin(), fine.scales.end(), (uint8_t)127);
+  mfq_context *const c = context_.get();
+  const DeviceQuantized from(c, fine), to(c, coarse);
+  capture([&] {
+    EXPECT_EQ(mfq_repack(c, &from.q, &to.q), MFQ_ERROR_UNSUPPORTED);
+    EXPECT_NE(std::string(mfq_last_error()).find("its stream is being captured; repack before"), std::string::npos)
+        << mfq_last_error();
+    EXPECT_EQ(mfq_repack(c, &to.q, &from.q), MFQ_OK) << mfq_last_error(); /* one that becomes several */
+  });
+  replay();
+  forget();
+}
+
 } // namespace

@@ -55,6 +55,44 @@ TEST_F(Repack, EveryFormat) {
     }
 }
 
+/* One scale for many, repeated, and equal ones as one. */
+TEST_F(Repack, OtherGroups) {
+  struct Row {
+    const char *coarse, *fine;
+    Shape shape;
+  };
+  const Row rows[] = {{"mxfp8_e4m3_tied", "mxfp8_e4m3", {5, 300}},
+                      {"mxfp8_e4m3_square", "mxfp8_e4m3_rceil/group:32@-2", {130, 140}},
+                      {"mxfp8_e4m3_square", "mxfp8_e4m3_square32", {2, 140, 70}},
+                      {"int4n/channel@0/bf16", "int4n/group:8/bf16", {5, 20}},
+                      {"uint8/tensor/f32/zp", "uint8/group:16@0/f32/zp", {33, 3}},
+                      {"mxfp8_e4m3_tied", "mxfp8_e4m3", {0, 128}}};
+  for (const Row &row : rows)
+    for (size_t from = 0; from < 8; ++from) {
+      const mfq_scheme coarse = parse(row.coarse), fine = parse(row.fine);
+      const mfq_layout one = layout_of(coarse, row.shape, from),
+                       other = layout_of(fine, row.shape, (from * 5 + 3) % 32);
+      Quantized q(coarse, row.shape, &one), there(fine, row.shape, &other);
+      quantize_here(&q, 3);
+      ASSERT_TRUE(same_repack(q, fine, other)) << row.coarse << from;
+      ASSERT_EQ(mfq_repack(devices().cpu.get(), &q.q, &there.q), MFQ_OK) << mfq_last_error();
+      ASSERT_TRUE(same_repack(there, coarse, one)) << row.fine << from;
+    }
+}
+
+TEST_F(Repack, ScalesThatDiffer) {
+  Quantized fine(parse("mxfp8_e4m3"), {3, 300}), coarse(parse("mxfp8_e4m3_tied"), {3, 300});
+  std::fill(fine.scales.begin(), fine.scales.end(), (uint8_t)127);
+  fine.scales[25] = fine.scales[17] = 0;
+  const Transfer transfer(devices().device.get());
+  const DeviceQuantized from(devices().device.get(), fine), to(devices().device.get(), coarse);
+  transfer.upload();
+  EXPECT_EQ(mfq_repack(devices().device.get(), &from.q, &to.q), MFQ_ERROR_INVALID_ARGUMENT);
+  EXPECT_NE(std::string(mfq_last_error()).find("begins at element [1, 128] differ"), std::string::npos)
+      << mfq_last_error();
+  transfer.download();
+}
+
 TEST_F(Repack, WithoutElements) {
   for (const Shape &shape : std::vector<Shape>{{}, {0}, {4, 0}, {0, 32}}) {
     Quantized q(parse("mxfp4_e2m1"), shape);

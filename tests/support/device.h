@@ -320,11 +320,12 @@ inline testing::AssertionResult same_dequantize(const Quantized &q, const Operan
   return same_read(mfq_dequantize, q, dst, at);
 }
 
-inline testing::AssertionResult same_repack(const Quantized &src, const mfq_layout &to, const Placement &at = {}) {
+inline testing::AssertionResult same_repack(const Quantized &src, const mfq_scheme &scheme, const mfq_layout &to,
+                                            const Placement &at = {}) {
   trace("mfq_repack " + text_of(src) + " to" + text_of(to));
   const Transfer transfer(devices().device.get());
   const DeviceQuantized there(devices().device.get(), src, at);
-  Quantized want(src.q.scheme, logical_shape(src), &to), got(src.q.scheme, logical_shape(src), &to);
+  Quantized want(scheme, logical_shape(src), &to), got(scheme, logical_shape(src), &to);
   const DeviceQuantized target(devices().device.get(), got, at);
   transfer.upload();
   auto result = succeeded(mfq_repack(devices().device.get(), &there.q, &target.q), "on the device");
@@ -332,6 +333,9 @@ inline testing::AssertionResult same_repack(const Quantized &src, const mfq_layo
   transfer.download();
   target.download(&got);
   return result ? same_parts(got, want) : result;
+}
+inline testing::AssertionResult same_repack(const Quantized &src, const mfq_layout &to, const Placement &at = {}) {
+  return same_repack(src, src.q.scheme, to, at);
 }
 
 /* `dst` has the shape of `src`; `scales` says whether they are asked for too. */

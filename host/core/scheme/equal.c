@@ -1,5 +1,5 @@
 /* host/core/scheme/equal.c: whether formats and schemes are equal, field by field. */
-#include "format.h"
+#include "scheme.h"
 
 int mfq_format_equal(const mfq_format *a, const mfq_format *b) {
   return a->kind == b->kind && a->is_signed == b->is_signed && a->exp_bits == b->exp_bits &&
@@ -15,5 +15,11 @@ int mfq_scheme_equal(const mfq_scheme *a, const mfq_scheme *b) {
          a->no_saturate == b->no_saturate && a->zero_point == b->zero_point && a->statistic_min == b->statistic_min &&
          a->rotation == b->rotation && a->signs == b->signs && a->sign_seed == b->sign_seed &&
          a->scale_gain == b->scale_gain && a->scale_bound == b->scale_bound && a->eden == b->eden &&
+         mfq_format_equal(&a->scale_element, &b->scale_element) && mfq_format_equal(&a->element, &b->element);
+}
+
+int mfq_scheme_same_values(const mfq_scheme *a, const mfq_scheme *b) {
+  return a->scale == b->scale && a->arith == b->arith && a->zero_point == b->zero_point && a->rotation == b->rotation &&
+         (a->rotation == 0 || (a->axis == b->axis && a->signs == b->signs && a->sign_seed == b->sign_seed)) &&
          mfq_format_equal(&a->scale_element, &b->scale_element) && mfq_format_equal(&a->element, &b->element);
 }

@@ -93,6 +93,10 @@ int mfq_scheme_valid(const mfq_scheme *scheme, mfq_setting *fault, mfq_sentence 
 /* The same as a status; `argument` names the scheme in the sentence. */
 mfq_status mfq_scheme_verify(const mfq_scheme *scheme, const char *function, const char *argument);
 
+/* Whether a code and a scale stand for one value in both of two valid schemes, whatever shares a scale and however it is
+ * made. */
+int mfq_scheme_same_values(const mfq_scheme *a, const mfq_scheme *b);
+
 /* Index of a name among the first `limit` rows of schemes.def, or -1. */
 int32_t mfq_scheme_row_named(mfq_span name, int32_t limit);
 /* Index of the first row with these fields, or -1. Rows are read once. */

@@ -1,7 +1,7 @@
 /* host/cpu/cast/repack_cpu.c: the same codes and scales in another layout: by tiles, and element by element. */
 #include <string.h>
 
-#include "host/core/problem/walk.h"
+#include "host/core/problem/regroup.h"
 #include "host/cpu/cpu_state.h"
 #include "elements.h"
 #include "repack_moves.h"
@@ -46,6 +46,51 @@ static void repack_scales(const mfq_qview *src, const mfq_qview *dst) {
   }
 }
 
+/* ---- Other groups ------------------------------------------------------------------------------------------------ */
+
+static int same_scale(const mfq_qview *view, const mfqn_scheme *s, int64_t a, int64_t b) {
+  return a == b || (mfq_scale_get(view, a) == mfq_scale_get(view, b) &&
+                    mfq_zero_point_get(view, s, a) == mfq_zero_point_get(view, s, b));
+}
+
+/* What a call does with groups: nothing where they stay. */
+typedef struct regrouping {
+  int is_needed;
+  mfq_regroup groups;
+} regrouping;
+
+/* Fails where scales that become one differ. */
+static mfq_status open_groups(const mfq_cast *cast, regrouping *g) {
+  const mfq_qview *src = cast->view;
+  const mfq_walk *walk = &g->groups.first;
+  mfqn_scheme s;
+  mfq_lower(&src->q.scheme, &s);
+  g->is_needed = mfq_regroup_is_needed(src, cast->other);
+  if (!g->is_needed) return MFQ_OK;
+  g->groups = mfq_regroup_make(src, cast->other);
+  for (int64_t row = 0; g->groups.is_merging && row < walk->rows; ++row) {
+    const mfq_walk_row at = mfq_walk_at(walk, row);
+    for (int64_t j = 0, index = row * walk->length; j < walk->length; ++j, ++index)
+      if (!same_scale(src, &s, mfq_walk_scale(walk, at, j), index))
+        return mfq_regroup_fail(cast->function, src, cast->other, index);
+  }
+  return MFQ_OK;
+}
+
+static void take_scales(const mfq_regroup *r, const mfq_qview *src, const mfq_qview *dst) {
+  mfqn_scheme s;
+  mfq_lower(&dst->q.scheme, &s);
+  mfq_scales_clear_padding(dst);
+  for (int64_t row = 0; row < r->taken.rows; ++row) {
+    const mfq_walk_row at = mfq_walk_at(&r->taken, row);
+    for (int64_t j = 0; j < r->taken.length; ++j) {
+      const int64_t index = row * r->taken.length + j, from = mfq_walk_scale(&r->taken, at, j);
+      mfq_scale_put(dst, index, mfq_scale_get(src, from));
+      mfq_zero_point_put(dst, &s, index, mfq_zero_point_get(src, &s, from));
+    }
+  }
+}
+
 static void repack_tensor_scale(const mfq_qview *src, const mfq_qview *dst) {
   if (dst->sizes.tensor_scale_bytes) memcpy(dst->q.tensor_scale, src->q.tensor_scale, sizeof(float));
 }
@@ -56,8 +101,14 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
   (void)context;
   (void)state;
   (void)memory;
-  if (dst->sizes.codes_bytes) repack_codes(src, dst);
-  if (dst->q.scheme.scale != MFQ_SCALE_NONE) repack_scales(src, dst);
+  regrouping g;
+  const mfq_status status = open_groups(cast, &g);
+  if (status != MFQ_OK) return status;
+  if (dst->sizes.codes_bytes && src->q.codes != dst->q.codes) repack_codes(src, dst);
+  if (g.is_needed)
+    take_scales(&g.groups, src, dst);
+  else if (dst->q.scheme.scale != MFQ_SCALE_NONE)
+    repack_scales(src, dst);
   repack_tensor_scale(src, dst);
   return MFQ_OK;
 }
@@ -70,10 +121,24 @@ typedef struct tile_moves {
 } tile_moves;
 _Static_assert(sizeof(tile_moves) <= MFQ_CAST_STATE, "moves find room");
 
+/* Whether both orders are the same, or one is that of the axes. */
+static int orders_fit(const mfq_qview *src, const mfq_qview *dst) {
+  int is_same = 1, is_src_logical = 1, is_dst_logical = 1;
+  for (int32_t k = 0; k < src->q.rank; ++k) {
+    const int32_t a = mfq_code_axis(src, k), b = mfq_code_axis(dst, k);
+    is_same &= a == b;
+    is_src_logical &= a == k;
+    is_dst_logical &= b == k;
+  }
+  return is_same || is_src_logical || is_dst_logical;
+}
+
 static mfq_status plan_tiles(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = problem;
   const mfq_kernels *kernels = mfq_cpu_kernels(context);
   if (!kernels) return mfq_refuse(why, "the context asks for the reference path");
+  if (cast->other && !orders_fit(cast->view, cast->other))
+    return mfq_refuse(why, "two orders of codes, neither logical");
   const mfq_status status = mfq_choice_state(context, cast->function, sizeof(tile_moves), choice);
   if (status != MFQ_OK) return status;
   tile_moves *m = choice->state;
@@ -90,9 +155,16 @@ static mfq_status run_tiles(mfq_context *context, const void *state, const void 
   const tile_moves *m = state;
   const mfq_cast *cast = problem;
   mfq_move_scratch *scratch = (mfq_move_scratch *)(void *)memory;
-  if (m->codes.tiles) mfq_code_move_run(context, &m->codes, cast, scratch);
-  if (cast->other->q.scheme.scale != MFQ_SCALE_NONE) mfq_scale_move_run(context, &m->scales, cast, scratch);
-  repack_tensor_scale(cast->view, cast->other);
+  const mfq_qview *src = cast->view, *dst = cast->other;
+  regrouping g;
+  const mfq_status status = open_groups(cast, &g);
+  if (status != MFQ_OK) return status;
+  if (m->codes.tiles && src->q.codes != dst->q.codes) mfq_code_move_run(context, &m->codes, cast, scratch);
+  if (g.is_needed)
+    take_scales(&g.groups, src, dst);
+  else if (dst->q.scheme.scale != MFQ_SCALE_NONE)
+    mfq_scale_move_run(context, &m->scales, cast, scratch);
+  repack_tensor_scale(src, dst);
   return MFQ_OK;
 }
 
