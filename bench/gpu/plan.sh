@@ -22,8 +22,8 @@ tests 60 device_values device_quantize_row device_quantize_col device_quantize_b
   device_shared_scales device_rotation device_scale_settings device_dequantize device_repack device_fake_quantize \
   device_fake_gradient device_mask device_expand device_search device_observe device_collect device_embedding \
   device_produce device_gemm_native device_gemm_folded device_gemm_weight_rows device_gemm_expanded device_gemm_tile \
-  device_gemm_general device_conv_wgmma device_conv_implicit device_conv_depthwise device_conv_unfolded \
-  device_conv_general device_layer device_optimizer
+  device_gemm_groups device_gemm_general device_conv_wgmma device_conv_implicit device_conv_depthwise \
+  device_conv_unfolded device_conv_general device_layer device_optimizer
 
 # How fast, a family a process: a wrong row or a fault costs no other family. 110
 asked speed

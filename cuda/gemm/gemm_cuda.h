@@ -9,6 +9,7 @@
 extern const mfq_way mfq_cuda_gemm_native;
 extern const mfq_way mfq_cuda_gemm_folded;
 extern const mfq_way mfq_cuda_gemm_few_rows;
+extern const mfq_way mfq_cuda_gemm_groups;
 extern const mfq_way mfq_cuda_gemm_expanded;
 extern const mfq_way mfq_cuda_gemm_tile;
 extern const mfq_way mfq_cuda_gemm_general;

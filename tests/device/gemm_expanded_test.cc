@@ -78,7 +78,7 @@ TEST_F(GemmExpanded, SchemesThatBf16Holds) {
 
 TEST_F(GemmExpanded, SchemesThatNeedF32) {
   for (const char *scheme :
-       {"e4m3fn/group:32/f32", "int8/group:16/bf16", "e2m1/group:32/f16", "e4m3fn/block:32x32/f32"})
+       {"e4m3fn/group:16/f32", "int8/group:16/bf16", "e2m1/group:48/f16", "e4m3fn/block:16x16/f32"})
     expect(sized(70, 24, 96, quantized(scheme), quantized(scheme, true)), "f32");
   Case rounded = sized(70, 24, 96, quantized("int8/group:16/f32"), plain(MFQ_DTYPE_F32));
   expect(rounded, "f32");

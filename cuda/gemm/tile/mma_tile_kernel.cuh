@@ -7,7 +7,7 @@
 #ifndef MFQ_CUDA_GEMM_MMA_TILE_KERNEL_CUH
 #define MFQ_CUDA_GEMM_MMA_TILE_KERNEL_CUH
 
-#include "cuda/product/mma_loop.cuh"
+#include "cuda/product/mma_groups.cuh"
 #include "cuda/product/wgmma_loop.cuh"
 
 struct tile_side : unit_way {
@@ -80,6 +80,49 @@ struct matrix_units {
     thread_fetch_row(p.a, a, k, of_a);
     thread_fetch_row(p.b, b, k, of_b);
   }
+};
+
+/* Codes without the scales of their groups, which come apart. */
+typedef struct mma_groups_params : mma_tile_params {
+  side_params scaled[2]; /* the operands with their scales; of one whose values have them, or that has none, group 0 */
+  int32_t period;        /* pieces from the beginning of a group of either to the next */
+} mma_groups_params;
+
+struct matrix_groups {
+  using params = mma_groups_params;
+  using shape = mma_shape<false, false, 64>;
+  tile_row a, b;
+  tile_pieces pieces;
+
+  __device__ __forceinline__ int start(const mma_groups_params &p, const tile_block &at, tile_rows &rows, mma_notes &) {
+    const int64_t batch = p.first_batch + at.product, first = p.first_row + (int64_t)at.a * TILE_ROWS;
+    a = thread_tile_row(p.a, batch, first + thread_line());
+    b = tile_row{{0, 0}, 0};
+    if (thread_line() < shape::COLUMNS) b = thread_tile_row(p.b, batch, (int64_t)at.b * shape::COLUMNS + thread_line());
+    if (thread_half() == 0) thread_note_sums(p, at, thread_line(), rows);
+    pieces = block_tile_pieces(p.grid, at, (int32_t)((p.a.part.depth + MMA_DEPTH - 1) / MMA_DEPTH));
+    return 1;
+  }
+
+  __device__ __forceinline__ void fetch(const mma_groups_params &p, mma_notes &, int32_t piece, unit16 *of_a,
+                                        unit16 *of_b) {
+    const int64_t k = (int64_t)piece * MMA_DEPTH + thread_half() * UNIT;
+    thread_fetch_row(p.a, a, k, of_a);
+    thread_fetch_row(p.b, b, k, of_b);
+  }
+
+  __device__ __forceinline__ int begins(const mma_groups_params &p, int32_t piece) const {
+    return piece % p.period == 0;
+  }
+
+  __device__ __forceinline__ float scale(const mma_groups_params &p, int32_t piece) const {
+    const tile_row &row = thread_half() == 0 ? a : b;
+    const side_params &of = p.scaled[thread_half()];
+    if (of.group == 0 || !row.exists) return 1.0f;
+    return thread_side_group_scale(of, thread_side_scale_index(of, row.at, (int64_t)piece * MMA_DEPTH));
+  }
+
+  __device__ __forceinline__ int has_row_scales(const mma_groups_params &p) const { return p.scaled[0].group != 0; }
 };
 
 /* Of bf16 in whole units along K. */
