@@ -85,7 +85,10 @@ static mfq_status optimize(training *t, int64_t step) {
   mfq_status status = MFQ_OK;
   for (int i = 0; status == MFQ_OK && i < GROUPS; ++i)
     status = mfq_optimizer_set_rate(t->optimizer, i, rate_at(t->options, step));
-  return status == MFQ_OK ? mfq_optimizer_step(t->optimizer) : status;
+  const double start = digits_seconds();
+  if (status == MFQ_OK) status = mfq_optimizer_step(t->optimizer);
+  t->model.seconds[TEXT_IN_OPTIMIZER] += digits_seconds() - start;
+  return status;
 }
 
 /* ---- Files ------------------------------------------------------------------------------------------------------ */
@@ -163,6 +166,7 @@ static int train_steps(training *t, text_result *r) {
                         (long long)first);
   int code = DIGITS_OK, since = 0;
   double sum = 0, start = digits_seconds();
+  text_clear_parts(&t->model);
   for (int64_t step = first; code == DIGITS_OK && step < end; ++step) {
     float loss = 0;
     code = digits_status(train_step(t, step, &loss), r->recipe, mfq_last_error());
@@ -175,9 +179,11 @@ static int train_steps(training *t, text_result *r) {
     if (code != DIGITS_OK || ((step + 1) % o->every != 0 && step + 1 != end)) continue;
     const double seconds = digits_seconds() - start;
     r->seconds += seconds;
+    text_add_parts(&t->model, seconds, r);
     code = add_point(t, r, step + 1, sum / since, seconds, since);
     train_progress_wipe(&t->progress);
     if (code == DIGITS_OK) text_print_point(t->report, r);
+    text_clear_parts(&t->model); /* of what is not trained on */
     sum = 0, since = 0, start = digits_seconds();
   }
   r->steps = (int)end;

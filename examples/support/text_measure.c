@@ -59,6 +59,19 @@ int text_peak(mfq_context *context, double *peak) {
   return digits_status(status, "the rate of products", mfq_last_error());
 }
 
+/* ---- Time ------------------------------------------------------------------------------------------------------- */
+
+void text_clear_parts(text_model *m) { memset(m->seconds, 0, sizeof m->seconds); }
+
+void text_add_parts(const text_model *m, double seconds, text_result *r) {
+  double others = seconds;
+  for (int part = 0; part < TEXT_BETWEEN; ++part) {
+    r->parts[part] += m->seconds[part];
+    others -= m->seconds[part];
+  }
+  r->parts[TEXT_BETWEEN] += others;
+}
+
 /* ---- Memory ----------------------------------------------------------------------------------------------------- */
 
 static void add_layer(const text_linear *l, text_memory *memory) {

@@ -54,6 +54,20 @@ void text_print_memory(const text_result *r) {
 /* Of all steps of a run. */
 static double steps_per_second(const text_result *r) { return r->seconds > 0 ? r->trained / r->seconds : 0; }
 
+/* Milliseconds of a step, by part. */
+static void print_parts(const text_report *report) {
+  printf("\n%-14s  %8s", "ms of a step", "all");
+  for (int part = 0; part < TEXT_PARTS; ++part) printf("  %9s", text_part_names[part]);
+  printf("\n");
+  for (int i = 0; i < report->count; ++i) {
+    const text_result *r = &report->results[i];
+    if (r->trained == 0) continue;
+    printf("%-14s  %8.1f", r->recipe, 1e3 * r->seconds / r->trained);
+    for (int part = 0; part < TEXT_PARTS; ++part) printf("  %9.1f", 1e3 * r->parts[part] / r->trained);
+    printf("\n");
+  }
+}
+
 void text_print_summary(const text_report *report) {
   printf("\n%-14s  %6s  %8s  %8s  %10s  %8s  %9s\n", "recipe", "steps", "loss", "unseen", "difference", "seconds",
          "chars/s");
@@ -65,6 +79,7 @@ void text_print_summary(const text_report *report) {
            unseen - first->unseen[first->unseen_points - 1], r->seconds,
            steps_per_second(r) * report->shape.batch * report->shape.length);
   }
+  print_parts(report);
 }
 
 /* ---- Files ------------------------------------------------------------------------------------------------------ */
@@ -110,12 +125,19 @@ static json_t *sample_json(const char *sample) {
   return json_string(copy);
 }
 
+static json_t *parts_json(const text_result *r) {
+  json_t *parts = json_object();
+  for (int part = 0; part < TEXT_PARTS; ++part)
+    (void)json_object_set_new(parts, text_part_names[part], json_real(r->parts[part]));
+  return parts;
+}
+
 static json_t *result_json(const text_report *report, const text_result *r) {
-  return json_pack("{s:s, s:i, s:o, s:o, s:f, s:f, s:f, s:o, s:o}", "recipe", r->recipe, "steps", r->steps, "trained",
-                   curve(r->points, r->at, r->loss), "unseen", curve(r->unseen_points, r->unseen_at, r->unseen),
-                   "seconds", r->seconds, "tokens_per_second",
-                   steps_per_second(r) * report->shape.batch * report->shape.length, "share_of_peak",
-                   steps_per_second(r) * text_flops(&report->shape) / report->peak, "memory_bytes",
+  return json_pack("{s:s, s:i, s:o, s:o, s:f, s:o, s:f, s:f, s:o, s:o}", "recipe", r->recipe, "steps", r->steps,
+                   "trained", curve(r->points, r->at, r->loss), "unseen",
+                   curve(r->unseen_points, r->unseen_at, r->unseen), "seconds", r->seconds, "seconds_by_part",
+                   parts_json(r), "tokens_per_second", steps_per_second(r) * report->shape.batch * report->shape.length,
+                   "share_of_peak", steps_per_second(r) * text_flops(&report->shape) / report->peak, "memory_bytes",
                    memory_json(&r->memory), "sample", sample_json(r->sample));
 }
 

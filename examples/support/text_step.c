@@ -31,14 +31,44 @@ static mfq_status operand_x(const text_linear *l, operand *o) {
   return operand_of(l->layer, MFQ_LAYER_OPERAND_X, &l->x, l->has_own_x, o);
 }
 
-static mfq_status linear_backward(const text_linear *l, const mfq_tensor *dy, const mfq_tensor *dx) {
+/* ---- The time they take ----------------------------------------------------------------------------------------- */
+
+const char *const text_part_names[] = {"layers", "attention", "optimizer", "between"};
+
+/* Adds the time since `start` to a part, and hands on what came of it. */
+static mfq_status timed(text_model *m, int part, double start, mfq_status status) {
+  m->seconds[part] += digits_seconds() - start;
+  return status;
+}
+
+static mfq_status layer_forward(text_model *m, mfq_layer *layer, const mfq_tensor *x, const mfq_tensor *y) {
+  const double start = digits_seconds();
+  return timed(m, TEXT_IN_LAYERS, start, mfq_layer_forward(layer, x, y));
+}
+
+static mfq_status layer_backward(text_model *m, mfq_layer *layer, const mfq_layer_gradients *gradients) {
+  const double start = digits_seconds();
+  return timed(m, TEXT_IN_LAYERS, start, mfq_layer_backward(layer, gradients));
+}
+
+static mfq_status linear_backward(text_model *m, const text_linear *l, const mfq_tensor *dy, const mfq_tensor *dx) {
   mfq_layer_gradients g;
   mfq_layer_gradients_init(&g);
   g.dy = dy;
   g.x = l->has_own_x ? &l->x : NULL;
   g.dx = dx;
   g.dweight = &l->weight->gradient;
-  return mfq_layer_backward(l->layer, &g);
+  return layer_backward(m, l->layer, &g);
+}
+
+static mfq_status attention_forward(text_model *m, const text_block *b, const mfq_tensor *mixed) {
+  const double start = digits_seconds();
+  return timed(m, TEXT_IN_ATTENTION, start, text_attention_forward(m, b, mixed));
+}
+
+static mfq_status attention_backward(text_model *m, const text_block *b, const mfq_tensor *dmixed) {
+  const double start = digits_seconds();
+  return timed(m, TEXT_IN_ATTENTION, start, text_attention_backward(m, b, dmixed));
 }
 
 /* ---- Forward ---------------------------------------------------------------------------------------------------- */
@@ -61,9 +91,9 @@ static mfq_status attend(text_model *m, text_block *b, const mfq_tensor *stream)
   operand x;
   mfq_status status = operand_x(qkv, &x);
   if (status == MFQ_OK) status = normalize(m, &b->norms[0], stream, x.outputs);
-  if (status == MFQ_OK) status = mfq_layer_forward(qkv->layer, x.plain, &b->qkv);
-  if (status == MFQ_OK) status = text_attention_forward(m, b, &out->x);
-  return status == MFQ_OK ? mfq_layer_forward(out->layer, &out->x, &m->branch) : status;
+  if (status == MFQ_OK) status = layer_forward(m, qkv->layer, x.plain, &b->qkv);
+  if (status == MFQ_OK) status = attention_forward(m, b, &out->x);
+  return status == MFQ_OK ? layer_forward(m, out->layer, &out->x, &m->branch) : status;
 }
 
 static mfq_status think(text_model *m, text_block *b) {
@@ -71,7 +101,7 @@ static mfq_status think(text_model *m, text_block *b) {
   operand x;
   mfq_status status = operand_x(gate_up, &x);
   if (status == MFQ_OK) status = normalize(m, &b->norms[1], &b->norms[0].h, x.outputs);
-  if (status == MFQ_OK) status = mfq_layer_forward(gate_up->layer, x.plain, &b->gate_up);
+  if (status == MFQ_OK) status = layer_forward(m, gate_up->layer, x.plain, &b->gate_up);
   if (status == MFQ_OK) status = operand_x(down, &x);
   mfq_activating a;
   mfq_activating_init(&a);
@@ -80,7 +110,7 @@ static mfq_status think(text_model *m, text_block *b) {
   a.x = &b->gate_up;
   a.y = x.outputs;
   if (status == MFQ_OK) status = mfq_activation_forward(m->context, &a);
-  return status == MFQ_OK ? mfq_layer_forward(down->layer, x.plain, &m->branch) : status;
+  return status == MFQ_OK ? layer_forward(m, down->layer, x.plain, &m->branch) : status;
 }
 
 static mfq_indices indices_of(const text_model *m, const int32_t *numbers) {
@@ -101,7 +131,7 @@ mfq_status text_forward(text_model *m) {
     stream = &m->blocks[b].norms[1].h;
   }
   if (status == MFQ_OK) status = normalize(m, &m->last, stream, (mfq_outputs){.plain = &m->normalized});
-  return status == MFQ_OK ? mfq_layer_forward(m->head, &m->normalized, &m->logits) : status;
+  return status == MFQ_OK ? layer_forward(m, m->head, &m->normalized, &m->logits) : status;
 }
 
 mfq_status text_loss(text_model *m, int has_gradient, float *loss) {
@@ -142,7 +172,7 @@ static mfq_status normalize_backward(const text_model *m, const text_norm *norm,
 static mfq_status think_backward(text_model *m, text_block *b, operand *dy) {
   const text_linear *gate_up = &b->layers[TEXT_GATE_UP], *down = &b->layers[TEXT_DOWN];
   operand d;
-  mfq_status status = linear_backward(down, dy->plain, &m->dactivated);
+  mfq_status status = linear_backward(m, down, dy->plain, &m->dactivated);
   if (status == MFQ_OK) status = operand_of(gate_up->layer, MFQ_LAYER_OPERAND_DY, &m->dgate_up, 0, &d);
   mfq_activating_gradient a;
   mfq_activating_gradient_init(&a);
@@ -152,16 +182,16 @@ static mfq_status think_backward(text_model *m, text_block *b, operand *dy) {
   a.dy = &m->dactivated;
   a.dx = d.outputs;
   if (status == MFQ_OK) status = mfq_activation_backward(m->context, &a);
-  if (status == MFQ_OK) status = linear_backward(gate_up, d.plain, &m->dx);
+  if (status == MFQ_OK) status = linear_backward(m, gate_up, d.plain, &m->dx);
   return status == MFQ_OK ? normalize_backward(m, &b->norms[1], &m->dh, &b->layers[TEXT_OUT], dy) : status;
 }
 
 /* `before`: the layer that added to the stream before this block; NULL in the first one. */
 static mfq_status attend_backward(text_model *m, text_block *b, const text_linear *before, operand *dy) {
   const mfq_tensor *dmixed = &m->attended; /* which is read no more */
-  mfq_status status = linear_backward(&b->layers[TEXT_OUT], dy->plain, dmixed);
-  if (status == MFQ_OK) status = text_attention_backward(m, b, dmixed);
-  if (status == MFQ_OK) status = linear_backward(&b->layers[TEXT_QKV], &m->dqkv, &m->dx);
+  mfq_status status = linear_backward(m, &b->layers[TEXT_OUT], dy->plain, dmixed);
+  if (status == MFQ_OK) status = attention_backward(m, b, dmixed);
+  if (status == MFQ_OK) status = linear_backward(m, &b->layers[TEXT_QKV], &m->dqkv, &m->dx);
   return status == MFQ_OK ? normalize_backward(m, &b->norms[0], &m->dh, before, dy) : status;
 }
 
@@ -174,7 +204,7 @@ mfq_status text_backward(text_model *m) {
   g.x = &m->normalized;
   g.dx = &m->dx;
   g.dweight = &m->head_weight->gradient;
-  mfq_status status = mfq_layer_backward(m->head, &g);
+  mfq_status status = layer_backward(m, m->head, &g);
   if (status == MFQ_OK) status = normalize_backward(m, &m->last, NULL, &m->blocks[last].layers[TEXT_DOWN], &dy);
   for (int b = last; status == MFQ_OK && b >= 0; --b) {
     status = think_backward(m, &m->blocks[b], &dy);

@@ -86,6 +86,11 @@ typedef struct text_block {
 /* The plain products of attention: of all heads of all windows at once. */
 enum { TEXT_SCORES, TEXT_MIX, TEXT_DV, TEXT_DP, TEXT_DQ, TEXT_DK, TEXT_PRODUCTS };
 
+/* Where the time of a step goes: layers, with their quantizers; the products and softmax of attention; the optimizer; and
+ * everything between them. */
+enum { TEXT_IN_LAYERS, TEXT_IN_ATTENTION, TEXT_IN_OPTIMIZER, TEXT_BETWEEN, TEXT_PARTS };
+extern const char *const text_part_names[TEXT_PARTS];
+
 typedef struct text_model {
   mfq_context *context;
   text_shape shape;
@@ -101,6 +106,7 @@ typedef struct text_model {
   mfq_tensor dh, dx, dactivated, dgate_up, dqkv, dp; /* gradients, likewise */
   int32_t *tokens, *targets;
   float *memory;
+  double seconds[TEXT_PARTS]; /* counted from when they were last cleared; TEXT_BETWEEN is what others leave */
 } text_model;
 
 /* How a model's layers are quantized. */
@@ -158,11 +164,15 @@ typedef struct text_result {
   int *unseen_at;
   double *unseen;                             /* loss of what is not trained on */
   int trained;                                /* steps of this run, not of one that it resumed */
-  double seconds;                             /* that they took */
+  double seconds, parts[TEXT_PARTS];          /* that they took */
   double tokens_per_second, flops_per_second; /* of the last ones */
   text_memory memory;
   char sample[TEXT_SAMPLE];
 } text_result;
+
+/* Where `seconds` went since the model's were cleared. */
+void text_clear_parts(text_model *model);
+void text_add_parts(const text_model *model, double seconds, text_result *result);
 
 typedef struct text_report {
   const char *device, *path;

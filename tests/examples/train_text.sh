@@ -34,6 +34,9 @@ for name, r in results.items():
     # About three times what seeds differ by here.
     if abs(r["unseen"]["loss"][-1] - plain) > (0.1 if name == "nvfp4" else 0.02):
         sys.exit(f"{name}: the loss is {r['unseen']['loss'][-1]}, in float32 {plain}")
+    parts = r["seconds_by_part"]
+    if min(parts.values()) <= 0 or abs(sum(parts.values()) - r["seconds"]) > 1e-3 * r["seconds"]:
+        sys.exit(f"{name}: {r['seconds']} seconds are not those of {parts}")
     m = r["memory_bytes"]
     most = {"none": 2.0, "mxfp8_square": 0.55, "nvfp4": 0.3}[name]
     if not 0.9 * most * m["operands_bf16"] < m["operands"] <= most * m["operands_bf16"]:
