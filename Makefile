@@ -86,12 +86,17 @@ bench: ## measure quantize, dequantize and products on this machine
 	@sh bench/run.sh build/dev
 
 PYTHON ?= python3
-bench-peers: ## fake quantization beside what PYTHON (python3) has of Brevitas, torch and torchao
+RACES ?= products casts convolutions fake_quantize
+bench-peers: ## RACES beside what PYTHON (python3), GGML and ONEDNN have of other libraries; QUICK=1: in minutes
 	@sh cmake/setup.sh bench
 	@$(configure_once)
 	@$(call build,dev) --target bench_peers
 	@mkdir -p build/bench
-	@$(PYTHON) -B bench/peers/fake_quantize.py --json build/bench/fake_quantize.json --csv build/bench/fake_quantize.csv
+	@failed=; for race in $(RACES); do \
+	  MFQ_PEER_GGML="$(or $(GGML),$(MFQ_PEER_GGML))" MFQ_PEER_ONEDNN="$(or $(ONEDNN),$(MFQ_PEER_ONEDNN))" \
+	    $(PYTHON) -B bench/peers/$$race.py $(if $(QUICK),--quick) --json build/bench/$$race.json \
+	    --csv build/bench/$$race.csv || test $$? -eq 77 || failed="$$failed $$race"; \
+	done; test -z "$$failed" || { echo "mfq: some rows have no result in:$$failed"; exit 1; }
 
 ARCHITECTURE ?= 90a
 gpu-pack: ## without a GPU: what gpu-check needs on a bare machine with one of ARCHITECTURE (90a), in .gpu/

@@ -1,14 +1,10 @@
-"""fake_ours.py: fake quantization by libmfq and ctypes. Calls are made ready: a launch is a call and nothing else."""
+"""fake_ours.py: fake quantization by libmfq and ctypes."""
 
 import ctypes
-import sys
-from ctypes import POINTER, byref, c_int32, c_int64, c_size_t, c_void_p, pointer
-from pathlib import Path
+from ctypes import POINTER, byref, c_int32, c_size_t, c_void_p, pointer
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
-from round_trip import ENUM, STRUCTS, ContextOptions, Mfq, QTensor, Scheme, Tensor  # noqa: E402
-
-DTYPES = {"f32": ("float32", 1), "bf16": ("bfloat16", 2)}  # torch's name, mfq_dtype
+from ours import DTYPES, STRUCTS, Ours, sizes
+from round_trip import ENUM, QTensor, Scheme, Tensor
 
 
 class FakeGradient(ctypes.Structure):
@@ -18,37 +14,17 @@ class FakeGradient(ctypes.Structure):
                 ("grad_zero_point", POINTER(Tensor)), ("mask", c_void_p)]
 
 
-def shape_of(x):
-    return (c_int64 * len(x.shape))(*x.shape)
-
-
-class Ours:
-    def __init__(self, path, threads):
-        self.mfq = Mfq(path, {**STRUCTS, "mfq_fake_gradient": FakeGradient})
-        for name in ("mfq_version", "mfq_context_describe"):
-            getattr(self.mfq.library, name).restype = ctypes.c_char_p
-        options, self.context = ContextOptions(), c_void_p()
-        self.mfq.library.mfq_context_options_init(byref(options))
-        options.threads = threads
-        self.mfq.call("mfq_context_create", byref(options), byref(self.context))
-
-    def describe(self):
-        """The version of the library, and what its context says of itself."""
-        return self.mfq.library.mfq_version().decode(), self.mfq.library.mfq_context_describe(self.context).decode()
+class FakeOurs(Ours):
+    STRUCTS = {**STRUCTS, "mfq_fake_gradient": FakeGradient}
 
     def tensor(self, x):
-        made, dtype = Tensor(), next(code for name, code in DTYPES.values() if str(x.dtype).endswith(f".{name}"))
-        self.mfq.call("mfq_tensor_init", c_void_p(x.data_ptr()), dtype, len(x.shape), shape_of(x), byref(made))
-        return made
-
-    def scheme(self, text):
-        made = Scheme()
-        self.mfq.call("mfq_scheme_parse", text.encode(), byref(made))
-        return made
+        """Of torch's."""
+        return self.plain(x.data_ptr(), next(name for name, (torch_name, _) in DTYPES.items()
+                                             if str(x.dtype).endswith(f".{torch_name}")), x.shape)
 
     def given(self, text, x, scale):
         made, scheme = QTensor(), self.scheme(text)
-        self.mfq.call("mfq_qtensor_init", byref(scheme), len(x.shape), shape_of(x), None, byref(made))
+        self.mfq.call("mfq_qtensor_init", byref(scheme), len(x.shape), sizes(x.shape), None, byref(made))
         made.scales = scale.data_ptr()
         return made
 

@@ -1,5 +1,5 @@
 """Reads what make gpu-check left: a page out of one results file, a comparison of two, the ledger of docs/hardware.md.
-Of bench/peers/fake_quantize.py: its table there.
+Of the races of bench/peers: their tables in docs/performance.md, and the picture beside it.
 
 Exit codes: 0; 1 the ledger is out of step; 2 a file cannot be read or written; 3 something got slower or wrong.
 """
@@ -76,10 +76,9 @@ def run_ledger(options):
 
 
 def run_peers(options):
-    now, wanted = beside.renewed(options.race, options.doc)
-    if now != wanted:
-        write_all(options.doc.parent, {options.doc.name: wanted})
-        print(f"renewed the table of peers in {options.doc}")
+    files = beside.renewed(options.races, options.doc)
+    write_all(options.doc.parent, files)
+    print(f"wrote {options.doc} and {count(len(files) - 1, 'drawing')}")
     return 0
 
 
@@ -108,9 +107,9 @@ def arguments():
     book.add_argument("--results", dest="folder", type=Path, default=RESULTS, metavar="FOLDER")
     book.add_argument("--doc", type=Path, default=ROOT / "docs/hardware.md", metavar="FILE")
     book.set_defaults(run=run_ledger)
-    race = commands.add_parser("peers", help="renews the table of fake quantization beside peers in docs/hardware.md")
-    race.add_argument("race", type=Path, metavar="RACE.json", help="what bench/peers/fake_quantize.py --json wrote")
-    race.add_argument("--doc", type=Path, default=ROOT / "docs/hardware.md", metavar="FILE")
+    race = commands.add_parser("peers", help="renews tables of docs/performance.md, and draws all that is given")
+    race.add_argument("races", type=Path, nargs="+", metavar="RACE.json", help="what races of bench/peers --json wrote")
+    race.add_argument("--doc", type=Path, default=ROOT / "docs/performance.md", metavar="FILE")
     race.set_defaults(run=run_peers)
     return parser.parse_args()
 

@@ -92,6 +92,7 @@ if(TARGET bench_cast)
   mfq_add_program_test(bench/torch_peer ${sh}/torch_peer.sh bench/peers/torch_peer.py)
   mfq_add_program_test(bench/fake_peers python3 -B "${CMAKE_CURRENT_LIST_DIR}/fake_peers.py" $<TARGET_FILE:mfq>
                        bench/peers/fake_quantize.py)
+  mfq_add_program_test(bench/race_peers python3 -B "${CMAKE_CURRENT_LIST_DIR}/race_peers.py" $<TARGET_FILE:mfq> bench/peers)
   # Full size for nothing: only the comparison of both paths is wanted here.
   mfq_add_program_test(bench/cast bench_cast --verify --filter "f32|dequantize|both")
   mfq_add_program_test(bench/cast_gate sh "${CMAKE_CURRENT_LIST_DIR}/gate.sh" $<TARGET_FILE:bench_cast>)
