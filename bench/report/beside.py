@@ -71,8 +71,9 @@ def cell(row):
 
 
 def here(row):
-    """What runs here: the scheme, and that of the other operand where it has one."""
-    return " x ".join(word for word in (row.text("scheme"), row.text("a")) if word)
+    """What runs here: the scheme, and that of the other operand where it has one, codes already or quantized in the run."""
+    other = row.text("a") + (" codes" if row.raw.get("is_coded") is True else "")
+    return " x ".join(word for word in (row.text("scheme"), other) if word)
 
 
 def values(rows):
@@ -162,7 +163,8 @@ def bars_of(raw):
             for row in rows if row.number("threads") == most and race.is_drawn(row)]
     bars = [bar for bar in bars if bar.times and bar.least and bar.most]
     order = list(dict.fromkeys(bar.work for bar in bars))
-    return race_chart.Section(race.title, sorted(bars, key=lambda bar: order.index(bar.work)))
+    title = f"{race.title}, {count(int(most), 'thread')}"
+    return race_chart.Section(title, sorted(bars, key=lambda bar: order.index(bar.work)))
 
 
 def picture(raws):

@@ -38,7 +38,7 @@ def product(m=1, times=2.0, **more):
 
 
 PRODUCTS = {**RACE, "benchmark": "products", "peers": {"ggml": "0.1"},
-            "rows": [product(), product(64, 0.25), product(512, a="int8_channel", goal=None)]}
+            "rows": [product(), product(64, 0.25), product(512, a="int8_channel", is_coded=True, goal=None)]}
 
 
 class Peers(Case):
@@ -111,7 +111,7 @@ class Peers(Case):
         self.assertEqual(lines[0], ["peer", "here", "M = 1", "M = 64", "M = 512", "goal"])
         self.assertEqual(lines[2], ["ggml Invented", "`mxfp4_e2m1`", "2.00 (1.00 to 4.00)", "**0.25 (0.12 to 0.50)**", "-",
                                     "1, 64, -"])
-        self.assertEqual(lines[3][1:], ["`mxfp4_e2m1 x int8_channel`", "-", "-", "2.00 (1.00 to 4.00)", "-"])
+        self.assertEqual(lines[3][1:], ["`mxfp4_e2m1 x int8_channel codes`", "-", "-", "2.00 (1.00 to 4.00)", "-"])
         self.assertNotIn("A quick run", text)
 
     def test_casts(self):
@@ -147,7 +147,7 @@ class Peers(Case):
     def test_ranges_and_sections(self):
         root = self.draw(RACE, PRODUCTS)
         titles = [text.text for text in root.iter(f"{SVG}text") if text.get("class") == "text group"]
-        self.assertEqual(titles, ["Products", "Fake quantization"])
+        self.assertEqual(titles, ["Products, 2 threads", "Fake quantization, 2 threads"])
         ranges = [path for group in root.iter(f"{SVG}g") for path in group.findall(f"{SVG}path")
                   if path.get("class") == "range"]
         self.assertEqual(len(ranges), 3)  # of two products, and f32 forward on two threads
