@@ -92,7 +92,15 @@ if(TARGET bench_cast)
   mfq_add_program_test(bench/torch_peer ${sh}/torch_peer.sh bench/peers/torch_peer.py)
   mfq_add_program_test(bench/fake_peers python3 -B "${CMAKE_CURRENT_LIST_DIR}/fake_peers.py" $<TARGET_FILE:mfq>
                        bench/peers/fake_quantize.py)
-  mfq_add_program_test(bench/race_peers python3 -B "${CMAKE_CURRENT_LIST_DIR}/race_peers.py" $<TARGET_FILE:mfq> bench/peers)
+  # Both names of ggml's shared objects are one file: it is loaded once.
+  set(fake_ggml "${CMAKE_CURRENT_BINARY_DIR}/fake_ggml")
+  add_library(fake_ggml MODULE "${CMAKE_CURRENT_LIST_DIR}/fake_ggml.c")
+  set_target_properties(fake_ggml PROPERTIES OUTPUT_NAME ggml-base LIBRARY_OUTPUT_DIRECTORY "${fake_ggml}"
+                                             C_VISIBILITY_PRESET default)
+  add_custom_command(TARGET fake_ggml POST_BUILD COMMAND ${CMAKE_COMMAND} -E create_symlink libggml-base.so
+                                                         "${fake_ggml}/libggml-cpu.so")
+  mfq_add_program_test(bench/race_peers python3 -B "${CMAKE_CURRENT_LIST_DIR}/race_peers.py" $<TARGET_FILE:mfq> bench/peers
+                       "${fake_ggml}")
   # Full size for nothing: only the comparison of both paths is wanted here.
   mfq_add_program_test(bench/cast bench_cast --verify --filter "f32|dequantize|both")
   mfq_add_program_test(bench/cast_gate sh "${CMAKE_CURRENT_LIST_DIR}/gate.sh" $<TARGET_FILE:bench_cast>)

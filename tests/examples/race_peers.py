@@ -1,5 +1,5 @@
-"""race_peers.py LIBRARY FOLDER: the races of bench/peers without peers, and beside a torch of lists: what they make of
-peers that are right, wrong, failing and missing. Ours is the real library."""
+"""race_peers.py LIBRARY FOLDER FAKE_GGML: the races of bench/peers without peers, and beside a torch of lists and a ggml of f32
+(fake_ggml.c): what they make of peers that are right, wrong, failing and missing. Ours is the real library."""
 
 import csv
 import json
@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-library, folder = sys.argv[1], Path(sys.argv[2])
+library, folder, ggml = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
 MOCK = {"torch": '''
 import contextlib, math, os
 from array import array
@@ -91,7 +91,7 @@ def run(place, race, *options, fault=""):
     done = subprocess.run([sys.executable, "-B", folder / f"{race}.py", "--library", library, "--json", str(path),
                            "--threads", "1", "--rounds", "2", *options], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, check=False,
-                          env={**environment, "PYTHONPATH": str(place), "FAULT": fault})
+                          env={**environment, "PYTHONPATH": str(place), "FAULT": fault, "MFQ_FAKE_GGML": fault})
     return done.returncode, done.stdout, json.loads(path.read_text()) if path.exists() else None
 
 
@@ -144,6 +144,22 @@ def check_products_beside(place):
     expect(code == 1 and not any(row["status"] == "right" for row in document["rows"]), text)
 
 
+def check_ggml(place):
+    """Weights lie in the second place, since the first takes none."""
+    code, text, document = run(place, *PRODUCTS, "--ggml", ggml, "--filter", "ggml (MXFP4|F32)")
+    expect(code == 0 and document["peers"] == {"ggml": "0+fake"} and len(document["rows"]) == 6, code, text)
+    for row in document["rows"]:
+        expect_measured(row)
+        expect(row["distance"] < 1e-6, row)
+    code, text, document = run(place, *PRODUCTS, "--ggml", ggml, "--filter", "ggml F32", fault="wrong")
+    expect(code == 1 and len(rows_of(document, status="wrong")) == 2, text)
+    code, text, document = run(place, "casts", "--shape", "4x64", "--ggml", ggml)
+    expect(code == 0 and {row["work"] for row in document["rows"]} == {"MXFP4", "Q4_0", "Q8_0", "NVFP4"}, code, text)
+    for row in document["rows"]:
+        expect_measured(row)
+        expect(0 < row["distance"] < 0.3, row)
+
+
 def check_casts(place):
     """Equal where both define the same; no row of bf16, nor of e5m2, in a list."""
     code, text, document = run(place, "casts", "--shape", "4x64")
@@ -176,6 +192,7 @@ with tempfile.TemporaryDirectory() as none, tempfile.TemporaryDirectory() as moc
             file.write_text(text, encoding="utf-8")
     check_products_alone(none)
     check_convolutions(none)
+    check_ggml(none)
     expect(run(none, "casts")[0] == 0, "no peers, no rows")
     check_products_beside(mock)
     check_casts(mock)
