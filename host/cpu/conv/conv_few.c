@@ -226,6 +226,10 @@ static void convolve_taps(void *work, int thread, int64_t first_task, int64_t en
 void mfq_conv_few_run(const mfq_own_conv *own, const void *gathered, const void *direct, void *result,
                       const float *filter) {
   const int is_weight = own->conv.direction == MFQ_CONV_WEIGHT_GRADIENT;
+  if (mfq_conv_taps_takes(own)) {
+    mfq_conv_taps_run(own, gathered, filter, result);
+    return;
+  }
   const int64_t pixels = own->conv.batch * mfq_conv_gather_pixels(&own->gather);
   const int64_t tasks = is_weight ? channels_of(own).taps * stretches_of(own) : pixels;
   few_work work = {own, NULL, NULL, filter, gathered, direct, result};

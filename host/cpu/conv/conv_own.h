@@ -33,6 +33,10 @@ void mfq_conv_few_prepare(const mfq_own_conv *own, const void *w, float *filter)
 void mfq_conv_few_run(const mfq_own_conv *own, const void *gathered, const void *direct, void *result,
                       const float *filter);
 
+/* The same where a group has one channel on either side, and every tap steps through the operand evenly (conv_taps.c). */
+int mfq_conv_taps_takes(const mfq_own_conv *own);
+void mfq_conv_taps_run(const mfq_own_conv *own, const uint8_t *gathered, const float *filter, uint8_t *result);
+
 /* The filter in the order that oneDNN's implementation wants, by our own kernels (conv_pack.c): from dense bf16 [K, taps, C]
  * to blocks. */
 void mfq_conv_pack(const mfq_kernels *kernels, const mfq_onednn_conv *conv, const mfq_onednn_order *order,

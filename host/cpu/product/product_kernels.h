@@ -24,6 +24,19 @@ typedef struct mfq_block {
   int32_t add; /* 1: adds to what is there */
 } mfq_block;
 
+/* Taps that meet elements, with some channels side by side, of one pixel or of MFQ_TAP_PIXELS neighbours. Steps are in
+ * bytes for x, and in elements for w and the sums. */
+enum { MFQ_TAP_PIXELS = 4 };
+typedef struct mfq_tap_block {
+  const uint8_t *x; /* the element of the first tap, pixel and channel */
+  mfq_dtype dtype;  /* F32 or BF16 */
+  const float *w;
+  int64_t taps[3], x_step[3], w_step[3];
+  int64_t pixels, pixel_step, channels;
+  float *sums;
+  int64_t sums_step; /* from pixel to pixel */
+} mfq_tap_block;
+
 typedef struct mfq_product_loops {
   int32_t rows, cols; /* of a block */
   int32_t unit_depth; /* elements of K in a unit: 1 or 2 */
@@ -33,6 +46,8 @@ typedef struct mfq_product_loops {
   void (*multiply)(const uint32_t *a, const uint32_t *b, int64_t units, const mfq_block *block);
   /* sums[i] += x[i] * w[i], x being f32 or bf16. */
   void (*accumulate)(float *sums, const void *x, mfq_dtype dtype, const float *w, int64_t n);
+  /* The sums of a block over its taps. */
+  void (*sum_taps)(const mfq_tap_block *block);
 } mfq_product_loops;
 
 /* Units of f32, and pairs of bf16; the latter has NULL for functions where the instruction set has none. */

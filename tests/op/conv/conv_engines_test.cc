@@ -119,6 +119,31 @@ TEST_P(ConvEngines, Groups) {
   }
 }
 
+// One channel in a group: pixels that see some taps, all of them, or none, several at a time and one by one, on lines that
+// are longer than a piece; channels in whole vectors and beside them.
+TEST_P(ConvEngines, Depthwise) {
+  struct Window {
+    int64_t channels;
+    Shape in, filter, stride, dilation, padding, after;
+  };
+  const Window windows[] = {{40, {3, 150}, {1, 3}, {1, 1}, {1, 1}, {0, 1}, {0, 1}},
+                            {137, {7, 7}, {7, 7}, {1, 1}, {1, 1}, {3, 3}, {3, 3}},
+                            {16, {9, 23}, {3, 5}, {2, 3}, {1, 1}, {1, 2}, {0, 4}},
+                            {9, {5, 30}, {3, 3}, {1, 2}, {2, 4}, {2, 5}, {4, 3}},
+                            {65, {4, 3}, {3, 2}, {1, 1}, {1, 1}, {5, 4}, {4, 6}},
+                            {24, {70}, {4}, {1}, {2}, {3}, {3}},
+                            {33, {3, 4, 9}, {2, 3, 3}, {1, 1, 2}, {1, 1, 1}, {1, 0, 1}, {1, 2, 1}}};
+  for (const Window &w : windows) {
+    ConvCase x = shape(2, w.channels, w.channels, w.in, w.filter);
+    x.groups = w.channels;
+    x.stride = w.stride;
+    x.dilation = w.dilation;
+    x.padding = w.padding;
+    x.padding_after = w.after;
+    ASSERT_NO_FATAL_FAILURE(check(x));
+  }
+}
+
 // Transposed convolutions are the same three directions, changed about.
 TEST_P(ConvEngines, Transposed) {
   for (const int64_t groups : {1, 2, 6}) {
