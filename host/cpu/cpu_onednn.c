@@ -2,17 +2,10 @@
  * threads for every thread that enters it. */
 #include "cpu_onednn.h"
 
-#include <stdio.h>
-
 #include "host/core/process/team.h"
 
-const mfq_onednn *mfq_cpu_onednn(const mfq_context *context, mfq_dtype in, char *reason, size_t capacity) {
-  const mfq_cpu_isa *isa = mfq_cpu_isa_of(context);
-  const mfq_onednn *module = mfq_onednn_open(isa->limit, reason, capacity);
-  if (module == NULL || in != MFQ_DTYPE_BF16 || !mfq_cpu_level_emulates_bf16(isa->machine)) return module;
-  (void)snprintf(reason, capacity, "%s is slow in bf16 on processors with AVX-512 but without AVX512_BF16",
-                 module->library);
-  return NULL;
+const mfq_onednn *mfq_cpu_onednn(const mfq_context *context, char *reason, size_t capacity) {
+  return mfq_onednn_open(mfq_cpu_isa_of(context)->limit, reason, capacity);
 }
 
 static mfq_status run_here(void *user) {

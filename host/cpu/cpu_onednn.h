@@ -5,8 +5,8 @@
 #include "host/core/module/onednn_module.h"
 #include "cpu_state.h"
 
-/* The module for operands of a type, within what MFQ_CPU_ISA allows; NULL with why our own loops are to be taken. */
-const mfq_onednn *mfq_cpu_onednn(const mfq_context *context, mfq_dtype in, char *reason, size_t capacity);
+/* The module, within what MFQ_CPU_ISA allows; NULL with why there is none. */
+const mfq_onednn *mfq_cpu_onednn(const mfq_context *context, char *reason, size_t capacity);
 
 /* The run of a way that may call oneDNN. */
 typedef struct mfq_cpu_run_call {

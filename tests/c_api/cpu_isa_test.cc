@@ -65,9 +65,40 @@ TEST(CpuLevel, Loops) {
   }
 }
 
-TEST(CpuLevel, EmulatedBf16) {
-  for (int i = 0; i < MFQ_LEVELS; ++i)
-    EXPECT_EQ(mfq_cpu_level_emulates_bf16((mfq_cpu_level)i) != 0, all_levels()[(size_t)i] == "avx512") << i;
+// Engines by machine and work, the cheapest first: "D" is oneDNN, "o" our own loops, with the digits of their type.
+TEST(CpuLevel, Engines) {
+  struct Row {
+    mfq_cpu_level kernels, machine;
+    const char *product, *large, *forward, *input_gradient, *weight_gradient, *narrow, *depthwise;
+  };
+  const mfq_cpu_level baseline = MFQ_LEVEL_BASELINE, avx2 = MFQ_LEVEL_AVX2, avx512 = MFQ_LEVEL_AVX512;
+  const char *const onednn = "D16 D32 o16 o32", *const with_bf16 = "D16 o16 D32 o32",
+                    *const emulated = "o16 D32 o32 D16", *const single = "D16 D32 o32 o16";
+  const Row rows[] = {
+      /* Nehalem, NEON (where oneDNN has bf16) */
+      {baseline, baseline, onednn, onednn, "D16 o16 o32 D32", onednn, onednn, onednn, single},
+      {MFQ_LEVEL_REFERENCE, baseline, onednn, onednn, "D16 o16 o32 D32", onednn, onednn, onednn, single},
+      /* Haswell to Zen 3; D16 where AVX-NE-CONVERT is */
+      {avx2, avx2, onednn, with_bf16, "D16 o16 o32 D32", onednn, "o16 o32 D16 D32", onednn, single},
+      {baseline, avx2, onednn, onednn, onednn, onednn, onednn, onednn, single},
+      /* Skylake-X, Cascade Lake */
+      {avx512, avx512, emulated, emulated, emulated, emulated, emulated, "D32 D16 o16 o32", "D32 o32 o16 D16"},
+      /* Cooper Lake, Zen 4, Sapphire Rapids and its AMX */
+      {avx512, MFQ_LEVEL_AVX512_BF16, with_bf16, with_bf16, with_bf16, with_bf16, with_bf16, onednn, single},
+      {avx2, MFQ_LEVEL_AVX512_BF16, onednn, onednn, onednn, onednn, onednn, onednn, single},
+  };
+  const char *const names[] = {"D16", "o16", "D32", "o32"};
+  for (const Row &row : rows) {
+    const char *const wanted[MFQ_WORKS] = {row.product,         row.large,  row.forward,  row.input_gradient,
+                                           row.weight_gradient, row.narrow, row.depthwise};
+    for (int work = 0; work < MFQ_WORKS; ++work) {
+      mfq_cpu_engine order[MFQ_ENGINES];
+      mfq_cpu_engines_of(row.kernels, row.machine, (mfq_cpu_work)work, order);
+      std::string got;
+      for (const mfq_cpu_engine engine : order) got += (got.empty() ? "" : " ") + std::string(names[engine]);
+      EXPECT_EQ(got, wanted[work]) << "kernels " << row.kernels << ", machine " << row.machine << ", work " << work;
+    }
+  }
 }
 
 // ---- MFQ_CPU_ISA ----------------------------------------------------------------------------------------------------

@@ -53,20 +53,23 @@ inline std::string loops_of(const std::string &isa, mfq_dtype dtype) {
   return isa == "avx512" && dtype == MFQ_DTYPE_BF16 && machine_has("avx512_bf16") ? "avx512_bf16" : isa;
 }
 
-/* Why plans of bf16 leave out a oneDNN that is there; "": they take it. */
-inline std::string onednn_refusal() {
-  if (machine_has("avx512_bf16")) return "";
-  return machine_has("avx512") ? " is slow in bf16 on processors with AVX-512 but without AVX512_BF16"
-                               : " has no bf16 for the instructions of this processor";
+/* What multiplies plain operands of a type, or convolves them with few channels in a group. */
+enum class Work { kProduct, kNarrow };
+
+/* The beginning of its name, "f32 by oneDNN " or "bf16 by own loops, avx512": bf16 only where a machine is faster with it. */
+inline std::string engine_of(const std::string &isa, mfq_dtype dtype, bool has_onednn, Work work) {
+  const bool is_bf16 = dtype == MFQ_DTYPE_BF16;
+  if (!has_onednn) return std::string(mfq_dtype_name(dtype)) + " by own loops, " + loops_of(isa, dtype);
+  if (is_bf16 && machine_has("avx512_bf16")) return "bf16 by oneDNN ";
+  if (is_bf16 && machine_has("avx512") && work == Work::kProduct) return "bf16 by own loops, avx512";
+  return "f32 by oneDNN ";
 }
 
-/* Whether a plan says that operands of a type are multiplied, or convolved, by oneDNN or by loops of our own, in a context
- * of an instruction set. What oneDNN takes on processors other than x86-64 is not known here. */
-inline testing::AssertionResult is_by(const std::string &plan, const std::string &isa, mfq_dtype dtype,
-                                      bool has_onednn) {
-  const std::string type = mfq_dtype_name(dtype), refusal = dtype == MFQ_DTYPE_BF16 ? onednn_refusal() : "";
-  std::string want = type + " by own loops, " + loops_of(isa, dtype);
-  if (has_onednn && refusal.empty()) want = type + " by oneDNN ";
+/* Whether a plan says that it is the one for operands of a type, in a context of an instruction set. What oneDNN takes on
+ * processors other than x86-64 is not known here. */
+inline testing::AssertionResult is_by(const std::string &plan, const std::string &isa, mfq_dtype dtype, bool has_onednn,
+                                      Work work = Work::kProduct) {
+  const std::string type = mfq_dtype_name(dtype), want = engine_of(isa, dtype, has_onednn, work);
   /* oneDNN 3 has bf16 on processors with AVX2 and AVX-NE-CONVERT. */
   const bool is_converted = machine_level() == "avx2" && std::getenv("MFQ_CPU_ISA") == nullptr &&
                             plan.find(type + " by oneDNN ") != std::string::npos &&
@@ -75,12 +78,11 @@ inline testing::AssertionResult is_by(const std::string &plan, const std::string
 #if !defined(__x86_64__)
   if (has_onednn && plan.find(type + " by ") != std::string::npos) return testing::AssertionSuccess();
 #endif
-  const bool says_why = !has_onednn || plan.find(refusal) != std::string::npos;
   bool goes_beyond = false; /* oneDNN names its implementations after instructions: "jit:avx2" */
   for (const char *name : {"avx2", "avx512"})
     goes_beyond |= !machine_has(name) && plan.find(std::string(":") + name) != std::string::npos;
-  if (plan.find(want) != std::string::npos && says_why && !goes_beyond) return testing::AssertionSuccess();
-  return testing::AssertionFailure() << plan << "; expected " << want << refusal;
+  if (plan.find(want) != std::string::npos && !goes_beyond) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << plan << "; expected " << want;
 }
 
 } // namespace mfq_test

@@ -37,9 +37,34 @@ mfq_cpu_level mfq_cpu_level_of(const mfq_cpu_features *features);
  * operands are bf16; the reference path has the baseline's. */
 mfq_cpu_level mfq_cpu_level_of_loops(mfq_cpu_level kernels, mfq_cpu_level machine, int is_bf16);
 
-/* Whether oneDNN's bf16 runs by instructions for f32: measured with 2.6.3, that takes twice as long as our own loops, and
- * more. Below AVX-512 it has none at all. */
-int mfq_cpu_level_emulates_bf16(mfq_cpu_level machine);
+/* What sums products of dense operands: oneDNN or loops of our own, on operands of a type. */
+typedef enum mfq_cpu_engine {
+  MFQ_ENGINE_ONEDNN_BF16,
+  MFQ_ENGINE_OWN_BF16,
+  MFQ_ENGINE_ONEDNN_F32,
+  MFQ_ENGINE_OWN_F32,
+  MFQ_ENGINES
+} mfq_cpu_engine;
+
+/* Kinds of work that engines take unlike times for: products, those of two large operands, which cannot both stay in the
+ * caches as f32, and convolutions by direction; those whose groups have at
+ * most MFQ_NARROW_CHANNELS on either side, and among them depthwise ones but for gradients of weights. */
+typedef enum mfq_cpu_work {
+  MFQ_WORK_PRODUCT,
+  MFQ_WORK_LARGE_PRODUCT,
+  MFQ_WORK_FORWARD,
+  MFQ_WORK_INPUT_GRADIENT,
+  MFQ_WORK_WEIGHT_GRADIENT,
+  MFQ_WORK_NARROW,
+  MFQ_WORK_DEPTHWISE,
+  MFQ_WORKS
+} mfq_cpu_work;
+enum { MFQ_NARROW_CHANNELS = 32 };
+
+/* All engines, the cheapest first, by the kernels of a context, which our own loops keep within, and the level of its
+ * machine. Those that are not there are the caller's to leave out. */
+void mfq_cpu_engines_of(mfq_cpu_level kernels, mfq_cpu_level machine, mfq_cpu_work work,
+                        mfq_cpu_engine order[MFQ_ENGINES]);
 
 #ifdef __cplusplus
 }

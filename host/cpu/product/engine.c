@@ -1,5 +1,4 @@
-/* host/cpu/product/engine.c: asks oneDNN first, and multiplies matrices by tiles of our own where it has nothing; those of
- * convolutions are in conv_own.c. Filters that oneDNN wants in words of a known order are packed by our own kernels. */
+/* host/cpu/product/engine.c: oneDNN, or matrices by tiles of our own; loops of our own for convolutions are in conv_own.c. Filters that oneDNN wants in words of a known order are packed by our own kernels. */
 #include "engine.h"
 
 #include <stdio.h>
@@ -93,41 +92,63 @@ static mfq_onednn_shape simplify(const mfq_onednn_shape *shape) {
   return s;
 }
 
-/* An engine whose own loops are there still asks oneDNN, for `shape` or `conv`, and gets its name. */
-static mfq_engine *ask_onednn(const mfq_context *context, mfq_engine *e, const mfq_onednn_shape *shape,
-                              const mfq_onednn_conv *conv) {
-  const mfq_dtype in = e->is_conv ? conv->from : shape->in;
+void mfq_engine_order(const mfq_context *context, mfq_cpu_work work, mfq_cpu_engine order[MFQ_ENGINES]) {
+  const mfq_cpu_isa *isa = mfq_cpu_isa_of(context);
+  mfq_cpu_engines_of(isa->level, isa->machine, work, order);
+}
+
+int mfq_engine_prefers_onednn(const mfq_context *context, int with_bf16) {
+  mfq_cpu_engine order[MFQ_ENGINES];
+  int i = 0;
+  mfq_engine_order(context, MFQ_WORK_PRODUCT, order);
+  while (!with_bf16 && mfq_engine_dtype(order[i]) == MFQ_DTYPE_BF16) ++i;
+  return order[i] == MFQ_ENGINE_ONEDNN_BF16 || order[i] == MFQ_ENGINE_ONEDNN_F32;
+}
+
+/* Memory for an engine by our own loops, or by oneDNN's module; NULL: there is none of that. */
+static mfq_engine *begin(mfq_context *context, mfq_cpu_engine which, mfq_engine engine, mfq_line *why) {
+  why->text[0] = '\0';
+  if (which == MFQ_ENGINE_ONEDNN_BF16 || which == MFQ_ENGINE_ONEDNN_F32) {
+    engine.onednn = mfq_cpu_onednn(context, why->text, sizeof why->text);
+    if (engine.onednn == NULL) return NULL;
+  }
+  mfq_engine *e = context->alloc(context->alloc_user, sizeof *e);
+  if (e != NULL) *e = engine;
+  return e;
+}
+
+/* An engine with its name; NULL, where it is oneDNN's and came to nothing. */
+static mfq_engine *finish(mfq_context *context, mfq_engine *e, mfq_dtype in) {
   const char *own = e->is_conv ? e->conv.name : e->product.tiles.name;
-  char reason[400] = "";
-  e->onednn = mfq_cpu_onednn(context, in, reason, sizeof reason);
-  if (e->onednn != NULL)
-    e->plan =
-        e->is_conv ? e->onednn->conv_plan(conv, reason, sizeof reason) : e->onednn->plan(shape, reason, sizeof reason);
-  if (e->plan != NULL)
+  if (e->onednn == NULL) {
+    (void)snprintf(e->name, sizeof e->name, "%s by own loops, %s", mfq_dtype_name(in), own);
+  } else if (e->plan != NULL) {
     (void)snprintf(e->name, sizeof e->name, "%s by %s (%s)", mfq_dtype_name(in), e->onednn->library,
                    e->onednn->plan_name(e->plan));
-  else
-    (void)snprintf(e->name, sizeof e->name, "%s by own loops, %s: %s", mfq_dtype_name(in), own, reason);
+  } else {
+    context->free(context->alloc_user, e);
+    return NULL;
+  }
   return e;
 }
 
-mfq_engine *mfq_engine_of_product(mfq_context *context, const mfq_onednn_shape *shape) {
-  mfq_engine *e = context->alloc(context->alloc_user, sizeof *e);
-  if (e == NULL) return NULL;
+mfq_engine *mfq_engine_of_product(mfq_context *context, const mfq_onednn_shape *shape, mfq_cpu_engine which,
+                                  mfq_line *why) {
   const mfq_onednn_shape simple = simplify(shape);
-  *e = (mfq_engine){.function = "mfq_gemm_run"};
+  mfq_engine *e = begin(context, which, (mfq_engine){.function = "mfq_gemm_run"}, why);
+  if (e == NULL) return NULL;
   own_init(context, &simple, &e->product);
-  return ask_onednn(context, e, &simple, NULL);
+  if (e->onednn != NULL) e->plan = e->onednn->plan(&simple, why->text, sizeof why->text);
+  return finish(context, e, shape->in);
 }
 
-mfq_engine *mfq_engine_of_conv(mfq_context *context, const mfq_onednn_conv *conv) {
-  mfq_engine *e = context->alloc(context->alloc_user, sizeof *e);
+mfq_engine *mfq_engine_of_conv(mfq_context *context, const mfq_onednn_conv *conv, mfq_cpu_engine which, mfq_line *why) {
+  mfq_engine *e = begin(context, which, (mfq_engine){.function = "mfq_conv_run", .is_conv = 1}, why);
   if (e == NULL) return NULL;
-  *e = (mfq_engine){.function = "mfq_conv_run", .is_conv = 1};
   mfq_own_conv_init(context, conv, &e->conv);
-  (void)ask_onednn(context, e, NULL, conv);
+  if (e->onednn != NULL) e->plan = e->onednn->conv_plan(conv, why->text, sizeof why->text);
   if (e->plan != NULL && e->onednn->order(e->plan, &e->order)) e->packs = mfq_cpu_kernels(context);
-  return e;
+  return finish(context, e, conv->from);
 }
 
 void mfq_engine_free(mfq_context *context, mfq_engine *e) {

@@ -8,17 +8,28 @@
 #define MFQ_HOST_CPU_ENGINE_H
 
 #include "host/core/module/onednn_module.h"
+#include "host/core/problem/choose.h"
 #include "host/cpu/cpu_state.h"
 
 typedef struct mfq_engine mfq_engine;
 
+/* The engines of a context for a kind of work, the cheapest first. */
+void mfq_engine_order(const mfq_context *context, mfq_cpu_work work, mfq_cpu_engine order[MFQ_ENGINES]);
+/* Whether the cheapest one for products is oneDNN, with bf16 or without. */
+int mfq_engine_prefers_onednn(const mfq_context *context, int with_bf16);
+static inline mfq_dtype mfq_engine_dtype(mfq_cpu_engine which) {
+  return which == MFQ_ENGINE_ONEDNN_BF16 || which == MFQ_ENGINE_OWN_BF16 ? MFQ_DTYPE_BF16 : MFQ_DTYPE_F32;
+}
+
 /* Plan a product; `shape` is as in onednn_module.h, where strides may also be negative or 0, and that of an axis with one
- * element is anything; or a convolution. It is the context's memory, and NULL when there is none. */
-mfq_engine *mfq_engine_of_product(mfq_context *context, const mfq_onednn_shape *shape);
-mfq_engine *mfq_engine_of_conv(mfq_context *context, const mfq_onednn_conv *conv);
+ * element is anything; or a convolution. Operands have the type of `which`. It is the context's memory; NULL when there is
+ * none, or, with `why` it does not take this, when oneDNN has nothing. */
+mfq_engine *mfq_engine_of_product(mfq_context *context, const mfq_onednn_shape *shape, mfq_cpu_engine which,
+                                  mfq_line *why);
+mfq_engine *mfq_engine_of_conv(mfq_context *context, const mfq_onednn_conv *conv, mfq_cpu_engine which, mfq_line *why);
 void mfq_engine_free(mfq_context *context, mfq_engine *engine); /* NULL is allowed */
 
-/* "bf16 by oneDNN 2.6.3 (brg:avx512_core_bf16)"; "bf16 by own loops, avx512: <why not oneDNN>". */
+/* "bf16 by oneDNN 2.6.3 (brg:avx512_core_bf16)"; "bf16 by own loops, avx512". */
 const char *mfq_engine_name(const mfq_engine *engine);
 /* oneDNN, where it computes: a run with several threads is led as onednn_module.h says. NULL: our own loops do. */
 const mfq_onednn *mfq_engine_onednn(const mfq_engine *engine);

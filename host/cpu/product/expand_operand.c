@@ -4,6 +4,7 @@
 
 #include "host/core/check/overlap.h"
 #include "host/core/error.h"
+#include "host/core/integers.h"
 #include "host/core/problem/walk.h"
 #include "host/core/process/team.h"
 #include "host/cpu/cast/elements.h"
@@ -45,9 +46,18 @@ static int64_t count_of(mfq_operand_side side) {
 
 /* A dense matrix whose rows, or columns, are contiguous. */
 static void lay_out(mfq_expanded *e, const mfq_gemm_side *side, int by_columns) {
+  e->is_by_columns = by_columns;
   e->stride[0] = side->batches > 1 ? side->rows * side->depth : 0;
   e->stride[1] = by_columns ? 1 : side->depth;
   e->stride[2] = by_columns ? side->rows : 1;
+}
+
+void mfq_expand_strides(const mfq_expanded *e, mfq_operand_side side, int64_t rows, int64_t stride[3]) {
+  memcpy(stride, e->stride, sizeof e->stride);
+  if (e->cut == 0) return;
+  stride[0] = 0;
+  stride[1] = e->is_by_columns ? 1 : side.part->depth;
+  stride[2] = e->is_by_columns ? rows : 1;
 }
 
 static int is_by_columns(const mfq_matrix *m) { return m->stride[0] == 1 && m->stride[1] != 1; }
@@ -155,36 +165,37 @@ static int rows_of(mfq_operand_side side, mfq_gemm_side *rows) {
 static mfq_gemm_side part_of(mfq_operand_side side) {
   mfq_gemm_side part = *side.part;
   const mfq_qtensor *q = &part.view.q;
+  if (part.kind == MFQ_SIDE_PLAIN) return part;
   const int32_t last = mfq_code_axis(&part.view, q->rank - 1);
   const int is_stream = part.view.sizes.row_bits == (size_t)(q->shape[last] * mfq_code_bits(q));
   if (side.conv != NULL && is_stream) part.view.q.layout.row_align = 0;
   return part;
 }
 
-static void plan_codes(const mfq_context *context, mfq_operand_side side, size_t *bytes, mfq_expanded *e) {
+static void plan_codes(const mfq_context *context, mfq_operand_side side, mfq_expanded *e) {
   const mfq_gemm_side part = part_of(side);
   const int32_t code_bits = mfq_code_bits(&part.view.q);
   mfq_gemm_side rows;
-  e->parts_at = mfq_workspace_take(bytes, mfq_gemm_side_bytes(&part));
   e->scratch_bytes = mfq_cpu_side_scratch(context, &part);
   e->how = MFQ_EXPANSION_DECODE;
-  if (e->dtype == MFQ_DTYPE_BF16 && rows_of(side, &rows) && mfq_widen_make(&rows, &e->widen))
+  const int may_widen = e->dtype == MFQ_DTYPE_BF16 || side.conv == NULL;
+  if (may_widen && rows_of(side, &rows) && mfq_widen_make(&rows, &e->widen))
     e->how = MFQ_EXPANSION_WIDEN;
+  else if (side.conv == NULL && mfq_decode_rows_make(&part, &e->rows))
+    e->how = MFQ_EXPANSION_ROWS;
   else if (e->dtype == MFQ_DTYPE_BF16 && side.conv != NULL && mfq_conv_codes_make(side.conv, &e->codes))
     e->how = MFQ_EXPANSION_TURN;
   if (side.conv == NULL)
     lay_out(e, &part,
-            e->how == MFQ_EXPANSION_DECODE && part.code_bits[2] != code_bits && part.code_bits[1] == code_bits);
+            e->how != MFQ_EXPANSION_WIDEN && part.code_bits[2] != code_bits && part.code_bits[1] == code_bits);
+  if (e->how == MFQ_EXPANSION_ROWS)
+    e->scratch_bytes = mfq_larger_size(e->scratch_bytes, mfq_decode_rows_scratch(context));
   if (e->how != MFQ_EXPANSION_DECODE) return;
-  if (part.group == 0 && has_factors(&part))
-    e->ones_at = mfq_workspace_take(bytes, (size_t)part.view.sizes.scale_count * sizeof(float));
   const mfq_tensor target = decode_target(e, side, NULL);
-  const size_t scratch = mfq_cpu_dequantize_scratch(context, &part.view, &target);
-  if (scratch > e->scratch_bytes) e->scratch_bytes = scratch;
+  e->scratch_bytes = mfq_larger_size(e->scratch_bytes, mfq_cpu_dequantize_scratch(context, &part.view, &target));
 }
 
-mfq_status mfq_expand_plan(const mfq_context *context, mfq_operand_side side, mfq_dtype dtype, size_t *bytes,
-                           mfq_expanded *e) {
+mfq_status mfq_expand_plan(const mfq_context *context, mfq_operand_side side, mfq_dtype dtype, mfq_expanded *e) {
   memset(e, 0, sizeof *e);
   e->dtype = dtype;
   const int is_plain = side.part->kind == MFQ_SIDE_PLAIN;
@@ -192,15 +203,30 @@ mfq_status mfq_expand_plan(const mfq_context *context, mfq_operand_side side, mf
   if (is_plain) {
     e->how = MFQ_EXPANSION_CONVERT;
     if (side.conv == NULL) lay_out(e, side.part, is_by_columns(&side.part->matrix));
-  } else if (!plan_round(context, side, e)) {
-    plan_codes(context, side, bytes, e);
+    return MFQ_OK;
   }
-  e->values_at = mfq_workspace_take(bytes, (size_t)count_of(side) * mfq_dtype_bytes(dtype));
-  if (is_plain) return MFQ_OK;
+  if (!plan_round(context, side, e)) plan_codes(context, side, e);
   const mfq_tensor target = decode_target(e, side, NULL);
   if (mfq_tensor_fits(&target, count_of(side))) return MFQ_OK;
   return mfq_fail(MFQ_ERROR_INTERNAL, side.conv != NULL ? "mfq_conv_plan_create" : "mfq_gemm_plan_create",
                   "the values of an operand leave their memory");
+}
+
+int mfq_expand_can_cut(const mfq_expanded *e) {
+  return e->how == MFQ_EXPANSION_CONVERT || e->how == MFQ_EXPANSION_WIDEN || e->how == MFQ_EXPANSION_ROWS;
+}
+
+void mfq_expand_take(mfq_operand_side side, int64_t cut, size_t *bytes, mfq_expanded *e) {
+  const mfq_gemm_side part = part_of(side);
+  const int has_codes = part.kind != MFQ_SIDE_PLAIN && e->how != MFQ_EXPANSION_ROUND;
+  if (e->how == MFQ_EXPANSION_IN_PLACE) return;
+  e->cut = cut;
+  if (has_codes) e->parts_at = mfq_workspace_take(bytes, mfq_gemm_side_bytes(&part));
+  if (e->how == MFQ_EXPANSION_DECODE && part.group == 0 && has_factors(&part))
+    e->ones_at = mfq_workspace_take(bytes, (size_t)part.view.sizes.scale_count * sizeof(float));
+  const int64_t count = cut > 0 ? cut * part.depth : count_of(side);
+  e->values_at = mfq_workspace_take(bytes, (size_t)count * mfq_dtype_bytes(e->dtype));
+  if (e->how == MFQ_EXPANSION_WIDEN && (cut > 0 || e->dtype != MFQ_DTYPE_BF16)) e->widen.stream = 0;
 }
 
 /* ---- Plain elements ----------------------------------------------------------------------------------------------- */
@@ -306,19 +332,36 @@ static mfq_tensor lines_of(const mfq_matrix *m, int by_columns) {
   return t;
 }
 
-static void convert(const mfq_context *context, const mfq_expanded *e, mfq_operand_side side, uint8_t *dst) {
-  convert_work work = {.kernels = mfq_cpu_kernels(context), .dtype = e->dtype, .dst = dst};
-  work.from = side.conv != NULL ? side.part->tensor : lines_of(&side.part->matrix, e->stride[2] != 1);
+static void convert_tensor(const mfq_context *context, mfq_tensor from, int is_conv, mfq_dtype dtype, uint8_t *dst) {
+  convert_work work = {.kernels = mfq_cpu_kernels(context), .from = from, .dtype = dtype, .dst = dst};
   const mfq_tensor *t = &work.from;
-  const int64_t count = count_of(side), length = t->shape[t->rank - 1];
+  int64_t count = 1;
+  for (int32_t i = 0; i < t->rank; ++i) count *= t->shape[i];
+  const int64_t length = t->shape[t->rank - 1];
   const int threads = mfq_threads_for(context, count, SHARE_ELEMENTS);
-  const int32_t axis = side.conv != NULL ? line_axis(t) : -1;
+  const int32_t axis = is_conv ? line_axis(t) : -1;
   if (axis < 0) {
     mfq_team_run((mfq_loop){threads, length ? count / length : 0, 0}, convert_lines, &work);
     return;
   }
   mfq_conv_boxes_make(t->shape, axis, mfq_conv_merged(t->shape, t->strides, axis), &work.boxes);
   mfq_team_run((mfq_loop){threads, work.boxes.count, 0}, convert_boxes, &work);
+}
+
+static void convert(const mfq_context *context, const mfq_expanded *e, mfq_operand_side side, uint8_t *dst) {
+  const int is_conv = side.conv != NULL;
+  const mfq_tensor from = is_conv ? side.part->tensor : lines_of(&side.part->matrix, e->is_by_columns);
+  convert_tensor(context, from, is_conv, e->dtype, dst);
+}
+
+static void convert_rows(const mfq_context *context, const mfq_expanded *e, const mfq_gemm_side *side,
+                         mfq_side_rows rows, uint8_t *dst) {
+  mfq_matrix m = side->matrix;
+  const int64_t first = mfq_matrix_offset(&m, rows.batch) + rows.first * m.stride[0];
+  m.data = (uint8_t *)m.data + first * (int64_t)mfq_dtype_bytes(m.dtype);
+  m.rows = rows.count;
+  m.batch_rank = 0;
+  convert_tensor(context, lines_of(&m, e->is_by_columns), 0, e->dtype, dst);
 }
 
 /* ---- Codes --------------------------------------------------------------------------------------------------------- */
@@ -343,16 +386,22 @@ static mfq_status decode(mfq_context *lent, const mfq_expanded *e, mfq_operand_s
 static mfq_status expand_codes(mfq_context *lent, const mfq_expanded *e, mfq_operand_side side, uint8_t *workspace,
                                mfq_gemm_side *ready) {
   const mfq_gemm_side part = part_of(side);
-  uint16_t *values = (uint16_t *)(void *)(workspace + e->values_at);
+  uint8_t *values = workspace + e->values_at;
   mfq_gemm_side rows;
   const mfq_status status = mfq_cpu_side_ready(lent, &part, workspace + e->parts_at, ready);
-  if (status != MFQ_OK) return status;
+  if (status != MFQ_OK || e->cut > 0) return status;
   switch (e->how) {
     case MFQ_EXPANSION_WIDEN:
       (void)rows_of(side, &rows);
-      mfq_widen_side(lent, &e->widen, &rows, &ready->view, values);
+      rows.view = ready->view;
+      mfq_widen_rows(lent, &e->widen, &rows, mfq_side_all(&rows), e->dtype, values);
       return MFQ_OK;
-    case MFQ_EXPANSION_TURN: mfq_conv_codes_run(lent, &e->codes, side.conv, &ready->view, values); return MFQ_OK;
+    case MFQ_EXPANSION_ROWS:
+      mfq_decode_rows_run(lent, &e->rows, ready, mfq_side_all(ready), e->dtype, values);
+      return MFQ_OK;
+    case MFQ_EXPANSION_TURN:
+      mfq_conv_codes_run(lent, &e->codes, side.conv, &ready->view, (uint16_t *)(void *)values);
+      return MFQ_OK;
     default: return decode(lent, e, side, ready, workspace);
   }
 }
@@ -364,10 +413,23 @@ mfq_status mfq_expand_run(mfq_context *lent, const mfq_expanded *e, mfq_operand_
   *values = made;
   switch (e->how) {
     case MFQ_EXPANSION_IN_PLACE: *values = side.part->tensor.data; return MFQ_OK;
-    case MFQ_EXPANSION_CONVERT: convert(lent, e, side, made); return MFQ_OK;
+    case MFQ_EXPANSION_CONVERT:
+      if (e->cut == 0) convert(lent, e, side, made);
+      return MFQ_OK;
     case MFQ_EXPANSION_ROUND:
       mfq_round_values_run(lent, &e->round, side.part->tensor.data, (uint16_t *)(void *)made);
       return MFQ_OK;
     default: return expand_codes(lent, e, side, workspace, ready);
   }
+}
+
+void mfq_expand_rows(mfq_context *lent, const mfq_expanded *e, const mfq_gemm_side *ready, mfq_side_rows rows,
+                     uint8_t *workspace) {
+  uint8_t *values = workspace + e->values_at;
+  if (e->how == MFQ_EXPANSION_CONVERT)
+    convert_rows(lent, e, ready, rows, values);
+  else if (e->how == MFQ_EXPANSION_WIDEN)
+    mfq_widen_rows(lent, &e->widen, ready, rows, e->dtype, values);
+  else
+    mfq_decode_rows_run(lent, &e->rows, ready, rows, e->dtype, values);
 }

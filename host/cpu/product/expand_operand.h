@@ -5,6 +5,7 @@
 
 #include "host/cpu/cast/round_values.h"
 #include "host/cpu/conv/conv_boxes.h"
+#include "decode_rows.h"
 
 /* The scratch memory that quantizing a side on the way needs; 0 for others. */
 size_t mfq_cpu_side_scratch(const mfq_context *context, const mfq_gemm_side *side);
@@ -20,6 +21,7 @@ typedef enum mfq_expansion {
   MFQ_EXPANSION_ROUND,    /* plain elements to the values of their codes, which are never made */
   MFQ_EXPANSION_WIDEN,    /* codes in the order of the values, by the kernel `widen` */
   MFQ_EXPANSION_TURN,     /* codes of a convolution in another order, by boxes that are turned */
+  MFQ_EXPANSION_ROWS,     /* codes of a matrix with any scales, row by row or column by column */
   MFQ_EXPANSION_DECODE    /* codes, by dequantization */
 } mfq_expansion;
 
@@ -27,14 +29,17 @@ typedef enum mfq_expansion {
 typedef struct mfq_expanded {
   mfq_expansion how;
   mfq_dtype dtype;
-  int64_t stride[3]; /* of a matrix: batch (0: shared), row, depth */
-  size_t parts_at;   /* codes and scales of a side that is quantized on the way, but for ROUND, which has no factors */
-  size_t ones_at;    /* scales for decoding without the scales that the finish applies */
+  int32_t is_by_columns; /* of a matrix that is made: rows are contiguous, not the depth */
+  int64_t cut;           /* rows of a batch that are there at a time, made by mfq_expand_rows; 0: all, from the start */
+  int64_t stride[3];     /* of a matrix, all of it: batch (0: shared), row, depth */
+  size_t parts_at; /* codes and scales of a side that is quantized on the way, but for ROUND, which has no factors */
+  size_t ones_at;  /* scales for decoding without the scales that the finish applies */
   size_t values_at;
   size_t scratch_bytes; /* that making it takes */
   union {               /* by `how` */
     mfq_round_values round;
     mfq_widen widen;
+    mfq_decode_rows rows;
     mfq_conv_codes codes;
   };
 } mfq_expanded;
@@ -45,16 +50,25 @@ typedef struct mfq_operand_side {
   const mfq_conv_side *conv;
 } mfq_operand_side;
 
-/* What both operands become: bf16 where it holds all their values, or where they may be rounded. */
+/* What both operands may become at best: bf16 where it holds all their values, or where they may be rounded. */
 mfq_dtype mfq_expanded_dtype(const mfq_gemm_side *a, const mfq_gemm_side *b, int round_operands);
 
-/* Plans the values in `dtype`, adding what they need to `workspace_bytes`. */
-mfq_status mfq_expand_plan(const mfq_context *context, mfq_operand_side side, mfq_dtype dtype, size_t *workspace_bytes,
-                           mfq_expanded *expanded);
+/* Plans the values in `dtype`. */
+mfq_status mfq_expand_plan(const mfq_context *context, mfq_operand_side side, mfq_dtype dtype, mfq_expanded *expanded);
+/* Whether they can be made some rows at a time. */
+int mfq_expand_can_cut(const mfq_expanded *expanded);
+/* Adds what they need to `workspace_bytes`: all of them, or `cut` rows of a batch. */
+void mfq_expand_take(mfq_operand_side side, int64_t cut, size_t *workspace_bytes, mfq_expanded *expanded);
+/* The strides of `rows` rows of a batch that mfq_expand_rows makes, or of all of them where nothing is cut. */
+void mfq_expand_strides(const mfq_expanded *expanded, mfq_operand_side side, int64_t rows, int64_t stride[3]);
 
 /* Makes the values, quantizing the side before if it asks for that; `values` receives the first. Scales that the finish
- * applies are left out; `ready` becomes the side with what the finish needs of it. */
+ * applies are left out; `ready` becomes the side with what the finish needs of it. Of values that are cut only the
+ * latter is made. */
 mfq_status mfq_expand_run(mfq_context *lent, const mfq_expanded *expanded, mfq_operand_side side, uint8_t *workspace,
                           mfq_gemm_side *ready, const void **values);
+/* Makes some rows of values that are cut, where mfq_expand_run said. */
+void mfq_expand_rows(mfq_context *lent, const mfq_expanded *expanded, const mfq_gemm_side *ready, mfq_side_rows rows,
+                     uint8_t *workspace);
 
 #endif

@@ -1,8 +1,11 @@
 /* host/cpu/product/expanded.c: both operands as dense arrays of bf16 or f32, then plain sums by an engine: the way of
  * products and of convolutions, which are implicit products.
  *
- * bf16 where it holds every value of both. The engine writes the result where nothing is left to do; otherwise its sums go
- * to the workspace, all at once or in slabs: rows of a matrix, or images, where those are channels of pixels. */
+ * Engine and type are chosen together, the cheapest first; bf16 only where it holds every value of both. The engine writes
+ * the result where nothing is left to do; otherwise its sums go to the workspace, all at once or in slabs: of a matrix, or
+ * images, where those are channels of pixels. Of large operands no more is made at a time than a cache holds. */
+#include <stdio.h>
+
 #include "engine.h"
 #include "expand_operand.h"
 #include "finish_cpu.h"
@@ -14,6 +17,12 @@
 /* Sums of a product beyond this are made in slabs of rows. Rows of at least so many keep the engine at full speed. */
 enum { SLAB_ROWS = 512 };
 #define SLAB_BYTES ((int64_t)64 << 20)
+
+/* Of operands that are made, and their sums, a product keeps at most this at a time, or one part in LARGE_PARTS of the
+ * larger one in f32: half of it for B, a quarter each for A and the sums; or half for all of A. Blocks of so many rows or columns keep the
+ * engine busy. */
+enum { LARGE_PARTS = 8, BLOCK = 64, LEAST = 16 };
+#define LARGE_BYTES ((int64_t)4 << 20)
 
 /* Sums of a convolution beyond this, or beyond so much for each thread: small enough to be finished while a cache still
  * holds them. */
@@ -30,16 +39,16 @@ typedef struct task {
   int32_t round_operands;
 } task;
 
-/* Slabs have `unit` batches each or several, or rows of one batch. */
+/* Slabs have `unit` batches each or several, or rows and columns of one batch. */
 typedef struct expanded {
   mfq_expanded a, b;
   mfq_cpu_finish_plan finish;
-  int is_direct;                           /* the engine writes D */
-  int64_t unit;                            /* batches of the finish for one of the engine, or for an image */
-  int64_t batches, rows;                   /* of one call of the engine; the last ones may have less */
-  int64_t a_unit_step, a_row, b_unit_step; /* elements from a unit to the next, and from a row of A */
-  mfq_engine *whole, *rest;                /* calls with all of a slab, and the last one; NULL: none */
-  size_t sums_at, whole_at, rest_at, scratch_at, scratch_bytes;
+  int is_direct;                                  /* the engine writes D */
+  int64_t unit;                                   /* batches of the finish for one of the engine, or for an image */
+  int64_t batches, rows, cols;                    /* of one call of the engine; the last ones may have less */
+  int64_t a_unit_step, a_row, b_unit_step, b_col; /* elements from a unit to the next, and from a row or column */
+  mfq_engine *engine[2][2];                       /* by rows or images, and columns: all of a slab, or the last ones */
+  size_t engine_at[2], sums_at, scratch_at, scratch_bytes;
 } expanded;
 
 static task task_of_gemm(const mfq_gemm_problem *p) {
@@ -80,16 +89,44 @@ static const char *refuse(const mfq_context *context, const task *t) {
 
 /* ---- Slabs -------------------------------------------------------------------------------------------------------- */
 
-/* All at once, or rows of a batch. */
-static void cut_rows(const mfq_gemm_problem *p, expanded *x) {
-  const int64_t row_bytes = p->n * (int64_t)sizeof(float);
-  x->a_unit_step = x->a.stride[0];
-  x->a_row = x->a.stride[1];
-  x->b_unit_step = x->b.stride[0];
-  if (x->is_direct || p->finish.is_d_quantized || p->batches * p->m * row_bytes <= SLAB_BYTES) return;
-  const int64_t rows = SLAB_BYTES / row_bytes / 64 * 64;
-  x->batches = 1;
-  x->rows = mfq_smaller(rows < SLAB_ROWS ? SLAB_ROWS : rows, p->m);
+/* Bytes of the values that are made of an operand. */
+static int64_t bytes_of(const mfq_expanded *e, const mfq_gemm_side *side) {
+  if (e->how == MFQ_EXPANSION_IN_PLACE) return 0;
+  return side->batches * side->rows * side->depth * (int64_t)mfq_dtype_bytes(e->dtype);
+}
+
+static int is_large(const mfq_expanded *e, const mfq_gemm_side *side, int64_t most) {
+  return mfq_expand_can_cut(e) && bytes_of(e, side) > most;
+}
+
+/* About equal parts of `count`, in blocks, of which none is more than `most` where that leaves enough. */
+static int64_t part_of(int64_t count, int64_t most) {
+  if (most < BLOCK) return mfq_smaller(count, most < LEAST ? LEAST : most / LEAST * LEAST);
+  const int64_t parts = mfq_ceil_div(count, most / BLOCK * BLOCK);
+  return mfq_smaller(count, mfq_round_up(mfq_ceil_div(count, parts), BLOCK));
+}
+
+/* All at once; or, of operands that are large, some rows and columns of a batch; or rows, for the sums' sake. */
+static void cut_product(const mfq_gemm_problem *p, expanded *x) {
+  const int64_t width = (int64_t)mfq_dtype_bytes(x->a.dtype), size = (int64_t)sizeof(float);
+  const int64_t larger = mfq_larger(p->a.batches * p->a.rows, p->b.batches * p->b.rows) * p->k;
+  const int64_t most = mfq_larger(LARGE_BYTES, larger * size / LARGE_PARTS);
+  const int cuts_b = is_large(&x->b, &p->b, most / 2);
+  const int cuts_a = is_large(&x->a, &p->a, most / 2) && (cuts_b || p->a.kind != MFQ_SIDE_PLAIN);
+  const int is_narrowed = x->is_direct && p->finish.d.dtype != MFQ_DTYPE_F32; /* the engine has sums of its own */
+  const int is_crowded = is_narrowed || (!cuts_a && bytes_of(&x->a, &p->a) > most / 4);
+  const int64_t for_b = is_crowded ? most / 4 : most / 2;
+  const int has_sums = !x->is_direct && !p->finish.is_d_quantized;
+  if (cuts_b) x->cols = part_of(p->n, for_b / (p->k * width));
+  if (cuts_a) x->rows = part_of(p->m, most / 4 / (p->k * width));
+  if (cuts_a || cuts_b) x->batches = 1;
+  const int64_t sums = cuts_a || cuts_b ? most / 4 : SLAB_BYTES, row = x->cols * size;
+  if (has_sums && x->batches * x->rows * row > sums) {
+    x->batches = 1;
+    x->rows = mfq_smaller(mfq_larger(sums / row / BLOCK * BLOCK, cuts_a || cuts_b ? BLOCK : SLAB_ROWS), x->rows);
+  }
+  x->a.cut = cuts_a ? x->rows : 0;
+  x->b.cut = cuts_b ? x->cols : 0;
 }
 
 /* All at once, or slabs of about the same number of images. */
@@ -110,10 +147,19 @@ static void cut(const mfq_context *context, const task *t, expanded *x) {
   x->unit = 1;
   x->batches = t->finish->batches;
   x->rows = t->finish->m;
+  x->cols = t->finish->n;
   if (t->conv != NULL)
     cut_images(context, t->conv, x);
   else
-    cut_rows(t->gemm, x);
+    cut_product(t->gemm, x);
+}
+
+/* Where sums of a slab go: their own place, or that of all values of a quantized D. */
+static mfq_cpu_finish_part sums_of(const mfq_finish *f, float *sums, int64_t rows, int64_t cols) {
+  mfq_cpu_finish_part part = {.sums = sums, .rows = rows, .cols = cols, .row_stride = cols};
+  if (f->is_d_quantized) part.row_stride = f->n;
+  part.batch_stride = f->is_d_quantized ? f->m * f->n : rows * cols;
+  return part;
 }
 
 /* ---- Planning ----------------------------------------------------------------------------------------------------- */
@@ -126,23 +172,36 @@ static int can_write(const task *t, mfq_dtype from) {
   return mfq_finish_is_bare(t->finish) && is_there && (d->dtype == MFQ_DTYPE_F32 || d->dtype == from);
 }
 
-static mfq_engine *product_engine(mfq_context *context, const mfq_gemm_problem *p, const expanded *x, int64_t rows) {
+/* How a product and its memory are planned for an engine. */
+typedef struct planning {
+  mfq_context *context;
+  const task *task;
+  mfq_cpu_engine which;
+  mfq_line *why; /* what it does not take */
+} planning;
+
+static mfq_engine *product_engine(const planning *g, const expanded *x, int64_t rows, int64_t cols) {
+  const mfq_gemm_problem *p = g->task->gemm;
   const mfq_matrix *d = &p->finish.d;
-  mfq_onednn_shape s = {.batches = x->batches, .m = rows, .n = p->n, .k = p->k, .in = x->a.dtype};
-  s.threads = context->threads;
+  const mfq_cpu_finish_part sums = sums_of(&p->finish, NULL, rows, cols);
+  mfq_onednn_shape s = {.batches = x->batches, .m = rows, .n = cols, .k = p->k, .in = x->a.dtype};
+  int64_t b[3];
+  s.threads = g->context->threads;
   s.out = x->is_direct ? d->dtype : MFQ_DTYPE_F32;
-  for (int i = 0; i < 3; ++i) s.a_stride[i] = x->a.stride[i];
-  s.b_stride[0] = x->b.stride[0];
-  s.b_stride[1] = x->b.stride[2];
-  s.b_stride[2] = x->b.stride[1];
-  s.d_stride[0] = x->is_direct ? (d->batch_rank ? d->batch_stride[0] : 0) : rows * p->n;
-  s.d_stride[1] = x->is_direct ? d->stride[0] : p->n;
+  mfq_expand_strides(&x->a, g->task->a, rows, s.a_stride);
+  mfq_expand_strides(&x->b, g->task->b, cols, b);
+  s.b_stride[0] = b[0];
+  s.b_stride[1] = b[2];
+  s.b_stride[2] = b[1];
+  s.d_stride[0] = x->is_direct ? (d->batch_rank ? d->batch_stride[0] : 0) : sums.batch_stride;
+  s.d_stride[1] = x->is_direct ? d->stride[0] : sums.row_stride;
   s.d_stride[2] = x->is_direct ? d->stride[1] : 1;
-  return mfq_engine_of_product(context, &s);
+  return mfq_engine_of_product(g->context, &s, g->which, g->why);
 }
 
-static mfq_engine *conv_engine(mfq_context *context, const mfq_conv_problem *p, const expanded *x, int64_t images) {
-  mfq_onednn_conv c = {.direction = p->direction, .batch = images, .groups = p->groups, .threads = context->threads};
+static mfq_engine *conv_engine(const planning *g, const expanded *x, int64_t images) {
+  const mfq_conv_problem *p = g->task->conv;
+  mfq_onednn_conv c = {.direction = p->direction, .batch = images, .groups = p->groups, .threads = g->context->threads};
   c.in_channels = p->in_channels;
   c.out_channels = p->out_channels;
   memcpy(c.in, p->in, sizeof c.in);
@@ -153,43 +212,51 @@ static mfq_engine *conv_engine(mfq_context *context, const mfq_conv_problem *p, 
   memcpy(c.padding, p->padding, sizeof c.padding);
   c.from = x->a.dtype;
   c.to = x->is_direct ? p->finish.d.dtype : MFQ_DTYPE_F32;
-  return mfq_engine_of_conv(context, &c);
+  return mfq_engine_of_conv(g->context, &c, g->which, g->why);
 }
 
-/* The engines of whole slabs and of the last one, by their rows or images. */
-static mfq_status plan_engines(mfq_context *context, const task *t, expanded *x, size_t *bytes) {
+/* The engines of whole slabs and of the last ones. Returns 0 where one is not to be had. */
+static int plan_engines(const planning *g, expanded *x, size_t *bytes) {
+  const task *t = g->task;
   const int is_weight = t->conv != NULL && t->conv->direction == MFQ_CONV_WEIGHT_GRADIENT;
   const int64_t all = t->conv != NULL ? t->conv->batch : t->gemm->m;
-  const int64_t each = t->conv == NULL ? x->rows : is_weight ? all : x->batches / x->unit, rest = all % each;
-  x->whole = t->conv != NULL ? conv_engine(context, t->conv, x, each) : product_engine(context, t->gemm, x, each);
-  if (x->whole && rest)
-    x->rest = t->conv != NULL ? conv_engine(context, t->conv, x, rest) : product_engine(context, t->gemm, x, rest);
-  if (!x->whole || (rest && !x->rest)) {
-    return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, create_of(t), "no memory for the plan of a %s",
-                    t->conv != NULL ? "convolution" : "product");
+  const int64_t each = t->conv == NULL ? x->rows : is_weight ? all : x->batches / x->unit;
+  const int64_t sizes[2][2] = {{each, x->cols}, {all % each, t->finish->n % x->cols}};
+  size_t most = 0;
+  for (int i = 0; i < 4; ++i) {
+    const int64_t rows = sizes[i / 2][0], cols = sizes[i % 2][1];
+    if (rows == 0 || cols == 0) continue;
+    mfq_engine *e = t->conv != NULL ? conv_engine(g, x, rows) : product_engine(g, x, rows, cols);
+    if (e == NULL) return 0;
+    x->engine[i / 2][i % 2] = e;
+    most = mfq_larger_size(most, mfq_engine_workspace_bytes(e));
+    if (t->conv != NULL) x->engine_at[i / 2] = mfq_workspace_take(bytes, mfq_engine_workspace_bytes(e));
   }
-  const size_t of_whole = mfq_engine_workspace_bytes(x->whole),
-               of_rest = x->rest ? mfq_engine_workspace_bytes(x->rest) : 0;
-  x->whole_at = mfq_workspace_take(bytes, t->conv != NULL ? of_whole : mfq_larger_size(of_whole, of_rest));
-  x->rest_at = t->conv != NULL ? mfq_workspace_take(bytes, of_rest) : x->whole_at; /* each has its filter */
-  return MFQ_OK;
+  if (t->conv == NULL) x->engine_at[0] = x->engine_at[1] = mfq_workspace_take(bytes, most);
+  return 1; /* of a convolution each has its filter */
 }
 
 static void free_engines(mfq_context *context, void *state) {
   expanded *x = state;
-  mfq_engine_free(context, x->rest);
-  mfq_engine_free(context, x->whole);
+  for (int i = 0; i < 4; ++i) mfq_engine_free(context, x->engine[i / 2][i % 2]);
 }
 
-static mfq_status plan_memory(const mfq_context *context, const task *t, expanded *x, size_t *bytes) {
-  const mfq_dtype dtype = mfq_expanded_dtype(t->a.part, t->b.part, t->round_operands);
-  mfq_status status = mfq_expand_plan(context, t->a, dtype, bytes, &x->a);
-  if (status == MFQ_OK) status = mfq_expand_plan(context, t->b, dtype, bytes, &x->b);
+static mfq_status plan_memory(const planning *g, expanded *x, size_t *bytes) {
+  const task *t = g->task;
+  const mfq_dtype dtype = mfq_engine_dtype(g->which);
+  mfq_status status = mfq_expand_plan(g->context, t->a, dtype, &x->a);
+  if (status == MFQ_OK) status = mfq_expand_plan(g->context, t->b, dtype, &x->b);
+  x->a_unit_step = x->a.stride[0];
+  x->a_row = x->a.stride[1];
+  x->b_unit_step = x->b.stride[0];
+  x->b_col = x->b.stride[1];
   x->is_direct = can_write(t, dtype);
-  cut(context, t, x);
+  cut(g->context, t, x);
+  mfq_expand_take(t->a, x->a.cut, bytes, &x->a);
+  mfq_expand_take(t->b, x->b.cut, bytes, &x->b);
   if (!x->is_direct) {
-    mfq_cpu_finish_plan_make(context, t->finish, bytes, &x->finish);
-    const size_t sums = (size_t)(x->batches * x->rows * t->finish->n) * sizeof(float);
+    mfq_cpu_finish_plan_make(g->context, t->finish, bytes, &x->finish);
+    const size_t sums = (size_t)(x->batches * x->rows * x->cols) * sizeof(float);
     x->sums_at = t->finish->is_d_quantized ? x->finish.values_at : mfq_workspace_take(bytes, sums);
   }
   x->scratch_bytes = mfq_larger_size(x->finish.scratch_bytes, mfq_larger_size(x->a.scratch_bytes, x->b.scratch_bytes));
@@ -197,16 +264,59 @@ static mfq_status plan_memory(const mfq_context *context, const task *t, expande
   return status;
 }
 
+static mfq_cpu_work work_of(const task *t) {
+  static const mfq_cpu_work by_direction[] = {[MFQ_CONV_FORWARD] = MFQ_WORK_FORWARD,
+                                              [MFQ_CONV_INPUT_GRADIENT] = MFQ_WORK_INPUT_GRADIENT,
+                                              [MFQ_CONV_WEIGHT_GRADIENT] = MFQ_WORK_WEIGHT_GRADIENT};
+  const mfq_conv_problem *p = t->conv;
+  if (p == NULL) {
+    const int64_t smaller = mfq_smaller(t->gemm->m, t->gemm->n) * t->k * (int64_t)sizeof(float);
+    return smaller >= LARGE_BYTES ? MFQ_WORK_LARGE_PRODUCT : MFQ_WORK_PRODUCT;
+  }
+  if (p->groups > 1 && p->in_channels == 1 && p->out_channels == 1 && p->direction != MFQ_CONV_WEIGHT_GRADIENT)
+    return MFQ_WORK_DEPTHWISE;
+  if (mfq_smaller(p->in_channels, p->out_channels) <= MFQ_NARROW_CHANNELS) return MFQ_WORK_NARROW;
+  return by_direction[p->direction];
+}
+
+static void describe(const expanded *x, const char *why, mfq_choice *choice) {
+  const mfq_engine *e = x->engine[0][0];
+  const int says_why = mfq_engine_onednn(e) == NULL && why[0] != '\0';
+  char slabs[80] = "";
+  if (x->a.cut > 0 || x->b.cut > 0)
+    (void)snprintf(slabs, sizeof slabs, ", in slabs of %lld x %lld", (long long)x->rows, (long long)x->cols);
+  mfq_choice_describe(choice, "%s%s%s%s", mfq_engine_name(e), slabs, says_why ? ": " : "", says_why ? why : "");
+}
+
+/* Asks one engine after the other, the cheapest first; our own take everything. */
 static mfq_status plan(mfq_context *context, const task *t, mfq_choice *choice, mfq_line *why) {
   const char *reason = refuse(context, t);
   if (reason) return mfq_refuse(why, "%s", reason);
   mfq_status status = mfq_choice_state(context, create_of(t), sizeof(expanded), choice);
   if (status != MFQ_OK) return status;
   expanded *x = choice->state;
-  status = plan_memory(context, t, x, &choice->workspace_bytes);
-  if (status == MFQ_OK) status = plan_engines(context, t, x, &choice->workspace_bytes);
-  if (status == MFQ_OK) mfq_choice_describe(choice, "%s", mfq_engine_name(x->whole));
-  return status;
+  const mfq_dtype best = mfq_expanded_dtype(t->a.part, t->b.part, t->round_operands);
+  mfq_cpu_engine order[MFQ_ENGINES];
+  mfq_line lacks = {""}, refused = {""};
+  mfq_engine_order(context, work_of(t), order);
+  for (int i = 0; i < MFQ_ENGINES; ++i) {
+    const planning g = {context, t, order[i], &lacks};
+    size_t bytes = 0;
+    if (mfq_engine_dtype(order[i]) == MFQ_DTYPE_BF16 && best != MFQ_DTYPE_BF16) continue;
+    free_engines(context, x);
+    memset(x, 0, sizeof *x);
+    status = plan_memory(&g, x, &bytes);
+    if (status != MFQ_OK) return status;
+    if (plan_engines(&g, x, &bytes)) {
+      choice->workspace_bytes = bytes;
+      describe(x, refused.text, choice);
+      return MFQ_OK;
+    }
+    if (lacks.text[0] == '\0') break;
+    refused = lacks;
+  }
+  return mfq_fail(MFQ_ERROR_OUT_OF_MEMORY, create_of(t), "no memory for the plan of a %s",
+                  t->conv != NULL ? "convolution" : "product");
 }
 
 static mfq_status plan_gemm(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
@@ -226,60 +336,102 @@ typedef struct running {
   const expanded *x;
   const task *t;
   uint8_t *workspace;
+  mfq_gemm_side ready_a, ready_b;
   const uint8_t *a, *b; /* the values */
   mfq_cpu_finish finish;
 } running;
 
 static mfq_status prepare(const running *r) {
   const expanded *x = r->x;
-  const mfq_status status = mfq_engine_prepare(x->whole, r->b, r->workspace + x->whole_at);
-  if (status != MFQ_OK || x->rest == NULL) return status;
-  return mfq_engine_prepare(x->rest, r->b, r->workspace + x->rest_at);
+  mfq_status status = MFQ_OK;
+  for (int i = 0; i < 2 && status == MFQ_OK; ++i)
+    if (x->engine[i][0] != NULL) status = mfq_engine_prepare(x->engine[i][0], r->b, r->workspace + x->engine_at[i]);
+  return status;
 }
 
-/* A slab: batches from `batch` on, rows from `row` on. */
-static mfq_status sum(const mfq_context *context, const running *r, int64_t batch, int64_t row) {
+/* A slab: batches, rows and columns from these on. */
+typedef struct slab {
+  int64_t batch, row, col;
+} slab;
+
+/* Its values of an operand, from the row or column `first` on. */
+static const uint8_t *values_of(const mfq_expanded *e, const uint8_t *values, int64_t at) {
+  return e->cut > 0 ? values : values + at * (int64_t)mfq_dtype_bytes(e->dtype);
+}
+
+static void *direct_place(const mfq_finish *f, slab at) {
+  const mfq_matrix *d = &f->d;
+  const int64_t place = mfq_matrix_offset(d, at.batch) + at.row * d->stride[0] + at.col * d->stride[1];
+  return (uint8_t *)d->data + place * (int64_t)mfq_dtype_bytes(d->dtype);
+}
+
+static mfq_status sum(const mfq_context *context, const running *r, slab at) {
   const expanded *x = r->x;
   const mfq_finish *f = r->t->finish;
-  const int64_t rows = mfq_smaller(f->m - row, x->rows), batches = mfq_smaller(f->batches - batch, x->batches);
-  const int64_t size = (int64_t)mfq_dtype_bytes(x->a.dtype), unit = batch / x->unit;
-  const uint8_t *a = r->a + (unit * x->a_unit_step + row * x->a_row) * size, *b = r->b + unit * x->b_unit_step * size;
+  const int64_t rows = mfq_smaller(f->m - at.row, x->rows), batches = mfq_smaller(f->batches - at.batch, x->batches);
+  const int64_t cols = mfq_smaller(f->n - at.col, x->cols), unit = at.batch / x->unit;
+  const uint8_t *a = values_of(&x->a, r->a, unit * x->a_unit_step + at.row * x->a_row);
+  const uint8_t *b = values_of(&x->b, r->b, unit * x->b_unit_step + at.col * x->b_col);
   float *sums = (float *)(void *)(r->workspace + x->sums_at);
-  void *to = x->is_direct ? f->d.data : sums;
-  const int is_whole = rows == x->rows && batches == x->batches;
+  if (f->is_d_quantized) sums += (at.batch * f->m + at.row) * f->n + at.col;
+  const int is_last = rows != x->rows || batches != x->batches;
+  const mfq_engine *engine = x->engine[is_last][cols != x->cols];
   const mfq_status status =
-      mfq_engine_run(is_whole ? x->whole : x->rest, a, b, to, r->workspace + (is_whole ? x->whole_at : x->rest_at));
+      mfq_engine_run(engine, a, b, x->is_direct ? direct_place(f, at) : sums, r->workspace + x->engine_at[is_last]);
   if (status != MFQ_OK || x->is_direct) return status;
-  mfq_cpu_finish_part part = mfq_cpu_finish_dense(f, sums, rows);
-  part.first_batch = batch;
+  mfq_cpu_finish_part part = sums_of(f, sums, rows, cols);
+  part.first_batch = at.batch;
   part.batches = batches;
-  part.first_row = row;
+  part.first_row = at.row;
+  part.first_col = at.col;
   mfq_cpu_finish_run(context, &r->finish, &part);
   return MFQ_OK;
+}
+
+/* Columns of one slab, and all rows: the rows of B that they are, and then those of A. */
+static mfq_status sum_columns(mfq_context *lent, running *r, slab at) {
+  const expanded *x = r->x;
+  const mfq_finish *f = r->t->finish;
+  mfq_status status = MFQ_OK;
+  if (x->b.cut > 0) {
+    const int64_t batch = r->ready_b.batches > 1 ? at.batch : 0;
+    mfq_expand_rows(lent, &x->b, &r->ready_b, (mfq_side_rows){batch, at.col, mfq_smaller(f->n - at.col, x->cols)},
+                    r->workspace);
+  }
+  for (at.row = 0; at.row < f->m && status == MFQ_OK; at.row += x->rows) {
+    const int64_t batch = r->ready_a.batches > 1 ? at.batch : 0;
+    if (x->a.cut > 0)
+      mfq_expand_rows(lent, &x->a, &r->ready_a, (mfq_side_rows){batch, at.row, mfq_smaller(f->m - at.row, x->rows)},
+                      r->workspace);
+    status = sum(lent, r, at);
+  }
+  return status;
 }
 
 static mfq_status run_here(mfq_context *context, const void *state, const void *of, uint8_t *memory) {
   const expanded *x = state;
   const task *t = of;
   mfq_context lent = mfq_cpu_lend(context, memory + x->scratch_at, x->scratch_bytes);
-  mfq_gemm_side a, b;
+  running r = {.x = x, .t = t, .workspace = memory};
   const void *a_values, *b_values;
-  mfq_status status = mfq_expand_run(&lent, &x->a, t->a, memory, &a, &a_values);
-  if (status == MFQ_OK) status = mfq_expand_run(&lent, &x->b, t->b, memory, &b, &b_values);
+  mfq_status status = mfq_expand_run(&lent, &x->a, t->a, memory, &r.ready_a, &a_values);
+  if (status == MFQ_OK) status = mfq_expand_run(&lent, &x->b, t->b, memory, &r.ready_b, &b_values);
   if (status != MFQ_OK) return status;
-  running r = {.x = x, .t = t, .workspace = memory, .a = a_values, .b = b_values};
-  const mfq_factor_views of_gemm = {&a.view, &b.view};
-  const mfq_factor_views views = t->conv != NULL ? mfq_conv_views(t->conv, &a.view, &b.view) : of_gemm;
+  r.a = a_values;
+  r.b = b_values;
+  const mfq_factor_views of_gemm = {&r.ready_a.view, &r.ready_b.view};
+  const mfq_factor_views views = t->conv != NULL ? mfq_conv_views(t->conv, of_gemm.a, of_gemm.b) : of_gemm;
   if (!x->is_direct) mfq_cpu_finish_open(&lent, &x->finish, t->finish, views, memory, &r.finish);
   status = prepare(&r);
   for (int64_t batch = 0; batch < t->finish->batches && status == MFQ_OK; batch += x->batches)
-    for (int64_t row = 0; row < t->finish->m && status == MFQ_OK; row += x->rows) status = sum(&lent, &r, batch, row);
+    for (int64_t col = 0; col < t->finish->n && status == MFQ_OK; col += x->cols)
+      status = sum_columns(&lent, &r, (slab){batch, 0, col});
   return status != MFQ_OK || x->is_direct ? status : mfq_cpu_finish_end(&lent, &r.finish);
 }
 
 static mfq_status run(mfq_context *context, const expanded *x, const task *t, uint8_t *workspace) {
   const mfq_cpu_run_call call = {run_here, context, x, t, workspace};
-  return mfq_cpu_run_led(t->finish->function, mfq_engine_onednn(x->whole), &call);
+  return mfq_cpu_run_led(t->finish->function, mfq_engine_onednn(x->engine[0][0]), &call);
 }
 
 static mfq_status run_gemm(mfq_context *context, const void *state, const void *problem, uint8_t *workspace) {

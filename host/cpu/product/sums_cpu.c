@@ -1,6 +1,7 @@
 /* host/cpu/product/sums_cpu.c: the ways to run products and convolutions, in their order. */
 #include "sums_cpu.h"
 
+#include "engine.h"
 #include "expand_operand.h"
 #include "host/cpu/cpu_onednn.h"
 
@@ -12,14 +13,16 @@ const mfq_ways mfq_cpu_products = {.create = "mfq_gemm_plan_create",
  * order of their own: measured, with 4 pixels and more for each channel that pays. */
 enum { PIXELS_OF_CHANNEL = 4 };
 
-static int beats_product(const mfq_context *context, const mfq_conv_problem *p) {
-  char unused[1];
+static int beats_product(mfq_context *context, const mfq_conv_problem *p) {
+  mfq_line unused; /* all of it, which is kept for those who ask again */
   const int64_t pixels = p->batch * p->out[0] * p->out[1] * p->out[2];
   const int64_t channels = p->in_channels > p->out_channels ? p->in_channels : p->out_channels;
   const int is_fast = context->policy == MFQ_FAST && mfq_cpu_kernels(context) != NULL;
+  if (!is_fast || p->direction == MFQ_CONV_WEIGHT_GRADIENT || p->k == 0 || pixels < PIXELS_OF_CHANNEL * channels)
+    return 0;
   const mfq_dtype dtype = mfq_expanded_dtype(&mfq_conv_gathered(p)->part, &mfq_conv_direct(p)->part, p->round_operands);
-  return is_fast && p->direction != MFQ_CONV_WEIGHT_GRADIENT && p->k > 0 && pixels >= PIXELS_OF_CHANNEL * channels &&
-         mfq_cpu_onednn(context, dtype, unused, sizeof unused) != NULL;
+  return mfq_engine_prefers_onednn(context, dtype == MFQ_DTYPE_BF16) &&
+         mfq_cpu_onednn(context, unused.text, sizeof unused.text) != NULL;
 }
 
 static mfq_status plan_product(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {

@@ -108,12 +108,14 @@ static const uint8_t *row_scales(const mfq_widen *w, const mfq_qview *view, int6
 typedef struct widen_row {
   const uint8_t *codes;
   int64_t scale, depth;
-  uint16_t *dst;
+  mfq_dtype dtype;
+  uint8_t *dst;
 } widen_row;
 
 /* In pieces that fit a chunk and do not cut groups, but for those that are longer. */
 static void widen_one(const mfq_kernels *kernels, const mfq_widen *w, const mfq_qview *view, widen_row row) {
   uint8_t gathered[MFQ_CHUNK];
+  uint16_t halves[MFQ_CHUNK];
   const int64_t whole = w->group < MFQ_CHUNK ? MFQ_CHUNK / w->group * w->group : MFQ_CHUNK;
   for (int64_t k = 0, n; k < row.depth; k += n) {
     const int64_t group_left = w->group - k % w->group;
@@ -121,7 +123,9 @@ static void widen_one(const mfq_kernels *kernels, const mfq_widen *w, const mfq_
     if (row.depth - k < n) n = row.depth - k;
     const int64_t groups = (n - 1) / w->group + 1;
     const uint8_t *scales = row_scales(w, view, row.scale + k / w->group, groups, gathered);
-    kernels->widen(w, row.codes + k * w->bits / 8, scales, n, row.dst + k);
+    uint16_t *to = row.dtype == MFQ_DTYPE_BF16 ? (uint16_t *)(void *)row.dst + k : halves;
+    kernels->widen(w, row.codes + k * w->bits / 8, scales, n, to);
+    if (row.dtype != MFQ_DTYPE_BF16) kernels->load((uint32_t *)(void *)row.dst + k, halves, MFQ_DTYPE_BF16, n);
   }
 }
 
@@ -129,27 +133,29 @@ typedef struct widen_work {
   const mfq_kernels *kernels;
   const mfq_widen *widen;
   const mfq_gemm_side *side;
-  const mfq_qview *view;
-  uint16_t *dst;
+  mfq_side_rows rows;
+  mfq_dtype dtype;
+  uint8_t *dst;
 } widen_work;
 
 static void widen_rows(void *work, int thread, int64_t first, int64_t end) {
   const widen_work *w = work;
   const mfq_gemm_side *side = w->side;
+  const int64_t bytes = side->depth * (int64_t)mfq_dtype_bytes(w->dtype);
   (void)thread;
   for (int64_t i = first; i < end; ++i) {
-    const int64_t batch = i / side->rows, r = i % side->rows;
-    const int64_t bit = batch * side->code_bits[0] + r * side->code_bits[1];
-    widen_one(w->kernels, w->widen, w->view,
-              (widen_row){(const uint8_t *)w->view->q.codes + bit / 8, mfq_gemm_side_scale(side, batch, r, 0),
-                          side->depth, w->dst + i * side->depth});
+    const mfq_side_place at = mfq_side_row_at(side, w->rows, i);
+    const int64_t bit = at.batch * side->code_bits[0] + at.row * side->code_bits[1];
+    widen_one(w->kernels, w->widen, &side->view,
+              (widen_row){(const uint8_t *)side->view.q.codes + bit / 8, mfq_gemm_side_scale(side, at.batch, at.row, 0),
+                          side->depth, w->dtype, w->dst + i * bytes});
   }
   mfq_stream_fence();
 }
 
-void mfq_widen_side(const mfq_context *context, const mfq_widen *w, const mfq_gemm_side *side, const mfq_qview *view,
-                    uint16_t *dst) {
-  const int64_t rows = side->batches * side->rows;
-  widen_work work = {mfq_cpu_kernels(context), w, side, view, dst};
-  mfq_team_run((mfq_loop){mfq_threads_for(context, rows * side->depth, SHARE_ELEMENTS), rows, 0}, widen_rows, &work);
+void mfq_widen_rows(const mfq_context *context, const mfq_widen *w, const mfq_gemm_side *side, mfq_side_rows rows,
+                    mfq_dtype dtype, void *dst) {
+  widen_work work = {mfq_cpu_kernels(context), w, side, rows, dtype, dst};
+  const int threads = mfq_threads_for(context, rows.count * side->depth, SHARE_ELEMENTS);
+  mfq_team_run((mfq_loop){threads, rows.count, 0}, widen_rows, &work);
 }

@@ -19,8 +19,25 @@ int mfq_side_has_byte_rows(const mfq_gemm_side *side);
 /* Fills `widen`. Scales that do not vary along K are left out. Returns 0 when this side needs general decoding. */
 int mfq_widen_make(const mfq_gemm_side *side, mfq_widen *widen);
 
-/* Values of all rows, those of row r of batch i from dst + (i * rows + r) * depth on; `view` has the memory. */
-void mfq_widen_side(const mfq_context *context, const mfq_widen *widen, const mfq_gemm_side *side,
-                    const mfq_qview *view, uint16_t *dst);
+/* Rows of a batch; batch -1: all rows of all batches, counted through. */
+typedef struct mfq_side_rows {
+  int64_t batch, first, count;
+} mfq_side_rows;
+static inline mfq_side_rows mfq_side_all(const mfq_gemm_side *side) {
+  return (mfq_side_rows){-1, 0, side->batches * side->rows};
+}
+
+typedef struct mfq_side_place {
+  int64_t batch, row;
+} mfq_side_place;
+/* Where row `i` of some rows is. */
+static inline mfq_side_place mfq_side_row_at(const mfq_gemm_side *side, mfq_side_rows rows, int64_t i) {
+  if (rows.batch >= 0) return (mfq_side_place){rows.batch, rows.first + i};
+  return (mfq_side_place){i / side->rows, i % side->rows};
+}
+
+/* Values of some rows, one behind the other, in bf16 or f32. */
+void mfq_widen_rows(const mfq_context *context, const mfq_widen *widen, const mfq_gemm_side *side, mfq_side_rows rows,
+                    mfq_dtype dtype, void *dst);
 
 #endif

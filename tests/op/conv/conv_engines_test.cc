@@ -186,7 +186,7 @@ TEST_P(ConvEngines, IsTheOneThatIsMeant) {
     x.input.dtype = x.weight.dtype = dtype;
     const ProductResult result = run_conv(contexts[0].get(), ConvData(x));
     ASSERT_EQ(result.status, MFQ_OK) << mfq_last_error();
-    EXPECT_TRUE(is_by(result.description, GetParam().isa, dtype, GetParam().is_onednn));
+    EXPECT_TRUE(is_by(result.description, GetParam().isa, dtype, GetParam().is_onednn, Work::kNarrow));
   }
 }
 

@@ -1,5 +1,6 @@
 // Operands of convolutions on their way to a dense array: every kind, scheme, order of codes and of memory, with more
 // channels and pixels than a box of the conversion has. A wrong element is far beyond the bound of the sums.
+#include "support/environment.h"
 #include "support/conv_cases.h"
 #include "support/conv_huge.h"
 #include "support/machine.h"
@@ -118,6 +119,7 @@ TEST_P(ConvExpand, FormsAgree) {
 
 // What an engine multiplies is finite where the operands' codes and scales are.
 TEST_P(ConvExpand, FiniteValuesStayFinite) {
+  const Variable own("MFQ_ONEDNN_MODULE", ""); /* in bf16 */
   for (const char *scheme : kHugeSchemes)
     for (const mfq_conv_layout layout : kConvLayouts)
       EXPECT_TRUE(conv_keeps_huge_values(context.get(), huge_case(layout), scheme, "expanded", 0x1.fep127));

@@ -1,5 +1,6 @@
 // Every code times every scale, as products expand it: a product with rows that hold a single 1 picks out single values,
 // which must be those that dequantization gives on the reference path.
+#include "support/environment.h"
 #include "support/machine.h"
 #include "support/product.h"
 
@@ -97,7 +98,7 @@ protected:
 
   void check(const std::string &isa, int64_t m, mfq_dtype dtype, const std::string &path) {
     const Context context = make_context(isa.c_str(), 2);
-    const bool is_bf16 = path.find("bf16") != std::string::npos;
+    const bool is_bf16 = path.find("bf16") != std::string::npos || path.find("expanded") == 0; /* f32 made of it */
     for (const bool is_turning : {false, true}) {
       const EveryValue all(GetParam(), is_turning);
       for (int64_t first = 0; first < 32; first += m) {
@@ -129,7 +130,14 @@ INSTANTIATE_TEST_SUITE_P(, GemmExpansion,
                          });
 
 TEST_P(GemmExpansion, Expanded) {
+  const Variable own("MFQ_ONEDNN_MODULE", "");
   for (const std::string &isa : fast_isas()) check(isa, 32, MFQ_DTYPE_BF16, "expanded: bf16");
+}
+
+// By the same loops, and then to f32, where oneDNN is faster with that.
+TEST_P(GemmExpansion, ExpandedToF32) {
+  if (machine_has("avx512") || !has_onednn()) GTEST_SKIP() << "bf16 is faster on this machine, or there is no oneDNN";
+  for (const std::string &isa : fast_isas()) check(isa, 32, MFQ_DTYPE_BF16, "expanded: f32");
 }
 
 TEST_P(GemmExpansion, FewRows) {
@@ -165,7 +173,7 @@ TEST(GemmExpansionLarge, PastTheCaches) {
     gemm.own_workspace = 1;
     mfq_gemm_plan *plan = nullptr;
     ASSERT_EQ(mfq_gemm_plan_create(context.get(), &gemm, &plan), MFQ_OK) << mfq_last_error();
-    EXPECT_EQ(std::string(mfq_gemm_plan_describe(plan)).rfind("expanded: bf16", 0), 0u);
+    EXPECT_EQ(std::string(mfq_gemm_plan_describe(plan)).rfind("expanded: ", 0), 0u);
     ASSERT_EQ(mfq_gemm_run(context.get(), plan, &gemm, nullptr, 0), MFQ_OK) << mfq_last_error();
     mfq_gemm_plan_destroy(plan);
     for (int64_t i = 0; i < k * rows; ++i)

@@ -71,7 +71,9 @@ testing::AssertionResult says(const Case &x, const std::string &start, const std
 
 // ---- Which one ------------------------------------------------------------------------------------------------------
 
+// Without oneDNN, which would have f32 instead of bf16 on some machines.
 TEST_F(GemmPaths, Descriptions) {
+  const EngineChoice own(true);
   const std::string mx = "mxfp4_e2m1";
   const Case few = product(3, "", mx), few_f32 = product(3, "", mx, MFQ_DTYPE_F32);
   if (machine_has("avx512")) {
@@ -111,6 +113,7 @@ TEST_F(GemmPaths, Descriptions) {
 
 // bf16 where it holds all values: significant bits of element and group scale are at most 8, a power of two having none.
 TEST_F(GemmPaths, Bf16WhereItIsExact) {
+  const EngineChoice own(true);
   // clang-format off
   const char *const in_bf16[] = {"mxfp8_e4m3",       "mxfp8_e5m2",  "mxfp6_e2m3", "mxfp4_e2m1",    "mxint8",
                                  "nvfp4",            "int8_tensor", "int8_channel@-2", "int8_tensor_zp", "uint8",

@@ -62,7 +62,7 @@ TEST_P(ProductEngines, Random) {
   }
 }
 
-// oneDNN has no bf16 without AVX-512, and a slow one without AVX512_BF16: then the plan says so, and our own loops run.
+// bf16 is widened to f32 for oneDNN where it has no bf16, but not where our own loops are faster.
 TEST_P(ProductEngines, IsTheOneThatIsMeant) {
   for (const mfq_dtype dtype : {MFQ_DTYPE_F32, MFQ_DTYPE_BF16}) {
     Case x;
