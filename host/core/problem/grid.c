@@ -73,9 +73,13 @@ static int is_dense(const mfq_grid *g, const int64_t *stride) {
   return (g->size[1] == 1 || stride[1] == row) && (g->size[0] == 1 || stride[0] == g->size[1] * row);
 }
 
-void mfq_grid_merge_rows(const mfq_qview *view, mfq_grid *g) {
-  if (g->size[2] % view->q.scheme.group_size != 0 || view->q.layout.row_align != 0) return;
-  if (!is_dense(g, g->stride) || !is_dense(g, g->other_stride)) return;
+int mfq_grid_join_rows(const mfq_qview *view, mfq_grid *g) {
+  if (view->q.layout.row_align != 0 || !is_dense(g, g->stride) || !is_dense(g, g->other_stride)) return 0;
   g->size[2] *= g->size[0] * g->size[1];
   g->size[0] = g->size[1] = 1;
+  return 1;
+}
+
+void mfq_grid_merge_rows(const mfq_qview *view, mfq_grid *g) {
+  if (g->size[2] % view->q.scheme.group_size == 0) (void)mfq_grid_join_rows(view, g);
 }

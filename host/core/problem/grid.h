@@ -23,7 +23,9 @@ typedef struct mfq_grid {
 int mfq_grid_make(const mfq_tensor *tensor, const mfq_tensor *other, const mfq_qview *view, int by_rows,
                   mfq_grid *grid);
 
-/* Makes one row of all rows where a row is whole groups and the tensors are dense. */
+/* Makes one row of all rows where the tensors are dense and codes not padded; returns whether they are. */
+int mfq_grid_join_rows(const mfq_qview *view, mfq_grid *grid);
+/* The same where a row is whole groups. */
 void mfq_grid_merge_rows(const mfq_qview *view, mfq_grid *grid);
 
 #ifdef __cplusplus

@@ -62,6 +62,7 @@ static mfq_status plan_panels(mfq_context *context, const void *problem, mfq_cho
   mfq_status status = mfq_choice_state(context, cast->function, sizeof(mfq_panels), choice);
   mfq_panels *p = choice->state;
   if (status == MFQ_OK) p->keeps_rotation = cast->keeps_rotation;
+  if (status == MFQ_OK) p->may_join = 1;
   if (status == MFQ_OK) status = mfq_panels_plan(context, target, cast->view, MFQ_PANELS_DECODE, p, why);
   if (status != MFQ_OK) return status;
   p->tensor = cast->dst; /* panels have sizes of their own */

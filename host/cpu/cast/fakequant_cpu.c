@@ -117,6 +117,7 @@ static mfq_status plan_panels(mfq_context *context, const void *problem, mfq_cho
   mfq_panels *p = choice->state;
   if (status != MFQ_OK) return status;
   p->other = cast->dst;
+  p->may_join = 1;
   status = mfq_panels_plan(context, cast->src, cast->view, MFQ_PANELS_FAKE, p, why);
   if (status != MFQ_OK) return status;
   const kept_parts kept = kept_of(p, cast);

@@ -15,6 +15,7 @@ enum {
   STACK_ROWS = 512,
   UNIT_ELEMENTS = 1 << 15,
   SHARED_ROWS = 64,
+  TURNED_COLS = 1024,
   WHOLE_ROW = 1 << 14, /* elements */
   STREAM_BYTES = 8 << 20,
   SHARE_ELEMENTS = 1 << 16
@@ -46,10 +47,24 @@ static int stack_rotations(mfq_panels *p) {
   return 1;
 }
 
-/* The rows that are rotated at once. */
+/* Whether neighbours in memory are rows of the grid: elements are turned on their way then. */
+static int is_turned(const mfq_panels *p, const int64_t *stride) {
+  return stride[2] != 1 && stride[1] == 1 && p->size[1] > 1 && p->size[2] > 1;
+}
+
+static int turns_elements(const mfq_panels *p) {
+  return p->may_join && rotation_of(p) == 1 && (is_turned(p, p->stride) || (p->other && is_turned(p, p->other_stride)));
+}
+
+/* The rows that are rotated or turned at once. */
 static void place_units(mfq_panels *p) {
-  if (rotation_of(p) == 1) return;
+  enum { TURNED_ROWS = 32 };
+  if (rotation_of(p) == 1 && (!turns_elements(p) || p->bundle || p->cols > MFQ_CHUNK)) return;
   p->unit_rows = p->run > 0 ? 1 : mfq_smaller(p->rows * p->stack, STACK_ROWS);
+  if (rotation_of(p) == 1) {
+    if (p->rows * p->stack == 1) p->stack = TURNED_ROWS;
+    p->unit_rows = mfq_smaller(p->rows * p->stack, TURNED_ROWS);
+  }
   p->unit_step = mfq_smaller(p->cols, MFQ_CHUNK) + 16; /* rows of a power of two would share lines of the cache */
 }
 
@@ -68,12 +83,33 @@ static int are_whole_rows(const mfq_panels *p) {
   return p->run > 0 && !p->transposed && p->size[0] == 1 && p->size[2] <= most;
 }
 
+/* Whether rows that have a scale each are so short that many of them share a panel: they are one row with runs then. */
+static int joins_rows(mfq_panels *p, mfq_grid *g) {
+  const int32_t axis = p->view->sizes.axis, last = p->view->q.rank - 1;
+  const int64_t row = g->size[2];
+  switch (p->view->q.scheme.granularity) {
+    case MFQ_GRANULARITY_CHANNEL:
+      if (axis == last || g->size[0] != 1) return 0;
+      break;
+    case MFQ_GRANULARITY_GROUP:
+      if (axis != last || row > p->view->q.scheme.group_size) return 0;
+      break;
+    default: return 0;
+  }
+  if (p->transposed || g->size[0] * g->size[1] == 1 || 2 * mfq_common_multiple(row, 8) > MFQ_CHUNK) return 0;
+  return mfq_grid_join_rows(p->view, g);
+}
+
 static int shape_panels(mfq_panels *p) {
   const mfq_scheme *s = &p->view->q.scheme;
   const int32_t axis = p->view->sizes.axis, rank = p->view->q.rank;
   const int last = axis == rank - 1;
   p->rows = 1;
   p->cols = most_cols(p);
+  if (p->run > 0) { /* joined rows */
+    p->cols = whole_runs(p, p->code_bits);
+    return p->cols > 0;
+  }
   p->run = INT64_MAX; /* one scale */
   switch (s->granularity) {
     case MFQ_GRANULARITY_TENSOR:
@@ -194,13 +230,18 @@ mfq_status mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor,
   mfq_grid grid;
   if (!mfq_grid_make(tensor, p->other, view, by_rows, &grid))
     return mfq_refuse(why, "the strides do not merge to three dimensions");
+  p->transposed =
+      is_transposed || (view->q.layout.codes == MFQ_CODES_GROUP_LAST && view->sizes.axis != view->q.rank - 1);
   const int rows_of_groups = granularity == MFQ_GRANULARITY_GROUP && view->sizes.axis == view->q.rank - 1;
-  if (rows_of_groups && !by_rows) mfq_grid_merge_rows(view, &grid);
+  const int64_t row = grid.size[2];
+  if (p->may_join && joins_rows(p, &grid))
+    p->run = row;
+  else if (rows_of_groups && !by_rows)
+    mfq_grid_merge_rows(view, &grid);
   memcpy(p->size, grid.size, sizeof p->size);
   memcpy(p->stride, grid.stride, sizeof p->stride);
   memcpy(p->other_stride, grid.other_stride, sizeof p->other_stride);
-  p->transposed =
-      is_transposed || (view->q.layout.codes == MFQ_CODES_GROUP_LAST && view->sizes.axis != view->q.rank - 1);
+  if (p->most_cols == 0 && turns_elements(p)) p->most_cols = TURNED_COLS;
   if (!shape_panels(p) || (!is_fake && !place_codes(p)))
     return mfq_refuse(why, "panels of these sizes would share bytes of codes%s",
                       rotation_of(p) == 1 ? "" : ", or cut rotations");
@@ -224,8 +265,10 @@ static size_t block_bytes(const mfq_panels *p) {
   return p->transposed || p->whole_rows ? (size_t)mfq_round_up(2 * p->rows * p->stack * (cols + 64), 64) : 0;
 }
 
+/* With room behind for elements of half the width. */
 static size_t unit_bytes(const mfq_panels *p) {
-  return (size_t)mfq_round_up(p->unit_rows * p->unit_step * (int64_t)sizeof(float), 64);
+  const int64_t each = (int64_t)(sizeof(float) + sizeof(uint16_t));
+  return (size_t)mfq_round_up(p->unit_rows * p->unit_step * each, 64);
 }
 
 size_t mfq_panels_scratch_bytes(const mfq_panels *p) {
@@ -249,7 +292,9 @@ static int64_t first_scale(const mfq_panels *p, const mfq_panel *a, int64_t row_
   const int is_outer = p->transposed && p->view->sizes.axis < p->view->q.rank - 2;
   switch (p->view->q.scheme.granularity) {
     case MFQ_GRANULARITY_TENSOR: return 0;
-    case MFQ_GRANULARITY_CHANNEL: return p->run == 0 ? a->col0 : is_outer ? a->outer : a->row0;
+    case MFQ_GRANULARITY_CHANNEL:
+      if (p->run > 0 && !p->shared && p->size[0] * p->size[1] == 1) break; /* joined rows, or one */
+      return p->run == 0 ? a->col0 : is_outer ? a->outer : a->row0;
     default: break;
   }
   const int64_t run = p->run == 0 ? 1 : p->run, runs = (p->size[2] - 1) / run + 1, first = a->col0 / run;
@@ -272,6 +317,10 @@ static mfq_panel panel_of(const mfq_panels *p, int64_t outer, int64_t row_block,
 
 mfq_panel mfq_panel_at(const mfq_panels *p, int64_t index) {
   const int64_t row = index / p->col_blocks;
+  if (p->unit_rows > 1 && p->scheme.rotation.size == 0) { /* those of a unit follow each other */
+    const int64_t col = index / p->row_blocks;
+    return panel_of(p, col / p->col_blocks, index % p->row_blocks, col % p->col_blocks * p->cols);
+  }
   return panel_of(p, row / p->row_blocks, row % p->row_blocks, index % p->col_blocks * p->cols);
 }
 

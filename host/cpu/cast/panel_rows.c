@@ -26,6 +26,7 @@ static int64_t offset_of(const mfq_panels *p, const panel_unit *unit, int64_t ro
 
 static void turn(const mfq_panels *p, const panel_unit *unit, int is_inverse, uint32_t *x) {
   const mfqn_rotation *r = &p->scheme.rotation;
+  if (r->size == 0) return;
   if (p->run > 0) p->kernels->rotate_runs(r, is_inverse, (mfq_source){x, MFQ_DTYPE_F32}, unit->cols, x);
   for (int64_t row = 0; p->run == 0 && row < unit->rows; row += r->size)
     p->kernels->rotate_columns(r, is_inverse, x + row * p->unit_step, unit->cols, p->unit_step);
@@ -47,11 +48,35 @@ static mfq_source row_at(const mfq_panels *p, int64_t offset, int64_t n, uint32_
   return (mfq_source){room, MFQ_DTYPE_F32};
 }
 
+/* Whether a unit is turned: neighbours in memory are its rows. */
+static int is_turned(const mfq_panels *p) { return p->stride[1] == 1 && p->stride[2] != 1 && p->size[2] > 1; }
+
+/* Where elements of half the width are on their way, a row each p->unit_step. */
+static uint16_t *narrow_unit(const mfq_panels *p, const mfq_panel_scratch *scratch) {
+  return (uint16_t *)(void *)(scratch->unit + p->unit_rows * p->unit_step);
+}
+
+static void read_turned(const mfq_panels *p, const panel_unit *unit, mfq_panel_scratch *scratch) {
+  const mfq_tensor *t = p->tensor;
+  const int64_t offset = offset_of(p, unit, 0), step = p->unit_step;
+  if (t->dtype == MFQ_DTYPE_F32) {
+    const uint32_t *from = (const uint32_t *)t->data + offset;
+    p->kernels->turn32(scratch->unit, step, from, p->stride[2], unit->cols, unit->rows);
+    return;
+  }
+  uint16_t *halves = narrow_unit(p, scratch);
+  p->kernels->turn16(halves, step, (const uint16_t *)t->data + offset, p->stride[2], unit->cols, unit->rows);
+  for (int64_t i = 0; i < unit->rows; ++i)
+    p->kernels->load(scratch->unit + i * step, halves + i * step, t->dtype, unit->cols);
+}
+
 static void read_unit(const mfq_panels *p, const panel_unit *unit, mfq_panel_scratch *scratch) {
-  for (int64_t i = 0; i < unit->rows; ++i) {
+  const int rotates = p->scheme.rotation.size > 0, turns = !rotates && is_turned(p);
+  if (turns) read_turned(p, unit, scratch);
+  for (int64_t i = 0; i < unit->rows && !turns; ++i) {
     uint32_t *to = scratch->unit + i * p->unit_step;
     const mfq_source row = row_at(p, offset_of(p, unit, i), unit->cols, to);
-    if (p->run > 0)
+    if (p->run > 0 && rotates)
       p->kernels->rotate_runs(&p->scheme.rotation, 0, row, unit->cols, to);
     else if (row.data != to)
       p->kernels->load(to, row.data, row.dtype, unit->cols);
@@ -134,6 +159,19 @@ static void store(const mfq_panels *p, int64_t offset, const uint32_t *x, int64_
   }
 }
 
+static void write_turned(const mfq_panels *p, const panel_unit *unit, mfq_panel_scratch *scratch) {
+  const mfq_tensor *t = p->tensor;
+  const int64_t offset = offset_of(p, unit, 0), step = p->unit_step;
+  if (t->dtype == MFQ_DTYPE_F32) {
+    p->kernels->turn32((uint32_t *)t->data + offset, p->stride[2], scratch->unit, step, unit->rows, unit->cols);
+    return;
+  }
+  uint16_t *halves = narrow_unit(p, scratch);
+  for (int64_t i = 0; i < unit->rows; ++i)
+    p->kernels->store_limited(halves + i * step, t->dtype, scratch->unit + i * step, unit->cols);
+  p->kernels->turn16((uint16_t *)t->data + offset, p->stride[2], halves, step, unit->rows, unit->cols);
+}
+
 int mfq_panels_take_bf16(const mfq_panels *p, const mfq_panel_scratch *scratch) {
   return p->tensor->dtype == MFQ_DTYPE_BF16 && p->unit_rows == 0 && (p->stride[2] == 1 || p->size[2] == 1) &&
          !scratch->lanes.any_rare && !is_vast(p, scratch);
@@ -171,7 +209,9 @@ void mfq_panel_store(const mfq_panels *p, const mfq_panel *a, mfq_piece at, cons
   if (x != row) memcpy(row, x, (size_t)at.n * sizeof *x);
   if (a->row0 + at.row + 1 < unit.first + unit.rows) return;
   turn(p, &unit, 1, scratch->unit);
-  for (int64_t i = 0; i < unit.rows; ++i)
+  const int turns = p->scheme.rotation.size == 0 && is_turned(p);
+  if (turns) write_turned(p, &unit, scratch);
+  for (int64_t i = 0; i < unit.rows && !turns; ++i)
     store(p, offset_of(p, &unit, i), scratch->unit + i * p->unit_step, unit.cols, scratch);
   scratch->held[0] = -1;
 }

@@ -27,15 +27,16 @@ typedef struct mfq_panels {
   int64_t origin;     /* the element that the tensor's memory begins with: more than 0 in windows of strips.h */
   int is_near;        /* elements are in the caches: nobody asks for them beforehand */
   int keeps_rotation; /* what is decoded is not rotated back; set before planning */
+  int may_join;       /* short rows with a scale each may be one row; set before planning */
   int64_t most_cols;  /* of a panel, unless a run is longer, a multiple of 8; 0: a chunk; set before planning */
   int64_t
-      unit_rows; /* of a panel that are rotated at once: whole rotations, or one row of them; 0: nothing is rotated */
+      unit_rows; /* of a panel that are rotated at once, whole rotations or one row of them, or turned; 0: nothing is */
   int64_t unit_step; /* from row to row of a unit */
   int32_t code_bits;
   int64_t row_bits; /* from one row of codes of the grid to the next */
   int shared;       /* scales belong to several panels: measure all of them first */
   int transposed;   /* codes are stored with the grid's middle axis last */
-  int64_t stack;    /* panels one above the other that are packed, or rotated, together; 1 otherwise */
+  int64_t stack;    /* panels one above the other that are packed, rotated or turned together; 1 otherwise */
   int64_t stacks;   /* along the middle axis */
   int whole_rows;   /* rows of codes may start inside a byte: a panel is packed as one run of whole rows */
   int bundle;       /* likewise, for panels of one row: 8 rows are packed together; 0: no */
@@ -72,7 +73,7 @@ typedef struct mfq_panel_scratch {
   uint16_t random[MFQ_HALVES];
   const uint16_t *drawn;         /* bits of the elements at hand, in there; of stochastic rounding alone */
   uint8_t *block;                /* codes as bytes, for panels that are not packed row by row */
-  uint32_t *unit;                /* elements that were rotated, or values that are to be rotated back */
+  uint32_t *unit;                /* elements that were rotated or turned, or values that are to be */
   int64_t held[3];               /* outer index, first row and first column of the elements in there; -1: none */
   struct mfq_mask_scratch *mask; /* of masks.h; NULL: none is wanted */
 } mfq_panel_scratch;
@@ -85,7 +86,8 @@ typedef enum mfq_panels_use {
   MFQ_PANELS_FAKE         /* no codes are written; what would be decoded from them is, to `other` */
 } mfq_panels_use;
 
-/* Plans panels; `panels` is zeros before, but for `other`, `keeps_rotation` and `most_cols`. Refuses casts that need the reference path. */
+/* Plans panels; `panels` is zeros before, but for `other` and what is set before planning. Refuses casts that need the
+ * reference path. */
 mfq_status mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const mfq_qview *view,
                            mfq_panels_use use, mfq_panels *panels, mfq_line *why);
 

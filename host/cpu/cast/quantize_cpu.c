@@ -136,6 +136,7 @@ static mfq_status plan_panels(mfq_context *context, const void *problem, mfq_cho
   if (cast->other) return mfq_refuse(why, "%s", "");
   mfq_status status = mfq_choice_state(context, cast->function, sizeof(mfq_panels), choice);
   mfq_panels *p = choice->state;
+  if (status == MFQ_OK) p->may_join = 1;
   if (status == MFQ_OK) status = mfq_panels_plan(context, cast->src, cast->view, MFQ_PANELS_ENCODE, p, why);
   if (status != MFQ_OK) return status;
   choice->workspace_bytes = mfq_size_plus(mfq_panels_scratch_all(p), mfq_panels_shared_bytes(p));

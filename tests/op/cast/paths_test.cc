@@ -96,6 +96,7 @@ const std::vector<Case> &cases() {
       {{11, 4099}, {}}, /* rows that end inside a byte */
       {{2, 9, 33}, {}},
       {{130, 24}, {}},
+      {{300, 16}, {}},      /* many rows in a panel */
       {{64, 72}, {100, 1}}, /* rows apart */
       {{33, 64}, {1, 33}},  /* transposed */
       {{70, 40}, {-40, 1}}, /* rows backwards */
@@ -106,7 +107,8 @@ const std::vector<Case> &cases() {
       {{3, 4, 64}, {}},
       {{3, 4, 64}, {1024, 128, 2}},
       {{2, 3, 2, 2, 8}, {}},
-      {{2, 3, 4, 8}, {96, 1, 24, 3}}, /* channels last */
+      {{2, 3, 4, 8}, {96, 1, 24, 3}},    /* channels last */
+      {{2, 5, 9, 48}, {2160, 9, 1, 45}}, /* seen channels last */
   };
   return all;
 }
