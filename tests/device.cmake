@@ -35,7 +35,7 @@ if(TARGET mfq_simt AND mfq_cuda_sources)
   target_compile_options(mfq_cuda_simt PRIVATE -Wno-unknown-pragmas
                          $<$<COMPILE_LANGUAGE:CXX>:-Wno-deprecated-enum-enum-conversion>)
   target_compile_options(mfq_cuda_simt PRIVATE -O1) # kernels run once, on small shapes: compiling them costs more
-  target_link_libraries(mfq_cuda_simt PRIVATE mfq_numerics mfq_warnings mfq_simt)
+  target_link_libraries(mfq_cuda_simt PRIVATE mfq_numerics mfq_warnings mfq_sanitized_kernels mfq_simt)
   if(MFQ_TEST_PRECOMPILE) # half of what there is to read
     target_precompile_headers(mfq_cuda_simt PRIVATE $<$<COMPILE_LANGUAGE:CXX>:<cuda_runtime.h$<ANGLE-R>>)
   endif()
