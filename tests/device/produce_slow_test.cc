@@ -55,8 +55,8 @@ TEST_F(ProduceMany, LongRows) {
   ASSERT_TRUE(same({1, 263000}, 2)); /* a block goes round twice */
 }
 
-TEST_F(ProduceMany, Rows) {
-  for (const int what : {0, 2}) ASSERT_TRUE(same({32800, 4}, what)) << what;
-}
+TEST_F(ProduceMany, Rows) { ASSERT_TRUE(same({32800, 4}, 0)); }
+
+TEST_F(ProduceMany, RowsOfALoss) { ASSERT_TRUE(same({32800, 4}, 2)); }
 
 } // namespace

@@ -11,12 +11,17 @@ trap 'rm -f "$out"' EXIT
 # run NUMBER FILTER
 run() {
   # shellcheck disable=SC2086
-  env $with MFQ_TEST_FAULT="$1" "$program" --gtest_color=no --gtest_fail_fast --gtest_filter="$2" >"$out" 2>&1
+  env $with MFQ_TEST_FEW="$few" MFQ_TEST_FAULT="$1" "$program" --gtest_color=no --gtest_fail_fast --gtest_filter="$2" >"$out" 2>&1
 }
 
+# Most faults are noticed by the few points that the tests take under the sanitizers, in a quarter of the time.
+few=1
 if run "$number" "$filter"; then
-  echo "FAULT NOT NOTICED: $program is still green"
-  exit 1
+  few=0
+  if run "$number" "$filter"; then
+    echo "FAULT NOT NOTICED: $program is still green"
+    exit 1
+  fi
 fi
 # The first test that failed; of a report, which ends the program, the last that began.
 noticed=$(grep -m1 -e '^\[  FAILED  \]' -e '^simt: ' "$out")
