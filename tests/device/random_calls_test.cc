@@ -1,5 +1,5 @@
 // Random calls: shapes, strides, schemes, layouts and misaligned parts that nobody thought of. Device and CPU write the
-// same bytes. MFQ_TEST_SEED chooses the first seed, MFQ_TEST_COUNT how many calls.
+// same bytes. MFQ_TEST_SEED chooses the first seed, MFQ_TEST_COUNT how many calls; drawn_cases() of 250 else.
 #include "support/device.h"
 #include "support/sample.h"
 
@@ -153,7 +153,7 @@ protected:
 
 TEST_F(RandomCalls, WriteTheSameBytes) {
   const char *first = std::getenv("MFQ_TEST_SEED"), *wanted = std::getenv("MFQ_TEST_COUNT");
-  const int count = wanted != nullptr ? std::atoi(wanted) : 250;
+  const int count = wanted != nullptr ? std::atoi(wanted) : (int)mfq_test::drawn_cases(250);
   int done = 0;
   for (uint32_t seed = first != nullptr ? (uint32_t)std::atoi(first) : 1; done < count; ++seed) {
     dice.seed(seed);

@@ -5,8 +5,11 @@ set -eu
 bench=$1
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-"$bench" --device cuda:0 --verify --filter '(bf16|f32) (mx|nvfp4|fp8_e4m3_|int8_|int4_group32|brevitas:(MX|Int8Act))' \
-  >"$folder/verify"
+# Every operation, and every scheme; which of them meet on a device is for tests/device.
+rows='^quantize bf16 (mx|nvfp4|fp8_e4m3_|int8_|int4_group32|brevitas:(MX|Int8Act))'
+rows="$rows|bf16 (mxfp8_e4m3|mxfp4_e2m1|nvfp4|fp8_e4m3_block128|int8_channel_zp|int8_tensor)(/|\$)"
+rows="$rows|f32 (mxfp8_e4m3|nvfp4|int8_group64)\$|(masked|mean|percentile) .*(mxint8|int8_group32|int8_tensor)\$"
+"$bench" --device cuda:0 --verify --filter "$rows" >"$folder/verify"
 grep -q '^[0-9]* rows: equal to the reference path, byte for byte$' "$folder/verify"
 "$bench" --device cuda:0 --rows 64 --cols 96 --repetitions 2 --json "$folder/json" --csv "$folder/csv" \
   --filter '(bf16|f16) (mxfp8_e4m3|nvfp4|int8_tensor|brevitas:Int8ActPerTensorFloat)$' >"$folder/out"
