@@ -8,6 +8,7 @@
 #include "host/core/problem/walk.h"
 #include "host/core/process/team.h"
 #include "host/cpu/cast/elements.h"
+#include "convert_elements.h"
 #include "widen.h"
 
 enum { SHARE_ELEMENTS = 1 << 15 };
@@ -195,7 +196,20 @@ static void plan_codes(const mfq_context *context, mfq_operand_side side, mfq_ex
   e->scratch_bytes = mfq_larger_size(e->scratch_bytes, mfq_cpu_dequantize_scratch(context, &part.view, &target));
 }
 
+/* f32 of a convolution by a way that bf16 has and f32 has not. Returns 0 where there is none. */
+static int plan_halves(const mfq_context *context, mfq_operand_side side, mfq_expanded *e) {
+  const int holds = side.conv != NULL && e->dtype == MFQ_DTYPE_F32 && side.part->kind != MFQ_SIDE_PLAIN &&
+                    mfq_gemm_side_refuses_bf16(side.part) == NULL;
+  if (!holds || mfq_expand_plan(context, side, MFQ_DTYPE_BF16, e) != MFQ_OK) return 0;
+  e->dtype = MFQ_DTYPE_F32;
+  e->by_halves = e->how != MFQ_EXPANSION_DECODE;
+  return e->by_halves;
+}
+
 mfq_status mfq_expand_plan(const mfq_context *context, mfq_operand_side side, mfq_dtype dtype, mfq_expanded *e) {
+  memset(e, 0, sizeof *e);
+  e->dtype = dtype;
+  if (plan_halves(context, side, e)) return MFQ_OK;
   memset(e, 0, sizeof *e);
   e->dtype = dtype;
   const int is_plain = side.part->kind == MFQ_SIDE_PLAIN;
@@ -226,99 +240,11 @@ void mfq_expand_take(mfq_operand_side side, int64_t cut, size_t *bytes, mfq_expa
     e->ones_at = mfq_workspace_take(bytes, (size_t)part.view.sizes.scale_count * sizeof(float));
   const int64_t count = cut > 0 ? cut * part.depth : count_of(side);
   e->values_at = mfq_workspace_take(bytes, (size_t)count * mfq_dtype_bytes(e->dtype));
+  if (e->by_halves) e->halves_at = mfq_workspace_take(bytes, (size_t)count * sizeof(uint16_t));
   if (e->how == MFQ_EXPANSION_WIDEN && (cut > 0 || e->dtype != MFQ_DTYPE_BF16)) e->widen.stream = 0;
 }
 
 /* ---- Plain elements ----------------------------------------------------------------------------------------------- */
-
-/* `n` elements `step` apart to contiguous ones of another type. */
-static void convert_line(const mfq_kernels *kernels, mfq_source from, int64_t step, int64_t n, mfq_dtype dtype,
-                         uint8_t *dst) {
-  const int64_t size = (int64_t)mfq_dtype_bytes(from.dtype);
-  uint32_t x[MFQ_CHUNK];
-  if (step == 1 && from.dtype == dtype) {
-    memcpy(dst, from.data, (size_t)(n * size));
-    return;
-  }
-  for (int64_t i = 0; i < n; i += MFQ_CHUNK) {
-    const int64_t count = n - i < MFQ_CHUNK ? n - i : MFQ_CHUNK;
-    if (step == 1)
-      kernels->load(x, (const uint8_t *)from.data + i * size, from.dtype, count);
-    else
-      for (int64_t j = 0; j < count; ++j) x[j] = mfq_element_load(from.data, from.dtype, (i + j) * step);
-    kernels->store_limited(dst + i * (int64_t)mfq_dtype_bytes(dtype), dtype, x, count);
-  }
-}
-
-/* Plain elements, by axes in the order of their copy. */
-typedef struct convert_work {
-  const mfq_kernels *kernels;
-  mfq_tensor from;
-  mfq_dtype dtype;
-  uint8_t *dst;
-  mfq_conv_boxes boxes;
-} convert_work;
-
-/* Lines along the last axis. */
-static void convert_lines(void *work, int thread, int64_t first, int64_t end) {
-  const convert_work *w = work;
-  const mfq_tensor *t = &w->from;
-  const int32_t last = t->rank - 1;
-  const int64_t length = t->shape[last], step = length == 1 ? 1 : t->strides[last];
-  (void)thread;
-  for (int64_t i = first; i < end; ++i) {
-    int64_t offset = 0, rest = i;
-    for (int32_t d = last - 1; d >= 0; --d) {
-      offset += rest % t->shape[d] * t->strides[d];
-      rest /= t->shape[d];
-    }
-    const mfq_source from = {(const uint8_t *)t->data + offset * (int64_t)mfq_dtype_bytes(t->dtype), t->dtype};
-    convert_line(w->kernels, from, step, length, w->dtype, w->dst + (size_t)(i * length) * mfq_dtype_bytes(w->dtype));
-  }
-}
-
-/* Elements keep their type while they are turned. */
-static void turn(const mfq_kernels *kernels, void *dst, int64_t dst_ld, mfq_source from, int64_t ld,
-                 const mfq_conv_box *box) {
-  if (from.dtype == MFQ_DTYPE_F32)
-    kernels->turn32(dst, dst_ld, from.data, ld, box->rows, box->cols);
-  else
-    kernels->turn16(dst, dst_ld, from.data, ld, box->rows, box->cols);
-}
-
-static void convert_box(const convert_work *w, mfq_conv_box box) {
-  const mfq_conv_boxes *boxes = &w->boxes;
-  const mfq_tensor *t = &w->from;
-  const int64_t size = (int64_t)mfq_dtype_bytes(t->dtype), to = (int64_t)mfq_dtype_bytes(w->dtype);
-  const int64_t ld = t->strides[MFQ_CONV_CHANNELS], step = boxes->dst_stride[boxes->axis];
-  int64_t offset = 0;
-  for (int i = 0; i < MFQ_CONV_AXES; ++i) offset += box.at[i] * t->strides[i];
-  const mfq_source from = {(const uint8_t *)t->data + offset * size, t->dtype};
-  if (t->dtype == w->dtype) {
-    turn(w->kernels, w->dst + box.dst * to, step, from, ld, &box);
-    return;
-  }
-  uint32_t tile[MFQ_BOX_ROWS * MFQ_BOX_COLS];
-  turn(w->kernels, tile, box.rows, from, ld, &box);
-  for (int64_t i = 0; i < box.cols; ++i) {
-    const mfq_source line = {(const uint8_t *)tile + i * box.rows * size, t->dtype};
-    convert_line(w->kernels, line, 1, box.rows, w->dtype, w->dst + (box.dst + i * step) * to);
-  }
-}
-
-static void convert_boxes(void *work, int thread, int64_t first, int64_t end) {
-  const convert_work *w = work;
-  (void)thread;
-  for (int64_t i = first; i < end; ++i) convert_box(w, mfq_conv_box_at(&w->boxes, i));
-}
-
-/* The axis along which elements of an array are contiguous; -1: the channels, or none. */
-static int32_t line_axis(const mfq_tensor *t) {
-  if (t->shape[MFQ_CONV_CHANNELS] == 1 || t->strides[MFQ_CONV_CHANNELS] == 1) return -1;
-  for (int32_t i = MFQ_CONV_CHANNELS - 1; i >= 0; --i)
-    if (t->shape[i] > 1 && t->strides[i] == 1) return i;
-  return -1;
-}
 
 /* The elements of a matrix, by batches, lines and places in a line. */
 static mfq_tensor lines_of(const mfq_matrix *m, int by_columns) {
@@ -332,26 +258,10 @@ static mfq_tensor lines_of(const mfq_matrix *m, int by_columns) {
   return t;
 }
 
-static void convert_tensor(const mfq_context *context, mfq_tensor from, int is_conv, mfq_dtype dtype, uint8_t *dst) {
-  convert_work work = {.kernels = mfq_cpu_kernels(context), .from = from, .dtype = dtype, .dst = dst};
-  const mfq_tensor *t = &work.from;
-  int64_t count = 1;
-  for (int32_t i = 0; i < t->rank; ++i) count *= t->shape[i];
-  const int64_t length = t->shape[t->rank - 1];
-  const int threads = mfq_threads_for(context, count, SHARE_ELEMENTS);
-  const int32_t axis = is_conv ? line_axis(t) : -1;
-  if (axis < 0) {
-    mfq_team_run((mfq_loop){threads, length ? count / length : 0, 0}, convert_lines, &work);
-    return;
-  }
-  mfq_conv_boxes_make(t->shape, axis, mfq_conv_merged(t->shape, t->strides, axis), &work.boxes);
-  mfq_team_run((mfq_loop){threads, work.boxes.count, 0}, convert_boxes, &work);
-}
-
 static void convert(const mfq_context *context, const mfq_expanded *e, mfq_operand_side side, uint8_t *dst) {
   const int is_conv = side.conv != NULL;
   const mfq_tensor from = is_conv ? side.part->tensor : lines_of(&side.part->matrix, e->is_by_columns);
-  convert_tensor(context, from, is_conv, e->dtype, dst);
+  mfq_convert_tensor(context, from, is_conv, e->dtype, dst);
 }
 
 static void convert_rows(const mfq_context *context, const mfq_expanded *e, const mfq_gemm_side *side,
@@ -361,7 +271,7 @@ static void convert_rows(const mfq_context *context, const mfq_expanded *e, cons
   m.data = (uint8_t *)m.data + first * (int64_t)mfq_dtype_bytes(m.dtype);
   m.rows = rows.count;
   m.batch_rank = 0;
-  convert_tensor(context, lines_of(&m, e->is_by_columns), 0, e->dtype, dst);
+  mfq_convert_tensor(context, lines_of(&m, e->is_by_columns), 0, e->dtype, dst);
 }
 
 /* ---- Codes --------------------------------------------------------------------------------------------------------- */
@@ -406,9 +316,26 @@ static mfq_status expand_codes(mfq_context *lent, const mfq_expanded *e, mfq_ope
   }
 }
 
+static mfq_status run_halves(mfq_context *lent, const mfq_expanded *e, mfq_operand_side side, uint8_t *workspace,
+                             mfq_gemm_side *ready) {
+  mfq_expanded halves = *e;
+  const void *values;
+  halves.dtype = MFQ_DTYPE_BF16;
+  halves.by_halves = 0;
+  halves.values_at = e->halves_at;
+  const mfq_status status = mfq_expand_run(lent, &halves, side, workspace, ready, &values);
+  if (status != MFQ_OK) return status;
+  mfq_convert_halves(lent, values, count_of(side), (uint32_t *)(void *)(workspace + e->values_at));
+  return MFQ_OK;
+}
+
 mfq_status mfq_expand_run(mfq_context *lent, const mfq_expanded *e, mfq_operand_side side, uint8_t *workspace,
                           mfq_gemm_side *ready, const void **values) {
   uint8_t *made = workspace + e->values_at;
+  if (e->by_halves) {
+    *values = made;
+    return run_halves(lent, e, side, workspace, ready);
+  }
   *ready = *side.part;
   *values = made;
   switch (e->how) {

@@ -30,6 +30,8 @@ typedef struct mfq_expanded {
   mfq_expansion how;
   mfq_dtype dtype;
   int32_t is_by_columns; /* of a matrix that is made: rows are contiguous, not the depth */
+  int32_t by_halves;     /* f32 of a convolution is made of bf16, where that has faster ways */
+  size_t halves_at;      /* with it */
   int64_t cut;           /* rows of a batch that are there at a time, made by mfq_expand_rows; 0: all, from the start */
   int64_t stride[3];     /* of a matrix, all of it: batch (0: shared), row, depth */
   size_t parts_at; /* codes and scales of a side that is quantized on the way, but for ROUND, which has no factors */
