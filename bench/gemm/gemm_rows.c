@@ -14,7 +14,7 @@ typedef struct size_list {
 
 /* n x k: the projections of Llama 8B (4096 x 4096, 14336 x 4096, 4096 x 14336, 6144 x 4096) and 70B (8192, 28672). */
 static const size_list size_lists[2][2] = {
-    {{{1, 16, 128}, {{4096, 4096}}, {512, 1024, 2048}},
+    {{{1, 8, 16, 128}, {{4096, 4096}}, {512, 1024, 2048}},
      {{1, 4, 16, 32, 64, 128, 256, 512, 2048},
       {{4096, 4096}, {14336, 4096}, {4096, 14336}, {6144, 4096}, {8192, 8192}},
       {512, 1024, 2048, 4096}}},
@@ -24,7 +24,7 @@ static const size_list size_lists[2][2] = {
       {1024, 2048, 4096, 8192, 16384}}}};
 
 static const char default_schemes[] = "bf16,mxfp8_e4m3,mxfp8_e5m2,mxfp6_e3m2,mxfp6_e2m3,mxfp4_e2m1,mxint8,nvfp4,"
-                                      "fp8_e4m3_tensor,fp8_e4m3_channel,int8_channel,int4_group128";
+                                      "fp8_e4m3_tensor,fp8_e4m3_channel,int8_channel,int4_group32,int4_group128";
 
 /* Rows of this size and mode whose scheme starts with `schemes` are at least `share` times as fast as the peer. */
 static const struct {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "host/core/error.h"
+#include "host/cpu/product/few_kernels.h"
 #include "host/cpu/product/product_kernels.h"
 
 static const char function[] = "mfq_context_create";
@@ -48,7 +49,7 @@ static mfq_cpu_features features(void) {
   f.avx512vl = __builtin_cpu_supports("avx512vl") != 0;
 #if defined(__clang__) || __GNUC__ >= 10
   f.avx512_bf16 = __builtin_cpu_supports("avx512bf16") != 0 &&
-                  mfq_product_loops_avx512[MFQ_PRODUCT_PAIRS].multiply != NULL && mfq_kernels_avx512.few_bf16 != NULL;
+                  mfq_product_loops_avx512[MFQ_PRODUCT_PAIRS].multiply != NULL && mfq_few_kernels_avx512.bf16 != NULL;
 #endif
 #endif
   return f;

@@ -168,20 +168,6 @@ typedef struct mfq_finish_row {
   float row_factor;
 } mfq_finish_row;
 
-/* A row of codes for a few plain rows. */
-typedef struct mfq_few {
-  int32_t bits;      /* of a stored code: 4, 6 or 8 */
-  int32_t rows;      /* plain ones: 1, 2, 4 or 8 */
-  int32_t halves;    /* scales are for 16 codes, not 32 */
-  int32_t is_vast;   /* scaled values may overflow */
-  int64_t depth;     /* at most MFQ_CHUNK */
-  const void *plain; /* 32 elements of each row, then the next 32; 0 behind the last. In f32, the even ones first */
-  const uint16_t *values;     /* bf16 of each code; with zero points a table of 16 for each */
-  const uint8_t *codes;       /* from a byte on */
-  const float *scales;        /* for every 32 or 16 codes */
-  const uint8_t *zero_points; /* codes, for every 32; NULL: none */
-} mfq_few;
-
 /* Elements that an optimizer updates: values, gradients, moments (NULL: there are none). */
 typedef struct mfq_updated {
   float *x;
@@ -278,12 +264,6 @@ typedef struct mfq_kernels {
   void (*sgd)(const mfqn_update *u, mfq_updated a);
   void (*store_stochastic)(uint16_t *dst, const uint32_t *x, const uint16_t *random, int64_t n);
   void (*finish)(const mfqn_finish *e, const mfq_finish_row *row, int64_t n, uint32_t *d);
-  /* These three: NULL where the instruction set has none. `n` scales, aligned to their format, to f32. */
-  void (*few_scales)(int32_t format, const void *stored, int64_t n, float *scales);
-  /* Sums of products with each plain row, which is f32 or bf16; the latter needs AVX512_BF16 of the machine too. */
-  void (*few_f32)(const mfq_few *f, float *sums);
-  void (*few_bf16)(const mfq_few *f, float *sums);
-
   void (*dot)(mfq_dot_tile *tile);
 } mfq_kernels;
 

@@ -5,7 +5,6 @@
 #include "convert_loops.h"
 #include "decode_loops.h"
 #include "dot_loops.h"
-#include "few_rows_loops.h"
 #include "finish_loops.h"
 #include "gradient_loops.h"
 #include "long_loops.h"
@@ -69,10 +68,5 @@ const mfq_kernels MFQ_JOIN(mfq_kernels_, MFQ_ISA) = {
     .adamw = adamw,
     .sgd = sgd,
     .store_stochastic = store_stochastic,
-#ifdef MFQ_CODES512
-    .few_scales = few_scales,
-    .few_f32 = few_f32,
-    .few_bf16 = few_bf16,
-#endif
     .dot = dot,
 };

@@ -178,9 +178,9 @@ TEST_F(LayerState, Describes) {
     }
   };
   says({"fprop.x: e4m3fn/group:32@1/ue8m0", "fprop.w: e4m3fn/group:32@1/ue8m0",
-        "multiplied by codes\nfprop: expanded: ", "dgrad.dy: e4m3fn/group:32@1/ue8m0",
+        "multiplied by codes\nfprop: ", "dgrad.dy: e4m3fn/group:32@1/ue8m0",
         "dgrad.w: e4m3fn/group:32@1/ue8m0, those of fprop.w, multiplied by their values",
-        "\ndgrad: expanded: ", "wgrad.dy: e4m3fn/group:32@0/ue8m0", "\nwgrad: expanded: "});
+        "\ndgrad: ", "wgrad.dy: e4m3fn/group:32@0/ue8m0", "\nwgrad: "});
   step(&run, 1);
   step(&run, 2);
   says({"fprop.x: e2m1/group:32@1/ue8m0", "dgrad.w: e2m1/group:32@0/ue8m0, multiplied by codes", "wgrad.x: as it is"});
