@@ -210,6 +210,8 @@ typedef struct mfq_kernels {
   void (*encode)(const mfqn_scheme *s, mfq_source x, mfq_stretch span, const mfq_lanes *lanes, const uint16_t *random,
                  uint8_t *codes);
   void (*decode)(const mfqn_scheme *s, const uint8_t *codes, mfq_stretch span, const mfq_lanes *lanes, uint32_t *x);
+  /* The same rounded to bf16, which holds the values. Returns 0 where there are no loops for that: `y` is not written. */
+  int (*decode_bf16)(const mfqn_scheme *s, const uint8_t *codes, mfq_stretch span, const mfq_lanes *lanes, uint16_t *y);
 
   /* What encoding, then decoding gives, in fewer steps, as float32 or rounded to bf16. Returns 0 where these do not hold:
    * `y` is not written then. */

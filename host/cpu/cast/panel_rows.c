@@ -177,6 +177,12 @@ int mfq_panels_take_bf16(const mfq_panels *p, const mfq_panel_scratch *scratch) 
          !scratch->lanes.any_rare && !is_vast(p, scratch);
 }
 
+void *mfq_panel_target(const mfq_panels *p, const mfq_panel *a, mfq_piece at) {
+  if (p->stream || !mfq_panels_are_direct(p)) return NULL;
+  return (uint8_t *)p->tensor->data +
+         mfq_panel_element(p, a, at.row, at.col) * (int64_t)mfq_dtype_bytes(p->tensor->dtype);
+}
+
 void *mfq_panel_place(const mfq_panels *from, const mfq_panels *to, const mfq_panel *a, mfq_piece at, int is_bf16) {
   const mfq_tensor *t = to->tensor;
   const int is_own = t->data != from->tensor->data && !to->stream && mfq_panels_are_direct(to);

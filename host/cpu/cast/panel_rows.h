@@ -27,6 +27,8 @@ void mfq_panel_store(const mfq_panels *p, const mfq_panel *a, mfq_piece at, cons
 /* Whether the loops may make the elements themselves, of bf16; and copies such elements to where a piece stands. */
 int mfq_panels_take_bf16(const mfq_panels *p, const mfq_panel_scratch *scratch);
 void mfq_panel_copy(const mfq_panels *p, const mfq_panel *a, mfq_piece at, const uint16_t *elements);
+/* Where a piece stands in the tensor, in the tensor's type; NULL: it is stored or copied there. */
+void *mfq_panel_target(const mfq_panels *p, const mfq_panel *a, mfq_piece at);
 /* Where the values of a piece stand, if the loops may make them there, in float32 or (`is_bf16`) as such elements; NULL:
  * they are stored or copied. */
 void *mfq_panel_place(const mfq_panels *from, const mfq_panels *to, const mfq_panel *a, mfq_piece at, int is_bf16);

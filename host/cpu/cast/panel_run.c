@@ -1,6 +1,7 @@
 /* host/cpu/cast/panel_run.c: one panel: measure, scale, encode, decode. */
 #include <mfq/num/random.h>
 
+#include "host/core/integers.h"
 #include "host/core/problem/walk.h"
 #include "elements.h"
 #include "masks.h"
@@ -185,12 +186,13 @@ static void encode_panel(const mfq_panels *p, const mfq_panel *a, mfq_panel_scra
     p->kernels->pack(code_at(p, first_row, 0), scratch->block, a->rows * a->cols, p->code_bits);
     return;
   }
+  const int64_t ahead = mfq_panels_are_direct(p) ? mfq_smaller(a->cols, MFQ_CHUNK) : 0;
   for (int64_t r = 0; r < a->rows; ++r)
-    for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
-      const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
+    for (int64_t c = 0; c < a->cols; c += p->piece) {
+      const int64_t n = a->cols - c < p->piece ? a->cols - c : p->piece;
       const int in_place = p->code_bits == 8; /* codes are bytes: no packing */
       uint8_t *codes = in_place ? code_at(p, first_row + r, a->col0 + c) : scratch->codes;
-      if (mfq_panels_are_direct(p)) mfq_panels_prefetch(p, mfq_panel_element(p, a, r, c) + n, n);
+      if (ahead) mfq_panels_prefetch(p, mfq_panel_element(p, a, r, c) + ahead, n);
       encode_piece(p, a, (mfq_piece){r, c, n}, scratch, codes);
       mfq_panel_put(p, (mfq_piece){first_row + r, a->col0 + c, n}, p->size[2], codes);
     }
@@ -272,20 +274,30 @@ void mfq_panel_quantize(const mfq_panels *p, int64_t index, int scales_known, mf
 
 /* ---- Values ----------------------------------------------------------------------------------------------------- */
 
-/* Decodes the codes of a piece. */
+/* Decodes the codes of a piece, to where its values stand if that can be. */
 static void decode_piece(const mfq_panels *p, const mfq_panel *a, mfq_piece at, const uint8_t *codes,
                          mfq_panel_scratch *scratch) {
-  uint32_t *x = mfq_panel_room(p, a, at, scratch);
-  p->kernels->decode(&p->scheme, codes, mfq_panel_span(p, at.col, at.n), &scratch->lanes, x);
-  mfq_panel_store(p, a, at, x, scratch);
+  const mfq_stretch span = mfq_panel_span(p, at.col, at.n);
+  void *place = mfq_panel_target(p, a, at);
+  if (mfq_panels_take_bf16(p, scratch)) {
+    void *y = place ? place : scratch->stats.absmax;
+    if (p->kernels->decode_bf16(&p->scheme, codes, span, &scratch->lanes, y)) {
+      if (!place) mfq_panel_copy(p, a, at, y);
+      return;
+    }
+  }
+  const int is_there = place && p->tensor->dtype == MFQ_DTYPE_F32;
+  uint32_t *x = is_there ? place : mfq_panel_room(p, a, at, scratch);
+  p->kernels->decode(&p->scheme, codes, span, &scratch->lanes, x);
+  if (!is_there) mfq_panel_store(p, a, at, x, scratch);
 }
 
 /* Values of a panel from codes as bytes, row r at codes + r * ld. */
 static void decode_bytes(const mfq_panels *p, const mfq_panel *a, mfq_panel_scratch *scratch, const uint8_t *codes,
                          int64_t ld) {
   for (int64_t r = 0; r < a->rows; ++r)
-    for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
-      const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
+    for (int64_t c = 0; c < a->cols; c += p->piece) {
+      const int64_t n = a->cols - c < p->piece ? a->cols - c : p->piece;
       decode_piece(p, a, (mfq_piece){r, c, n}, codes + r * ld + c, scratch);
     }
 }
@@ -298,10 +310,11 @@ static void decode_panel(const mfq_panels *p, const mfq_panel *a, mfq_panel_scra
     return;
   }
   for (int64_t r = 0; r < a->rows; ++r)
-    for (int64_t c = 0; c < a->cols; c += MFQ_CHUNK) {
-      const int64_t n = a->cols - c < MFQ_CHUNK ? a->cols - c : MFQ_CHUNK;
-      p->kernels->unpack(scratch->codes, code_at(p, first_row + r, a->col0 + c), n, p->code_bits);
-      decode_piece(p, a, (mfq_piece){r, c, n}, scratch->codes, scratch);
+    for (int64_t c = 0; c < a->cols; c += p->piece) {
+      const int64_t n = a->cols - c < p->piece ? a->cols - c : p->piece;
+      const uint8_t *codes = code_at(p, first_row + r, a->col0 + c);
+      if (p->code_bits != 8) p->kernels->unpack(scratch->codes, codes, n, p->code_bits);
+      decode_piece(p, a, (mfq_piece){r, c, n}, p->code_bits == 8 ? codes : scratch->codes, scratch);
     }
 }
 

@@ -3,7 +3,7 @@
  * Every loop calls a function of num/ on each element with the scheme's choices as constants, so that the compiler can
  * turn it into vector code; equality with the reference path follows from that, and is tested all the same. */
 #include "convert_loops.h"
-#include "decode_loops.h"
+#include "decode256.h"
 #include "dot_loops.h"
 #include "finish_loops.h"
 #include "gradient_loops.h"
@@ -39,6 +39,7 @@ const mfq_kernels MFQ_JOIN(mfq_kernels_, MFQ_ISA) = {
     .draw = draw,
     .encode = MFQ_JOIN(mfq_encode_, MFQ_ISA),
     .decode = decode,
+    .decode_bf16 = decode_bf16,
     .fake = MFQ_JOIN(mfq_fake_, MFQ_ISA),
     .pack = pack,
     .unpack = unpack,

@@ -97,24 +97,4 @@ INLINE void scale_span(const float *v, mfq_stretch span, const mfq_lanes *lanes,
     scale_runs(v, span, lanes, step, x, kind);
 }
 
-static void decode(const mfqn_scheme *s, const uint8_t *codes, mfq_stretch span, const mfq_lanes *lanes, uint32_t *x) {
-  float v[MFQ_CHUNK];
-  const float step = mfqn_float_of(mfqn_pow2(-s->integer.frac_bits));
-  const int plain = !lanes->any_rare && s->scale != MFQN_SCALE_UE4M3;
-  const int is_vast = lanes->largest > mfqn_safe_scale(s, MFQN_MAX_BF16);
-  values_of_codes(s, codes, span.n, v);
-  if (s->is_integer && is_vast)
-    scale_span(v, span, lanes, step, x, (decode_kind){1, 0, 1});
-  else if (is_vast)
-    scale_span(v, span, lanes, step, x, (decode_kind){0, 0, 1});
-  else if (s->is_integer && plain)
-    scale_span(v, span, lanes, step, x, (decode_kind){1, 1, 0});
-  else if (s->is_integer)
-    scale_span(v, span, lanes, step, x, (decode_kind){1, 0, 0});
-  else if (plain)
-    scale_span(v, span, lanes, step, x, (decode_kind){0, 1, 0});
-  else
-    scale_span(v, span, lanes, step, x, (decode_kind){0, 0, 0});
-}
-
 #endif

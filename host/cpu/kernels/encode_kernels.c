@@ -1,6 +1,6 @@
 /* host/cpu/kernels/encode_kernels.c: elements to codes. */
 #include "convert_loops.h"
-#include "long_loops.h"
+#include "encode256.h"
 
 /* How an element becomes a code once it is scaled: by the general function, or in the fewer steps of a "central"
  * one. */
@@ -201,8 +201,10 @@ void MFQ_JOIN(mfq_encode_, MFQ_ISA)(const mfqn_scheme *s, mfq_source x, mfq_stre
                                     const uint16_t *random, uint8_t *restrict codes) {
   uint32_t wide[MFQ_CHUNK], loaded[MFQ_CHUNK];
   const int how = choose_how(s), is_bf16 = x.dtype == MFQ_DTYPE_BF16 && reads_bf16(s, how);
+  if (x.dtype != MFQ_DTYPE_F16 && encode_256(s, x, span, lanes, how, codes)) return;
   if (x.dtype != MFQ_DTYPE_F32 && !is_bf16) load(loaded, x.data, x.dtype, span.n);
   const encode_job job = {s, x.dtype == MFQ_DTYPE_F32 || is_bf16 ? x.data : loaded, lanes, span, random, wide};
+  if (x.dtype == MFQ_DTYPE_F16 && encode_256(s, (mfq_source){loaded, MFQ_DTYPE_F32}, span, lanes, how, codes)) return;
   if (s->is_integer)
     encode_integers(&job, how, is_bf16);
   else
