@@ -124,6 +124,8 @@ INLINE void encode_general(const encode_job *job, int how, int is_integer) {
     encode_span(job, (encode_kind){how, is_integer, GENERAL, 0, 0, MFQN_ROUND_EVEN});
   else if (job->s->rounding == MFQN_ROUND_STOCHASTIC)
     encode_span(job, (encode_kind){how, is_integer, GENERAL, 0, 0, MFQN_ROUND_STOCHASTIC});
+  else if (job->s->rounding == MFQN_ROUND_CEIL)
+    encode_span(job, (encode_kind){how, is_integer, GENERAL, 0, 0, MFQN_ROUND_CEIL});
   else
     encode_span(job, (encode_kind){how, is_integer, GENERAL, 0, 0, job->s->rounding});
 }
