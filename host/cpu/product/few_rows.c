@@ -199,7 +199,9 @@ static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *ch
   size_t *bytes = &choice->workspace_bytes;
   if (few->kind != MFQ_SIDE_PLAIN) {
     const mfq_dtype dtype = mfq_gemm_side_refuses_bf16(few) == NULL ? MFQ_DTYPE_BF16 : MFQ_DTYPE_F32;
-    status = mfq_expand_plan(context, (mfq_operand_side){few, NULL}, dtype, bytes, &f->values);
+    const mfq_operand_side side = {few, NULL};
+    status = mfq_expand_plan(context, side, dtype, &f->values);
+    if (status == MFQ_OK) mfq_expand_take(side, 0, bytes, &f->values);
   }
   const int64_t laid_out = few->batches * f->passes * f->blocks;
   f->plain_at = mfq_workspace_take(bytes, (size_t)(laid_out * block_bytes(f)));

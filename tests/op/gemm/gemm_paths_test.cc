@@ -111,9 +111,6 @@ TEST_F(GemmPaths, Descriptions) {
   EXPECT_TRUE(says(mirrored, "few rows: ", ""));
   mirrored.n = most_rows(best, true) + 1;
   EXPECT_TRUE(says(mirrored, "expanded: ", "N is " + std::to_string(mirrored.n) + ", at most "));
-  Case batched = few;
-  batched.batches = {2};
-  EXPECT_TRUE(says(batched, "few rows: ", ""));
 }
 
 // bf16 where it holds all values: significant bits of element and group scale are at most 8, a power of two having none.
