@@ -3,6 +3,7 @@
 #include "host/core/scheme/lower.h"
 #include "cuda/cuda_ops.h"
 #include "cuda/launch.cuh"
+#include "cuda/shared_scales.h"
 #include "repack_kernel.cuh"
 
 static const char function[] = "mfq_repack";
@@ -86,7 +87,7 @@ static mfq_status refuse_capture(mfq_context *context) {
       "captured; repack before the capture");
 }
 
-static mfq_status check_merged(mfq_context *context, const mfq_cast *cast, const mfq_regroup *groups, uint8_t *memory) {
+static mfq_status check_merged(mfq_context *context, const mfq_cast *cast, const mfq_regroup *groups) {
   const cudaStream_t stream = mfq_cuda_state_of(context)->stream;
   const mfq_walk_extras extras = {};
   equal_scales_params p = {};
@@ -96,12 +97,12 @@ static mfq_status check_merged(mfq_context *context, const mfq_cast *cast, const
   mfq_lower(&cast->view->q.scheme, &p.scheme);
   p.walk = mfq_cuda_walk_plan(&groups->first, &extras);
   p.from = mfq_cuda_scale_slots(cast->view);
-  p.different = (uint32_t *)(void *)memory;
-  status = mfq_cuda_queued(context, cudaMemsetAsync(memory, 0xff, sizeof different, stream), function);
+  p.different = mfq_cuda_scratch_word(context, SCRATCH_SLOTS);
+  status = mfq_cuda_queued(context, cudaMemsetAsync(p.different, 0xff, sizeof different, stream), function);
   if (status == MFQ_OK) status = mfq_cuda_launch(context, items_of(p.walk.count), equal_scales_kernel, p);
   if (status == MFQ_OK)
     status = mfq_cuda_queued(
-        context, cudaMemcpyAsync(&different, memory, sizeof different, cudaMemcpyDeviceToHost, stream), function);
+        context, cudaMemcpyAsync(&different, p.different, sizeof different, cudaMemcpyDeviceToHost, stream), function);
   if (status == MFQ_OK) status = mfq_cuda_status(context, cudaStreamSynchronize(stream), function);
   if (status != MFQ_OK || different == NO_SCALE) return status;
   return mfq_regroup_fail(function, cast->view, cast->other, different);
@@ -109,24 +110,19 @@ static mfq_status check_merged(mfq_context *context, const mfq_cast *cast, const
 
 /* ---- The way ----------------------------------------------------------------------------------------------------- */
 
-static mfq_status plan(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
-  choice->workspace_bytes = sizeof(uint32_t);
-  return mfq_plan_general(context, problem, choice, why);
-}
-
-static mfq_status run(mfq_context *context, const void *, const void *problem, uint8_t *memory) {
+static mfq_status run(mfq_context *context, const void *, const void *problem, uint8_t *) {
   const mfq_cast *cast = (const mfq_cast *)problem;
   const mfq_qview *src = cast->view, *dst = cast->other;
   const int is_regrouped = mfq_regroup_is_needed(src, dst);
   mfq_regroup groups = {};
   mfq_status status = MFQ_OK;
   if (is_regrouped) groups = mfq_regroup_make(src, dst);
-  if (groups.is_merging) status = check_merged(context, cast, &groups, memory);
+  if (groups.is_merging) status = check_merged(context, cast, &groups);
   if (status == MFQ_OK && src->q.codes != dst->q.codes) status = repack_codes(context, src, dst);
   if (status != MFQ_OK || dst->q.scheme.scale == MFQ_SCALE_NONE) return status;
   return repack_scales(context, src, dst, is_regrouped ? &groups : NULL);
 }
 
-static const mfq_way general = {"general", plan, run, NULL};
+static const mfq_way general = {"general", mfq_plan_general, run, NULL};
 
 const mfq_ways mfq_cuda_repacks = {function, NULL, 0, {&general}};

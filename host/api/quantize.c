@@ -82,8 +82,16 @@ static mfq_status check_repack(const char *function, const mfq_qview *src, const
   const mfq_where where = {function, "dst"};
   const mfq_status status = mfq_argument_shape(where, dst->q.rank, dst->q.shape, "src", &shape);
   if (status != MFQ_OK) return status;
-  if (!mfq_scheme_same_values(&src->q.scheme, &dst->q.scheme)) return mfq_argument_scheme(where, dst, "src", src);
-  return mfq_regroup_check(where, src, dst);
+  const int is_turned = src->q.scheme.rotation != 0 && src->sizes.axis != dst->sizes.axis;
+  if (mfq_scheme_same_values(&src->q.scheme, &dst->q.scheme) && !is_turned) return mfq_regroup_check(where, src, dst);
+  char names[2][MFQ_SCHEME_TEXT_MAX] = {"", ""};
+  if (mfq_scheme_print(&dst->q.scheme, names[0], sizeof names[0]) != MFQ_OK ||
+      mfq_scheme_print(&src->q.scheme, names[1], sizeof names[1]) != MFQ_OK)
+    return mfq_fail(MFQ_ERROR_INTERNAL, function, "a checked scheme cannot be printed");
+  return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
+                  "dst: the scheme is %s, but src has %s; they may differ in groups and in how scales are made, not in "
+                  "elements, the format of scales, zero points, arithmetic or rotation",
+                  names[0], names[1]);
 }
 
 /* Whether only scales are to be written: codes that stay where they are. */
@@ -91,8 +99,15 @@ static int keeps_codes(const mfq_qview *src, const mfq_qview *dst) {
   const mfq_layout *a = &src->q.layout, *b = &dst->q.layout;
   for (int32_t k = 0; k < src->q.rank; ++k)
     if (mfq_code_axis(src, k) != mfq_code_axis(dst, k)) return 0;
-  return src->q.codes == dst->q.codes && a->packing == b->packing && a->row_align == b->row_align &&
-         mfq_regroup_is_needed(src, dst);
+  return src->q.codes == dst->q.codes && a->packing == b->packing && a->row_align == b->row_align;
+}
+
+/* A tensor without elements has no groups, but it may have channels, or one scale: those that a quantization writes. */
+static mfq_status fill_scales(mfq_context *context, const mfq_qview *dst) {
+  mfq_tensor nothing = {.dtype = MFQ_DTYPE_F32, .rank = dst->q.rank};
+  for (int32_t i = 0; i < dst->q.rank; ++i) nothing.shape[i] = dst->q.shape[i];
+  const mfq_cast cast = mfq_cast_quantize(&nothing, dst, NULL);
+  return context->backend->cast(context, &cast);
 }
 
 mfq_status mfq_repack(mfq_context *context, const mfq_qtensor *src, const mfq_qtensor *dst) {
@@ -109,6 +124,8 @@ mfq_status mfq_repack(mfq_context *context, const mfq_qtensor *src, const mfq_qt
   if (status == MFQ_OK) status = mfq_argument_parts(from, &source, (mfq_use){MFQ_USE_ALL, 0}, &parts);
   if (status == MFQ_OK) status = mfq_argument_parts(to, &target, (mfq_use){MFQ_USE_ALL, moved}, &parts);
   if (status == MFQ_OK) status = mfq_parts_check(context, &parts);
+  if (status == MFQ_OK && source.sizes.scale_count == 0 && target.sizes.scale_count > 0)
+    return fill_scales(context, &target);
   const mfq_cast cast = {.op = MFQ_OP_REPACK, .function = function, .view = &source, .other = &target};
   return status == MFQ_OK ? context->backend->cast(context, &cast) : status;
 }

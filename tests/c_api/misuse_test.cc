@@ -138,7 +138,7 @@ TEST_F(Misuse, Repack) {
   EXPECT_TRUE(fails(mfq_repack(nullptr, &src.q, &dst.q), invalid, {"mfq_repack: context is NULL"}));
   EXPECT_TRUE(fails(mfq_repack(context, nullptr, &dst.q), invalid, {"mfq_repack: src is NULL"}));
   EXPECT_TRUE(fails(mfq_repack(context, &src.q, nullptr), invalid, {"mfq_repack: dst is NULL"}));
-  EXPECT_TRUE(fails(mfq_repack(context, &src.q, &src.q), invalid, {"src.codes and dst.codes overlap"}));
+  EXPECT_TRUE(fails(mfq_repack(context, &src.q, &src.q), invalid, {"src.scales and dst.scales overlap"}));
   expect_refused(
       bad_qtensors(), src.q, "mfq_repack: ", [&](const mfq_qtensor *q) { return mfq_repack(context, q, &dst.q); });
   const auto to = [&](const mfq_qtensor *q) { return mfq_repack(context, &src.q, q); };

@@ -9,8 +9,6 @@
 
 namespace {
 
-enum { BLOCK = 128, TILE_ROWS = 128, TILE_SCALES = 4 };
-
 int is_tiled(int32_t mode) { return mode == LT_SCALE_VEC32_UE8M0 || mode == LT_SCALE_VEC16_UE4M3; }
 
 /* Neighbouring scales in memory, and how many such lines there are. */
@@ -19,9 +17,9 @@ struct scale_lines {
 };
 
 scale_lines lines_of(const mfq_native_side *native, const mfq_gemm_side *side, int64_t rows) {
-  const int64_t groups = mfq_ceil_div(side->depth, native->group), padded = mfq_round_up(groups, TILE_SCALES);
-  if (is_tiled(native->mode)) return {padded, mfq_round_up(rows, TILE_ROWS)};
-  if (native->mode == LT_SCALE_BLOCK128_F32) return {padded, mfq_ceil_div(rows, BLOCK)};
+  const int64_t groups = mfq_ceil_div(side->depth, native->group), padded = mfq_round_up(groups, LT_TILE_SCALES);
+  if (is_tiled(native->mode)) return {padded, mfq_round_up(rows, LT_TILE_ROWS)};
+  if (native->mode == LT_SCALE_BLOCK128_F32) return {padded, mfq_ceil_div(rows, LT_BLOCK)};
   return {rows, groups};
 }
 
@@ -40,7 +38,7 @@ mfq_status make(mfq_context *context, const mfq_native_side *native, const mfq_g
   p.group_run = divisor64_make(side->group / native->group);
   p.is_tiled = is_tiled(native->mode);
   p.is_by_row = native->mode == LT_SCALE_VEC128_F32;
-  p.unit_rows = native->mode == LT_SCALE_BLOCK128_F32 ? BLOCK : 1;
+  p.unit_rows = native->mode == LT_SCALE_BLOCK128_F32 ? LT_BLOCK : 1;
   p.rows = mfq_ceil_div(at[2], p.unit_rows);
   p.groups = mfq_ceil_div(side->depth, native->group);
   p.count = lines.line * lines.lines;
@@ -67,8 +65,8 @@ mfq_status mfq_cuda_native_scales(mfq_context *context, const mfq_native_side *n
     return make(context, native, side, at, made);
   }
   const int64_t groups = mfq_ceil_div(side->depth, native->group);
-  const int64_t tiles = (at[0] * (side->batches == 1 ? 0 : side->rows) + at[1]) / TILE_ROWS;
-  *scales =
-      (const uint8_t *)side->view.q.scales + tiles * mfq_ceil_div(groups, TILE_SCALES) * (TILE_ROWS * TILE_SCALES);
+  const int64_t tiles = (at[0] * (side->batches == 1 ? 0 : side->rows) + at[1]) / LT_TILE_ROWS;
+  *scales = (const uint8_t *)side->view.q.scales +
+            tiles * mfq_ceil_div(groups, LT_TILE_SCALES) * (LT_TILE_ROWS * LT_TILE_SCALES);
   return MFQ_OK;
 }

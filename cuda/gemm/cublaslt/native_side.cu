@@ -7,7 +7,7 @@
 
 namespace {
 
-enum { LINE_BYTES = 16, BLOCK = 128, TILE_ROWS = 128, TILE_SCALES = 4 };
+enum { LINE_BYTES = 16 };
 
 int refuse(mfq_line *reason, const char *name, const char *why) {
   (void)snprintf(reason->text, sizeof reason->text, "%s: %s", name, why);
@@ -53,8 +53,8 @@ const char needs_90[] = "scales for 128 along K need compute capability 9.0",
 const mode_row modes[] = {
     {LT_SCALE_VEC32_UE8M0, 32, 1, MFQ_SCALE_UE8M0, 0, 100, ANY_LATER, needs_100},
     {LT_SCALE_VEC16_UE4M3, 16, 1, MFQ_SCALE_UE4M3, 1, 100, ANY_LATER, needs_100},
-    {LT_SCALE_BLOCK128_F32, BLOCK, BLOCK, MFQ_SCALE_F32, 0, 90, 90, needs_90},
-    {LT_SCALE_VEC128_F32, BLOCK, 1, MFQ_SCALE_F32, 0, 90, 90, needs_90},
+    {LT_SCALE_BLOCK128_F32, LT_BLOCK, LT_BLOCK, MFQ_SCALE_F32, 0, 90, 90, needs_90},
+    {LT_SCALE_VEC128_F32, LT_BLOCK, 1, MFQ_SCALE_F32, 0, 90, 90, needs_90},
 };
 
 int is_f32_mode(int32_t mode) { return mode == LT_SCALE_VEC128_F32 || mode == LT_SCALE_BLOCK128_F32; }
@@ -81,7 +81,7 @@ int is_as_wanted(const mfq_gemm_side *side, const mode_row *row) {
   return !is_f32_mode(row->mode) && side->view.q.scheme.granularity == MFQ_GRANULARITY_GROUP &&
          side->group == row->group && side->view.q.layout.scales == MFQ_SCALES_128X4 &&
          (side->kind == MFQ_SIDE_TO_QUANTIZE || (uintptr_t)side->view.q.scales % LINE_BYTES == 0) &&
-         (side->batches == 1 || side->rows % TILE_ROWS == 0);
+         (side->batches == 1 || side->rows % LT_TILE_ROWS == 0);
 }
 
 int take_mode(const mfq_gemm_side *side, const char *name, int capability, mfq_native_side *native, mfq_line *reason) {
@@ -128,12 +128,10 @@ int mfq_cuda_native_side(const mfq_gemm_side *side, const char *name, int capabi
 
 int mfq_cuda_native_pair(const mfq_gemm_side *a_side, const mfq_gemm_side *b_side, mfq_native_side *a,
                          mfq_native_side *b, mfq_line *reason) {
-  if (a->mode == LT_SCALE_BLOCK128_F32 && b->mode == LT_SCALE_BLOCK128_F32) /* which may stand for each of its rows */
-    *(a_side->rows % 4 == 0 ? &a->mode : &b->mode) = LT_SCALE_VEC128_F32;
-  const int a_is_odd = a->mode == LT_SCALE_VEC128_F32 && a_side->rows % 4 != 0;
-  const int b_is_odd = b->mode == LT_SCALE_VEC128_F32 && b_side->rows % 4 != 0;
-  if (a_is_odd || b_is_odd)
-    return refuse(reason, a_is_odd ? "A" : "B", "scales for 128 along K need rows in multiples of 4");
+  if (a->mode == LT_SCALE_BLOCK128_F32 && b->mode == LT_SCALE_BLOCK128_F32)
+    a->mode = LT_SCALE_VEC128_F32; /* a block's scale may stand for each of its rows */
+  if (is_f32_mode(a->mode) && (a_side->rows % 4 != 0 || b_side->rows % 4 != 0))
+    return refuse(reason, a_side->rows % 4 != 0 ? "A" : "B", "scales for 128 along K need rows in multiples of 4");
   const char *why = NULL;
   if (a->mode != b->mode && !(is_f32_mode(a->mode) && is_f32_mode(b->mode)))
     why = "the sides have scales of different kinds";
@@ -150,9 +148,9 @@ mfq_gemm_side mfq_cuda_native_wanted(const mfq_gemm_side *side) {
   const int is_small =
       (s->scale == MFQ_SCALE_UE8M0 && side->group == 32) || (s->scale == MFQ_SCALE_UE4M3 && side->group == 16);
   if (side->kind != MFQ_SIDE_TO_QUANTIZE || !is_small || s->granularity != MFQ_GRANULARITY_GROUP) return wanted;
-  const int64_t row_tiles = mfq_ceil_div(side->batches * side->rows, TILE_ROWS),
-                col_tiles = mfq_ceil_div(mfq_ceil_div(side->depth, side->group), TILE_SCALES);
+  const int64_t row_tiles = mfq_ceil_div(side->batches * side->rows, LT_TILE_ROWS),
+                col_tiles = mfq_ceil_div(mfq_ceil_div(side->depth, side->group), LT_TILE_SCALES);
   wanted.view.q.layout.scales = MFQ_SCALES_128X4;
-  wanted.view.sizes.scales_bytes = (size_t)(row_tiles * col_tiles * TILE_ROWS * TILE_SCALES);
+  wanted.view.sizes.scales_bytes = (size_t)(row_tiles * col_tiles * LT_TILE_ROWS * LT_TILE_SCALES);
   return wanted;
 }

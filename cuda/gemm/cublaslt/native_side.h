@@ -5,6 +5,9 @@
 #include "host/core/problem/gemm_problem.h"
 #include "cublaslt.h"
 
+/* What scales of blocks stand for, and the tiles of the order 128x4. */
+enum { LT_BLOCK = 128, LT_TILE_ROWS = 128, LT_TILE_SCALES = 4 };
+
 typedef struct mfq_native_side {
   int32_t type;          /* LT_FP8_43, ... */
   int32_t mode;          /* LT_SCALE_...; TENSOR where the scales are factors, which the finish can take over */

@@ -20,7 +20,10 @@ static axis_scales scales_along(const mfq_qview *view, int32_t axis) {
 }
 
 int mfq_regroup_is_needed(const mfq_qview *src, const mfq_qview *dst) {
-  for (int32_t d = 0; d < src->q.rank && src->q.scheme.scale != MFQ_SCALE_NONE; ++d)
+  const mfq_scheme *a = &src->q.scheme, *b = &dst->q.scheme;
+  if (a->scale == MFQ_SCALE_NONE) return 0;
+  if (a->granularity != b->granularity || src->sizes.axis != dst->sizes.axis) return 1; /* other shapes of scales */
+  for (int32_t d = 0; d < src->q.rank; ++d)
     if (scales_along(src, d).run != scales_along(dst, d).run) return 1;
   return 0;
 }

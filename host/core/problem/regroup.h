@@ -19,7 +19,7 @@ typedef struct mfq_regroup {
   mfq_walk first;     /* scales of the source, the same */
 } mfq_regroup;
 
-/* Whether two views of the same values (mfq_scheme_same_values) have scales for different elements. */
+/* Whether two views of the same values (mfq_scheme_same_values) have scales for different elements, or in other shapes. */
 int mfq_regroup_is_needed(const mfq_qview *src, const mfq_qview *dst);
 
 /* Fails with SHAPE where groups cross. */

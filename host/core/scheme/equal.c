@@ -20,6 +20,6 @@ int mfq_scheme_equal(const mfq_scheme *a, const mfq_scheme *b) {
 
 int mfq_scheme_same_values(const mfq_scheme *a, const mfq_scheme *b) {
   return a->scale == b->scale && a->arith == b->arith && a->zero_point == b->zero_point && a->rotation == b->rotation &&
-         (a->rotation == 0 || (a->axis == b->axis && a->signs == b->signs && a->sign_seed == b->sign_seed)) &&
+         (a->rotation == 0 || (a->signs == b->signs && a->sign_seed == b->sign_seed)) &&
          mfq_format_equal(&a->scale_element, &b->scale_element) && mfq_format_equal(&a->element, &b->element);
 }

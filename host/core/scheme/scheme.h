@@ -94,7 +94,7 @@ int mfq_scheme_valid(const mfq_scheme *scheme, mfq_setting *fault, mfq_sentence 
 mfq_status mfq_scheme_verify(const mfq_scheme *scheme, const char *function, const char *argument);
 
 /* Whether a code and a scale stand for one value in both of two valid schemes, whatever shares a scale and however it is
- * made. */
+ * made. Rotations are along axes that the caller compares. */
 int mfq_scheme_same_values(const mfq_scheme *a, const mfq_scheme *b);
 
 /* Index of a name among the first `limit` rows of schemes.def, or -1. */

@@ -188,8 +188,7 @@ static int place_codes(mfq_panels *p) {
   return starts_at_byte && p->size[2] <= p->cols && p->rows * p->size[2] <= BLOCK_BYTES;
 }
 
-/* Why a scheme never takes the fast path, whatever the shape; NULL: it may. */
-static const char *why_never(const mfq_scheme *scheme, mfq_panels_use use) {
+const char *mfq_panels_why_never(const mfq_scheme *scheme, mfq_panels_use use) {
   const mfq_format *e = &scheme->element;
   const int is_integer = e->kind == MFQ_KIND_INTEGER;
   /* The loops hold for formats whose values are normal float32 numbers. */
@@ -217,7 +216,7 @@ mfq_status mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor,
   p->stack = 1;
   p->tensor_scale = 1.0f;
   if (!p->kernels) return mfq_refuse(why, "the context asks for the reference path");
-  const char *never = why_never(&view->q.scheme, use);
+  const char *never = mfq_panels_why_never(&view->q.scheme, use);
   if (never) return mfq_refuse(why, "%s", never);
   if (view->sizes.codes_bytes == 0) return mfq_refuse(why, "there are no codes");
   const mfq_granularity granularity = view->q.scheme.granularity;

@@ -86,6 +86,9 @@ typedef enum mfq_panels_use {
   MFQ_PANELS_FAKE         /* no codes are written; what would be decoded from them is, to `other` */
 } mfq_panels_use;
 
+/* Why the loops never take a scheme, whatever the shape; NULL: they may. */
+const char *mfq_panels_why_never(const mfq_scheme *scheme, mfq_panels_use use);
+
 /* Plans panels; `panels` is zeros before, but for `other` and what is set before planning. Refuses casts that need the
  * reference path. */
 mfq_status mfq_panels_plan(const mfq_context *context, const mfq_tensor *tensor, const mfq_qview *view,

@@ -6,6 +6,7 @@
 #include "host/core/process/team.h"
 #include "host/core/problem/walk.h"
 #include "host/cpu/cast/elements.h"
+#include "host/cpu/cast/panels.h"
 
 enum { SHARE_ELEMENTS = 1 << 15, DEPTH_AT_A_TIME = 64 };
 
@@ -30,6 +31,7 @@ static int64_t piece_along(int64_t group) {
 int mfq_decode_rows_make(const mfq_gemm_side *side, mfq_decode_rows *d) {
   const int32_t bits = mfq_code_bits(&side->view.q);
   if (side->depth == 0 || side->code_bits[0] % 8 != 0) return 0;
+  if (mfq_panels_why_never(&side->view.q.scheme, MFQ_PANELS_DECODE) != NULL) return 0;
   *d = (mfq_decode_rows){.bits = bits};
   mfq_lower(&side->view.q.scheme, &d->scheme);
   if (side->group == 0) d->scheme.scale = MFQN_SCALE_NONE;

@@ -95,8 +95,10 @@ static int64_t bytes_of(const mfq_expanded *e, const mfq_gemm_side *side) {
   return side->batches * side->rows * side->depth * (int64_t)mfq_dtype_bytes(e->dtype);
 }
 
-static int is_large(const mfq_expanded *e, const mfq_gemm_side *side, int64_t most) {
-  return mfq_expand_can_cut(e) && bytes_of(e, side) > most;
+/* Of a batch: many small ones stay together. One for several batches is made once. */
+static int is_large(const mfq_expanded *e, const mfq_gemm_side *side, int64_t batches, int64_t most) {
+  const int is_shared = side->batches == 1 && batches > 1;
+  return mfq_expand_can_cut(e) && !is_shared && bytes_of(e, side) / mfq_larger(side->batches, 1) > most;
 }
 
 /* About equal parts of `count`, in blocks, of which none is more than `most` where that leaves enough. */
@@ -111,8 +113,8 @@ static void cut_product(const mfq_gemm_problem *p, expanded *x) {
   const int64_t width = (int64_t)mfq_dtype_bytes(x->a.dtype), size = (int64_t)sizeof(float);
   const int64_t larger = mfq_larger(p->a.batches * p->a.rows, p->b.batches * p->b.rows) * p->k;
   const int64_t most = mfq_larger(LARGE_BYTES, larger * size / LARGE_PARTS);
-  const int cuts_b = is_large(&x->b, &p->b, most / 2);
-  const int cuts_a = is_large(&x->a, &p->a, most / 2) && (cuts_b || p->a.kind != MFQ_SIDE_PLAIN);
+  const int cuts_b = is_large(&x->b, &p->b, p->batches, most / 2);
+  const int cuts_a = is_large(&x->a, &p->a, p->batches, most / 2) && (cuts_b || p->a.kind != MFQ_SIDE_PLAIN);
   const int is_narrowed = x->is_direct && p->finish.d.dtype != MFQ_DTYPE_F32; /* the engine has sums of its own */
   const int is_crowded = is_narrowed || (!cuts_a && bytes_of(&x->a, &p->a) > most / 4);
   const int64_t for_b = is_crowded ? most / 4 : most / 2;

@@ -19,16 +19,16 @@ enum { BLOCK_ROWS = 16, SHARE_CODES = 1 << 16, L1_BYTES = 1 << 15 };
 typedef struct few_set {
   mfq_cpu_level level;
   const mfq_few_kernels *kernels;
-  int64_t of_bf16, of_f32, of_other_bits; /* the latter: at most, where codes have neither 4 nor 8 bits */
+  int64_t of_bf16, of_f32;
 } few_set;
 static const few_set sets[] = {
 #ifdef MFQ_HAVE_ISA_AVX512
-    {MFQ_LEVEL_AVX512, &mfq_few_kernels_avx512, 16, 64, 64},
+    {MFQ_LEVEL_AVX512, &mfq_few_kernels_avx512, 16, 64},
 #endif
 #ifdef MFQ_HAVE_ISA_AVX2
-    {MFQ_LEVEL_AVX2, &mfq_few_kernels_avx2, 32, 32, 16},
+    {MFQ_LEVEL_AVX2, &mfq_few_kernels_avx2, 16, 16},
 #endif
-    {MFQ_LEVEL_BASELINE, &mfq_few_kernels_baseline, 32, 32, 32},
+    {MFQ_LEVEL_BASELINE, &mfq_few_kernels_baseline, 32, 32},
 };
 
 static const few_set *set_of(const mfq_context *context) {
@@ -143,17 +143,14 @@ static void sum_block(const few_work *w, few_place at, int64_t rows, mfq_few_sca
 
 /* ---- Which products ------------------------------------------------------------------------------------------------ */
 
-/* Rows that are few beside a packed side. */
-static int64_t most_rows(const mfq_context *context, const mfq_gemm_problem *p, const mfq_gemm_side *many) {
+static int64_t most_rows(const mfq_context *context, const mfq_gemm_problem *p) {
   const int is_bf16 = mfq_expanded_dtype(&p->a, &p->b, p->round_operands) == MFQ_DTYPE_BF16;
-  const int64_t most = is_bf16 ? set_of(context)->of_bf16 : set_of(context)->of_f32;
-  const int32_t bits = mfq_code_bits(&many->view.q);
-  return bits == 4 || bits == 8 ? most : mfq_smaller(most, set_of(context)->of_other_bits);
+  return is_bf16 ? set_of(context)->of_bf16 : set_of(context)->of_f32;
 }
 
 static int is_few(const mfq_context *context, const mfq_gemm_problem *p, const mfq_gemm_side *few,
                   const mfq_gemm_side *many) {
-  return many->kind == MFQ_SIDE_QUANTIZED && few->rows <= most_rows(context, p, many);
+  return many->kind == MFQ_SIDE_QUANTIZED && few->rows <= most_rows(context, p);
 }
 
 static mfq_status refuse(const mfq_context *context, const mfq_gemm_problem *p, mfq_line *why) {
@@ -165,7 +162,7 @@ static mfq_status refuse(const mfq_context *context, const mfq_gemm_problem *p, 
   const int is_of_a = is_few(context, p, &p->a, &p->b);
   if (!is_of_a && !is_few(context, p, &p->b, &p->a)) {
     const int says_m = p->b.kind == MFQ_SIDE_QUANTIZED;
-    const int64_t most = most_rows(context, p, says_m ? &p->b : &p->a);
+    const int64_t most = most_rows(context, p);
     return mfq_refuse(why, "%s is %lld, at most %lld", says_m ? "M" : "N", (long long)(says_m ? p->m : p->n),
                       (long long)most);
   }

@@ -38,6 +38,13 @@ const Pair pairs[] = {
     {"int4n/channel@1/f32", "int4n/group:3@0/f32", {2, 7, 3}, by_rows, groups_last},
     {"uint8/group:64/f32/zp", "uint8/group:16/f32/zp", {3, 130}, by_rows, by_rows},
     {"e2m1/group:32/ue4m3", "nvfp4", {4, 50}, by_rows, tiles},
+    {"e4m3fn/channel/ue8m0", "mxfp8_e4m3", {100, 32}, by_rows, tiles}, /* the same groups in other shapes of scales */
+    {"e4m3fn/block:1x32/ue8m0", "mxfp8_e4m3", {64, 128}, by_rows, tiles},
+    {"e4m3fn/block:1x32/ue8m0", "mxfp8_e4m3", {6, 64}, turned, by_rows},
+    {"e4m3fn/block:1x32/ue8m0", "mxfp8_e4m3", {6, 64}, by_rows, groups_last},
+    {"e4m3fn/group:1@0/ue8m0", "e4m3fn/group:1@1/ue8m0", {3, 4}, groups_last, groups_last},
+    {"mxfp4_e2m1/group:64@-1/hadamard:32", "mxfp4_e2m1/hadamard:32", {3, 128}, by_rows, by_rows},
+    {"mxfp8_e4m3_tied", "mxfp8_e4m3_rceil", {5, 32}, by_rows, by_rows},
     {"mxfp8_e4m3_tied", "mxfp8_e4m3_rceil", {0, 128}, by_rows, by_rows},
     {"mxfp8_e4m3_tied", "mxfp8_e4m3_rceil", {4, 0}, by_rows, by_rows},
     {"mxfp8_e4m3_tied", "mxfp8_e4m3_rceil", {1}, by_rows, by_rows},
@@ -113,6 +120,20 @@ TEST_P(Regroup, CodesThatStay) {
   packed.q.codes = from.q.codes;
   EXPECT_TRUE(fails(mfq_repack(context.get(), &from.q, &packed.q), MFQ_ERROR_INVALID_ARGUMENT,
                     {"src.codes and dst.codes overlap"}));
+}
+
+/* What has no elements has no groups, but channels and a tensor have scales all the same. */
+TEST_P(Regroup, NoElements) {
+  const Context context = make_context(GetParam().c_str());
+  for (const char *coarse : {"e4m3fn/tensor/ue8m0", "e4m3fn/channel@0/ue8m0", "e4m3fn/block:2x2/ue8m0"})
+    for (const Shape &shape : {Shape{0}, Shape{4, 0}, Shape{0, 4}}) {
+      if (shape.size() == 1 && parse(coarse).granularity == MFQ_GRANULARITY_BLOCK) continue;
+      Quantized from(parse("mxfp8_e4m3"), shape), to(parse(coarse), shape), want(parse(coarse), shape);
+      from.q.scales = nullptr;
+      mfq_test::quantize(context.get(), {}, &want);
+      ASSERT_EQ(mfq_repack(context.get(), &from.q, &to.q), MFQ_OK) << mfq_last_error() << coarse;
+      EXPECT_TRUE(to.same_bytes(want)) << coarse << ' ' << to.difference(want);
+    }
 }
 
 TEST_P(Regroup, GroupsThatCross) {

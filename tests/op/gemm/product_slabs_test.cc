@@ -52,7 +52,8 @@ TEST_P(ProductSlabs, OfAnyOperand) {
     const std::string scheme = schemes[at[0]][0];
     const Side b = at[1] == 0 ? weights(scheme) : quantized(schemes[at[0]][1]);
     const Side sides[] = {plain(MFQ_DTYPE_F32), plain(MFQ_DTYPE_BF16), plain(MFQ_DTYPE_BF16, true)};
-    Case x = sized(5, SIDE, DEPTH, sides[at[2]], b);
+    Case x =
+        sized(at[1] == 0 ? 17 : 5, SIDE, DEPTH, sides[at[2]], b); /* more than few rows, where these take the codes */
     x.has_bias = at[3] == 1;
     if (at[3] == 2) x.quantized_d = "int8_tensor";
     const ProductData data(x);
@@ -75,6 +76,31 @@ TEST_P(ProductSlabs, OfBothOperands) {
     EXPECT_TRUE(is_near(data, result)) << result.description;
     EXPECT_EQ(is_in_slabs(result), result.description.find(": f32") != std::string::npos) << result.description;
   }
+}
+
+// Scales and formats that the loops of dequantization do not have are not for those of slabs.
+TEST_P(ProductSlabs, WhatLoopsDoNotHave) {
+  const Context context = make_context(nullptr, 2);
+  for (const std::string scheme : {"e2m1/group:16@AXIS/scale:ue5m3fn", "e4m3b130fn/group:32@AXIS/ue8m0"})
+    for (const bool is_across : {false, true}) {
+      std::string text = scheme;
+      text.replace(text.find("AXIS"), 4, is_across ? "-2" : "-1");
+      const ProductData data(sized(70, SIDE, 96, plain(MFQ_DTYPE_F32), is_across ? quantized(text) : weights(text)));
+      const ProductResult result = data.run(context.get());
+      ASSERT_EQ(result.status, MFQ_OK) << mfq_last_error();
+      EXPECT_TRUE(is_near(data, result)) << text << "; " << result.description;
+    }
+}
+
+// Many small matrices stay together.
+TEST_P(ProductSlabs, NotOfManyBatches) {
+  Case x = sized(33, 64, 256, plain(MFQ_DTYPE_F32), quantized("mxfp8_e4m3/group:32@-2"));
+  x.batches = {70};
+  const ProductData data(x);
+  const ProductResult result = data.run(make_context(nullptr, 2).get());
+  ASSERT_EQ(result.status, MFQ_OK) << mfq_last_error();
+  EXPECT_TRUE(is_near(data, result));
+  EXPECT_FALSE(is_in_slabs(result)) << result.description;
 }
 
 /* What a plan of weights [SIZE, SIZE] asks for. */

@@ -2,6 +2,7 @@
 #include "small_steps.h"
 
 #include "cuda/gemm/cublaslt/gemm_native.cu"
+#include "cuda/gemm/cublaslt/native_scales.cu"
 #include "cuda/gemm/cublaslt/native_side.cu"
 
 namespace {
