@@ -116,10 +116,11 @@ struct matrix_groups {
   }
 
   __device__ __forceinline__ float scale(const mma_groups_params &p, int32_t piece) const {
-    const tile_row &row = thread_half() == 0 ? a : b;
-    const side_params &of = p.scaled[thread_half()];
-    if (of.group == 0 || !row.exists) return 1.0f;
-    return thread_side_group_scale(of, thread_side_scale_index(of, row.at, (int64_t)piece * MMA_DEPTH));
+    const int is_column = thread_half(), exists = is_column ? b.exists : a.exists;
+    const side_params &of = p.scaled[is_column];
+    if (of.group == 0 || !exists) return 1.0f;
+    const side_row at = {0, is_column ? b.at.scale : a.at.scale};
+    return thread_side_group_scale(of, thread_side_scale_index(of, at, (int64_t)piece * MMA_DEPTH));
   }
 
   __device__ __forceinline__ int has_row_scales(const mma_groups_params &p) const { return p.scaled[0].group != 0; }
