@@ -93,20 +93,28 @@ INLINE __m256i minifloat256(const encode256 *e, __m256 v, lane256 lane) {
   return _mm256_blendv_epi8(normal, subnormal, _mm256_cmpgt_epi32(lane.least, a));
 }
 
+INLINE __m256 limit256(__m256 x, __m256 most) {
+  return _mm256_max_ps(_mm256_min_ps(x, most), _mm256_xor_ps(most, _mm256_set1_ps(-0.0f)));
+}
+
 /* mfqn_integer_sum_central, but for the limits of the format. Limits are for elements here: what is beyond them has the
  * same code. */
 INLINE __m256i integer_sum256(__m256 x, lane256 lane) {
   const __m256 middle = _mm256_set1_ps(12582912.0f), most = _mm256_mul_ps(lane.divisor, _mm256_set1_ps(1024.0f));
-  const __m256 least = _mm256_xor_ps(most, _mm256_set1_ps(-0.0f));
-  const __m256 t = quotient256(_mm256_max_ps(_mm256_min_ps(x, most), least), lane);
+  const __m256 t = quotient256(limit256(x, most), lane);
   const __m256 sum = _mm256_add_ps(t, _mm256_add_ps(middle, lane.zero_point));
   return _mm256_sub_epi32(_mm256_castps_si256(sum), _mm256_castps_si256(middle));
 }
 
 INLINE __m256i word256(const encode256 *e, __m256 x, lane256 lane, encode256_kind kind) {
   if (kind.how == BY_ZERO_POINT) return integer_sum256(x, lane);
-  if (kind.is_integer && kind.how == BY_EXPONENT) return _mm256_cvtps_epi32(_mm256_mul_ps(x, lane.inverse));
-  if (kind.is_integer) return _mm256_cvtps_epi32(_mm256_mul_ps(quotient256(x, lane), _mm256_set1_ps(e->per_one)));
+  const __m256 beyond = _mm256_set1_ps(1024.0f); /* what no code stands for, and an integer does */
+  if (kind.is_integer && kind.how == BY_EXPONENT)
+    return _mm256_cvtps_epi32(limit256(_mm256_mul_ps(x, lane.inverse), beyond));
+  if (kind.is_integer) { /* the quotient of what is far beyond would be no number */
+    const __m256 most = _mm256_mul_ps(lane.divisor, _mm256_set1_ps(1024.0f / e->per_one));
+    return _mm256_cvtps_epi32(_mm256_mul_ps(quotient256(limit256(x, most), lane), _mm256_set1_ps(e->per_one)));
+  }
   return minifloat256(e, kind.how == BY_EXPONENT ? x : quotient256(x, lane), lane);
 }
 
