@@ -34,20 +34,11 @@ __global__ void __launch_bounds__(ITEM_THREADS) repack_codes_kernel(const __grid
 
 typedef struct repack_scales_params {
   mfqn_scheme scheme;
-  walk_plan walk; /* of the target's scales; at.offset: the index of the scale in the source */
+  walk_plan walk; /* of the target's scales; at.scale: the index of the scale in the source */
   scale_slots from, to;
 } repack_scales_params;
 
 __global__ void __launch_bounds__(ITEM_THREADS) repack_scales_kernel(const __grid_constant__ repack_scales_params p) {
-  for (int64_t i = thread_item(); i < p.walk.count; i += thread_items()) {
-    const int64_t index = thread_walk_at(p.walk, i).at.offset;
-    thread_slot_store(p.to, thread_slot_place(p.to, i), thread_slot_load(p.from, thread_slot_place(p.from, index)));
-    thread_zero_point_store(p.to, p.scheme, i, thread_zero_point_load(p.from, p.scheme, index));
-  }
-}
-
-/* Other groups: each scale of the target is that of its place in the source. */
-__global__ void __launch_bounds__(ITEM_THREADS) take_scales_kernel(const __grid_constant__ repack_scales_params p) {
   for (int64_t i = thread_item(); i < p.walk.count; i += thread_items()) {
     const int64_t index = thread_walk_at(p.walk, i).scale;
     thread_slot_store(p.to, thread_slot_place(p.to, i), thread_slot_load(p.from, thread_slot_place(p.from, index)));

@@ -97,9 +97,8 @@ static mfq_status check_repack(const char *function, const mfq_qview *src, const
 /* Whether only scales are to be written: codes that stay where they are. */
 static int keeps_codes(const mfq_qview *src, const mfq_qview *dst) {
   const mfq_layout *a = &src->q.layout, *b = &dst->q.layout;
-  for (int32_t k = 0; k < src->q.rank; ++k)
-    if (mfq_code_axis(src, k) != mfq_code_axis(dst, k)) return 0;
-  return src->q.codes == dst->q.codes && a->packing == b->packing && a->row_align == b->row_align;
+  return src->q.codes == dst->q.codes && mfq_code_order_is(src, dst) && a->packing == b->packing &&
+         a->row_align == b->row_align;
 }
 
 /* A tensor without elements has no groups, but it may have channels, or one scale: those that a quantization writes. */

@@ -14,9 +14,9 @@ typedef struct axis_scales {
 static axis_scales scales_along(const mfq_qview *view, int32_t axis) {
   mfq_scale_axis all[MFQ_MAX_RANK];
   mfq_scale_axes(view, all);
-  const int64_t length = mfq_larger(view->q.shape[axis], 1);
-  const int64_t run = all[axis].stride == 0 ? length : all[axis].run;
-  return run >= length ? (axis_scales){1, length, 0} : (axis_scales){mfq_ceil_div(length, run), run, all[axis].stride};
+  const int64_t length = view->q.shape[axis], run = all[axis].run;
+  if (all[axis].stride == 0 || (run >= length && length > 0)) return (axis_scales){1, mfq_larger(length, 1), 0};
+  return (axis_scales){mfq_ceil_div(length, run), run, all[axis].stride};
 }
 
 int mfq_regroup_is_needed(const mfq_qview *src, const mfq_qview *dst) {
@@ -40,29 +40,33 @@ mfq_status mfq_regroup_check(mfq_where where, const mfq_qview *src, const mfq_qv
   return MFQ_OK;
 }
 
+static void count_rows(mfq_walk *walk) {
+  walk->rows = 1;
+  for (int32_t k = 0; k < walk->rank - 1; ++k) walk->rows *= walk->shape[k];
+  walk->length = walk->shape[walk->rank - 1];
+  if (walk->length == 0) walk->rows = 0;
+}
+
 mfq_regroup mfq_regroup_make(const mfq_qview *src, const mfq_qview *dst) {
   mfq_regroup r;
+  mfq_walk *taken = &r.taken, *first = &r.first;
   memset(&r, 0, sizeof r);
-  mfq_walk *const walks[] = {&r.taken, &r.first};
-  const mfq_qview *const views[] = {dst, src};
-  for (int i = 0; i < 2; ++i) {
-    mfq_walk *walk = walks[i];
-    walk->rank = views[i]->q.rank;
-    walk->rows = 1;
-    for (int32_t k = 0; k < walk->rank; ++k) {
-      const int32_t d = mfq_code_axis(views[i], k);
-      const axis_scales from = scales_along(src, d), to = scales_along(dst, d);
-      const int64_t merged = to.run > from.run ? mfq_ceil_div(to.run, from.run) : 1;
-      const int is_merged = i == 0 && merged > 1;
-      walk->shape[k] = views[i]->q.shape[d] == 0 ? 0 : i == 0 ? to.count : from.count;
-      walk->scale_run[k] = i == 1 ? merged : from.run > to.run ? mfq_ceil_div(from.run, to.run) : 1;
-      walk->scale_stride[k] = (i == 1 || is_merged ? merged : 1) * from.stride;
-      r.is_merging |= merged > 1;
-      if (k + 1 < walk->rank) walk->rows *= walk->shape[k];
-    }
-    walk->length = walk->shape[walk->rank - 1];
-    if (walk->length == 0) walk->rows = 0;
+  taken->rank = first->rank = src->q.rank;
+  for (int32_t d = 0; d < src->q.rank; ++d) {
+    const axis_scales from = scales_along(src, d), to = scales_along(dst, d);
+    const int64_t merged = to.run > from.run ? mfq_ceil_div(to.run, from.run) : 1; /* scales that become one, */
+    const int64_t split = from.run > to.run ? mfq_ceil_div(from.run, to.run) : 1;  /* and that one becomes */
+    const int32_t of_dst = mfq_code_place(dst, d), of_src = mfq_code_place(src, d);
+    taken->shape[of_dst] = to.count;
+    taken->scale_run[of_dst] = split;
+    taken->scale_stride[of_dst] = merged * from.stride;
+    first->shape[of_src] = from.count;
+    first->scale_run[of_src] = merged;
+    first->scale_stride[of_src] = merged * from.stride;
+    r.is_merging |= merged > 1 && from.count > 1;
   }
+  count_rows(taken);
+  count_rows(first);
   return r;
 }
 

@@ -39,6 +39,12 @@ int32_t mfq_code_place(const mfq_qview *view, int32_t axis) {
   }
 }
 
+int mfq_code_order_is(const mfq_qview *a, const mfq_qview *b) {
+  for (int32_t k = 0; k < a->q.rank; ++k)
+    if (mfq_code_axis(a, k) != mfq_code_axis(b, k)) return 0;
+  return 1;
+}
+
 void mfq_walk_init(const mfq_qview *view, const int64_t *strides, mfq_walk *walk) {
   const int32_t rank = view->q.rank;
   memset(walk, 0, sizeof *walk);

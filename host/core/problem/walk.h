@@ -38,6 +38,9 @@ static inline int64_t mfq_walk_scale(const mfq_walk *walk, mfq_walk_row row, int
 int32_t mfq_code_axis(const mfq_qview *view, int32_t place);
 int32_t mfq_code_place(const mfq_qview *view, int32_t axis);
 
+/* Whether codes of two views of one shape stand in the same order of axes. */
+int mfq_code_order_is(const mfq_qview *a, const mfq_qview *b);
+
 /* Row-major strides of a shape given in code order, by logical axis. */
 void mfq_code_strides(const mfq_qview *view, const int64_t *shape, int64_t *strides);
 

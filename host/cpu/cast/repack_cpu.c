@@ -1,4 +1,5 @@
-/* host/cpu/cast/repack_cpu.c: the same codes and scales in another layout: by tiles, and element by element. */
+/* host/cpu/cast/repack_cpu.c: the same codes and scales in another layout, and for other groups: by tiles, and element by
+ * element. */
 #include <string.h>
 
 #include "host/core/problem/regroup.h"
@@ -23,52 +24,21 @@ static void repack_codes(const mfq_qview *src, const mfq_qview *dst) {
   }
 }
 
-/* The index in src of the scale with index `index` in dst. */
-static int64_t scale_index(const mfq_qview *dst, int64_t index, const int64_t *src_strides) {
-  int64_t dst_strides[MFQ_MAX_RANK], at = 0;
-  mfq_code_strides(dst, dst->sizes.scale_shape, dst_strides);
-  for (int32_t d = 0; d < dst->sizes.scale_rank; ++d)
-    at += index / dst_strides[d] % dst->sizes.scale_shape[mfq_code_place(dst, d)] * src_strides[d];
-  return at;
-}
-
-static void repack_scales(const mfq_qview *src, const mfq_qview *dst) {
-  mfqn_scheme s;
-  mfq_lower(&dst->q.scheme, &s);
-  int64_t src_strides[MFQ_MAX_RANK];
-  const int same_order = src->q.layout.codes == dst->q.layout.codes;
-  if (!same_order) mfq_code_strides(src, src->sizes.scale_shape, src_strides);
-  mfq_scales_clear_padding(dst);
-  for (int64_t i = 0; i < dst->sizes.scale_count; ++i) {
-    const int64_t from = same_order ? i : scale_index(dst, i, src_strides);
-    mfq_scale_put(dst, i, mfq_scale_get(src, from));
-    mfq_zero_point_put(dst, &s, i, mfq_zero_point_get(src, &s, from));
-  }
-}
-
-/* ---- Other groups ------------------------------------------------------------------------------------------------ */
+/* ---- Scales ------------------------------------------------------------------------------------------------------ */
 
 static int same_scale(const mfq_qview *view, const mfqn_scheme *s, int64_t a, int64_t b) {
   return a == b || (mfq_scale_get(view, a) == mfq_scale_get(view, b) &&
                     mfq_zero_point_get(view, s, a) == mfq_zero_point_get(view, s, b));
 }
 
-/* What a call does with groups: nothing where they stay. */
-typedef struct regrouping {
-  int is_needed;
-  mfq_regroup groups;
-} regrouping;
-
-/* Fails where scales that become one differ. */
-static mfq_status open_groups(const mfq_cast *cast, regrouping *g) {
+/* Plans whose scales the groups of the target take; fails where several become one, and differ. */
+static mfq_status open_groups(const mfq_cast *cast, mfq_regroup *groups) {
   const mfq_qview *src = cast->view;
-  const mfq_walk *walk = &g->groups.first;
+  const mfq_walk *walk = &groups->first;
   mfqn_scheme s;
   mfq_lower(&src->q.scheme, &s);
-  g->is_needed = mfq_regroup_is_needed(src, cast->other);
-  if (!g->is_needed) return MFQ_OK;
-  g->groups = mfq_regroup_make(src, cast->other);
-  for (int64_t row = 0; g->groups.is_merging && row < walk->rows; ++row) {
+  *groups = mfq_regroup_make(src, cast->other);
+  for (int64_t row = 0; groups->is_merging && row < walk->rows; ++row) {
     const mfq_walk_row at = mfq_walk_at(walk, row);
     for (int64_t j = 0, index = row * walk->length; j < walk->length; ++j, ++index)
       if (!same_scale(src, &s, mfq_walk_scale(walk, at, j), index))
@@ -77,14 +47,15 @@ static mfq_status open_groups(const mfq_cast *cast, regrouping *g) {
   return MFQ_OK;
 }
 
-static void take_scales(const mfq_regroup *r, const mfq_qview *src, const mfq_qview *dst) {
+static void repack_scales(const mfq_regroup *groups, const mfq_qview *src, const mfq_qview *dst) {
+  const mfq_walk *walk = &groups->taken;
   mfqn_scheme s;
   mfq_lower(&dst->q.scheme, &s);
   mfq_scales_clear_padding(dst);
-  for (int64_t row = 0; row < r->taken.rows; ++row) {
-    const mfq_walk_row at = mfq_walk_at(&r->taken, row);
-    for (int64_t j = 0; j < r->taken.length; ++j) {
-      const int64_t index = row * r->taken.length + j, from = mfq_walk_scale(&r->taken, at, j);
+  for (int64_t row = 0; row < walk->rows; ++row) {
+    const mfq_walk_row at = mfq_walk_at(walk, row);
+    for (int64_t j = 0, index = row * walk->length; j < walk->length; ++j, ++index) {
+      const int64_t from = mfq_walk_scale(walk, at, j);
       mfq_scale_put(dst, index, mfq_scale_get(src, from));
       mfq_zero_point_put(dst, &s, index, mfq_zero_point_get(src, &s, from));
     }
@@ -101,14 +72,11 @@ static mfq_status run(mfq_context *context, const void *state, const void *probl
   (void)context;
   (void)state;
   (void)memory;
-  regrouping g;
-  const mfq_status status = open_groups(cast, &g);
+  mfq_regroup groups;
+  const mfq_status status = open_groups(cast, &groups);
   if (status != MFQ_OK) return status;
   if (dst->sizes.codes_bytes && src->q.codes != dst->q.codes) repack_codes(src, dst);
-  if (g.is_needed)
-    take_scales(&g.groups, src, dst);
-  else if (dst->q.scheme.scale != MFQ_SCALE_NONE)
-    repack_scales(src, dst);
+  if (dst->q.scheme.scale != MFQ_SCALE_NONE) repack_scales(&groups, src, dst);
   repack_tensor_scale(src, dst);
   return MFQ_OK;
 }
@@ -121,23 +89,17 @@ typedef struct tile_moves {
 } tile_moves;
 _Static_assert(sizeof(tile_moves) <= MFQ_CAST_STATE, "moves find room");
 
-/* Whether both orders are the same, or one is that of the axes. */
-static int orders_fit(const mfq_qview *src, const mfq_qview *dst) {
-  int is_same = 1, is_src_logical = 1, is_dst_logical = 1;
-  for (int32_t k = 0; k < src->q.rank; ++k) {
-    const int32_t a = mfq_code_axis(src, k), b = mfq_code_axis(dst, k);
-    is_same &= a == b;
-    is_src_logical &= a == k;
-    is_dst_logical &= b == k;
-  }
-  return is_same || is_src_logical || is_dst_logical;
+static int is_logical(const mfq_qview *view) {
+  for (int32_t k = 0; k < view->q.rank; ++k)
+    if (mfq_code_axis(view, k) != k) return 0;
+  return 1;
 }
 
 static mfq_status plan_tiles(mfq_context *context, const void *problem, mfq_choice *choice, mfq_line *why) {
   const mfq_cast *cast = problem;
   const mfq_kernels *kernels = mfq_cpu_kernels(context);
   if (!kernels) return mfq_refuse(why, "the context asks for the reference path");
-  if (cast->other && !orders_fit(cast->view, cast->other))
+  if (cast->other && !mfq_code_order_is(cast->view, cast->other) && !is_logical(cast->view) && !is_logical(cast->other))
     return mfq_refuse(why, "two orders of codes, neither logical");
   const mfq_status status = mfq_choice_state(context, cast->function, sizeof(tile_moves), choice);
   if (status != MFQ_OK) return status;
@@ -156,12 +118,12 @@ static mfq_status run_tiles(mfq_context *context, const void *state, const void 
   const mfq_cast *cast = problem;
   mfq_move_scratch *scratch = (mfq_move_scratch *)(void *)memory;
   const mfq_qview *src = cast->view, *dst = cast->other;
-  regrouping g;
-  const mfq_status status = open_groups(cast, &g);
+  mfq_regroup groups;
+  const mfq_status status = open_groups(cast, &groups);
   if (status != MFQ_OK) return status;
   if (m->codes.tiles && src->q.codes != dst->q.codes) mfq_code_move_run(context, &m->codes, cast, scratch);
-  if (g.is_needed)
-    take_scales(&g.groups, src, dst);
+  if (mfq_regroup_is_needed(src, dst))
+    repack_scales(&groups, src, dst);
   else if (dst->q.scheme.scale != MFQ_SCALE_NONE)
     mfq_scale_move_run(context, &m->scales, cast, scratch);
   repack_tensor_scale(src, dst);

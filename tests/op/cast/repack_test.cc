@@ -56,6 +56,8 @@ const Case cases[] = {
     {"int5/block:2x2/f16", {150, 135}},
     {"int4n/channel@0/f32", {4, 3, 7}},
     {"e3m2", {5, 7}},
+    {"e5m2/tensor/f16", {0, 5}}, /* scales of no elements */
+    {"int4n/channel@0/f32", {4, 0}},
 };
 
 void check_pair(mfq_context *context, const Quantized &from, const Quantized &to) {
