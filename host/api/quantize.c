@@ -84,14 +84,9 @@ static mfq_status check_repack(const char *function, const mfq_qview *src, const
   if (status != MFQ_OK) return status;
   const int is_turned = src->q.scheme.rotation != 0 && src->sizes.axis != dst->sizes.axis;
   if (mfq_scheme_same_values(&src->q.scheme, &dst->q.scheme) && !is_turned) return mfq_regroup_check(where, src, dst);
-  char names[2][MFQ_SCHEME_TEXT_MAX] = {"", ""};
-  if (mfq_scheme_print(&dst->q.scheme, names[0], sizeof names[0]) != MFQ_OK ||
-      mfq_scheme_print(&src->q.scheme, names[1], sizeof names[1]) != MFQ_OK)
-    return mfq_fail(MFQ_ERROR_INTERNAL, function, "a checked scheme cannot be printed");
-  return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, function,
-                  "dst: the scheme is %s, but src has %s; they may differ in groups and in how scales are made, not in "
-                  "elements, the format of scales, zero points, arithmetic or rotation",
-                  names[0], names[1]);
+  return mfq_schemes_differ(where, dst, "src", src,
+                            "they may differ in groups and in how scales are made, not in elements, the format of "
+                            "scales, zero points, arithmetic or rotation");
 }
 
 /* Whether only scales are to be written: codes that stay where they are. */

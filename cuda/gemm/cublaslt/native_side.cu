@@ -145,8 +145,9 @@ int mfq_cuda_native_pair(const mfq_gemm_side *a_side, const mfq_gemm_side *b_sid
 mfq_gemm_side mfq_cuda_native_wanted(const mfq_gemm_side *side) {
   mfq_gemm_side wanted = *side;
   const mfq_scheme *s = &side->view.q.scheme;
-  const int is_small =
-      (s->scale == MFQ_SCALE_UE8M0 && side->group == 32) || (s->scale == MFQ_SCALE_UE4M3 && side->group == 16);
+  int is_small = 0;
+  for (const mode_row &row : modes)
+    is_small |= !is_f32_mode(row.mode) && row.scale == s->scale && row.group == side->group;
   if (side->kind != MFQ_SIDE_TO_QUANTIZE || !is_small || s->granularity != MFQ_GRANULARITY_GROUP) return wanted;
   const int64_t row_tiles = mfq_ceil_div(side->batches * side->rows, LT_TILE_ROWS),
                 col_tiles = mfq_ceil_div(mfq_ceil_div(side->depth, side->group), LT_TILE_SCALES);

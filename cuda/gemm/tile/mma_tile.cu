@@ -27,13 +27,19 @@ static tile_side plan_side(const mfq_gemm_side *side, const uint32_t *flags) {
   return s;
 }
 
-const char *mfq_cuda_gemm_tile_refuses(const mfq_context *context, const mfq_gemm_problem *problem) {
+/* Why tiles of `columns` columns are not for a problem, whatever its operands. */
+static const char *refuse_tiles(const mfq_context *context, const mfq_gemm_problem *problem, int32_t columns) {
   if (mfq_cuda_state_of(context)->capability < 80)
     return "matrix instructions on bf16 came with compute capability 8.0";
-  const int64_t limit = INT32_MAX, a = tiles_of(problem->m), b = tiles_of(problem->n);
-  if (a > limit || problem->n > limit - TILE_ROWS || a * b > limit || a * b * problem->batches > limit)
-    return "more than 2^31 tiles";
-  return problem->round_operands ? NULL : mfq_gemm_sides_refuse_bf16(&problem->a, &problem->b);
+  const int64_t limit = INT32_MAX, a = tiles_of(problem->m), b = mfq_ceil_div(problem->n, columns);
+  const int is_more = a > limit || problem->n > limit - TILE_ROWS || a * b > limit || a * b * problem->batches > limit;
+  return is_more ? "more than 2^31 tiles" : NULL;
+}
+
+const char *mfq_cuda_gemm_tile_refuses(const mfq_context *context, const mfq_gemm_problem *problem) {
+  const char *why = refuse_tiles(context, problem, TILE_ROWS);
+  if (why != NULL || problem->round_operands) return why;
+  return mfq_gemm_sides_refuse_bf16(&problem->a, &problem->b);
 }
 
 /* ---- Launches ---------------------------------------------------------------------------------------------------- */
@@ -45,8 +51,7 @@ struct sums_target {
 };
 const sums_target plain_sums = {MFQ_DTYPE_F32, 1};
 
-/* Fills what tiles of `columns` columns have in common: where sums go. Returns the
- * blocks. */
+/* Fills where the sums of tiles of `columns` columns go. Returns the blocks. */
 static unsigned plan_grid(const mfq_gemm_problem *problem, const mfq_cuda_sums &at, const sums_target &to,
                           int32_t columns, mma_tile_params *p) {
   p->grid.tiles_a = (int32_t)tiles_of(at.rows);
@@ -123,15 +128,11 @@ static const char *refuse_groups_of(const mfq_gemm_side *side) {
 }
 
 static const char *refuse_groups(const mfq_context *context, const mfq_gemm_problem *problem) {
-  if (mfq_cuda_state_of(context)->capability < 80)
-    return "matrix instructions on bf16 came with compute capability 8.0";
+  const char *why = refuse_tiles(context, problem, matrix_groups::shape::COLUMNS);
+  if (why != NULL) return why;
   if (problem->round_operands) return "operands may be rounded to bf16, which is faster";
   if (!is_promoted(&problem->a) && !is_promoted(&problem->b)) return "no groups with scales that bf16 does not hold";
-  const int64_t limit = INT32_MAX, a = tiles_of(problem->m),
-                b = mfq_ceil_div(problem->n, matrix_groups::shape::COLUMNS);
-  if (a > limit || problem->n > limit - TILE_ROWS || a * b > limit || a * b * problem->batches > limit)
-    return "more than 2^31 tiles";
-  const char *why = refuse_groups_of(&problem->a);
+  why = refuse_groups_of(&problem->a);
   return why != NULL ? why : refuse_groups_of(&problem->b);
 }
 

@@ -54,22 +54,19 @@ __device__ __forceinline__ void thread_note_sums(const mma_tile_params &p, const
   thread_note_row(rows, line, at.product * p.to_batch + row * p.to_row, row < p.rows);
 }
 
-struct matrix_units {
-  using params = mma_tile_params;
-  using shape = mma_shape<false, false, 128>;
+/* A thread's rows of both matrices, for tiles of COLUMNS columns. */
+template <int COLUMNS> struct matrix_rows {
+  using shape = mma_shape<false, false, COLUMNS>;
   tile_row a, b;
   tile_pieces pieces;
 
-  __device__ __forceinline__ int start(const mma_tile_params &p, const tile_block &at, tile_rows &rows, mma_notes &) {
+  __device__ __forceinline__ void place(const mma_tile_params &p, const tile_block &at, tile_rows &rows) {
     const int64_t batch = p.first_batch + at.product, first = p.first_row + (int64_t)at.a * TILE_ROWS;
-    if (p.is_marked && !thread_is_marked(p.a, batch, (int32_t)(first / TILE_ROWS)) &&
-        !thread_is_marked(p.b, batch, at.b))
-      return 0;
     a = thread_tile_row(p.a, batch, first + thread_line());
-    b = thread_tile_row(p.b, batch, (int64_t)at.b * TILE_ROWS + thread_line());
+    b = tile_row{{0, 0}, 0};
+    if (thread_line() < COLUMNS) b = thread_tile_row(p.b, batch, (int64_t)at.b * COLUMNS + thread_line());
     if (thread_half() == 0) thread_note_sums(p, at, thread_line(), rows);
     pieces = block_tile_pieces(p.grid, at, (int32_t)((p.a.part.depth + MMA_DEPTH - 1) / MMA_DEPTH));
-    return 1;
   }
 
   __device__ __forceinline__ void enter(const mma_tile_params &, mma_notes &) {}
@@ -82,33 +79,31 @@ struct matrix_units {
   }
 };
 
+struct matrix_units : matrix_rows<TILE_ROWS> {
+  using params = mma_tile_params;
+
+  __device__ __forceinline__ int start(const mma_tile_params &p, const tile_block &at, tile_rows &rows, mma_notes &) {
+    const int64_t batch = p.first_batch + at.product, first = p.first_row + (int64_t)at.a * TILE_ROWS;
+    if (p.is_marked && !thread_is_marked(p.a, batch, (int32_t)(first / TILE_ROWS)) &&
+        !thread_is_marked(p.b, batch, at.b))
+      return 0;
+    place(p, at, rows);
+    return 1;
+  }
+};
+
 /* Codes without the scales of their groups, which come apart. */
 typedef struct mma_groups_params : mma_tile_params {
   side_params scaled[2]; /* the operands with their scales; of one whose values have them, or that has none, group 0 */
   int32_t period;        /* pieces from the beginning of a group of either to the next */
 } mma_groups_params;
 
-struct matrix_groups {
+struct matrix_groups : matrix_rows<64> {
   using params = mma_groups_params;
-  using shape = mma_shape<false, false, 64>;
-  tile_row a, b;
-  tile_pieces pieces;
 
   __device__ __forceinline__ int start(const mma_groups_params &p, const tile_block &at, tile_rows &rows, mma_notes &) {
-    const int64_t batch = p.first_batch + at.product, first = p.first_row + (int64_t)at.a * TILE_ROWS;
-    a = thread_tile_row(p.a, batch, first + thread_line());
-    b = tile_row{{0, 0}, 0};
-    if (thread_line() < shape::COLUMNS) b = thread_tile_row(p.b, batch, (int64_t)at.b * shape::COLUMNS + thread_line());
-    if (thread_half() == 0) thread_note_sums(p, at, thread_line(), rows);
-    pieces = block_tile_pieces(p.grid, at, (int32_t)((p.a.part.depth + MMA_DEPTH - 1) / MMA_DEPTH));
+    place(p, at, rows);
     return 1;
-  }
-
-  __device__ __forceinline__ void fetch(const mma_groups_params &p, mma_notes &, int32_t piece, unit16 *of_a,
-                                        unit16 *of_b) {
-    const int64_t k = (int64_t)piece * MMA_DEPTH + thread_half() * UNIT;
-    thread_fetch_row(p.a, a, k, of_a);
-    thread_fetch_row(p.b, b, k, of_b);
   }
 
   __device__ __forceinline__ int begins(const mma_groups_params &p, int32_t piece) const {

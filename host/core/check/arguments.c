@@ -179,17 +179,22 @@ mfq_status mfq_argument_per_scale(mfq_where where, const mfq_tensor *given, cons
                   mfq_shape_write(sizes->scale_rank, sizes->scale_shape).text);
 }
 
+mfq_status mfq_schemes_differ(mfq_where where, const mfq_qview *view, const char *other, const mfq_qview *with,
+                              const char *rule) {
+  char names[2][MFQ_SCHEME_TEXT_MAX] = {"", ""};
+  if (mfq_scheme_print(&view->q.scheme, names[0], sizeof names[0]) != MFQ_OK ||
+      mfq_scheme_print(&with->q.scheme, names[1], sizeof names[1]) != MFQ_OK)
+    return mfq_fail(MFQ_ERROR_INTERNAL, where.function, "a checked scheme cannot be printed");
+  return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function, "%s: the scheme is %s, but %s has %s; %s", where.argument,
+                  names[0], other, names[1], rule);
+}
+
 mfq_status mfq_argument_scheme(mfq_where where, const mfq_qview *view, const char *other, const mfq_qview *with) {
   mfq_scheme first = view->q.scheme, second = with->q.scheme; /* however their axes are written */
   first.axis = view->sizes.axis;
   second.axis = with->sizes.axis;
   if (mfq_scheme_equal(&first, &second)) return MFQ_OK;
-  char names[2][MFQ_SCHEME_TEXT_MAX] = {"", ""};
-  if (mfq_scheme_print(&view->q.scheme, names[0], sizeof names[0]) != MFQ_OK ||
-      mfq_scheme_print(&with->q.scheme, names[1], sizeof names[1]) != MFQ_OK)
-    return mfq_fail(MFQ_ERROR_INTERNAL, where.function, "a checked scheme cannot be printed");
-  return mfq_fail(MFQ_ERROR_INVALID_ARGUMENT, where.function, "%s: the scheme is %s, but %s has %s; they must be equal",
-                  where.argument, names[0], other, names[1]);
+  return mfq_schemes_differ(where, view, other, with, "they must be equal");
 }
 
 int mfq_is_in_place(const mfq_tensor *a, const mfq_tensor *b) {

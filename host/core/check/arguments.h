@@ -52,6 +52,9 @@ mfq_status mfq_argument_shape(mfq_where where, int32_t rank, const int64_t *shap
                               const mfq_tensor *tensor);
 /* Fails when a view, which `where` names, has another scheme than the one that is called `other`. */
 mfq_status mfq_argument_scheme(mfq_where where, const mfq_qview *view, const char *other, const mfq_qview *with);
+/* Fails because two schemes differ in more than `rule` says. */
+mfq_status mfq_schemes_differ(mfq_where where, const mfq_qview *view, const char *other, const mfq_qview *with,
+                              const char *rule);
 /* Checks a tensor that receives one float32 for each scale of a view. */
 mfq_status mfq_argument_per_scale(mfq_where where, const mfq_tensor *given, const mfq_qview *view, mfq_parts *parts,
                                   mfq_tensor *out);

@@ -47,8 +47,8 @@ typedef enum mfq_cpu_engine {
 } mfq_cpu_engine;
 
 /* Kinds of work that engines take unlike times for: products, those of two large operands, which cannot both stay in the
- * caches as f32, and convolutions by direction; those whose groups have at
- * most MFQ_NARROW_CHANNELS on either side, and among them depthwise ones but for gradients of weights. */
+ * caches as f32, and convolutions by direction; those whose groups have at most MFQ_NARROW_CHANNELS on either side, and
+ * among them depthwise ones but for gradients of weights. */
 typedef enum mfq_cpu_work {
   MFQ_WORK_PRODUCT,
   MFQ_WORK_LARGE_PRODUCT,

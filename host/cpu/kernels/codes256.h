@@ -2,10 +2,9 @@
 #ifndef MFQ_HOST_CPU_KERNELS_CODES256_H
 #define MFQ_HOST_CPU_KERNELS_CODES256_H
 
-#include "loops.h"
+#include "codes512.h"
 
-#if defined(__AVX2__) && !defined(MFQ_CODES512)
-#define MFQ_CODES256 1
+#if defined(__AVX2__)
 #include <immintrin.h>
 
 /* 16 words of which the lower bytes are looked up by `low` and the upper ones by `high`. */
@@ -13,13 +12,20 @@ typedef struct table256 {
   __m256i low, high;
 } table256;
 
-INLINE table256 load_table(const uint16_t *values) {
-  const __m256i words = _mm256_loadu_si256((const __m256i *)(const void *)values);
+INLINE table256 table_of_words(__m256i words) {
   const __m256i low = _mm256_and_si256(words, _mm256_set1_epi16(0xff)), high = _mm256_srli_epi16(words, 8);
   /* The bytes of all 16 words, in order, in both halves. */
   const __m256i lows = _mm256_permute4x64_epi64(_mm256_packus_epi16(low, low), 0x88);
   const __m256i highs = _mm256_permute4x64_epi64(_mm256_packus_epi16(high, high), 0x88);
   return (table256){lows, highs};
+}
+#endif
+
+#if defined(__AVX2__) && !defined(MFQ_CODES512)
+#define MFQ_CODES256 1
+
+INLINE table256 load_table(const uint16_t *values) {
+  return table_of_words(_mm256_loadu_si256((const __m256i *)(const void *)values));
 }
 
 /* The words of indices below 16, one in each word; of others anything. */

@@ -5,6 +5,7 @@
 #ifndef MFQ_HOST_CPU_KERNELS_DECODE256_H
 #define MFQ_HOST_CPU_KERNELS_DECODE256_H
 
+#include "codes256.h"
 #include "decode_loops.h"
 
 #if defined(__AVX2__) && defined(__F16C__)
@@ -119,15 +120,12 @@ INLINE values256 load_values(const float *v) { return (values256){_mm256_loadu_p
 
 /* A table of bf16 by bytes: 32 codes at a time. */
 INLINE int64_t look_up_bf16(values256 table, const uint8_t *codes, int64_t n, uint16_t *y, decode256_kind kind) {
-  const __m256i words = halves_of(table, kind);
-  const __m256i low = _mm256_and_si256(words, _mm256_set1_epi16(0xff)), high = _mm256_srli_epi16(words, 8);
-  const __m256i lows = _mm256_permute4x64_epi64(_mm256_packus_epi16(low, low), 0x88);
-  const __m256i highs = _mm256_permute4x64_epi64(_mm256_packus_epi16(high, high), 0x88);
+  const table256 bytes = table_of_words(halves_of(table, kind));
   int64_t j = 0;
   for (; j + 32 <= n; j += 32) {
     const __m256i c =
         _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(const void *)(codes + j)), _mm256_set1_epi8(15));
-    const __m256i l = _mm256_shuffle_epi8(lows, c), h = _mm256_shuffle_epi8(highs, c);
+    const __m256i l = _mm256_shuffle_epi8(bytes.low, c), h = _mm256_shuffle_epi8(bytes.high, c);
     const __m256i a = _mm256_unpacklo_epi8(l, h), b = _mm256_unpackhi_epi8(l, h);
     _mm256_storeu_si256((__m256i *)(void *)(y + j), _mm256_permute2x128_si256(a, b, 0x20));
     _mm256_storeu_si256((__m256i *)(void *)(y + j + 16), _mm256_permute2x128_si256(a, b, 0x31));

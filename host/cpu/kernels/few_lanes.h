@@ -3,8 +3,7 @@
 #ifndef MFQ_HOST_CPU_KERNELS_FEW_LANES_H
 #define MFQ_HOST_CPU_KERNELS_FEW_LANES_H
 
-#include "codes512.h"
-#include "codes256.h" /* where that has nothing */
+#include "codes256.h"
 #include "host/cpu/product/few_kernels.h"
 
 #if defined(MFQ_CODES512)

@@ -2,8 +2,7 @@
 #ifndef MFQ_HOST_CPU_KERNELS_WIDEN_LOOPS_H
 #define MFQ_HOST_CPU_KERNELS_WIDEN_LOOPS_H
 
-#include "codes512.h"
-#include "codes256.h" /* where that has nothing */
+#include "codes256.h"
 #include "pack_loops.h"
 
 /* What a power-of-two scale adds to the bits of a finite value that is not 0; only within w->lo ... w->hi. */

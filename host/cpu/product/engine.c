@@ -1,4 +1,5 @@
-/* host/cpu/product/engine.c: oneDNN, or matrices by tiles of our own; loops of our own for convolutions are in conv_own.c. Filters that oneDNN wants in words of a known order are packed by our own kernels. */
+/* host/cpu/product/engine.c: oneDNN, or matrices by tiles of our own; loops of our own for convolutions are in conv_own.c.
+ * Filters that oneDNN wants in words of a known order are packed by our own kernels. */
 #include "engine.h"
 
 #include <stdio.h>
